@@ -1,0 +1,1 @@
+"""Where information flows: attribution methods. Each is one class or function with one required verb, `explain`."""

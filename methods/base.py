@@ -1,0 +1,129 @@
+"""How a method is declared: the `Method` protocol, the `@method` decorator and `explanations`, which trims padding."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from ..core.errors import UsageError
+from ..models.batch import Batch
+from ..models.graph import Patterns
+from ..models.model import FlowModel
+from .explanation import VIEWS, Explanation
+
+NEEDS = ("attention", "gradients", "target", "training")
+
+
+class Method(Protocol):
+    """A way to explain q.
+
+    Attributes:
+        name: As on the command line.
+        version: Raised by any change that moves explanations.
+        needs: Of `attention` (attention weights), `gradients`, `target` (q reads one position), `training`.
+        gives: The views it returns.
+        stochastic: Whether its explanations depend on the seed.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    needs: ClassVar[frozenset[str]]
+    gives: ClassVar[frozenset[str]]
+    stochastic: ClassVar[bool]
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """One explanation an instance, in order."""
+        ...
+
+
+class FunctionMethod:
+    """A plain function as a method; its keyword arguments after `model, batch` are the settings."""
+
+    def __init__(self, function: Callable[..., list[Explanation]], options: Mapping[str, Any]) -> None:
+        self.function, self.options = function, dict(options)
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """Calls the function with its settings."""
+        return self.function(model, batch, **self.options)
+
+
+def method(name: str, *, gives: Collection[str], needs: Collection[str] = (), version: int = 1, stochastic: bool = False) -> Callable[[Any], Any]:
+    """Declares a class or a function `(model, batch, **settings) -> list[Explanation]` as a method.
+
+    Raises:
+        UsageError: A view or need that does not exist.
+    """
+    for kind, given, known in (("view", gives, VIEWS), ("need", needs, NEEDS)):
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise UsageError(f"method {name!r} names the {kind} {unknown[0]!r}; there are {', '.join(known)}.")
+    marks = {
+        "name": name, "version": version, "gives": frozenset(gives), "needs": frozenset(needs), "stochastic": stochastic,
+        "flowgauge_kind": "method",
+    }  # fmt: skip
+
+    def mark(target: Any) -> Any:
+        if inspect.isclass(target):
+            for key, value in marks.items():
+                setattr(target, key, value)
+            return target
+        return _factory(target, marks)
+
+    return mark
+
+
+def _factory(function: Callable[..., list[Explanation]], marks: Mapping[str, Any]) -> Callable[..., FunctionMethod]:
+    settings = list(inspect.signature(function).parameters.values())[2:]
+    made = type(function.__name__, (FunctionMethod,), {**marks, "__doc__": function.__doc__, "__module__": function.__module__})
+
+    def factory(**given: Any) -> FunctionMethod:
+        return made(function, {p.name: given.get(p.name, p.default) for p in settings})
+
+    factory.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in settings])  # type: ignore[attr-defined]
+    factory.__doc__, factory.__module__, factory.__name__ = function.__doc__, function.__module__, function.__name__
+    for key, value in marks.items():
+        setattr(factory, key, value)
+    return factory
+
+
+_TOKEN_AXES = {"tokens": (0,), "nodes": (1,), "flows": (0, 2), "units": (1,), "heads": (), "edges": (2, 3), "mask": (1,)}
+
+
+def explanations(
+    batch: Batch,
+    *,
+    patterns: Sequence[Patterns] | None = None,
+    values: Sequence[Mapping[str, float]] | None = None,
+    **views: Tensor,
+) -> list[Explanation]:
+    """Explanations of a batch from padded tensors, one row an instance; cuts every token axis to the real tokens.
+
+    Args:
+        batch: The batch explained.
+        patterns: One an instance, if the method finds patterns.
+        values: Numbers about each explanation.
+        views: Tensors by view name (`tokens=(B, N)`, `nodes=(B, L+1, N)`, ...).
+
+    Raises:
+        ValueError: A tensor whose shape does not fit the batch.
+    """
+    made = []
+    for name, view in views.items():
+        if name not in _TOKEN_AXES:
+            raise ValueError(f"no view is called {name!r}; views are {', '.join(VIEWS)}.")
+        wrong = [axis for axis in _TOKEN_AXES[name] if view.ndim <= axis + 1 or view.shape[axis + 1] != batch.ids.shape[1]]
+        if len(view) != len(batch) or wrong:
+            raise ValueError(f"the view {name!r} has shape {tuple(view.shape)}; expected one row for each of {len(batch)} instances with {batch.ids.shape[1]} tokens.")
+    for i, length in enumerate(batch.lengths):
+        cut: dict[str, Any] = {}
+        for name, view in views.items():
+            row = view[i]
+            for axis in _TOKEN_AXES[name]:
+                row = row.narrow(axis, 0, length)
+            cut[name] = row.detach().to("cpu", torch.float64).numpy()
+        made.append(Explanation(**cut, patterns=patterns[i] if patterns else None, values=values[i] if values else {}))
+    return made

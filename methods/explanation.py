@@ -1,0 +1,69 @@
+"""What every method returns: `Explanation`, a set of views. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+
+from ..models.graph import Patterns
+
+VIEWS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns")
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """One instance explained. N counts real tokens, special ones included; larger is more important unless said otherwise.
+
+    Attributes:
+        tokens: Score of each input token, signed.
+        nodes: Score of hidden[l][i] for l = 0..L.
+        flows: Score of hidden[l][i] as seen from source word j: [j, l, i].
+        units: Score of the attention-level nodes at (l, i): each head's context vector, and the skip last.
+        heads: Score of each head.
+        edges: Score of position p for position i at layer l: [l, head or 0, i (query, later layer), p (key, earlier layer)].
+        mask: Keep probability, depth 0 = word embedding.
+        patterns: Paths with their influence.
+        values: Numbers about the explanation itself, such as `completeness_error`.
+        draws: Several independent draws of a random explanation; then the views above are empty.
+    """
+
+    tokens: Float[np.ndarray, " tokens"] | None = None
+    nodes: Float[np.ndarray, "depths tokens"] | None = None
+    flows: Float[np.ndarray, "tokens depths tokens"] | None = None
+    units: Float[np.ndarray, "layers tokens heads_and_skip"] | None = None
+    heads: Float[np.ndarray, "layers heads"] | None = None
+    edges: Float[np.ndarray, "layers heads tokens tokens"] | None = None
+    mask: Float[np.ndarray, "depths_and_words tokens"] | None = None
+    patterns: Patterns | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    draws: tuple[Explanation, ...] = ()
+
+    def __post_init__(self) -> None:
+        dims = {"tokens": 1, "nodes": 2, "flows": 3, "units": 3, "heads": 2, "edges": 4, "mask": 2}
+        for name, dim in dims.items():
+            view = getattr(self, name)
+            if view is None:
+                continue
+            if view.ndim != dim:
+                raise ValueError(f"the view {name!r} must have {dim} axes, got shape {view.shape}.")
+            if not np.isfinite(view).all():
+                bad = int((~np.isfinite(view)).sum())
+                raise ValueError(f"the view {name!r} has {bad} of {view.size} values that are NaN or infinite.")
+        for name, number in self.values.items():
+            if not np.isfinite(number):
+                raise ValueError(f"the value {name!r} is {number}.")
+        if not self.views and not self.draws:
+            raise ValueError("an explanation needs at least one view.")
+
+    @property
+    def views(self) -> frozenset[str]:
+        """Names of the views it has (those of its draws, if it has draws)."""
+        source = self.draws[0] if self.draws else self
+        return frozenset(name for name in VIEWS if getattr(source, name) is not None)
+
+    def each(self) -> tuple[Explanation, ...]:
+        """The draws, or itself alone."""
+        return self.draws or (self,)

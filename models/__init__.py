@@ -1,0 +1,1 @@
+"""A model as a flow graph: the loop over layers, path samples, closed-form tangents, patterns and subgraphs."""

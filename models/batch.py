@@ -1,0 +1,129 @@
+"""What a model runs on: `Batch` (tokens, target, answers) and `Rows` (where they enter the network, and their edits)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ..tasks.instance import Quantity
+
+Site = Literal["hidden", "query", "key", "value", "attention", "context", "skip"]
+Edit = Callable[[int, Tensor], Tensor]
+SITES: tuple[Site, ...] = ("hidden", "query", "key", "value", "attention", "context", "skip")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Tokenised instances with the question asked about them.
+
+    Attributes:
+        ids: Token ids, padded on the right.
+        mask: True where a token is real.
+        segments: Token type ids.
+        word_ids: Segment and blank-separated word of each token, counted from 0; -1 for special tokens and padding.
+        answer: The explained output, one an output head.
+        against: The output held against it, fixed on the clean input.
+        target: The one position q reads, or None where it reads several.
+        names: Instance ids.
+        seeds: One seed an instance, from the cell's seed and the instance's id: independent of batch size and order.
+        quantity: The scalar that is explained.
+        pairwise: True where only answer and against compete for the prediction (minimal pairs).
+        words: Replaces the word-embedding lookup (path samples, baselines).
+        cache: Shared work such as path samples; it belongs to exactly these rows and dies with them.
+    """
+
+    ids: Int[Tensor, "batch tokens"]
+    mask: Bool[Tensor, "batch tokens"]
+    segments: Int[Tensor, "batch tokens"]
+    word_ids: Int[Tensor, "batch tokens 2"]
+    answer: Int[Tensor, "batch outputs"]
+    against: Int[Tensor, "batch outputs"]
+    target: Int[Tensor, " batch"] | None
+    names: tuple[str, ...]
+    seeds: tuple[int, ...]
+    quantity: Quantity = Quantity()
+    pairwise: bool = False
+    words: Float[Tensor, "batch tokens word"] | None = None
+    cache: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        size = len(self.names)
+        for name in ("ids", "mask", "segments", "word_ids", "answer", "against", "target"):
+            value = getattr(self, name)
+            if value is not None and len(value) != size:
+                raise ValueError(f"a batch of {size} instances has {len(value)} rows of {name}.")
+        if len(self.seeds) != size:
+            raise ValueError(f"a batch of {size} instances has {len(self.seeds)} seeds.")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Real tokens of each instance."""
+        return [int(n) for n in self.mask.sum(1)]
+
+    def rows(self, index: Int[Tensor, " rows"]) -> Batch:
+        """The batch with its rows repeated, left out or reordered; shared work is not carried over."""
+        pick = [int(i) for i in index]
+        tensors = {
+            name: value[index]
+            for name in ("ids", "mask", "segments", "word_ids", "answer", "against", "target", "words")
+            if (value := getattr(self, name)) is not None
+        }
+        names, seeds = tuple(self.names[i] for i in pick), tuple(self.seeds[i] for i in pick)
+        return replace(self, **tensors, names=names, seeds=seeds, cache={})
+
+    def generators(self) -> list[torch.Generator]:
+        """A fresh generator for each instance, on the CPU."""
+        return [torch.Generator().manual_seed(seed) for seed in self.seeds]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows that enter the loop at `hidden[layer]`, with edits for these rows alone.
+
+    Attributes:
+        batch: One instance a row.
+        hidden: Their hidden states at `layer`.
+        layer: Where they enter, 0 to L.
+        edits: Site to `(layer, value) -> value`; what the edit returns is what the loop goes on with.
+    """
+
+    batch: Batch
+    hidden: Float[Tensor, "rows tokens hidden"]
+    layer: int = 0
+    edits: Mapping[Site, Edit] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.batch) != len(self.hidden):
+            raise ValueError(f"{len(self.hidden)} hidden states for a batch of {len(self.batch)}: repeat it with batch.rows(index).")
+        unknown = set(self.edits) - set(SITES)
+        if unknown:
+            raise ValueError(f"no site is called {sorted(unknown)}; sites are {', '.join(SITES)}.")
+
+
+class Trace:
+    """Kept sites of one group of rows.
+
+    `whole(site, l)` is the very tensor the loop went on with (of all rows that ran together: ask autograd for its gradient);
+    `site(name, l)` is the part that belongs to these rows.
+    """
+
+    def __init__(self, rows: slice, kept: Mapping[tuple[str, int], Tensor]) -> None:
+        self._rows, self._kept = rows, kept
+
+    def whole(self, site: str, layer: int) -> Tensor:
+        """The loop's own tensor at a site, of all rows that ran together."""
+        if (site, layer) not in self._kept:
+            raise KeyError(f"{site}[{layer}] was not kept: pass keep={{'{site}'}} to run, for a layer the rows reach.")
+        return self._kept[site, layer]
+
+    def site(self, site: str, layer: int) -> Tensor:
+        """The value at a site for these rows."""
+        return self.whole(site, layer)[self._rows]

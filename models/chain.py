@@ -1,0 +1,230 @@
+"""The chain rule along patterns, in closed form, at single positions.
+
+A pattern's tangent lives at one position a layer (k positions for a bundle), so a whole layer's Jacobian is never needed. With
+P the attention, s the scale, ctx_i = sum_j P[i, j] v_j, a tangent (dq, dk, dv) of the projections at position p moves ctx_i by
+
+    P[i, p] (dv + s <q_i, dk> (v_p - ctx_i))                         through value and key, any i
+    sum_j P[i, j] s <dq, k_j> (v_j - ctx_i)                          through the query, only i = p
+
+Everything here is per head and sample, batched over instances and patterns. Source: design of Lu et al. 2021, section 3;
+the split of one layer into position-wise parts and attention is what makes it cheap.
+
+Letters: B instances, R = B S rows, M patterns an instance, F and T nodes a pattern has at the lower and the upper layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from .layer import Projected, select
+from .trace import PathTrace
+
+Nodes = Int[Tensor, "batch patterns k"]
+State = Float[Tensor, "rows patterns k hidden"]
+
+
+class EdgeScores(NamedTuple):
+    """Influence through each candidate edge, every later path free (units of q)."""
+
+    heads: Float[Tensor, "batch heads tokens sources"]
+    """[b, a, i, m]: through head a from source m to position i."""
+    skip: Float[Tensor, "batch sources"]
+    """Through the skip node, which leads to the source's own position only."""
+
+
+def edge_scores(trace: PathTrace, layer: int, position: Int[Tensor, "batch sources"], tangent: Tensor, moved: Projected) -> EdgeScores:
+    """Influence from tangents (R, M, D) at `position` (B, M) of hidden[layer] to every position of the next layer, by head."""
+    q, k, v = (x.transpose(1, 2) for x in trace.projected[layer])  # (R, A, N, d)
+    weights, scale = trace.attention[layer], trace.model.layers[layer].scale
+    grad = trace.grad_context[layer]
+    grad_heads = grad.transpose(1, 2)
+    dq, dk, dv = (x.transpose(1, 2) for x in moved)  # (R, A, M, d)
+    at = trace.at(position)
+    centre = (trace.context[layer] * grad).sum(-1)  # (R, N, A): <ctx_i, G_i>
+    v_at = select(trace.projected[layer].value.flatten(0, 1), at).permute(0, 2, 3, 1)  # (R, A, d, M)
+    spread = position.repeat_interleave(trace.samples, 0)
+    from_p = weights.gather(3, spread[:, None, None].expand(-1, weights.shape[1], weights.shape[2], -1))  # (R, A, N, M)
+    through = (grad_heads @ v_at).sub_(centre.transpose(1, 2)[..., None])
+    through.mul_(q @ dk.transpose(2, 3)).mul_(scale).add_(grad_heads @ dv.transpose(2, 3)).mul_(from_p)
+    grad_at = select(grad.flatten(0, 1), at).transpose(1, 2)  # (R, A, M, d)
+    asked = (grad_at @ v.transpose(2, 3)).sub_(select(centre.flatten(0, 1), at).transpose(1, 2)[..., None])
+    asked.mul_(dq @ k.transpose(2, 3)).mul_(_rows_of(weights, spread))
+    own = asked.sum(-1).mul_(scale)  # (R, A, M): through the query, i = p
+    heads = trace.mean(through)
+    index = position[:, None, None].expand(-1, heads.shape[1], 1, -1)
+    heads.scatter_add_(2, index, trace.mean(own)[:, :, None])
+    skip = (tangent * select(trace.grad_skip[layer].flatten(0, 1), at)).sum(-1)
+    return EdgeScores(heads, trace.mean(skip))
+
+
+def _rows_of(weights: Float[Tensor, "rows heads tokens tokens"], position: Int[Tensor, "rows nodes"]) -> Tensor:
+    """P[i, :] for each node's own position i: (R, A, M, N)."""
+    return weights.gather(2, position[:, None, :, None].expand(-1, weights.shape[1], -1, weights.shape[3]))
+
+
+def project(trace: PathTrace, layer: int, nodes: Nodes, tangent: State) -> Projected:
+    """Tangents of query, key and value vectors from tangents of hidden[layer] at the nodes."""
+    return trace.tangents[layer].project_jvp(trace.at(nodes), tangent)
+
+
+def context_tangents(trace: PathTrace, layer: int, source: Nodes, to: Nodes, moved: Projected) -> Float[Tensor, "rows m t f heads size"]:
+    """How each context vector at `to` moves with each source's tangent: [r, m, to, from, a, :]."""
+    projected, context, weights = trace.projected[layer], trace.context[layer], trace.attention[layer]
+    at_source, at_to = trace.at(source), trace.at(to)
+    n = weights.shape[-1]
+    pair = at_to[..., :, None] * n + source.repeat_interleave(trace.samples, 0)[..., None, :]  # row, i, p
+    weight = select(weights.transpose(1, 2).transpose(2, 3).flatten(0, 2), pair)[..., None]  # (R, M, T, F, A, 1)
+    q = select(projected.query.flatten(0, 1), at_to)[..., :, None, :, :]
+    v = select(projected.value.flatten(0, 1), at_source)[..., None, :, :, :]
+    c = select(context.flatten(0, 1), at_to)[..., :, None, :, :]
+    key, value = moved.key[..., None, :, :, :], moved.value[..., None, :, :, :]
+    score = (q * key).sum(-1, keepdim=True) * trace.model.layers[layer].scale
+    out = (v - c).mul_(score).add_(value).mul_(weight)
+    same = to[..., :, None] == source[..., None, :]
+    if same.any():
+        own = _own_query(trace, layer, source, moved.query)[..., None, :, :, :]
+        out.addcmul_(own, _spread(trace, same)[..., None, None].to(out.dtype))
+    return out
+
+
+def _spread(trace: PathTrace, values: Tensor) -> Tensor:
+    """Values of an instance repeated for its samples."""
+    return values.repeat_interleave(trace.samples, 0)
+
+
+def _own_query(trace: PathTrace, layer: int, source: Nodes, query: Tensor) -> Float[Tensor, "rows m f heads size"]:
+    """How the context vector at each source's own position moves through its query."""
+    _, k, v = (x.transpose(1, 2) for x in trace.projected[layer])
+    dq = query.flatten(1, 2).transpose(1, 2)
+    share = _rows_of(trace.attention[layer], _spread(trace, source.flatten(1)))
+    share = (dq @ k.transpose(2, 3)).mul_(share).mul_(trace.model.layers[layer].scale)  # (R, A, M F, N)
+    moved = (share @ v).transpose(1, 2).unflatten(1, source.shape[1:])
+    total = share.sum(-1).transpose(1, 2).unflatten(1, source.shape[1:])[..., None]
+    return moved.sub_(select(trace.context[layer].flatten(0, 1), trace.at(source)).mul_(total))
+
+
+def context_pull(trace: PathTrace, layer: int, source: Nodes, to: Nodes, grad: Tensor) -> Projected:
+    """Gradients of query, key and value vectors at the sources from gradients of context vectors at `to` (R, M, T, A, d)."""
+    projected, context = trace.projected[layer], trace.context[layer]
+    scale, n = trace.model.layers[layer].scale, trace.batch.ids.shape[1]
+    at_source, at_to = trace.at(source), trace.at(to)
+    pair = at_to[..., :, None] * n + _spread(trace, source)[..., None, :]
+    weight = select(trace.attention[layer].transpose(1, 2).transpose(2, 3).flatten(0, 2), pair)[..., None]
+    g = grad[..., :, None, :, :]
+    q = select(projected.query.flatten(0, 1), at_to)
+    v = select(projected.value.flatten(0, 1), at_source)[..., None, :, :, :]
+    centre = (select(context.flatten(0, 1), at_to) * grad).sum(-1, keepdim=True)  # (R, M, T, A, 1): <ctx_i, G_i>
+    pulled = ((v * g).sum(-1, keepdim=True) - centre[..., :, None, :, :]).mul_(weight).mul_(scale)
+    value, key = (weight * g).sum(-4), (pulled * q[..., :, None, :, :]).sum(-4)
+    same = to[..., :, None] == source[..., None, :]
+    if not same.any():
+        return Projected(torch.zeros_like(value), key, value)
+    _, k, values = (x.transpose(1, 2) for x in projected)
+    flat = grad.flatten(1, 2).transpose(1, 2)  # (R, A, M T, d)
+    share = (flat @ values.transpose(2, 3)).sub_(centre[..., 0].flatten(1, 2).transpose(1, 2)[..., None])
+    share.mul_(_rows_of(trace.attention[layer], _spread(trace, to.flatten(1)))).mul_(scale)
+    asked = (share @ k).transpose(1, 2).unflatten(1, to.shape[1:])  # (R, M, T, A, d)
+    query = (asked[..., :, None, :, :] * _spread(trace, same)[..., None, None]).sum(-4)
+    return Projected(query, key, value)
+
+
+def advance(trace: PathTrace, layer: int, to: Nodes, skip: State, context: Tensor) -> State:
+    """Tangents of hidden[layer + 1] at `to` from those of its skip (R, M, T, D) and context vectors (R, M, T, A, d)."""
+    return trace.tangents[layer].finish_jvp(trace.at(to), skip, context)
+
+
+def start_tangents(trace: PathTrace, nodes: Nodes) -> State:
+    """Tangents x_j - x_b carried to hidden[0]."""
+    return select(trace.start.flatten(0, 1), trace.at(nodes))
+
+
+def same_position(trace: PathTrace, source: Nodes, to: Nodes) -> Bool[Tensor, "rows m t f"]:
+    """Where a skip node joins source and target, repeated for the samples."""
+    return _spread(trace, to[..., :, None] == source[..., None, :])
+
+
+def skip_tangents(trace: PathTrace, source: Nodes, to: Nodes, tangent: State) -> State:
+    """Each target's skip tangent: the tangent at its own position, if it is a source."""
+    same = same_position(trace, source, to)
+    if same.shape[-1] == 1:
+        return tangent * same[..., 0].unsqueeze(-1)
+    return same.to(tangent.dtype) @ tangent
+
+
+def pattern_influence(
+    trace: PathTrace, row: int, positions: Int[Tensor, "patterns depths"], heads: Int[Tensor, "patterns layers"] | None = None
+) -> Float[Tensor, " patterns"]:
+    """I(x, pi) of arbitrary paths of one instance (units of q, signed).
+
+    Args:
+        trace: Path samples.
+        row: The instance.
+        positions: Token positions for l = 0..L; the last must be the target.
+        heads: Each edge's head, or -1 for the skip, which carries nothing where positions differ; None: all open.
+    """
+    one = single(trace, row)
+    shared = _Prefixes(one, positions[None], None if heads is None else heads[None])
+    return shared.influence()[0]
+
+
+def single(trace: PathTrace, row: int) -> PathTrace:
+    """The trace of one of its instances (views, nothing is copied but the local derivatives)."""
+    if len(trace.batch) == 1:
+        return trace
+    span = slice(row * trace.samples, (row + 1) * trace.samples)
+    cut = lambda values: [x[span] for x in values]  # noqa: E731
+    at, n = slice(row, row + 1), trace.batch.ids.shape[1]
+    return replace(
+        trace,
+        batch=trace.batch.rows(torch.tensor([row], device=trace.g.device)),
+        delta=trace.delta[at], g=trace.g[at], completeness=trace.completeness[at], q=trace.q[at], q_baseline=trace.q_baseline[at],
+        projected=[Projected(*cut(p)) for p in trace.projected],
+        attention=cut(trace.attention), context=cut(trace.context), skip=cut(trace.skip),
+        grad_hidden=cut(trace.grad_hidden), grad_context=cut(trace.grad_context), grad_skip=cut(trace.grad_skip),
+        tangents=[t.cut(slice(span.start * n, span.stop * n)) for t in trace.tangents], start=trace.start[span],
+    )  # fmt: skip
+
+
+class _Prefixes:
+    """Walks many patterns at once; patterns that share a prefix share its tangent."""
+
+    def __init__(self, trace: PathTrace, positions: Int[Tensor, "1 patterns depths"], heads: Tensor | None) -> None:
+        self.trace, self.positions, self.heads = trace, positions, heads
+
+    def influence(self) -> Float[Tensor, "1 patterns"]:
+        """Influence of every pattern, prefix by prefix."""
+        trace, total = self.trace, None
+        nodes, group = self.positions[0, :, :1].unique(dim=0, return_inverse=True)
+        tangent = start_tangents(trace, nodes[None])
+        for layer in range(trace.model.n_layers):
+            step = [self.positions[0, :, layer + 1]] + ([] if self.heads is None else [self.heads[0, :, layer]])
+            edges, group = torch.stack([group, *step], 1).unique(dim=0, return_inverse=True)
+            parent, to = edges[:, 0], edges[:, 1][None, :, None]
+            source = nodes[parent][None]
+            tangent = tangent[:, parent]
+            moved = project(trace, layer, source, tangent)
+            context = context_tangents(trace, layer, source, to, moved)[:, :, :, 0]
+            skip = skip_tangents(trace, source, to, tangent)
+            if self.heads is not None:
+                chosen = edges[:, 2]
+                open_heads = chosen[:, None] == torch.arange(trace.model.n_heads, device=chosen.device)
+                context = context * open_heads[None, :, None, :, None]
+                skip = skip * (chosen == -1)[None, :, None, None]
+            if layer == trace.model.n_layers - 1:
+                total = self._arrive(layer, to, skip, context)[:, group]
+            else:
+                tangent, nodes = advance(trace, layer, to, skip, context), to[0]
+        assert total is not None
+        return total
+
+    def _arrive(self, layer: int, to: Nodes, skip: State, context: Tensor) -> Tensor:
+        """The last step needs no tangent: the gradients at the last layer's nodes finish the chain."""
+        trace, at = self.trace, self.trace.at(to)
+        part = (context * select(trace.grad_context[layer].flatten(0, 1), at)).sum((-1, -2, -3))
+        part += (skip * select(trace.grad_skip[layer].flatten(0, 1), at)).sum((-1, -2))
+        return trace.mean(part)

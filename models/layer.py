@@ -1,0 +1,206 @@
+"""The position-wise parts of a layer and their derivatives at single positions.
+
+`project` and `finish` work position by position, so a tangent (or a gradient) that lives at one position stays there. `Tangents`
+differentiates both at any set of positions from intermediates that the forward pass has already computed; `FuncTangents` does
+the same for any layer with torch.func, recomputing them, and is the oracle of the closed forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.func import jvp, vjp
+from torch.nn.functional import linear
+
+Index = Int[Tensor, "..."]
+Vectors = Float[Tensor, "... hidden"]
+HeadVectors = Float[Tensor, "... heads size"]
+Tape = dict[str, Tensor]
+
+
+class Projected(NamedTuple):
+    """Query, key and value vectors (or their tangents or gradients), each (*rows, A, d)."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+
+
+class Tangents(Protocol):
+    """Derivatives of a layer's position-wise parts; `at` are flat row numbers (row * N + position) of any shape."""
+
+    def project_jvp(self, at: Index, tangent: Vectors) -> Projected: ...
+    def project_vjp(self, at: Index, grads: Projected) -> Vectors: ...
+    def finish_jvp(self, at: Index, skip: Vectors, context: HeadVectors) -> Vectors: ...
+    def finish_vjp(self, at: Index, grad: Vectors) -> tuple[Vectors, HeadVectors]: ...
+    def cut(self, rows: slice) -> Tangents: ...
+
+
+class Layer(Protocol):
+    """A transformer layer without its attention."""
+
+    scale: float
+
+    def project(self, hidden: Vectors) -> Projected:
+        """Query, key and value vectors of each position."""
+        ...
+
+    def finish(self, skip: Vectors, context: HeadVectors, tape: Tape | None = None) -> Vectors:
+        """The next hidden state from the residual and the heads' context vectors; notes intermediates on the tape."""
+        ...
+
+    def tangents(self, skip: Vectors, context: HeadVectors, tape: Tape) -> Tangents:
+        """Its derivatives at the values of one forward pass."""
+        ...
+
+
+def select(rows: Float[Tensor, "rows *shape"], at: Index) -> Tensor:
+    """Rows by number, in the shape of `at`."""
+    return rows.index_select(0, at.reshape(-1)).unflatten(0, at.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class PostNorm:
+    """A layer that normalises after each residual (BERT, RoBERTa, DistilBERT, ELECTRA), made of the model's own submodules.
+
+        a = norm1(output(ctx) + skip);    h' = norm2(outer(act(inner(a))) + a)
+    """
+
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    output: nn.Linear
+    norm1: nn.LayerNorm
+    inner: nn.Linear
+    act: Callable[[Tensor], Tensor]
+    outer: nn.Linear
+    norm2: nn.LayerNorm
+    heads: int
+    scale: float
+
+    def project(self, hidden: Vectors) -> Projected:
+        """Query, key and value vectors of each position."""
+        return Projected(*(m(hidden).unflatten(-1, (self.heads, -1)) for m in (self.query, self.key, self.value)))
+
+    def finish(self, skip: Vectors, context: HeadVectors, tape: Tape | None = None) -> Vectors:
+        """Output projection, residuals, norms and feed-forward block."""
+        before1 = self.output(context.flatten(-2)) + skip
+        middle = self.norm1(before1)
+        inner = self.inner(middle)
+        before2 = self.outer(self.act(inner)) + middle
+        if tape is not None:
+            tape.update(before1=before1, inner=inner, before2=before2)
+        return self.norm2(before2)
+
+    def tangents(self, skip: Vectors, context: HeadVectors, tape: Tape) -> PostNormTangents:
+        """Closed forms from the tape."""
+        return PostNormTangents.of(self, tape)
+
+
+class Norm(NamedTuple):
+    """What the derivative of a LayerNorm needs: the normalised input and 1/sd."""
+
+    unit: Tensor
+    rsd: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, module: nn.LayerNorm, before: Tensor) -> Norm:
+        before = before.flatten(0, -2)
+        centred = before - before.mean(-1, keepdim=True)
+        rsd = torch.rsqrt(centred.square().mean(-1, keepdim=True) + module.eps)
+        return cls(centred.mul_(rsd), rsd, module.weight)
+
+    def cut(self, rows: slice) -> Norm:
+        return Norm(self.unit[rows], self.rsd[rows], self.weight)
+
+    def _through(self, at: Index, x: Tensor) -> Tensor:
+        unit = select(self.unit, at)
+        x = x - x.mean(-1, keepdim=True)
+        return x.addcmul_(unit, (unit * x).mean(-1, keepdim=True), value=-1)
+
+    def jvp(self, at: Index, x: Tensor) -> Tensor:
+        return self._through(at, x).mul_(select(self.rsd, at)).mul_(self.weight)
+
+    def vjp(self, at: Index, x: Tensor) -> Tensor:
+        return self._through(at, x * self.weight).mul_(select(self.rsd, at))
+
+
+@dataclass(frozen=True, eq=False)
+class PostNormTangents:
+    """Derivatives of a `PostNorm` layer without recomputing it: every nonlinearity's local derivative is kept."""
+
+    layer: PostNorm
+    slope: Tensor
+    norm1: Norm
+    norm2: Norm
+
+    @classmethod
+    def of(cls, layer: PostNorm, tape: Tape) -> PostNormTangents:
+        """From a forward pass's intermediates."""
+        inner = tape["inner"].detach().flatten(0, -2).requires_grad_(True)
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(layer.act(inner).sum(), inner)
+        with torch.no_grad():
+            norm1 = Norm.of(layer.norm1, tape["before1"].detach())
+            norm2 = Norm.of(layer.norm2, tape["before2"].detach())
+        return cls(layer, slope, norm1, norm2)
+
+    def cut(self, rows: slice) -> PostNormTangents:
+        """Those of some of the rows."""
+        return PostNormTangents(self.layer, self.slope[rows], self.norm1.cut(rows), self.norm2.cut(rows))
+
+    def project_jvp(self, at: Index, tangent: Vectors) -> Projected:
+        y = self.layer
+        return Projected(*(linear(tangent, m.weight).unflatten(-1, (y.heads, -1)) for m in (y.query, y.key, y.value)))
+
+    def project_vjp(self, at: Index, grads: Projected) -> Vectors:
+        y = self.layer
+        total = grads.query.flatten(-2) @ y.query.weight
+        return total + grads.key.flatten(-2) @ y.key.weight + grads.value.flatten(-2) @ y.value.weight
+
+    def finish_jvp(self, at: Index, skip: Vectors, context: HeadVectors) -> Vectors:
+        y = self.layer
+        middle = self.norm1.jvp(at, linear(context.flatten(-2), y.output.weight).add_(skip))
+        inner = linear(middle, y.inner.weight).mul_(select(self.slope, at))
+        return self.norm2.jvp(at, linear(inner, y.outer.weight).add_(middle))
+
+    def finish_vjp(self, at: Index, grad: Vectors) -> tuple[Vectors, HeadVectors]:
+        y = self.layer
+        after = self.norm2.vjp(at, grad)
+        inner = (after @ y.outer.weight).mul_(select(self.slope, at))
+        skip = self.norm1.vjp(at, (inner @ y.inner.weight).add_(after))
+        return skip, (skip @ y.output.weight).unflatten(-1, (y.heads, -1))
+
+
+@dataclass(frozen=True, eq=False)
+class FuncTangents:
+    """Derivatives of any layer's position-wise parts by torch.func, at flat rows of its skip and context vectors."""
+
+    layer: Layer
+    skip: Tensor
+    context: Tensor
+
+    def cut(self, rows: slice) -> FuncTangents:
+        """Those of some of the rows."""
+        return FuncTangents(self.layer, self.skip[rows], self.context[rows])
+
+    def project_jvp(self, at: Index, tangent: Vectors) -> Projected:
+        return Projected(*jvp(lambda h: tuple(self.layer.project(h)), (select(self.skip, at),), (tangent,))[1])
+
+    def project_vjp(self, at: Index, grads: Projected) -> Vectors:
+        found: Tensor = vjp(lambda h: tuple(self.layer.project(h)), select(self.skip, at))[1](tuple(grads))[0]
+        return found
+
+    def finish_jvp(self, at: Index, skip: Vectors, context: HeadVectors) -> Vectors:
+        found: Tensor = jvp(self.layer.finish, (select(self.skip, at), select(self.context, at)), (skip, context))[1]
+        return found
+
+    def finish_vjp(self, at: Index, grad: Vectors) -> tuple[Vectors, HeadVectors]:
+        skip, context = vjp(self.layer.finish, select(self.skip, at), select(self.context, at))[1](grad)
+        return skip, context

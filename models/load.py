@@ -1,0 +1,82 @@
+"""Loads a model by name: an embedded one, a Hugging Face name or a folder."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.errors import UsageError
+from .model import FlowModel
+from .zoo import ZOO
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision: str | None = None) -> FlowModel:
+    """The model called `name`, in evaluation mode.
+
+    Args:
+        name: An embedded model (`agreement-bert`), a folder with a Hugging Face checkpoint, or a name on the Hub.
+        dtype: One of float32, float64, bfloat16, float16.
+        device: A torch device.
+        revision: Branch, tag or commit on the Hub.
+
+    Raises:
+        UsageError: No such model, no tokenizer, an unfit head, an unknown dtype or device.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    if dtype not in DTYPES:
+        raise UsageError(f"no dtype is called {dtype!r}; choose one of {', '.join(DTYPES)}.")
+    place = _device(device)
+    source = str(ZOO[name]) if name in ZOO else name
+    if name not in ZOO and _looks_like_path(name) and not Path(name).is_dir():
+        raise UsageError(f"there is no model folder {name!r}.")
+    config = _fetch(lambda: AutoConfig.from_pretrained(source, revision=revision), name)
+    tokenizer = _fetch(lambda: AutoTokenizer.from_pretrained(source, revision=revision), name, "a tokenizer")
+    if not tokenizer.is_fast:
+        raise UsageError(f"model {name!r} has no fast tokenizer (tokenizer.json), which is needed to know where words are.")
+    auto = _auto_class(config, name)
+    hf = _fetch(lambda: auto.from_pretrained(source, revision=revision, dtype=DTYPES[dtype]), name)
+    shown = Path(name).name if _looks_like_path(name) or Path(name).is_dir() else name
+    return FlowModel(hf.to(place), tokenizer, shown)
+
+
+def _device(device: str) -> torch.device:
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return place
+
+
+def _looks_like_path(name: str) -> bool:
+    return name.startswith((".", "/", "~")) or name.count("/") > 1
+
+
+def _auto_class(config: Any, name: str) -> Any:
+    from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
+
+    made = (getattr(config, "architectures", None) or ["(not stated)"])[0]
+    for ending, auto in (("ForMaskedLM", AutoModelForMaskedLM), ("ForSequenceClassification", AutoModelForSequenceClassification)):
+        if made.endswith(ending) or (ending == "ForMaskedLM" and made == "BertForPreTraining"):
+            return auto
+    raise UsageError(
+        f"model {name!r} was saved as {made}, which has neither a masked-LM nor a sequence-classification head; "
+        "fine-tune it for a task first, or choose a checkpoint saved as ...ForMaskedLM or ...ForSequenceClassification."
+    )
+
+
+def _fetch(load: Any, name: str, what: str = "a model") -> Any:
+    """Runs a Hugging Face loader; its many errors become one line with near names."""
+    try:
+        return load()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        near = difflib.get_close_matches(name, ZOO, n=2, cutoff=0.4)
+        guess = f" Did you mean {' or '.join(near)}?" if near else f" Embedded models: {', '.join(ZOO)}."
+        detail = " ".join(str(error).split())[:200]
+        raise UsageError(f"cannot load {what} from {name!r}: not an embedded model, a folder or a name on the Hub ({detail}).{guess}") from error

@@ -1,0 +1,170 @@
+"""`FlowModel`: a Hugging Face encoder with its layer loop owned by flowgauge."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .attention import attention_weights, fused, mix
+from .batch import Batch, Rows, Site, Trace
+from .families import take_apart
+from .layer import Layer, Tape
+from .shapes import Hidden, Outputs, Words
+
+
+class FlowModel:
+    """A transformer as project, attend, finish, with every site open to reading and editing.
+
+    Args:
+        hf: A Hugging Face model with a masked-LM or sequence-classification head, in evaluation mode.
+        tokenizer: Its fast tokenizer.
+        name: What results call it.
+    """
+
+    def __init__(self, hf: Any, tokenizer: Any, name: str) -> None:
+        self.hf = hf.eval().requires_grad_(False)
+        self.tokenizer, self.name = tokenizer, name
+        parts = take_apart(hf, name)
+        self.word_embedding, self._embed, self._readout = parts.word_embedding, parts.embed, parts.readout
+        self.layers: tuple[Layer, ...] = parts.layers
+        self.head = parts.head
+        self.n_layers, self.n_heads = len(parts.layers), parts.layers[0].heads
+        self.width = int(parts.layers[0].norm2.normalized_shape[0])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.word_embedding.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' floating-point type."""
+        return self.word_embedding.weight.dtype
+
+    def fingerprint(self) -> str:
+        """Sha256 over configuration-independent content: every weight by name, and the tokenizer."""
+        found = hashlib.sha256()
+        for name, tensor in sorted(self.hf.state_dict().items()):
+            found.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+        found.update(self.tokenizer.backend_tokenizer.to_str().encode())
+        return found.hexdigest()
+
+    def words(self, batch: Batch) -> Words:
+        """Word vectors (B, N, E): the lookup, or the batch's own."""
+        if batch.words is not None:
+            return batch.words
+        found: Tensor = self.word_embedding(batch.ids)
+        return found
+
+    def embed(self, words: Words, batch: Batch) -> Hidden:
+        """hidden[0]: what the word vectors become before the first layer."""
+        return self._embed(words, batch)
+
+    def readout(self, hidden: Hidden, batch: Batch) -> Outputs:
+        """Logits of each output head from hidden[L], at the target position alone."""
+        if batch.target is None:
+            raise ValueError("this batch has no single target position to read.")
+        rows = torch.arange(len(hidden), device=hidden.device)
+        return (self._readout(hidden[rows, batch.target]),)
+
+    def outputs(self, batch: Batch) -> Outputs:
+        """Logits on the clean input."""
+        (trace,) = self.run(Rows(batch, self.embed(self.words(batch), batch)))
+        return self.readout(trace.site("hidden", self.n_layers), batch)
+
+    def run(self, *rows: Rows, keep: Collection[Site] = (), tapes: list[Tape] | None = None) -> list[Trace]:
+        """Runs groups of rows through the layers as one growing batch; each group enters at its own layer.
+
+        Args:
+            rows: The groups; all must be padded to the same number of tokens.
+            keep: Sites to keep besides hidden[L]. Keeping or editing `attention` computes it in the open (not fused).
+            tapes: Receives each layer's intermediates, for `Layer.tangents`.
+
+        Returns:
+            One trace a group, in the order given.
+        """
+        loop = _Loop(self, rows, frozenset(keep), tapes)
+        return loop.run()
+
+
+class _Loop:
+    """The state of one `FlowModel.run`: the growing batch, who is in it, and what is kept."""
+
+    def __init__(self, model: FlowModel, rows: Sequence[Rows], keep: frozenset[str], tapes: list[Tape] | None) -> None:
+        widths = {r.hidden.shape[1] for r in rows}
+        if len(widths) != 1:
+            raise ValueError(f"rows that run together must have the same number of tokens, got {sorted(widths)}.")
+        self.model, self.keep, self.tapes = model, keep, tapes
+        self.queue = sorted(enumerate(rows), key=lambda pair: pair[1].layer)
+        self.inside: list[tuple[slice, Rows]] = []
+        self.spans: dict[int, slice] = {}
+        self.kept: dict[tuple[str, int], Tensor] = {}
+        self.eager = "attention" in keep or any("attention" in r.edits for r in rows)
+
+    def run(self) -> list[Trace]:
+        model, hidden = self.model, None
+        for layer in range(model.n_layers + 1):
+            hidden = self._site("hidden", layer, self._join(hidden, layer))
+            if layer == model.n_layers:
+                break
+            if len(hidden):
+                hidden = self._layer(layer, hidden, self._mask())
+        self.kept["hidden", model.n_layers] = hidden
+        return [Trace(self.spans[i], self.kept) for i in range(len(self.spans))]
+
+    def _join(self, hidden: Tensor | None, layer: int) -> Tensor:
+        parts = [] if hidden is None else [hidden]
+        start = 0 if hidden is None else len(hidden)
+        while self.queue and self.queue[0][1].layer == layer:
+            number, rows = self.queue.pop(0)
+            span = slice(start, start + len(rows.hidden))
+            self.spans[number] = span
+            self.inside.append((span, rows))
+            parts.append(rows.hidden)
+            start = span.stop
+        if not parts:
+            first = self.queue[0][1].hidden
+            return first[:0]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _mask(self) -> Tensor | None:
+        """Padding of all rows inside; None where there is none, which is faster."""
+        mask = torch.cat([rows.batch.mask for _, rows in self.inside])
+        return None if bool(mask.all()) else mask
+
+    def _site(self, site: Site, layer: int, value: Tensor) -> Tensor:
+        if any(site in rows.edits for _, rows in self.inside):
+            parts = []
+            for span, rows in self.inside:
+                part = value[span]
+                edited = rows.edits[site](layer, part) if site in rows.edits else part
+                if edited.shape != part.shape:
+                    raise ValueError(f"the edit of {site}[{layer}] returned shape {tuple(edited.shape)}, expected {tuple(part.shape)}.")
+                parts.append(edited)
+            value = torch.cat(parts)
+        if site in self.keep:
+            self.kept[site, layer] = value
+        return value
+
+    def _layer(self, number: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        layer = self.model.layers[number]
+        projected = layer.project(hidden)
+        query = self._site("query", number, projected.query)
+        key = self._site("key", number, projected.key)
+        value = self._site("value", number, projected.value)
+        if self.eager:
+            weights = self._site("attention", number, attention_weights(query, key, layer.scale, mask))
+            context = mix(weights, value)
+        else:
+            context = fused(query, key, value, layer.scale, mask)
+        context = self._site("context", number, context)
+        skip = self._site("skip", number, hidden.view_as(hidden))
+        tape: Tape | None = None if self.tapes is None else {}
+        if tape is not None and self.tapes is not None:
+            self.tapes.append(tape)
+        return layer.finish(skip, context, tape)

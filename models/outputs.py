@@ -1,0 +1,64 @@
+"""The quantity of interest and what a model predicts, one function each for every head."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from .batch import Batch
+from .shapes import Outputs, PerRow
+
+
+def value(outputs: Outputs, batch: Batch) -> PerRow:
+    """q of every row: the batch's quantity, summed over output heads.
+
+    `logit_difference` is logit[answer] - logit[against] (logits; unbounded; positive: the answer is preferred).
+    """
+    total = torch.zeros(len(outputs[0]), dtype=outputs[0].dtype, device=outputs[0].device)
+    for head, logits in enumerate(outputs):
+        answer, against = batch.answer[:, head, None], batch.against[:, head, None]
+        form = batch.quantity.form
+        if form == "logit_difference":
+            total = total + (logits.gather(1, answer) - logits.gather(1, against))[:, 0]
+        elif form == "logit":
+            total = total + logits.gather(1, answer)[:, 0]
+        else:
+            logs = logits.log_softmax(1).gather(1, answer)[:, 0]
+            total = total + (logs.exp() if form == "probability" else logs)
+    return total
+
+
+def prediction(outputs: Outputs, batch: Batch) -> Int[Tensor, "rows heads"]:
+    """The predicted output of every head.
+
+    Among answer and against where only these compete (a tie is not the answer), among all outputs otherwise.
+    """
+    found = []
+    for head, logits in enumerate(outputs):
+        if batch.pairwise:
+            answer, against = batch.answer[:, head], batch.against[:, head]
+            wins = logits.gather(1, answer[:, None]) > logits.gather(1, against[:, None])
+            found.append(torch.where(wins[:, 0], answer, against))
+        else:
+            found.append(logits.argmax(1))
+    return torch.stack(found, 1)
+
+
+def correct(outputs: Outputs, batch: Batch) -> Bool[Tensor, " rows"]:
+    """Whether every head predicts `batch.answer`."""
+    return (prediction(outputs, batch) == batch.answer).all(1)
+
+
+def divergence(outputs: Outputs, reference: Outputs) -> PerRow:
+    """KL(reference || outputs), summed over output heads (nats; 0 to infinity; 0: the same distribution)."""
+    total = torch.zeros(len(outputs[0]), dtype=outputs[0].dtype, device=outputs[0].device)
+    for logits, clean in zip(outputs, reference, strict=True):
+        p = clean.log_softmax(1)
+        total = total + (p.exp() * (p - logits.log_softmax(1))).sum(1)
+    return total
+
+
+def strongest_other(logits: Float[Tensor, "rows outputs"], answer: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:
+    """The largest output that is not the answer."""
+    return logits.scatter(1, answer[:, None], -torch.inf).argmax(1)

@@ -1,0 +1,1 @@
+"""The floor: errors, the plug-in registry and plug-in settings. Imports nothing heavy and nothing of the other folders."""

@@ -1,0 +1,170 @@
+"""Plug-ins by name: built-in, from an entry point, or from a user's own file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from .errors import UnknownName, UsageError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a plug-in is (`module:attribute`) and the one line `flowgauge list` shows, so that listing imports nothing."""
+
+    target: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A plug-in as a user names it: `name`, `file.py`, `file.py:name`, each with `:key=value,key=value` if wanted."""
+
+    name: str
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, text: str | Mapping[str, Any]) -> Spec:
+        """Reads a command-line word or a mapping with `name` and settings, as a plan file has it.
+
+        >>> Spec.parse("influence-patterns:beam=4,rule=paper")
+        Spec(name='influence-patterns', settings={'beam': 4, 'rule': 'paper'})
+        """
+        if not isinstance(text, str):
+            if "name" not in text:
+                raise UsageError(f"a plug-in in a plan needs a `name`, got {dict(text)!r}.")
+            return cls(str(text["name"]), {k: v for k, v in text.items() if k != "name"})
+        name, _, tail = text.rpartition(":")
+        if not name or "=" not in tail:
+            return cls(text, {})
+        pairs = [part.partition("=") for part in tail.split(",")]
+        if any(not sep or not key for key, sep, _ in pairs):
+            raise UsageError(f"cannot read the settings in {text!r}: write name:key=value,key=value.")
+        return cls(name, {key.strip(): yaml.safe_load(value) for key, _, value in pairs})
+
+
+class Registry:
+    """The plug-ins of one kind.
+
+    Args:
+        kind: What they are called in messages (`method`).
+        group: The entry-point group that third parties register in (`flowgauge.methods`).
+        builtin: Name to entry.
+    """
+
+    def __init__(self, kind: str, group: str, builtin: Mapping[str, Entry]) -> None:
+        self.kind, self.group, self.builtin = kind, group, dict(builtin)
+
+    def entries(self) -> dict[str, Entry]:
+        """Every known name, built-in ones first; an entry point cannot replace a built-in."""
+        found = {e.name: Entry(e.value, f"from {e.dist.name if e.dist else e.module}") for e in entry_points(group=self.group)}
+        return {**self.builtin, **{k: v for k, v in found.items() if k not in self.builtin}}
+
+    def factory(self, name: str) -> Callable[..., Any]:
+        """What builds the plug-in called `name`, or the one in a Python file (`file.py` or `file.py:name`)."""
+        path, _, wanted = name.partition(".py")
+        if name.endswith(".py") or wanted.startswith(":"):
+            return self._from_file(Path(f"{path}.py"), wanted.removeprefix(":"))
+        known = self.entries()
+        if name not in known:
+            hint = f"`flowgauge list {self.kind}s` shows them; a file of your own is named file.py:name."
+            raise UnknownName(self.kind, name, known, hint)
+        module, _, attribute = known[name].target.partition(":")
+        factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        return factory
+
+    def create(self, spec: str | Mapping[str, Any] | Spec) -> Any:
+        """The plug-in with its settings; an unknown setting or a refused value is a `UsageError` that lists what there is."""
+        spec = spec if isinstance(spec, Spec) else Spec.parse(spec)
+        factory = self.factory(spec.name)
+        known = list(parameters(factory))
+        for key in spec.settings:
+            if key not in known:
+                raise UnknownName(f"setting of {self.kind} {spec.name!r}", key, known)
+        try:
+            return factory(**spec.settings)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{self.kind} {spec.name!r} refused its settings {dict(spec.settings)!r}: {error}") from error
+
+    def _from_file(self, path: Path, wanted: str) -> Callable[..., Any]:
+        module = load_file(path)
+        made = {}
+        for value in vars(module).values():
+            if getattr(value, "flowgauge_kind", None) == self.kind and getattr(value, "__module__", None) == module.__name__:
+                made[getattr(value, "name", getattr(value, "__name__", ""))] = value
+        if not made:
+            raise UsageError(f"{path} defines no {self.kind}: decorate one with @flowgauge.{self.kind}(...).")
+        if wanted and wanted not in made:
+            raise UnknownName(self.kind, wanted, made, f"(in {path})")
+        if not wanted and len(made) > 1:
+            raise UsageError(f"{path} defines several {self.kind}s ({', '.join(sorted(made))}): name one as {path}:name.")
+        factory: Callable[..., Any] = made[wanted] if wanted else next(iter(made.values()))
+        return factory
+
+
+def load_file(path: Path) -> ModuleType:
+    """Imports a user's Python file under a name of its own; errors in it are reported as the user's, with the line."""
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}.")
+    name = "flowgauge_plugin_" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    found = importlib.util.spec_from_file_location(name, path)
+    if found is None or found.loader is None:
+        raise UsageError(f"{path} cannot be imported as Python.")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    except Exception as error:
+        sys.modules.pop(name, None)
+        line = _line_in(path, error)
+        raise UsageError(f"{path}{f', line {line}' if line else ''}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _line_in(path: Path, error: Exception) -> int | None:
+    if isinstance(error, SyntaxError):
+        return error.lineno
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def parameters(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The settings a plug-in's factory takes."""
+    return {k: p for k, p in inspect.signature(factory).parameters.items() if p.kind is not p.VAR_KEYWORD and k != "self"}
+
+
+def settings(plugin: object) -> dict[str, Any]:
+    """Every resolved setting of a plug-in: what its constructor takes, read back under the same names.
+
+    Functions wrapped by a decorator keep theirs in `options`.
+    """
+    options = getattr(plugin, "options", None)
+    if isinstance(options, Mapping):
+        return dict(options)
+    return {name: getattr(plugin, name) for name in parameters(type(plugin))}
+
+
+def source_hash(plugin: object) -> str:
+    """Sha256 of a plug-in's source file for plug-ins from outside flowgauge, empty for built-ins (their `version` speaks)."""
+    kind = getattr(plugin, "function", None) or type(plugin)
+    if kind.__module__.startswith("flowgauge."):
+        return ""
+    try:
+        return hashlib.sha256(Path(inspect.getfile(kind)).read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        return ""
