@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,7 +62,19 @@ class InfluencePatterns:
             raise UsageError(f"suffix must be pattern or free and level embedding or attention, got {self.suffix!r} and {self.level!r}.")
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """Patterns of every word whose word vector differs from the baseline's."""
+        """Patterns of every word whose word vector differs from the baseline's; remembered on the batch."""
+        key = ("influence-patterns", self)
+        if key in batch.cache:
+            found, seconds = batch.cache[key]
+            batch.cache.setdefault("charges", []).append(seconds)
+            return list(found)
+        started, charged = time.perf_counter(), sum(batch.cache.get("charges", ()))
+        made = self._explain(model, batch)
+        charged = sum(batch.cache.get("charges", ())) - charged
+        batch.cache[key] = (made, time.perf_counter() - started + charged)
+        return made
+
+    def _explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         trace = path_trace(model, batch, self.rule, self.samples, self.baseline)
         with torch.no_grad():
             found = search(trace, self.beam, self.k)

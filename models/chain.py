@@ -228,3 +228,15 @@ class _Prefixes:
         part = (context * select(trace.grad_context[layer].flatten(0, 1), at)).sum((-1, -2, -3))
         part += (skip * select(trace.grad_skip[layer].flatten(0, 1), at)).sum((-1, -2))
         return trace.mean(part)
+
+
+def layer_tangent(trace: PathTrace, layer: int, tangent: Float[Tensor, "rows tokens hidden"]) -> Float[Tensor, "rows tokens hidden"]:
+    """Tangents of every position of hidden[layer + 1] from those of every position of hidden[layer]: the whole layer's JVP."""
+    every = torch.arange(tangent.shape[0] * tangent.shape[1], device=tangent.device).view(tangent.shape[:2])
+    dq, dk, dv = (x.transpose(1, 2) for x in trace.tangents[layer].project_jvp(every, tangent))
+    q, k, v = (x.transpose(1, 2) for x in trace.projected[layer])
+    weights = trace.attention[layer]
+    scores = (dq @ k.transpose(2, 3) + q @ dk.transpose(2, 3)).mul_(trace.model.layers[layer].scale).mul_(weights)
+    scores = scores.sub_(weights * scores.sum(-1, keepdim=True))
+    context = (scores @ v + weights @ dv).transpose(1, 2)
+    return trace.tangents[layer].finish_jvp(every, tangent, context)

@@ -1,0 +1,41 @@
+"""The control: scores drawn uniformly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.errors import UsageError
+from ..models.batch import Batch
+from ..models.model import FlowModel
+from .base import method
+from .explanation import Explanation
+
+
+@method("random", gives={"nodes", "units"}, stochastic=True)
+@dataclass(frozen=True)
+class Random:
+    """Uniform random scores: the floor that every method must beat.
+
+    Nodes and attention-level units score independently in [0, 1). Source: the random baseline of Lu et al. 2021, section 4.4.
+
+    Attributes:
+        draws: Independent draws an instance; scores are averaged over them and their spread is shown.
+    """
+
+    draws: int = 20
+
+    def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise UsageError(f"draws must be at least 1, got {self.draws}.")
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """`draws` explanations an instance, from the instance's own seed."""
+        made = []
+        for seed, n in zip(batch.seeds, batch.lengths, strict=True):
+            rng = np.random.default_rng(seed)
+            nodes = rng.random((self.draws, model.n_layers + 1, n))
+            units = rng.random((self.draws, model.n_layers, n, model.n_heads + 1))
+            made.append(Explanation(draws=tuple(Explanation(nodes=a, units=b) for a, b in zip(nodes, units, strict=True))))
+        return made

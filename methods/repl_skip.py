@@ -1,0 +1,39 @@
+"""Influence patterns without their skips: a control of the attention level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..models.batch import Batch
+from ..models.graph import ALL_HEADS, SKIP
+from ..models.model import FlowModel
+from ..models.trace import Baseline, Rule
+from .base import method
+from .explanation import Explanation
+from .influence_patterns import InfluencePatterns
+
+
+@method("repl-skip", gives={"tokens", "patterns"}, needs={"gradients", "attention", "target"})
+@dataclass(frozen=True)
+class ReplacedSkips:
+    """Influence patterns with each skip node replaced by all heads at its place.
+
+    If skips matter as the patterns say, this loses accuracy although it keeps more nodes. Source: Lu et al. 2021, section 4.4. The
+    attention-level influence is left out: it is not that of these nodes.
+
+    Attributes:
+        rule: Quadrature rule of the path integral.
+        samples: Its nodes.
+        baseline: Word vectors the path starts at.
+    """
+
+    rule: Rule = "midpoint"
+    samples: int = 50
+    baseline: Baseline = "mask"
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """The patterns of `influence-patterns`, with every `SKIP` read as `ALL_HEADS`."""
+        found = InfluencePatterns(self.rule, self.samples, self.baseline).explain(model, batch)
+        return [replace(e, patterns=replace(p, heads=np.where(p.heads == SKIP, ALL_HEADS, p.heads), head_influence=None)) for e in found if (p := e.patterns)]

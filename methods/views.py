@@ -1,0 +1,144 @@
+"""The one place that reads a coarser view from a finer one. NumPy only.
+
+    patterns -> nodes that they use, in the order of their influence
+    flows    -> each word's strongest node a layer; a node scores what its strongest word sends through it
+    edges    -> best path of each word by dynamic programming; a node scores the best path through it
+    nodes    -> the strongest node a layer
+    mask     -> nodes, by keep probability
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ..core.errors import NotApplicable
+from .explanation import Explanation
+
+
+class NodeRanking(NamedTuple):
+    """How a method ranks the nodes of `G_e` for given source words."""
+
+    own: Bool[np.ndarray, "depths tokens"]
+    """The nodes it would keep by itself: the sources at layer 0 and the target at layer L included."""
+    score: Float[np.ndarray, "depths tokens"]
+    """Larger is kept earlier."""
+
+
+class Paths(NamedTuple):
+    """The best path of every source word."""
+
+    positions: Int[np.ndarray, "tokens depths"]
+    product: Float[np.ndarray, " tokens"]
+
+
+def positive_words(explanation: Explanation) -> Int[np.ndarray, " words"]:
+    """Source positions of Pi_+: the words with g > 0."""
+    if explanation.patterns is not None:
+        return np.unique(explanation.patterns.source[explanation.patterns.total > 0])
+    if explanation.tokens is not None:
+        return np.flatnonzero(explanation.tokens > 0)
+    raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which no word's sign can be read.")
+
+
+def best_paths(edges: Float[np.ndarray, "layers tokens tokens"], target: int) -> Paths:
+    """For every word, the path to the target with the largest product of edge weights (row = query = later layer).
+
+    Low positions win ties.
+    """
+    n_layers, n_tokens = edges.shape[:2]
+    to_go = np.where(np.arange(n_tokens) == target, 1.0, 0.0)
+    step = np.zeros((n_layers, n_tokens), int)
+    for layer in reversed(range(n_layers)):
+        onward = edges[layer] * to_go[:, None]  # [i, p]
+        step[layer], to_go = onward.argmax(0), onward.max(0)
+    positions = [np.arange(n_tokens)]
+    for layer in range(n_layers):
+        positions.append(step[layer][positions[-1]])
+    positions[-1] = np.full(n_tokens, target)
+    return Paths(np.stack(positions, 1), to_go)
+
+
+def edge_flows(edges: Float[np.ndarray, "layers tokens tokens"], target: int) -> Float[np.ndarray, "tokens depths tokens"]:
+    """[j, l, i]: the largest product among paths from word j through node (l, i) to the target."""
+    n_layers, n_tokens = edges.shape[:2]
+    ahead = [np.where(np.arange(n_tokens) == target, 1.0, 0.0)]
+    for layer in reversed(range(n_layers)):
+        ahead.append((edges[layer] * ahead[-1][:, None]).max(0))
+    reach, flows = np.eye(n_tokens), []
+    for layer in range(n_layers + 1):
+        flows.append(reach * ahead[n_layers - layer])
+        if layer < n_layers:
+            reach = (reach[:, None, :] * edges[layer]).max(-1)
+    return np.stack(flows, 1)
+
+
+def mean_edges(edges: Float[np.ndarray, "layers heads tokens tokens"]) -> Float[np.ndarray, "layers tokens tokens"]:
+    """Edge weights averaged over heads."""
+    return edges.mean(1)
+
+
+def node_flows(explanation: Explanation, target: int) -> Float[np.ndarray, "tokens depths tokens"] | None:
+    """Node scores as seen from each source word, where the explanation has or implies them."""
+    if explanation.flows is not None:
+        return explanation.flows
+    if explanation.edges is not None:
+        return edge_flows(mean_edges(explanation.edges), target)
+    return None
+
+
+def node_scores(explanation: Explanation) -> Float[np.ndarray, "depths tokens"] | None:
+    """Node scores that are the same for every word, where the explanation has them."""
+    if explanation.nodes is not None:
+        return explanation.nodes
+    return None if explanation.mask is None else explanation.mask[1:]
+
+
+def rank_nodes(explanation: Explanation, sources: Int[np.ndarray, " words"], target: int) -> NodeRanking:
+    """How the explanation ranks the nodes of every layer, given the words whose flow is asked for.
+
+    Raises:
+        NotApplicable: It has no view from which nodes can be ranked.
+    """
+    flows, nodes, patterns = node_flows(explanation, target), node_scores(explanation), explanation.patterns
+    if patterns is not None:
+        chosen = patterns.select(np.isin(patterns.source, sources))
+        shape = (chosen.positions.shape[1], _tokens(explanation))
+        own = chosen.subgraph(shape[1]).nodes
+        score = flows[sources].max(0, initial=-np.inf) if flows is not None else _pattern_scores(explanation, sources, shape)
+    elif flows is not None:
+        own = np.zeros(flows.shape[1:], bool)
+        for depth in range(flows.shape[1]):
+            own[depth, flows[sources, depth].argmax(-1)] = True
+        score = flows[sources].max(0, initial=-np.inf)
+    elif nodes is not None:
+        own, score = nodes == nodes.max(1, keepdims=True), nodes
+        own &= np.cumsum(own, 1) == 1
+    else:
+        raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which nodes cannot be ranked.")
+    own[0], own[-1] = False, False
+    own[0, sources], own[-1, target] = True, True
+    return NodeRanking(own, np.where(np.isfinite(score), score, -np.inf))
+
+
+def _tokens(explanation: Explanation) -> int:
+    if explanation.tokens is not None:
+        return len(explanation.tokens)
+    if explanation.edges is not None:
+        return explanation.edges.shape[-1]
+    patterns = explanation.patterns
+    raise NotApplicable(f"{0 if patterns is None else len(patterns)} patterns alone do not say how many tokens there are: give tokens too.")
+
+
+def _pattern_scores(explanation: Explanation, sources: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A node scores the largest |influence| among the sources' patterns through it; unused nodes score 0."""
+    patterns, score = explanation.patterns, np.zeros(shape)
+    assert patterns is not None
+    for positions, source, influence in zip(patterns.positions, patterns.source, patterns.influence, strict=True):
+        if source in sources:
+            for depth, used in enumerate(positions):
+                at = used[used >= 0]
+                score[depth, at] = np.maximum(score[depth, at], abs(influence))
+    return score
