@@ -1,0 +1,113 @@
+"""Tiny random models of four families and random batches, in float64 unless asked otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    DistilBertForSequenceClassification,
+    ElectraConfig,
+    ElectraForMaskedLM,
+    ElectraForSequenceClassification,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaForSequenceClassification,
+)
+
+from flowgauge.models.batch import Batch
+from flowgauge.models.model import FlowModel
+
+PAD, MASK, VOCABULARY = 1, 4, 60
+SIZES = {"num_hidden_layers": 3, "hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 32, "vocab_size": VOCABULARY, "pad_token_id": PAD}
+FAMILIES: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
+    "bert": (BertConfig, BertForMaskedLM, BertForSequenceClassification, SIZES),
+    "roberta": (RobertaConfig, RobertaForMaskedLM, RobertaForSequenceClassification, SIZES),
+    "electra": (ElectraConfig, ElectraForMaskedLM, ElectraForSequenceClassification, {**SIZES, "embedding_size": 8}),
+    "distilbert": (
+        DistilBertConfig,
+        DistilBertForMaskedLM,
+        DistilBertForSequenceClassification,
+        {"n_layers": 3, "dim": 16, "n_heads": 4, "hidden_dim": 32, "vocab_size": VOCABULARY, "pad_token_id": PAD},
+    ),
+}
+
+
+def make_model(family: str = "bert", head: str = "masked", dtype: torch.dtype = torch.float64, seed: int = 0, **sizes: Any) -> FlowModel:
+    """A random model whose weights are large enough for words to matter."""
+    config, masked, label, default = FAMILIES[family]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        hf = (masked if head == "masked" else label)(config(**{**default, "num_labels": 3, **sizes}))
+        with torch.no_grad():
+            for name, weight in hf.named_parameters():
+                if weight.ndim == 2:
+                    weight.mul_(6 if "embeddings" not in name else 20)
+                elif "LayerNorm" in name or "layer_norm" in name:
+                    weight.add_(0.2 * torch.randn_like(weight))
+    tokenizer = SimpleNamespace(mask_token_id=MASK, pad_token_id=PAD)
+    return FlowModel(hf.to(dtype), tokenizer, f"tiny-{family}")
+
+
+def make_batch(model: FlowModel, lengths: list[int], seed: int = 0, target: int = 2) -> Batch:
+    """Random tokens with [MASK] at the target (masked) or the target at 0 (label)."""
+    generator = torch.Generator().manual_seed(seed)
+    count, width = len(lengths), max(lengths)
+    ids = torch.randint(5, VOCABULARY, (count, width), generator=generator)
+    mask = torch.arange(width) < torch.tensor(lengths)[:, None]
+    at = torch.full((count,), target if model.head == "masked" else 0)
+    if model.head == "masked":
+        ids[:, target] = MASK
+    ids = torch.where(mask, ids, PAD)
+    answer, against = (torch.full((count, 1), a) for a in ((7, 8) if model.head == "masked" else (1, 2)))
+    names = tuple(f"i{n}" for n in range(count))
+    words = torch.stack([torch.zeros_like(ids), torch.arange(width).expand_as(ids)], -1)
+    return Batch(ids, mask, torch.zeros_like(ids), words, answer, against, at, names, tuple(range(count)), pairwise=True)
+
+
+def alone(batch: Batch, row: int) -> Batch:
+    """One instance of a batch without its padding."""
+    one = batch.rows(torch.tensor([row]))
+    n = int(one.mask.sum())
+    return Batch(
+        one.ids[:, :n], one.mask[:, :n], one.segments[:, :n], one.word_ids[:, :n], one.answer, one.against, one.target, one.names, one.seeds,
+        one.quantity, one.pairwise,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def model() -> FlowModel:
+    """A three-layer BERT."""
+    return make_model()
+
+
+@pytest.fixture
+def batch(model: FlowModel) -> Batch:
+    """Three sentences of different lengths."""
+    return make_batch(model, [6, 5, 4])
+
+
+@pytest.fixture(scope="session")
+def models() -> Callable[..., FlowModel]:
+    """Builds models; see `make_model`."""
+    return make_model
+
+
+@pytest.fixture(scope="session")
+def batches() -> Callable[..., Batch]:
+    """Builds batches; see `make_batch`."""
+    return make_batch
+
+
+@pytest.fixture(scope="session")
+def single() -> Callable[..., Batch]:
+    """Cuts one instance out of a batch; see `alone`."""
+    return alone

@@ -1,0 +1,134 @@
+"""The layer loop: equal to Hugging Face, open to edits at every site."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from flowgauge.core.errors import UsageError
+from flowgauge.models.batch import SITES, Batch, Rows
+from flowgauge.models.families import take_apart
+from flowgauge.models.model import FlowModel
+from flowgauge.models.outputs import correct, divergence, prediction, strongest_other, value
+
+FAMILIES = ["bert", "roberta", "electra", "distilbert"]
+
+
+def hf_logits(model: FlowModel, batch: Batch) -> torch.Tensor:
+    with torch.no_grad():
+        logits = model.hf(input_ids=batch.ids, attention_mask=batch.mask.long()).logits
+    return logits[torch.arange(len(batch)), batch.target] if model.head == "masked" else logits
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("head", ["masked", "label"])
+@pytest.mark.parametrize("lengths", [[6, 6], [7, 4, 5]])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+def test_logits_equal_the_hugging_face_model(models, batches, family, head, lengths, dtype, tolerance):
+    model = models(family, head, dtype)
+    batch = batches(model, lengths)
+    expected, found = hf_logits(model, batch), model.outputs(batch)[0]
+    scale = max(1.0, float(expected.abs().max()))
+    assert (found - expected).abs().max() < tolerance * scale
+    (trace,) = model.run(Rows(batch, model.embed(model.words(batch), batch)), keep={"attention"})  # not fused
+    assert (model.readout(trace.site("hidden", 3), batch)[0] - expected).abs().max() < tolerance * scale
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_padding_changes_nothing(models, batches, single, family):
+    model = models(family, dtype=torch.float32)
+    batch = batches(model, [7, 4, 5])
+    together = model.outputs(batch)[0]
+    for row in range(3):
+        assert torch.allclose(model.outputs(single(batch, row))[0][0], together[row], atol=1e-5, rtol=1e-5)
+
+
+def test_rows_that_enter_later_give_what_they_give_alone(model: FlowModel, batch: Batch):
+    start = model.embed(model.words(batch), batch)
+    (clean,) = model.run(Rows(batch, start), keep={"hidden", "context"})
+    groups = [Rows(batch, clean.site("hidden", layer) * 0.5, layer) for layer in (2, 0, 3, 1)]
+    for group, trace in zip(groups, model.run(*groups), strict=True):
+        (own,) = model.run(group)
+        assert torch.allclose(trace.site("hidden", 3), own.site("hidden", 3), atol=1e-12)
+
+
+def test_rows_may_all_enter_at_the_last_layer(model: FlowModel, batch: Batch):
+    hidden = torch.randn(3, 6, 16, dtype=torch.float64)
+    (trace,) = model.run(Rows(batch, hidden, layer=3))
+    assert torch.equal(trace.site("hidden", 3), hidden)
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_every_edit_bites_at_every_layer_and_only_its_own_rows(model: FlowModel, batch: Batch, site):
+    start = model.embed(model.words(batch), batch)
+    clean = model.outputs(batch)[0]
+    for wanted in range(3):
+        edit = {site: lambda layer, x, wanted=wanted: x * 0.3 if layer == wanted else x}
+        edited, untouched = model.run(Rows(batch, start, edits=edit), Rows(batch, start))
+        assert torch.allclose(model.readout(untouched.site("hidden", 3), batch)[0], clean, atol=1e-12)
+        assert (model.readout(edited.site("hidden", 3), batch)[0] - clean).abs().max() > 1e-6
+
+
+def test_a_kept_value_is_the_edited_one_and_carries_the_gradient(model: FlowModel, batch: Batch):
+    start = model.embed(model.words(batch), batch).requires_grad_(True)
+    keep = {"hidden", "query", "key", "value", "skip", "context"}
+    (trace,) = model.run(Rows(batch, start, edits={"context": lambda layer, x: x * 2}), keep=keep)
+    q = value(model.readout(trace.site("hidden", 3), batch), batch).sum()
+    sites = [trace.whole(s, 1) for s in ("hidden", "skip", "query", "key", "value")]
+    hidden, skip, *projected = torch.autograd.grad(q, sites, retain_graph=True)
+    at = trace.site("hidden", 1).detach().requires_grad_(True)
+    through = torch.autograd.grad(tuple(model.layers[1].project(at)), at, tuple(projected))[0]
+    assert torch.allclose(hidden, skip + through, atol=1e-12)
+
+
+def test_missing_sites_and_bad_edits_say_so(model: FlowModel, batch: Batch):
+    start = model.embed(model.words(batch), batch)
+    (trace,) = model.run(Rows(batch, start))
+    with pytest.raises(KeyError, match=r"query\[0\] was not kept"):
+        trace.site("query", 0)
+    with pytest.raises(ValueError, match=r"edit of context\[0\] returned shape"):
+        model.run(Rows(batch, start, edits={"context": lambda layer, x: x[:, :2]}))
+    with pytest.raises(ValueError, match="no site is called"):
+        Rows(batch, start, edits={"residual": lambda layer, x: x})
+    with pytest.raises(ValueError, match="2 hidden states for a batch of 3"):
+        Rows(batch, start[:2])
+    with pytest.raises(ValueError, match="same number of tokens"):
+        model.run(Rows(batch, start), Rows(batch, start[:, :4]))
+
+
+def test_families_without_an_adapter_are_refused():
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    with pytest.raises(UsageError, match="of family 'gpt2'; flowgauge has adapters for bert, distilbert, electra, roberta"):
+        take_apart(GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=8, n_head=2, vocab_size=9)), "x")
+
+
+def test_fingerprint_follows_the_weights(models: Callable[..., FlowModel]):
+    backend = type("T", (), {"backend_tokenizer": type("B", (), {"to_str": lambda self: "words"})(), "mask_token_id": 4, "pad_token_id": 1})()
+    first, again, other = models(seed=0), models(seed=0), models(seed=1)
+    for model in (first, again, other):
+        model.tokenizer = backend
+    assert first.fingerprint() == again.fingerprint() != other.fingerprint()
+
+
+def test_quantities_and_predictions_by_hand(batch: Batch):
+    from dataclasses import replace
+
+    from flowgauge.tasks.instance import Quantity
+
+    one = replace(batch.rows(torch.tensor([0, 0])), answer=torch.tensor([[1], [1]]), against=torch.tensor([[0], [0]]), cache={})
+    logits = torch.tensor([[1.0, 3.0, 5.0], [2.0, 2.0, 0.0]], dtype=torch.float64)
+    assert value((logits,), one).tolist() == [2.0, 0.0]
+    assert prediction((logits,), one).tolist() == [[1], [0]]  # among the pair; a tie is not the answer
+    assert correct((logits,), one).tolist() == [True, False]
+    assert prediction((logits,), replace(one, pairwise=False)).tolist() == [[2], [0]]
+    probability = value((logits,), replace(one, quantity=Quantity("probability")))
+    assert torch.allclose(probability, logits.softmax(1)[:, 1])
+    assert torch.allclose(value((logits,), replace(one, quantity=Quantity("log_probability"))), probability.log())
+    assert value((logits,), replace(one, quantity=Quantity("logit"))).tolist() == [3.0, 2.0]
+    assert strongest_other(logits, torch.tensor([2, 0])).tolist() == [1, 1]
+    assert divergence((logits,), (logits,)).abs().max() == 0
+    p, r = logits[:1].softmax(1), logits[1:].softmax(1)
+    assert torch.allclose(divergence((logits[:1],), (logits[1:],)), (r * (r / p).log()).sum(1))

@@ -1,0 +1,303 @@
+"""The identities of influence patterns, against torch.func and brute force, in float64."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch.func import jvp
+
+from flowgauge.core.errors import UsageError
+from flowgauge.methods.influence_patterns import InfluencePatterns
+from flowgauge.methods.refinement import optimality_gaps, refine, search
+from flowgauge.models.batch import Batch
+from flowgauge.models.chain import (
+    context_pull,
+    context_tangents,
+    edge_scores,
+    layer_tangent,
+    pattern_influence,
+    project,
+    start_tangents,
+)
+from flowgauge.models.attention import attention_weights, mix
+from flowgauge.models.graph import SKIP
+from flowgauge.models.layer import FuncTangents, Projected
+from flowgauge.models.model import FlowModel
+from flowgauge.models.trace import PathTrace, path_trace, quadrature
+
+TOLERANCE = 1e-9
+
+
+def whole_layer(trace: PathTrace, layer: int, tangent: torch.Tensor, head: int | None = None) -> torch.Tensor:
+    """JVP of a whole layer by torch.func; with `head`, only what passes that head (SKIP: the residual)."""
+    y, mask = trace.model.layers[layer], trace.rows.mask
+
+    def attend(h):
+        q, k, v = y.project(h)
+        return mix(attention_weights(q, k, y.scale, mask), v)
+
+    context, moved = jvp(attend, (trace.skip[layer],), (tangent,))
+    skip = tangent
+    if head is not None:
+        moved = torch.zeros_like(moved) if head == SKIP else moved * (torch.arange(moved.shape[2]) == head)[:, None]
+        skip = tangent if head == SKIP else torch.zeros_like(tangent)
+    return jvp(y.finish, (trace.skip[layer], context), (skip, moved))[1]
+
+
+def at_only(tangent: torch.Tensor, position: int) -> torch.Tensor:
+    return tangent * (torch.arange(tangent.shape[1]) == position)[:, None]
+
+
+def naive(trace: PathTrace, row: int, positions, heads=None) -> float:
+    """I(x, pi) by whole-layer derivatives, keeping one node a layer."""
+    tangent = at_only(trace.start, positions[0])
+    for layer in range(trace.model.n_layers):
+        tangent = whole_layer(trace, layer, tangent, None if heads is None else heads[layer])
+        tangent = at_only(tangent, positions[layer + 1])
+    return float(trace.mean((tangent * trace.grad_hidden[-1]).sum((1, 2))[:, None])[row, 0])
+
+
+@pytest.fixture
+def trace(model: FlowModel, batch: Batch) -> PathTrace:
+    return path_trace(model, batch, samples=6)
+
+
+def test_rules_integrate_what_they_should():
+    for rule, samples, degree in (("midpoint", 4, 1), ("trapezoid", 5, 1), ("gauss-legendre", 3, 5)):
+        q = quadrature(rule, samples)
+        for power in range(degree + 1):
+            assert (q.weights * q.nodes**power).sum() == pytest.approx(1 / (power + 1))
+    paper = quadrature("paper", 3)
+    assert paper.nodes.tolist() == [0, 0.5, 1] and paper.weights.tolist() == pytest.approx([1 / 3] * 3)
+    with pytest.raises(UsageError, match="no quadrature rule is called 'simpson'"):
+        quadrature("simpson")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="cannot use 1 samples"):
+        quadrature("paper", 1)
+
+
+def test_completeness_error_falls_with_samples_and_is_stored(model, batch):
+    errors = [path_trace(model, batch, samples=s).completeness for s in (4, 16, 64)]
+    assert (errors[1] < errors[0]).all() and (errors[2] < errors[1] / 8).all()
+    trace = path_trace(model, batch, samples=64)
+    assert torch.allclose(trace.g.sum(1), trace.q - trace.q_baseline, atol=5e-4)
+    assert torch.equal(trace.completeness, (trace.g.sum(1) - (trace.q - trace.q_baseline)).abs())
+    assert trace.g[:, 2].abs().max() == 0  # [MASK] is its own baseline
+
+
+def test_a_reused_trace_is_the_same_object_and_its_cost_is_charged(model, batch):
+    first = path_trace(model, batch, samples=3)
+    assert path_trace(model, batch, samples=3) is first
+    assert batch.cache["charges"] == [first.seconds] and first.seconds > 0
+    assert path_trace(model, batch, samples=4) is not first
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
+def test_position_wise_closed_forms_equal_torch_func(models, batches, family):
+    model = models(family)
+    trace = path_trace(model, batches(model, [5, 4]), samples=2)
+    generator = torch.Generator().manual_seed(1)
+    draw = lambda *shape: torch.randn(*shape, dtype=torch.float64, generator=generator)  # noqa: E731
+    at = torch.randint(0, 20, (3, 7), generator=generator)
+    for layer in range(3):
+        closed, oracle = trace.tangents[layer], FuncTangents(model.layers[layer], trace.skip[layer].flatten(0, 1), trace.context[layer].flatten(0, 1))
+        t, skip, context, u = draw(3, 7, 16), draw(3, 7, 16), draw(3, 7, 4, 4), draw(3, 7, 16)
+        grads = Projected(draw(3, 7, 4, 4), draw(3, 7, 4, 4), draw(3, 7, 4, 4))
+        pairs = [
+            *zip(closed.project_jvp(at, t), oracle.project_jvp(at, t), strict=True),
+            (closed.project_vjp(at, grads), oracle.project_vjp(at, grads)),
+            (closed.finish_jvp(at, skip, context), oracle.finish_jvp(at, skip, context)),
+            *zip(closed.finish_vjp(at, u), oracle.finish_vjp(at, u), strict=True),
+        ]
+        for found, expected in pairs:
+            assert torch.allclose(found, expected, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=st.lists(st.integers(3, 6), min_size=1, max_size=3), seed=st.integers(0, 1000), layer=st.integers(0, 2), data=st.data())
+def test_edge_scores_equal_the_jvp_of_the_whole_layer_and_split_into_heads_and_skip(model, batches, lengths, seed, layer, data):
+    batch = batches(model, lengths, seed)
+    trace = path_trace(model, batch, samples=3)
+    source = torch.tensor([[data.draw(st.integers(0, n - 1))] for n in lengths])
+    n = max(lengths)
+    tangent = torch.randn(len(trace.start), 1, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    moved = project(trace, layer, source[..., None], tangent[:, :, None])
+    scores = edge_scores(trace, layer, source, tangent, Projected(*(x.flatten(1, 2) for x in moved)))
+    spread = source.repeat_interleave(3, 0)
+    dense = torch.zeros(len(tangent), n, 16, dtype=torch.float64).scatter(1, spread[..., None].expand(-1, 1, 16), tangent)
+    for head in [*range(4), SKIP]:
+        expected = trace.mean((whole_layer(trace, layer, dense, head) * trace.grad_hidden[layer + 1]).sum(-1))
+        if head == SKIP:
+            found = torch.zeros(len(batch), n, dtype=torch.float64).scatter(1, source, scores.skip)
+        else:
+            found = scores.heads[:, head, :, 0]
+        assert torch.allclose(found * batch.mask, expected * batch.mask, atol=TOLERANCE)
+    total = trace.mean((whole_layer(trace, layer, dense) * trace.grad_hidden[layer + 1]).sum(-1))
+    split = scores.heads[..., 0].sum(1).scatter_add(1, source, scores.skip)
+    assert torch.allclose(split * batch.mask, total * batch.mask, atol=TOLERANCE)
+    assert torch.allclose(layer_tangent(trace, layer, dense) * trace.rows.mask[..., None], whole_layer(trace, layer, dense) * trace.rows.mask[..., None], atol=TOLERANCE)
+
+
+def test_context_pull_is_the_transpose_of_context_tangents(trace):
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(*shape, dtype=torch.float64, generator=generator)  # noqa: E731
+    source, to = torch.randint(0, 4, (3, 5, 2), generator=generator), torch.randint(0, 4, (3, 5, 3), generator=generator)
+    rows = len(trace.start)
+    moved, grad = Projected(*(draw(rows, 5, 2, 4, 4) for _ in range(3))), draw(rows, 5, 3, 4, 4)
+    forward = (context_tangents(trace, 1, source, to, moved).sum(3) * grad).sum((2, 3, 4))
+    pulled = context_pull(trace, 1, source, to, grad)
+    backward = sum((a * b).sum((2, 3, 4)) for a, b in zip(pulled, moved, strict=True))
+    assert torch.allclose(forward, backward, atol=TOLERANCE)
+
+
+def test_conservation_at_every_layer_of_the_search(trace):
+    """sum_i I([prefix, h_i] -> q) = I([prefix] -> q): the sum over the next node of a pattern's edge scores is its own."""
+    found = search(trace)
+    nodes, words = found.nodes, found.traced.shape[1]
+    tangent, expected = start_tangents(trace, nodes[0]), found.total
+    for layer in range(3):
+        moved = project(trace, layer, nodes[layer], tangent)
+        scores = edge_scores(trace, layer, nodes[layer].flatten(1), tangent.flatten(1, 2), Projected(*(x.flatten(1, 2) for x in moved)))
+        total = scores.heads.sum(1).transpose(1, 2).scatter_add(2, nodes[layer], scores.skip[..., None])
+        live = found.traced
+        assert torch.allclose(total.sum(2)[live], expected[live], atol=TOLERANCE)
+        expected = total.gather(2, nodes[layer + 1])[..., 0]
+        edge = found.heads[layer].sum(-1)[..., 0, 0] + found.skips[layer].clamp(min=-1e9).where(~found.skips[layer].isinf(), 0)[..., 0, 0]
+        assert torch.allclose(edge[live], expected[live], atol=TOLERANCE)
+        walked = torch.stack([pattern_prefix(trace, nodes, w, layer) for w in range(words)], 1)
+        tangent = walked
+    assert torch.allclose(expected[found.traced], found.influence[found.traced], atol=TOLERANCE)
+
+
+def pattern_prefix(trace, nodes, word, layer):
+    """The tangent of one word's prefix after `layer`, by whole-layer derivatives."""
+    rows = torch.arange(len(trace.start))
+    spread = [n[:, word, 0].repeat_interleave(trace.samples) for n in nodes]
+    tangent = torch.zeros_like(trace.start)
+    tangent[rows, spread[0]] = trace.start[rows, spread[0]]
+    for step in range(layer + 1):
+        full = whole_layer(trace, step, tangent)
+        tangent = torch.zeros_like(full)
+        tangent[rows, spread[step + 1]] = full[rows, spread[step + 1]]
+    return tangent[rows, spread[layer + 1]][:, None]
+
+
+def test_all_patterns_sum_to_g_and_the_best_is_never_below_the_found_one(model, batches):
+    batch = batches(model, [4, 3])
+    trace = path_trace(model, batch, samples=4)
+    found, wide = search(trace), search(trace, beam=16)
+    gaps, wide_gaps = optimality_gaps(trace, found), optimality_gaps(trace, wide)
+    for row, n in enumerate(batch.lengths):
+        for w in torch.nonzero(found.traced[row])[:, 0].tolist():
+            word, sign = int(found.nodes[0][row, w, 0]), -1 if found.total[row, w] < 0 else 1
+            walks = [(word, *middle, 2) for middle in itertools.product(range(n), repeat=2)]
+            brute = torch.tensor([naive(trace, row, walk) for walk in walks], dtype=torch.float64)
+            assert brute.sum() == pytest.approx(float(trace.g[row, word]), abs=TOLERANCE)
+            closed = pattern_influence(trace, row, torch.tensor(walks))
+            assert torch.allclose(closed, brute, atol=TOLERANCE)
+            best = float((brute * sign).max())
+            assert float(found.influence[row, w]) * sign <= best + TOLERANCE
+            assert float(gaps[row][w]) == pytest.approx(best - float(found.influence[row, w]) * sign, abs=TOLERANCE)
+            assert float(wide.influence[row, w]) * sign == pytest.approx(best, abs=TOLERANCE)
+            assert float(wide_gaps[row][w]) == pytest.approx(0, abs=TOLERANCE)
+
+
+def greedy_heads(trace, row, positions, sign, free):
+    """The published greedy choice of heads and skips by whole-layer derivatives."""
+    chosen: list[int] = []
+    for layer in range(trace.model.n_layers):
+        options = [*range(trace.model.n_heads)] + ([SKIP] if positions[layer] == positions[layer + 1] else [])
+        scores = {}
+        for option in options:
+            tangent = at_only(trace.start, positions[0])
+            for step in range(layer + 1):
+                fixed = option if step == layer else (None if free else chosen[step])
+                tangent = at_only(whole_layer(trace, step, tangent, fixed), positions[step + 1])
+            if free:
+                scores[option] = float(trace.mean((tangent * trace.grad_hidden[layer + 1]).sum((1, 2))[:, None])[row, 0])
+                continue
+            for step in range(layer + 1, trace.model.n_layers):
+                tangent = at_only(whole_layer(trace, step, tangent), positions[step + 1])
+            scores[option] = float(trace.mean((tangent * trace.grad_hidden[-1]).sum((1, 2))[:, None])[row, 0])
+        chosen.append(max(reversed(options), key=lambda o: scores[o] * sign))
+    return chosen
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_heads_and_skips_are_the_greedy_ones_and_their_influence_is_exact(trace, free):
+    found = search(trace)
+    refined = refine(trace, found, free)
+    for row in range(3):
+        for w in torch.nonzero(found.traced[row])[:, 0].tolist():
+            positions = [int(n[row, w, 0]) for n in found.nodes]
+            heads = [int(c[row, w, 0, 0]) for c in refined.choice]
+            sign = -1 if found.total[row, w] < 0 else 1
+            assert heads == greedy_heads(trace, row, positions, sign, free)
+            assert float(refined.influence[row, w]) == pytest.approx(naive(trace, row, positions, heads), abs=TOLERANCE)
+            closed = pattern_influence(trace, row, torch.tensor([positions]), torch.tensor([heads]))
+            assert float(closed[0]) == pytest.approx(float(refined.influence[row, w]), abs=TOLERANCE)
+            assert all(head != SKIP or positions[i] == positions[i + 1] for i, head in enumerate(heads))
+
+
+def test_a_skip_between_different_positions_carries_nothing(trace):
+    assert float(pattern_influence(trace, 0, torch.tensor([[0, 1, 2, 2]]), torch.tensor([[SKIP, 0, 0]]))) == 0
+
+
+def test_a_bundle_of_all_nodes_carries_the_whole_influence(model, batches):
+    trace = path_trace(model, batches(model, [5]), samples=4)
+    everything = search(trace, k=5)
+    assert torch.allclose(everything.influence, everything.total, atol=TOLERANCE)
+    two = search(trace, k=2)
+    for w in range(two.traced.shape[1]):
+        walks = torch.tensor(list(itertools.product(*(n[0, w].tolist() for n in two.nodes))))
+        assert pattern_influence(trace, 0, walks).sum() == pytest.approx(float(two.influence[0, w]), abs=TOLERANCE)
+        refined = refine(trace, two)
+        total = 0.0
+        for a, b in itertools.product(range(2), range(2)):
+            heads = [[int(refined.choice[0][0, w, a, 0]), int(refined.choice[1][0, w, b, a]), int(refined.choice[2][0, w, 0, b])]]
+            walk = [[int(two.nodes[0][0, w, 0]), int(two.nodes[1][0, w, a]), int(two.nodes[2][0, w, b]), 2]]
+            total += float(pattern_influence(trace, 0, torch.tensor(walk), torch.tensor(heads)))
+        assert total == pytest.approx(float(refined.influence[0, w]), abs=TOLERANCE)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=st.lists(st.integers(3, 7), min_size=2, max_size=4), seed=st.integers(0, 1000), k=st.sampled_from([1, 2]), beam=st.sampled_from([1, 3]))
+def test_padding_and_batching_change_no_pattern(model, batches, single, lengths, seed, k, beam):
+    method = InfluencePatterns(samples=5, k=k, beam=beam if k == 1 else 1)
+    batch = batches(model, lengths, seed)
+    for row, together in enumerate(method.explain(model, batch)):
+        (own,) = method.explain(model, single(batch, row))
+        assert abs(own.tokens - together.tokens).max() < TOLERANCE
+        for name in ("influence", "head_influence", "total"):
+            assert abs(getattr(own.patterns, name) - getattr(together.patterns, name)).max() < TOLERANCE
+        assert (own.patterns.positions == together.patterns.positions).all()
+        assert (own.patterns.heads == together.patterns.heads).all()
+
+
+def test_float32_agrees_with_float64(models, batches):
+    wide, narrow = (models(dtype=d) for d in (torch.float64, torch.float32))
+    a, b = (InfluencePatterns(samples=10).explain(m, batches(m, [6, 5]))[0].patterns for m in (wide, narrow))
+    assert abs(a.influence - b.influence).max() < 1e-4
+
+
+def test_settings_are_checked():
+    with pytest.raises(UsageError, match="at least 1"):
+        InfluencePatterns(beam=0)
+    with pytest.raises(UsageError, match="cannot both exceed 1"):
+        InfluencePatterns(beam=2, k=2)
+    with pytest.raises(UsageError, match="suffix must be"):
+        InfluencePatterns(suffix="open")  # type: ignore[arg-type]
+
+
+def test_exact_enumeration_refuses_large_graphs(models, batches):
+    model = models(num_hidden_layers=7)
+    with pytest.raises(UsageError, match=r"would walk 46,656 patterns a word \(6 tokens, 7 layers\), more than 20,000"):
+        InfluencePatterns(exact=True, samples=2).explain(model, batches(model, [6]))
+
+
+def test_exact_enumeration_stores_the_gap(model, batch):
+    explanation = InfluencePatterns(exact=True, samples=4).explain(model, batch)[0]
+    assert (explanation.patterns.gap > -TOLERANCE).all()
