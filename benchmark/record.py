@@ -1,0 +1,143 @@
+"""What a cell leaves behind: `record.json`. No torch: leaderboards read it on any machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+SCHEMA = 1
+"""Raised by any change of the record or of the explanation files that older readers would misread."""
+
+Status = Literal["done", "partial", "failed", "not-applicable"]
+
+
+def _read_number(value: Any) -> Any:
+    return math.nan if value is None else float(value) if value in ("inf", "-inf") else value
+
+
+def _write_number(value: float) -> float | str | None:
+    return None if math.isnan(value) else str(value) if math.isinf(value) else value
+
+
+Number = Annotated[float, BeforeValidator(_read_number), PlainSerializer(_write_number, when_used="json")]
+"""A float whose NaN is null and whose infinities are text in JSON."""
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+
+class Aggregate(_Stored):
+    """`metrics.base.Aggregate` as stored: mean with 95 % interval, instances it rests on, instances undefined."""
+
+    variant: str
+    value: Number
+    low: Number
+    high: Number
+    count: int
+    undefined: int = 0
+    sd_draws: Number | None = None
+    reason: str = ""
+
+
+class Score(_Stored):
+    """One metric's answer for a cell.
+
+    Attributes:
+        metric: Identity: `name@version`, and an 8-hex suffix where settings differ from the defaults or it is a user's file.
+        status: `not-applicable` and `failed` say why in `reason` and have no aggregates.
+        reference: Folder name of the cell whose budget it was matched to, or empty.
+    """
+
+    metric: str
+    name: str
+    version: int
+    settings: dict[str, Any]
+    status: Literal["done", "failed", "not-applicable"] = "done"
+    reason: str = ""
+    aggregates: tuple[Aggregate, ...] = ()
+    reference: str = ""
+    scope: str = "instance"
+    reads: str = ""
+    higher_is_better: bool | None = None
+    bounds: tuple[float | None, float | None] = (None, None)
+    unit: str = ""
+    source: str = ""
+    seconds: float = 0.0
+
+
+class Cost(_Stored):
+    """What explaining took. A shared trace is paid by the first method in `own_seconds`, by the others in `charged_seconds`.
+
+    Attributes:
+        seconds: (own + charged) / explanations.
+        explanations: Gold ones, and guided ones computed for wrongly predicted instances.
+        peak_bytes: Largest memory of the process (CPU) or allocated on the device (GPU) while explaining; 0: unknown.
+    """
+
+    seconds: float
+    own_seconds: float
+    charged_seconds: float
+    explanations: int
+    peak_bytes: int
+
+
+class Provenance(_Stored):
+    """Where and with what a cell was computed; no part of its key."""
+
+    flowgauge: str
+    python: str
+    platform: str
+    packages: dict[str, str]
+    device: str
+    threads: int
+    batch_size: int
+
+
+class Record(_Stored):
+    """One cell.
+
+    Attributes:
+        schema_version: `SCHEMA` when written.
+        cell: First 12 hex digits of the key's sha256.
+        key: Everything that may change a number (`benchmark.key`).
+        status: `partial`: explained, but a metric failed; `failed` and `not-applicable` say why in `error`.
+        instances: How many were explained.
+        skipped: Why others were left out, one line each.
+        scores: By metric identity.
+        files: Sha256 of each stored file, by its name in the cell.
+    """
+
+    schema_version: int = SCHEMA
+    cell: str
+    key: dict[str, Any]
+    model: str
+    task: str
+    method: str
+    seed: int | None
+    settings: dict[str, Any]
+    status: Status
+    error: str = ""
+    instances: int = 0
+    skipped: tuple[str, ...] = ()
+    correct: int | None = None
+    scores: dict[str, Score] = {}
+    cost: Cost | None = None
+    provenance: Provenance
+    task_source: str = ""
+    started: str = ""
+    finished: str = ""
+    files: dict[str, str] = {}
+
+    @property
+    def aggregates(self) -> Mapping[str, tuple[Aggregate, ...]]:
+        """Aggregates of every metric that has a score."""
+        return {name: score.aggregates for name, score in self.scores.items() if score.status == "done"}
+
+    @property
+    def folder(self) -> str:
+        """Its folder below model and task: `<method>-<12 hex>`."""
+        return f"{self.method}-{self.cell}"
