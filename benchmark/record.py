@@ -108,6 +108,7 @@ class Record(_Stored):
         instances: How many were explained.
         skipped: Why others were left out, one line each.
         scores: By metric identity.
+        asked: Model, task, columns and method in the words of whoever ran it, for scoring again.
         files: Sha256 of each stored file, by its name in the cell.
     """
 
@@ -128,6 +129,7 @@ class Record(_Stored):
     cost: Cost | None = None
     provenance: Provenance
     task_source: str = ""
+    asked: dict[str, Any] = {}
     started: str = ""
     finished: str = ""
     files: dict[str, str] = {}

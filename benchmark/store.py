@@ -168,7 +168,7 @@ class Cell:
         name = f"explanations/{first:05d}.safetensors"
         self.store.write(f"{self.path}/{name}", explanation_io.to_bytes(part))
         self._held = None
-        self.__dict__.pop("index", None)
+        self.index.update({sentence.id: Where(name, row) for row, sentence in enumerate(part.sentences)})
 
     def part_names(self) -> list[str]:
         """Names of its explanation files."""

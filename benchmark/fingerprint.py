@@ -1,0 +1,62 @@
+"""What numbers depend on, as sha256: a model's files and a task's instances. No torch, so that a finished plan costs nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from ..tasks.instance import Instance
+
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+"""In the order in which transformers prefers them."""
+LABELS = ("_name_or_path", "transformers_version", "torch_dtype", "dtype")
+"""Configuration entries that change no number (the dtype is a part of the key by itself)."""
+
+
+def model_fingerprint(source: str, revision: str | None = None) -> str | None:
+    """Sha256 over a checkpoint's weight files, configuration and tokenizer; None where it is not on this machine yet.
+
+    Args:
+        source: A folder or a name on the Hub.
+        revision: Branch, tag or commit on the Hub.
+    """
+    folder = Path(source).expanduser() if Path(source).expanduser().is_dir() else _snapshot(source, revision)
+    if folder is None:
+        return None
+    weights = next((found for pattern in WEIGHTS if (found := sorted(folder.glob(pattern)))), None)
+    if weights is None:
+        return None
+    total = hashlib.sha256()
+    for path in [*weights, folder / "tokenizer.json", folder / "vocab.txt"]:
+        if path.is_file():
+            total.update(f"{path.name}:{_file_sum(path)}\n".encode())
+    config = folder / "config.json"
+    if config.is_file():
+        kept = {key: value for key, value in json.loads(config.read_bytes()).items() if key not in LABELS}
+        total.update(json.dumps(kept, sort_keys=True).encode())
+    return total.hexdigest()
+
+
+def instances_fingerprint(instances: Iterable[Instance]) -> str:
+    """Sha256 over every field of the instances, in order."""
+    total = hashlib.sha256()
+    for instance in instances:
+        total.update(json.dumps(asdict(instance), sort_keys=True, default=str).encode() + b"\n")
+    return total.hexdigest()
+
+
+def _file_sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _snapshot(name: str, revision: str | None) -> Path | None:
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except Exception:  # every way of not being there (no cache, no such name) means the same: load it first
+        return None

@@ -1,0 +1,137 @@
+"""What to run: `Plan`, from a YAML file, flags or both. No torch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+
+from ..core.errors import UsageError
+from ..core.registry import Spec
+
+DEFAULT_METHODS = ("influence-patterns", "attention", "conductance", "random")
+DEFAULT_METRICS = ("ablated-accuracy",)
+
+
+def _spec(entry: Any) -> Any:
+    return Spec.parse(entry) if isinstance(entry, (str, Mapping)) else entry
+
+
+def _several(entry: Any) -> Any:
+    return (entry,) if isinstance(entry, (str, int, Mapping, Spec)) else entry
+
+
+PlugIn = Annotated[Spec, BeforeValidator(_spec)]
+PlugIns = Annotated[tuple[PlugIn, ...], BeforeValidator(_several), Field(min_length=1)]
+
+
+class Plan(BaseModel):
+    """Cells to run: every task with every method and seed, scored by every metric.
+
+    Attributes:
+        model: An embedded model's name, a Hugging Face name or a folder.
+        revision: Branch, tag or commit on the Hub.
+        tasks: Names, globs such as `sva/*`, or TSV/JSONL files; `name:key=value` sets a setting.
+        methods: Names or `file.py[:name]`, with settings likewise.
+        metrics: The same.
+        seeds: One cell each for methods that draw.
+        limit: Instances a task, balanced over conditions; None: all.
+        sample_seed: Seed of that sample.
+        split: The task's split.
+        dtype: Floating-point type of the weights.
+        device: A torch device; `auto`: the GPU if there is one.
+        batch_size: Instances a batch; None: 32, fewer for long sentences.
+        max_tokens: Leaves out sentences with more tokens.
+        on_split: Whether a word that is not one token stops the run or leaves the sentence out.
+        columns: Our column's name to the file's, for tasks from a file.
+        store: Folder or fsspec URL of the results.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    model: str = "agreement-bert"
+    revision: str | None = None
+    tasks: PlugIns
+    methods: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METHODS)
+    metrics: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METRICS)
+    seeds: Annotated[tuple[int, ...], BeforeValidator(_several), Field(min_length=1)] = (0,)
+    limit: PositiveInt | None = None
+    sample_seed: NonNegativeInt = 0
+    split: str = "test"
+    dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    device: str = "auto"
+    batch_size: PositiveInt | None = None
+    max_tokens: PositiveInt | None = None
+    on_split: Literal["error", "skip"] = "error"
+    columns: dict[str, str] = {}
+    store: str = "results"
+
+    @classmethod
+    def make(cls, **fields: Any) -> Plan:
+        """A plan from fields; every fault is one line.
+
+        Raises:
+            UsageError: An unknown field, with near matches, or a value out of range.
+        """
+        for key in fields:
+            if key not in cls.model_fields:
+                near = difflib.get_close_matches(key, cls.model_fields, n=2, cutoff=0.5)
+                guess = f"did you mean {' or '.join(near)}?" if near else f"a plan has {', '.join(cls.model_fields)}."
+                raise UsageError(f"a plan has no field {key!r}: {guess}")
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise UsageError("the plan cannot be read: " + "; ".join(_fault(e) for e in error.errors())) from error
+
+    @classmethod
+    def load(cls, path: str | Path, **flags: Any) -> Plan:
+        """A plan from a YAML file; flags that are not None override it.
+
+        Raises:
+            UsageError: No such file, no YAML (with the line), or no plan.
+        """
+        path = Path(path)
+        try:
+            stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"cannot read the plan {path}: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"the plan {path} is not a text file.") from error
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            where = f", line {mark.line + 1}" if mark else ""
+            raise UsageError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}.") from error
+        if not isinstance(stored, dict):
+            raise UsageError(f"the plan {path} must be a mapping with tasks, methods and so on, got {type(stored).__name__}.")
+        given = {key: value for key, value in flags.items() if value is not None}
+        return cls.make(**{str(key): value for key, value in stored.items()} | given)
+
+
+def _fault(error: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        return f"{where} is missing"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}, got {error['input']!r}"
+
+
+def spec_text(spec: Spec) -> str:
+    """A spec as it is written on the command line.
+
+    >>> spec_text(Spec("attention", {"residual": 0.3}))
+    'attention:residual=0.3'
+    """
+    pairs = ",".join(f"{key}={value}" for key, value in spec.settings.items())
+    return f"{spec.name}:{pairs}" if pairs else spec.name
+
+
+def unique(specs: Sequence[Spec]) -> list[Spec]:
+    """Specs without repetition, in order."""
+    found: list[Spec] = []
+    for spec in specs:
+        if spec not in found:
+            found.append(spec)
+    return found

@@ -1,0 +1,58 @@
+"""A progress bar on stderr for whatever takes more than two seconds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+PATIENCE = 2.0
+"""Seconds before a bar appears."""
+
+
+class Progress:
+    """Counts steps; shows a bar once `PATIENCE` is over and stderr is a terminal.
+
+    Args:
+        total: Steps in all.
+        quiet: Never shows anything.
+    """
+
+    def __init__(self, total: int, quiet: bool = False) -> None:
+        self.total, self.done = total, 0
+        self.shown = not quiet and sys.stderr.isatty()
+        self._started = time.monotonic()
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def step(self, text: str, advance: int = 1) -> None:
+        """Notes `advance` steps done and what comes next."""
+        self.done += advance
+        if not self.shown or time.monotonic() - self._started < PATIENCE:
+            return
+        if self._bar is None:
+            self._open()
+        assert self._bar is not None and self._task is not None
+        self._bar.update(self._task, completed=self.done, description=text)
+
+    def _open(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task("", total=self.total)
+        self._bar.start()

@@ -1,0 +1,33 @@
+"""Where and with what this process computes; written into records, no part of a cell's key."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from ..models.model import FlowModel
+from .record import Provenance
+
+PACKAGES = ("torch", "transformers", "numpy", "tokenizers", "safetensors", "pandas")
+
+
+def provenance(model: FlowModel, batch_size: int) -> Provenance:
+    """Versions, platform, device and threads of this process."""
+    return Provenance(
+        flowgauge=_version("flowgauge"),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages={name: _version(name) for name in PACKAGES},
+        device=torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else str(model.device),
+        threads=torch.get_num_threads(),
+        batch_size=batch_size,
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,151 @@
+"""Names to plug-ins: checked first, without torch; made afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import UnknownName, UsageError
+from ..core.registry import Registry, Spec, settings
+from ..methods.registry import METHODS
+from ..metrics.registry import METRICS
+from ..models.zoo import ZOO
+from ..tasks.instance import Instance
+from ..tasks.registry import SUFFIXES, TASKS, load_task
+from .fingerprint import instances_fingerprint
+from .jobs import Job
+from .key import TaskKey, canonical
+from .plan import Plan, spec_text, unique
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A task and the instances that a plan takes of it."""
+
+    spec: str
+    task: Any
+    key: TaskKey
+    instances: tuple[Instance, ...]
+
+
+def check_names(plan: Plan) -> Plan:
+    """The plan with task globs written out.
+
+    Raises:
+        UnknownName: A model folder, task, method or metric that does not exist, with near matches.
+    """
+    for spec in plan.methods:
+        _check(METHODS, spec.name)
+    check_metrics(plan.metrics)
+    check_model(plan.model)
+    tasks = unique([found for spec in plan.tasks for found in _tasks(spec)])
+    return plan.model_copy(update={"tasks": tuple(tasks)})
+
+
+def check_metrics(specs: Sequence[Spec]) -> None:
+    """Refuses metrics that do not exist.
+
+    Raises:
+        UnknownName: With near matches.
+    """
+    for spec in specs:
+        _check(METRICS, spec.name)
+
+
+def check_model(name: str) -> None:
+    """Refuses what can be neither an embedded model, a folder nor a name on the Hub.
+
+    Raises:
+        UnknownName: With near matches.
+    """
+    folder = Path(name).expanduser()
+    if name not in ZOO and not folder.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise UnknownName("model", name, ZOO, "A folder must exist and hold a Hugging Face checkpoint.")
+
+
+def model_source(name: str) -> str:
+    """Where an embedded model is, else the name itself."""
+    return str(ZOO[name]) if name in ZOO else name
+
+
+def shown_name(name: str) -> str:
+    """What results call a model: a folder goes by its last part."""
+    folder = Path(name).expanduser()
+    return folder.resolve().name if name not in ZOO and folder.is_dir() else name
+
+
+def draw(plan: Plan, spec: Spec) -> Drawn:
+    """The task and its instances.
+
+    Raises:
+        UsageError: A file that cannot be read, an unknown split, no instances.
+    """
+    task = load_task(spec, plan.columns if spec.name.endswith(SUFFIXES) else None)
+    instances = tuple(task.instances(plan.split, plan.limit, plan.sample_seed))
+    if not instances:
+        raise UsageError(f"task {task.name!r} has no instances in split {plan.split!r}.")
+    key = TaskKey(task.name, task.version, instances_fingerprint(instances), plan.split, plan.limit, plan.sample_seed, task.quantity)
+    return Drawn(spec_text(spec), task, key, instances)
+
+
+def make_methods(plan: Plan, metrics: Sequence[Any]) -> list[tuple[str, Any]]:
+    """The plan's methods with the text that named them, and those that a metric's budget is matched to."""
+    specs = unique([*plan.methods, *(Spec.parse(m.reference) for m in metrics if m.reference)])
+    found: list[tuple[str, Any]] = []
+    for spec in specs:
+        method = METHODS.create(spec)
+        if not any(alike(method, other) for _, other in found):
+            found.append((spec_text(spec), method))
+    return found
+
+
+def make_metrics(specs: Sequence[Spec]) -> list[Any]:
+    """Metrics by their specs."""
+    return [METRICS.create(spec) for spec in unique(specs)]
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two methods are the same with the same settings."""
+    return bool(one.name == other.name and settings(one) == settings(other))
+
+
+def reference_job(metric: Any, jobs: Sequence[Job]) -> Job | None:
+    """The job of the method whose budget a metric is matched to."""
+    if not metric.reference:
+        return None
+    wanted = METHODS.create(metric.reference)
+    return next((job for job in jobs if job.key["method"]["name"] == wanted.name and job.key["method"]["settings"] == _plain(wanted)), None)
+
+
+def _plain(method: Any) -> Any:
+    return json.loads(canonical(settings(method)))
+
+
+def _check(registry: Registry, name: str) -> None:
+    path, found, rest = name.partition(".py")
+    if found and (not rest or rest.startswith(":")):
+        if not Path(f"{path}.py").is_file():
+            raise UsageError(f"there is no file {path}.py.")
+        return
+    known = registry.entries()
+    if name not in known:
+        hint = f"`flowgauge list {registry.kind}s` shows them; a file of your own is named file.py:name."
+        raise UnknownName(registry.kind, name, known, hint)
+
+
+def _tasks(spec: Spec) -> list[Spec]:
+    if spec.name.endswith(SUFFIXES):
+        if not Path(spec.name).is_file():
+            raise UsageError(f"there is no task file {spec.name}.")
+        return [spec]
+    if not any(sign in spec.name for sign in "*?"):
+        _check(TASKS, spec.name)
+        return [spec]
+    names = [name for name in TASKS.entries() if fnmatchcase(name, spec.name)]
+    if not names:
+        raise UnknownName("task", spec.name, TASKS.entries(), "`flowgauge list tasks` shows them.")
+    return [Spec(name, spec.settings) for name in names]

@@ -1,0 +1,65 @@
+"""What a run returns: its records, and one table of them. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from .record import Record
+from .store import Cell, Store
+
+COLUMNS = (
+    "model", "task", "method", "seed", "cell", "status", "metric", "variant", "value", "low", "high", "count", "undefined", "sd_draws",
+    "higher_is_better", "unit", "reason", "seconds",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Results:
+    """The cells of a plan.
+
+    Attributes:
+        store: URL of the store.
+        records: One a cell, in the plan's order.
+    """
+
+    store: str
+    records: tuple[Record, ...]
+
+    @property
+    def failed(self) -> tuple[Record, ...]:
+        """Cells that failed, or of which a metric failed."""
+        return tuple(r for r in self.records if r.status in ("failed", "partial"))
+
+    @property
+    def exit_code(self) -> int:
+        """0: every cell is whole (or not applicable); 1: some failed."""
+        return 1 if self.failed else 0
+
+    def cell(self, record: Record) -> Cell:
+        """A record's cell, for its explanations and score rows."""
+        return Store(self.store).find(record)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row an aggregate; a score or cell that has none is one row with NaN and the reason."""
+        return table(self.records)
+
+
+def table(records: tuple[Record, ...] | list[Record]) -> pd.DataFrame:
+    """Records as a table with the columns `COLUMNS`."""
+    return pd.DataFrame([row for record in records for row in _rows(record)], columns=list(COLUMNS))
+
+
+def _rows(record: Record) -> list[dict[str, object]]:
+    cell: dict[str, object] = {
+        "model": record.model, "task": record.task, "method": record.method, "seed": record.seed, "cell": record.cell, "status": record.status,
+        "seconds": record.cost.seconds if record.cost else float("nan"), "value": float("nan"), "reason": record.error,
+    }  # fmt: skip
+    rows = []
+    for score in record.scores.values():
+        named = {**cell, "metric": score.metric, "higher_is_better": score.higher_is_better, "unit": score.unit}
+        if not score.aggregates:
+            rows.append({**named, "reason": f"{score.status}: {score.reason}"})
+        rows.extend({**named, **aggregate.model_dump()} for aggregate in score.aggregates)
+    return rows or [cell]

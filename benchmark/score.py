@@ -1,0 +1,104 @@
+"""Scores stored explanations with other metrics; nothing is explained again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..core.errors import UsageError
+from ..core.registry import Spec
+from ..tasks.instance import Quantity
+from . import resolve
+from .encodings import encode_group
+from .fingerprint import model_fingerprint
+from .jobs import Group, Job, finished
+from .key import TaskKey
+from .plan import Plan
+from .progress import Progress
+from .record import Record
+from .results import Results
+from .run import load, quieten
+from .store import Store
+from .work import work
+
+
+def rescore(
+    url: str, metrics: Sequence[str], *, model: str | None = None, device: str = "auto", batch_size: int | None = None, quiet: bool = True
+) -> Results:
+    """Adds metrics to every explained cell of a store.
+
+    Args:
+        url: The store.
+        metrics: Names or `file.py[:name]`, with settings after a colon.
+        model: Where the model is now, if not where it was when the store was written.
+        device: A torch device.
+        batch_size: Instances a batch; None: 32, fewer for long sentences.
+        quiet: Shows no progress bar.
+
+    Raises:
+        UsageError: Unknown metrics, no such store, a model or task that is not the one that was explained.
+    """
+    specs = [Spec.parse(text) for text in metrics]
+    if not specs:
+        raise UsageError("name at least one metric to score with.")
+    resolve.check_metrics(specs)
+    store = Store(url)
+    records = [r for r in store.records() if r.status in ("done", "partial")]
+    if not records:
+        raise UsageError(f"the store {url!r} has no explained cells.")
+    quieten()
+    made = resolve.make_metrics(specs)
+    groups: list[Group] = []
+    for together in _groups(records):
+        group = _group(store, together, model)
+        for metric in made:
+            group.refer(metric, resolve.reference_job(metric, group.jobs))
+        groups.append(group)
+        _work(group, made, device, batch_size, quiet, model)
+    return Results(url, tuple(job.record for group in groups for job in group.jobs if job.record is not None))
+
+
+def _groups(records: Sequence[Record]) -> list[list[Record]]:
+    """Records of the same model, dtype and instances."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        rest = {name: value for name, value in record.key.items() if name not in ("method", "seed")}
+        found.setdefault(json.dumps([record.model, rest], sort_keys=True), []).append(record)
+    return list(found.values())
+
+
+def _group(store: Store, records: Sequence[Record], model: str | None) -> Group:
+    first = records[0]
+    name = model or first.asked["model"]
+    source = resolve.model_source(name)
+    fingerprint = model_fingerprint(source, first.asked["revision"])
+    if fingerprint is not None and fingerprint != first.key["fingerprint"]:
+        raise UsageError(f"model {name!r} is not the one that was explained in {store.url!r}: its files differ; say where that one is with --model.")
+    stored = first.key["task"]
+    plan = Plan.make(
+        tasks=first.asked["task"], columns=first.asked["columns"], split=stored["split"], limit=stored["limit"], sample_seed=stored["sample_seed"]
+    )
+    drawn = resolve.draw(plan, plan.tasks[0])
+    if drawn.key.fingerprint != stored["fingerprint"]:
+        raise UsageError(f"task {first.task!r} has other instances now than those explained in {store.url!r}.")
+    jobs = []
+    for record in records:
+        jobs.append(Job(store.find(record), record.key, None, record.method, record.seed or 0, record, record.asked))
+    return Group(drawn.task, _task_key(stored), drawn.instances, jobs)
+
+
+def _task_key(stored: Mapping[str, Any]) -> TaskKey:
+    return TaskKey(**{**stored, "quantity": Quantity(**stored["quantity"])})
+
+
+def _work(group: Group, metrics: Sequence[Any], device: str, batch_size: int | None, quiet: bool, model: str | None) -> None:
+    jobs = [job for job in group.jobs if not finished(job, group, metrics)]
+    if not jobs:
+        return
+    key, asked = jobs[0].key, jobs[0].asked
+    loaded = load(model or asked["model"], key["dtype"], device, asked["revision"])
+    loaded.name = jobs[0].record.model if jobs[0].record else loaded.name
+    encodings = encode_group(loaded, group, batch_size, key["max_tokens"], key["on_split"])
+    with Progress(len(jobs) * (len(encodings) + len(metrics)), quiet) as progress:
+        work(loaded, group, jobs, metrics, encodings, progress)

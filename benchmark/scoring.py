@@ -1,0 +1,118 @@
+"""Scores a cell from its stored explanations, metric by metric."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, overload
+
+from ..core.errors import NotApplicable
+from ..core.registry import settings
+from ..metrics.base import Scores, Shown
+from ..metrics.summary import summarise
+from ..models.model import FlowModel
+from .explain import Asked
+from .jobs import Group, Job
+from .key import canonical, metric_id
+from .record import Aggregate, Score
+from .store import Cell
+
+log = logging.getLogger(__name__)
+
+
+class ShownCell(Sequence[Shown]):
+    """A cell's explained batches, read from the store as they are asked for.
+
+    Work that a metric shares on a batch's cache is dropped when it goes on to another batch.
+    """
+
+    def __init__(self, cell: Cell, asked: Callable[[int], Asked], count: int) -> None:
+        self.cell, self.asked, self.count = cell, asked, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    @overload
+    def __getitem__(self, index: int) -> Shown: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Shown]: ...
+    def __getitem__(self, index: int | slice) -> Shown | list[Shown]:
+        """The batch with its stored explanations."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self.count))]
+        if not -self.count <= index < self.count:
+            raise IndexError(index)
+        asked = self.asked(index % self.count)
+        gold, guided = self.cell.explanations(asked.batch.names)
+        return Shown(asked.batch, asked.predicted, asked.instances, gold, guided)
+
+
+def score_job(model: FlowModel, group: Group, job: Job, metrics: Sequence[Any], show: Callable[[Cell], ShownCell]) -> None:
+    """Fills `job.scores`; a whole file of an earlier run is taken as it is.
+
+    A metric that fails is noted with its reason and the others go on.
+    """
+    for metric in metrics:
+        name, reference = metric_id(metric), group.references.get(metric_id(metric))
+        folder = reference.cell.folder if reference else ""
+        stored = job.cell.read_score(name)
+        if stored is not None and stored.reference == folder:
+            job.scores[name] = stored
+            continue
+        declared = _declared(metric, folder)
+        started = time.perf_counter()
+        try:
+            found = metric.score(model, show(job.cell), _reference(metric, reference, show))
+            aggregates = _aggregates(found)
+        except NotApplicable as reason:
+            job.scores[name] = declared.model_copy(update={"status": "not-applicable", "reason": str(reason)})
+        except Exception as error:
+            log.debug("metric %s failed on %s", name, job.cell.path, exc_info=True)
+            job.scores[name] = declared.model_copy(update={"status": "failed", "reason": one_line(error)})
+        else:
+            score = declared.model_copy(update={"aggregates": aggregates, "seconds": time.perf_counter() - started})
+            job.cell.write_scores(score, found.rows)
+            job.scores[name] = score
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _reference(metric: Any, reference: Job | None, show: Callable[[Cell], ShownCell]) -> ShownCell | None:
+    if metric.scope == "cells":
+        raise NotApplicable("it compares cells: use `flowgauge compare`.")
+    if reference is None:
+        if metric.reference:
+            raise NotApplicable(f"its reference method {metric.reference} has no cell here: run it too.")
+        return None
+    if reference.unfit:
+        raise NotApplicable(f"its reference method {reference.name} is not applicable: {reference.unfit}")
+    if reference.error:
+        raise RuntimeError(f"its reference method {reference.name} failed: {reference.error}")
+    return show(reference.cell)
+
+
+def _aggregates(found: Scores) -> tuple[Aggregate, ...]:
+    return tuple(Aggregate(**asdict(a)) for a in found.aggregates or summarise(found.rows))
+
+
+def _declared(metric: Any, reference: str) -> Score:
+    return Score(
+        metric=metric_id(metric),
+        name=metric.name,
+        version=metric.version,
+        settings=json.loads(canonical(settings(metric))),
+        reference=reference,
+        scope=metric.scope,
+        reads=metric.reads,
+        higher_is_better=metric.higher_is_better,
+        bounds=metric.bounds,
+        unit=metric.unit,
+        source=metric.source,
+    )

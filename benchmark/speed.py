@@ -1,0 +1,224 @@
+"""What methods cost, side by side, in one run: every time is a ratio to one integrated-gradients pass over the same batch."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..models.batch import Batch
+    from ..models.model import FlowModel
+
+SHAPE = {"num_hidden_layers": 6, "num_attention_heads": 8, "hidden_size": 512, "intermediate_size": 2048, "vocab_size": 30522}
+MASK_ID = 4
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One row: the median over repeats.
+
+    Attributes:
+        name: What was timed.
+        seconds: Wall time of the whole batch (s).
+        ratio: The median over repeats of its time over the integrated-gradients pass of the same repeat.
+        low, high: Smallest and largest ratio of a repeat.
+    """
+
+    name: str
+    seconds: float
+    ratio: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A measurement and the conditions it was made under."""
+
+    device: str
+    threads: int
+    torch: str
+    sentences: int
+    tokens: int
+    samples: int
+    layers: int
+    heads: int
+    width: int
+    repeats: int
+    rows: tuple[Cost, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def measure(device: str = "cpu", repeats: int = 5, sentences: int = 16, tokens: int = 11, samples: int = 50, captum: bool = True) -> Speed:
+    """Times influence patterns and its neighbours on a random BERT-small (6 layers, 8 heads, 512 wide).
+
+    The unit is one integrated-gradients pass: the Hugging Face model itself (fused attention), forward and backward over all samples, q
+    read at the target only. Every repeat times all rows in turn, so that a noisy machine moves them together.
+
+    Args:
+        device: A torch device.
+        repeats: Repeats after one warm-up.
+        sentences: Sentences in the batch.
+        tokens: Tokens a sentence.
+        samples: Points of the path integral.
+        captum: Whether captum's integrated gradients and layer conductance are timed too (its conductance: one layer, times the layers).
+    """
+    import torch
+
+    from ..models.load import check_device
+
+    place = check_device(device)
+    model = _model(place)
+    batches = list(_pieces(model, sentences, tokens, samples))
+    jobs = _jobs(model, samples, captum)
+    taken: dict[str, list[float]] = {name: [] for name in jobs}
+    for repeat in range(repeats + 1):
+        for name, job in jobs.items():
+            seconds = sum(_timed(job, batch, place) for batch in batches)
+            if repeat:
+                taken[name].append(seconds)
+        for batch in batches:
+            batch.cache.clear()
+    taken = _sums(taken, model.n_layers)
+    unit = taken["integrated gradients (plain pass)"]
+    rows = []
+    for name, seconds in taken.items():
+        ratios = [s / u for s, u in zip(seconds, unit, strict=True)]
+        rows.append(Cost(name, statistics.median(seconds), statistics.median(ratios), min(ratios), max(ratios)))
+    described = torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu"
+    return Speed(
+        described, torch.get_num_threads(), torch.__version__, sentences, tokens, samples, model.n_layers, model.n_heads, model.width, repeats,
+        tuple(rows),
+    )  # fmt: skip
+
+
+def _model(device: Any) -> FlowModel:
+    import torch
+    from transformers import BertConfig, BertForMaskedLM
+
+    from ..models.model import FlowModel
+
+    class Tokenizer:
+        mask_token_id, pad_token_id = MASK_ID, 0
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return FlowModel(BertForMaskedLM(BertConfig(**SHAPE)).to(device), Tokenizer(), "bert-small (random)")
+
+
+def _pieces(model: FlowModel, sentences: int, tokens: int, samples: int) -> Iterator[Batch]:
+    """Random sentences, in batches that fit the trace's byte budget."""
+    import torch
+
+    from ..models.batch import Batch
+    from ..models.encode import TRACE_BUDGET
+    from ..models.trace import trace_bytes
+
+    size = max(1, min(sentences, TRACE_BUDGET // trace_bytes(model, tokens, samples)))
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(1000, 30000, (sentences, tokens), generator=generator).to(model.device)
+    ids[:, tokens // 2] = MASK_ID
+    for part in ids.split(size):
+        n = len(part)
+        full = lambda value, n=n: torch.full((n, 1), value, device=model.device)  # noqa: E731
+        yield Batch(
+            part, torch.ones_like(part, dtype=torch.bool), torch.zeros_like(part), torch.zeros(*part.shape, 2, dtype=torch.long),
+            full(2003), full(2024), full(tokens // 2)[:, 0], tuple(map(str, range(n))), tuple(range(n)), pairwise=True,
+        )  # fmt: skip
+
+
+def _jobs(model: FlowModel, samples: int, captum: bool) -> dict[str, Callable[[Batch], object]]:
+    """What is timed, in the order of a repeat; later jobs use the path trace of `path trace`."""
+    import torch
+
+    from ..methods.refinement import refine, search
+    from ..models.trace import path_trace
+
+    @torch.no_grad()
+    def embedding(batch: Batch) -> None:
+        batch.cache["found"] = search(path_trace(model, batch, samples=samples))
+
+    @torch.no_grad()
+    def attention(batch: Batch) -> None:
+        refine(path_trace(model, batch, samples=samples), batch.cache["found"])
+
+    jobs: dict[str, Callable[[Batch], object]] = {
+        "integrated gradients (plain pass)": lambda batch: _plain_pass(model, batch, samples),
+        "path trace": lambda batch: path_trace(model, batch, samples=samples),
+        "embedding level": embedding,
+        "attention level": attention,
+    }
+    if captum:
+        jobs["captum integrated gradients"] = lambda batch: _captum_ig(model, batch, samples)
+        jobs["captum layer conductance"] = lambda batch: _captum_conductance(model, batch, samples)
+    return jobs
+
+
+def _sums(taken: dict[str, list[float]], n_layers: int) -> dict[str, list[float]]:
+    """Adds the total of both levels, and captum's conductance of all layers."""
+    parts = [taken[name] for name in ("path trace", "embedding level", "attention level")]
+    out = dict(taken)
+    if "captum layer conductance" in out:
+        out[f"captum conductance, {n_layers} layers"] = [n_layers * s for s in out.pop("captum layer conductance")]
+    out["influence patterns (all words, both levels)"] = [sum(p) for p in zip(*parts, strict=True)]
+    return out
+
+
+def _timed(job: Callable[[Batch], object], batch: Batch, device: Any) -> float:
+    import torch
+
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    wait()
+    started = time.perf_counter()
+    job(batch)
+    wait()
+    return time.perf_counter() - started
+
+
+def _q(model: FlowModel, batch: Batch) -> Callable[[Any], Any]:
+    """q from word vectors by the Hugging Face model, read at the target only."""
+
+    def forward(words: Any) -> Any:
+        hidden = model.hf.bert(inputs_embeds=words).last_hidden_state
+        logits = model.hf.cls.predictions(hidden[:, int(batch.target[0])])  # type: ignore[index]
+        return logits[:, int(batch.answer[0, 0])] - logits[:, int(batch.against[0, 0])]
+
+    return forward
+
+
+def _plain_pass(model: FlowModel, batch: Batch, samples: int) -> None:
+    import torch
+
+    from ..models.trace import baseline_words, quadrature
+
+    x, x_b = model.words(batch), baseline_words(model, batch, "mask")
+    nodes = torch.as_tensor(quadrature("midpoint", samples).nodes, dtype=x.dtype, device=x.device)
+    words = (x_b[:, None] + nodes[:, None, None] * (x - x_b)[:, None]).flatten(0, 1).requires_grad_(True)
+    torch.autograd.grad(_q(model, batch)(words).sum(), words)
+
+
+def _captum_ig(model: FlowModel, batch: Batch, samples: int) -> None:
+    from captum.attr import IntegratedGradients
+
+    from ..models.trace import baseline_words
+
+    IntegratedGradients(_q(model, batch)).attribute(
+        model.words(batch), baseline_words(model, batch, "mask"), n_steps=samples, method="riemann_middle"
+    )
+
+
+def _captum_conductance(model: FlowModel, batch: Batch, samples: int) -> None:
+    from captum.attr import LayerConductance
+
+    from ..models.trace import baseline_words
+
+    middle = model.hf.bert.encoder.layer[model.n_layers // 2]
+    LayerConductance(_q(model, batch), middle).attribute(
+        model.words(batch), baseline_words(model, batch, "mask"), n_steps=samples, method="riemann_middle"
+    )

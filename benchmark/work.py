@@ -1,0 +1,110 @@
+"""The work on one group of cells: explain batch by batch, score cell by cell, write each record last."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ..core.errors import FlowgaugeError, NotApplicable
+from ..models.model import FlowModel
+from .encodings import Encodings
+from .explain import Asked, explain_batch
+from .jobs import Group, Job
+from .progress import Progress
+from .provenance import provenance
+from .record import Cost, Record, Score, Status
+from .scoring import ShownCell, one_line, score_job
+from .store import Cell
+
+log = logging.getLogger(__name__)
+
+
+def work(model: FlowModel, group: Group, jobs: Sequence[Job], metrics: Sequence[Any], encodings: Encodings, progress: Progress) -> None:
+    """Does what is left to do for the jobs of a group; each ends with a record."""
+    started = _now()
+    _explain(model, group, jobs, encodings, progress)
+
+    def show(cell: Cell) -> ShownCell:
+        return ShownCell(cell, encodings, len(encodings))
+
+    for job in jobs:
+        if not job.stopped:
+            progress.step(f"{group.task.name}: scoring {job.name}", 0)
+            score_job(model, group, job, metrics, show)
+        progress.step(group.task.name, len(metrics))
+        job.cell.sweep()
+        job.record = _record(model, group, job, encodings, started)
+        job.cell.write_record(job.record)
+    encodings.free()
+
+
+def _explain(model: FlowModel, group: Group, jobs: Sequence[Job], encodings: Encodings, progress: Progress) -> None:
+    """Explains what is not stored yet; a cell that fails is left and the others go on."""
+    first = 0
+    for number, batch in enumerate(encodings.encoded.batches):
+        for job in jobs:
+            if not job.stopped and any(name not in job.cell.index for name in batch.names):
+                progress.step(f"{group.task.name}: {job.name}", 0)
+                _explain_one(model, job, encodings(number), first)
+        progress.step(group.task.name, len(jobs))
+        first += len(batch)
+    encodings.free()
+
+
+def _explain_one(model: FlowModel, job: Job, asked: Asked, first: int) -> None:
+    if job.method is None:
+        job.error = "some of its explanations are missing or damaged: run its plan again."
+        return
+    try:
+        part = explain_batch(model, job.method, asked, job.seed)
+    except NotApplicable as reason:
+        job.unfit = str(reason)
+    except Exception as error:
+        log.debug("method %s failed", job.name, exc_info=True)
+        job.error = one_line(error) if not isinstance(error, FlowgaugeError) else str(error)
+    else:
+        job.cell.write_part(first, part)
+
+
+def _record(model: FlowModel, group: Group, job: Job, encodings: Encodings, started: str) -> Record:
+    scores: dict[str, Score] = {**(job.record.scores if job.record else {}), **job.scores}
+    broken = [f"{s.metric}: {s.reason}" for s in scores.values() if s.status == "failed"]
+    status: Status = "failed" if job.error else "not-applicable" if job.unfit else "partial" if broken else "done"
+    parts = list(job.cell.parts())
+    return Record(
+        cell=job.cell.folder.rpartition("-")[2],
+        key=job.key,
+        model=model.name,
+        task=group.task.name,
+        method=job.name,
+        seed=job.key["seed"],
+        settings=job.key["method"]["settings"],
+        status=status,
+        error=job.error or job.unfit or "; ".join(broken),
+        instances=sum(len(p.sentences) for p in parts),
+        correct=sum(s.correct for p in parts for s in p.sentences),
+        skipped=encodings.encoded.skipped,
+        scores=scores,
+        cost=_cost([p.cost for p in parts]),
+        provenance=job.record.provenance if job.explained and job.record else provenance(model, max(map(len, encodings.encoded.batches))),
+        task_source=str(group.task.source),
+        asked=job.asked,
+        started=job.record.started if job.explained and job.record else started,
+        finished=_now(),
+        files=job.cell.sums(),
+    )
+
+
+def _cost(parts: Sequence[Any]) -> Cost | None:
+    count = int(sum(p["explanations"] for p in parts))
+    if not count:
+        return None
+    own, charged = sum(p["own_seconds"] for p in parts), sum(p["charged_seconds"] for p in parts)
+    peak = int(max(p["peak_bytes"] for p in parts))
+    return Cost(seconds=(own + charged) / count, own_seconds=own, charged_seconds=charged, explanations=count, peak_bytes=peak)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

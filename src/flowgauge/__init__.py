@@ -1,0 +1,82 @@
+"""Benchmarks explanations of information flow in transformers.
+
+    import flowgauge
+    results = flowgauge.run(tasks="sva/obj", methods=["influence-patterns", "attention"], limit=40)
+    results.to_pandas()
+
+Everything below is imported when first used, so that `import flowgauge` loads no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .benchmark.plan import Plan as Plan
+    from .benchmark.record import Record as Record
+    from .benchmark.results import Results as Results
+    from .benchmark.run import run as run
+    from .benchmark.score import rescore as rescore
+    from .benchmark.store import Store as Store
+    from .core.errors import FlowgaugeError as FlowgaugeError
+    from .core.errors import NotApplicable as NotApplicable
+    from .core.errors import UsageError as UsageError
+    from .methods.base import explanations as explanations
+    from .methods.base import method as method
+    from .methods.explanation import Explanation as Explanation
+    from .models.batch import Batch as Batch
+    from .models.batch import Rows as Rows
+    from .models.graph import Patterns as Patterns
+    from .models.load import load_model as load_model
+    from .models.model import FlowModel as FlowModel
+    from .models.trace import path_trace as path_trace
+    from .tasks.instance import Instance as Instance
+    from .tasks.instance import Quantity as Quantity
+    from .tasks.registry import load_task as load_task
+    from .tasks.registry import task as task
+
+_HOME = {
+    "Plan": "benchmark.plan",
+    "Record": "benchmark.record",
+    "Results": "benchmark.results",
+    "run": "benchmark.run",
+    "rescore": "benchmark.score",
+    "Store": "benchmark.store",
+    "FlowgaugeError": "core.errors",
+    "NotApplicable": "core.errors",
+    "UsageError": "core.errors",
+    "explanations": "methods.base",
+    "method": "methods.base",
+    "Explanation": "methods.explanation",
+    "metric": "metrics.registry",
+    "Scores": "metrics.base",
+    "Shown": "metrics.base",
+    "Batch": "models.batch",
+    "Rows": "models.batch",
+    "Patterns": "models.graph",
+    "load_model": "models.load",
+    "FlowModel": "models.model",
+    "path_trace": "models.trace",
+    "Instance": "tasks.instance",
+    "Quantity": "tasks.instance",
+    "load_task": "tasks.registry",
+    "task": "tasks.registry",
+}
+"""Public name to the module it lives in."""
+
+__all__ = sorted(_HOME)  # noqa: PLE0605
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first asked for."""
+    if name not in _HOME:
+        raise AttributeError(f"flowgauge has no {name!r}; it has {', '.join(sorted(_HOME))}.")
+    found = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*_HOME, *globals()])

@@ -1,0 +1,232 @@
+"""The command line. Everything heavy is imported inside the commands, so that help and lists answer at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .core.errors import FlowgaugeError, UsageError
+
+app = typer.Typer(
+    name="flowgauge",
+    help="Benchmark explanations of information flow in transformers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Kind(StrEnum):
+    """What `flowgauge list` shows."""
+
+    models = "models"
+    tasks = "tasks"
+    methods = "methods"
+    metrics = "metrics"
+
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and log messages.")]
+Device = Annotated[str, typer.Option(help="A torch device; auto: the GPU if there is one.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")]
+StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="Folder or fsspec URL of results.")]
+
+
+@app.command()
+def run(
+    plan: Annotated[Path | None, typer.Argument(metavar="[PLAN.yaml]", help="A plan file; options override it.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Embedded model, Hugging Face name or folder.")] = None,
+    task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Name, pattern such as 'sva/*', or TSV/JSONL file; repeatable.")] = None,
+    method: Annotated[list[str] | None, typer.Option("--method", "-x", help="Name[:key=value,...] or file.py[:name]; repeatable.")] = None,
+    metric: Annotated[list[str] | None, typer.Option("--metric", help="Name[:key=value,...] or file.py[:name]; repeatable.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Instances a task, balanced over its conditions.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Seed of methods that draw; repeatable.")] = None,
+    sample_seed: Annotated[int | None, typer.Option(help="Seed of the sample of instances.")] = None,
+    split: Annotated[str | None, typer.Option(help="The task's split.")] = None,
+    store: Annotated[str | None, typer.Option(help="Folder or fsspec URL of results [default: results].")] = None,
+    device: Annotated[str | None, typer.Option(help="A torch device [default: auto, the GPU if there is one].")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, float64, bfloat16 or float16 [default: float32].")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Instances a batch [default: 32, fewer for long sentences].")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Leave out sentences with more tokens.")] = None,
+    on_split: Annotated[str | None, typer.Option(help="A word that is not one token: error or skip [default: error].")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="For task files: our column=the file's; repeatable.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Explain tasks with methods and score them; what is stored already is not done again."""
+    with reporting(debug):
+        from .benchmark.plan import Plan
+
+        flags = {
+            "model": model, "tasks": task, "methods": method, "metrics": metric, "limit": limit, "seeds": seed, "sample_seed": sample_seed,
+            "split": split, "store": store, "device": device, "dtype": dtype, "batch_size": batch_size, "max_tokens": max_tokens,
+            "on_split": on_split, "columns": _pairs(column) if column else None, "revision": revision,
+        }  # fmt: skip
+        given = {name: value for name, value in flags.items() if value is not None and value != []}
+        wanted = Plan.load(plan, **given) if plan else _plan(given)
+        from .benchmark.run import run as run_plan
+
+        results = run_plan(wanted, quiet=quiet)
+        _tell(results, quiet)
+    raise typer.Exit(results.exit_code)
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    debug: Debug = False,
+) -> None:
+    """List models, tasks, methods or metrics, one line each."""
+    with reporting(debug):
+        rows = _known(kind)
+        if as_json:
+            typer.echo(json.dumps([{"name": name, "summary": summary} for name, summary in rows.items()], indent=1))
+            return
+        width = max((len(name) for name in rows), default=0)
+        for name, summary in rows.items():
+            typer.echo(f"{name:<{width}}  {summary}")
+
+
+@app.command()
+def show(
+    store: StoreUrl,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Show the table of a store so far."""
+    with reporting(debug):
+        from .leaderboards.tables import render
+
+        typer.echo(render(store, "json" if as_json else "csv" if as_csv else "text"))
+
+
+@app.command()
+def score(
+    store: StoreUrl,
+    metric: Annotated[list[str], typer.Option("--metric", help="Name[:key=value,...] or file.py[:name]; repeatable.")],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Where the model is now, if it moved.")] = None,
+    device: Device = "auto",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Instances a batch.")] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Score stored explanations with more metrics."""
+    with reporting(debug):
+        from .benchmark.score import rescore
+
+        results = rescore(store, metric, model=model, device=device, batch_size=batch_size, quiet=quiet)
+        _tell(results, quiet)
+    raise typer.Exit(results.exit_code)
+
+
+@contextmanager
+def reporting(debug: bool) -> Iterator[None]:
+    """Errors as one line on stderr and an exit code, unless `debug`."""
+    _before_heavy_imports()
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    for name in ("httpx", "urllib3", "filelock", "matplotlib", "fsspec", "asyncio", "transformers"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except KeyboardInterrupt:
+        _complain("stopped; the same command goes on from here.")
+        raise typer.Exit(130) from None
+    except FlowgaugeError as error:
+        if debug:
+            raise
+        _complain(str(error))
+        raise typer.Exit(error.exit_code) from None
+    except Exception as error:
+        if debug:
+            raise
+        _complain(f"{type(error).__name__}: {error} (run again with --debug to see where)")
+        raise typer.Exit(1) from None
+
+
+def _complain(text: str) -> None:
+    typer.echo("flowgauge: " + " ".join(text.split()), err=True)
+
+
+def _before_heavy_imports() -> None:
+    """Silences what libraries print on their own."""
+    for name, value in (("TRANSFORMERS_VERBOSITY", "error"), ("HF_HUB_DISABLE_PROGRESS_BARS", "1"), ("TOKENIZERS_PARALLELISM", "false")):
+        os.environ.setdefault(name, value)
+
+
+def _plan(given: dict[str, Any]) -> Any:
+    from .benchmark.plan import Plan
+
+    if "tasks" not in given:
+        raise UsageError("name at least one --task (`flowgauge list tasks` shows them) or a plan file.")
+    return Plan.make(**given)
+
+
+def _pairs(columns: list[str]) -> dict[str, str]:
+    found = {}
+    for text in columns:
+        ours, sign, theirs = text.partition("=")
+        if not sign or not ours or not theirs:
+            raise UsageError(f"--column needs ours=theirs, got {text!r}.")
+        found[ours] = theirs
+    return found
+
+
+def _known(kind: Kind) -> dict[str, str]:
+    """Names with their one line, without importing what they name."""
+    if kind is Kind.models:
+        from .models.zoo import SUMMARIES
+
+        return dict(SUMMARIES)
+    if kind is Kind.tasks:
+        from .tasks.registry import TASKS as registry
+    elif kind is Kind.methods:
+        from .methods.registry import METHODS as registry
+    else:
+        from .metrics.registry import METRICS as registry
+    return {name: entry.summary for name, entry in registry.entries().items()}
+
+
+def _tell(results: Any, quiet: bool) -> None:
+    """The table on stdout, what failed on stderr."""
+    for record in results.failed:
+        _complain(f"{record.task}, {record.method}: {record.status}: {record.error}")
+    if quiet:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    frame = results.to_pandas()
+    shown = Table(box=None, pad_edge=False)
+    for name in ("task", "method", "metric", "variant", "value", "95 % interval", "n"):
+        shown.add_column(name, justify="right" if name in ("value", "95 % interval", "n") else "left", overflow="fold")
+    for row in frame.to_dict("records"):
+        known = row["value"] == row["value"]
+        value = f"{row['value']:.3f}" if known else "-"
+        interval = f"[{row['low']:.3f}, {row['high']:.3f}]" if known else str(row["reason"])
+        cells = (row["task"], row["method"], row["metric"], row["variant"], value, interval, row["count"])
+        shown.add_row(*("" if cell != cell or cell is None else f"{cell:.0f}" if isinstance(cell, float) else str(cell) for cell in cells))
+    Console().print(shown)
+    typer.echo(f"{len(results.records)} cells in {results.store}", err=True)
+
+
+def main() -> None:
+    """Entry point of the `flowgauge` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
