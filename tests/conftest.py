@@ -1,0 +1,140 @@
+"""Fixtures for every folder of tests: tiny random models saved to disk, the embedded model, the shared data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from flowgauge.models.model import FlowModel
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is first imported: two workers with a pool each fight over two cores
+
+ROOT = Path(__file__).resolve().parents[1]
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+LABELS = ("negative", "positive")
+BERT_LIKE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+SIZES: dict[str, dict[str, Any]] = {
+    "bert": BERT_LIKE,
+    "roberta": BERT_LIKE,
+    "electra": {**BERT_LIKE, "embedding_size": 16},
+    "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48},
+}
+CLASSES = {"bert": "Bert", "roberta": "Roberta", "electra": "Electra", "distilbert": "DistilBert"}
+HEADS = {"masked": "ForMaskedLM", "label": "ForSequenceClassification"}
+
+
+@cache
+def agreement_words() -> tuple[str, ...]:
+    """Every word and answer of the built-in agreement tasks."""
+    from flowgauge.tasks.registry import TASKS
+
+    words: set[str] = set()
+    for name in TASKS.builtin:
+        if name.startswith(("sva/", "ra/")):
+            for instance in TASKS.create(name).instances("test", None, 0):
+                words.update(" ".join(instance.segments).split(), map(str, (*instance.answer, *instance.against)))
+    return tuple(sorted(words - set(SPECIAL)))
+
+
+def save_tiny(folder: Path, family: str = "bert", head: str = "masked", seed: int = 1) -> Path:
+    """Saves a random model of a family, with a word-level tokenizer that has every agreement word as one token.
+
+    Weights are drawn wide (0.3), so that words and layers matter as they do in a trained model.
+    """
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    vocabulary = {word: i for i, word in enumerate((*SPECIAL, *agreement_words()))}
+    raw = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    raw.normalizer, raw.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.WhitespaceSplit()
+    ends = [("[CLS]", 2), ("[SEP]", 3)]
+    raw.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends)
+    tokens = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, **tokens)
+    common = {"vocab_size": len(vocabulary), "pad_token_id": 0, "max_position_embeddings": 40, "initializer_range": 0.3, "type_vocab_size": 2}
+    names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
+    config = getattr(transformers, f"{CLASSES[family]}Config")(**common, **SIZES[family], **(names if head == "label" else {}))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = getattr(transformers, CLASSES[family] + HEADS[head])(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`tiny_folder(family="bert", head="masked", seed=1)`: the folder of a random model; made once a session."""
+    made: dict[tuple[str, str, int], Path] = {}
+
+    def folder(family: str = "bert", head: str = "masked", seed: int = 1) -> Path:
+        key = (family, head, seed)
+        if key not in made:
+            made[key] = save_tiny(tmp_path_factory.mktemp("models") / f"tiny-{family}-{head}-{seed}", *key)
+        return made[key]
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tiny_folder: Callable[..., Path]) -> Path:
+    """The folder of a random two-layer masked LM that has every word of the agreement tasks as one token."""
+    return tiny_folder()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_bert: Path) -> Path:
+    """The same folder, as `--model` takes it."""
+    return tiny_bert
+
+
+@pytest.fixture(scope="session")
+def tiny_flow(tiny_bert: Path) -> FlowModel:
+    """The tiny masked LM in float64, loaded."""
+    from flowgauge.models.load import load_model
+
+    return load_model(str(tiny_bert), dtype="float64")
+
+
+@pytest.fixture(scope="session")
+def tiny_flows(tiny_folder: Callable[..., Path]) -> Callable[..., FlowModel]:
+    """`tiny_flows(family, head)`: a tiny model of any family in float64, loaded."""
+    from flowgauge.models.load import load_model
+
+    return lambda family="bert", head="masked", seed=1: load_model(str(tiny_folder(family, head, seed)), dtype="float64")
+
+
+@pytest.fixture(scope="session")
+def agreement_model() -> FlowModel:
+    """The embedded model; skips where its weights are not there (a checkout without them)."""
+    from flowgauge.models.load import load_model
+    from flowgauge.models.zoo import ZOO
+
+    if not (ZOO["agreement-bert"] / "model.safetensors").is_file():
+        pytest.skip("the weights of agreement-bert are not in this checkout.")
+    return load_model("agreement-bert")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The developers' data: `$FLOWGAUGE_SHARED/data`, else `../shared/data` beside the repository; skips where absent."""
+    shared = Path(os.environ.get("FLOWGAUGE_SHARED", ROOT.parent / "shared"))
+    if not (shared / "data").is_dir():
+        pytest.skip(f"no shared data at {shared / 'data'} (set FLOWGAUGE_SHARED to the folder that holds data/).")
+    return shared / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_models(shared_data: Path) -> Path:
+    """The developers' real models, beside their data."""
+    return shared_data.parent / "models"
