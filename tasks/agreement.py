@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..core.errors import UnknownName, UsageError
-from .instance import GAP, Head, Instance, Quantity
+from .instance import Head, Instance, Quantity
 from .lexicon import ATTRACTOR, SUBJECT, Template, templates
+from .sampling import only_test
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,7 @@ class AgreementTask:
         Raises:
             UsageError: Another split, or a limit below 1.
         """
-        if split != "test":
-            raise UsageError(f"task {self.name!r} has no split {split!r}; it has: test.")
+        only_test(self.name, split)
         if limit is not None and limit < 1:
             raise UsageError(f"limit must be 1 or more, got {limit}.")
         drawn = [self._draw(condition, seed) for condition in self.template.conditions]
@@ -112,7 +112,7 @@ def sentence(template: Template, condition: str, lemmas: Mapping[str, str]) -> I
         filled = template.inflected(name, lemmas[name], condition).split() if name in lemmas else [name]
         words += filled
         slots += [name] if len(filled) == 1 else [f"{name}{i}" for i in range(1, len(filled) + 1)]
-    own, other = condition
+    own = condition[0]
     feature = "gender" if template.gendered else "number"
     long = {f"{slot}_{feature}": template.features[letter] for slot, letter in zip((SUBJECT, ATTRACTOR), condition, strict=True)}
     wrong = next(letter for letter in template.answers if letter != own)

@@ -1,87 +1,115 @@
-"""Tasks by name, by file and from plug-ins."""
+"""The tasks by name, from a user's file of sentences, or from a user's Python file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
+import fnmatch
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from ..core.errors import UsageError
+from ..core.errors import UnknownName, UsageError
 from ..core.registry import Entry, Registry, Spec
-from .agreement import AgreementTask
+from .declare import checked
+from .files import FileTask, Labelled, MinimalPairs, check_columns, pairs, renamed
 from .instance import Task
+from .tables import ENDINGS, FORMATS, is_table, read_table
 
-SUFFIXES = (".tsv", ".csv", ".jsonl", ".tsv.gz", ".csv.gz", ".jsonl.gz")
-
-
-def _agreement(name: str) -> Callable[..., AgreementTask]:
-    def factory(sentences: int = 250) -> AgreementTask:
-        return AgreementTask(name, sentences)
-
-    return factory
-
-
-sva_obj, sva_subj, sva_wsc, sva_app, ra_na, ra_ga = (
-    _agreement(n) for n in ("sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na", "ra/ga")
-)
-
-_HERE = "flowgauge.tasks.registry"
 TASKS = Registry(
     "task",
     "flowgauge.tasks",
     {
-        "sva/obj": Entry(f"{_HERE}:sva_obj", "subject-verb agreement across an object relative clause (the author that the guards like ...)"),
-        "sva/subj": Entry(f"{_HERE}:sva_subj", "subject-verb agreement across a subject relative clause (the author that likes the guards ...)"),
-        "sva/wsc": Entry(f"{_HERE}:sva_wsc", "subject-verb agreement within a sentence complement (the bankers knew the author ...)"),
-        "sva/app": Entry(f"{_HERE}:sva_app", "subject-verb agreement across a prepositional phrase (the author next to the guards ...)"),
-        "ra/na": Entry(f"{_HERE}:ra_na", "reflexive number agreement across an object relative clause (... hurt themselves)"),
-        "ra/ga": Entry(f"{_HERE}:ra_ga", "reflexive gender agreement across a relative clause (... will hurt herself)"),
+        "sva/obj": Entry(
+            "flowgauge.tasks.agreement:sva_obj", "Subject-verb agreement across an object relative clause: the author that the guards like is tall."
+        ),
+        "sva/subj": Entry(
+            "flowgauge.tasks.agreement:sva_subj", "Subject-verb agreement across a subject relative clause: the author that likes the guards is tall."
+        ),
+        "sva/wsc": Entry(
+            "flowgauge.tasks.agreement:sva_wsc", "Subject-verb agreement within a sentence complement: the bankers said the author is tall."
+        ),
+        "sva/app": Entry(
+            "flowgauge.tasks.agreement:sva_app", "Subject-verb agreement across a prepositional phrase: the author next to the guards is tall."
+        ),
+        "ra/na": Entry(
+            "flowgauge.tasks.agreement:ra_na", "Number of a reflexive across an object relative clause: the author that the guards like hurt himself."
+        ),
+        "ra/ga": Entry(
+            "flowgauge.tasks.agreement:ra_ga", "Gender of a reflexive across a subject relative clause: my king who can hit some queen may hurt himself."
+        ),
     },
 )
 
 
-def task(name: str) -> Callable[[Any], Any]:
-    """Declares a class as a task plug-in called `name`."""
-
-    def mark(target: Any) -> Any:
-        target.name, target.flowgauge_kind = name, "task"
-        return target
-
-    return mark
-
-
 def load_task(spec: str | Mapping[str, Any] | Spec, columns: Mapping[str, str] | None = None) -> Task:
-    """The task a user names: a registered name, a data file (.tsv, .csv, .jsonl, also .gz) or a plug-in (file.py[:name]).
+    """The task that a user names.
 
     Args:
-        spec: The name, with settings after a colon (`sva/obj:sentences=50`).
-        columns: For data files: our column to theirs.
+        spec: A registered name, a TSV, CSV or JSONL file, or `file.py[:name]`; each with `:key=value,...` if wanted.
+        columns: Our column's name to the file's, for tasks from a file of sentences.
 
     Raises:
-        UsageError: No such task or file, a file that cannot be read, a column mapping for a task that is not a file.
+        UsageError: No such task or file, or one that cannot be used, with what to do.
+
+    >>> load_task("sva/obj:sentences=2").instances("test", 1, 0)[0].answer
+    ('is',)
     """
     spec = spec if isinstance(spec, Spec) else Spec.parse(spec)
-    if spec.name.endswith(SUFFIXES):
-        from .files import load_file_task
+    if is_table(spec.name):
+        return _from_table(spec, columns or {})
+    if columns:
+        raise UsageError(f"columns ({', '.join(columns)}) apply to tasks from a file of sentences, not to {spec.name!r}.")
+    if Path(spec.name).is_file() and not spec.name.endswith(".py"):
+        raise UsageError(f"{spec.name} is no task file: expected a name ending in {', '.join(FORMATS)} (also with .gz), or .py.")
+    return checked(TASKS.create(spec), spec.name)
 
-        return load_file_task(spec.name, columns or {}, **spec.settings)
-    made: Task = TASKS.create(spec)
-    return made
 
+def load_tasks(specs: Iterable[str | Mapping[str, Any] | Spec], columns: Mapping[str, str] | None = None) -> list[Task]:
+    """Tasks for several names, in order, each once; `*`, `?` and `[...]` stand for registered names (`sva/*`).
 
-def expand(names: Sequence[str | Mapping[str, Any]]) -> list[str | Mapping[str, Any]]:
-    """Task names with patterns such as `sva/*` replaced by every built-in task they fit.
+    Args:
+        specs: As `load_task` takes them; a pattern's settings go to every task it matches.
+        columns: Given to the tasks from files of sentences only.
 
     Raises:
-        UsageError: A pattern that fits none.
+        UsageError: As `load_task`; a pattern without a match; columns and no file to use them.
     """
-    found: list[str | Mapping[str, Any]] = []
-    for name in names:
-        if not isinstance(name, str) or not any(c in name for c in "*?["):
-            found.append(name)
-            continue
-        fitting = [known for known in TASKS.entries() if fnmatchcase(known, name)]
-        if not fitting:
-            raise UsageError(f"no task fits the pattern {name!r}; known: {', '.join(TASKS.entries())}.")
-        found += fitting
-    return found
+    named = [one for spec in specs for one in _expanded(spec if isinstance(spec, Spec) else Spec.parse(spec))]
+    once = [spec for i, spec in enumerate(named) if spec not in named[:i]]
+    if columns and not any(is_table(spec.name) for spec in once):
+        raise UsageError(f"columns ({', '.join(columns)}) are given, but no task is a {', '.join(ENDINGS[:3])} file.")
+    return [load_task(spec, columns if is_table(spec.name) else None) for spec in once]
+
+
+def _expanded(spec: Spec) -> list[Spec]:
+    if not any(mark in spec.name for mark in "*?[") or is_table(spec.name) or ".py" in spec.name:
+        return [spec]
+    known = TASKS.entries()
+    found = [name for name in known if fnmatch.fnmatchcase(name, spec.name)]
+    if not found:
+        raise UnknownName("task", spec.name, known, "(no name matches this pattern)")
+    return [Spec(name, spec.settings) for name in found]
+
+
+def _from_table(spec: Spec, columns: Mapping[str, str]) -> FileTask:
+    known = ("columns", "where", "on_broken")
+    for key in spec.settings:
+        if key not in known:
+            raise UnknownName(f"setting of task file {spec.name!r}", key, known)
+    path = Path(spec.name).expanduser()
+    settings = {**spec.settings, "columns": {**pairs("columns", spec.settings.get("columns", {})), **columns}}
+    return _kind(path, settings["columns"])(path, **settings)
+
+
+def _kind(path: Path, columns: Mapping[str, str]) -> type[FileTask]:
+    """Minimal pairs if the file has good and bad words, labelled texts if it has labels."""
+    check_columns(columns)
+    table = read_table(path)
+    present = renamed(path, table, columns).columns
+    if "good" in present and "bad" in present:
+        return MinimalPairs
+    if "label" in present:
+        return Labelled
+    raise UsageError(
+        f"{path} has neither the columns good and bad (minimal pairs) nor label (labelled texts); it has {', '.join(table.columns)}. "
+        "Say which they are, as in `--column sentence=grammatical --column good=correct --column bad=wrong`."
+    )

@@ -1,8 +1,27 @@
-"""Models that come with flowgauge, so that a first run needs no network."""
+"""Models that come with the package, so that a first run needs no network. No torch here: `load_model` reads the folders."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 
-ZOO = {"agreement-bert": Path(str(files(__package__) / "agreement-bert"))}
-"""Embedded models by name, and their folders."""
-SUMMARIES = {"agreement-bert": "6-layer, 8-head BERT trained on agreement sentences (1.2 M parameters); its card has the accuracies"}
+from ...core.errors import UnknownName
+
+__all__ = ["ZOO", "zoo_path"]
+
+NAMES = ("agreement-bert",)
+ZOO: Mapping[str, Path] = MappingProxyType({name: Path(str(files(__package__).joinpath(name))) for name in NAMES})
+"""Each embedded model's folder, a Hugging Face checkpoint."""
+
+
+def zoo_path(name: str) -> Path:
+    """The folder of an embedded model.
+
+    Raises:
+        UnknownName: No embedded model has this name.
+    """
+    if name not in ZOO:
+        raise UnknownName("embedded model", name, ZOO)
+    return ZOO[name]

@@ -1,0 +1,97 @@
+"""How a user's own task is declared: `@task(...)` over a class, or over a function that gives all instances."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, cast
+
+from ..core.errors import UsageError
+from .instance import Head, Instance, Quantity, Task
+from .sampling import balanced, only_test
+
+PARTS = ("name", "version", "head", "quantity", "source", "instances")
+
+
+class FunctionTask:
+    """A plain function `(seed, **settings) -> instances` as a task with one split, `test`."""
+
+    name: ClassVar[str]
+
+    def __init__(self, function: Callable[..., Iterable[Instance]], options: Mapping[str, Any]) -> None:
+        self.function, self.options = function, dict(options)
+
+    def instances(self, split: str = "test", limit: int | None = None, seed: int = 0) -> tuple[Instance, ...]:
+        """What the function gives for this seed; with a limit, a seeded sample balanced over conditions."""
+        only_test(self.name, split)
+        return balanced(unique(self.name, self.function(seed, **self.options)), limit, seed)
+
+
+def task(
+    name: str, *, head: Head = "masked", version: int = 1, quantity: Quantity = Quantity(), source: str = "plug-in"
+) -> Callable[[Any], Any]:
+    """Declares a class with `instances(split, limit, seed)`, or a function `(seed, **settings) -> instances`, as a task.
+
+    Args:
+        name: As on the command line and in results.
+        head: The model head the instances need.
+        version: Raised by any change that moves the instances.
+        quantity: What is explained.
+        source: Where the instances come from, for the record.
+    """
+    marks = {"name": name, "version": version, "head": head, "quantity": quantity, "source": source, "flowgauge_kind": "task"}
+
+    def mark(target: Any) -> Any:
+        marks["doc"] = (inspect.getdoc(target) or "").partition("\n")[0]
+        if inspect.isclass(target):
+            for key, value in marks.items():
+                setattr(target, key, value)
+            return target
+        return _factory(target, marks)
+
+    return mark
+
+
+def _factory(function: Callable[..., Iterable[Instance]], marks: Mapping[str, Any]) -> Callable[..., FunctionTask]:
+    settings = list(inspect.signature(function).parameters.values())[1:]
+    made = type(function.__name__, (FunctionTask,), {**marks, "__doc__": function.__doc__, "__module__": function.__module__})
+
+    def factory(**given: Any) -> FunctionTask:
+        return cast(FunctionTask, made(function, {p.name: given.get(p.name, p.default) for p in settings}))
+
+    factory.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in settings])  # type: ignore[attr-defined]
+    factory.__doc__, factory.__module__, factory.__name__ = function.__doc__, function.__module__, function.__name__
+    for key, value in marks.items():
+        setattr(factory, key, value)
+    return factory
+
+
+def unique(name: str, instances: Iterable[Instance]) -> tuple[Instance, ...]:
+    """The instances, if there are any and no two have one id.
+
+    Raises:
+        UsageError: Something else than instances, none at all, an id twice.
+    """
+    made = tuple(instances)
+    if not made:
+        raise UsageError(f"task {name!r} gave no instances.")
+    seen: set[str] = set()
+    for instance in made:
+        if not isinstance(instance, Instance):
+            raise UsageError(f"task {name!r} must give Instance values, got {type(instance).__name__}.")
+        if instance.id in seen:
+            raise UsageError(f"task {name!r} gave two instances with the id {instance.id!r}.")
+        seen.add(instance.id)
+    return made
+
+
+def checked(made: Any, spec: str) -> Task:
+    """A plug-in's object, if it has all that a task needs.
+
+    Raises:
+        UsageError: Names what is missing.
+    """
+    absent = [part for part in PARTS if not hasattr(made, part)]
+    if absent:
+        raise UsageError(f"task {spec!r} lacks {', '.join(absent)}: decorate it with @task(name, head=...).")
+    return cast(Task, made)

@@ -1,0 +1,47 @@
+"""A seeded sample that is balanced over conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..core.errors import UsageError
+from .instance import Instance
+
+
+def balanced(instances: Sequence[Instance], limit: int | None, seed: int) -> tuple[Instance, ...]:
+    """`limit` instances without replacement, in their own order, as evenly over conditions as these have instances.
+
+    Args:
+        instances: To choose from.
+        limit: How many; None, or at least as many as there are, for all.
+        seed: Of the choice.
+
+    Raises:
+        UsageError: A limit below 1.
+    """
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit must be 1 or more, got {limit}.")
+    if limit is None or limit >= len(instances):
+        return tuple(instances)
+    rng = np.random.default_rng(seed)
+    groups: dict[str, list[int]] = {}
+    for index, instance in enumerate(instances):
+        groups.setdefault(instance.condition, []).append(index)
+    queues = [list(rng.permutation(group)) for group in groups.values()]
+    queues = [queues[i] for i in rng.permutation(len(queues))]
+    chosen: list[int] = []
+    while len(chosen) < limit:
+        chosen += [int(queue.pop()) for queue in queues if queue]
+    return tuple(instances[i] for i in sorted(chosen[:limit]))
+
+
+def only_test(name: str, split: str) -> None:
+    """Refuses every split but `test`, for tasks that have no other.
+
+    Raises:
+        UsageError: Another split.
+    """
+    if split != "test":
+        raise UsageError(f"task {name!r} has no split {split!r}; it has: test.")
