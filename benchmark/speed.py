@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 SHAPE = {"num_hidden_layers": 6, "num_attention_heads": 8, "hidden_size": 512, "intermediate_size": 2048, "vocab_size": 30522}
 MASK_ID = 4
+UNIT, PEER_UNIT = "integrated gradients (plain pass)", "plain pass over the peers' sentences"
+PEER_SENTENCES = 2
+"""Peers are slow: they and their own unit are timed on this many sentences."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Cost:
 
     Attributes:
         name: What was timed.
-        seconds: Wall time of the whole batch (s).
+        seconds: Wall time of all its sentences (s).
         ratio: The median over repeats of its time over the integrated-gradients pass of the same repeat.
         low, high: Smallest and largest ratio of a repeat.
     """
@@ -67,7 +70,8 @@ def measure(device: str = "cpu", repeats: int = 5, sentences: int = 16, tokens: 
         sentences: Sentences in the batch.
         tokens: Tokens a sentence.
         samples: Points of the path integral.
-        captum: Whether captum's integrated gradients and layer conductance are timed too (its conductance: one layer, times the layers).
+        captum: Whether captum's integrated gradients and layer conductance are timed too, on two sentences (its conductance: one layer,
+            times the layers).
     """
     import torch
 
@@ -76,26 +80,35 @@ def measure(device: str = "cpu", repeats: int = 5, sentences: int = 16, tokens: 
     place = check_device(device)
     model = _model(place)
     batches = list(_pieces(model, sentences, tokens, samples))
-    jobs = _jobs(model, samples, captum)
+    jobs = {name: (job, batches) for name, job in _jobs(model, samples).items()}
+    if captum:
+        few = [batches[0].rows(torch.arange(min(PEER_SENTENCES, len(batches[0])), device=place))]
+        jobs |= {name: (job, few) for name, job in _peers(model, samples).items()}
     taken: dict[str, list[float]] = {name: [] for name in jobs}
     for repeat in range(repeats + 1):
-        for name, job in jobs.items():
-            seconds = sum(_timed(job, batch, place) for batch in batches)
-            if repeat:
-                taken[name].append(seconds)
         for batch in batches:
             batch.cache.clear()
-    taken = _sums(taken, model.n_layers)
-    unit = taken["integrated gradients (plain pass)"]
-    rows = []
-    for name, seconds in taken.items():
-        ratios = [s / u for s, u in zip(seconds, unit, strict=True)]
-        rows.append(Cost(name, statistics.median(seconds), statistics.median(ratios), min(ratios), max(ratios)))
+        for name, (job, pieces) in jobs.items():
+            seconds = sum(_timed(job, piece, place) for piece in pieces)
+            if repeat:  # the first is a warm-up
+                taken[name].append(seconds)
     described = torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu"
     return Speed(
         described, torch.get_num_threads(), torch.__version__, sentences, tokens, samples, model.n_layers, model.n_heads, model.width, repeats,
-        tuple(rows),
+        tuple(_costs(taken, model.n_layers)),
     )  # fmt: skip
+
+
+def _costs(taken: dict[str, list[float]], n_layers: int) -> Iterator[Cost]:
+    """Every row against the unit of its own sentences; with the sum of both levels, and captum's conductance of all layers."""
+    peer_unit = taken.pop(PEER_UNIT, [])
+    parts = [taken[name] for name in ("path trace", "embedding level", "attention level")]
+    taken["influence patterns (all words, both levels)"] = [sum(p) for p in zip(*parts, strict=True)]
+    for name, seconds in taken.items():
+        unit = peer_unit if name.startswith("captum") else taken[UNIT]
+        many = n_layers if "conductance" in name else 1
+        ratios = [many * s / u for s, u in zip(seconds, unit, strict=True)]
+        yield Cost(name, many * statistics.median(seconds), statistics.median(ratios), min(ratios), max(ratios))
 
 
 def _model(device: Any) -> FlowModel:
@@ -133,7 +146,7 @@ def _pieces(model: FlowModel, sentences: int, tokens: int, samples: int) -> Iter
         )  # fmt: skip
 
 
-def _jobs(model: FlowModel, samples: int, captum: bool) -> dict[str, Callable[[Batch], object]]:
+def _jobs(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], object]]:
     """What is timed, in the order of a repeat; later jobs use the path trace of `path trace`."""
     import torch
 
@@ -149,25 +162,21 @@ def _jobs(model: FlowModel, samples: int, captum: bool) -> dict[str, Callable[[B
         refine(path_trace(model, batch, samples=samples), batch.cache["found"])
 
     jobs: dict[str, Callable[[Batch], object]] = {
-        "integrated gradients (plain pass)": lambda batch: _plain_pass(model, batch, samples),
+        UNIT: lambda batch: _plain_pass(model, batch, samples),
         "path trace": lambda batch: path_trace(model, batch, samples=samples),
         "embedding level": embedding,
         "attention level": attention,
     }
-    if captum:
-        jobs["captum integrated gradients"] = lambda batch: _captum_ig(model, batch, samples)
-        jobs["captum layer conductance"] = lambda batch: _captum_conductance(model, batch, samples)
     return jobs
 
 
-def _sums(taken: dict[str, list[float]], n_layers: int) -> dict[str, list[float]]:
-    """Adds the total of both levels, and captum's conductance of all layers."""
-    parts = [taken[name] for name in ("path trace", "embedding level", "attention level")]
-    out = dict(taken)
-    if "captum layer conductance" in out:
-        out[f"captum conductance, {n_layers} layers"] = [n_layers * s for s in out.pop("captum layer conductance")]
-    out["influence patterns (all words, both levels)"] = [sum(p) for p in zip(*parts, strict=True)]
-    return out
+def _peers(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], object]]:
+    """captum on the same model; its conductance is timed for one layer."""
+    return {
+        PEER_UNIT: lambda batch: _plain_pass(model, batch, samples),
+        "captum integrated gradients": lambda batch: _captum_ig(model, batch, samples),
+        f"captum conductance, all {model.n_layers} layers": lambda batch: _captum_conductance(model, batch, samples),
+    }
 
 
 def _timed(job: Callable[[Batch], object], batch: Batch, device: Any) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,8 +16,12 @@ from ..tasks.instance import GAP, Instance, Quantity
 from .batch import Batch
 from .model import FlowModel
 from .outputs import prediction, strongest_other
+from .trace import trace_bytes
 
 log = logging.getLogger(__name__)
+TRACE_BUDGET = 2**30
+"""Bytes a batch's path trace may take; larger ones spend their time on fresh memory pages."""
+TRACE_SAMPLES = 50
 
 
 def cell_seed(seed: int, name: str) -> int:
@@ -188,7 +192,7 @@ def batches(
         model: For its tokenizer and head.
         instances: In the task's order.
         quantity: What is explained.
-        batch_size: Instances a batch.
+        batch_size: Most instances a batch; fewer where their path trace would exceed `TRACE_BUDGET`.
         max_tokens: Leaves out instances with more tokens, special ones included (a choice of the user, counted).
         on_split: What to do with a sentence whose words or answer are not single tokens: stop, or leave out and count.
     """
@@ -211,8 +215,20 @@ def batches(
     if skipped:
         log.warning("%d of %d instances left out, first: %s", len(skipped), len(instances), skipped[0])
     usable.sort(key=lambda pair: pair[0])
-    groups = [tuple(i for _, i in usable[s : s + batch_size]) for s in range(0, len(usable), batch_size)]
+    groups = list(_groups(model, usable, batch_size))
     return Encoded(tuple(encode(model, g, quantity) for g in groups), tuple(groups), tuple(skipped))
+
+
+def _groups(model: FlowModel, usable: Sequence[tuple[int, Instance]], batch_size: int) -> Iterator[tuple[Instance, ...]]:
+    """Cuts instances, sorted by length, into batches whose path trace fits the budget."""
+    group: list[Instance] = []
+    for length, instance in usable:
+        fits = TRACE_BUDGET // trace_bytes(model, length, TRACE_SAMPLES)
+        if group and len(group) >= min(batch_size, fits):
+            yield tuple(group)
+            group = []
+        group.append(instance)
+    yield tuple(group)
 
 
 def token_slots(batch: Batch, row: int, instance: Instance) -> list[str]:

@@ -31,7 +31,7 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
 
     if dtype not in DTYPES:
         raise UsageError(f"no dtype is called {dtype!r}; choose one of {', '.join(DTYPES)}.")
-    place = _device(device)
+    place = check_device(device)
     source = str(ZOO[name]) if name in ZOO else name
     if name not in ZOO and _looks_like_path(name) and not Path(name).is_dir():
         raise UsageError(f"there is no model folder {name!r}.")
@@ -45,7 +45,8 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
     return FlowModel(hf.to(place), tokenizer, shown)
 
 
-def _device(device: str) -> torch.device:
+def check_device(device: str) -> torch.device:
+    """The torch device called `device`, if it can be used here."""
     try:
         place = torch.device(device)
         torch.empty(0, device=place)
