@@ -1,14 +1,10 @@
-"""What numbers depend on, as sha256: a model's files and a task's instances. No torch, so that a finished plan costs nothing."""
+"""Which model it is, as the sha256 of its files. No torch, so that a finished plan costs nothing."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
-
-from ..tasks.instance import Instance
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 """In the order in which transformers prefers them."""
@@ -37,14 +33,6 @@ def model_fingerprint(source: str, revision: str | None = None) -> str | None:
     if config.is_file():
         kept = {key: value for key, value in json.loads(config.read_bytes()).items() if key not in LABELS}
         total.update(json.dumps(kept, sort_keys=True).encode())
-    return total.hexdigest()
-
-
-def instances_fingerprint(instances: Iterable[Instance]) -> str:
-    """Sha256 over every field of the instances, in order."""
-    total = hashlib.sha256()
-    for instance in instances:
-        total.update(json.dumps(asdict(instance), sort_keys=True, default=str).encode() + b"\n")
     return total.hexdigest()
 
 

@@ -118,14 +118,13 @@ def _fault(error: Mapping[str, Any]) -> str:
     return f"{where}: {error['msg'].removeprefix('Value error, ')}, got {error['input']!r}"
 
 
-def spec_text(spec: Spec) -> str:
-    """A spec as it is written on the command line.
+def as_mapping(spec: Spec) -> dict[str, Any]:
+    """A spec as plan files have it.
 
-    >>> spec_text(Spec("attention", {"residual": 0.3}))
-    'attention:residual=0.3'
+    >>> as_mapping(Spec("attention", {"residual": 0.3}))
+    {'name': 'attention', 'residual': 0.3}
     """
-    pairs = ",".join(f"{key}={value}" for key, value in spec.settings.items())
-    return f"{spec.name}:{pairs}" if pairs else spec.name
+    return {"name": spec.name, **spec.settings}
 
 
 def unique(specs: Sequence[Spec]) -> list[Spec]:

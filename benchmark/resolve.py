@@ -14,19 +14,20 @@ from ..core.registry import Registry, Spec, settings
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
 from ..models.zoo import ZOO
+from ..tasks.fingerprint import fingerprint
 from ..tasks.instance import Instance
-from ..tasks.registry import SUFFIXES, TASKS, load_task
-from .fingerprint import instances_fingerprint
+from ..tasks.registry import TASKS, load_task
+from ..tasks.tables import is_table
 from .jobs import Job
 from .key import TaskKey, canonical
-from .plan import Plan, spec_text, unique
+from .plan import Plan, unique
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """A task and the instances that a plan takes of it."""
 
-    spec: str
+    spec: Spec
     task: Any
     key: TaskKey
     instances: tuple[Instance, ...]
@@ -42,6 +43,8 @@ def check_names(plan: Plan) -> Plan:
         _check(METHODS, spec.name)
     check_metrics(plan.metrics)
     check_model(plan.model)
+    if plan.columns and not any(is_table(spec.name) for spec in plan.tasks):
+        raise UsageError(f"columns ({', '.join(plan.columns)}) are given, but no task is a file of sentences.")
     tasks = unique([found for spec in plan.tasks for found in _tasks(spec)])
     return plan.model_copy(update={"tasks": tuple(tasks)})
 
@@ -84,22 +87,22 @@ def draw(plan: Plan, spec: Spec) -> Drawn:
     Raises:
         UsageError: A file that cannot be read, an unknown split, no instances.
     """
-    task = load_task(spec, plan.columns if spec.name.endswith(SUFFIXES) else None)
+    task = load_task(spec, plan.columns if is_table(spec.name) else None)
     instances = tuple(task.instances(plan.split, plan.limit, plan.sample_seed))
     if not instances:
         raise UsageError(f"task {task.name!r} has no instances in split {plan.split!r}.")
-    key = TaskKey(task.name, task.version, instances_fingerprint(instances), plan.split, plan.limit, plan.sample_seed, task.quantity)
-    return Drawn(spec_text(spec), task, key, instances)
+    key = TaskKey(task.name, task.version, fingerprint(instances), plan.split, plan.limit, plan.sample_seed, task.quantity)
+    return Drawn(spec, task, key, instances)
 
 
-def make_methods(plan: Plan, metrics: Sequence[Any]) -> list[tuple[str, Any]]:
-    """The plan's methods with the text that named them, and those that a metric's budget is matched to."""
+def make_methods(plan: Plan, metrics: Sequence[Any]) -> list[tuple[Spec, Any]]:
+    """The plan's methods with the specs that named them, and those that a metric's budget is matched to."""
     specs = unique([*plan.methods, *(Spec.parse(m.reference) for m in metrics if m.reference)])
-    found: list[tuple[str, Any]] = []
+    found: list[tuple[Spec, Any]] = []
     for spec in specs:
         method = METHODS.create(spec)
         if not any(alike(method, other) for _, other in found):
-            found.append((spec_text(spec), method))
+            found.append((spec, method))
     return found
 
 
@@ -138,11 +141,11 @@ def _check(registry: Registry, name: str) -> None:
 
 
 def _tasks(spec: Spec) -> list[Spec]:
-    if spec.name.endswith(SUFFIXES):
+    if is_table(spec.name):
         if not Path(spec.name).is_file():
             raise UsageError(f"there is no task file {spec.name}.")
         return [spec]
-    if not any(sign in spec.name for sign in "*?"):
+    if ".py" in spec.name or not any(sign in spec.name for sign in "*?["):
         _check(TASKS, spec.name)
         return [spec]
     names = [name for name in TASKS.entries() if fnmatchcase(name, spec.name)]

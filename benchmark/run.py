@@ -6,11 +6,12 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..core.registry import Spec
 from . import resolve
 from .fingerprint import model_fingerprint
 from .jobs import Group, Job, finished, folder_name
 from .key import cell_key
-from .plan import Plan
+from .plan import Plan, as_mapping
 from .progress import Progress
 from .results import Results
 from .store import Store
@@ -69,16 +70,16 @@ def quieten() -> None:
 
 
 def _group(
-    plan: Plan, store: Store, drawn: resolve.Drawn, methods: Sequence[tuple[str, Any]], metrics: Sequence[Any], fingerprint: str
+    plan: Plan, store: Store, drawn: resolve.Drawn, methods: Sequence[tuple[Spec, Any]], metrics: Sequence[Any], fingerprint: str
 ) -> Group:
     group = Group(drawn.task, drawn.key, drawn.instances, [])
-    for text, method in methods:
+    for spec, method in methods:
         for seed in plan.seeds if method.stochastic else (0,):
             key = cell_key(
                 fingerprint=fingerprint, dtype=plan.dtype, task=drawn.key, max_tokens=plan.max_tokens, on_split=plan.on_split, method=method, seed=seed
             )
             cell = store.cell(resolve.shown_name(plan.model), drawn.task.name, folder_name(method.name, key))
-            asked = {"model": plan.model, "revision": plan.revision, "task": drawn.spec, "columns": plan.columns, "method": text}
+            asked = {"model": plan.model, "revision": plan.revision, "task": as_mapping(drawn.spec), "columns": plan.columns, "method": as_mapping(spec)}
             group.jobs.append(Job(cell, key, method, method.name, seed, cell.record(), asked))
     for metric in metrics:
         group.refer(metric, resolve.reference_job(metric, group.jobs))

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from .models.load import load_model as load_model
     from .models.model import FlowModel as FlowModel
     from .models.trace import path_trace as path_trace
+    from .tasks.declare import task as task
     from .tasks.instance import Instance as Instance
     from .tasks.instance import Quantity as Quantity
     from .tasks.registry import load_task as load_task
-    from .tasks.registry import task as task
 
 _HOME = {
     "Plan": "benchmark.plan",
@@ -61,7 +61,7 @@ _HOME = {
     "Instance": "tasks.instance",
     "Quantity": "tasks.instance",
     "load_task": "tasks.registry",
-    "task": "tasks.registry",
+    "task": "tasks.declare",
 }
 """Public name to the module it lives in."""
 

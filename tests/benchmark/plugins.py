@@ -1,0 +1,138 @@
+"""Cheap methods and metrics that tests run as a user's own file; the faulty ones show what a run does with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from flowgauge.core.errors import NotApplicable
+from flowgauge.methods.base import explanations, method
+from flowgauge.methods.explanation import Explanation
+from flowgauge.metrics.base import Scores, frame, score_row
+from flowgauge.models.outputs import value
+
+
+@method("by-position", gives={"tokens"})
+def by_position(model, batch, scale: float = 1.0):
+    """q times the position, so that gold and guided differ."""
+    with torch.no_grad():
+        q = value(model.outputs(batch), batch)
+    return explanations(batch, tokens=scale * q[:, None] * torch.arange(batch.ids.shape[1]))
+
+
+@method("drawn", gives={"tokens"}, stochastic=True)
+def drawn(model, batch):
+    """Random numbers from each instance's seed."""
+    rows = [torch.rand(batch.ids.shape[1], generator=g) for g in batch.generators()]
+    return explanations(batch, tokens=torch.stack(rows))
+
+
+@method("shared", gives={"tokens"})
+def shared(model, batch):
+    """Work that a second method of the same cell group finds on the batch."""
+    if "work" in batch.cache:
+        batch.cache["charges"].append(100.0)
+    batch.cache["work"] = True
+    return explanations(batch, tokens=torch.ones(batch.ids.shape))
+
+
+@method("shared-too", gives={"tokens"})
+def shared_too(model, batch):
+    """The second one."""
+    return shared().explain(model, batch)
+
+
+@method("not-a-number", gives={"tokens"})
+def not_a_number(model, batch):
+    """NaN in the first instance."""
+    scores = torch.ones(batch.ids.shape)
+    scores[0, 1] = torch.nan
+    return explanations(batch, tokens=scores)
+
+
+@method("too-few", gives={"tokens"})
+def too_few(model, batch):
+    """One explanation short."""
+    return explanations(batch, tokens=torch.ones(batch.ids.shape))[1:]
+
+
+@method("too-long", gives={"tokens"})
+def too_long(model, batch):
+    """One token too many."""
+    return [Explanation(tokens=np.ones(n + 1)) for n in batch.lengths]
+
+
+@method("not-a-list", gives={"tokens"})
+def not_a_list(model, batch):
+    """A tensor instead of explanations."""
+    return torch.ones(batch.ids.shape)
+
+
+@method("late", gives={"tokens"})
+def late(model, batch):
+    """Fails on the batch that holds a certain instance, as long as a file says so."""
+    raise RuntimeError("out of luck\non two lines")
+
+
+@method("choosy", gives={"tokens"})
+def choosy(model, batch):
+    """Does not apply."""
+    raise NotApplicable("this model has no recurrence")
+
+
+class _Metric:
+    version, scope, reads, unit, source = 1, "instance", "tokens", "units of q", "tests"
+    higher_is_better, bounds, reference = None, (None, None), None
+    flowgauge_kind = "metric"
+
+
+class TokenSum(_Metric):
+    """Sum of token scores, gold and guided."""
+
+    name = "token-sum"
+
+    def __init__(self, power: int = 1) -> None:
+        self.power = power
+
+    def score(self, model, shown, reference):
+        """One row an instance and variant."""
+        rows = []
+        for part in shown:
+            for instance, gold, guided in zip(part.instances, part.gold, part.guided, strict=True):
+                rows.append(score_row(instance, "gold", float((gold.tokens**self.power).sum())))
+                rows.append(score_row(instance, "guided", float((guided.tokens**self.power).sum())))
+        return Scores(frame(rows))
+
+
+class AgainstReference(_Metric):
+    """Sum of token scores minus the reference method's."""
+
+    name, reference = "against-reference", "integrated-gradients:samples=2"
+
+    def score(self, model, shown, reference):
+        """One row an instance."""
+        rows = []
+        for part, other in zip(shown, reference, strict=True):
+            for instance, one, two in zip(part.instances, part.gold, other.gold, strict=True):
+                rows.append(score_row(instance, "difference", float(one.tokens.sum() - two.tokens.sum())))
+        return Scores(frame(rows))
+
+
+class Unfit(_Metric):
+    """Applies to nothing."""
+
+    name = "unfit"
+
+    def score(self, model, shown, reference):
+        """Says why."""
+        raise NotApplicable("it needs heads")
+
+
+class Broken(_Metric):
+    """Fails."""
+
+    name = "broken"
+
+    def score(self, model, shown, reference):
+        """Divides by zero."""
+        return 1 / 0

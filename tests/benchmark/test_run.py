@@ -1,0 +1,180 @@
+"""A plan from beginning to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flowgauge.benchmark import run as run_module
+from flowgauge.benchmark.run import load, run
+from flowgauge.benchmark.score import rescore
+from flowgauge.benchmark.store import Store
+from flowgauge.core.errors import UsageError
+from flowgauge.models.encode import encode, relabel
+from flowgauge.models.outputs import value
+from flowgauge.tasks.registry import load_task
+
+
+def test_rows_are_those_of_a_direct_computation(make_plan, tiny_model, rows_of) -> None:
+    results = run(make_plan())
+    (rows,) = rows_of(results).values()
+    model = load(str(tiny_model), device="cpu")
+    instances = load_task("sva/obj").instances("test", 12, 0)
+    batch = encode(model, instances)
+    outputs = model.outputs(batch)
+    gold, guided = value(outputs, batch), value(outputs, relabel(model, batch))
+    assert 0 < int((gold < 0).sum()) < 12, "the fixture needs right and wrong predictions"
+    for variant, q in (("gold", gold), ("guided", guided)):
+        found = rows[rows["variant"] == variant].set_index("instance")["value"]
+        expected = q.double() * torch.arange(batch.ids.shape[1]).sum()
+        np.testing.assert_allclose([found[i.id] for i in instances], expected.numpy(), rtol=1e-4)
+    assert results.exit_code == 0
+    assert results.records[0].instances == 12
+    assert results.records[0].correct == int((gold > 0).sum())
+
+
+def test_a_second_run_loads_no_model(make_plan, monkeypatch) -> None:
+    first = run(make_plan())
+    monkeypatch.setattr(run_module, "load", lambda *_: pytest.fail("the model was loaded"))
+    assert run(make_plan()).records == first.records
+
+
+@pytest.mark.parametrize(
+    "change", [{"limit": 8}, {"dtype": "float64"}, {"sample_seed": 1}, {"max_tokens": 11}, {"methods": "by-position:scale=2"}, {"on_split": "skip"}]
+)
+def test_what_may_change_a_number_makes_another_cell(make_plan, plug, change) -> None:
+    if "methods" in change:
+        change = {"methods": plug(change["methods"])}
+    assert run(make_plan()).records[0].cell != run(make_plan(**change)).records[0].cell
+
+
+def test_batch_size_is_provenance(make_plan, rows_of, monkeypatch) -> None:
+    first = run(make_plan())
+    monkeypatch.setattr(run_module, "load", lambda *_: pytest.fail("the model was loaded"))
+    second = run(make_plan(batch_size=3))
+    assert second.records[0].cell == first.records[0].cell
+    assert second.records[0].provenance.batch_size == 5
+
+
+def test_an_edited_plugin_runs_again(make_plan, tmp_path, plug) -> None:
+    own = tmp_path / "own.py"
+    source = Path(plug("")[0].rstrip(":")).read_text()
+    own.write_text(source)
+    first = run(make_plan(methods=f"{own}:by-position"))
+    own.write_text(source.replace("scale * q", "2 * scale * q"))
+    second = run(make_plan(methods=f"{own}:by-position"))
+    assert first.records[0].cell != second.records[0].cell
+    values = [r.records[0].aggregates["token-sum@1" + suffix(r)][0].value for r in (first, second)]
+    assert values[1] == pytest.approx(2 * values[0])
+
+
+def suffix(results) -> str:
+    (name,) = results.records[0].scores
+    return name.removeprefix("token-sum@1")
+
+
+def test_seeds_count_for_methods_that_draw_only(make_plan, plug, rows_of) -> None:
+    results = run(make_plan(methods=plug("by-position", "drawn"), seeds=[0, 1]))
+    assert [(r.method, r.seed) for r in results.records] == [("by-position", None), ("drawn", 0), ("drawn", 1)]
+    rows = list(rows_of(results).values())
+    assert not np.allclose(rows[1]["value"], rows[2]["value"])
+
+
+def test_draws_do_not_depend_on_the_batch_size(make_plan, plug, rows_of, tmp_path) -> None:
+    one, two = (
+        next(iter(rows_of(run(make_plan(methods=plug("drawn"), batch_size=size, store=str(tmp_path / str(size))))).values())) for size in (1, 7)
+    )
+    key = ["instance", "variant"]
+    assert one.sort_values(key)["value"].tolist() == two.sort_values(key)["value"].tolist()
+
+
+def test_faulty_methods_fail_alone(make_plan, plug) -> None:
+    names = ("not-a-number", "too-few", "too-long", "not-a-list", "late", "choosy", "by-position")
+    results = run(make_plan(methods=plug(*names)))
+    found = {r.method: (r.status, r.error) for r in results.records}
+    assert results.exit_code == 1
+    assert found["by-position"] == ("done", "")
+    assert found["choosy"] == ("not-applicable", "this model has no recurrence")
+    assert found["late"] == ("failed", "RuntimeError: out of luck on two lines")
+    assert "'tokens' has 1 of 11 values that are NaN" in found["not-a-number"][1]
+    assert "returned 4 explanations for 5 instances" in found["too-few"][1]
+    assert "has shape (12,), expected (11,)" in found["too-long"][1]
+    assert "must return a list of Explanation, got Tensor" in found["not-a-list"][1]
+    assert {found[name][0] for name in names[:5]} == {"failed"}
+    frame = results.to_pandas().set_index("method")
+    assert frame.loc["late", "status"] == "failed"
+    assert np.isnan(frame.loc["choosy", "value"])
+
+
+def test_metrics_fail_alone(make_plan, plug) -> None:
+    (record,) = run(make_plan(metrics=plug("broken", "unfit", "token-sum"))).records
+    found = {score.name: (score.status, score.reason) for score in record.scores.values()}
+    assert record.status == "partial"
+    assert found["broken"] == ("failed", "ZeroDivisionError: division by zero")
+    assert found["unfit"] == ("not-applicable", "it needs heads")
+    assert found["token-sum"] == ("done", "")
+
+
+def test_the_reference_method_is_added(make_plan, plug) -> None:
+    results = run(make_plan(metrics=plug("against-reference")))
+    assert [r.method for r in results.records] == ["by-position", "integrated-gradients"]
+    one, two = (next(iter(r.scores.values())) for r in results.records)
+    assert one.reference == two.reference == results.records[1].folder
+    assert [a.value for a in two.aggregates] == [0.0]
+
+
+def test_shared_work_is_charged(make_plan, plug) -> None:
+    one, two = run(make_plan(methods=plug("shared", "shared-too"))).records
+    assert one.cost.charged_seconds == 0
+    parts = 3 + 3  # every batch has wrongly predicted sentences, which are a batch of their own
+    assert two.cost.charged_seconds == 100.0 * parts
+    assert two.cost.explanations == 12 + (12 - two.correct)
+    assert two.cost.seconds == pytest.approx((two.cost.own_seconds + two.cost.charged_seconds) / two.cost.explanations)
+    assert one.cost.peak_bytes > 1 << 20
+
+
+def test_other_metrics_score_what_is_stored(make_plan, plug, monkeypatch) -> None:
+    plan = make_plan()
+    first = run(plan)
+    monkeypatch.setattr("flowgauge.benchmark.work.explain_batch", lambda *_: pytest.fail("explained again"))
+    (record,) = rescore(plan.store, plug("token-sum:power=2"), device="cpu").records
+    assert len(record.scores) == 2
+    name = next(n for n in record.scores if n not in first.records[0].scores)
+    explanations = [e for part in first.cell(record).parts() for e in part.gold]
+    expected = np.mean([(e.tokens**2).sum() for e in explanations])
+    assert record.scores[name].aggregates[0].value == pytest.approx(expected)
+    assert Store(plan.store).records() == [record]
+
+
+def test_sentences_are_stored_for_figures(make_plan) -> None:
+    results = run(make_plan(limit=4))
+    sentences = results.cell(results.records[0]).sentences()
+    first = sentences[load_task("sva/obj").instances("test", 4, 0)[0].id]
+    assert first.tokens[0] == "[CLS]" and first.tokens[first.target] == "[MASK]"
+    assert first.slots[first.target] != "[CLS]" and first.slots[2] == "SUBJ"
+    assert first.condition == "SS" and first.answer == ("is",) and first.against == ("are",)
+    assert first.correct == (first.predicted == first.answer)
+
+
+def test_a_store_by_a_newer_flowgauge_is_refused(make_plan) -> None:
+    results = run(make_plan())
+    path = Path(results.cell(results.records[0]).path) / "record.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
+    with pytest.raises(Exception, match="schema 99, this flowgauge reads up to 1"):
+        run(make_plan())
+
+
+def test_a_store_that_cannot_be_written_is_refused(make_plan, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot write the store"):
+        run(make_plan(store=str(tmp_path / "file" / "store")))
+
+
+def test_memory_stores_work(make_plan) -> None:
+    plan = make_plan(store="memory://bucket/results")
+    assert run(plan).records == run(plan).records
+    assert len(Store(plan.store).records()) == 1
