@@ -1,1 +1,8 @@
 """What to explain: instances, the model head they need and the quantity of interest. Plain data: no torch, no tokenizer."""
+
+from .declare import task
+from .fingerprint import fingerprint
+from .instance import GAP, Instance, Quantity, Task
+from .registry import TASKS, load_task, load_tasks
+
+__all__ = ["GAP", "TASKS", "Instance", "Quantity", "Task", "fingerprint", "load_task", "load_tasks", "task"]

@@ -1,4 +1,4 @@
-"""The six agreement tasks: one fixed template each, words drawn with a seed (Marvin & Linzen 2018; Goldberg 2019; Lin et al. 2019)."""
+"""The six agreement tasks: one template each, words drawn with a seed (Marvin & Linzen 2018; Goldberg 2019; Lin et al. 2019)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ class AgreementTask:
         object.__setattr__(self, "doc", self.template.summary)
         most = min(capacity(self.template, condition) for condition in self.template.conditions)
         if isinstance(self.sentences, bool) or not isinstance(self.sentences, int) or not 1 <= self.sentences <= most:
-            raise UsageError(f"task {self.name!r} has 1 to {most} distinct sentences a condition, got sentences={self.sentences!r}.")
+            raise UsageError(
+                f"task {self.name!r} has 1 to {most} distinct sentences a condition, got sentences={self.sentences!r}."
+            )
 
     @property
     def template(self) -> Template:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 COLUMNS = ("sentence", "sentence2", "target_idx", "good", "bad", "label", "condition")
 
 
-class BrokenRow(UsageError):
+class BrokenRowError(UsageError):
     """A row that gives no instance."""
 
 
@@ -103,7 +103,7 @@ class FileTask(abc.ABC):
         for row in rows:
             try:
                 made.append(self._instance(row, table))
-            except BrokenRow as error:
+            except BrokenRowError as error:
                 reason = f"{self.path}, line {row.line}: {error}"
                 if self.on_broken == "error":
                     raise UsageError(f"{reason} To leave such rows out, write {self.path}:on_broken=skip.") from error
@@ -123,7 +123,9 @@ class FileTask(abc.ABC):
             wanted = ", ".join(f"{c}={v}" for c, v in self.where.items())
             column = next(iter(self.where))
             values = list(dict.fromkeys(row.cells.get(column, "") for row in table.rows))
-            raise UsageError(f"no row of {self.path} has {wanted}; {column} is {', '.join(values[:10])}{' ...' if len(values) > 10 else ''}.")
+            raise UsageError(
+                f"no row of {self.path} has {wanted}; {column} is {', '.join(values[:10])}{' ...' if len(values) > 10 else ''}."
+            )
         return rows
 
     @abc.abstractmethod
@@ -132,7 +134,7 @@ class FileTask(abc.ABC):
 
 @dataclass(frozen=True)
 class MinimalPairs(FileTask):
-    """Minimal pairs: `sentence` with one [MASK], or with the place of a word in `target_idx`; `good`, `bad`; maybe `condition`."""
+    """Minimal pairs: `sentence` with one [MASK], or the place of a word in `target_idx`; `good`, `bad`; maybe `condition`."""
 
     required: ClassVar[tuple[str, ...]] = ("sentence", "good", "bad")
     head: ClassVar[Head] = "masked"
@@ -140,7 +142,7 @@ class MinimalPairs(FileTask):
     def _instance(self, row: Row, table: Table) -> Instance:
         good, bad = filled(row, "good"), filled(row, "bad")
         if good == bad:
-            raise BrokenRow(f"good and bad are both {good!r}.")
+            raise BrokenRowError(f"good and bad are both {good!r}.")
         text, good, bad = gapped(row, good, bad)
         return Instance(f"{self.stem}/{row.number}", (text,), (good,), (bad,), row.cells.get("condition", ""))
 
@@ -195,14 +197,16 @@ def missing(path: Path, table: Table, required: tuple[str, ...]) -> str:
     spare = [name for name in table.columns if name not in COLUMNS] or ["NAME"]
     longest = max(spare, key=lambda name: len(table.rows[0].cells.get(name, "").split()))
     shown = " ".join(f"--column {name}={longest if name == 'sentence' else 'NAME'}" for name in absent)
-    return f"{path} has no column {' or '.join(absent)}; it has {', '.join(table.columns)}. Say which column it is, as in `{shown}`."
+    return (
+        f"{path} has no column {' or '.join(absent)}; it has {', '.join(table.columns)}. Say which column it is, as in `{shown}`."
+    )
 
 
 def filled(row: Row, name: str) -> str:
     """A cell that must not be empty."""
     text = row.cells.get(name, "").strip()
     if not text:
-        raise BrokenRow(f"the cell {name} is empty.")
+        raise BrokenRowError(f"the cell {name} is empty.")
     return text
 
 
@@ -211,13 +215,13 @@ def gapped(row: Row, good: str, bad: str) -> tuple[str, str, str]:
     text = filled(row, "sentence")
     gaps = text.count(GAP)
     if gaps > 1:
-        raise BrokenRow(f"{GAP} is there {gaps} times, expected once: {text!r}.")
+        raise BrokenRowError(f"{GAP} is there {gaps} times, expected once: {text!r}.")
     if gaps == 1:
         return text, good, bad
     words = text.split()
     place = target(row, words)
     if words[place].casefold() not in (good.casefold(), bad.casefold()):
-        raise BrokenRow(f"word {place} (target_idx) is {words[place]!r}, neither {good!r} nor {bad!r}.")
+        raise BrokenRowError(f"word {place} (target_idx) is {words[place]!r}, neither {good!r} nor {bad!r}.")
     ending = shared_ending(good, bad)
     cut = len(ending)
     words[place] = GAP + ending
@@ -228,11 +232,11 @@ def target(row: Row, words: list[str]) -> int:
     """The number of the word that is to be masked."""
     given = row.cells.get("target_idx", "").strip()
     if not given:
-        raise BrokenRow(f"there is no {GAP} in the sentence and no target_idx to put one at.")
+        raise BrokenRowError(f"there is no {GAP} in the sentence and no target_idx to put one at.")
     if not given.isdecimal():
-        raise BrokenRow(f"target_idx must be the number of a word, counted from 0, got {given!r}.")
+        raise BrokenRowError(f"target_idx must be the number of a word, counted from 0, got {given!r}.")
     if int(given) >= len(words):
-        raise BrokenRow(f"target_idx is {given}, but the sentence has {len(words)} words (0 to {len(words) - 1}).")
+        raise BrokenRowError(f"target_idx is {given}, but the sentence has {len(words)} words (0 to {len(words) - 1}).")
     return int(given)
 
 

@@ -19,7 +19,7 @@ def fingerprint(instances: Iterable[Instance]) -> str:
         UsageError: `truth` holds something that JSON has no form for.
 
     >>> fingerprint([Instance("a", ("the cat [MASK] .",), ("is",), ("are",))])[:12]
-    'd1'
+    '0534c5a98a33'
     """
     total = hashlib.sha256()
     for instance in instances:
@@ -42,4 +42,5 @@ def _plain(value: Any, name: str) -> Any:
         return value if value == value and abs(value) != float("inf") else repr(value)
     if hasattr(value, "tolist"):
         return _plain(value.tolist(), name)
-    raise UsageError(f"instance {name!r}: its truth holds a {type(value).__name__}, which cannot be fingerprinted; use numbers, texts, lists, mappings.")
+    kind = type(value).__name__
+    raise UsageError(f"instance {name!r} holds a {kind}, which cannot be fingerprinted; use numbers, texts, lists, mappings.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..core.errors import UnknownName, UsageError
 from ..core.registry import Entry, Registry, Spec
@@ -19,25 +19,32 @@ TASKS = Registry(
     "flowgauge.tasks",
     {
         "sva/obj": Entry(
-            "flowgauge.tasks.agreement:sva_obj", "Subject-verb agreement across an object relative clause: the author that the guards like is tall."
+            "flowgauge.tasks.agreement:sva_obj",
+            "Subject-verb agreement across an object relative clause: the author that the guards like is tall.",
         ),
         "sva/subj": Entry(
-            "flowgauge.tasks.agreement:sva_subj", "Subject-verb agreement across a subject relative clause: the author that likes the guards is tall."
+            "flowgauge.tasks.agreement:sva_subj",
+            "Subject-verb agreement across a subject relative clause: the author that likes the guards is tall.",
         ),
         "sva/wsc": Entry(
-            "flowgauge.tasks.agreement:sva_wsc", "Subject-verb agreement within a sentence complement: the bankers said the author is tall."
+            "flowgauge.tasks.agreement:sva_wsc",
+            "Subject-verb agreement within a sentence complement: the bankers said the author is tall.",
         ),
         "sva/app": Entry(
-            "flowgauge.tasks.agreement:sva_app", "Subject-verb agreement across a prepositional phrase: the author next to the guards is tall."
+            "flowgauge.tasks.agreement:sva_app",
+            "Subject-verb agreement across a prepositional phrase: the author next to the guards is tall.",
         ),
         "ra/na": Entry(
-            "flowgauge.tasks.agreement:ra_na", "Number of a reflexive across an object relative clause: the author that the guards like hurt himself."
+            "flowgauge.tasks.agreement:ra_na",
+            "Number of a reflexive across an object relative clause: the author that the guards like hurt himself.",
         ),
         "ra/ga": Entry(
-            "flowgauge.tasks.agreement:ra_ga", "Gender of a reflexive across a subject relative clause: my king who can hit some queen may hurt himself."
+            "flowgauge.tasks.agreement:ra_ga",
+            "Gender of a reflexive across a subject relative clause: my king who can hit some queen may hurt himself.",
         ),
     },
 )
+"""The registered tasks; summaries are those of `lexicon.toml`, written out so that a listing reads no file."""
 
 
 def load_task(spec: str | Mapping[str, Any] | Spec, columns: Mapping[str, str] | None = None) -> Task:
@@ -55,7 +62,7 @@ def load_task(spec: str | Mapping[str, Any] | Spec, columns: Mapping[str, str] |
     """
     spec = spec if isinstance(spec, Spec) else Spec.parse(spec)
     if is_table(spec.name):
-        return _from_table(spec, columns or {})
+        return cast(Task, _from_table(spec, columns or {}))
     if columns:
         raise UsageError(f"columns ({', '.join(columns)}) apply to tasks from a file of sentences, not to {spec.name!r}.")
     if Path(spec.name).is_file() and not spec.name.endswith(".py"):
@@ -110,6 +117,7 @@ def _kind(path: Path, columns: Mapping[str, str]) -> type[FileTask]:
     if "label" in present:
         return Labelled
     raise UsageError(
-        f"{path} has neither the columns good and bad (minimal pairs) nor label (labelled texts); it has {', '.join(table.columns)}. "
+        f"{path} has neither the columns good and bad (minimal pairs) nor label (labelled texts); "
+        f"it has {', '.join(table.columns)}. "
         "Say which they are, as in `--column sentence=grammatical --column good=correct --column bad=wrong`."
     )

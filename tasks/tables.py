@@ -73,7 +73,8 @@ def read_table(path: Path) -> Table:
     plain = path.name.lower().removesuffix(".gz")
     table = _objects(path, text) if plain.endswith(".jsonl") else _cells(path, text, tabs=plain.endswith(".tsv"))
     if not table.rows:
-        raise UsageError(f"{path} has no rows: expected {'one object a line' if plain.endswith('.jsonl') else 'a header and at least one row'}.")
+        wanted = "one object a line" if plain.endswith(".jsonl") else "a header and at least one row"
+        raise UsageError(f"{path} has no rows: expected {wanted}.")
     return table
 
 
@@ -102,7 +103,7 @@ def _cells(path: Path, text: str, tabs: bool) -> Table:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise UsageError(f"{path}, line 1: the column {twice[0]!r} is there twice; rename one.")
-    rows = []
+    rows: list[Row] = []
     for line, cells in lines:
         if len(cells) != len(header):
             raise UsageError(f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)}: {', '.join(header)}.")

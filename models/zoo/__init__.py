@@ -9,10 +9,15 @@ from types import MappingProxyType
 
 from ...core.errors import UnknownName
 
-__all__ = ["ZOO", "zoo_path"]
+__all__ = ["SUMMARIES", "ZOO", "zoo_path"]
 
-NAMES = ("agreement-bert",)
-ZOO: Mapping[str, Path] = MappingProxyType({name: Path(str(files(__package__).joinpath(name))) for name in NAMES})
+SUMMARIES: Mapping[str, str] = MappingProxyType(
+    {
+        "agreement-bert": "A 6-layer, 8-head BERT of width 128, one token a word, trained on generated sentences for sva/* and ra/*."
+    }
+)
+"""Each embedded model's line in listings."""
+ZOO: Mapping[str, Path] = MappingProxyType({name: Path(str(files(__package__).joinpath(name))) for name in SUMMARIES})
 """Each embedded model's folder, a Hugging Face checkpoint."""
 
 

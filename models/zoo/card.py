@@ -101,7 +101,9 @@ a pair, so none was seen, and neither was any combination of nouns that the task
 
     python -m flowgauge.models.zoo.train_agreement_bert --out DIR --steps {steps} --seed {seed}
 
-{settings}. AdamW, linear warm-up, cosine to zero, gradients clipped at norm 1. In `cued` of the sentences one
+Recipe: {settings}.
+
+AdamW, linear warm-up, cosine to zero, gradients clipped at norm 1. In `cued` of the sentences one
 word that agrees with a noun (is/are, was/were, a present-tense verb, a reflexive) is the only one masked; in the others
 words are masked at random as in BERT (80 % hidden, 10 % replaced, 10 % kept; agreeing words always hidden). Seven minutes on
 one CPU core. Single sentences only: the second segment is untrained.

@@ -1,4 +1,4 @@
-"""Sentences that agreement-bert is trained on: a wider grammar over the agreement tasks' phenomena, without the tasks' own sentences.
+"""Sentences that agreement-bert is trained on: a wider grammar over the agreement tasks, none of their own sentences.
 
 The rule: no training sentence holds two nouns that can stand together in a task's sentence (`noun_pairs_of_tests`), whatever
 its structure. Every sentence of every agreement task holds such a pair, so none of them can occur.
@@ -22,6 +22,7 @@ TASK_SLOTS = {
 }  # fmt: skip
 """Which list of the grammar a task's slot adds to."""
 AGREEING = ("BE", "WAS", "TV", "IV", "REFL")
+DIGITS = "0123456789"
 FORMS = {"BE": ("is", "are"), "WAS": ("was", "were")}
 
 
@@ -32,6 +33,15 @@ class Sentence:
     words: tuple[str, ...]
     agreeing: tuple[int, ...]
     nouns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Noun:
+    """A noun of a sentence and what agrees with it."""
+
+    lemma: str
+    plural: bool
+    reflexive: str
 
 
 @dataclass(frozen=True)
@@ -61,37 +71,35 @@ class Grammar:
         return tuple(sorted(found))
 
     def _realised(self, template: tuple[str, ...], rng: random.Random) -> Sentence:
-        plural: dict[str, bool] = {}
-        reflexive: dict[str, str] = {}
+        nouns = {symbol[1:]: self._noun(symbol[0], rng) for symbol in sorted(filter(is_noun, template), key=lambda w: w[1:])}
         words: list[str] = []
         agreeing: list[int] = []
-        nouns: list[str] = []
-        for symbol in sorted((w for w in template if w[0] in "NG" and w[1:].isdigit()), key=lambda w: w[1:]):
-            index = symbol[1:]
-            plural[index] = symbol[0] == "N" and rng.random() < 0.5
-            gender = rng.choice(("male", "female"))
-            nouns.append(rng.choice(self.words["N" if symbol[0] == "N" else gender]))
-            reflexive[index] = "themselves" if plural[index] else {"male": "himself", "female": "herself"}[gender]
-        lemma_of = dict(zip(sorted(plural), nouns, strict=True))
         for symbol in template:
-            slot, index = symbol.rstrip("0123456789"), symbol[len(symbol.rstrip("0123456789")) :]
+            slot = symbol.rstrip(DIGITS)
             if slot in AGREEING:
                 agreeing.append(len(words))
-            words += self._word(slot, index, plural, reflexive, lemma_of, rng).split()
-        return Sentence(tuple(words), tuple(agreeing), tuple(nouns))
+            words += self._word(slot, nouns.get(symbol[len(slot) :]), rng).split()
+        return Sentence(tuple(words), tuple(agreeing), tuple(noun.lemma for noun in nouns.values()))
 
-    def _word(
-        self, slot: str, index: str, plural: Mapping[str, bool], reflexive: Mapping[str, str], lemma_of: Mapping[str, str], rng: random.Random
-    ) -> str:
-        if slot in ("N", "G"):
-            return lemma_of[index] + "s" * plural[index]
-        if slot == "REFL":
-            return reflexive[index]
+    def _noun(self, kind: str, rng: random.Random) -> Noun:
+        plural = kind == "N" and rng.random() < 0.5
+        gender = rng.choice(("male", "female"))
+        lemma = rng.choice(self.words["N" if kind == "N" else gender])
+        return Noun(lemma, plural, "themselves" if plural else {"male": "himself", "female": "herself"}[gender])
+
+    def _word(self, slot: str, noun: Noun | None, rng: random.Random) -> str:
+        if noun is None:
+            return rng.choice(self.words[slot]) if slot in self.words else slot
         if slot in FORMS:
-            return FORMS[slot][plural[index]]
-        if slot in self.words:
-            return rng.choice(self.words[slot]) + "s" * (slot in ("TV", "IV") and not plural[index])
-        return slot
+            return FORMS[slot][noun.plural]
+        if slot in self.words and slot != "N":
+            return rng.choice(self.words[slot]) + "s" * (not noun.plural)
+        return noun.reflexive if slot == "REFL" else noun.lemma + "s" * noun.plural
+
+
+def is_noun(symbol: str) -> bool:
+    """Whether a symbol of a template is a noun, such as `N1` or `G2`."""
+    return symbol[0] in "NG" and symbol[1:].isdigit()
 
 
 def allowed(nouns: tuple[str, ...]) -> bool:

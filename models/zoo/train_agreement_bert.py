@@ -1,4 +1,4 @@
-"""Trains and measures agreement-bert, the embedded masked language model: `python -m flowgauge.models.zoo.train_agreement_bert --out DIR`.
+"""Trains and measures agreement-bert, the embedded masked LM: `python -m flowgauge.models.zoo.train_agreement_bert --out DIR`.
 
 A six-layer, eight-head BERT of width 128 with one token a word. It is trained on `grammar.py`'s sentences, which share no
 sentence with the agreement tasks, and measured on all six tasks. Every step draws its sentences from (seed, step), so that a
