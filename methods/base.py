@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from .explanation import VIEWS, Explanation
 NEEDS = ("attention", "gradients", "target", "training")
 
 
+@runtime_checkable
 class Method(Protocol):
     """A way to explain q.
 

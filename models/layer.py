@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -31,6 +31,7 @@ class Projected(NamedTuple):
     value: Tensor
 
 
+@runtime_checkable
 class Tangents(Protocol):
     """Derivatives of a layer's position-wise parts; `at` are flat row numbers (row * N + position) of any shape."""
 
@@ -41,6 +42,7 @@ class Tangents(Protocol):
     def cut(self, rows: slice) -> Tangents: ...
 
 
+@runtime_checkable
 class Layer(Protocol):
     """A transformer layer without its attention."""
 
