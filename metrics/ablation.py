@@ -1,0 +1,72 @@
+"""Runs a model reduced to retained nodes: everything else is zeros, at every layer from hidden[0] up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from ..models.batch import Batch, Edit, Rows, Site
+from ..models.graph import Subgraph
+from ..models.model import FlowModel
+from ..models.outputs import prediction
+
+ELEMENTS = 2**23
+"""About the most hidden numbers (rows x tokens x inner width) that run at once."""
+
+
+@torch.no_grad()
+def ablated_predictions(model: FlowModel, batch: Batch, row: Sequence[int], kept: Sequence[Subgraph]) -> Int[np.ndarray, "rows heads"]:
+    """What the model predicts for instance `row[r]` when only the nodes `kept[r]` are left.
+
+    Embedding level: hidden[l][i] of other nodes is zero, l = 0..L. Attention level: so are the context vectors and the skips of
+    other nodes. Zeroed positions stay in the softmax; retained nodes flow on with the original weights. Source: Lu et al. 2021,
+    section 4.4. Any number of subgraphs, of one or both levels, in as few passes as fit.
+    """
+    hidden = model.embed(model.words(batch), batch)
+    limit = max(1, ELEMENTS // (4 * model.width * batch.ids.shape[1]))
+    found = np.zeros((len(kept), batch.answer.shape[1]), int)
+    for level in (False, True):
+        index = [n for n, subgraph in enumerate(kept) if (subgraph.heads is not None) == level]
+        for start in range(0, len(index), limit):
+            part = index[start : start + limit]
+            rows = torch.tensor([row[n] for n in part], device=hidden.device)
+            found[part] = _predict(model, batch.rows(rows), hidden[rows], [kept[n] for n in part])
+    return found
+
+
+@torch.no_grad()
+def clean_predictions(model: FlowModel, batch: Batch) -> Int[np.ndarray, "rows heads"]:
+    """What the whole model predicts."""
+    return prediction(model.outputs(batch), batch).cpu().numpy()
+
+
+def _predict(model: FlowModel, rows: Batch, hidden: Tensor, kept: Sequence[Subgraph]) -> np.ndarray:
+    (trace,) = model.run(Rows(rows, hidden, 0, _edits(kept, hidden)))
+    return prediction(model.readout(trace.site("hidden", model.n_layers), rows), rows).cpu().numpy()
+
+
+def _edits(kept: Sequence[Subgraph], like: Tensor) -> dict[Site, Edit]:
+    """Multiplies every site by its mask."""
+    width = like.shape[1]
+    edits: dict[Site, Edit] = {"hidden": _mask([s.nodes for s in kept], width, like)}
+    if kept[0].heads is not None:
+        edits["context"] = _mask([s.heads for s in kept if s.heads is not None], width, like)
+        edits["skip"] = _mask([s.skips for s in kept if s.skips is not None], width, like)
+    return edits
+
+
+def _mask(masks: Sequence[np.ndarray], width: int, like: Tensor) -> Edit:
+    """An edit from masks (layers, N, ...) of instances that may be shorter than the batch is wide; padding is zeroed."""
+    whole = np.zeros((len(masks), masks[0].shape[0], width, *masks[0].shape[2:]), bool)
+    for number, mask in enumerate(masks):
+        whole[number, :, : mask.shape[1]] = mask
+    factor = torch.from_numpy(whole).to(like.device, like.dtype)[..., None]
+
+    def edit(layer: int, value: Tensor) -> Tensor:
+        return value * factor[:, layer]
+
+    return edit

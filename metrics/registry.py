@@ -1,0 +1,103 @@
+"""The built-in metrics by name, and `@metric`, which declares one. No torch, no pandas: listing must be quick."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from ..core.errors import UsageError
+from ..core.registry import Entry, Registry
+
+READS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns", "values")
+SCOPES = ("instance", "set", "cells")
+
+_HOME = "flowgauge.metrics"
+METRICS = Registry(
+    "metric",
+    "flowgauge.metrics",
+    {
+        "ablated_accuracy": Entry(
+            f"{_HOME}.ablated_accuracy:AblatedAccuracy", "Accuracy of the model reduced to the nodes an explanation keeps, at a matched budget."
+        ),
+        "retention_curve": Entry(f"{_HOME}.retention_curve:RetentionCurve", "Accuracy when only the top share of each layer's nodes is kept, and its area."),
+        "deletion_curve": Entry(f"{_HOME}.retention_curve:DeletionCurve", "Accuracy when the top share of each layer's nodes is removed, and its area."),
+        "concentration": Entry(f"{_HOME}.concentration:Concentration", "Share of the positive and of the negative influence that the patterns carry."),
+        "path_share": Entry(f"{_HOME}.path_share:PathShare", "Retained paths over all paths, counted exactly."),
+        "skip_share": Entry(f"{_HOME}.skip_share:SkipShare", "Share of skips among the attention-level nodes of the patterns, by count and by influence."),
+        "alignment_rate": Entry(f"{_HOME}.alignment_rate:AlignmentRate", "How often a pattern's head is the one with the largest attention on its edge."),
+        "pattern_entropy": Entry(f"{_HOME}.pattern_entropy:PatternEntropy", "How much patterns differ between the instances of one template (bits)."),
+        "random_rank": Entry(f"{_HOME}.random_rank:RandomRank", "How many of 1000 random patterns carry less influence, with p-values."),
+        "completeness_error": Entry(f"{_HOME}.completeness_error:CompletenessError", "How far token scores are from summing to q(x) - q(baseline)."),
+    },
+)
+
+
+class FunctionMetric:
+    """A plain function as a metric; its keyword arguments after `model, shown, reference` are the settings."""
+
+    def __init__(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+        self.function, self.options = function, dict(options)
+
+    def score(self, model: Any, shown: Any, reference: Any) -> Any:
+        """Calls the function with its settings."""
+        return self.function(model, shown, reference, **self.options)
+
+
+def metric(
+    name: str,
+    *,
+    reads: str,
+    higher_is_better: bool | None,
+    unit: str,
+    source: str = "",
+    bounds: tuple[float | None, float | None] = (None, None),
+    scope: Literal["instance", "set", "cells"] = "instance",
+    reference: str | None = None,
+    version: int = 1,
+) -> Callable[[Any], Any]:
+    """Declares a class with `score`, or a function `(model, shown, reference, **settings) -> Scores`, as a metric.
+
+    Args:
+        name: As on the command line.
+        reads: The view it needs.
+        higher_is_better: None where neither end is better.
+        unit: Such as `share of instances`.
+        source: Where it was defined.
+        bounds: Smallest and largest possible value.
+        scope: `instance`, `set` or `cells`.
+        reference: Name of the method it is matched to; the plan adds that method's cell.
+        version: Raised by any change that moves scores.
+
+    Raises:
+        UsageError: A view or scope that does not exist, bounds in the wrong order.
+    """
+    for kind, given, known in (("view", reads, READS), ("scope", scope, SCOPES)):
+        if given not in known:
+            raise UsageError(f"metric {name!r} names the {kind} {given!r}; there are {', '.join(known)}.")
+    if bounds[0] is not None and bounds[1] is not None and bounds[0] > bounds[1]:
+        raise UsageError(f"metric {name!r} has the bounds {bounds}: the smaller comes first.")
+    marks = {
+        "name": name, "version": version, "scope": scope, "reads": reads, "higher_is_better": higher_is_better, "bounds": bounds,
+        "unit": unit, "source": source, "reference": reference, "flowgauge_kind": "metric",
+    }  # fmt: skip
+
+    def mark(target: Any) -> Any:
+        made = target if inspect.isclass(target) else _factory(target, marks)
+        for key, value in marks.items():
+            setattr(made, key, value)
+        return made
+
+    return mark
+
+
+def _factory(function: Callable[..., Any], marks: Mapping[str, Any]) -> Callable[..., FunctionMetric]:
+    settings = list(inspect.signature(function).parameters.values())[3:]
+    made = type(function.__name__, (FunctionMetric,), {**marks, "__doc__": function.__doc__, "__module__": function.__module__})
+
+    def factory(**given: Any) -> FunctionMetric:
+        return made(function, {p.name: given.get(p.name, p.default) for p in settings})
+
+    factory.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in settings])  # type: ignore[attr-defined]
+    factory.__doc__, factory.__module__, factory.__name__ = function.__doc__, function.__module__, function.__name__
+    return factory
