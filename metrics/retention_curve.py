@@ -1,0 +1,137 @@
+"""Accuracy against the share of nodes kept, or removed, so that no method sets the budget.
+
+Variants, for each budget b in percent of the N nodes of each layer:
+
+    budget/<b>       share of instances that are right with b % of the nodes kept (removed)
+    auc              area under the curve of an instance over the budgets, by trapezoids, as a share of the range (0 to 1)
+    auc/agreement    the same for agreement with the whole model's prediction
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ..core.errors import NotApplicable, UsageError
+from ..methods.explanation import Explanation
+from ..methods.views import rank_nodes
+from ..models.graph import Subgraph
+from ..models.model import FlowModel
+from .ablation import ablated_predictions, clean_predictions
+from .base import Scores, Shown, frame, score_row
+from .registry import metric
+
+Guide = Literal["gold", "predicted"]
+
+
+@metric(
+    "retention_curve", reads="nodes", higher_is_better=True, unit="share of instances", bounds=(0.0, 1.0), source="flowgauge; after Lu et al. 2021, section 4.4"
+)
+@dataclass(frozen=True)
+class RetentionCurve:
+    """Accuracy when only the top share of each layer's nodes is kept, and its area.
+
+    At hidden[l], l = 0..L-1, the ceil(b N) nodes with the largest score stay (all words asked for; lower positions win ties) and the others are
+    zeros; at hidden[L] the target alone. In [0, 1]; higher is better.
+
+    Attributes:
+        steps: Budgets, evenly spaced up to 100 %.
+        guide: Whose explanation sets the ranking: `predicted` has no leakage.
+    """
+
+    steps: int = 20
+    guide: Guide = "predicted"
+
+    def __post_init__(self) -> None:
+        _check(self.steps, self.guide)
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, budget, draw), and one for the area."""
+        return _curve(model, shown, self.steps, self.guide, keep=True)
+
+
+@metric(
+    "deletion_curve", reads="nodes", higher_is_better=False, unit="share of instances", bounds=(0.0, 1.0), source="flowgauge; after Samek et al. 2017, section III"
+)
+@dataclass(frozen=True)
+class DeletionCurve:
+    """Accuracy when the top share of each layer's nodes is removed, and its area.
+
+    As `retention_curve`, with the nodes that it would keep at hidden[0..L-1] as zeros instead. In [0, 1]; lower is better.
+
+    Attributes:
+        steps: Budgets, evenly spaced up to 100 %.
+        guide: Whose explanation sets the ranking: `predicted` has no leakage.
+    """
+
+    steps: int = 20
+    guide: Guide = "predicted"
+
+    def __post_init__(self) -> None:
+        _check(self.steps, self.guide)
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, budget, draw), and one for the area."""
+        return _curve(model, shown, self.steps, self.guide, keep=False)
+
+
+def _check(steps: int, guide: str) -> None:
+    if steps < 2:
+        raise UsageError(f"a curve needs at least 2 budgets, got steps={steps}.")
+    if guide not in ("gold", "predicted"):
+        raise UsageError(f"guide must be gold or predicted, got {guide!r}.")
+
+
+def _curve(model: FlowModel, shown: Sequence[Shown], steps: int, guide: Guide, keep: bool) -> Scores:
+    rows: list[dict[str, Any]] = []
+    for batch in shown:
+        rows += _batch(model, batch, steps, guide, keep)
+    return Scores(frame(rows))
+
+
+def _batch(model: FlowModel, shown: Shown, steps: int, guide: Guide, keep: bool) -> Iterator[dict[str, Any]]:
+    if shown.batch.target is None:
+        raise NotApplicable("q reads several positions, and the reduced model keeps one at the last layer.")
+    made = shown.guided if guide == "predicted" else shown.gold
+    asked, row = [], []
+    for number, (size, target) in enumerate(zip(shown.batch.lengths, shown.batch.target.tolist(), strict=True)):
+        for one in made[number].each():
+            asked += [Subgraph(nodes) for nodes in budget_masks(one, size, target, steps, keep)]
+            row += [number] * steps
+    found = ablated_predictions(model, shown.batch, row, asked)
+    gold, clean = shown.batch.answer.cpu().numpy()[row], clean_predictions(model, shown.batch)[row]
+    correct, agrees = ((found == wanted).all(1).astype(float).reshape(-1, steps) for wanted in (gold, clean))
+    draw_of = [(number, draw) for number in range(len(made)) for draw in range(len(made[number].each()))]
+    for (number, draw), right, same in zip(draw_of, correct, agrees, strict=True):
+        instance = shown.instances[number]
+        for step, value in enumerate(right, 1):
+            yield score_row(instance, f"budget/{100 * step / steps:g}", float(value), draw)
+        yield score_row(instance, "auc", area(right), draw)
+        yield score_row(instance, "auc/agreement", area(same), draw)
+
+
+def budget_masks(explanation: Explanation, size: int, target: int, steps: int, keep: bool) -> Bool[np.ndarray, "steps depths tokens"]:
+    """The nodes left at each budget.
+
+    Raises:
+        NotApplicable: Nodes cannot be ranked from the explanation.
+    """
+    score = rank_nodes(explanation, np.arange(size), target).score
+    place = np.argsort(np.argsort(-score, axis=1, kind="stable"), axis=1)
+    counts = -(-np.arange(1, steps + 1) * size // steps)
+    nodes: np.ndarray = (place < counts[:, None, None]) == keep
+    nodes[:, -1] = np.arange(size) == target
+    return nodes
+
+
+def area(curve: Float[np.ndarray, " budgets"]) -> float:
+    """Trapezoids over evenly spaced budgets, as a share of their range.
+
+    >>> area(np.array([0.0, 1.0, 1.0]))
+    0.75
+    """
+    return float((curve[:-1] + curve[1:]).mean() / 2)
