@@ -8,15 +8,11 @@ from typing import Literal
 from ..core.errors import UsageError
 from ..models.encode import Encoded, batches
 from ..models.model import FlowModel
-from ..models.trace import trace_bytes
 from .explain import Asked, ask
 from .jobs import Group
 
 BATCH_SIZE = 32
-TRACE_BUDGET = 3 << 30
-"""Bytes that the path samples of one batch may take; longer sentences get smaller batches."""
-SAMPLES = 50
-"""Path samples that the budget reckons with."""
+"""Most instances a batch; `batches` takes fewer where their path samples would not fit its budget."""
 
 
 @dataclass(eq=False)
@@ -47,22 +43,20 @@ class Encodings:
 
 
 def encode_group(
-    model: FlowModel, group: Group, batch_size: int | None = None, max_tokens: int | None = None, on_split: Literal["error", "skip"] = "error"
+    model: FlowModel,
+    group: Group,
+    batch_size: int | None = None,
+    max_tokens: int | None = None,
+    on_split: Literal["error", "skip"] = "error",
 ) -> Encodings:
-    """The group's batches, small enough for the path samples of their longest sentence unless `batch_size` says otherwise.
+    """The group's batches.
 
     Raises:
         UsageError: The model has not the head that the task needs, or there is a sentence that it cannot take.
     """
-    if group.task.head != model.head:
-        raise UsageError(f"task {group.task.name!r} needs a model with a {group.task.head!r} head, but model {model.name!r} has a {model.head!r} head.")
-
-    def encode(size: int) -> Encoded:
-        return batches(model, group.instances, group.key.quantity, batch_size=size, max_tokens=max_tokens, on_split=on_split)
-
-    encoded = encode(batch_size or BATCH_SIZE)
-    if batch_size is None:
-        longest = max(batch.ids.shape[1] for batch in encoded.batches)
-        fits = max(1, TRACE_BUDGET // trace_bytes(model, longest, SAMPLES))
-        encoded = encode(fits) if fits < BATCH_SIZE else encoded
+    name, head = group.task.name, group.task.head
+    if head != model.head:
+        raise UsageError(f"task {name!r} needs a model with a {head!r} head, but model {model.name!r} has a {model.head!r} head.")
+    size = batch_size or BATCH_SIZE
+    encoded = batches(model, group.instances, group.key.quantity, batch_size=size, max_tokens=max_tokens, on_split=on_split)
     return Encodings(model, encoded)

@@ -101,9 +101,14 @@ def check_returned(method: Any, made: Any, batch: Batch, model: FlowModel) -> No
 
 def _check_shapes(where: str, one: Explanation, n: int, layers: int, heads: int) -> None:
     expected: dict[str, tuple[int | tuple[int, int], ...]] = {
-        "tokens": (n,), "nodes": (layers + 1, n), "flows": (n, layers + 1, n), "units": (layers, n, heads + 1), "heads": (layers, heads),
-        "edges": (layers, (1, heads), n, n), "mask": (layers + 2, n),
-    }  # fmt: skip
+        "tokens": (n,),
+        "nodes": (layers + 1, n),
+        "flows": (n, layers + 1, n),
+        "units": (layers, n, heads + 1),
+        "heads": (layers, heads),
+        "edges": (layers, (1, heads), n, n),
+        "mask": (layers + 2, n),
+    }
     for view, shape in expected.items():
         array = getattr(one, view)
         if array is None:
@@ -112,11 +117,13 @@ def _check_shapes(where: str, one: Explanation, n: int, layers: int, heads: int)
             got in want if isinstance(want, tuple) else got == want for got, want in zip(array.shape, shape, strict=True)
         )
         if not fits:
-            raise ValueError(f"{where}: the view {view!r} has shape {array.shape}, expected {shape} for {n} tokens, {layers} layers and {heads} heads.")
+            model = f"{n} tokens, {layers} layers and {heads} heads"
+            raise ValueError(f"{where}: the view {view!r} has shape {array.shape}, expected {shape} for {model}.")
     if one.patterns is not None and len(one.patterns):
-        positions = one.patterns.positions
-        if positions.shape[1] != layers + 1 or positions.max() >= n or one.patterns.source.max() >= n or one.patterns.source.min() < 0:
-            raise ValueError(f"{where}: patterns must have {layers + 1} depths and positions below {n}, got depths {positions.shape[1]}, position {positions.max()}.")
+        source, positions = one.patterns.source, one.patterns.positions
+        depths, most = positions.shape[1], max(positions.max(), source.max())
+        if depths != layers + 1 or most >= n or source.min() < 0:
+            raise ValueError(f"{where}: patterns need {layers + 1} depths and positions below {n}, got {depths} and {most}.")
 
 
 def _demand(method: Any, batch: Batch) -> None:
@@ -187,5 +194,3 @@ def _texts(model: FlowModel, outputs: list[int]) -> tuple[str, ...]:
         return tuple(model.tokenizer.convert_ids_to_tokens(outputs))
     names = getattr(model.hf.config, "id2label", {})
     return tuple(str(names.get(i, i)) for i in outputs)
-
-

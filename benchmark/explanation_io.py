@@ -76,7 +76,9 @@ class Part:
 
     def __post_init__(self) -> None:
         if not len(self.sentences) == len(self.gold) == len(self.guided):
-            raise ValueError(f"{len(self.sentences)} sentences, {len(self.gold)} gold and {len(self.guided)} guided explanations.")
+            raise ValueError(
+                f"{len(self.sentences)} sentences, {len(self.gold)} gold and {len(self.guided)} guided explanations."
+            )
 
 
 def to_bytes(part: Part) -> bytes:
@@ -109,7 +111,9 @@ def from_bytes(data: bytes, where: str = "explanations") -> Part:
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise DamagedPart(f"{where} is not a whole explanations file: {error}") from error
     if header["schema"] > SCHEMA:
-        raise FlowgaugeError(f"{where} has schema {header['schema']}, this flowgauge reads up to {SCHEMA}: install a newer flowgauge.")
+        raise FlowgaugeError(
+            f"{where} has schema {header['schema']}, this flowgauge reads up to {SCHEMA}: install a newer flowgauge."
+        )
     try:
         sentences = tuple(_sentence(s) for s in header["sentences"])
         gold, guided = _pieces(tensors, len(sentences))
@@ -132,12 +136,17 @@ def _header(data: bytes) -> dict[str, Any]:
 
 
 def _sentence(stored: Mapping[str, Any]) -> Sentence:
-    made = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
-    made["words"] = tuple((int(s), int(w)) for s, w in stored["words"])
+    made: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    made["words"] = tuple((int(segment), int(word)) for segment, word in stored["words"])
     return Sentence(**made)
 
 
-def _add(pieces: list[tuple[int, int, int]], columns: dict[str, list[tuple[int, np.ndarray]]], explanation: Explanation, at: tuple[int, int]) -> None:
+def _add(
+    pieces: list[tuple[int, int, int]],
+    columns: dict[str, list[tuple[int, np.ndarray]]],
+    explanation: Explanation,
+    at: tuple[int, int],
+) -> None:
     for draw, one in enumerate((explanation, *explanation.draws), start=-1):
         if draw >= 0 and one.draws:
             raise ValueError("a draw cannot have draws of its own.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,7 +76,7 @@ class Group:
         self.references[metric_id(metric)] = job
 
 
-def finished(job: Job, group: Group, metrics: list[Any]) -> bool:
+def finished(job: Job, group: Group, metrics: Sequence[Any]) -> bool:
     """Whether nothing is left to do for a cell."""
     if job.record is None or job.record.status not in FINAL:
         return False

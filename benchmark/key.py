@@ -68,7 +68,11 @@ def metric_id(metric: Any) -> str:
 def _changed(plugin: Any) -> Mapping[str, Any]:
     """Settings that differ from their defaults."""
     defaults = {name: p.default for name, p in parameters(getattr(plugin, "function", None) or type(plugin)).items()}
-    return {name: value for name, value in settings(plugin).items() if name not in defaults or canonical(defaults[name]) != canonical(value)}
+    return {
+        name: value
+        for name, value in settings(plugin).items()
+        if name not in defaults or canonical(defaults[name]) != canonical(value)
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from ..core.errors import UsageError
 from ..core.registry import Spec
 
 DEFAULT_METHODS = ("influence-patterns", "attention", "conductance", "random")
-DEFAULT_METRICS = ("ablated-accuracy",)
+DEFAULT_METRICS = ("ablated_accuracy",)
 
 
 def _spec(entry: Any) -> Any:

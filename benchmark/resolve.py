@@ -121,7 +121,10 @@ def reference_job(metric: Any, jobs: Sequence[Job]) -> Job | None:
     if not metric.reference:
         return None
     wanted = METHODS.create(metric.reference)
-    return next((job for job in jobs if job.key["method"]["name"] == wanted.name and job.key["method"]["settings"] == _plain(wanted)), None)
+    return next(
+        (job for job in jobs if job.key["method"]["name"] == wanted.name and job.key["method"]["settings"] == _plain(wanted)),
+        None,
+    )
 
 
 def _plain(method: Any) -> Any:

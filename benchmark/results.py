@@ -10,8 +10,8 @@ from .record import Record
 from .store import Cell, Store
 
 COLUMNS = (
-    "model", "task", "method", "seed", "cell", "status", "metric", "variant", "value", "low", "high", "count", "undefined", "sd_draws",
-    "higher_is_better", "unit", "reason", "seconds",
+    "model", "task", "method", "seed", "cell", "status", "metric", "variant", "value", "low", "high", "count", "undefined",
+    "sd_draws", "higher_is_better", "unit", "reason", "seconds",
 )  # fmt: skip
 
 
@@ -53,9 +53,11 @@ def table(records: tuple[Record, ...] | list[Record]) -> pd.DataFrame:
 
 def _rows(record: Record) -> list[dict[str, object]]:
     cell: dict[str, object] = {
-        "model": record.model, "task": record.task, "method": record.method, "seed": record.seed, "cell": record.cell, "status": record.status,
-        "seconds": record.cost.seconds if record.cost else float("nan"), "value": float("nan"), "reason": record.error,
-    }  # fmt: skip
+        **{name: getattr(record, name) for name in ("model", "task", "method", "seed", "cell", "status")},
+        "seconds": record.cost.seconds if record.cost else float("nan"),
+        "value": float("nan"),
+        "reason": record.error,
+    }
     rows = []
     for score in record.scores.values():
         named = {**cell, "metric": score.metric, "higher_is_better": score.higher_is_better, "unit": score.unit}

@@ -61,7 +61,11 @@ def load(name: str, dtype: str = "float32", device: str = "auto", revision: str 
 
 def quieten() -> None:
     """Switches off the bars and the advice of transformers and the Hub."""
-    for name, value in (("HF_HUB_DISABLE_PROGRESS_BARS", "1"), ("TRANSFORMERS_VERBOSITY", "error"), ("TOKENIZERS_PARALLELISM", "false")):
+    for name, value in (
+        ("HF_HUB_DISABLE_PROGRESS_BARS", "1"),
+        ("TRANSFORMERS_VERBOSITY", "error"),
+        ("TOKENIZERS_PARALLELISM", "false"),
+    ):
         os.environ.setdefault(name, value)
     from transformers.utils import logging
 
@@ -76,10 +80,22 @@ def _group(
     for spec, method in methods:
         for seed in plan.seeds if method.stochastic else (0,):
             key = cell_key(
-                fingerprint=fingerprint, dtype=plan.dtype, task=drawn.key, max_tokens=plan.max_tokens, on_split=plan.on_split, method=method, seed=seed
+                fingerprint=fingerprint,
+                dtype=plan.dtype,
+                task=drawn.key,
+                max_tokens=plan.max_tokens,
+                on_split=plan.on_split,
+                method=method,
+                seed=seed,
             )
             cell = store.cell(resolve.shown_name(plan.model), drawn.task.name, folder_name(method.name, key))
-            asked = {"model": plan.model, "revision": plan.revision, "task": as_mapping(drawn.spec), "columns": plan.columns, "method": as_mapping(spec)}
+            asked = {
+                "model": plan.model,
+                "revision": plan.revision,
+                "task": as_mapping(drawn.spec),
+                "columns": plan.columns,
+                "method": as_mapping(spec),
+            }
             group.jobs.append(Job(cell, key, method, method.name, seed, cell.record(), asked))
     for metric in metrics:
         group.refer(metric, resolve.reference_job(metric, group.jobs))

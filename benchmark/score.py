@@ -24,7 +24,13 @@ from .work import work
 
 
 def rescore(
-    url: str, metrics: Sequence[str], *, model: str | None = None, device: str = "auto", batch_size: int | None = None, quiet: bool = True
+    url: str,
+    metrics: Sequence[str],
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    batch_size: int | None = None,
+    quiet: bool = True,
 ) -> Results:
     """Adds metrics to every explained cell of a store.
 
@@ -74,17 +80,20 @@ def _group(store: Store, records: Sequence[Record], model: str | None) -> Group:
     source = resolve.model_source(name)
     fingerprint = model_fingerprint(source, first.asked["revision"])
     if fingerprint is not None and fingerprint != first.key["fingerprint"]:
-        raise UsageError(f"model {name!r} is not the one that was explained in {store.url!r}: its files differ; say where that one is with --model.")
+        hint = "its files differ; say where the right one is with --model."
+        raise UsageError(f"model {name!r} is not the one that was explained in {store.url!r}: {hint}")
     stored = first.key["task"]
     plan = Plan.make(
-        tasks=first.asked["task"], columns=first.asked["columns"], split=stored["split"], limit=stored["limit"], sample_seed=stored["sample_seed"]
+        tasks=first.asked["task"],
+        columns=first.asked["columns"],
+        split=stored["split"],
+        limit=stored["limit"],
+        sample_seed=stored["sample_seed"],
     )
     drawn = resolve.draw(plan, plan.tasks[0])
     if drawn.key.fingerprint != stored["fingerprint"]:
         raise UsageError(f"task {first.task!r} has other instances now than those explained in {store.url!r}.")
-    jobs = []
-    for record in records:
-        jobs.append(Job(store.find(record), record.key, None, record.method, record.seed or 0, record, record.asked))
+    jobs = [Job(store.find(r), r.key, None, r.method, r.seed or 0, r, r.asked) for r in records]
     return Group(drawn.task, _task_key(stored), drawn.instances, jobs)
 
 

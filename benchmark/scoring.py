@@ -29,11 +29,11 @@ class ShownCell(Sequence[Shown]):
     Work that a metric shares on a batch's cache is dropped when it goes on to another batch.
     """
 
-    def __init__(self, cell: Cell, asked: Callable[[int], Asked], count: int) -> None:
-        self.cell, self.asked, self.count = cell, asked, count
+    def __init__(self, cell: Cell, asked: Callable[[int], Asked], length: int) -> None:
+        self.cell, self.asked, self.length = cell, asked, length
 
     def __len__(self) -> int:
-        return self.count
+        return self.length
 
     @overload
     def __getitem__(self, index: int) -> Shown: ...
@@ -42,10 +42,10 @@ class ShownCell(Sequence[Shown]):
     def __getitem__(self, index: int | slice) -> Shown | list[Shown]:
         """The batch with its stored explanations."""
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self.count))]
-        if not -self.count <= index < self.count:
+            return [self[i] for i in range(*index.indices(self.length))]
+        if not -self.length <= index < self.length:
             raise IndexError(index)
-        asked = self.asked(index % self.count)
+        asked = self.asked(index % self.length)
         gold, guided = self.cell.explanations(asked.batch.names)
         return Shown(asked.batch, asked.predicted, asked.instances, gold, guided)
 

@@ -1,9 +1,9 @@
 """Cells on disk or in a bucket: every file appears whole or not at all. No torch.
 
-    <store>/<model>/<task>/<method>-<12 hex>/
-        record.json                            written last
-        explanations/00064.safetensors         one a batch, named after the number of its first instance
-        scores/<metric>@<version>.parquet      one row an (instance, variant, draw)
+<store>/<model>/<task>/<method>-<12 hex>/
+    record.json                            written last
+    explanations/00064.safetensors         one a batch, named after the number of its first instance
+    scores/<metric>@<version>.parquet      one row an (instance, variant, draw)
 """
 
 from __future__ import annotations
@@ -139,25 +139,26 @@ class Cell:
         return self.path.rpartition("/")[2]
 
     def record(self) -> Record | None:
-        """Its record, None where there is none.
+        """Its record, None where there is none or it is not whole.
 
         Raises:
-            FlowgaugeError: A newer flowgauge wrote it, or it is no record.
+            FlowgaugeError: A newer flowgauge wrote it, or it is whole and no record.
         """
         data = self.store.read(f"{self.path}/{RECORD}")
-        if data is None:
+        try:
+            stored = None if data is None else json.loads(data)
+        except ValueError:
+            return None
+        if stored is None:
             return None
         try:
-            stored = json.loads(data)
-            version = stored["schema_version"]
-            if version > SCHEMA:
-                raise FlowgaugeError(
-                    f"{self.path} was written with schema {version}, this flowgauge reads up to {SCHEMA}: install a newer flowgauge or choose another store."
-                )
+            if stored["schema_version"] > SCHEMA:
+                newer = f"schema {stored['schema_version']}, this flowgauge reads up to {SCHEMA}"
+                raise FlowgaugeError(f"{self.path} was written with {newer}: install a newer flowgauge or choose another store.")
             return Record.model_validate(stored)
-        except (ValidationError, ValueError, KeyError, TypeError) as error:
-            first = " ".join(str(error).split())[:200]
-            raise FlowgaugeError(f"{self.path}/{RECORD} is not a record of flowgauge: {first}. Delete that folder to compute the cell again.") from error
+        except (ValidationError, KeyError, TypeError) as error:
+            first, path = " ".join(str(error).split())[:200], f"{self.path}/{RECORD}"
+            raise FlowgaugeError(f"{path} is not a record: {first}. Delete it to score the cell again.") from error
 
     def write_record(self, record: Record) -> None:
         """Writes the record; the cell is finished when it says so."""

@@ -21,7 +21,9 @@ from .store import Cell
 log = logging.getLogger(__name__)
 
 
-def work(model: FlowModel, group: Group, jobs: Sequence[Job], metrics: Sequence[Any], encodings: Encodings, progress: Progress) -> None:
+def work(
+    model: FlowModel, group: Group, jobs: Sequence[Job], metrics: Sequence[Any], encodings: Encodings, progress: Progress
+) -> None:
     """Does what is left to do for the jobs of a group; each ends with a record."""
     started = _now()
     _explain(model, group, jobs, encodings, progress)
@@ -88,7 +90,9 @@ def _record(model: FlowModel, group: Group, job: Job, encodings: Encodings, star
         skipped=encodings.encoded.skipped,
         scores=scores,
         cost=_cost([p.cost for p in parts]),
-        provenance=job.record.provenance if job.explained and job.record else provenance(model, max(map(len, encodings.encoded.batches))),
+        provenance=job.record.provenance
+        if job.explained and job.record
+        else provenance(model, max(map(len, encodings.encoded.batches))),
         task_source=str(group.task.source),
         asked=job.asked,
         started=job.record.started if job.explained and job.record else started,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .methods.base import explanations as explanations
     from .methods.base import method as method
     from .methods.explanation import Explanation as Explanation
+    from .metrics.registry import metric as metric
+    from .metrics.scores import Scores as Scores
     from .models.batch import Batch as Batch
     from .models.batch import Rows as Rows
     from .models.graph import Patterns as Patterns
@@ -50,7 +52,7 @@ _HOME = {
     "method": "methods.base",
     "Explanation": "methods.explanation",
     "metric": "metrics.registry",
-    "Scores": "metrics.base",
+    "Scores": "metrics.scores",
     "Shown": "metrics.base",
     "Batch": "models.batch",
     "Rows": "models.batch",
@@ -65,7 +67,7 @@ _HOME = {
 }
 """Public name to the module it lives in."""
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 __version__ = "0.1.0"
 
 

@@ -45,9 +45,15 @@ StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="Folder or fsspec
 def run(
     plan: Annotated[Path | None, typer.Argument(metavar="[PLAN.yaml]", help="A plan file; options override it.")] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Embedded model, Hugging Face name or folder.")] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Name, pattern such as 'sva/*', or TSV/JSONL file; repeatable.")] = None,
-    method: Annotated[list[str] | None, typer.Option("--method", "-x", help="Name[:key=value,...] or file.py[:name]; repeatable.")] = None,
-    metric: Annotated[list[str] | None, typer.Option("--metric", help="Name[:key=value,...] or file.py[:name]; repeatable.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option("--task", "-t", help="Name, pattern such as 'sva/*', or TSV/JSONL file; repeatable.")
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option("--method", "-x", help="Name[:key=value,...] or file.py[:name]; repeatable.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="Name[:key=value,...] or file.py[:name]; repeatable.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Instances a task, balanced over its conditions.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seed of methods that draw; repeatable.")] = None,
     sample_seed: Annotated[int | None, typer.Option(help="Seed of the sample of instances.")] = None,
@@ -68,9 +74,9 @@ def run(
         from .benchmark.plan import Plan
 
         flags = {
-            "model": model, "tasks": task, "methods": method, "metrics": metric, "limit": limit, "seeds": seed, "sample_seed": sample_seed,
-            "split": split, "store": store, "device": device, "dtype": dtype, "batch_size": batch_size, "max_tokens": max_tokens,
-            "on_split": on_split, "columns": _pairs(column) if column else None, "revision": revision,
+            "model": model, "tasks": task, "methods": method, "metrics": metric, "limit": limit, "seeds": seed, "split": split,
+            "sample_seed": sample_seed, "store": store, "device": device, "dtype": dtype, "batch_size": batch_size,
+            "max_tokens": max_tokens, "on_split": on_split, "columns": _pairs(column) if column else None, "revision": revision,
         }  # fmt: skip
         given = {name: value for name, value in flags.items() if value is not None and value != []}
         wanted = Plan.load(plan, **given) if plan else _plan(given)
@@ -163,7 +169,11 @@ def _complain(text: str) -> None:
 
 def _before_heavy_imports() -> None:
     """Silences what libraries print on their own."""
-    for name, value in (("TRANSFORMERS_VERBOSITY", "error"), ("HF_HUB_DISABLE_PROGRESS_BARS", "1"), ("TOKENIZERS_PARALLELISM", "false")):
+    for name, value in (
+        ("TRANSFORMERS_VERBOSITY", "error"),
+        ("HF_HUB_DISABLE_PROGRESS_BARS", "1"),
+        ("TOKENIZERS_PARALLELISM", "false"),
+    ):
         os.environ.setdefault(name, value)
 
 
@@ -218,7 +228,9 @@ def _tell(results: Any, quiet: bool) -> None:
         value = f"{row['value']:.3f}" if known else "-"
         interval = f"[{row['low']:.3f}, {row['high']:.3f}]" if known else str(row["reason"])
         cells = (row["task"], row["method"], row["metric"], row["variant"], value, interval, row["count"])
-        shown.add_row(*("" if cell != cell or cell is None else f"{cell:.0f}" if isinstance(cell, float) else str(cell) for cell in cells))
+        shown.add_row(
+            *("" if cell != cell or cell is None else f"{cell:.0f}" if isinstance(cell, float) else str(cell) for cell in cells)
+        )
     Console().print(shown)
     typer.echo(f"{len(results.records)} cells in {results.store}", err=True)
 

@@ -21,9 +21,15 @@ def make_plan(tiny_model: Path, tmp_path: Path) -> Callable[..., Plan]:
 
     def make(**fields: Any) -> Plan:
         default: dict[str, Any] = {
-            "model": str(tiny_model), "tasks": ["sva/obj"], "methods": [f"{PLUGINS}:by-position"], "metrics": [f"{PLUGINS}:token-sum"],
-            "limit": 12, "batch_size": 5, "device": "cpu", "store": str(tmp_path / "store"),
-        }  # fmt: skip
+            "model": str(tiny_model),
+            "tasks": ["sva/obj"],
+            "methods": [f"{PLUGINS}:by-position"],
+            "metrics": [f"{PLUGINS}:token-sum"],
+            "limit": 12,
+            "batch_size": 5,
+            "device": "cpu",
+            "store": str(tmp_path / "store"),
+        }
         return Plan.make(**{**default, **fields})
 
     return make

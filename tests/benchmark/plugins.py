@@ -63,14 +63,16 @@ def too_long(model, batch):
 
 
 @method("not-a-list", gives={"tokens"})
-def not_a_list(model, batch):
+class NotAList:
     """A tensor instead of explanations."""
-    return torch.ones(batch.ids.shape)
+
+    def explain(self, model, batch):
+        return torch.ones(batch.ids.shape)
 
 
-@method("late", gives={"tokens"})
-def late(model, batch):
-    """Fails on the batch that holds a certain instance, as long as a file says so."""
+@method("unlucky", gives={"tokens"})
+def unlucky(model, batch):
+    """Fails, with an error of two lines."""
     raise RuntimeError("out of luck\non two lines")
 
 
@@ -82,7 +84,8 @@ def choosy(model, batch):
 
 class _Metric:
     version, scope, reads, unit, source = 1, "instance", "tokens", "units of q", "tests"
-    higher_is_better, bounds, reference = None, (None, None), None
+    higher_is_better, bounds = None, (None, None)
+    reference: str | None = None
     flowgauge_kind = "metric"
 
 

@@ -56,7 +56,7 @@ def test_no_such_file(tmp_path: Path) -> None:
     [
         ({"tasks": "sva/objj"}, "sva/obj"),
         ({"methods": "atention"}, "attention"),
-        ({"metrics": "ablated-acuracy"}, "ablated-accuracy"),
+        ({"metrics": "ablated_acuracy"}, "ablated_accuracy"),
         ({"tasks": "sva/x*"}, "sva/"),
         ({"model": "./agreement-bert"}, "agreement-bert"),
     ],

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from flowgauge.benchmark.explain import explain_batch
 from flowgauge.benchmark.run import run
 from flowgauge.benchmark.store import Cell, Store
 
@@ -67,9 +68,7 @@ def test_killed_at_any_write(plan, tmp_path, rows_of, monkeypatch) -> None:
 
 
 def test_finished_parts_are_not_computed_again(plan, tmp_path, monkeypatch) -> None:
-    from flowgauge.benchmark import work
-
-    explain, done = work.explain_batch, []
+    explain, done = explain_batch, []
 
     def noting(model, method, asked, seed):
         done.append((method.name, asked.batch.names))
@@ -77,7 +76,7 @@ def test_finished_parts_are_not_computed_again(plan, tmp_path, monkeypatch) -> N
             raise Killed
         return explain(model, method, asked, seed)
 
-    monkeypatch.setattr(work, "explain_batch", noting)
+    monkeypatch.setattr("flowgauge.benchmark.work.explain_batch", noting)
     with pytest.raises(Killed):
         run(plan(tmp_path / "store"))
     finished = done[:4]
@@ -119,8 +118,9 @@ def test_resuming_with_another_batch_size_keeps_what_is_done(plan, make_plan, pl
         pd.testing.assert_frame_equal(rows.sort_values(key, ignore_index=True), two[name].sort_values(key, ignore_index=True))
 
 
-CHILD = textwrap.dedent(
-    """
+CHILD = (
+    textwrap.dedent(
+        """
     import os, random, signal, sys, time
     import torch
     torch.set_num_threads(1)
@@ -136,8 +136,9 @@ CHILD = textwrap.dedent(
 
     model, store, plugins = sys.argv[1:]
     def go(name):
-        run(Plan.make(model=model, tasks="sva/obj", methods=[f"{plugins}:by-position", f"{plugins}:drawn"], limit=24, batch_size=2,
-                      metrics=[f"{plugins}:token-sum", f"{plugins}:against-reference"], device="cpu", store=f"{store}/{name}"))
+        methods, metrics = ([f"{plugins}:{n}" for n in names] for names in (METHODS, METRICS))
+        run(Plan.make(model=model, tasks="sva/obj", methods=methods, metrics=metrics, limit=24, batch_size=2, device="cpu",
+                      store=f"{store}/{name}"))
 
     def files():
         return sum(len(names) for _, _, names in os.walk(f"{store}/killed"))
@@ -164,6 +165,9 @@ CHILD = textwrap.dedent(
     go("killed")
     print("killed", killed)
     """
+    )
+    .replace("METHODS", repr(METHODS))
+    .replace("METRICS", repr(METRICS))
 )
 
 
@@ -171,7 +175,9 @@ CHILD = textwrap.dedent(
 def test_killed_at_random_moments(tiny_model, tmp_path, plug) -> None:
     """Real SIGKILLs at six moments, then the same run to its end."""
     plugins = plug("")[0].rstrip(":")
-    done = subprocess.run([sys.executable, "-c", CHILD, str(tiny_model), str(tmp_path), plugins], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tiny_model), str(tmp_path), plugins], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) == 6, "the runs ended before they could be killed"
     whole, killed = Store(str(tmp_path / "whole")), Store(str(tmp_path / "killed"))

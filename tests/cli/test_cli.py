@@ -1,0 +1,204 @@
+"""The command line as a user meets it: exit codes, one line for every mistake, quick help."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from flowgauge.cli import app
+
+PLUGINS = Path(__file__).parents[1] / "benchmark" / "plugins.py"
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke(tiny_model: Path, tmp_path: Path) -> Invoke:
+    """Runs `flowgauge run` on the random model with a cheap method, unless the words say otherwise."""
+
+    def call(*words: str, method: str = "by-position", metric: str = "token-sum", model: str = str(tiny_model)) -> Result:
+        fixed = ["--method", f"{PLUGINS}:{method}", "--metric", f"{PLUGINS}:{metric}", "--model", model, "--device", "cpu"]
+        return CliRunner().invoke(app, ["run", *fixed, "--store", str(tmp_path / "store"), *words])
+
+    return call
+
+
+def one_line(result: Result, code: int, *said: str) -> None:
+    assert result.exit_code == code, result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    for text in said:
+        assert text in lines[0]
+
+
+def pairs(path: Path, *rows: str, head: str = "sentence\tgood\tbad") -> str:
+    path.write_text("\n".join([head, *rows]) + "\n")
+    return str(path)
+
+
+def test_run_shows_a_table(invoke: Invoke) -> None:
+    result = invoke("--task", "sva/obj", "--limit", "8")
+    assert result.exit_code == 0, result.output
+    assert "token-sum@1" in result.stdout and "guided" in result.stdout
+    assert "1 cells" in result.stderr
+
+
+def test_a_plan_file_with_flags(invoke: Invoke, tmp_path: Path, tiny_model: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    lines = [
+        f"model: {tiny_model}",
+        "tasks: [sva/obj, ra/na]",
+        f"methods: '{PLUGINS}:by-position'",
+        f"metrics: '{PLUGINS}:token-sum'",
+    ]
+    plan.write_text("\n".join([*lines, "limit: 8"]))
+    words = ["--limit", "4", "--device", "cpu", "--store", str(tmp_path / "store"), "--quiet"]
+    result = CliRunner().invoke(app, ["run", str(plan), *words])
+    assert (result.exit_code, result.stdout) == (0, ""), result.output
+    records = [json.loads(p.read_text()) for p in (tmp_path / "store").rglob("record.json")]
+    assert sorted((r["task"], r["instances"]) for r in records) == [("ra/na", 4), ("sva/obj", 4)]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--task", "sva/objj"], ("no task is called 'sva/objj'", "did you mean sva/obj")),
+        (["--task", "sva/obj", "--method", "atention"], ("no method is called 'atention'", "attention")),
+        (["--task", "sva/obj", "--metric", "ablated_acuracy"], ("no metric is called 'ablated_acuracy'", "ablated_accuracy")),
+        (["--task", "sva/obj", "--method", "attention:residul=1"], ("'residul'", "residual")),
+        (["--task", "sva/obj", "--limit", "0"], ("limit", "greater than 0")),
+        (["--task", "sva/obj", "--dtype", "float8"], ("float8", "float32")),
+        (["--task", "sva/obj", "--column", "good"], ("--column needs ours=theirs",)),
+        (["--task", "sva/obj", "--split", "dev"], ("no split 'dev'",)),
+        (["--task", "nothing.tsv"], ("no task file nothing.tsv",)),
+        (["--task", "sva/obj", "--method", "nothing.py"], ("no file nothing.py",)),
+        ([], ("name at least one --task",)),
+        (["nothing.yaml"], ("cannot read the plan nothing.yaml",)),
+    ],
+)
+def test_usage_errors(invoke: Invoke, words: list[str], said: tuple[str, ...]) -> None:
+    one_line(invoke(*words), 2, *said)
+
+
+def test_unknown_models(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    one_line(invoke("--task", "sva/obj", model="agreement-brt"), 2, "agreement-brt", "agreement-bert")
+    one_line(invoke("--task", "sva/obj", model="./no/such/folder"), 2, "no model is called './no/such/folder'", "folder")
+
+
+def test_bad_sentences(invoke: Invoke, tmp_path: Path) -> None:
+    good = "the author [MASK] tall .\tis\tare"
+    for name, row, said in (
+        ("gap", "the author is tall .\tis\tare", "[MASK]"),
+        ("good", "the author [MASK] tall .\tzzz\tare", "'zzz'"),
+        ("bad", "the author [MASK] tall .\tis\tzzz", "'zzz'"),
+    ):
+        path = pairs(tmp_path / f"{name}.tsv", good, row)
+        result = invoke("--task", path)
+        one_line(result, 2, said)
+
+
+def test_bad_files(invoke: Invoke, tmp_path: Path) -> None:
+    empty, broken = tmp_path / "empty.tsv", tmp_path / "broken.jsonl"
+    empty.write_text("")
+    broken.write_text('{"sentence": "the author [MASK] tall .", "good": "is", "bad": "are"}\n{"sentence": \n')
+    one_line(invoke("--task", str(empty)), 2, "empty.tsv")
+    one_line(invoke("--task", str(broken)), 2, "broken.jsonl", "line 2")
+
+
+def test_words_that_are_split_can_be_left_out(invoke: Invoke, tmp_path: Path) -> None:
+    path = pairs(tmp_path / "pairs.tsv", "the author [MASK] tall .\tis\tare", "the author [MASK] tall .\tzzz\tare")
+    result = invoke("--task", path, "--on-split", "skip", "--quiet")
+    assert result.exit_code == 0, result.output
+    record = json.loads(next((tmp_path / "store").rglob("record.json")).read_text())
+    assert record["instances"] == 1 and len(record["skipped"]) == 1 and "zzz" in record["skipped"][0]
+
+
+def test_columns_are_mapped(invoke: Invoke, tmp_path: Path) -> None:
+    path = pairs(tmp_path / "pairs.tsv", "the author [MASK] tall .\tis\tare", head="text\tright\twrong")
+    columns = [word for pair in ("sentence=text", "good=right", "bad=wrong") for word in ("--column", pair)]
+    assert invoke("--task", path, *columns, "--quiet").exit_code == 0
+
+
+@pytest.mark.parametrize(("method", "said"), [("not-a-number", "1 of 11 values that are NaN"), ("too-long", "expected (11,)")])
+def test_a_faulty_method_fails_alone(invoke: Invoke, tmp_path: Path, method: str, said: str) -> None:
+    result = invoke("--task", "sva/obj", "--limit", "8", "--method", f"{PLUGINS}:{method}", "--quiet")
+    one_line(result, 1, f"sva/obj, {method}: failed", said)
+    status = {r["method"]: r["status"] for r in (json.loads(p.read_text()) for p in (tmp_path / "store").rglob("record.json"))}
+    assert status == {"by-position": "done", method: "failed"}
+
+
+def test_a_store_that_cannot_be_written(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    one_line(invoke("--task", "sva/obj", "--store", str(tmp_path / "file" / "x")), 2, "cannot write the store", "--store")
+
+
+def test_a_store_by_a_newer_flowgauge(invoke: Invoke, tmp_path: Path) -> None:
+    assert invoke("--task", "sva/obj", "--limit", "4").exit_code == 0
+    path = next((tmp_path / "store").rglob("record.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
+    one_line(invoke("--task", "sva/obj", "--limit", "4"), 1, "schema 99", "install a newer flowgauge")
+
+
+def test_score_adds_a_metric(invoke: Invoke, tmp_path: Path) -> None:
+    assert invoke("--task", "sva/obj", "--limit", "4", "--quiet").exit_code == 0
+    store = str(tmp_path / "store")
+    result = CliRunner().invoke(app, ["score", store, "--metric", f"{PLUGINS}:token-sum:power=2", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    record = json.loads(next((tmp_path / "store").rglob("record.json")).read_text())
+    assert sorted(s["settings"]["power"] for s in record["scores"].values()) == [1, 2]
+    one_line(CliRunner().invoke(app, ["score", str(tmp_path / "none"), "--metric", f"{PLUGINS}:token-sum"]), 2, "no store at")
+
+
+def test_an_unexpected_error_is_one_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("what")
+
+    monkeypatch.setattr("flowgauge.benchmark.run.run", fail)
+    one_line(invoke("--task", "sva/obj"), 1, "KeyError: 'what'", "--debug")
+    assert isinstance(invoke("--task", "sva/obj", "--debug").exception, KeyError)
+
+
+def test_lists() -> None:
+    result = CliRunner().invoke(app, ["list", "tasks"])
+    assert result.exit_code == 0 and result.stdout.splitlines()[0].startswith("sva/obj ")
+    listed = json.loads(CliRunner().invoke(app, ["list", "methods", "--json"]).stdout)
+    assert "influence-patterns" in [entry["name"] for entry in listed] and all(entry["summary"] for entry in listed)
+    assert CliRunner().invoke(app, ["list", "colours"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["run", "--help"], ["list", "models"], ["list", "tasks"], ["list", "methods"], ["list", "metrics"]]
+)
+def test_help_and_lists_import_nothing_heavy(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom flowgauge.cli import app\nsys.argv[1:] = "
+        + repr(words)
+        + "\ntry:\n    app()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'captum', 'matplotlib'} & set(sys.modules)\nassert not heavy, heavy"
+    )
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - started < 10  # a second on an idle machine; loaded ones are slower
+
+
+def test_importing_flowgauge_imports_no_torch() -> None:
+    code = "import sys, flowgauge\nflowgauge.Plan, flowgauge.Store, flowgauge.Explanation\n"
+    code += "assert not {'torch', 'transformers'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""
+
+
+def test_every_public_name_is_there() -> None:
+    import flowgauge
+
+    for name in flowgauge.__all__:
+        assert getattr(flowgauge, name) is not None
+    with pytest.raises(AttributeError, match="flowgauge has no 'plan'"):
+        flowgauge.plan  # noqa: B018
