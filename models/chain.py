@@ -24,8 +24,9 @@ from torch import Tensor
 from .layer import Projected, select
 from .trace import PathTrace
 
-Nodes = Int[Tensor, "batch patterns k"]
-State = Float[Tensor, "rows patterns k hidden"]
+# The unnamed axis is k; sources and targets of one step may differ in it.
+Nodes = Int[Tensor, "batch patterns _"]
+State = Float[Tensor, "rows patterns _ hidden"]
 
 
 class EdgeScores(NamedTuple):
