@@ -65,12 +65,30 @@ class Instance:
 class Task(Protocol):
     """Instances, the head they need and what is asked about them. `doc` is the one line that `flowgauge list` shows."""
 
-    name: str
-    version: int
-    head: Head
-    quantity: Quantity
-    source: str
-    """Where the instances came from: `built in`, a file's name, a hub name. Part of the record."""
+    @property
+    def name(self) -> str:
+        """As on the command line and in results."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Raised by any change that moves the instances."""
+        ...
+
+    @property
+    def head(self) -> Head:
+        """The model head that the instances need."""
+        ...
+
+    @property
+    def quantity(self) -> Quantity:
+        """What is explained."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Where the instances came from: `built in`, a file's name, a hub name. Part of the record."""
+        ...
 
     def instances(self, split: str, limit: int | None, seed: int) -> tuple[Instance, ...]:
         """`limit` instances of a split (None: all), balanced over conditions, sampled with `seed` without repetition."""

@@ -12,9 +12,7 @@ from ...core.errors import UnknownName
 __all__ = ["SUMMARIES", "ZOO", "zoo_path"]
 
 SUMMARIES: Mapping[str, str] = MappingProxyType(
-    {
-        "agreement-bert": "A 6-layer, 8-head BERT of width 128, one token a word, trained on generated sentences for sva/* and ra/*."
-    }
+    {"agreement-bert": "A 6-layer, 8-head BERT, one token a word, trained on generated sentences for sva/* and ra/*."}
 )
 """Each embedded model's line in listings."""
 ZOO: Mapping[str, Path] = MappingProxyType({name: Path(str(files(__package__).joinpath(name))) for name in SUMMARIES})

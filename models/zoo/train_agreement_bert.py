@@ -32,6 +32,8 @@ PAD, UNK, CLS, SEP, MASK = range(5)
 IGNORED = -100
 CHECKPOINT = "checkpoint.pt"
 RECIPE = "recipe.json"
+EVERY = 250
+"""Steps between checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def train(out: Path, recipe: Recipe) -> BertForMaskedLM:
         optimiser.step()
         if (step + 1) % 100 == 0:
             log.info("step %d of %d: loss %.4f, %.0f s", step + 1, recipe.steps, loss.item(), time.monotonic() - began)
-        if (step + 1) % 250 == 0 or step + 1 == recipe.steps:
+        if (step + 1) % EVERY == 0 or step + 1 == recipe.steps:
             _keep(out, recipe, model, optimiser, step + 1)
     save(model, tokenizer, recipe, out)
     (out / CHECKPOINT).unlink(missing_ok=True)

@@ -1,0 +1,261 @@
+"""Tasks from a user's file: what rows become, settings, and every refusal."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowgauge.core.errors import UnknownName, UsageError
+from flowgauge.core.registry import settings
+from flowgauge.tasks.files import Labelled, MinimalPairs, pairs
+from flowgauge.tasks.fingerprint import fingerprint
+from flowgauge.tasks.instance import Instance, Task
+from flowgauge.tasks.registry import load_task
+
+PAIRS = "sentence\ttarget_idx\tgood\tbad\tcondition\n"
+
+
+def write(folder: Path, text: str, name: str = "set.tsv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_gap_or_the_number_of_a_word_gives_the_same_instance(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        PAIRS + "the cats [MASK] here .\t\tare\tis\tP\nthe cats are here .\t2\tare\tis\tP\nthe cats is here .\t2\tare\tis\tP\n",
+    )
+    task = load_task(str(path))
+    assert isinstance(task, MinimalPairs)
+    assert isinstance(task, Task)
+    assert (task.name, task.source, task.head, task.version, task.doc) == (
+        "file/set",
+        "set.tsv",
+        "masked",
+        1,
+        "Minimal pairs from set.tsv.",
+    )
+    expected = [Instance(f"set/{i}", ("the cats [MASK] here .",), ("are",), ("is",), "P") for i in (1, 2, 3)]
+    assert list(task.instances("test", None, 0)) == expected
+
+
+def test_capitals_of_the_target_do_not_matter_and_shared_punctuation_stays(tmp_path: Path) -> None:
+    path = write(tmp_path, PAIRS + "Is it so\t0\tis\tare\t\nhe hurt himself.\t2\thimself.\therself.\t\n")
+    first, second = load_task(str(path)).instances("test", None, 0)
+    assert (first.segments, first.answer) == (("[MASK] it so",), ("is",))
+    assert (second.segments, second.answer, second.against) == (("he hurt [MASK].",), ("himself",), ("herself",))
+
+
+def test_labels_are_integers_if_all_are(tmp_path: Path) -> None:
+    numbers = load_task(str(write(tmp_path, "sentence\tlabel\ngood film\t1\nbad film\t0\n")))
+    assert isinstance(numbers, Labelled)
+    assert numbers.instances("test", None, 0) == (Instance("set/1", ("good film",), (1,)), Instance("set/2", ("bad film",), (0,)))
+    words = load_task(
+        str(
+            write(
+                tmp_path,
+                '{"sentence": "a", "sentence2": "b", "label": "yes"}\n{"sentence": "c", "sentence2": "d", "label": 1}\n',
+                "set.jsonl",
+            )
+        )
+    )
+    assert [(i.segments, i.answer) for i in words.instances("test", None, 0)] == [(("a", "b"), ("yes",)), (("c", "d"), ("1",))]
+    assert isinstance(words, Labelled)
+    assert (words.name, words.head, words.doc) == ("file/set", "label", "Labelled texts from set.jsonl.")
+
+
+def test_columns_are_renamed_and_settings_name_no_folder(tmp_path: Path) -> None:
+    path = write(tmp_path, "text\tright\twrong\nit [MASK]\tis\tare\n", "my set (1).tsv")
+    task = load_task(str(path), {"sentence": "text", "good": "right", "bad": "wrong"})
+    assert task.instances("test", None, 0) == (Instance("my-set-1-/1", ("it [MASK]",), ("is",), ("are",)),)
+    assert task.name == "file/my-set-1-"
+    assert settings(task) == {
+        "file": "my set (1).tsv",
+        "columns": {"sentence": "text", "good": "right", "bad": "wrong"},
+        "where": {},
+        "on_broken": "error",
+    }
+
+
+def test_results_do_not_depend_on_the_folder_but_on_the_content(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    here, there = (
+        write(tmp_path, PAIRS + "a [MASK]\t\tis\tare\tS\n"),
+        write(tmp_path / "other", PAIRS + "a [MASK]\t\tis\tare\tS\n"),
+    )
+    prints = [fingerprint(load_task(str(p)).instances("test", None, 0)) for p in (here, there)]
+    assert prints[0] == prints[1]
+    write(tmp_path, PAIRS + "a [MASK]\t\tis\tare\tP\n")
+    assert fingerprint(load_task(str(here)).instances("test", None, 0)) != prints[0]
+
+
+def test_where_keeps_rows_and_their_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path, PAIRS + "a [MASK]\t\tis\tare\tS\nb [MASK]\t\tis\tare\tP\nc [MASK]\t\tis\twas\tP\n")
+    assert [i.id for i in load_task(f"{path}:where=condition=P").instances("test", None, 0)] == ["set/2", "set/3"]
+    assert [
+        i.id for i in load_task({"name": str(path), "where": {"condition": "P", "bad": "was"}}).instances("test", None, 0)
+    ] == ["set/3"]
+    with pytest.raises(UsageError) as caught:
+        load_task(f"{path}:where=condition=Q")
+    assert str(caught.value) == f"no row of {path} has condition=Q; condition is S, P."
+    with pytest.raises(
+        UnknownName, match=r"no column of set.tsv is called 'conditon': did you mean condition\? \(in the setting where\)"
+    ):
+        load_task(f"{path}:where=conditon=P")
+
+
+def test_limits_are_balanced_seeded_and_in_the_order_of_the_file(tmp_path: Path) -> None:
+    rows = "".join(f"n{i} [MASK]\t\tis\tare\t{'S' if i % 10 else 'P'}\n" for i in range(40))
+    task = load_task(str(write(tmp_path, PAIRS + rows)))
+    taken = task.instances("test", 8, 1)
+    numbers = [int(i.id.split("/")[1]) for i in taken]
+    assert numbers == sorted(set(numbers))
+    assert sorted(i.condition for i in taken) == ["P"] * 4 + ["S"] * 4
+    assert taken == task.instances("test", 8, 1) != task.instances("test", 8, 2)
+
+
+BROKEN = [
+    ("the cats [MASK]\t\t\tis\t", "the cell good is empty."),
+    ("the cats [MASK]\t\tare\t \t", "the cell bad is empty."),
+    ("\t1\tare\tis\t", "the cell sentence is empty."),
+    ("the cats [MASK]\t\tis\tis\t", "good and bad are both 'is'."),
+    ("the [MASK] [MASK]\t\tare\tis\t", "[MASK] is there 2 times, expected once: 'the [MASK] [MASK]'."),
+    ("the cats are\t\tare\tis\t", "there is no [MASK] in the sentence and no target_idx to put one at."),
+    ("the cats are\ttwo\tare\tis\t", "target_idx must be the number of a word, counted from 0, got 'two'."),
+    ("the cats are\t-1\tare\tis\t", "target_idx must be the number of a word, counted from 0, got '-1'."),
+    ("the cats are\t3\tare\tis\t", "target_idx is 3, but the sentence has 3 words (0 to 2)."),
+    ("the cats are\t1\tare\tis\t", "word 1 (target_idx) is 'cats', neither 'are' nor 'is'."),
+]
+
+
+@pytest.mark.parametrize(("row", "message"), BROKEN)
+def test_a_broken_row_stops_with_its_line_or_is_left_out_and_counted(tmp_path: Path, caplog: Any, row: str, message: str) -> None:
+    path = write(tmp_path, PAIRS + "fine [MASK]\t\tis\tare\t\n" + row + "\nfine too [MASK]\t\tis\tare\t\n")
+    with pytest.raises(UsageError) as caught:
+        load_task(str(path))
+    assert str(caught.value) == f"{path}, line 3: {message} To leave such rows out, write {path}:on_broken=skip."
+    with caplog.at_level(logging.WARNING):
+        task = load_task(f"{path}:on_broken=skip")
+    assert isinstance(task, MinimalPairs)
+    assert (task.broken, [i.id for i in task.instances("test", None, 0)]) == (1, ["set/1", "set/3"])
+    assert caplog.messages == [f"1 of 3 rows of set.tsv left out, the first: {path}, line 3: {message}"]
+
+
+def test_a_file_of_broken_rows_only_is_refused_even_when_they_may_be_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path, PAIRS + "x\t\tis\tare\t\n" * 2)
+    with pytest.raises(UsageError, match=r"none of the 2 rows of .* can be used; the first: .*, line 2: there is no \[MASK\]"):
+        load_task(f"{path}:on_broken=skip")
+
+
+def test_a_label_that_is_empty_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "sentence\tlabel\na\t1\nb\t\n")
+    with pytest.raises(UsageError, match=r"set\.tsv, line 3: the cell label is empty"):
+        load_task(str(path))
+
+
+def test_a_missing_column_is_named_with_those_there_are_and_what_to_write(tmp_path: Path) -> None:
+    path = write(tmp_path, "no\tlong text\tgood\tbad\n1\tthe cats are\tare\tis\n")
+    with pytest.raises(UsageError) as caught:
+        load_task(str(path))
+    assert str(caught.value) == (
+        f"{path} has no column sentence; it has no, long text, good, bad. "
+        "Say which column it is, as in `--column sentence=long text`."
+    )
+
+
+def test_a_file_that_is_neither_kind_lists_its_columns(tmp_path: Path) -> None:
+    path = write(tmp_path, "a\tb\n1\t2\n")
+    with pytest.raises(UsageError) as caught:
+        load_task(str(path))
+    assert str(caught.value) == (
+        f"{path} has neither the columns good and bad (minimal pairs) nor label (labelled texts); it has a, b. "
+        "Say which they are, as in `--column sentence=grammatical --column good=correct --column bad=wrong`."
+    )
+
+
+def test_a_wrong_column_is_refused_with_near_ones(tmp_path: Path) -> None:
+    path = write(tmp_path, "sentnce\tlabel\na\t1\n")
+    with pytest.raises(
+        UnknownName, match=r"no column of set.tsv is called 'sentence': did you mean sentnce\? \(it was named for sentence\)"
+    ):
+        load_task(str(path), {"sentence": "sentence"})
+    with pytest.raises(UnknownName, match=r"no column of a task file is called 'sentense': did you mean sentence or sentence2\?"):
+        load_task(str(path), {"sentense": "sentnce"})
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("on_broken=stop", "on_broken must be error or skip, got 'stop'"),
+        ("on_brocken=skip", "no setting of task file .* is called 'on_brocken': did you mean on_broken"),
+        ("where=condition", "cannot read where='condition': write column=value, several joined by `;`"),
+    ],
+)
+def test_a_wrong_setting_is_refused(tmp_path: Path, setting: str, message: str) -> None:
+    path = write(tmp_path, PAIRS + "a [MASK]\t\tis\tare\tS\n")
+    with pytest.raises(UsageError, match=message):
+        load_task(f"{path}:{setting}")
+
+
+def test_another_split_and_a_bad_limit_are_refused(tmp_path: Path) -> None:
+    task = load_task(str(write(tmp_path, PAIRS + "a [MASK]\t\tis\tare\tS\n")))
+    with pytest.raises(UsageError, match=r"task 'file/set' has no split 'train'; it has: test\."):
+        task.instances("train", None, 0)
+    with pytest.raises(UsageError, match="limit must be 1 or more, got 0"):
+        task.instances("test", 0, 0)
+
+
+def test_pairs_reads_text_and_mappings() -> None:
+    assert pairs("where", "a=b; c = d=e") == {"a": "b", "c": "d=e"}
+    assert pairs("where", {"a": 1}) == {"a": "1"}
+
+
+def test_marvin_and_linzen_load(shared_data: Path) -> None:
+    path = shared_data / "marvin_linzen" / "sample_60_per_condition.tsv"
+    with pytest.raises(UsageError, match="Say which column it is, as in `--column sentence=grammatical`"):
+        load_task(str(path))
+    with pytest.raises(UsageError, match="line 122: the cell good is empty"):
+        load_task(str(path), {"sentence": "grammatical"})
+    task = load_task(f"{path}:on_broken=skip", {"sentence": "grammatical"})
+    assert isinstance(task, MinimalPairs)
+    instances = task.instances("test", None, 0)
+    assert (len(instances), task.broken) == (4488, 240)
+    first = ("the authors are twenty three years old and [MASK] to watch television shows",)
+    assert instances[0] == Instance("sample_60_per_condition/1", first, ("like",), ("likes",), "plur_MS_LMV_LMV")
+    one = load_task(f"{path}:where=subtask=obj_rel_across_anim", {"sentence": "grammatical"})
+    assert len(one.instances("test", None, 0)) == 240
+    assert sorted({i.condition for i in one.instances("test", 4, 0)}) == [
+        f"{a}_MS_MV_{b}_ES_EV" for a in ("plur", "sing") for b in ("plur", "sing")
+    ]
+
+
+def test_open_sesame_loads(shared_data: Path) -> None:
+    path = shared_data / "open_sesame" / "sample_60_per_condition.tsv"
+    task = load_task(str(path), {"good": "correct", "bad": "wrong"})
+    instances = task.instances("test", None, 0)
+    assert len(instances) == 2160
+    first = ("her aunt that can eat would hurt [MASK]",)
+    assert instances[0] == Instance("sample_60_per_condition/1", first, ("herself",), ("himself",), "F")
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "count"),
+    [
+        ("marvin_linzen/pairs_current_part.tsv.gz", {"sentence": "grammatical"}, 125536),
+        ("open_sesame/reflexives_part.tsv.gz", {"good": "correct", "bad": "wrong"}, 69229),
+    ],
+)
+@pytest.mark.slow
+def test_whole_gzipped_sets_load(shared_data: Path, name: str, columns: dict[str, str], count: int) -> None:
+    assert len(load_task(f"{shared_data / name}:on_broken=skip", columns).instances("test", None, 0)) == count
+
+
+def test_sst2_loads_as_labelled(shared_data: Path) -> None:
+    task = load_task(str(shared_data / "sst2" / "dev.tsv"))
+    instances = task.instances("test", None, 0)
+    assert (task.name, task.head, len(instances), sum(int(i.answer[0]) for i in instances)) == ("file/dev", "label", 872, 444)
+    assert instances[0] == Instance("dev/1", ("it 's a charming and often affecting journey .",), (1,))
