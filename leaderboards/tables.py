@@ -1,203 +1,210 @@
-"""The tables of a store: methods ranked over tasks, and one in the shape of Lu et al. 2021, Table 1."""
+"""The tables of a store: methods ranked for each task, and the published table's shape. No torch."""
 
 from __future__ import annotations
 
-import io
 import json
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
-import pandas as pd
-from rich.console import Console
-from rich.table import Table
-
-from ..benchmark.results import table
+from ..benchmark.record import Record
+from ..benchmark.results import table as long_table
 from ..benchmark.store import Store
 from ..core.errors import UsageError
+from .columns import ACCURACY, BESIDE, COLUMNS, PAPER_ROWS, PAPER_TASKS, RANKED, Column, PaperRow
+from .groups import Group, find_aggregate, groups
 
-RANKED = ("ablated_accuracy", "embedding/matched/predicted")
-KEYS = ["model", "task", "method"]
-
-
-class Column(NamedTuple):
-    """One number of the ranked table: its heading, metric, variant, and how it is written."""
-
-    heading: str
-    metric: str
-    variant: str
-    form: str = "{:.2f}"
+Format = Literal["text", "json", "csv"]
 
 
-BESIDE = (
-    Column("agrees", "ablated_accuracy", "embedding/matched/predicted/agreement"),
-    Column("gold", "ablated_accuracy", "embedding/matched/gold"),
-    Column("retention", "retention_curve", "auc"),
-    Column("deletion", "deletion_curve", "auc"),
-)
-PAPER_ROWS = (
-    ("Pi+ e", "influence-patterns", "ablated_accuracy", "embedding/matched/{guide}", "{:.2f}"),
-    ("random e", "random", "ablated_accuracy", "embedding/matched/{guide}", "{:.2f}"),
-    ("attention", "attention", "ablated_accuracy", "embedding/matched/{guide}", "{:.2f}"),
-    ("conductance", "conductance", "ablated_accuracy", "embedding/matched/{guide}", "{:.2f}"),
-    ("internal influence", "internal-influence", "ablated_accuracy", "embedding/matched/{guide}", "{:.2f}"),
-    ("integrated gradients", "integrated-gradients", "ablated_accuracy", "embedding/matched/{guide}", "{:.2f}"),
-    ("Pi+ a", "influence-patterns", "ablated_accuracy", "attention/matched/{guide}", "{:.2f}"),
-    ("random a", "random", "ablated_accuracy", "attention/matched/{guide}", "{:.2f}"),
-    ("repl. skip", "repl-skip", "ablated_accuracy", "attention/own/{guide}", "{:.2f}"),
-    ("positive words only", "influence-patterns", "ablated_accuracy", "control/positive-words/{guide}", "{:.2f}"),
-    ("original", "influence-patterns", "ablated_accuracy", "original", "{:.2f}"),
-    ("chance", "influence-patterns", "ablated_accuracy", "chance", "{:.2f}"),
-)
-PATTERN_ROWS = (
-    ("conc+ e", "concentration", "positive/embedding", "{:.2f}"),
-    ("conc- e", "concentration", "negative/embedding", "{:.2f}"),
-    ("conc+ a", "concentration", "positive/attention", "{:.2f}"),
-    ("conc- a", "concentration", "negative/attention", "{:.2f}"),
-    ("share e", "path_share", "embedding", "{:.1e}"),
-    ("share a *", "path_share", "attention", "{:.1e}"),
-    ("skip share", "skip_share", "skip_share", "{:.2f}"),
-    ("alignment", "alignment_rate", "alignment_rate", "{:.2f}"),
-    ("entropy (bits)", "pattern_entropy", "union", "{:.3f}"),
-    ("random beaten e", "random_rank", "embedding/beaten", "{:.0f}"),
-    ("random beaten a", "random_rank", "attention/beaten", "{:.0f}"),
-    ("completeness error", "completeness_error", "absolute", "{:.4f}"),
-)
+@dataclass(frozen=True)
+class Cell:
+    """One number with its 95 % interval, or the reason why there is none (then `value` is NaN).
+
+    Attributes:
+        spread: Standard deviation over draws, None where nothing is drawn.
+    """
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    count: int = 0
+    undefined: int = 0
+    spread: float | None = None
+    reason: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a number."""
+        return not math.isnan(self.value)
 
 
-def results(store: str) -> pd.DataFrame:
-    """Every aggregate of every cell of a store, one a row; `metric` without its version is in `name`.
+@dataclass(frozen=True)
+class Row:
+    """A method in a task's table.
+
+    Attributes:
+        rank: Competition rank by the ranked number: 1, 1, 3; None where there is none.
+        label: The method, with the settings that tell it from others of its name.
+        cells: By key of the column.
+        status: Of the record.
+        error: Why the cell failed, or is not applicable.
+    """
+
+    rank: int | None
+    label: str
+    cells: dict[str, Cell]
+    status: str = "done"
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """Methods of one model on the same instances, best first; what has no ranked number comes last.
+
+    Attributes:
+        beside: The whole model (`original`) and `chance`, where stored.
+    """
+
+    model: str
+    task: str
+    instances: int
+    note: str
+    rows: tuple[Row, ...]
+    beside: dict[str, Cell]
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """The shape of the published table for one model.
+
+    Attributes:
+        tasks: Columns.
+        gold: Row title to one cell a task: guided by the right answer, as published.
+        predicted: The guided rows again, by the predicted class.
+    """
+
+    model: str
+    tasks: tuple[str, ...]
+    gold: dict[str, tuple[Cell, ...]]
+    predicted: dict[str, tuple[Cell, ...]]
+
+
+def task_tables(records: Sequence[Record]) -> list[TaskTable]:
+    """A table for every (model, task, question), in order of their names."""
+    return [_task_table(group) for group in groups(records)]
+
+
+def paper_tables(records: Sequence[Record]) -> list[PaperTable]:
+    """The published table's shape for every model; of several runs on one task the one with most instances."""
+    largest: dict[str, dict[str, Group]] = {}
+    for group in groups(records):
+        largest.setdefault(group.model, {}).setdefault(group.task, group)
+    return [_paper_table(model, by_task) for model, by_task in largest.items()]
+
+
+def render(store_url: str, format: Format = "text", width: int = 100) -> str:
+    """The tables of a store as text for the terminal, as JSON, or as CSV (long: one row an aggregate).
 
     Raises:
-        UsageError: A store without cells.
+        UsageError: No such store, nothing in it, or an unknown format.
     """
-    records = Store(store).records()
+    records = stored_records(store_url)
+    if format == "csv":
+        return str(long_table(records).to_csv(index=False)).rstrip("\n")
+    if format == "json":
+        return json.dumps(_plain(as_data(records, store_url)), indent=1)
+    if format == "text":
+        from .text import as_text
+
+        return as_text(task_tables(records), paper_tables(records), width)
+    raise UsageError(f"tables come as text, json or csv, got {format!r}.")
+
+
+def stored_records(store_url: str) -> list[Record]:
+    """Every record of a store.
+
+    Raises:
+        UsageError: There is no store, or it is empty.
+    """
+    records = Store(store_url).records()
     if not records:
-        raise UsageError(f"{store} holds no results yet: fill it with `flowgauge run ... --store {store}`.")
-    frame = table(records)
-    frame["name"] = frame["metric"].fillna("").str.split("@").str[0]
-    return frame
+        raise UsageError(f"the store {store_url!r} has no results yet; `flowgauge run ... --store {store_url}` adds some.")
+    return records
 
 
-def render(store: str, form: str = "text", width: int = 110) -> str:
-    """The tables of a store as text, or every number of it as JSON or CSV (long form).
-
-    Args:
-        store: Folder or fsspec URL.
-        form: `text`, `json` or `csv`.
-        width: Of the text, in characters.
-    """
-    frame = results(store)
-    if form == "csv":
-        return frame.to_csv(index=False)
-    if form == "json":
-        rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-        return json.dumps(rows, indent=1)
-    console = Console(file=io.StringIO(), width=width)
-    for model, part in frame.groupby("model", sort=False):
-        for title, shown in (
-            ("ablated accuracy guided by the gold answer, as in the paper", paper_table(part, "gold")),
-            ("ablated accuracy guided by the predicted answer", paper_table(part, "predicted")),
-            ("methods ranked by ablated accuracy guided by the predicted answer, 95 % intervals", ranked_table(part)),
-        ):
-            console.print(f"\n[bold]{model}[/bold]: {title}", highlight=False)
-            console.print(shown)
-    for note in notes(frame):
-        console.print(note, style="dim", highlight=False)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
-    return text.strip("\n")
+def as_data(records: Sequence[Record], store_url: str = "") -> dict[str, Any]:
+    """Everything that `render` shows, as plain values; NaN where a number is missing."""
+    return {
+        "store": store_url,
+        "ranked_by": "/".join(RANKED),
+        "tasks": [asdict(table) for table in task_tables(records)],
+        "paper": [asdict(table) for table in paper_tables(records)],
+    }
 
 
-def cell(row: pd.Series | None, form: str = "{:.2f}", interval: bool = True) -> str:
-    """A number with its 95 % interval, or a dash where it is undefined or absent."""
-    if row is None or pd.isna(row.value):
-        return "-"
-    text = form.format(row.value)
-    if interval and pd.notna(row.low):
-        text += f" [{form.format(row.low)}, {form.format(row.high)}]"
-    return text
+def read_cell(record: Record | None, metric: str, variant: str, scale: float = 1.0) -> Cell:
+    """A stored aggregate as a cell."""
+    if record is None:
+        return Cell(reason="not run")
+    found = find_aggregate(record, metric, variant)
+    if isinstance(found, str):
+        return Cell(reason=found)
+    spread = None if found.sd_draws is None or math.isnan(found.sd_draws) else scale * found.sd_draws
+    return Cell(scale * found.value, scale * found.low, scale * found.high, found.count, found.undefined, spread, found.reason)
 
 
-def tasks_of(frame: pd.DataFrame) -> list[str]:
-    """Tasks in the order in which they first occur."""
-    return list(dict.fromkeys(frame.task))
+def _task_table(group: Group) -> TaskTable:
+    rows = [_row(label, record) for label, record in group.by_label().items()]
+    ranked = sorted((r for r in rows if r.cells["accuracy"].known), key=lambda r: (-r.cells["accuracy"].value, r.label))
+    unranked = sorted((r for r in rows if not r.cells["accuracy"].known), key=lambda r: (r.status == "failed", r.label))
+    values = [row.cells["accuracy"].value for row in ranked]
+    placed = [Row(values.index(row.cells["accuracy"].value) + 1, row.label, row.cells, row.status, row.error) for row in ranked]
+    return TaskTable(group.model, group.task, group.instances, group.note, (*placed, *unranked), _beside(group))
 
 
-def paper_table(frame: pd.DataFrame, guide: str) -> Table:
-    """Rows and columns of Lu et al. 2021, Table 1; random rows show the standard deviation over draws."""
-    names = tasks_of(frame)
-    shown = Table(box=None, pad_edge=False)
-    shown.add_column("")
-    for task in names:
-        shown.add_column(task, justify="right")
-    for label, method, metric, variant, form in PAPER_ROWS:
-        rows = [pick(frame, method, metric, variant.format(guide=guide), task) for task in names]
-        if any(r is not None for r in rows):
-            shown.add_row(label, *(_with_spread(r, form) for r in rows))
-    if guide == "gold":
-        shown.add_section()
-        for label, metric, variant, form in PATTERN_ROWS:
-            rows = [pick(frame, "influence-patterns", metric, variant, task) for task in names]
-            if any(r is not None for r in rows):
-                shown.add_row(label, *(cell(r, form, interval=False) for r in rows))
-    return shown
+def _row(label: str, record: Record) -> Row:
+    cells = {column.key: _cell(record, column) for column in COLUMNS}
+    return Row(None, label, cells, record.status, record.error)
 
 
-def pick(frame: pd.DataFrame, method: str, metric: str, variant: str, task: str) -> pd.Series | None:
-    """The aggregate of one method, metric, variant and task; the last stored where there are several."""
-    found = frame[(frame["method"] == method) & (frame["name"] == metric) & (frame["variant"] == variant) & (frame["task"] == task)]
-    return None if found.empty else found.iloc[-1]
+def _cell(record: Record, column: Column) -> Cell:
+    if column.metric:
+        return read_cell(record, column.metric, column.variant)
+    if record.cost is None:
+        return Cell(reason=record.error or "nothing was explained")
+    return Cell(record.cost.seconds, count=record.cost.explanations)
 
 
-def _with_spread(row: pd.Series | None, form: str) -> str:
-    text = cell(row, form, interval=False)
-    return text if row is None or pd.isna(row.sd_draws) or text == "-" else f"{text} ±{row.sd_draws:.3f}"
+def _beside(group: Group) -> dict[str, Cell]:
+    """The unreduced model and chance, from the first cell that has them."""
+    found = {}
+    for variant in BESIDE:
+        cells = (read_cell(record, ACCURACY.metric, variant) for record in group.records)
+        first = next((cell for cell in cells if cell.known), None)
+        if first is not None:
+            found[variant] = first
+    return found
 
 
-class Rank(NamedTuple):
-    """One method's place: mean rank over tasks (1 is best), and its row of each task."""
+def _paper_table(model: str, by_task: dict[str, Group]) -> PaperTable:
+    known = [task for task in PAPER_TASKS if task in by_task]
+    tasks = (*known, *sorted(set(by_task) - set(known)))
 
-    method: str
-    mean_rank: float
-    rows: tuple[pd.Series | None, ...]
+    def cells(row: PaperRow, guide: str) -> tuple[Cell, ...]:
+        variant = row.variant.format(guide)
+        return tuple(read_cell(by_task[task].of_method(row.method), row.metric, variant, row.scale) for task in tasks)
 
-
-def ranking(frame: pd.DataFrame) -> list[Rank]:
-    """Methods by mean rank of prediction-guided ablated accuracy over tasks; ties share the mean of their places."""
-    names, methods = tasks_of(frame), list(dict.fromkeys(frame.method))
-    rows = {m: tuple(pick(frame, m, *RANKED, task) for task in names) for m in methods}
-    values = pd.DataFrame({m: [float("nan") if r is None else r.value for r in picked] for m, picked in rows.items()}, index=names)
-    mean = values.rank(axis=1, ascending=False, method="average").mean()
-    return sorted((Rank(m, float(mean[m]), rows[m]) for m in methods), key=lambda r: (pd.isna(r.mean_rank), r.mean_rank))
+    gold = {row.title: cells(row, "gold") for row in PAPER_ROWS}
+    predicted = {row.title: cells(row, "predicted") for row in PAPER_ROWS if row.guided}
+    return PaperTable(model, tasks, gold, predicted)
 
 
-def ranked_table(frame: pd.DataFrame) -> Table:
-    """Methods from best to worst, with what stands beside the ranked number as means over tasks."""
-    names = tasks_of(frame)
-    shown = Table(box=None, pad_edge=False)
-    for heading in ("rank", "method", *(names if len(names) <= 2 else ["accuracy"]), *(c.heading for c in BESIDE), "n", "s/instance"):
-        shown.add_column(heading, justify="left" if heading == "method" else "right")
-    for place in ranking(frame):
-        own = frame[frame["method"] == place.method]
-        per_task = [cell(r) for r in place.rows] if len(names) <= 2 else [_mean([r.value for r in place.rows if r is not None])]
-        beside = [_mean([r.value for t in names if (r := pick(own, place.method, c.metric, c.variant, t)) is not None]) for c in BESIDE]
-        count = sum(int(r["count"]) for r in place.rows if r is not None)
-        rank = "-" if pd.isna(place.mean_rank) else f"{place.mean_rank:.1f}"
-        shown.add_row(rank, place.method, *per_task, *beside, str(count) if count else "-", _mean(list(own["seconds"].unique()), "{:.3f}"))
-    return shown
-
-
-def _mean(values: Sequence[float], form: str = "{:.2f}") -> str:
-    known = [v for v in values if pd.notna(v)]
-    return form.format(sum(known) / len(known)) if known else "-"
-
-
-def notes(frame: pd.DataFrame) -> list[str]:
-    """Why cells failed and why numbers are missing, one line each; how many instances the numbers rest on."""
-    lines = [f"* counted exactly; not comparable with the paper's figure, whose counting is not published. n = instances (sum over tasks)."]
-    for row in frame[frame["status"] == "failed"].drop_duplicates(KEYS).itertuples():
-        lines.append(f"failed: {row.method} on {row.task}: {row.reason}")
-    absent = frame[frame["value"].isna() & frame["reason"].fillna("").ne("") & frame["status"].ne("failed")]
-    for (method, reason), part in absent.groupby(["method", "reason"], sort=False):
-        shown = ", ".join(dict.fromkeys(part["name"].replace("", "explaining")))
-        lines.append(f"n/a: {method}, {shown}: {str(reason).removeprefix('not-applicable: ')}")
-    return lines
+def _plain(value: Any) -> Any:
+    """NaN and infinities as null, which JSON has instead."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,106 @@
+"""Which stored number stands in which column or row of the tables. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+RANKED = ("ablated_accuracy", "embedding/matched/predicted")
+"""The metric and variant that methods are ranked by: guided by the predicted class, so that nothing leaks."""
+
+Format = Literal["share", "small", "number"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One stored number of every method.
+
+    Attributes:
+        key: Name in JSON.
+        title: Head of the column.
+        metric: The metric's plain name; empty for seconds an explanation.
+        variant: Of the metric.
+        format: `share`: three decimals; `small`: three digits, as a power of ten where tiny; `number`: three digits.
+        meaning: One line below the table.
+    """
+
+    key: str
+    title: str
+    metric: str
+    variant: str
+    format: Format
+    meaning: str
+
+
+ACCURACY = Column("accuracy", "accuracy", *RANKED, "share", "accuracy: reduced to as many nodes as Pi_+, guided by the predicted class (ranked)")
+
+FAITHFULNESS = (
+    Column("agreement", "agrees", RANKED[0], f"{RANKED[1]}/agreement", "share", "agrees: same prediction as the whole model"),
+    Column("gold", "gold", RANKED[0], "embedding/matched/gold", "share", "gold: the same guided by the right answer, which leaks it"),
+    Column("heads", "heads", RANKED[0], "attention/matched/predicted", "share", "heads: reduced at the attention level, heads and skips too"),
+    Column("own", "own", RANKED[0], "embedding/own/predicted", "share", "own: the method's own nodes instead of the matched budget"),
+    Column("retention", "keep AUC", "retention_curve", "auc", "share", "keep AUC: area of accuracy over the share of nodes kept"),
+    Column("deletion", "drop AUC", "deletion_curve", "auc", "share", "drop AUC: the same over the share removed (lower is better)"),
+    Column("seconds", "s/inst", "", "", "number", "s/inst: seconds an explanation, shared work charged in full"),
+)
+
+SHAPE = (
+    Column("concentration+", "conc+", "concentration", "positive/embedding", "share", "conc+/-: share of positive/negative influence on the patterns"),
+    Column("concentration-", "conc-", "concentration", "negative/embedding", "share", ""),
+    Column("path_share", "paths", "path_share", "embedding", "small", "paths: retained paths over all paths"),
+    Column("skip_share", "skips", "skip_share", "skip_share", "share", "skips: skips among attention-level nodes; read beside ceil, its largest possible value"),
+    Column("skip_ceiling", "ceil", "skip_share", "ceiling", "share", ""),
+    Column("alignment", "align", "alignment_rate", "pooled", "share", "align: heads that have the most attention on their edge"),
+    Column("entropy", "entropy", "pattern_entropy", "union", "share", "entropy: of the union of Pi_+ over the template, bits a node"),
+    Column("random_p", "rand p", "random_rank", "embedding/p", "small", "rand p: random patterns with at least as much influence, mean p"),
+    Column("completeness", "compl err", "completeness_error", "absolute", "small", "compl err: |sum - (q(x) - q(baseline))|, units of q"),
+)
+
+COLUMNS = (ACCURACY, *FAITHFULNESS, *SHAPE)
+BESIDE = ("original", "chance")
+"""Variants of the ranked metric that stand beside the methods without a rank."""
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """A row of the published table: a method's variant of a metric; `{}` stands for the guide, gold or predicted."""
+
+    title: str
+    method: str
+    metric: str
+    variant: str
+    scale: float = 1.0
+    spread: bool = False
+
+    @property
+    def guided(self) -> bool:
+        """Whether it has two readings, gold and predicted."""
+        return "{}" in self.variant
+
+
+ABLATED = "ablated_accuracy"
+PATTERNS = "influence-patterns"
+
+PAPER_ROWS = (
+    PaperRow("Pi_+^e", PATTERNS, ABLATED, "embedding/matched/{}"),
+    PaperRow("random e", "random", ABLATED, "embedding/matched/{}", spread=True),
+    PaperRow("attention", "attention", ABLATED, "embedding/matched/{}"),
+    PaperRow("conductance", "conductance", ABLATED, "embedding/matched/{}"),
+    PaperRow("internal influence", "internal-influence", ABLATED, "embedding/matched/{}"),
+    PaperRow("Pi_+^a", PATTERNS, ABLATED, "attention/matched/{}"),
+    PaperRow("random a", "random", ABLATED, "attention/matched/{}", spread=True),
+    PaperRow("repl_skip", "repl-skip", ABLATED, "attention/own/{}"),
+    PaperRow("original", PATTERNS, ABLATED, "original"),
+    PaperRow("chance", PATTERNS, ABLATED, "chance"),
+    PaperRow("conc+ e", PATTERNS, "concentration", "positive/embedding"),
+    PaperRow("conc- e", PATTERNS, "concentration", "negative/embedding"),
+    PaperRow("share e", PATTERNS, "path_share", "embedding"),
+    PaperRow("conc+ a", PATTERNS, "concentration", "positive/attention"),
+    PaperRow("conc- a", PATTERNS, "concentration", "negative/attention"),
+    PaperRow("share a (1e-6)", PATTERNS, "path_share", "attention", scale=1e6),
+    PaperRow("alignment", PATTERNS, "alignment_rate", "pooled"),
+)
+"""Table 1 of Lu et al. 2021, with chance added. repl_skip keeps all of its nodes; the others keep as many a layer as Pi_+."""
+
+PAPER_TASKS = ("sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na", "ra/ga")
+"""Order of its columns; other tasks follow."""
