@@ -10,11 +10,13 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
-from ..core.errors import UsageError
+from ..core.errors import UnknownName, UsageError
 from ..core.registry import Spec
 
 DEFAULT_METHODS = ("influence-patterns", "attention", "conductance", "random")
 DEFAULT_METRICS = ("ablated_accuracy",)
+PLANS = Path(__file__).with_name("plans")
+"""Plans that come with the package."""
 
 
 def _spec(entry: Any) -> Any:
@@ -89,12 +91,12 @@ class Plan(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path, **flags: Any) -> Plan:
-        """A plan from a YAML file; flags that are not None override it.
+        """A plan from a YAML file, or one that comes with the package by name (`demo`); flags that are not None override it.
 
         Raises:
             UsageError: No such file, no YAML (with the line), or no plan.
         """
-        path = Path(path)
+        path = _find(path)
         try:
             stored = yaml.safe_load(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -109,6 +111,16 @@ class Plan(BaseModel):
             raise UsageError(f"the plan {path} must be a mapping with tasks, methods and so on, got {type(stored).__name__}.")
         given = {key: value for key, value in flags.items() if value is not None}
         return cls.make(**{str(key): value for key, value in stored.items()} | given)
+
+
+def _find(path: str | Path) -> Path:
+    """The file itself, or the packaged plan of that name."""
+    known = {found.stem: found for found in PLANS.glob("*.yaml")}
+    if Path(path).exists() or Path(path).suffix:
+        return Path(path)
+    if str(path) not in known:
+        raise UnknownName("plan", str(path), known, "A plan of your own is a file ending in .yaml.")
+    return known[str(path)]
 
 
 def _fault(error: Mapping[str, Any]) -> str:

@@ -49,6 +49,7 @@ class Score(_Stored):
     Attributes:
         metric: Identity: `name@version`, and an 8-hex suffix where settings differ from the defaults or it is a user's file.
         status: `not-applicable` and `failed` say why in `reason` and have no aggregates.
+        ranked: The variant that tables and rankings use.
         reference: Folder name of the cell whose budget it was matched to, or empty.
     """
 
@@ -60,6 +61,7 @@ class Score(_Stored):
     reason: str = ""
     aggregates: tuple[Aggregate, ...] = ()
     reference: str = ""
+    ranked: str = ""
     scope: str = "instance"
     reads: str = ""
     higher_is_better: bool | None = None

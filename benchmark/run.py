@@ -32,7 +32,6 @@ def run(plan: Plan | None = None, *, quiet: bool = True, **fields: Any) -> Resul
     store = Store(plan.store)
     store.check_writable()
     drawn = [resolve.draw(plan, spec) for spec in plan.tasks]
-    quieten()
     metrics = resolve.make_metrics(plan.metrics)
     methods = resolve.make_methods(plan, metrics)
     source, model = resolve.model_source(plan.model), None

@@ -18,7 +18,7 @@ from .plan import Plan
 from .progress import Progress
 from .record import Record
 from .results import Results
-from .run import load, quieten
+from .run import load
 from .store import Store
 from .work import work
 
@@ -53,7 +53,6 @@ def rescore(
     records = [r for r in store.records() if r.status in ("done", "partial")]
     if not records:
         raise UsageError(f"the store {url!r} has no explained cells.")
-    quieten()
     made = resolve.make_metrics(specs)
     groups: list[Group] = []
     for together in _groups(records):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -73,7 +74,8 @@ def score_job(model: FlowModel, group: Group, job: Job, metrics: Sequence[Any], 
             log.debug("metric %s failed on %s", name, job.cell.path, exc_info=True)
             job.scores[name] = declared.model_copy(update={"status": "failed", "reason": one_line(error)})
         else:
-            score = declared.model_copy(update={"aggregates": aggregates, "seconds": time.perf_counter() - started})
+            update = {"aggregates": aggregates, "ranked": _ranked(metric, aggregates), "seconds": time.perf_counter() - started}
+            score = declared.model_copy(update=update)
             job.cell.write_scores(score, found.rows)
             job.scores[name] = score
 
@@ -100,6 +102,13 @@ def _reference(metric: Any, reference: Job | None, show: Callable[[Cell], ShownC
 
 def _aggregates(found: Scores) -> tuple[Aggregate, ...]:
     return tuple(Aggregate(**asdict(a)) for a in found.aggregates or summarise(found.rows))
+
+
+def _ranked(metric: Any, aggregates: Sequence[Aggregate]) -> str:
+    """The variant a metric, or its module, declares as the one to rank by; else the first."""
+    named = getattr(metric, "ranked", "") or getattr(sys.modules[type(metric).__module__], "RANKED", "")
+    variants = [aggregate.variant for aggregate in aggregates]
+    return named if named in variants else next(iter(variants), "")
 
 
 def _declared(metric: Any, reference: str) -> Score:

@@ -272,6 +272,16 @@ class Cell:
                     found[f"{folder}/{name}"] = hashlib.sha256(data).hexdigest()
         return found
 
+    def siblings(self, method: str) -> list[Cell]:
+        """Other cells of a method for the same model and task."""
+        found = self.store.fs.glob(f"{self.path.rpartition('/')[0]}/{safe_name(method).replace('/', '_')}-*/{RECORD}")
+        cells = [Cell(self.store, path.rpartition("/")[0]) for path in sorted(found)]
+        return [cell for cell in cells if cell.folder != self.folder]
+
+    def remove(self) -> None:
+        """Deletes the cell."""
+        self.store.fs.rm(self.path, recursive=True)
+
     def sweep(self) -> None:
         """Removes temporary files that a killed run left."""
         for path in self.store.fs.find(self.path):

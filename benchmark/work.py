@@ -39,7 +39,21 @@ def work(
         job.cell.sweep()
         job.record = _record(model, group, job, encodings, started)
         job.cell.write_record(job.record)
+        if job.record.status == "done":
+            _forget_failures(job)
     encodings.free()
+
+
+def _forget_failures(job: Job) -> None:
+    """Removes failed cells of the same plug-in before it was edited."""
+    for cell in job.cell.siblings(job.name):
+        record = cell.record()
+        if record is not None and record.status == "failed" and _unsourced(record.key) == _unsourced(job.key):
+            cell.remove()
+
+
+def _unsourced(key: dict[str, Any]) -> dict[str, Any]:
+    return {**key, "method": {**key["method"], "source": ""}}
 
 
 def _explain(model: FlowModel, group: Group, jobs: Sequence[Job], encodings: Encodings, progress: Progress) -> None:

@@ -10,11 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .core.errors import FlowgaugeError, UsageError
+
+if TYPE_CHECKING:
+    from .benchmark.plan import Plan
+    from .benchmark.record import Record
+    from .benchmark.results import Results
 
 app = typer.Typer(
     name="flowgauge",
@@ -43,7 +48,9 @@ StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="Folder or fsspec
 
 @app.command()
 def run(
-    plan: Annotated[Path | None, typer.Argument(metavar="[PLAN.yaml]", help="A plan file; options override it.")] = None,
+    plan: Annotated[
+        Path | None, typer.Argument(metavar="[PLAN]", help="A YAML file, or a plan of ours (demo, tiny); options override it.")
+    ] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Embedded model, Hugging Face name or folder.")] = None,
     task: Annotated[
         list[str] | None, typer.Option("--task", "-t", help="Name, pattern such as 'sva/*', or TSV/JSONL file; repeatable.")
@@ -137,6 +144,29 @@ def score(
     raise typer.Exit(results.exit_code)
 
 
+@app.command()
+def speed(
+    device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats after one warm-up.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Measure what methods cost, side by side with their peers."""
+    with reporting(debug):
+        from .benchmark.speed import measure
+
+        found = measure(device, repeats)
+        if as_json:
+            typer.echo(json.dumps(found.to_dict(), indent=1))
+            return
+        typer.echo(f"{found.device}, {found.threads} threads, torch {found.torch}, {found.repeats} repeats")
+        typer.echo(f"{found.sentences} sentences of {found.tokens} tokens, {found.samples} path samples")
+        typer.echo(f"{found.layers} layers of {found.heads} heads, width {found.width}")
+        width = max(len(row.name) for row in found.rows)
+        for row in found.rows:
+            typer.echo(f"{row.name:<{width}}  {row.seconds:9.4f} s  {row.ratio:8.2f} x  [{row.low:.2f}, {row.high:.2f}]")
+
+
 @contextmanager
 def reporting(debug: bool) -> Iterator[None]:
     """Errors as one line on stderr and an exit code, unless `debug`."""
@@ -177,7 +207,7 @@ def _before_heavy_imports() -> None:
         os.environ.setdefault(name, value)
 
 
-def _plan(given: dict[str, Any]) -> Any:
+def _plan(given: dict[str, Any]) -> Plan:
     from .benchmark.plan import Plan
 
     if "tasks" not in given:
@@ -210,7 +240,7 @@ def _known(kind: Kind) -> dict[str, str]:
     return {name: entry.summary for name, entry in registry.entries().items()}
 
 
-def _tell(results: Any, quiet: bool) -> None:
+def _tell(results: Results, quiet: bool) -> None:
     """The table on stdout, what failed on stderr."""
     for record in results.failed:
         _complain(f"{record.task}, {record.method}: {record.status}: {record.error}")
@@ -219,20 +249,29 @@ def _tell(results: Any, quiet: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    frame = results.to_pandas()
     shown = Table(box=None, pad_edge=False)
-    for name in ("task", "method", "metric", "variant", "value", "95 % interval", "n"):
-        shown.add_column(name, justify="right" if name in ("value", "95 % interval", "n") else "left", overflow="fold")
-    for row in frame.to_dict("records"):
-        known = row["value"] == row["value"]
-        value = f"{row['value']:.3f}" if known else "-"
-        interval = f"[{row['low']:.3f}, {row['high']:.3f}]" if known else str(row["reason"])
-        cells = (row["task"], row["method"], row["metric"], row["variant"], value, interval, row["count"])
-        shown.add_row(
-            *("" if cell != cell or cell is None else f"{cell:.0f}" if isinstance(cell, float) else str(cell) for cell in cells)
-        )
-    Console().print(shown)
-    typer.echo(f"{len(results.records)} cells in {results.store}", err=True)
+    for name in ("task", "method", "metric", "variant"):
+        shown.add_column(name, overflow="fold")
+    for name in ("value", "95 % interval", "n"):
+        shown.add_column(name, justify="right", no_wrap=name != "95 % interval")
+    for row in (row for record in results.records for row in _table_rows(record)):
+        shown.add_row(*row)
+    console = Console()
+    console.print(shown) if console.is_terminal else Console(width=160).print(shown)
+    typer.echo(f"{len(results.records)} cells in {results.store}; `flowgauge show {results.store}` has every variant.", err=True)
+
+
+def _table_rows(record: Record) -> Iterator[tuple[str, ...]]:
+    """One row a metric: its ranked variant, or why there is none."""
+    if not record.scores:
+        yield record.task, record.method, "", record.status, "-", record.error, "0"
+    for score in record.scores.values():
+        found = next((a for a in score.aggregates if a.variant == score.ranked), None)
+        if found is None:
+            yield record.task, record.method, score.metric, score.status, "-", score.reason, "0"
+        else:
+            interval = f"[{found.low:.3f}, {found.high:.3f}]"
+            yield record.task, record.method, score.metric, found.variant, f"{found.value:.3f}", interval, str(found.count)
 
 
 def main() -> None:

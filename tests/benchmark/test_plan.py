@@ -46,6 +46,13 @@ def test_faults_in_a_file(tmp_path: Path, text: str, said: str) -> None:
     assert said in str(found.value) and "\n" not in str(found.value)
 
 
+def test_plans_that_come_with_the_package() -> None:
+    demo = check_names(Plan.load("demo", limit=2))
+    assert len(demo.tasks) == 6 and demo.limit == 2
+    with pytest.raises(UnknownName, match="did you mean demo"):
+        Plan.load("demoo")
+
+
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         Plan.load(tmp_path / "none.yaml")

@@ -80,6 +80,19 @@ def test_an_edited_plugin_runs_again(make_plan, tmp_path, plug) -> None:
     assert values[1] == pytest.approx(2 * values[0])
 
 
+def test_failures_are_forgotten_when_the_plugin_is_mended(make_plan, tmp_path, plug) -> None:
+    own = tmp_path / "own.py"
+    source = Path(plug("")[0].rstrip(":")).read_text()
+    own.write_text(source.replace("scale * q", "q * missing_name"))
+    plan = make_plan(methods=f"{own}:by-position")
+    (failed,) = run(plan).records
+    assert (failed.status, failed.error) == ("failed", "NameError: name 'missing_name' is not defined")
+    assert run(plan).records[0].status == "failed", "a failed cell is tried again"
+    own.write_text(source)
+    (mended,) = run(plan).records
+    assert mended.status == "done" and Store(plan.store).records() == [mended]
+
+
 def suffix(results) -> str:
     (name,) = results.records[0].scores
     return name.removeprefix("token-sum@1")
