@@ -10,6 +10,24 @@ RANKED = ("ablated_accuracy", "embedding/matched/predicted")
 
 Format = Literal["share", "small", "number"]
 
+MEANINGS = {
+    "accuracy": "accuracy: reduced to as many nodes as Pi_+, guided by the predicted class (ranked)",
+    "agreement": "agrees: same prediction as the whole model",
+    "gold": "gold: the same guided by the right answer, which leaks it",
+    "heads": "heads: reduced at the attention level, heads and skips too",
+    "own": "own: the method's own nodes instead of the matched budget",
+    "retention": "keep AUC: area of accuracy over the share of nodes kept",
+    "deletion": "drop AUC: the same over the share removed (lower is better)",
+    "seconds": "s/inst: seconds an explanation, shared work charged in full",
+    "concentration+": "conc+/-: share of positive/negative influence on the patterns",
+    "path_share": "paths: retained paths over all paths",
+    "skip_share": "skips: skips among attention-level nodes; read beside ceil, its largest possible value",
+    "alignment": "align: heads that have the most attention on their edge",
+    "entropy": "entropy: of the union of Pi_+ over the template, bits a node",
+    "random_p": "rand p: random patterns with at least as much influence, mean p",
+    "completeness": "compl err: |sum - (q(x) - q(baseline))|, units of q",
+}
+
 
 @dataclass(frozen=True)
 class Column:
@@ -21,7 +39,6 @@ class Column:
         metric: The metric's plain name; empty for seconds an explanation.
         variant: Of the metric.
         format: `share`: three decimals; `small`: three digits, as a power of ten where tiny; `number`: three digits.
-        meaning: One line below the table.
     """
 
     key: str
@@ -29,31 +46,35 @@ class Column:
     metric: str
     variant: str
     format: Format
-    meaning: str
+
+    @property
+    def meaning(self) -> str:
+        """One line below the tables; empty where another column's line says it."""
+        return MEANINGS.get(self.key, "")
 
 
-ACCURACY = Column("accuracy", "accuracy", *RANKED, "share", "accuracy: reduced to as many nodes as Pi_+, guided by the predicted class (ranked)")
+ACCURACY = Column("accuracy", "accuracy", *RANKED, "share")
 
 FAITHFULNESS = (
-    Column("agreement", "agrees", RANKED[0], f"{RANKED[1]}/agreement", "share", "agrees: same prediction as the whole model"),
-    Column("gold", "gold", RANKED[0], "embedding/matched/gold", "share", "gold: the same guided by the right answer, which leaks it"),
-    Column("heads", "heads", RANKED[0], "attention/matched/predicted", "share", "heads: reduced at the attention level, heads and skips too"),
-    Column("own", "own", RANKED[0], "embedding/own/predicted", "share", "own: the method's own nodes instead of the matched budget"),
-    Column("retention", "keep AUC", "retention_curve", "auc", "share", "keep AUC: area of accuracy over the share of nodes kept"),
-    Column("deletion", "drop AUC", "deletion_curve", "auc", "share", "drop AUC: the same over the share removed (lower is better)"),
-    Column("seconds", "s/inst", "", "", "number", "s/inst: seconds an explanation, shared work charged in full"),
+    Column("agreement", "agrees", RANKED[0], f"{RANKED[1]}/agreement", "share"),
+    Column("gold", "gold", RANKED[0], "embedding/matched/gold", "share"),
+    Column("heads", "heads", RANKED[0], "attention/matched/predicted", "share"),
+    Column("own", "own", RANKED[0], "embedding/own/predicted", "share"),
+    Column("retention", "keep AUC", "retention_curve", "auc", "share"),
+    Column("deletion", "drop AUC", "deletion_curve", "auc", "share"),
+    Column("seconds", "s/inst", "", "", "number"),
 )
 
 SHAPE = (
-    Column("concentration+", "conc+", "concentration", "positive/embedding", "share", "conc+/-: share of positive/negative influence on the patterns"),
-    Column("concentration-", "conc-", "concentration", "negative/embedding", "share", ""),
-    Column("path_share", "paths", "path_share", "embedding", "small", "paths: retained paths over all paths"),
-    Column("skip_share", "skips", "skip_share", "skip_share", "share", "skips: skips among attention-level nodes; read beside ceil, its largest possible value"),
-    Column("skip_ceiling", "ceil", "skip_share", "ceiling", "share", ""),
-    Column("alignment", "align", "alignment_rate", "pooled", "share", "align: heads that have the most attention on their edge"),
-    Column("entropy", "entropy", "pattern_entropy", "union", "share", "entropy: of the union of Pi_+ over the template, bits a node"),
-    Column("random_p", "rand p", "random_rank", "embedding/p", "small", "rand p: random patterns with at least as much influence, mean p"),
-    Column("completeness", "compl err", "completeness_error", "absolute", "small", "compl err: |sum - (q(x) - q(baseline))|, units of q"),
+    Column("concentration+", "conc+", "concentration", "positive/embedding", "share"),
+    Column("concentration-", "conc-", "concentration", "negative/embedding", "share"),
+    Column("path_share", "paths", "path_share", "embedding", "small"),
+    Column("skip_share", "skips", "skip_share", "skip_share", "share"),
+    Column("skip_ceiling", "ceil", "skip_share", "ceiling", "share"),
+    Column("alignment", "align", "alignment_rate", "pooled", "share"),
+    Column("entropy", "entropy", "pattern_entropy", "union", "share"),
+    Column("random_p", "rand p", "random_rank", "embedding/p", "small"),
+    Column("completeness", "compl err", "completeness_error", "absolute", "small"),
 )
 
 COLUMNS = (ACCURACY, *FAITHFULNESS, *SHAPE)

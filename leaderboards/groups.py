@@ -103,7 +103,8 @@ def _labels(members: Sequence[Record]) -> tuple[str, ...]:
     """Method names, with the settings that tell cells of one method apart, and at last the cell's own digits."""
     labels = [_label(record, [r for r in members if r.method == record.method]) for record in members]
     count = Counter(labels)
-    return tuple(label if count[label] == 1 else f"{label} #{record.cell[:6]}" for label, record in zip(labels, members, strict=True))
+    pairs = zip(labels, members, strict=True)
+    return tuple(label if count[label] == 1 else f"{label} #{record.cell[:6]}" for label, record in pairs)
 
 
 def _label(record: Record, same: Sequence[Record]) -> str:

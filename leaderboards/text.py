@@ -12,6 +12,7 @@ from rich.table import Table
 from .columns import ACCURACY, FAITHFULNESS, PAPER_ROWS, SHAPE, Column, Format
 from .tables import Cell, PaperTable, TaskTable
 
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 NEVER_ASKED = ("not run", "not scored with")
 """Reasons that a dash says well enough."""
 
@@ -26,11 +27,11 @@ class Notes:
         """`-` for what was never asked, else `n/a` and the note's number."""
         if not reason or reason.startswith(NEVER_ASKED):
             return "-"
-        return f"n/a [{self._numbers.setdefault(reason, len(self._numbers) + 1)}]"
+        return "n/a" + str(self._numbers.setdefault(reason, len(self._numbers) + 1)).translate(RAISED)
 
     def lines(self) -> list[str]:
         """The notes, one a line."""
-        return [f"[{number}] n/a: {reason}" for reason, number in self._numbers.items()]
+        return [f"{str(number).translate(RAISED)} n/a: {reason}" for reason, number in self._numbers.items()]
 
 
 def as_text(tasks: Sequence[TaskTable], papers: Sequence[PaperTable], width: int = 100) -> str:
@@ -84,10 +85,11 @@ def _write_lines(console: Console, lines: Sequence[str]) -> None:
 
 def _faithfulness(table: TaskTable, notes: Notes) -> Table:
     columns = _present(table)
-    made = _empty(["", "method", ACCURACY.title, "95 % interval", "n", *(c.title for c in columns)])
+    made = _empty(["", "method", ACCURACY.title, "95 % CI", "n", *(c.title for c in columns)])
     for row in table.rows:
         rank = "" if row.rank is None else str(row.rank)
-        made.add_row(rank, row.label, *_ranked(row.cells["accuracy"], notes), *(_text(row.cells[c.key], c.format, notes) for c in columns))
+        others = (_text(row.cells[c.key], c.format, notes) for c in columns)
+        made.add_row(rank, row.label, *_ranked(row.cells["accuracy"], notes), *others)
     for name, cell in table.beside.items():
         made.add_row("", f"({name})", *_ranked(cell, notes), *("" for _ in columns))
     return made
@@ -114,7 +116,7 @@ def _failures(table: TaskTable) -> list[str]:
 def _ranked(cell: Cell, notes: Notes) -> tuple[str, str, str]:
     if not cell.known:
         return notes.mark(cell.reason), "", ""
-    interval = "" if cell.low != cell.low else f"{number(cell.low, 'share')} to {number(cell.high, 'share')}"
+    interval = "" if cell.low != cell.low else f"{number(cell.low, 'share')}–{number(cell.high, 'share')}"
     return number(cell.value, "share"), interval, str(cell.count)
 
 
@@ -139,7 +141,8 @@ def _write_paper(console: Console, table: PaperTable) -> None:
 
 def _paper_rows(made: Table, rows: dict[str, tuple[Cell, ...]], spreads: set[str], notes: Notes) -> list[str]:
     """Adds the rows that were asked for in any task; returns their titles."""
-    shown = [title for title, cells in rows.items() if any(cell.known or not cell.reason.startswith(NEVER_ASKED) for cell in cells)]
+    asked = {title: any(cell.known or not cell.reason.startswith(NEVER_ASKED) for cell in cells) for title, cells in rows.items()}
+    shown = [title for title in rows if asked[title]]
     for title in shown:
         made.add_row(f"  {title}", *(_paper_cell(cell, title in spreads, notes) for cell in rows[title]))
     return shown
@@ -163,5 +166,5 @@ def _empty(titles: Sequence[str], first: str = "right") -> Table:
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for place, title in enumerate(titles):
         left = title == "method" or (place == 0 and first == "left")
-        made.add_column(title, justify="left" if left else "right", no_wrap=not left)
+        made.add_column(title, justify="left" if left else "right", no_wrap=not left, overflow="fold")
     return made
