@@ -1,0 +1,63 @@
+# make demo    install into .venv and run the demo; make test, make check: as in continuous integration.
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= 2
+PLAN ?= benchmark/plans/demo.yaml
+STORE ?= results/demo
+FIGURES ?= $(STORE)-figures
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+CODE := benchmark leaderboards methods metrics models src/flowgauge/core src/flowgauge/cli.py tasks
+SOURCES := $(shell find $(CODE) -name '*.py' -o -name '*.toml' -o -name '*.safetensors') $(PLAN)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint types imports clean
+
+help: ## show these lines
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "installing into $(VENV) (the first time this fetches torch; a few minutes)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "flowgauge needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/.installed
+	@$(PIP) -e '.[test]'
+	@touch $@
+
+demo: $(STORE)/.shown ## run six tasks with every method on the embedded model, and show the ranking
+	@$(BIN)/flowgauge show $(STORE)
+	@echo
+	@echo "results  $(STORE)  (one folder a cell; flowgauge show $(STORE) --csv)"
+	@echo "figures  $(FIGURES)"
+
+$(STORE)/.shown: $(VENV)/.installed $(SOURCES)
+	@$(BIN)/flowgauge run $(PLAN) --store $(STORE) --quiet
+	@$(BIN)/flowgauge plot $(STORE) --out $(FIGURES)
+	@touch $@
+
+test: $(VENV)/.tested ## the whole offline test suite with doctests
+	@HF_HUB_OFFLINE=1 $(BIN)/pytest -n $(JOBS) --dist worksteal --doctest-modules --pyargs tests flowgauge
+
+check: $(VENV)/.tested lint types imports test ## the gate: format, lint, types, import contracts, tests
+
+format: $(VENV)/.tested ## rewrite the code in the house's format
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+lint: $(VENV)/.tested
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+
+types: $(VENV)/.tested
+	@$(BIN)/mypy
+
+imports: $(VENV)/.tested
+	@$(BIN)/lint-imports --no-logo
+
+clean: ## remove what was installed, built and computed
+	rm -rf $(VENV) build dist results src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
