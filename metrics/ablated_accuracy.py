@@ -2,12 +2,12 @@
 
 Variants (values are shares of instances unless said otherwise; <guide> is `gold` or `predicted`):
 
-    embedding/matched/<guide>            as many nodes a layer as Pi_+ of the reference; `predicted` is the ranked one, `gold` the paper's
+    embedding/matched/<guide>            as many nodes a layer as Pi_+ of the reference (`predicted` is ranked)
     embedding/own/<guide>                the method's own nodes for the words of Pi_+
-    embedding/<budget>/<guide>/all-words the same for every traced word instead of the words of Pi_+ (control)
+    embedding/<budget>/<guide>/all-words the same for every traced word (control)
     attention/matched/<guide>            heads and skips too: as many a layer as Pi_+ of the reference
     attention/own/<guide>                the method's own
-    control/positive-words/<guide>       the words of Pi_+ at hidden[0], then every node: what leaks through the choice of words alone
+    control/positive-words/<guide>       the words of Pi_+ at hidden[0], then every node (control)
     <any of these>/agreement             same prediction as the whole model, instead of the right one
     original, chance                     the whole model; 1/2 where two outputs compete, else 1/outputs
     empty/<guide>                        Pi_+ has no word: nothing is kept, and the model is a constant
@@ -61,6 +61,7 @@ class Answer(NamedTuple):
 @metric(
     "ablated_accuracy",
     reads="nodes",
+    ranked=RANKED,
     higher_is_better=True,
     unit="share of instances",
     bounds=(0.0, 1.0),
@@ -71,10 +72,10 @@ class Answer(NamedTuple):
 class AblatedAccuracy:
     """Accuracy of the model reduced to the nodes an explanation keeps, at a matched budget.
 
-    Every node outside the retained set is replaced by zeros from hidden[0] up; the sources of every method are the words of Pi_+ of the
-    reference, hidden[L] is the target alone, and the layers between are matched. Guided by the gold answer it can exceed the
-    original model: that is leakage, so rankings use the guide `predicted`. Source: Lu et al. 2021, section 4.4; the budget a layer
-    is our reading of "the same number of nodes". In [0, 1]; higher is better.
+    Every node outside the retained set is replaced by zeros from hidden[0] up; the sources of every method are the words of
+    Pi_+ of the reference, hidden[L] is the target alone, and the layers between are matched. Guided by the gold answer it can
+    exceed the original model: that is leakage, so rankings use the guide `predicted`. Source: Lu et al. 2021, section 4.4; the
+    budget a layer is our reading of "the same number of nodes". In [0, 1]; higher is better.
 
     Attributes:
         keep_target: Keeps hidden[l][target] (and its skips) at every layer, whether or not a pattern passes through it.
@@ -161,7 +162,9 @@ def _run(model: FlowModel, shown: Shown, asked: list[_Asks], gold: np.ndarray, c
     predicted = ablated_predictions(model, shown.batch, row, [kept for _, kept in jobs])
     correct, agrees = (iter((predicted == wanted[row]).all(1).astype(float).tolist()) for wanted in (gold, clean))
     return {
-        id(asks): [Answer(ask, np.nan, np.nan) if ask.kept is None else Answer(ask, next(correct), next(agrees)) for ask in asks.asks]
+        id(asks): [
+            Answer(ask, np.nan, np.nan) if ask.kept is None else Answer(ask, next(correct), next(agrees)) for ask in asks.asks
+        ]
         for asks in asked
     }
 

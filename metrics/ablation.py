@@ -13,13 +13,16 @@ from ..models.batch import Batch, Edit, Rows, Site
 from ..models.graph import Subgraph
 from ..models.model import FlowModel
 from ..models.outputs import prediction
+from ..models.shapes import Hidden, Outputs
 
 ELEMENTS = 2**23
 """About the most hidden numbers (rows x tokens x inner width) that run at once."""
 
 
 @torch.no_grad()
-def ablated_predictions(model: FlowModel, batch: Batch, row: Sequence[int], kept: Sequence[Subgraph]) -> Int[np.ndarray, "rows heads"]:
+def ablated_predictions(
+    model: FlowModel, batch: Batch, row: Sequence[int], kept: Sequence[Subgraph]
+) -> Int[np.ndarray, "rows heads"]:
     """What the model predicts for instance `row[r]` when only the nodes `kept[r]` are left.
 
     Embedding level: hidden[l][i] of other nodes is zero, l = 0..L. Attention level: so are the context vectors and the skips of
@@ -28,14 +31,30 @@ def ablated_predictions(model: FlowModel, batch: Batch, row: Sequence[int], kept
     """
     hidden = model.embed(model.words(batch), batch)
     limit = max(1, ELEMENTS // (4 * model.width * batch.ids.shape[1]))
-    found = np.zeros((len(kept), batch.answer.shape[1]), int)
+    first, back = _distinct(row, kept)
+    found = np.zeros((len(first), batch.answer.shape[1]), int)
     for level in (False, True):
-        index = [n for n, subgraph in enumerate(kept) if (subgraph.heads is not None) == level]
+        index = [n for n, at in enumerate(first) if (kept[at].heads is not None) == level]
         for start in range(0, len(index), limit):
             part = index[start : start + limit]
-            rows = torch.tensor([row[n] for n in part], device=hidden.device)
-            found[part] = _predict(model, batch.rows(rows), hidden[rows], [kept[n] for n in part])
-    return found
+            rows = torch.tensor([row[first[n]] for n in part], device=hidden.device)
+            outputs = reduced_outputs(model, batch.rows(rows), hidden[rows], [kept[first[n]] for n in part])
+            found[part] = prediction(outputs, batch.rows(rows)).cpu().numpy()
+    return found[back]
+
+
+def _distinct(row: Sequence[int], kept: Sequence[Subgraph]) -> tuple[list[int], list[int]]:
+    """The first of each group of equal questions, and the group of each question: many budgets keep the same nodes."""
+    groups: dict[tuple[object, ...], int] = {}
+    first, back = list[int](), list[int]()
+    for number, (at, subgraph) in enumerate(zip(row, kept, strict=True)):
+        parts = (subgraph.nodes, subgraph.heads, subgraph.skips)
+        key = (at, *(None if part is None else part.tobytes() for part in parts))
+        if key not in groups:
+            groups[key] = len(first)
+            first.append(number)
+        back.append(groups[key])
+    return first, back
 
 
 @torch.no_grad()
@@ -44,9 +63,10 @@ def clean_predictions(model: FlowModel, batch: Batch) -> Int[np.ndarray, "rows h
     return prediction(model.outputs(batch), batch).cpu().numpy()
 
 
-def _predict(model: FlowModel, rows: Batch, hidden: Tensor, kept: Sequence[Subgraph]) -> np.ndarray:
+def reduced_outputs(model: FlowModel, rows: Batch, hidden: Hidden, kept: Sequence[Subgraph]) -> Outputs:
+    """Logits of rows of which only the nodes `kept[r]` are left; all of one level."""
     (trace,) = model.run(Rows(rows, hidden, 0, _edits(kept, hidden)))
-    return prediction(model.readout(trace.site("hidden", model.n_layers), rows), rows).cpu().numpy()
+    return model.readout(trace.site("hidden", model.n_layers), rows)
 
 
 def _edits(kept: Sequence[Subgraph], like: Tensor) -> dict[Site, Edit]:

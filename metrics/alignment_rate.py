@@ -1,6 +1,6 @@
 """Whether patterns take the head with the most attention.
 
-Variants: `pooled` (over all edges; the ranked one), `mean` (over instances), `chance` (1/A).
+Variants: `alignment_rate` (pooled over all edges; the ranked one), `mean` (over instances), `chance` (1/A).
 """
 
 from __future__ import annotations
@@ -21,13 +21,22 @@ from .registry import metric
 from .summary import summarise
 
 
-@metric("alignment_rate", reads="patterns", higher_is_better=None, unit="share of edges", bounds=(0.0, 1.0), source="Lu et al. 2021, section 4.4")
+@metric(
+    "alignment_rate",
+    reads="patterns",
+    ranked="alignment_rate",
+    higher_is_better=None,
+    unit="share of edges",
+    bounds=(0.0, 1.0),
+    source="Lu et al. 2021, section 4.4",
+)
 @dataclass(frozen=True)
 class AlignmentRate:
     """How often a pattern's head is the one with the largest attention on its edge.
 
-    Share of the head nodes of all patterns, words with multiplicity, whose head has the largest attention weight A_l[i, p] on the edge from p
-    to i, of the input itself. Pooled over edges, bootstrapped by instance. In [0, 1]; chance is 1/A. Source: Lu et al. 2021, section 4.4.
+    Share of the head nodes of all patterns, words with multiplicity, whose head has the largest attention weight A_l[i, p] on
+    the edge from p to i, of the input itself. Pooled over edges, bootstrapped by instance. In [0, 1]; chance is 1/A. Source: Lu
+    et al. 2021, section 4.4.
     """
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
@@ -77,6 +86,6 @@ def _pooled(sums: list[tuple[int, int]], conditions: list[str], apart: tuple[Agg
     """Ratio of sums over instances; what is undefined is counted as for the mean."""
     mean = next(a for a in apart if a.variant == "mean")
     if not sums:
-        return replace(mean, variant="pooled", sd_draws=None)
+        return replace(mean, variant="alignment_rate", sd_draws=None)
     (value,), (low,), (high,) = interval(np.array(sums, float), condition_groups(np.array(conditions)), ratio_of_sums)
-    return Aggregate("pooled", float(value), float(low), float(high), mean.count, mean.undefined, None, mean.reason)
+    return Aggregate("alignment_rate", float(value), float(low), float(high), mean.count, mean.undefined, None, mean.reason)

@@ -54,6 +54,7 @@ class Metric(Protocol):
         unit: Such as `share of instances`.
         source: Where the metric was defined.
         reference: Name of the method whose budget it is matched to, or None.
+        ranked: The variant that tables and rankings use; empty: the first.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Metric(Protocol):
     unit: str
     source: str
     reference: str | None
+    ranked: str
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """Scores every instance; raises `NotApplicable` with the reason where the view cannot be had."""

@@ -1,8 +1,8 @@
 """Bootstrap intervals over instances, many statistics at once. No torch.
 
-Every statistic here is a function of sums over instances, so a resample needs its sums only, and so does the jackknife: one matrix
-product serves all variants of a metric. `scipy.stats.bootstrap`, which gathers every resample of every statistic, is the oracle of
-the tests: for the same replicates both give the same BCa interval.
+Every statistic here is a function of sums over instances, so a resample needs its sums only, and so does the jackknife: one
+matrix product serves all variants of a metric. `scipy.stats.bootstrap`, which gathers every resample of every statistic, is the
+oracle of the tests: for the same replicates both give the same BCa interval.
 """
 
 from __future__ import annotations
@@ -33,10 +33,13 @@ class Interval(NamedTuple):
 
 def mean_of_sums(sums: Sums) -> Float[np.ndarray, "*some statistics"]:
     """Means from sums whose last column counts the instances."""
-    return sums[..., :-1] / sums[..., -1:]
+    means: np.ndarray = sums[..., :-1] / sums[..., -1:]
+    return means
 
 
-def interval(features: Float[np.ndarray, "instances features"], groups: Int[np.ndarray, " instances"], statistic: Statistic, seed: int = 0) -> Interval:
+def interval(
+    features: Float[np.ndarray, "instances features"], groups: Int[np.ndarray, " instances"], statistic: Statistic, seed: int = 0
+) -> Interval:
     """The statistics of all instances with BCa intervals; each group is resampled apart.
 
     BCa (Efron 1987) corrects bias and skew; where it is undefined (constant data, estimate outside all replicates) the percentile
@@ -60,7 +63,10 @@ def interval(features: Float[np.ndarray, "instances features"], groups: Int[np.n
 
 
 def resampled_sums(
-    features: Float[np.ndarray, "instances features"], groups: Int[np.ndarray, " instances"], rng: np.random.Generator, resamples: int = RESAMPLES
+    features: Float[np.ndarray, "instances features"],
+    groups: Int[np.ndarray, " instances"],
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
 ) -> Float[np.ndarray, "resamples features"]:
     """Sums over instances drawn with replacement, as many from each group as it has."""
     total = np.zeros((resamples, features.shape[1]))

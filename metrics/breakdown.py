@@ -19,9 +19,9 @@ def by_condition(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_item(rows: pd.DataFrame, instances: Sequence[Instance], slot: str) -> pd.DataFrame:
-    """Mean, 95 % interval and count of every variant for every lexical item of a slot: columns variant, item, value, low, high, count.
+    """Mean, 95 % interval and count of every variant for every lexical item of a slot.
 
-    For one condition, give its rows alone.
+    For one condition, give its rows alone. Columns variant, item, value, low, high, count.
 
     Args:
         rows: Score rows of any metric.

@@ -35,14 +35,16 @@ class Yardstick:
     @property
     def node_counts(self) -> Int[np.ndarray, " depths"]:
         """Nodes of hidden[l], l = 0..L."""
-        return self.kept.nodes.sum(1)
+        counts: np.ndarray = self.kept.nodes.sum(1)
+        return counts
 
     @property
     def unit_counts(self) -> Int[np.ndarray, " layers"]:
         """Heads and skips of each layer."""
         if self.kept.heads is None or self.kept.skips is None:
             raise NotApplicable("the reference has no attention level.")
-        return self.kept.heads.sum((1, 2)) + self.kept.skips.sum(1)
+        counts: np.ndarray = self.kept.heads.sum((1, 2)) + self.kept.skips.sum(1)
+        return counts
 
 
 def yardstick(reference: Explanation, n_tokens: int, n_heads: int, target: int) -> Yardstick:
@@ -104,16 +106,20 @@ def kept_units(explanation: Explanation, by: Yardstick, budget: Budget) -> Subgr
     own, score = ranking.own & nodes[1:, :, None], np.where(nodes[1:, :, None], ranking.score, -np.inf)
     kept = own
     if budget == "matched":
-        kept = np.stack([top(o.ravel(), s.ravel(), int(n)).reshape(o.shape) for o, s, n in zip(own, score, by.unit_counts, strict=True)])
+        kept = np.stack(
+            [top(o.ravel(), s.ravel(), int(n)).reshape(o.shape) for o, s, n in zip(own, score, by.unit_counts, strict=True)]
+        )
         kept &= nodes[1:, :, None]
     return Subgraph(nodes, kept[..., :-1], kept[..., -1])
 
 
-def rank_units(explanation: Explanation, words: Int[np.ndarray, " words"], nodes: Bool[np.ndarray, "depths tokens"], n_heads: int) -> UnitRanking:
+def rank_units(
+    explanation: Explanation, words: Int[np.ndarray, " words"], nodes: Bool[np.ndarray, "depths tokens"], n_heads: int
+) -> UnitRanking:
     """How the explanation ranks heads and skips.
 
-    From patterns with heads: those of the words' patterns are its own, and score the largest |influence| through them. From `units`:
-    the best at each retained position is its own.
+    From patterns with heads: those of the words' patterns are its own, and score the largest |influence| through them. From
+    `units`: the best at each retained position is its own.
 
     Raises:
         NotApplicable: It has neither.
@@ -123,7 +129,9 @@ def rank_units(explanation: Explanation, words: Int[np.ndarray, " words"], nodes
         return UnitRanking(best & (np.cumsum(best, -1) == 1) & nodes[1:, :, None], explanation.units)
     patterns = explanation.patterns
     if patterns is None or patterns.heads is None:
-        lacks = "its patterns have no heads" if patterns is not None else f"the method gives {', '.join(sorted(explanation.views))}"
+        lacks = (
+            "its patterns have no heads" if patterns is not None else f"the method gives {', '.join(sorted(explanation.views))}"
+        )
         raise NotApplicable(f"{lacks}: attention-level nodes are read from units or from patterns with heads.")
     score = np.zeros((nodes.shape[0] - 1, nodes.shape[1], n_heads + 1))
     own = np.zeros(score.shape, bool)
@@ -170,6 +178,6 @@ def every_later_node(by: Yardstick) -> Subgraph:
 
 
 __all__ = [
-    "Budget", "NodeRanking", "UnitRanking", "Yardstick", "every_later_node", "kept_nodes", "kept_units", "rank_units", "top", "with_target",
-    "yardstick",
+    "Budget", "NodeRanking", "UnitRanking", "Yardstick", "every_later_node", "kept_nodes", "kept_units", "rank_units", "top",
+    "with_target", "yardstick",
 ]  # fmt: skip

@@ -1,4 +1,7 @@
-"""How far token scores are from summing to the change of q. Variants: `absolute` (units of q), `relative` (share of the change)."""
+"""How far token scores are from summing to the change of q.
+
+Variants: `absolute` (units of q; the ranked one), `relative` (share of the change).
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,18 @@ from ..models.model import FlowModel
 from .base import Scores, Shown, frame, score_row
 from .registry import metric
 
+NO_CLAIM = "the method does not claim that its scores sum to q(x) - q(baseline): it reports no completeness_error."
 
-@metric("completeness_error", reads="values", higher_is_better=False, unit="units of q", bounds=(0.0, None), source="Sundararajan et al. 2017, section 3")
+
+@metric(
+    "completeness_error",
+    reads="values",
+    ranked="absolute",
+    higher_is_better=False,
+    unit="units of q",
+    bounds=(0.0, None),
+    source="Sundararajan et al. 2017, section 3",
+)
 @dataclass(frozen=True)
 class CompletenessError:
     """How far token scores are from summing to q(x) - q(baseline).
@@ -29,7 +42,7 @@ class CompletenessError:
             for instance, explanation in zip(batch.instances, batch.gold, strict=True):
                 for draw, one in enumerate(explanation.each()):
                     if "completeness_error" not in one.values:
-                        raise NotApplicable("the method does not claim that its scores sum to q(x) - q(baseline): it reports no completeness_error.")
+                        raise NotApplicable(NO_CLAIM)
                     error = one.values["completeness_error"]
                     rows.append(score_row(instance, "absolute", error, draw))
                     if {"q", "q_baseline"} <= one.values.keys():

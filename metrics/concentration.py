@@ -1,7 +1,7 @@
 """Share of the words' influence that their patterns carry.
 
-Variants: <sign>/<level> with sign `positive` or `negative` and level `embedding` or `attention` is the mean over instances that have such words;
-<sign>/<level>/corpus is the ratio of sums over all instances.
+Variants: <sign>/<level> with sign `positive` or `negative` and level `embedding` or `attention` is the mean over instances that
+have such words; <sign>/<level>/corpus is the ratio of sums over all instances.
 """
 
 from __future__ import annotations
@@ -15,21 +15,29 @@ from ..core.errors import NotApplicable
 from ..models.model import FlowModel
 from .base import Aggregate, Scores, Shown, frame, score_row
 from .bootstrap import condition_groups, interval
-from .reading import NO_HEADS, Case, cases, ratio_of_sums
+from .reading import Case, cases, ratio_of_sums
 from .registry import metric
 from .summary import summarise
 
+NO_HEAD_INFLUENCE = "the patterns have no attention-level influence."
 SIGNS = {"positive": 1, "negative": -1}
 LEVELS = {"embedding": "influence", "attention": "head_influence"}
 
 
-@metric("concentration", reads="patterns", higher_is_better=True, unit="share of influence", source="Lu et al. 2021, section 4.4")
+@metric(
+    "concentration",
+    reads="patterns",
+    ranked="positive/embedding",
+    higher_is_better=True,
+    unit="share of influence",
+    source="Lu et al. 2021, section 4.4",
+)
 @dataclass(frozen=True)
 class Concentration:
     """Share of the positive and of the negative influence that the patterns carry.
 
-    sum_j I(x, pi_j) / sum_j g_j over the words with g_j > 0, and over those with g_j < 0. At most 1 where no other path works against a word;
-    unbounded in general. Higher is better: fewer nodes explain more. Source: Lu et al. 2021, section 4.4.
+    sum_j I(x, pi_j) / sum_j g_j over the words with g_j > 0, and over those with g_j < 0. At most 1 where no other path works
+    against a word; unbounded in general. Higher is better: fewer nodes explain more. Source: Lu et al. 2021, section 4.4.
     """
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
@@ -54,7 +62,7 @@ def parts(case: Case) -> list[tuple[str, float, float, str]]:
         whole = float(patterns.total[words].sum())
         for level, name in LEVELS.items():
             influence = getattr(patterns, name)
-            reason = NO_HEADS if influence is None else "" if words.any() else f"no word has {sign} influence."
+            reason = NO_HEAD_INFLUENCE if influence is None else "" if words.any() else f"no word has {sign} influence."
             found.append((f"{sign}/{level}", np.nan if influence is None else float(influence[words].sum()), whole, reason))
     return found
 

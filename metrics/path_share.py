@@ -14,14 +14,23 @@ from .reading import NO_HEADS, cases
 from .registry import metric
 
 
-@metric("path_share", reads="patterns", higher_is_better=False, unit="share of paths", bounds=(0.0, 1.0), source="Lu et al. 2021, section 4.4")
+@metric(
+    "path_share",
+    reads="patterns",
+    ranked="embedding",
+    higher_is_better=False,
+    unit="share of paths",
+    bounds=(0.0, 1.0),
+    source="Lu et al. 2021, section 4.4",
+)
 @dataclass(frozen=True)
 class PathShare:
     """Retained paths over all paths, counted exactly.
 
-    Source-to-target paths inside the subgraph of Pi_+ (every pattern with a positive total; all patterns of a method without signs) over N^L,
-    or (N A + 1)^L at the attention level, by dynamic programming in exact integers. No word, no path: 0. In [0, 1]; lower is sparser. Source: Lu
-    et al. 2021, section 4.4, whose attention-level counting is not published: that value is not comparable.
+    Source-to-target paths inside the subgraph of Pi_+ (every pattern with a positive total; all patterns of a method without
+    signs) over N^L, or (N A + 1)^L at the attention level, by dynamic programming in exact integers. No word, no path: 0. In
+    [0, 1]; lower is sparser. Source: Lu et al. 2021, section 4.4, whose attention-level counting is not published: that value
+    is not comparable.
     """
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:

@@ -34,16 +34,25 @@ from .summary import summarise
 NodeSets = dict[str, list[Bool[np.ndarray, " nodes"]]]
 
 
-@metric("pattern_entropy", scope="set", reads="patterns", higher_is_better=False, unit="bits", bounds=(0.0, 1.0), source="Lu et al. 2021, section 4.3",
-        reference="influence-patterns")  # fmt: skip
+@metric(
+    "pattern_entropy",
+    scope="set",
+    reads="patterns",
+    ranked="union",
+    higher_is_better=False,
+    unit="bits",
+    bounds=(0.0, 1.0),
+    source="Lu et al. 2021, section 4.3",
+    reference="influence-patterns",
+)
 @dataclass(frozen=True)
 class PatternEntropy:
     """How much patterns differ between the instances of one template (bits).
 
-    Mean over nodes n of the binary entropy of p_n, the share of instances whose pattern contains n, over all N (L+1) nodes of the embedding level,
-    conditions pooled. Nodes that no instance uses count, so values shrink with N and L: `used` leaves them out. The words of Pi_+ and |g| are
-    those of the reference. In [0, 1]; lower is more consistent. The plug-in estimate is biased downwards for few instances. Source: Lu et al. 2021,
-    section 4.3, which names no base.
+    Mean over nodes n of the binary entropy of p_n, the share of instances whose pattern contains n, over all N (L+1) nodes of
+    the embedding level, conditions pooled. Nodes that no instance uses count, so values shrink with N and L: `used` leaves them
+    out. The words of Pi_+ and |g| are those of the reference. In [0, 1]; lower is more consistent. The plug-in estimate is
+    biased downwards for few instances. Source: Lu et al. 2021, section 4.3, which names no base.
     """
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
@@ -67,7 +76,9 @@ class PatternEntropy:
                 rows += influence_rows(case, names, matched.gold[case.row])
                 rows.append(score_row(case.instance, "q", q[case.row]))
         groups = condition_groups(np.array(conditions))
-        entropies = [a for name, found in sets.items() if np.any(found) for a in entropy_aggregates(name, np.array(found), groups)]
+        entropies = [
+            a for name, found in sets.items() if np.any(found) for a in entropy_aggregates(name, np.array(found), groups)
+        ]
         table = frame(rows)
         return Scores(table, (*entropies, *summarise(table)))
 
@@ -86,7 +97,9 @@ class _Template:
         if self.names is None:
             self.names = names
         if names != self.names:
-            raise NotApplicable("the instances are of different templates: entropy compares the same place in different sentences.")
+            raise NotApplicable(
+                "the instances are of different templates: entropy compares the same place in different sentences."
+            )
         return names
 
 
@@ -123,7 +136,10 @@ def entropy_aggregates(name: str, used: Bool[np.ndarray, "instances nodes"], gro
 
     bounds = interval(features, groups, both)
     variants = (name, f"{name}/used")
-    return [Aggregate(variant, float(v), float(low), float(high), len(used)) for variant, v, low, high in zip(variants, *bounds, strict=True)]
+    return [
+        Aggregate(variant, float(v), float(low), float(high), len(used))
+        for variant, v, low, high in zip(variants, *bounds, strict=True)
+    ]
 
 
 def binary_entropy(p: Float[np.ndarray, "*some"]) -> Float[np.ndarray, "*some"]:

@@ -1,7 +1,7 @@
 """How many random patterns carry less influence than the found one.
 
-Variants, for the levels `embedding` (random nodes), `attention` (random nodes, then random valid heads and skips) and `heads` (random valid heads and
-skips on the pattern's own nodes):
+Variants, for the levels `embedding` (random nodes), `attention` (random nodes, then random valid heads and skips) and `heads`
+(random valid heads and skips on the pattern's own nodes):
 
     <level>/beaten     random patterns with less influence, in the direction of g (count)
     <level>/p          (1 + number with at least as much) / (1 + patterns)
@@ -34,15 +34,23 @@ CHUNK = 256
 """Patterns walked at once."""
 
 
-@metric("random_rank", reads="patterns", higher_is_better=True, unit="random patterns", bounds=(0.0, None), source="Lu et al. 2021, appendix B.2")
+@metric(
+    "random_rank",
+    reads="patterns",
+    ranked="embedding/beaten",
+    higher_is_better=True,
+    unit="random patterns",
+    bounds=(0.0, None),
+    source="Lu et al. 2021, appendix B.2",
+)
 @dataclass(frozen=True)
 class RandomRank:
     """How many of 1000 random patterns carry less influence, with p-values.
 
-    For each of some words, drawn with a seed (one an instance, then a second, ...), its pattern's influence I(x, pi) is ranked among those of random
-    patterns from the same word to the target, in the direction of g. Random heads and skips are valid choices only: no skip between two positions.
-    Every influence is computed anew on the same path samples, so patterns of any method can be ranked. Higher counts are better. Source:
-    Lu et al. 2021, appendix B.2.
+    For each of some words, drawn with a seed (one an instance, then a second, ...), its pattern's influence I(x, pi) is ranked
+    among those of random patterns from the same word to the target, in the direction of g. Random heads and skips are valid
+    choices only: no skip between two positions. Every influence is computed anew on the same path samples, so patterns of any
+    method can be ranked. Higher counts are better. Source: Lu et al. 2021, appendix B.2.
 
     Attributes:
         patterns: Random patterns a word.
@@ -90,13 +98,18 @@ class RandomRank:
             free = random_paths(paths[word], self.patterns, case.size, rng)
             fixed = np.repeat(paths[word][None], self.patterns + 1, 0)
             asked["embedding"] = free, None
-            asked |= dict.fromkeys(("attention", "heads"), NO_HEADS if case.patterns.heads is None else "an edge of the pattern holds several heads at once.")
+            asked |= dict.fromkeys(
+                ("attention", "heads"),
+                NO_HEADS if case.patterns.heads is None else "an edge of the pattern holds several heads at once.",
+            )
             if heads is not None:
                 asked["attention"] = free, random_heads(free, heads[word], trace.model.n_heads, rng)
                 asked["heads"] = fixed, random_heads(fixed, heads[word], trace.model.n_heads, rng)
         for level, question in asked.items():
             if isinstance(question, str):
-                yield from (score_row(case.instance, f"{level}/{name}", np.nan, turn, question) for name in ("beaten", "p", "normal_p"))
+                yield from (
+                    score_row(case.instance, f"{level}/{name}", np.nan, turn, question) for name in ("beaten", "p", "normal_p")
+                )
                 continue
             influence = sign * influences(trace, *question)
             for name, value in rank(influence[0], influence[1:]).items():
@@ -113,14 +126,17 @@ def draw_words(sizes: Sequence[Sequence[int]], words: int, rng: np.random.Genera
         rng: Where the choice comes from.
     """
     order = [(turn, rng.random(), batch, row, int(word))
-             for batch, rows in enumerate(sizes) for row, size in enumerate(rows) for turn, word in enumerate(rng.permutation(size))]  # fmt: skip
+             for batch, rows in enumerate(sizes) for row, size in enumerate(rows) for turn, word in
+             enumerate(rng.permutation(size))]  # fmt: skip
     chosen: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for _, _, batch, row, word in sorted(order)[:words]:
         chosen[batch][row].append(word)
     return {batch: dict(rows) for batch, rows in chosen.items()}
 
 
-def random_paths(path: Int[np.ndarray, " depths"], count: int, size: int, rng: np.random.Generator) -> Int[np.ndarray, "patterns depths"]:
+def random_paths(
+    path: Int[np.ndarray, " depths"], count: int, size: int, rng: np.random.Generator
+) -> Int[np.ndarray, "patterns depths"]:
     """The path itself, then `count` with uniform nodes between its ends."""
     paths = np.repeat(path[None], count + 1, 0)
     paths[1:, 1:-1] = rng.integers(0, size, (count, len(path) - 2))
@@ -132,13 +148,15 @@ def random_heads(
 ) -> Int[np.ndarray, "patterns layers"]:
     """The found heads for the first path, then uniform choices among the heads and, where positions are equal, the skip."""
     same = paths[:, 1:] == paths[:, :-1]
-    drawn = rng.integers(0, n_heads + same)
+    drawn: np.ndarray = rng.integers(0, n_heads + same)
     drawn[drawn == n_heads] = SKIP
     drawn[0] = heads
     return drawn
 
 
-def influences(trace: PathTrace, paths: Int[np.ndarray, "patterns depths"], heads: Int[np.ndarray, "patterns layers"] | None) -> Float[np.ndarray, " patterns"]:
+def influences(
+    trace: PathTrace, paths: Int[np.ndarray, "patterns depths"], heads: Int[np.ndarray, "patterns layers"] | None
+) -> Float[np.ndarray, " patterns"]:
     """Influence of each path of the trace's one instance; equal paths get equal numbers."""
     whole = paths if heads is None else np.concatenate([paths, heads], 1)
     _, first, back = np.unique(whole, axis=0, return_index=True, return_inverse=True)
@@ -146,7 +164,9 @@ def influences(trace: PathTrace, paths: Int[np.ndarray, "patterns depths"], head
     with torch.no_grad():
         for part in np.array_split(first, -(-len(first) // CHUNK)):
             walk = None if heads is None else torch.from_numpy(heads[part]).to(trace.g.device)
-            found.append(pattern_influence(trace, 0, torch.from_numpy(paths[part]).to(trace.g.device), walk).double().cpu().numpy())
+            found.append(
+                pattern_influence(trace, 0, torch.from_numpy(paths[part]).to(trace.g.device), walk).double().cpu().numpy()
+            )
     everything: np.ndarray = np.concatenate(found)[back.reshape(-1)]
     return everything
 

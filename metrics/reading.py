@@ -72,7 +72,13 @@ def edges(patterns: Patterns) -> Edges:
     assert patterns.heads is not None
     pattern, layer, to, source = np.nonzero(patterns.heads != NO_EDGE)
     positions = patterns.positions
-    return Edges(pattern, layer, positions[pattern, layer, source], positions[pattern, layer + 1, to], patterns.heads[pattern, layer, to, source])
+    return Edges(
+        pattern,
+        layer,
+        positions[pattern, layer, source],
+        positions[pattern, layer + 1, to],
+        patterns.heads[pattern, layer, to, source],
+    )
 
 
 def single_paths(patterns: Patterns) -> Int[np.ndarray, "patterns depths"] | None:
@@ -91,4 +97,5 @@ def single_heads(patterns: Patterns) -> Int[np.ndarray, "patterns layers"] | Non
 
 def ratio_of_sums(sums: Float[np.ndarray, "*some 2"]) -> Float[np.ndarray, "*some 1"]:
     """Sum of the first column over that of the second."""
-    return sums[..., :1] / sums[..., 1:]
+    ratio: np.ndarray = sums[..., :1] / sums[..., 1:]
+    return ratio

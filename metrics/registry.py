@@ -18,17 +18,38 @@ METRICS = Registry(
     "flowgauge.metrics",
     {
         "ablated_accuracy": Entry(
-            f"{_HOME}.ablated_accuracy:AblatedAccuracy", "Accuracy of the model reduced to the nodes an explanation keeps, at a matched budget."
+            f"{_HOME}.ablated_accuracy:AblatedAccuracy",
+            "Accuracy of the model reduced to the nodes an explanation keeps, at a matched budget.",
         ),
-        "retention_curve": Entry(f"{_HOME}.retention_curve:RetentionCurve", "Accuracy when only the top share of each layer's nodes is kept, and its area."),
-        "deletion_curve": Entry(f"{_HOME}.retention_curve:DeletionCurve", "Accuracy when the top share of each layer's nodes is removed, and its area."),
-        "concentration": Entry(f"{_HOME}.concentration:Concentration", "Share of the positive and of the negative influence that the patterns carry."),
+        "retention_curve": Entry(
+            f"{_HOME}.retention_curve:RetentionCurve",
+            "Accuracy when only the top share of each layer's nodes is kept, and its area.",
+        ),
+        "deletion_curve": Entry(
+            f"{_HOME}.retention_curve:DeletionCurve",
+            "Accuracy when the top share of each layer's nodes is removed, and its area.",
+        ),
+        "concentration": Entry(
+            f"{_HOME}.concentration:Concentration", "Share of the positive and of the negative influence that the patterns carry."
+        ),
         "path_share": Entry(f"{_HOME}.path_share:PathShare", "Retained paths over all paths, counted exactly."),
-        "skip_share": Entry(f"{_HOME}.skip_share:SkipShare", "Share of skips among the attention-level nodes of the patterns, by count and by influence."),
-        "alignment_rate": Entry(f"{_HOME}.alignment_rate:AlignmentRate", "How often a pattern's head is the one with the largest attention on its edge."),
-        "pattern_entropy": Entry(f"{_HOME}.pattern_entropy:PatternEntropy", "How much patterns differ between the instances of one template (bits)."),
-        "random_rank": Entry(f"{_HOME}.random_rank:RandomRank", "How many of 1000 random patterns carry less influence, with p-values."),
-        "completeness_error": Entry(f"{_HOME}.completeness_error:CompletenessError", "How far token scores are from summing to q(x) - q(baseline)."),
+        "skip_share": Entry(
+            f"{_HOME}.skip_share:SkipShare",
+            "Share of skips among the attention-level nodes of the patterns, by count and by influence.",
+        ),
+        "alignment_rate": Entry(
+            f"{_HOME}.alignment_rate:AlignmentRate",
+            "How often a pattern's head is the one with the largest attention on its edge.",
+        ),
+        "pattern_entropy": Entry(
+            f"{_HOME}.pattern_entropy:PatternEntropy", "How much patterns differ between the instances of one template (bits)."
+        ),
+        "random_rank": Entry(
+            f"{_HOME}.random_rank:RandomRank", "How many of 1000 random patterns carry less influence, with p-values."
+        ),
+        "completeness_error": Entry(
+            f"{_HOME}.completeness_error:CompletenessError", "How far token scores are from summing to q(x) - q(baseline)."
+        ),
     },
 )
 
@@ -54,6 +75,7 @@ def metric(
     bounds: tuple[float | None, float | None] = (None, None),
     scope: Literal["instance", "set", "cells"] = "instance",
     reference: str | None = None,
+    ranked: str = "",
     version: int = 1,
 ) -> Callable[[Any], Any]:
     """Declares a class with `score`, or a function `(model, shown, reference, **settings) -> Scores`, as a metric.
@@ -67,6 +89,7 @@ def metric(
         bounds: Smallest and largest possible value.
         scope: `instance`, `set` or `cells`.
         reference: Name of the method it is matched to; the plan adds that method's cell.
+        ranked: The variant that tables and rankings use; empty: the first.
         version: Raised by any change that moves scores.
 
     Raises:
@@ -79,7 +102,7 @@ def metric(
         raise UsageError(f"metric {name!r} has the bounds {bounds}: the smaller comes first.")
     marks = {
         "name": name, "version": version, "scope": scope, "reads": reads, "higher_is_better": higher_is_better, "bounds": bounds,
-        "unit": unit, "source": source, "reference": reference, "flowgauge_kind": "metric",
+        "unit": unit, "source": source, "reference": reference, "ranked": ranked, "flowgauge_kind": "metric",
     }  # fmt: skip
 
     def mark(target: Any) -> Any:
@@ -96,7 +119,8 @@ def _factory(function: Callable[..., Any], marks: Mapping[str, Any]) -> Callable
     made = type(function.__name__, (FunctionMetric,), {**marks, "__doc__": function.__doc__, "__module__": function.__module__})
 
     def factory(**given: Any) -> FunctionMetric:
-        return made(function, {p.name: given.get(p.name, p.default) for p in settings})
+        plugin: FunctionMetric = made(function, {p.name: given.get(p.name, p.default) for p in settings})
+        return plugin
 
     factory.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in settings])  # type: ignore[attr-defined]
     factory.__doc__, factory.__module__, factory.__name__ = function.__doc__, function.__module__, function.__name__

@@ -29,14 +29,20 @@ Guide = Literal["gold", "predicted"]
 
 
 @metric(
-    "retention_curve", reads="nodes", higher_is_better=True, unit="share of instances", bounds=(0.0, 1.0), source="flowgauge; after Lu et al. 2021, section 4.4"
+    "retention_curve",
+    reads="nodes",
+    ranked="auc",
+    higher_is_better=True,
+    unit="share of instances",
+    bounds=(0.0, 1.0),
+    source="flowgauge; after Lu et al. 2021, section 4.4",
 )
 @dataclass(frozen=True)
 class RetentionCurve:
     """Accuracy when only the top share of each layer's nodes is kept, and its area.
 
-    At hidden[l], l = 0..L-1, the ceil(b N) nodes with the largest score stay (all words asked for; lower positions win ties) and the others are
-    zeros; at hidden[L] the target alone. In [0, 1]; higher is better.
+    At hidden[l], l = 0..L-1, the ceil(b N) nodes with the largest score stay (all words asked for; lower positions win ties)
+    and the others are zeros; at hidden[L] the target alone. In [0, 1]; higher is better.
 
     Attributes:
         steps: Budgets, evenly spaced up to 100 %.
@@ -55,7 +61,13 @@ class RetentionCurve:
 
 
 @metric(
-    "deletion_curve", reads="nodes", higher_is_better=False, unit="share of instances", bounds=(0.0, 1.0), source="flowgauge; after Samek et al. 2017, section III"
+    "deletion_curve",
+    reads="nodes",
+    ranked="auc",
+    higher_is_better=False,
+    unit="share of instances",
+    bounds=(0.0, 1.0),
+    source="flowgauge; after Samek et al. 2017, section III",
 )
 @dataclass(frozen=True)
 class DeletionCurve:
@@ -114,7 +126,9 @@ def _batch(model: FlowModel, shown: Shown, steps: int, guide: Guide, keep: bool)
         yield score_row(instance, "auc/agreement", area(same), draw)
 
 
-def budget_masks(explanation: Explanation, size: int, target: int, steps: int, keep: bool) -> Bool[np.ndarray, "steps depths tokens"]:
+def budget_masks(
+    explanation: Explanation, size: int, target: int, steps: int, keep: bool
+) -> Bool[np.ndarray, "steps depths tokens"]:
     """The nodes left at each budget.
 
     Raises:

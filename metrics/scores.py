@@ -10,7 +10,14 @@ import pandas as pd
 
 from ..tasks.instance import Instance
 
-COLUMNS = {"instance": "string", "condition": "string", "variant": "string", "draw": "int64", "value": "float64", "reason": "string"}
+COLUMNS = {
+    "instance": "string",
+    "condition": "string",
+    "variant": "string",
+    "draw": "int64",
+    "value": "float64",
+    "reason": "string",
+}
 
 
 @dataclass(frozen=True)
@@ -48,12 +55,21 @@ class Scores:
             raise ValueError(f"score rows need the columns {list(COLUMNS)}, got {list(self.rows.columns)}.")
         unexplained = self.rows[self.rows["value"].isna() & (self.rows["reason"].fillna("") == "")]
         if len(unexplained):
-            raise ValueError(f"{len(unexplained)} scores are NaN without a reason, first for {unexplained.iloc[0]['instance']!r}.")
+            raise ValueError(
+                f"{len(unexplained)} scores are NaN without a reason, first for {unexplained.iloc[0]['instance']!r}."
+            )
 
 
 def score_row(instance: Instance, variant: str, value: float, draw: int = 0, reason: str = "") -> dict[str, Any]:
     """One row of `Scores.rows`."""
-    return {"instance": instance.id, "condition": instance.condition, "variant": variant, "draw": draw, "value": value, "reason": reason}
+    return {
+        "instance": instance.id,
+        "condition": instance.condition,
+        "variant": variant,
+        "draw": draw,
+        "value": value,
+        "reason": reason,
+    }
 
 
 def frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -32,14 +32,22 @@ from .reading import MIXED, NO_HEADS, Case, cases, edges, single_paths
 from .registry import metric
 
 
-@metric("skip_share", reads="patterns", higher_is_better=None, unit="share of edges", bounds=(0.0, 1.0), source="Lu et al. 2021, section 4.2")
+@metric(
+    "skip_share",
+    reads="patterns",
+    ranked="skip_share",
+    higher_is_better=None,
+    unit="share of edges",
+    bounds=(0.0, 1.0),
+    source="Lu et al. 2021, section 4.2",
+)
 @dataclass(frozen=True)
 class SkipShare:
     """Share of skips among the attention-level nodes of the patterns, by count and by influence.
 
-    The count alone mostly measures staying at one position: read it beside its ceiling, P(skip | same position) and the influence-weighted
-    version, which holds the skip part of each edge of the embedding-level pattern against the sum of all its heads. In [0, 1]; no direction.
-    Source: Lu et al. 2021, section 4.2.
+    The count alone mostly measures staying at one position: read it beside its ceiling, P(skip | same position) and the
+    influence-weighted version, which holds the skip part of each edge of the embedding-level pattern against the sum of all its
+    heads. In [0, 1]; no direction. Source: Lu et al. 2021, section 4.2.
 
     Attributes:
         influence: Whether the influence-weighted version is computed too; it needs the path samples again.
@@ -75,9 +83,13 @@ class SkipShare:
         skips, total = skip_parts(single(trace, case.row), torch.from_numpy(paths).to(trace.g.device))
         skip, heads = skips.abs(), (total[:, None] - skips).abs()
         same = paths[:, 1:] == paths[:, :-1]
-        for name, at, missing in zip(names, (np.ones_like(same), same), ("the patterns carry no influence.", "no edge stays at its position."), strict=True):
+        for name, at, missing in zip(
+            names, (np.ones_like(same), same), ("the patterns carry no influence.", "no edge stays at its position."), strict=True
+        ):
             whole = (skip[at] + heads[at]).sum().item()
-            yield score_row(case.instance, name, skip[at].sum().item() / whole if whole else np.nan, case.draw, "" if whole else missing)
+            yield score_row(
+                case.instance, name, skip[at].sum().item() / whole if whole else np.nan, case.draw, "" if whole else missing
+            )
 
 
 def counts(case: Case) -> Iterator[dict[str, Any]]:
@@ -101,7 +113,9 @@ def most_skips(patterns: Patterns, target: int) -> int:
     return int((layers - (patterns.source != target)).sum())
 
 
-def skip_parts(trace: PathTrace, paths: Int[Tensor, "patterns depths"]) -> tuple[Float[Tensor, "patterns layers"], Float[Tensor, " patterns"]]:
+def skip_parts(
+    trace: PathTrace, paths: Int[Tensor, "patterns depths"]
+) -> tuple[Float[Tensor, "patterns layers"], Float[Tensor, " patterns"]]:
     """The part of each path's influence that takes the skip at layer l (all else open), and the path's influence (units of q).
 
     One walk carries the path's tangent and, from each layer on, that of its skip alone.

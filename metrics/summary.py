@@ -12,8 +12,9 @@ from .scores import Aggregate
 def summarise(rows: pd.DataFrame, seed: int = 0) -> tuple[Aggregate, ...]:
     """The mean of every variant over instances, draws averaged within an instance first, in order of first appearance.
 
-    The 95 % interval is bootstrapped over instances (BCa where it holds), each condition apart. `sd_draws` is the standard deviation
-    (n - 1) over draws of a draw's mean. Undefined instances (NaN in every draw) are counted with their most common reason.
+    The 95 % interval is bootstrapped over instances (BCa where it holds), each condition apart. `sd_draws` is the standard
+    deviation (n - 1) over draws of a draw's mean. Undefined instances (NaN in every draw) are counted with their most common
+    reason.
 
     Args:
         rows: With the columns of `scores.COLUMNS`.
@@ -54,7 +55,9 @@ class _Table:
         mine = self.variant == number
         undefined = len(np.unique(self.instance[mine])) - count
         reason = str(self.reasons[mine & ~self.defined].mode().iloc[0]) if undefined else ""
-        return Aggregate(str(self.variants[number]), value, low, high, count, undefined, self._sd_draws(mine & self.defined), reason)
+        return Aggregate(
+            str(self.variants[number]), value, low, high, count, undefined, self._sd_draws(mine & self.defined), reason
+        )
 
     def _sd_draws(self, mine: np.ndarray) -> float | None:
         draws, number = np.unique(self.draw[mine], return_inverse=True)

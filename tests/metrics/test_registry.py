@@ -1,0 +1,70 @@
+"""Every metric by name, its metadata, and `@metric`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from flowgauge.core.errors import UsageError
+from flowgauge.core.registry import settings
+from flowgauge.methods.registry import METHODS
+from flowgauge.metrics.registry import METRICS, metric
+
+
+@pytest.mark.parametrize("name", list(METRICS.builtin))
+def test_every_metric_declares_itself(name):
+    made = METRICS.create(name)
+    assert made.name == name and made.version == 1 and made.flowgauge_kind == "metric"
+    assert METRICS.builtin[name].summary.rstrip(".").split(",")[0] in " ".join(made.__doc__.split())
+    assert made.unit and made.source and made.ranked
+    assert made.reference is None or made.reference in METHODS.builtin
+    assert made.scope == ("set" if name == "pattern_entropy" else "instance")
+
+
+def test_settings_are_read_back():
+    assert settings(METRICS.create("ablated_accuracy:keep_target=true")) == {"keep_target": True}
+    assert settings(METRICS.create("random_rank:patterns=10,words=3"))["patterns"] == 10
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("random_rank:patterns=1", "at least 2 patterns"),
+        ("retention_curve:steps=1", "at least 2 budgets"),
+        ("deletion_curve:guide=golden", "guide must be gold or predicted"),
+        ("ablated_acuracy", "did you mean ablated_accuracy"),
+        ("concentration:level=x", "no setting of metric 'concentration'"),
+    ],
+)
+def test_refused_settings(spec, message):
+    with pytest.raises(UsageError, match=message):
+        METRICS.create(spec)
+
+
+def test_a_function_is_a_metric():
+    @metric("count", reads="tokens", higher_is_better=None, unit="instances")
+    def count(model, shown, reference, factor=2):
+        """How many."""
+        return len(shown) * factor
+
+    made = count(factor=3)
+    assert made.score(None, [1, 2], None) == 6
+    assert (made.name, made.scope, made.bounds, made.reference, made.ranked) == ("count", "instance", (None, None), None, "")
+    assert settings(made) == {"factor": 3} and settings(count()) == {"factor": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"reads": "token"}, "names the view 'token'"), ({"scope": "all"}, "names the scope 'all'"), ({"bounds": (1.0, 0.0)}, "the smaller comes first")],
+)
+def test_a_faulty_declaration_is_refused(change, message):
+    with pytest.raises(UsageError, match=message):
+        metric("x", **{"reads": "tokens", "higher_is_better": True, "unit": "", **change})
+
+
+def test_listing_and_summaries_load_no_torch():
+    code = "import sys, flowgauge.metrics.registry, flowgauge.metrics.summary, flowgauge.metrics.breakdown; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)})
+    assert done.returncode == 0, done.stderr
