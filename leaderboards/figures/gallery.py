@@ -1,0 +1,29 @@
+"""A page of chosen instances (Figs. 6 to 13 of Lu et al. 2021): their patterns in a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from .pattern import panels, pattern_figure
+from .read import Explained, choose, one_a_condition
+from .strokes import SHARE
+
+MOST = 12
+"""Panels a page."""
+
+
+def gallery_pages(
+    explained: Explained, reference: Explained | None, wanted: Sequence[str] = (), share: float = SHARE, columns: int = 2
+) -> list[Figure]:
+    """Pages of at most `MOST` panels: the instances asked for, else one of each condition.
+
+    Raises:
+        UsageError: No such instance.
+    """
+    ids = choose(explained, wanted) or one_a_condition(explained)[:MOST]
+    return [
+        pattern_figure(panels(explained, reference, ids[start : start + MOST], share), columns)
+        for start in range(0, len(ids), MOST)
+    ]

@@ -1,0 +1,209 @@
+"""`plot`: the figures of a store by name, as PNG and SVG. No torch, no pyplot."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from ...core.errors import FlowgaugeError, NotApplicable, UnknownName, UsageError
+from ..columns import PATTERNS
+from ..groups import Group
+from .aggregate import LEAST, aggregate_figure, superpose
+from .curves import CURVES, curve_figure
+from .entropy import entropy_figure
+from .gallery import gallery_pages
+from .pattern import panels, pattern_figure
+from .read import Explained, Source, choose, one_a_condition
+from .strokes import SHARE
+from .style import SETTINGS, save
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What to draw of a store; None and () leave it to the figure.
+
+    Attributes:
+        model, task, method: Names in the store; a method with settings as in its table.
+        instances: Ids. Two of them stand side by side in a `pattern`.
+        condition: For `aggregate`; default: all, each in its panel.
+        share: Words with less of sum |g| are left out.
+        least: Edges in a smaller share of sentences are left out of an `aggregate`.
+    """
+
+    model: str | None = None
+    task: str | None = None
+    method: str | None = None
+    instances: tuple[str, ...] = ()
+    condition: str | None = None
+    share: float = SHARE
+    least: float = LEAST
+
+
+Drawn = Iterator[tuple[str, Figure]]
+
+
+def plot(
+    store_url: str,
+    what: str = "all",
+    out: str | Path = "figures",
+    *,
+    model: str | None = None,
+    task: str | None = None,
+    method: str | None = None,
+    instance: str | Sequence[str] = (),
+    condition: str | None = None,
+    share: float = SHARE,
+    least: float = LEAST,
+) -> list[Path]:
+    """Draws figures of a store; returns the files, PNG and SVG of each.
+
+    Args:
+        store_url: A folder or fsspec URL of results.
+        what: `pattern`, `aggregate`, `entropy`, `curve`, `gallery`, or `all` that the store has data for.
+        out: Folder for the files.
+        model: Only this model.
+        task: Only this task.
+        method: Only this method; default: influence-patterns (curves: all).
+        instance: Ids of instances; default: the first of each condition.
+        condition: Of an aggregate.
+        share: Words with less of sum |g| are left out.
+        least: Edges in a smaller share of sentences are left out of an aggregate.
+
+    Raises:
+        UsageError: An unknown name, or a store without what is needed; near matches are named.
+    """
+    if what != "all" and what not in FIGURES:
+        raise UnknownName("figure", what, [*FIGURES, "all"])
+    for name, value in (("share", share), ("least", least)):
+        if not 0 <= value < 1:
+            raise UsageError(f"{name} must lie in [0, 1), got {value}.")
+    wanted = (instance,) if isinstance(instance, str) else tuple(instance)
+    choices = Choices(model, task, method, wanted, condition, share, least)
+    source = Source(store_url, model, task, method)
+    return _draw_all(source, choices, Path(out)) if what == "all" else _draw(source, what, choices, Path(out))
+
+
+def _draw_all(source: Source, choices: Choices, out: Path) -> list[Path]:
+    """Every kind that the store has data for.
+
+    Raises:
+        UsageError: It has data for none.
+    """
+    paths, reasons = list[Path](), list[str]()
+    for what in FIGURES:
+        try:
+            paths += _draw(source, what, choices, out)
+        except FlowgaugeError as reason:
+            log.info("no %s: %s", what, reason)
+            reasons.append(f"{what}: {reason}")
+    if not paths:
+        raise UsageError(f"nothing to draw of {source.url!r}. {' '.join(reasons)}")
+    return paths
+
+
+def _draw(source: Source, what: str, choices: Choices, out: Path) -> list[Path]:
+    """One kind of figure; a cell that it does not apply to is passed over unless it is the only one.
+
+    Raises:
+        FlowgaugeError: Nothing could be drawn.
+    """
+    paths = []
+    with matplotlib.rc_context(SETTINGS):
+        for stem, figure in FIGURES[what](source, choices):
+            paths += save(figure, out, stem)
+    return paths
+
+
+def _cells(source: Source, choices: Choices) -> Iterator[tuple[Group, Explained, Explained | None]]:
+    """The cells that a figure of sentences is drawn of."""
+    found, reasons = 0, list[str]()
+    for group in source.groups:
+        try:
+            labels = source.labels(group)
+        except UsageError as error:
+            reasons.append(str(error))
+            continue
+        for label in labels:
+            explained = source.explained(group, label)
+            if choices.instances and choices.task is None and not set(choices.instances) & set(explained.sentences):
+                reasons.append(f"{group.task} has no instance called {' or '.join(choices.instances)}.")
+                continue
+            found += 1
+            yield group, explained, source.reference(group)
+    if not found:
+        raise UsageError(reasons[0])
+
+
+def _stem(what: str, group: Group, label: str = "") -> str:
+    return " ".join(part for part in (what, group.model, group.task, label) if part)
+
+
+def _pattern(source: Source, choices: Choices) -> Drawn:
+    for group, explained, reference in _cells(source, choices):
+        ids = choose(explained, choices.instances) or one_a_condition(explained)[:1]
+        shown = panels(explained, reference, ids, choices.share)
+        together = [shown] if len(shown) == 2 else [[panel] for panel in shown]
+        names = [" and ".join(ids)] if len(shown) == 2 else ids
+        for name, part in zip(names, together, strict=True):
+            yield f"{_stem('pattern', group, explained.label)} {name.removeprefix(f'{group.task}/')}", pattern_figure(part)
+
+
+def _aggregate(source: Source, choices: Choices) -> Drawn:
+    for group, explained, reference in _cells(source, choices):
+        known = sorted({s.condition for s in explained.sentences.values()})
+        wanted = [choices.condition] if choices.condition is not None else known
+        options = {"share": choices.share, "least": choices.least}
+        shown = [superpose(explained, reference, condition, **options) for condition in wanted]
+        yield f"{_stem('aggregate', group, explained.label)} {choices.condition or ''}", aggregate_figure(shown)
+
+
+def _entropy(source: Source, choices: Choices) -> Drawn:
+    for model in dict.fromkeys(group.model for group in source.groups):
+        members = [group for group in source.groups if group.model == model]
+        reference = next((r for group in members if (r := group.of_method(PATTERNS)) is not None), None)
+        yield (
+            f"entropy {model}",
+            entropy_figure(members, "logits" if reference is None else Explained("", reference, {}, {}).unit),
+        )
+
+
+def _curve(source: Source, choices: Choices) -> Drawn:
+    drawn, reasons = 0, list[UsageError]()
+    for group in source.groups:
+        labels = None if choices.method is None else source.labels(group)
+        for metric in CURVES:
+            try:
+                figure = curve_figure(group, metric, labels)
+            except UsageError as reason:
+                reasons.append(reason)
+                continue
+            drawn += 1
+            yield _stem(metric.replace("_", "-"), group), figure
+    if not drawn:
+        raise reasons[0]
+
+
+def _gallery(source: Source, choices: Choices) -> Drawn:
+    for group, explained, reference in _cells(source, choices):
+        pages = gallery_pages(explained, reference, choices.instances, choices.share)
+        for number, page in enumerate(pages, 1):
+            yield f"{_stem('gallery', group, explained.label)}{f' {number}' if len(pages) > 1 else ''}", page
+
+
+FIGURES: dict[str, Callable[[Source, Choices], Drawn]] = {
+    "pattern": _pattern,
+    "aggregate": _aggregate,
+    "entropy": _entropy,
+    "curve": _curve,
+    "gallery": _gallery,
+}
+"""Figures by name."""
+
+__all__ = ["FIGURES", "Choices", "NotApplicable", "plot"]

@@ -1,0 +1,90 @@
+"""Colours, sizes and files of figures. Object-oriented matplotlib: nothing global is changed.
+
+Colours are from Okabe & Ito (2008) and told apart by every common colour vision; sign is drawn a second way
+too: negative lines are hollow.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+POSITIVE, NEGATIVE, UNSIGNED = "#009E73", "#D55E00", "#0072B2"
+"""Bluish green, vermilion, blue."""
+LEVELS = ("#4D4D4D", "#0072B2", "#56B4E9")
+"""g, the embedding level and the attention level: from dark to light."""
+METHODS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#999999")
+MARKERS = "osD^vPX*"
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 3)))
+FAINT, GREY, INK = "#D9D9D9", "#8C8C8C", "#222222"
+SMALL, NORMAL, LARGE = 7.5, 9.0, 11.0
+"""Font sizes in points."""
+DPI = 150
+SETTINGS = {"svg.hashsalt": "flowgauge", "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": NORMAL}
+
+
+def sign_colour(value: float) -> str:
+    """Green for positive, red for negative."""
+    return POSITIVE if value >= 0 else NEGATIVE
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty white figure of a size in inches."""
+    figure = Figure(figsize=(width, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches, measured from the lower left corner."""
+    w, h = figure.get_size_inches()
+    return figure.add_axes((left / w, bottom / h, width / w, height / h))
+
+
+def add_text(figure: Figure, x: float, y: float, text: str, **style: object) -> None:
+    """Text at a place in inches, measured from the lower left corner."""
+    w, h = figure.get_size_inches()
+    figure.text(x / w, y / h, plain(text), **style)  # type: ignore[arg-type]
+
+
+def plain(text: str) -> str:
+    r"""Text in which a dollar sign is no mathematics.
+
+    >>> plain("costs $5")
+    'costs \\$5'
+    """
+    return text.replace("$", r"\$")
+
+
+def tidy(axes: Axes) -> None:
+    """Axes without the upper and right frame."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(GREY)
+    axes.tick_params(colors=INK, labelsize=SMALL, length=3, width=0.6)
+
+
+def save(figure: Figure, out: Path, stem: str) -> list[Path]:
+    """Writes a figure as PNG and SVG, the same bytes for the same figure; returns both paths."""
+    out.mkdir(parents=True, exist_ok=True)
+    name = file_stem(stem)
+    paths = [out / f"{name}.png", out / f"{name}.svg"]
+    with matplotlib.rc_context(SETTINGS):
+        figure.savefig(paths[0], dpi=DPI, metadata={"Software": None})
+        figure.savefig(paths[1], metadata={"Date": None, "Creator": "flowgauge"})
+    return paths
+
+
+def file_stem(text: str) -> str:
+    """A name for files.
+
+    >>> file_stem("pattern sva/obj SP/0001")
+    'pattern-sva-obj-SP-0001'
+    """
+    return re.sub(r"[^A-Za-z0-9._+=]+", "-", text).strip("-.") or "figure"
