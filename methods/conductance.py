@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..models.batch import Batch
-from ..models.chain import layer_tangent
+from ..models.chain import layer_flow, layer_tangent
 from ..models.model import FlowModel
 from ..models.trace import Baseline, PathTrace, Rule, path_trace
 from .base import explanations, method
@@ -56,7 +56,12 @@ def word_flow(trace: PathTrace, word: Tensor) -> Tensor:
     rows, at = torch.arange(len(tangent), device=word.device), word.repeat_interleave(trace.samples)
     tangent[rows, at] = trace.start[rows, at]
     flow = [trace.mean((tangent * trace.grad_hidden[0]).sum(-1))]
-    for layer in range(trace.model.n_layers):
-        tangent = layer_tangent(trace, layer, tangent)
-        flow.append(trace.mean((tangent * trace.grad_hidden[layer + 1]).sum(-1)))
-    return torch.stack(flow, 1)
+    last = trace.model.n_layers - 1
+    for layer in range(last):
+        sent = layer_flow(trace, layer, tangent)
+        flow.append(sent.influence)
+        if layer < last - 1:
+            tangent = layer_tangent(trace, layer, tangent, sent)
+    assert trace.batch.target is not None
+    end = torch.zeros_like(flow[0]).scatter_(1, trace.batch.target[:, None], flow[-1].sum(1, keepdim=True))
+    return torch.stack([*flow, end], 1)  # q reads hidden[L] at the target only, so all of the flow ends there

@@ -231,13 +231,29 @@ class _Prefixes:
         return trace.mean(part)
 
 
-def layer_tangent(trace: PathTrace, layer: int, tangent: Float[Tensor, "rows tokens hidden"]) -> Float[Tensor, "rows tokens hidden"]:
-    """Tangents of every position of hidden[layer + 1] from those of every position of hidden[layer]: the whole layer's JVP."""
-    every = torch.arange(tangent.shape[0] * tangent.shape[1], device=tangent.device).view(tangent.shape[:2])
-    dq, dk, dv = (x.transpose(1, 2) for x in trace.tangents[layer].project_jvp(every, tangent))
+class LayerFlow(NamedTuple):
+    """What a whole layer does with tangents of all its positions."""
+
+    context: Float[Tensor, "rows tokens heads size"]
+    """Tangents of the context vectors."""
+    influence: Float[Tensor, "batch tokens"]
+    """Influence that arrives at each node of the next layer, every later path open (units of q)."""
+
+
+def layer_flow(trace: PathTrace, layer: int, tangent: Float[Tensor, "rows tokens hidden"]) -> LayerFlow:
+    """Sends tangents of every position of hidden[layer] through the attention."""
+    moved = trace.tangents[layer].project_jvp(None, tangent.flatten(0, 1))
+    dq, dk, dv = (x.unflatten(0, tangent.shape[:2]).transpose(1, 2) for x in moved)
     q, k, v = (x.transpose(1, 2) for x in trace.projected[layer])
     weights = trace.attention[layer]
-    scores = (dq @ k.transpose(2, 3) + q @ dk.transpose(2, 3)).mul_(trace.model.layers[layer].scale).mul_(weights)
+    scores = (dq @ k.transpose(2, 3)).add_(q @ dk.transpose(2, 3)).mul_(trace.model.layers[layer].scale).mul_(weights)
     scores = scores.sub_(weights * scores.sum(-1, keepdim=True))
-    context = (scores @ v + weights @ dv).transpose(1, 2)
-    return trace.tangents[layer].finish_jvp(every, tangent, context)
+    context = (scores @ v).add_(weights @ dv).transpose(1, 2)
+    arriving = (context * trace.grad_context[layer]).sum((-1, -2)) + (tangent * trace.grad_skip[layer]).sum(-1)
+    return LayerFlow(context, trace.mean(arriving))
+
+
+def layer_tangent(trace: PathTrace, layer: int, tangent: Float[Tensor, "rows tokens hidden"], flow: LayerFlow) -> Tensor:
+    """Tangents of every position of hidden[layer + 1]: the whole layer's JVP, given its `layer_flow`."""
+    made = trace.tangents[layer].finish_jvp(None, tangent.flatten(0, 1), flow.context.flatten(0, 1))
+    return made.unflatten(0, tangent.shape[:2])

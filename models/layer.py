@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.func import jvp, vjp
 from torch.nn.functional import linear
 
-Index = Int[Tensor, "..."]
+Index = Int[Tensor, "..."] | None
+"""Flat row numbers (row * N + position) of any shape; None: all rows in order, which copies nothing."""
 Vectors = Float[Tensor, "... hidden"]
 HeadVectors = Float[Tensor, "... heads size"]
 Tape = dict[str, Tensor]
@@ -33,7 +34,7 @@ class Projected(NamedTuple):
 
 @runtime_checkable
 class Tangents(Protocol):
-    """Derivatives of a layer's position-wise parts; `at` are flat row numbers (row * N + position) of any shape."""
+    """Derivatives of a layer's position-wise parts."""
 
     def project_jvp(self, at: Index, tangent: Vectors) -> Projected: ...
     def project_vjp(self, at: Index, grads: Projected) -> Vectors: ...
@@ -62,7 +63,9 @@ class Layer(Protocol):
 
 
 def select(rows: Float[Tensor, "rows *shape"], at: Index) -> Tensor:
-    """Rows by number, in the shape of `at`."""
+    """Rows by number, in the shape of `at`; all of them where `at` is None."""
+    if at is None:
+        return rows
     return rows.index_select(0, at.reshape(-1)).unflatten(0, at.shape)
 
 

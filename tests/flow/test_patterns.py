@@ -18,6 +18,7 @@ from flowgauge.models.chain import (
     context_pull,
     context_tangents,
     edge_scores,
+    layer_flow,
     layer_tangent,
     pattern_influence,
     project,
@@ -138,7 +139,9 @@ def test_edge_scores_equal_the_jvp_of_the_whole_layer_and_split_into_heads_and_s
     total = trace.mean((whole_layer(trace, layer, dense) * trace.grad_hidden[layer + 1]).sum(-1))
     split = scores.heads[..., 0].sum(1).scatter_add(1, source, scores.skip)
     assert torch.allclose(split * batch.mask, total * batch.mask, atol=TOLERANCE)
-    assert torch.allclose(layer_tangent(trace, layer, dense) * trace.rows.mask[..., None], whole_layer(trace, layer, dense) * trace.rows.mask[..., None], atol=TOLERANCE)
+    sent = layer_flow(trace, layer, dense)
+    assert torch.allclose(sent.influence * batch.mask, total * batch.mask, atol=TOLERANCE)
+    assert torch.allclose(layer_tangent(trace, layer, dense, sent) * trace.rows.mask[..., None], whole_layer(trace, layer, dense) * trace.rows.mask[..., None], atol=TOLERANCE)
 
 
 def test_context_pull_is_the_transpose_of_context_tangents(trace):
