@@ -39,7 +39,7 @@ class Group:
         """The method's first cell, its default settings preferred where the label is the plain name; None where there is none."""
         found = [r for r in self.records if r.method == name]
         plain = [r for label, r in self.by_label().items() if label == name]
-        return (plain or found or [None])[0]
+        return next(iter(plain or found), None)
 
 
 def groups(records: Sequence[Record]) -> list[Group]:

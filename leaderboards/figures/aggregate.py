@@ -67,6 +67,10 @@ def superpose(
     ids = of_condition(explained, condition)
     templates = Counter((s.slots, s.target) for s in (explained.sentences[id] for id in ids))
     (slots, target), count = templates.most_common(1)[0]
+    if not any(slot[:1].isalpha() for slot in slots):
+        raise NotApplicable(
+            f"{explained.record.task} has no template, and only the same places of sentences can be superimposed."
+        )
     if target is None:
         raise NotApplicable("q reads several positions, and a pattern ends in one.")
     chosen = [id for id in ids if (explained.sentences[id].slots, explained.sentences[id].target) == (slots, target)]
@@ -79,10 +83,8 @@ def superpose(
         found.append(patterns.select(np.isin(patterns.source, kept_words(totals, share))))
     record, of = explained.record, f", condition {condition}" if condition else ""
     strokes = tuple(frequencies(found, least))
-    depths = found[0].positions.shape[1]
-    return Superposition(
-        f"{explained.label}   {record.task}{of}", slots, target, strokes, count, len(ids) - count, depths - 1, least
-    )
+    title, n_layers = f"{explained.label}   {record.task}{of}", found[0].positions.shape[1] - 1
+    return Superposition(title, slots, target, strokes, count, len(ids) - count, n_layers, least)
 
 
 def aggregate_figure(shown: Sequence[Superposition], columns: int = 2) -> Figure:

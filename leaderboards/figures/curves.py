@@ -50,8 +50,8 @@ def curves(group: Group, metric: str = "retention_curve", labels: Sequence[str] 
         points = sorted((float(a.variant.removeprefix(BUDGET)), a) for a in score.aggregates if a.variant.startswith(BUDGET))
         if points:
             budgets, aggregates = zip(*points, strict=True)
-            sides = (tuple(getattr(a, side) for a in aggregates) for side in ("value", "low", "high"))
-            found.append(Curve(label, budgets, *sides, read_cell(record, metric, "auc").value))
+            value, low, high = (tuple(getattr(a, side) for a in aggregates) for side in ("value", "low", "high"))
+            found.append(Curve(label, budgets, value, low, high, read_cell(record, metric, "auc").value))
     return sorted(found, key=lambda curve: (-curve.area if curve.area == curve.area else math.inf, curve.label))
 
 
@@ -64,7 +64,7 @@ def curve_figure(group: Group, metric: str = "retention_curve", labels: Sequence
     shown = curves(group, metric, labels)
     if not shown:
         raise UsageError(f"no cell of {group.task} is scored with {metric}; `flowgauge score STORE --metric {metric}` adds it.")
-    figure = new_figure(8.2, 4.4)
+    figure = new_figure(8.6, 4.4)
     axes = add_axes(figure, 0.75, 0.65, 4.7, 3.2)
     order = sorted(group.labels)
     for curve in shown:
@@ -75,7 +75,7 @@ def curve_figure(group: Group, metric: str = "retention_curve", labels: Sequence
     axes.set_ylim(-0.02, 1.04)
     axes.set_xlabel(CURVES.get(metric, "budget (%)"), fontsize=NORMAL)
     axes.set_ylabel("accuracy (share of instances)", fontsize=NORMAL)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.06, 1), borderaxespad=0, fontsize=SMALL, frameon=False, handlelength=3.2,
+    axes.legend(loc="upper left", bbox_to_anchor=(1.14, 1), borderaxespad=0, fontsize=SMALL, frameon=False, handlelength=3.2,
                 title="area, method", title_fontsize=SMALL, alignment="left")  # fmt: skip
     title = f"{metric.replace('_', ' ').capitalize()}   {group.task}   {group.model}"
     add_text(figure, 0.2, 4.1, title, fontsize=LARGE, color=INK, va="bottom")
@@ -89,7 +89,7 @@ def _draw(axes: Axes, curve: Curve, number: int) -> None:
     colour, line = METHODS[number % len(METHODS)], LINES[number % len(LINES)]
     label = f"{curve.area:.3f}  {curve.label}" if curve.area == curve.area else curve.label
     axes.fill_between(curve.budgets, curve.low, curve.high, color=colour, alpha=0.12, lw=0)
-    axes.plot(curve.budgets, curve.values, color=colour, ls=line, lw=1.8, label=label)  # type: ignore[arg-type]
+    axes.plot(curve.budgets, curve.values, color=colour, ls=line, lw=1.8, label=label)
 
 
 def _draw_beside(axes: Axes, group: Group) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -91,22 +91,21 @@ def entropy_figure(groups: Sequence[Group], unit: str = "logits") -> Figure:
     tasks = {method: task_points(groups, method) for method in SHOWN}
     if not any((*slots.values(), *tasks.values())):
         raise UsageError(
-            "no influence-patterns cell is scored with pattern_entropy; `flowgauge score STORE --metric pattern_entropy` adds it."
+            "no influence-patterns are scored with pattern_entropy; `flowgauge score STORE --metric pattern_entropy` does it."
         )
-    figure = new_figure(10.4, 4.7)
-    left, right = add_axes(figure, 0.75, 0.75, 4.2, 3.1), add_axes(figure, 5.95, 0.75, 4.2, 3.1)
-    _draw(left, slots, f"mean |g| of the slot's word ({unit})", "a point is one slot of one task", logarithmic=True)
-    _draw(right, tasks, f"mean q of the task ({unit})", "a point is one task", name_points=True)
-    for axes in (left, right):
+    figure = new_figure(10.4, 5.0)
+    left, right = add_axes(figure, 0.75, 0.6, 4.2, 3.2), add_axes(figure, 5.95, 0.6, 4.2, 3.2)
+    _draw(left, slots, f"mean |g| of the slot's word ({unit})", "a point is one slot of one task")
+    _draw(right, tasks, f"mean q of the task ({unit})", "a point is one task")
+    _name_points(right, next(iter(tasks.values())))
+    for axes, sets in ((left, slots), (right, tasks)):
         axes.set_ylabel("pattern entropy (bits a node)", fontsize=NORMAL)
-    model = groups[0].model
-    add_text(figure, 0.2, 4.4, f"Pattern entropy   {model}", fontsize=LARGE, color=INK, va="bottom")
+        axes.set_ylim(0, 1.15 * max((p.y for found in sets.values() for p in found), default=1.0) or 1.0)
+    add_text(figure, 0.2, 4.66, f"Pattern entropy   {groups[0].model}", fontsize=LARGE, color=INK, va="bottom")
     return figure
 
 
-def _draw(
-    axes: Axes, points: dict[str, list[Point]], label: str, title: str, logarithmic: bool = False, name_points: bool = False
-) -> None:
+def _draw(axes: Axes, points: dict[str, list[Point]], label: str, title: str) -> None:
     tidy(axes)
     axes.set_title(title, fontsize=NORMAL, loc="left", color=GREY)
     axes.set_xlabel(label, fontsize=NORMAL)
@@ -115,22 +114,25 @@ def _draw(
             continue
         line = fit(found)
         text = f"{method}: r = {line.r:.2f}, p = {line.p:.2g}" if line.r == line.r else f"{method}: too few points for a line"
-        style = {"color": METHODS[number], "marker": MARKERS[number], "mec": "white", "mew": 0.6}
-        axes.plot([p.x for p in found], [p.y for p in found], ls="", ms=6.5, label=text, zorder=3, **style)  # type: ignore[arg-type]
+        style: dict[str, Any] = {
+            "color": METHODS[number],
+            "marker": MARKERS[number],
+            "mec": "white",
+            "mew": 0.6,
+            "clip_on": False,
+        }
+        axes.plot([p.x for p in found], [p.y for p in found], ls="", ms=6.5, label=text, zorder=3, **style)
         if line.r == line.r:
-            ends = sorted(p.x for p in found)
-            x = [ends[0] + (ends[-1] - ends[0]) * step / 99 for step in range(100)]
-            axes.plot(x, [line.intercept + line.slope * v for v in x], color=METHODS[number], lw=1.3, ls=("-", "--")[number % 2])
-        if name_points and number == 0:
-            _name_points(axes, found)
-    axes.set_ylim(bottom=0)
+            ends = [min(p.x for p in found), max(p.x for p in found)]
+            heights = [line.intercept + line.slope * x for x in ends]
+            axes.plot(ends, heights, color=METHODS[number], lw=1.3, ls=("-", "--")[number % 2])
     axes.margins(x=0.08)
-    axes.legend(fontsize=SMALL, frameon=False, loc="lower left", bbox_to_anchor=(0, 1.07), borderaxespad=0, ncols=1)
+    axes.legend(fontsize=SMALL, frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.07), borderaxespad=0)
 
 
 def _name_points(axes: Axes, found: Sequence[Point]) -> None:
     """Names beside points, above and below in turn from left to right."""
     for number, point in enumerate(sorted(found, key=lambda p: p.x)):
-        up = number % 2 == 0
-        axes.annotate(point.name, (point.x, point.y), (0, 7 if up else -8), textcoords="offset points", fontsize=SMALL, ha="center",
-                      va="bottom" if up else "top")  # fmt: skip
+        place, side = ((0, 7), "bottom") if number % 2 == 0 else ((0, -8), "top")
+        style: dict[str, Any] = {"fontsize": SMALL, "ha": "center", "va": side}
+        axes.annotate(point.name, (point.x, point.y), place, textcoords="offset points", **style)

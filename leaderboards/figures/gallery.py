@@ -23,7 +23,5 @@ def gallery_pages(
         UsageError: No such instance.
     """
     ids = choose(explained, wanted) or one_a_condition(explained)[:MOST]
-    return [
-        pattern_figure(panels(explained, reference, ids[start : start + MOST], share), columns)
-        for start in range(0, len(ids), MOST)
-    ]
+    pages = (ids[start : start + MOST] for start in range(0, len(ids), MOST))
+    return [pattern_figure(panels(explained, reference, page, share), columns) for page in pages]

@@ -18,7 +18,7 @@ ROW = 0.36
 """Inches a token."""
 HEAD_RADIUS = 0.085
 """Inches; two heads, or a head and a skip, fit into a row."""
-THIN, THICK = 1.4, 7.0
+THIN, THICK = 1.8, 7.0
 """Line widths in points of the smallest and the largest weight."""
 DASHES = (6.0, 3.5)
 """Length of dashes and gaps in points."""
@@ -120,12 +120,12 @@ def draw_graph(
 
 
 def line_width(weight: float, largest: float) -> float:
-    """Points: `THIN` for nothing, `THICK` for the largest weight.
+    """Points: `THIN` for nothing, `THICK` for the largest weight and more.
 
     >>> line_width(0.0, 2.0), line_width(2.0, 2.0)
-    (1.4, 7.0)
+    (1.8, 7.0)
     """
-    return THIN + (THICK - THIN) * weight / largest
+    return THIN + (THICK - THIN) * min(weight / largest, 1.0)
 
 
 def dashed(width: float) -> tuple[int, tuple[float, ...]]:
@@ -147,9 +147,8 @@ def add_legend(axes: Axes, strokes: Sequence[Stroke], signed: bool, below: float
         made["head, from 1"] = Line2D([], [], color=GREY, lw=2, **circle)  # type: ignore[arg-type]
     height = axes.get_position().height * axes.figure.get_size_inches()[1]  # type: ignore[union-attr]
     place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, -below / height), "borderaxespad": 0, "borderpad": 0}
-    axes.legend(
-        list(made.values()), list(made), **place, ncols=4, fontsize=SMALL, frameon=False, columnspacing=1.4, handlelength=2.6
-    )
+    style: dict[str, Any] = {"ncols": 4, "fontsize": SMALL, "frameon": False, "columnspacing": 1.4, "handlelength": 2.6}
+    axes.legend(list(made.values()), list(made), **place, **style)
 
 
 def _both_signs(strokes: Sequence[Stroke]) -> set[tuple[int, int, int, int]]:
@@ -184,18 +183,18 @@ def _draw_segment(axes: Axes, segment: Segment, width: float, signed: bool) -> N
     across = np.array([-(y[1] - y[0]), x[1] - x[0]]) / np.hypot(x[1] - x[0], y[1] - y[0])
     x, y = x + across[0] * line_up, y + across[1] * line_up
     colour = (POSITIVE if segment.sign > 0 else NEGATIVE) if signed else UNSIGNED
-    line = Line2D(x, y, color=colour, lw=width, zorder=2, solid_capstyle="butt", dash_capstyle="butt")
+    line = Line2D(x, y, color=colour, lw=width, zorder=2, solid_capstyle="butt", dash_capstyle="butt", clip_on=False)
     if segment.name.startswith("skip"):
         line.set_linestyle(dashed(width))
     line.set_gid(segment.name)
     axes.add_line(line)
     if signed and segment.sign < 0:
-        axes.add_line(Line2D(x, y, color="white", lw=CORE * width, zorder=2, solid_capstyle="butt"))
+        axes.add_line(Line2D(x, y, color="white", lw=CORE * width, zorder=2, solid_capstyle="butt", clip_on=False))
 
 
 def _draw_head(axes: Axes, code: int, place: Place, gid: str) -> None:
     text = "all" if code == ALL_HEADS else str(code + 1)
-    circle = axes.plot(*place, "o", ms=144 * HEAD_RADIUS, mfc="white", mec=INK, mew=0.7, zorder=4)[0]
+    circle = axes.plot(*place, "o", ms=144 * HEAD_RADIUS, mfc="white", mec=INK, mew=0.7, zorder=4, clip_on=False)[0]
     circle.set_gid(gid)
     axes.text(*place, text, ha="center", va="center_baseline", fontsize=SMALL if len(text) < 3 else 5.5, color=INK, zorder=5)
 

@@ -144,8 +144,15 @@ def _draw_bars(figure: Figure, panel: Panel, left: float, bottom: float) -> None
         label.set_color(INK if row in panel.kept or row == panel.target else GREY)
         label.set_fontweight("bold" if row == panel.target else "normal")
     if len(panel.bars) > 1:
-        names = {"loc": "upper right", "bbox_to_anchor": (1, -0.36 / height), "fontsize": SMALL, "frameon": False, "borderpad": 0}
-        axes.legend(**names, handlelength=1, labelspacing=0.15)  # type: ignore[arg-type]
+        axes.legend(
+            loc="upper right",
+            bbox_to_anchor=(1, -0.36 / height),
+            fontsize=SMALL,
+            frameon=False,
+            borderpad=0,
+            handlelength=1,
+            labelspacing=0.15,
+        )
 
 
 def _bars(patterns: Patterns, totals: np.ndarray, size: int, only_words: bool) -> dict[str, np.ndarray]:

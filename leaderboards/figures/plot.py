@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 from matplotlib.figure import Figure
 
-from ...core.errors import FlowgaugeError, NotApplicable, UnknownName, UsageError
+from ...core.errors import FlowgaugeError, UnknownName, UsageError
 from ..columns import PATTERNS
 from ..groups import Group
 from .aggregate import LEAST, aggregate_figure, superpose
@@ -18,9 +17,9 @@ from .curves import CURVES, curve_figure
 from .entropy import entropy_figure
 from .gallery import gallery_pages
 from .pattern import panels, pattern_figure
-from .read import Explained, Source, choose, one_a_condition
+from .read import Explained, Source, choose, one_a_condition, unit_of
 from .strokes import SHARE
-from .style import SETTINGS, save
+from .style import save, settings
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +114,7 @@ def _draw(source: Source, what: str, choices: Choices, out: Path) -> list[Path]:
         FlowgaugeError: Nothing could be drawn.
     """
     paths = []
-    with matplotlib.rc_context(SETTINGS):
+    with settings():
         for stem, figure in FIGURES[what](source, choices):
             paths += save(figure, out, stem)
     return paths
@@ -168,10 +167,7 @@ def _entropy(source: Source, choices: Choices) -> Drawn:
     for model in dict.fromkeys(group.model for group in source.groups):
         members = [group for group in source.groups if group.model == model]
         reference = next((r for group in members if (r := group.of_method(PATTERNS)) is not None), None)
-        yield (
-            f"entropy {model}",
-            entropy_figure(members, "logits" if reference is None else Explained("", reference, {}, {}).unit),
-        )
+        yield f"entropy {model}", entropy_figure(members, "units of q" if reference is None else unit_of(reference))
 
 
 def _curve(source: Source, choices: Choices) -> Drawn:
@@ -205,5 +201,3 @@ FIGURES: dict[str, Callable[[Source, Choices], Drawn]] = {
     "gallery": _gallery,
 }
 """Figures by name."""
-
-__all__ = ["FIGURES", "Choices", "NotApplicable", "plot"]

@@ -38,7 +38,12 @@ class Explained:
     @property
     def unit(self) -> str:
         """Of q."""
-        return UNITS.get((self.record.key.get("task") or {}).get("quantity", {}).get("form", ""), "units of q")
+        return unit_of(self.record)
+
+
+def unit_of(record: Record) -> str:
+    """The unit of q in a cell."""
+    return UNITS.get((record.key.get("task") or {}).get("quantity", {}).get("form", ""), "units of q")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ too: negative lines are hollow.
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -25,12 +27,12 @@ FAINT, GREY, INK = "#D9D9D9", "#8C8C8C", "#222222"
 SMALL, NORMAL, LARGE = 7.5, 9.0, 11.0
 """Font sizes in points."""
 DPI = 150
-SETTINGS = {"svg.hashsalt": "flowgauge", "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": NORMAL}
+SETTINGS: Any = {"svg.hashsalt": "flowgauge", "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": NORMAL}
 
 
-def sign_colour(value: float) -> str:
-    """Green for positive, red for negative."""
-    return POSITIVE if value >= 0 else NEGATIVE
+def settings() -> AbstractContextManager[None]:
+    """A context in which figures are made and written."""
+    return matplotlib.rc_context(SETTINGS)
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -75,7 +77,7 @@ def save(figure: Figure, out: Path, stem: str) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     name = file_stem(stem)
     paths = [out / f"{name}.png", out / f"{name}.svg"]
-    with matplotlib.rc_context(SETTINGS):
+    with settings():
         figure.savefig(paths[0], dpi=DPI, metadata={"Software": None})
         figure.savefig(paths[1], metadata={"Date": None, "Creator": "flowgauge"})
     return paths
