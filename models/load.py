@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
     source = str(ZOO[name]) if name in ZOO else name
     if name not in ZOO and _looks_like_path(name) and not Path(name).is_dir():
         raise UsageError(f"there is no model folder {name!r}.")
+    near = difflib.get_close_matches(name, ZOO, n=1, cutoff=0.85)
+    if near and name not in ZOO and not Path(name).is_dir():  # a slip of the pen; asking the Hub for it would take a minute of retries
+        raise UsageError(f"no model is called {name!r}: did you mean {near[0]}? `flowgauge list models` shows those that come with flowgauge.")
     config = _fetch(lambda: AutoConfig.from_pretrained(source, revision=revision), name)
     tokenizer = _fetch(lambda: AutoTokenizer.from_pretrained(source, revision=revision), name, "a tokenizer")
     if not tokenizer.is_fast:
@@ -74,10 +78,11 @@ def _auto_class(config: Any, name: str) -> Any:
 
 def _fetch(load: Any, name: str, what: str = "a model") -> Any:
     """Runs a Hugging Face loader; its many errors become one line with near names."""
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         return load()
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        near = difflib.get_close_matches(name, ZOO, n=2, cutoff=0.4)
-        guess = f" Did you mean {' or '.join(near)}?" if near else f" Embedded models: {', '.join(ZOO)}."
-        detail = " ".join(str(error).split())[:200]
-        raise UsageError(f"cannot load {what} from {name!r}: not an embedded model, a folder or a name on the Hub ({detail}).{guess}") from error
+        text = " ".join(str(error).split())
+        offline = "couldn't connect" in text or "offline" in text.lower() or "Name or service" in text
+        why = "the Hub cannot be reached and nothing of that name is cached" if offline else text[:200].rstrip(".")
+        raise UsageError(f"cannot load {what} from {name!r}: {why}. Embedded models: {', '.join(ZOO)}; a folder with a checkpoint works too.") from error
