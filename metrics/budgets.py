@@ -29,7 +29,7 @@ class Yardstick:
 
     target: int
     words: Int[np.ndarray, " words"]
-    all_words: Int[np.ndarray, " words"]
+    all_words: Int[np.ndarray, " every_word"]
     kept: Subgraph
 
     @property

@@ -38,7 +38,7 @@ def tiny(head: str = "masked", seed: int = 0, **sizes) -> FlowModel:
 
 
 def make_batch(model: FlowModel, lengths: Sequence[int], seed: int = 0, pairwise: bool = True) -> Batch:
-    """Random tokens, the target at position 2 (masked) or 0 (label); special tokens at both ends."""
+    """Random tokens, the target at position 2 (masked) or 0 (label); answers alternate."""
     count, width = len(lengths), max(lengths)
     ids = torch.randint(5, VOCABULARY, (count, width), generator=torch.Generator().manual_seed(seed))
     mask = torch.arange(width) < torch.tensor(lengths)[:, None]
@@ -48,7 +48,9 @@ def make_batch(model: FlowModel, lengths: Sequence[int], seed: int = 0, pairwise
     words = torch.full((count, width, 2), -1)
     for row, length in enumerate(lengths):
         words[row, 1 : length - 1, 0], words[row, 1 : length - 1, 1] = 0, torch.arange(length - 2)
-    answer, against = (torch.full((count, 1), a) for a in ((7, 8) if model.head == "masked" else (1, 2)))
+    pair = torch.tensor((8, 11) if model.head == "masked" else (1, 2))
+    turn = torch.arange(count)[:, None] % 2  # the answers alternate, so that a constant model is right half of the time
+    answer, against = pair[turn], pair[1 - turn]
     names = tuple(f"i{seed}-{n}" for n in range(count))
     return Batch(ids * mask, mask, torch.zeros_like(ids), words, answer, against, target, names, tuple(range(count)), pairwise=pairwise)
 
