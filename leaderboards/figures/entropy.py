@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from scipy.stats import linregress
 
 from ...core.errors import UsageError
@@ -134,5 +135,6 @@ def _name_points(axes: Axes, found: Sequence[Point]) -> None:
     """Names beside points, above and below in turn from left to right."""
     for number, point in enumerate(sorted(found, key=lambda p: p.x)):
         place, side = ((0, 7), "bottom") if number % 2 == 0 else ((0, -8), "top")
-        style: dict[str, Any] = {"fontsize": SMALL, "ha": "center", "va": side}
+        halo = [withStroke(linewidth=2.5, foreground="white")]
+        style: dict[str, Any] = {"fontsize": SMALL, "ha": "center", "va": side, "path_effects": halo, "zorder": 4}
         axes.annotate(point.name, (point.x, point.y), place, textcoords="offset points", **style)

@@ -13,6 +13,7 @@ from ...benchmark.explanation_io import Sentence
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...models.graph import Patterns
+from ..columns import PATTERNS
 from .graph import Grid, add_legend, draw_graph
 from .strokes import SHARE, Stroke, kept_words, strokes, word_patterns, word_totals
 from .style import GREY, INK, LARGE, LEVELS, NORMAL, SMALL, add_axes, add_text, plain, tidy
@@ -105,7 +106,14 @@ def make_panel(
         strokes=tuple(drawn),
         n_layers=patterns.positions.shape[1] - 1,
         signed=signed,
-        note=_note(size - len(kept), share, signed, weights is not None or one.patterns is None, len(explanation.draws)),
+        note=_note(
+            size - len(kept),
+            share,
+            signed,
+            weights is not None or one.patterns is None,
+            len(explanation.draws),
+            one.tokens is None and reference is not None,
+        ),
     )
 
 
@@ -144,14 +152,9 @@ def _draw_bars(figure: Figure, panel: Panel, left: float, bottom: float) -> None
         label.set_color(INK if row in panel.kept or row == panel.target else GREY)
         label.set_fontweight("bold" if row == panel.target else "normal")
     if len(panel.bars) > 1:
+        place = (1, -0.36 / height)
         axes.legend(
-            loc="upper right",
-            bbox_to_anchor=(1, -0.36 / height),
-            fontsize=SMALL,
-            frameon=False,
-            borderpad=0,
-            handlelength=1,
-            labelspacing=0.15,
+            loc="upper right", bbox_to_anchor=place, fontsize=SMALL, frameon=False, borderpad=0, handlelength=1, labelspacing=0.15
         )
 
 
@@ -179,8 +182,9 @@ def _subtitle(sentence: Sentence, one: Explanation, reference: Explanation | Non
     return f"{condition}{asked}{value}, the model is {said}"
 
 
-def _note(left_out: int, share: float, signed: bool, by_word: bool, draws: int) -> str:
+def _note(left_out: int, share: float, signed: bool, by_word: bool, draws: int, borrowed: bool) -> str:
     width, whole = ("product of attention", "the sum") if not signed else ("|g| of the word" if by_word else "|I(π)|", "Σ|g|")
+    origin = f"; g by {PATTERNS}" if borrowed else ""
     first = f"; the first of {draws} draws" if draws > 1 else ""
     words = f"; {left_out} words under {share:.0%} of {whole} left out" if left_out else ""
-    return f"width: {width}{first}{words}"
+    return f"width: {width}{origin}{first}{words}"
