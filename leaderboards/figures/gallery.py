@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from .pattern import panels, pattern_figure
-from .read import Explained, choose, one_a_condition
+from .read import Explained, one_a_condition
 from .strokes import SHARE
 
 MOST = 12
@@ -17,11 +17,7 @@ MOST = 12
 def gallery_pages(
     explained: Explained, reference: Explained | None, wanted: Sequence[str] = (), share: float = SHARE, columns: int = 2
 ) -> list[Figure]:
-    """Pages of at most `MOST` panels: the instances asked for, else one of each condition.
-
-    Raises:
-        UsageError: No such instance.
-    """
-    ids = choose(explained, wanted) or one_a_condition(explained)[:MOST]
+    """Pages of at most `MOST` panels: the instances asked for, else one of each condition."""
+    ids = list(wanted) or one_a_condition(explained)[:MOST]
     pages = (ids[start : start + MOST] for start in range(0, len(ids), MOST))
     return [pattern_figure(panels(explained, reference, page, share), columns) for page in pages]

@@ -152,9 +152,15 @@ def _draw_bars(figure: Figure, panel: Panel, left: float, bottom: float) -> None
         label.set_color(INK if row in panel.kept or row == panel.target else GREY)
         label.set_fontweight("bold" if row == panel.target else "normal")
     if len(panel.bars) > 1:
-        place = (1, -0.36 / height)
+        corner = (1, -0.36 / height)
         axes.legend(
-            loc="upper right", bbox_to_anchor=place, fontsize=SMALL, frameon=False, borderpad=0, handlelength=1, labelspacing=0.15
+            loc="upper right",
+            bbox_to_anchor=corner,
+            fontsize=SMALL,
+            frameon=False,
+            borderpad=0,
+            handlelength=1,
+            labelspacing=0.15,
         )
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -17,7 +18,7 @@ from .curves import CURVES, curve_figure
 from .entropy import entropy_figure
 from .gallery import gallery_pages
 from .pattern import panels, pattern_figure
-from .read import Explained, Source, choose, one_a_condition, unit_of
+from .read import Explained, Source, check_instances, one_a_condition, unit_of
 from .strokes import SHARE
 from .style import save, settings
 
@@ -120,24 +121,35 @@ def _draw(source: Source, what: str, choices: Choices, out: Path) -> list[Path]:
     return paths
 
 
-def _cells(source: Source, choices: Choices) -> Iterator[tuple[Group, Explained, Explained | None]]:
-    """The cells that a figure of sentences is drawn of."""
-    found, reasons = 0, list[str]()
+class Drawable(NamedTuple):
+    """A cell that a figure of sentences is drawn of, and those of the asked instances that it has."""
+
+    group: Group
+    explained: Explained
+    reference: Explained | None
+    wanted: tuple[str, ...]
+
+
+def _cells(source: Source, choices: Choices) -> list[Drawable]:
+    """The cells with explanations by the method, in which some instance asked for is.
+
+    Raises:
+        UsageError: There are none, or an instance is in none of them.
+    """
+    found, errors = list[Drawable](), list[UsageError]()
     for group in source.groups:
         try:
-            labels = source.labels(group)
+            cells = [source.explained(group, label) for label in source.labels(group)]
         except UsageError as error:
-            reasons.append(str(error))
+            errors.append(error)
             continue
-        for label in labels:
-            explained = source.explained(group, label)
-            if choices.instances and choices.task is None and not set(choices.instances) & set(explained.sentences):
-                reasons.append(f"{group.task} has no instance called {' or '.join(choices.instances)}.")
-                continue
-            found += 1
-            yield group, explained, source.reference(group)
+        for explained in cells:
+            wanted = tuple(name for name in choices.instances if name in explained.sentences)
+            found.append(Drawable(group, explained, source.reference(group), wanted))
     if not found:
-        raise UsageError(reasons[0])
+        raise errors[0]
+    check_instances(choices.instances, [id for cell in found for id in cell.explained.sentences])
+    return [cell for cell in found if cell.wanted or not choices.instances]
 
 
 def _stem(what: str, group: Group, label: str = "") -> str:
@@ -145,8 +157,8 @@ def _stem(what: str, group: Group, label: str = "") -> str:
 
 
 def _pattern(source: Source, choices: Choices) -> Drawn:
-    for group, explained, reference in _cells(source, choices):
-        ids = choose(explained, choices.instances) or one_a_condition(explained)[:1]
+    for group, explained, reference, wanted in _cells(source, choices):
+        ids = wanted or tuple(one_a_condition(explained)[:1])
         shown = panels(explained, reference, ids, choices.share)
         together = [shown] if len(shown) == 2 else [[panel] for panel in shown]
         names = [" and ".join(ids)] if len(shown) == 2 else ids
@@ -155,11 +167,11 @@ def _pattern(source: Source, choices: Choices) -> Drawn:
 
 
 def _aggregate(source: Source, choices: Choices) -> Drawn:
-    for group, explained, reference in _cells(source, choices):
+    for group, explained, reference, _ in _cells(source, choices):
         known = sorted({s.condition for s in explained.sentences.values()})
-        wanted = [choices.condition] if choices.condition is not None else known
+        conditions = [choices.condition] if choices.condition is not None else known
         options = {"share": choices.share, "least": choices.least}
-        shown = [superpose(explained, reference, condition, **options) for condition in wanted]
+        shown = [superpose(explained, reference, condition, **options) for condition in conditions]
         yield f"{_stem('aggregate', group, explained.label)} {choices.condition or ''}", aggregate_figure(shown)
 
 
@@ -187,8 +199,8 @@ def _curve(source: Source, choices: Choices) -> Drawn:
 
 
 def _gallery(source: Source, choices: Choices) -> Drawn:
-    for group, explained, reference in _cells(source, choices):
-        pages = gallery_pages(explained, reference, choices.instances, choices.share)
+    for group, explained, reference, wanted in _cells(source, choices):
+        pages = gallery_pages(explained, reference, wanted, choices.share)
         for number, page in enumerate(pages, 1):
             yield f"{_stem('gallery', group, explained.label)}{f' {number}' if len(pages) > 1 else ''}", page
 

@@ -114,18 +114,18 @@ class Source:
         return self.explained(group, next(label for label, one in group.by_label().items() if one is record))
 
 
-def choose(explained: Explained, wanted: Sequence[str]) -> list[str]:
-    """Ids of the sentences asked for; `wanted` holds ids.
+def check_instances(wanted: Sequence[str], known: Sequence[str]) -> None:
+    """Whether all ids are known.
 
     Raises:
-        UsageError: No such instance, with near matches.
+        UsageError: One is not, with near matches.
     """
     for name in wanted:
-        if name not in explained.sentences:
-            near = difflib.get_close_matches(name, explained.sentences, n=3, cutoff=0.4) or list(explained.sentences)[:3]
-            of = f"the {len(explained.sentences)} of {explained.record.task}"
-            raise UsageError(f"no instance is called {name!r} among {of}; there are such as {', '.join(near)}.")
-    return list(wanted)
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:3]
+            raise UsageError(
+                f"no instance is called {name!r} among the {len(known)} explained; there are such as {', '.join(near)}."
+            )
 
 
 def one_a_condition(explained: Explained) -> list[str]:
