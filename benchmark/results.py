@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
 
-from .record import Record
+from .record import Record, Score
 from .store import Cell, Store
 
 COLUMNS = (
@@ -41,9 +42,28 @@ class Results:
         """A record's cell, for its explanations and score rows."""
         return Store(self.store).find(record)
 
+    def summary(self) -> list[tuple[str, ...]]:
+        """Task, method, metric, its ranked variant, value, 95 % interval (or why there is no value) and count, as text."""
+        return [row for record in self.records for row in _summary(record)]
+
     def to_pandas(self) -> pd.DataFrame:
         """One row an aggregate; a score or cell that has none is one row with NaN and the reason."""
         return table(self.records)
+
+
+def _summary(record: Record) -> list[tuple[str, ...]]:
+    if not record.scores:
+        return [(record.task, record.method, "", record.status, "-", record.error, "0")]
+    return [(record.task, record.method, score.metric, *_ranked(score)) for score in record.scores.values()]
+
+
+def _ranked(score: Score) -> tuple[str, ...]:
+    found = next((a for a in score.aggregates if a.variant == score.ranked), None)
+    if found is None:
+        return score.status, "-", score.reason, "0"
+    if math.isnan(found.value):
+        return found.variant, "-", found.reason, str(found.count)
+    return found.variant, f"{found.value:.3f}", f"[{found.low:.3f}, {found.high:.3f}]", str(found.count)
 
 
 def table(records: tuple[Record, ...] | list[Record]) -> pd.DataFrame:

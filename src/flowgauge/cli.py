@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,6 @@ from .core.errors import FlowgaugeError, UsageError
 
 if TYPE_CHECKING:
     from .benchmark.plan import Plan
-    from .benchmark.record import Record
     from .benchmark.results import Results
 
 app = typer.Typer(
@@ -122,7 +122,8 @@ def show(
     with reporting(debug):
         from .leaderboards.tables import render
 
-        typer.echo(render(store, "json" if as_json else "csv" if as_csv else "text"))
+        width = shutil.get_terminal_size((110, 40)).columns
+        typer.echo(render(store, "json" if as_json else "csv" if as_csv else "text", width))
 
 
 @app.command()
@@ -142,6 +143,45 @@ def score(
         results = rescore(store, metric, model=model, device=device, batch_size=batch_size, quiet=quiet)
         _tell(results, quiet)
     raise typer.Exit(results.exit_code)
+
+
+@app.command()
+def plot(
+    store: StoreUrl,
+    what: Annotated[
+        str, typer.Option(help="pattern, aggregate, entropy, curve, gallery, or all that there is data for.")
+    ] = "all",
+    out: Annotated[Path, typer.Option(help="Folder for the figures, PNG and SVG of each.")] = Path("figures"),
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Only this model.")] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="Only this task.")] = None,
+    method: Annotated[str | None, typer.Option("--method", "-x", help="Only this method.")] = None,
+    instance: Annotated[list[str] | None, typer.Option(help="Id of an instance; two stand side by side.")] = None,
+    condition: Annotated[str | None, typer.Option(help="Of an aggregate [default: all].")] = None,
+    debug: Debug = False,
+) -> None:
+    """Draw figures of a store; the files written are listed on stdout."""
+    with reporting(debug):
+        from .leaderboards.figures.plot import plot as draw
+
+        for path in draw(store, what, out, model=model, task=task, method=method, instance=instance or (), condition=condition):
+            typer.echo(str(path))
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE.py", help="A Python file that declares methods, tasks or metrics.")],
+    debug: Debug = False,
+) -> None:
+    """Check that a plug-in keeps the promises the benchmark builds on; exit code 1 if it breaks one."""
+    with reporting(debug):
+        from .benchmark.conformance import check_file
+
+        findings = check_file(file)
+        for found in findings:
+            typer.echo(f"{'ok  ' if found.ok else 'FAIL'}  {found.check}{f' ({found.detail})' if found.detail else ''}")
+        broken = sum(not found.ok for found in findings)
+        typer.echo(f"{len(findings) - broken} of {len(findings)} promises kept", err=True)
+    raise typer.Exit(1 if broken else 0)
 
 
 @app.command()
@@ -254,24 +294,11 @@ def _tell(results: Results, quiet: bool) -> None:
         shown.add_column(name, overflow="fold")
     for name in ("value", "95 % interval", "n"):
         shown.add_column(name, justify="right", no_wrap=name != "95 % interval")
-    for row in (row for record in results.records for row in _table_rows(record)):
+    for row in results.summary():
         shown.add_row(*row)
     console = Console()
     console.print(shown) if console.is_terminal else Console(width=160).print(shown)
     typer.echo(f"{len(results.records)} cells in {results.store}; `flowgauge show {results.store}` has every variant.", err=True)
-
-
-def _table_rows(record: Record) -> Iterator[tuple[str, ...]]:
-    """One row a metric: its ranked variant, or why there is none."""
-    if not record.scores:
-        yield record.task, record.method, "", record.status, "-", record.error, "0"
-    for score in record.scores.values():
-        found = next((a for a in score.aggregates if a.variant == score.ranked), None)
-        if found is None:
-            yield record.task, record.method, score.metric, score.status, "-", score.reason, "0"
-        else:
-            interval = f"[{found.low:.3f}, {found.high:.3f}]"
-            yield record.task, record.method, score.metric, found.variant, f"{found.value:.3f}", interval, str(found.count)
 
 
 def main() -> None:

@@ -99,6 +99,8 @@ class TokenSum(_Metric):
 
     def score(self, model, shown, reference):
         """One row an instance and variant."""
+        if shown[0].gold[0].tokens is None:
+            raise NotApplicable("it needs tokens")
         rows = []
         for part in shown:
             for instance, gold, guided in zip(part.instances, part.gold, part.guided, strict=True):

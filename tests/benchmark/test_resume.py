@@ -10,9 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from flowgauge.benchmark.cell import Cell
 from flowgauge.benchmark.explain import explain_batch
+from flowgauge.benchmark.files import Files
 from flowgauge.benchmark.run import run
-from flowgauge.benchmark.store import Cell, Store
+from flowgauge.benchmark.store import Store
 
 METHODS = ("by-position", "drawn")
 METRICS = ("token-sum", "against-reference")
@@ -37,9 +39,9 @@ def same_rows(one: dict[str, pd.DataFrame], two: dict[str, pd.DataFrame]) -> Non
 def test_killed_at_any_write(plan, tmp_path, rows_of, monkeypatch) -> None:
     """Every place where a file is written: before it, and with half of a temporary file left behind."""
     undisturbed = rows_of(run(plan(tmp_path / "whole")))
-    write, count = Store.write, 0
+    write, count = Files.write, 0
 
-    def killing(store: Store, path: str, data: bytes) -> str:
+    def killing(files: Files, path: str, data: bytes) -> str:
         nonlocal count
         count -= 1
         if count == 0:
@@ -47,9 +49,9 @@ def test_killed_at_any_write(plan, tmp_path, rows_of, monkeypatch) -> None:
             Path(folder).mkdir(parents=True, exist_ok=True)
             (Path(folder) / f".{name}.0.tmp").write_bytes(data[: len(data) // 2])
             raise Killed
-        return write(store, path, data)
+        return write(files, path, data)
 
-    monkeypatch.setattr(Store, "write", killing)
+    monkeypatch.setattr(Files, "write", killing)
     store, kills = tmp_path / "killed", 0
     for moment in (1, 2, 3, 3, 2, 4, 3, 2, 2, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2):
         count = moment
@@ -59,7 +61,7 @@ def test_killed_at_any_write(plan, tmp_path, rows_of, monkeypatch) -> None:
             kills += 1
             continue
         break
-    monkeypatch.setattr(Store, "write", write)
+    monkeypatch.setattr(Files, "write", write)
     results = run(plan(store))
     assert kills >= 10
     same_rows(rows_of(results), undisturbed)

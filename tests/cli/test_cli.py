@@ -42,10 +42,16 @@ def pairs(path: Path, *rows: str, head: str = "sentence\tgood\tbad") -> str:
     return str(path)
 
 
-def test_run_shows_a_table(invoke: Invoke) -> None:
+def test_run_shows_a_table(invoke: Invoke, tmp_path: Path) -> None:
     result = invoke("--task", "sva/obj", "--limit", "8")
     assert result.exit_code == 0, result.output
-    assert "token-sum@1" in result.stdout and "guided" in result.stdout
+    head, row = result.stdout.splitlines()
+    assert head.split() == ["task", "method", "metric", "variant", "value", "95", "%", "interval", "n"]
+    record = json.loads(next((tmp_path / "store").rglob("record.json")).read_text())
+    (score,) = record["scores"].values()
+    gold = score["aggregates"][0]
+    value, low, high = (f"{gold[name]:.3f}" for name in ("value", "low", "high"))
+    assert row.split() == ["sva/obj", "by-position", score["metric"], "gold", value, f"[{low},", f"{high}]", "8"]
     assert "1 cells" in result.stderr
 
 
@@ -163,6 +169,46 @@ def test_an_unexpected_error_is_one_line(invoke: Invoke, monkeypatch: pytest.Mon
     monkeypatch.setattr("flowgauge.benchmark.run.run", fail)
     one_line(invoke("--task", "sva/obj"), 1, "KeyError: 'what'", "--debug")
     assert isinstance(invoke("--task", "sva/obj", "--debug").exception, KeyError)
+
+
+GOOD = """
+import flowgauge
+
+
+@flowgauge.method("gradient-free", gives={"tokens"})
+def gradient_free(model, batch):
+    \"\"\"The size of each word vector.\"\"\"
+    return flowgauge.explanations(batch, tokens=model.words(batch).norm(dim=-1))
+"""
+
+
+def test_check_finds_broken_promises(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.py", tmp_path / "bad.py"
+    good.write_text(GOOD)
+    bad.write_text(GOOD.replace("model.words(batch).norm(dim=-1)", "model.words(batch).norm(dim=-1)[:, :-1]"))
+    result = CliRunner().invoke(app, ["check", str(good)])
+    assert result.exit_code == 0, result.output
+    assert all(line.startswith("ok  ") for line in result.stdout.splitlines())
+    result = CliRunner().invoke(app, ["check", str(bad)])
+    assert result.exit_code == 1 and "FAIL  method gradient-free:" in result.stdout
+    one_line(CliRunner().invoke(app, ["check", str(tmp_path / "none.py")]), 2, "no file")
+
+
+def test_show_and_plot_read_a_store(invoke: Invoke, tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    one_line(CliRunner().invoke(app, ["show", store]), 2, "no store at")
+    words = ["--method", "attention", "--metric", "completeness_error", "--limit", "4", "--quiet"]
+    assert invoke("--task", "sva/obj", *words).exit_code == 0
+    shown = CliRunner().invoke(app, ["show", store])
+    assert shown.exit_code == 0 and "by-position" in shown.stdout
+    assert "token-sum@1" in CliRunner().invoke(app, ["show", store, "--csv"]).stdout
+    assert json.loads(CliRunner().invoke(app, ["show", store, "--json"]).stdout)
+    drawn = CliRunner().invoke(
+        app, ["plot", store, "--what", "pattern", "--method", "attention", "--out", str(tmp_path / "figures")]
+    )
+    assert drawn.exit_code == 0, drawn.output
+    assert all(Path(line).stat().st_size > 1000 for line in drawn.stdout.splitlines()) and drawn.stdout
+    one_line(CliRunner().invoke(app, ["plot", store, "--what", "patern"]), 2, "did you mean pattern")
 
 
 def test_lists() -> None:

@@ -1,0 +1,199 @@
+"""One cell's folder: its record, explanations and scores. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from ..core.errors import FlowgaugeError
+from ..methods.explanation import Explanation
+from . import explanation_io
+from .explanation_io import DamagedPart, Part, Sentence
+from .files import Files
+from .record import SCHEMA, Record, Score
+
+RECORD = "record.json"
+
+
+def safe_name(text: str) -> str:
+    """A model or task name as folders: `/` separates, anything unusual becomes `_`, nothing points upwards.
+
+    >>> safe_name("sva/obj"), safe_name("../my pairs.tsv")
+    ('sva/obj', '_/my_pairs.tsv')
+    """
+    parts = [re.sub(r"[^A-Za-z0-9._+@=-]", "_", part) for part in text.split("/") if part]
+    return "/".join("_" if set(part) == {"."} else part for part in parts) or "_"
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where one instance's explanation is: a file's name and the row in it."""
+
+    file: str
+    row: int
+
+
+class Cell:
+    """One cell's folder."""
+
+    def __init__(self, files: Files, path: str) -> None:
+        self.files, self.path = files, path
+        self._held: tuple[str, Part] | None = None
+
+    @property
+    def folder(self) -> str:
+        """`<method>-<12 hex>`."""
+        return self.path.rpartition("/")[2]
+
+    def record(self) -> Record | None:
+        """Its record, None where there is none or it is not whole.
+
+        Raises:
+            FlowgaugeError: A newer flowgauge wrote it, or it is whole and no record.
+        """
+        data = self.files.read(f"{self.path}/{RECORD}")
+        try:
+            stored = None if data is None else json.loads(data)
+        except ValueError:
+            return None
+        if stored is None:
+            return None
+        try:
+            if stored["schema_version"] > SCHEMA:
+                newer = f"schema {stored['schema_version']}, this flowgauge reads up to {SCHEMA}"
+                raise FlowgaugeError(f"{self.path} was written with {newer}: install a newer flowgauge or choose another store.")
+            return Record.model_validate(stored)
+        except (ValidationError, KeyError, TypeError) as error:
+            first, path = " ".join(str(error).split())[:200], f"{self.path}/{RECORD}"
+            raise FlowgaugeError(f"{path} is not a record: {first}. Delete it to score the cell again.") from error
+
+    def write_record(self, record: Record) -> None:
+        """Writes the record; the cell is finished when it says so."""
+        self.files.write(f"{self.path}/{RECORD}", record.model_dump_json(indent=1).encode())
+
+    def write_part(self, first: int, part: Part) -> None:
+        """Writes the explanations of one batch whose first instance is number `first`."""
+        name = f"explanations/{first:05d}.safetensors"
+        self.files.write(f"{self.path}/{name}", explanation_io.to_bytes(part))
+        self._held = None
+        self.index.update({sentence.id: Where(name, row) for row, sentence in enumerate(part.sentences)})
+
+    def part_names(self) -> list[str]:
+        """Names of its explanation files."""
+        found = self.files.names(f"{self.path}/explanations")
+        return [f"explanations/{name}" for name in found if name.endswith(".safetensors")]
+
+    def part(self, name: str) -> Part:
+        """One file's explanations; the last one read is held.
+
+        Raises:
+            DamagedPart: It is not whole.
+        """
+        if self._held is None or self._held[0] != name:
+            data = self.files.read(f"{self.path}/{name}")
+            if data is None:
+                raise DamagedPart(f"{self.path}/{name} is missing.")
+            self._held = (name, explanation_io.from_bytes(data, f"{self.path}/{name}"))
+        return self._held[1]
+
+    def parts(self) -> Iterator[Part]:
+        """Every file's explanations; what is not whole is left out."""
+        for name in self.part_names():
+            try:
+                yield self.part(name)
+            except DamagedPart:
+                continue
+
+    @cached_property
+    def index(self) -> dict[str, Where]:
+        """Where each instance's explanation is; instances in files that are not whole are missing."""
+        found: dict[str, Where] = {}
+        for name in self.part_names():
+            try:
+                sentences = self.part(name).sentences
+            except DamagedPart:
+                continue
+            found |= {sentence.id: Where(name, row) for row, sentence in enumerate(sentences)}
+        return found
+
+    def explanations(self, ids: Sequence[str]) -> tuple[tuple[Explanation, ...], tuple[Explanation, ...]]:
+        """Gold and guided explanations of instances by id."""
+        gold, guided = [], []
+        for id in ids:
+            at = self.index[id]
+            part = self.part(at.file)
+            gold.append(part.gold[at.row])
+            guided.append(part.guided[at.row])
+        return tuple(gold), tuple(guided)
+
+    def sentences(self) -> dict[str, Sentence]:
+        """Every explained instance as figures need it, by id."""
+        return {sentence.id: sentence for part in self.parts() for sentence in part.sentences}
+
+    def write_scores(self, score: Score, rows: pd.DataFrame) -> None:
+        """One metric's rows, with the score itself in the file's metadata so that the file stands alone."""
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"flowgauge": score.model_dump_json().encode()})
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        self.files.write(self._scores_path(score.metric), buffer.getvalue())
+
+    def read_score(self, metric: str) -> Score | None:
+        """A metric's stored score, None where there is no whole file."""
+        data = self.files.read(self._scores_path(metric))
+        if data is None:
+            return None
+        try:
+            return Score.model_validate_json(pq.read_schema(pa.BufferReader(data)).metadata[b"flowgauge"])
+        except (pa.ArrowException, ValidationError, KeyError, TypeError, OSError):
+            return None
+
+    def rows(self, metric: str) -> pd.DataFrame:
+        """A metric's rows: instance, condition, variant, draw, value, reason.
+
+        Raises:
+            FlowgaugeError: There are none.
+        """
+        data = self.files.read(self._scores_path(metric))
+        if data is None:
+            raise FlowgaugeError(f"{self.path} has no scores of {metric}.")
+        frame: Any = pq.read_table(pa.BufferReader(data)).to_pandas()
+        return frame
+
+    def sums(self) -> dict[str, str]:
+        """Sha256 of each explanations and scores file by its name in the cell."""
+        names = [
+            f"{folder}/{name}" for folder in ("explanations", "scores") for name in self.files.names(f"{self.path}/{folder}")
+        ]
+        return {name: hashlib.sha256(self.files.read(f"{self.path}/{name}") or b"").hexdigest() for name in names}
+
+    def siblings(self, method: str) -> list[Cell]:
+        """Other cells of a method for the same model and task."""
+        task, start = self.path.rpartition("/")[0], f"{safe_name(method).replace('/', '_')}-"
+        found = [path.rpartition("/")[0] for path in self.files.below(task) if path.endswith(f"/{RECORD}")]
+        return [Cell(self.files, path) for path in found if path != self.path and path.startswith(f"{task}/{start}")]
+
+    def remove(self) -> None:
+        """Deletes the cell."""
+        self.files.remove(self.path)
+
+    def sweep(self) -> None:
+        """Removes temporary files that a killed run left."""
+        for path in self.files.below(self.path):
+            name = path.rpartition("/")[2]
+            if name.startswith(".") and name.endswith(".tmp"):
+                self.files.remove(path)
+
+    def _scores_path(self, metric: str) -> str:
+        return f"{self.path}/scores/{metric}.parquet"
