@@ -13,7 +13,7 @@ from ...core.errors import NotApplicable
 from .graph import THICK, THIN, Grid, add_legend, draw_graph
 from .read import Explained, of_condition
 from .strokes import SHARE, Stroke, frequencies, kept_words, word_patterns, word_totals
-from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, new_figure
+from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, new_figure, shortened
 
 LEAST = 0.10
 """Edges in a smaller share of sentences are left out."""
@@ -48,7 +48,7 @@ class Superposition:
     @property
     def grid(self) -> Grid:
         """Places of the nodes."""
-        return Grid(self.n_layers, len(self.slots), 1.1 if self.n_layers <= 8 else 0.8)
+        return Grid(self.n_layers, len(self.slots), 1.1 if self.n_layers <= 8 else 0.95)
 
     @property
     def size(self) -> tuple[float, float]:
@@ -103,7 +103,9 @@ def _draw(figure: Figure, one: Superposition, left: float, bottom: float) -> Non
     grid, base = one.grid, bottom + BOTTOM
     axes = add_axes(figure, left + LABELS, base, grid.width, grid.height)
     draw_graph(axes, one.strokes, grid, one.target, largest=1.0)
-    axes.set_yticks([grid.node(0, row)[1] for row in range(len(one.slots))], one.slots, fontsize=NORMAL)
+    axes.set_yticks(
+        [grid.node(0, row)[1] for row in range(len(one.slots))], [shortened(s, 13) for s in one.slots], fontsize=NORMAL
+    )
     axes.tick_params(axis="y", length=0, pad=0)
     axes.get_yticklabels()[one.target].set_fontweight("bold")
     add_legend(axes, one.strokes, True, 0.36)

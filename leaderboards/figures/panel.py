@@ -16,10 +16,12 @@ from ...models.graph import Patterns
 from ..columns import PATTERNS
 from .graph import Grid, add_legend, draw_graph
 from .strokes import SHARE, Stroke, kept_words, strokes, word_patterns, word_totals
-from .style import GREY, INK, LARGE, LEVELS, NORMAL, SMALL, add_axes, add_text, plain, tidy
+from .style import GREY, INK, LARGE, LEVELS, NORMAL, SMALL, add_axes, add_text, plain, shortened, tidy
 
 BARS, LABELS, TOP, BOTTOM = 1.5, 1.05, 0.62, 0.85
 """Inches: width of the bars, width of the words, height above and below the rows."""
+WORD = 13
+"""Characters of a word that fit."""
 LEVEL_NAMES = ("g", "I(π), embedding level", "I(π), attention level")
 
 
@@ -56,7 +58,7 @@ class Panel:
     @property
     def grid(self) -> Grid:
         """Places of the nodes; deep models get narrower columns."""
-        return Grid(self.n_layers, len(self.words), 0.95 if self.n_layers <= 8 else 0.72)
+        return Grid(self.n_layers, len(self.words), 0.95 if self.n_layers <= 12 else 0.8)
 
     @property
     def size(self) -> tuple[float, float]:
@@ -121,7 +123,9 @@ def draw_panel(figure: Figure, panel: Panel, left: float, bottom: float) -> None
     """Draws a panel with its lower left corner at a place in inches."""
     grid, base = panel.grid, bottom + BOTTOM
     top = base + grid.height
-    add_text(figure, left + 0.1, top + 0.38, panel.title, fontsize=LARGE, color=INK, va="bottom")
+    add_text(
+        figure, left + 0.1, top + 0.38, shortened(panel.title, int(9.5 * panel.size[0])), fontsize=LARGE, color=INK, va="bottom"
+    )
     add_text(figure, left + 0.1, top + 0.2, panel.subtitle, fontsize=SMALL, color=INK, va="bottom")
     _draw_bars(figure, panel, left + LABELS, base)
     start = left + LABELS + BARS + 0.15
@@ -141,7 +145,7 @@ def _draw_bars(figure: Figure, panel: Panel, left: float, bottom: float) -> None
         axes.barh(place, values, height=thick * 0.92, color=LEVELS[number], label=name, zorder=2)
     axes.axvline(0, color=INK, lw=0.6, zorder=3)
     axes.set_ylim(len(rows), 0)
-    axes.set_yticks(rows + 0.5, [plain(w) for w in panel.words])
+    axes.set_yticks(rows + 0.5, [plain(shortened(w, WORD)) for w in panel.words])
     axes.locator_params(axis="x", nbins=4)
     tidy(axes)
     axes.spines["left"].set_visible(False)

@@ -63,6 +63,15 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def shortened(text: str, length: int) -> str:
+    """Text of at most so many characters, cut with an ellipsis.
+
+    >>> shortened("self-congratulatory", 12)
+    'self-congra…'
+    """
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 def tidy(axes: Axes) -> None:
     """Axes without the upper and right frame."""
     for side in ("top", "right"):
