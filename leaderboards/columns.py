@@ -19,7 +19,7 @@ MEANINGS = {
     "retention": "keep AUC: area of accuracy over the share of nodes kept",
     "deletion": "drop AUC: the same over the share removed (lower is better)",
     "seconds": "s/inst: seconds an explanation, shared work charged in full",
-    "concentration+": "conc+/-: share of positive/negative influence on the patterns",
+    "concentration+": "conc+/-: share of positive/negative influence on the patterns, as a ratio of sums over instances",
     "path_share": "paths: retained paths over all paths",
     "skip_share": "skips: skips among attention-level nodes; read beside ceil, its largest possible value",
     "alignment": "align: heads that have the most attention on their edge",
@@ -66,8 +66,8 @@ FAITHFULNESS = (
 )
 
 SHAPE = (
-    Column("concentration+", "conc+", "concentration", "positive/embedding", "share"),
-    Column("concentration-", "conc-", "concentration", "negative/embedding", "share"),
+    Column("concentration+", "conc+", "concentration", "positive/embedding/corpus", "share"),
+    Column("concentration-", "conc-", "concentration", "negative/embedding/corpus", "share"),
     Column("path_share", "paths", "path_share", "embedding", "small"),
     Column("skip_share", "skips", "skip_share", "skip_share", "share"),
     Column("skip_ceiling", "ceil", "skip_share", "ceiling", "share"),
@@ -114,14 +114,19 @@ PAPER_ROWS = (
     PaperRow("original", PATTERNS, ABLATED, "original"),
     PaperRow("chance", PATTERNS, ABLATED, "chance"),
     PaperRow("conc+ e", PATTERNS, "concentration", "positive/embedding"),
+    PaperRow("conc+ e, ratio of sums", PATTERNS, "concentration", "positive/embedding/corpus"),
     PaperRow("conc- e", PATTERNS, "concentration", "negative/embedding"),
+    PaperRow("conc- e, ratio of sums", PATTERNS, "concentration", "negative/embedding/corpus"),
     PaperRow("share e", PATTERNS, "path_share", "embedding"),
     PaperRow("conc+ a", PATTERNS, "concentration", "positive/attention"),
+    PaperRow("conc+ a, ratio of sums", PATTERNS, "concentration", "positive/attention/corpus"),
     PaperRow("conc- a", PATTERNS, "concentration", "negative/attention"),
+    PaperRow("conc- a, ratio of sums", PATTERNS, "concentration", "negative/attention/corpus"),
     PaperRow("share a (1e-6)", PATTERNS, "path_share", "attention", scale=1e6),
     PaperRow("alignment", PATTERNS, "alignment_rate", "pooled"),
 )
-"""Table 1 of Lu et al. 2021, with chance added. repl_skip keeps all of its nodes; the others keep as many a layer as Pi_+."""
+"""Table 1 of Lu et al. 2021, with chance added, and concentration as a ratio of sums too, which one sentence with little influence
+cannot spoil. repl_skip keeps all of its nodes; the others keep as many a layer as Pi_+."""
 
 PAPER_TASKS = ("sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na", "ra/ga")
 """Order of its columns; other tasks follow."""
