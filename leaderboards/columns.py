@@ -125,8 +125,8 @@ PAPER_ROWS = (
     PaperRow("share a (1e-6)", PATTERNS, "path_share", "attention", scale=1e6),
     PaperRow("alignment", PATTERNS, "alignment_rate", "pooled"),
 )
-"""Table 1 of Lu et al. 2021, with chance added, and concentration as a ratio of sums too, which one sentence with little influence
-cannot spoil. repl_skip keeps all of its nodes; the others keep as many a layer as Pi_+."""
+"""Table 1 of Lu et al. 2021, with chance added, and concentration as a ratio of sums too, which one sentence with little
+influence cannot spoil. repl_skip keeps all of its nodes; the others keep as many a layer as Pi_+."""
 
 PAPER_TASKS = ("sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na", "ra/ga")
 """Order of its columns; other tasks follow."""
