@@ -75,7 +75,7 @@ class RandomRank:
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row a (word, variant); `draw` numbers the words of an instance."""
         sizes = [[len(case.patterns) for case in cases([batch]) if case.draw == 0] for batch in shown]
-        chosen = draw_words(sizes, self.words, np.random.default_rng(self.seed))
+        chosen = draw_words(sizes, [batch.batch.seeds for batch in shown], self.words, self.seed)
         rows: list[dict[str, Any]] = []
         for number, words in sorted(chosen.items()):
             batch = shown[number]
@@ -117,17 +117,24 @@ class RandomRank:
                 yield score_row(case.instance, f"{level}/{name}", value, turn, reason)
 
 
-def draw_words(sizes: Sequence[Sequence[int]], words: int, rng: np.random.Generator) -> dict[int, dict[int, list[int]]]:
+def draw_words(
+    sizes: Sequence[Sequence[int]], seeds: Sequence[Sequence[int]], words: int, seed: int
+) -> dict[int, dict[int, list[int]]]:
     """Which patterns to rank: batch -> row -> pattern numbers. Every instance gives one before any gives a second.
+
+    An instance draws from its own generator, so that the choice does not depend on its place among the others.
 
     Args:
         sizes: Patterns of each instance, batch by batch.
+        seeds: Of the instances, likewise.
         words: How many to draw; all, if there are fewer.
-        rng: Where the choice comes from.
+        seed: Of the choice.
     """
-    order = [(turn, rng.random(), batch, row, int(word))
-             for batch, rows in enumerate(sizes) for row, size in enumerate(rows) for turn, word in
-             enumerate(rng.permutation(size))]  # fmt: skip
+    order: list[tuple[int, float, int, int, int]] = []
+    for batch, rows in enumerate(sizes):
+        for row, size in enumerate(rows):
+            rng = np.random.default_rng([seed, seeds[batch][row]])
+            order += [(turn, rng.random(), batch, row, int(word)) for turn, word in enumerate(rng.permutation(size))]
     chosen: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for _, _, batch, row, word in sorted(order)[:words]:
         chosen[batch][row].append(word)

@@ -58,10 +58,18 @@ def save_tiny(folder: Path, family: str = "bert", head: str = "masked", seed: in
     raw = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     raw.normalizer, raw.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.WhitespaceSplit()
     ends = [("[CLS]", 2), ("[SEP]", 3)]
-    raw.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends)
+    raw.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
+    )
     tokens = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, **tokens)
-    common = {"vocab_size": len(vocabulary), "pad_token_id": 0, "max_position_embeddings": 40, "initializer_range": 0.3, "type_vocab_size": 2}
+    common = {
+        "vocab_size": len(vocabulary),
+        "pad_token_id": 0,
+        "max_position_embeddings": 40,
+        "initializer_range": 0.3,
+        "type_vocab_size": 2,
+    }
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
     config = getattr(transformers, f"{CLASSES[family]}Config")(**common, **SIZES[family], **(names if head == "label" else {}))
     with torch.random.fork_rng():

@@ -1,0 +1,53 @@
+"""Checks of a whole plug-in file, and of whole registries under pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from ...core.errors import UsageError
+from ...core.registry import Registry, load_file
+from ...methods.registry import METHODS
+from ...metrics.registry import METRICS
+from ...tasks.registry import TASKS
+from .finding import Finding
+from .methods import check_method
+from .metrics import check_metric
+from .tasks import check_task
+
+Kind = Literal["method", "metric", "task"]
+CHECKS: dict[str, Callable[..., list[Finding]]] = {"method": check_method, "metric": check_metric, "task": check_task}
+REGISTRIES: dict[str, Registry] = {"method": METHODS, "metric": METRICS, "task": TASKS}
+
+
+def check_file(path: str | Path) -> list[Finding]:
+    """Checks every method, task and metric that a Python file declares; each finding names its plug-in.
+
+    Raises:
+        UsageError: No such file, an error in it, or nothing declared in it.
+    """
+    module = load_file(Path(path))
+    found = []
+    for value in list(vars(module).values()):
+        kind = getattr(value, "flowgauge_kind", None)
+        if kind in CHECKS and getattr(value, "__module__", None) == module.__name__:
+            name = getattr(value, "name", None) or getattr(value, "__name__", "")
+            found += [Finding(f"{kind} {name}: {f.check}", f.ok, f.detail) for f in CHECKS[kind](value)]
+    if not found:
+        raise UsageError(
+            f"{path} declares no method, task or metric: decorate one with @flowgauge.method(...), @task or @metric."
+        )
+    return found
+
+
+def parametrize(kind: Kind) -> Any:
+    """A pytest mark that runs a test for every plug-in of a kind that is installed; the test's argument is `plugin`.
+
+    @parametrize("method")
+    def test_conforms(plugin):
+        assert not failed(check_method(plugin))
+    """
+    import pytest
+
+    return pytest.mark.parametrize("plugin", sorted(REGISTRIES[kind].entries()))

@@ -1,0 +1,132 @@
+"""What methods and metrics are checked on: a model, sentences of different lengths, and ways to compare what came out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...methods.explanation import Explanation
+from ...models.batch import Batch
+from ...models.encode import encode
+from ...models.graph import Patterns
+from ...models.load import load_model
+from ...models.model import FlowModel
+from ...tasks.instance import Instance, Quantity
+from ...tasks.registry import load_task
+from .finding import demand
+
+SAMPLE = (("sva/wsc", 2), ("sva/obj", 2), ("ra/ga", 2))
+"""Tasks of 10, 11 and 13 tokens, so that a batch of them is padded."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model and the sentences it is asked about."""
+
+    model: FlowModel
+    instances: tuple[Instance, ...]
+
+    def batch(self, instances: Sequence[Instance] | None = None, seed: int = 0) -> Batch:
+        """A fresh batch, nothing cached."""
+        return encode(self.model, instances or self.instances, Quantity(), seed)
+
+    @property
+    def tolerance(self) -> float:
+        """Relative difference that rounding can explain: the square root of the dtype's epsilon."""
+        return float(torch.finfo(self.model.dtype).eps ** 0.5)
+
+    def state(self) -> tuple[Any, ...]:
+        """What nothing may change: weights, gradients, mode, and the global random states."""
+        hf = self.model.hf
+        trained = [(p.requires_grad, p.grad is None) for p in hf.parameters()]
+        drawn = hashlib.sha256(torch.get_rng_state().numpy().tobytes() + np.random.get_state()[1].tobytes()).hexdigest()  # type: ignore[index]
+        return self.model.fingerprint(), trained, hf.training, drawn
+
+
+@cache
+def default_model() -> FlowModel:
+    """The embedded model in float64, so that differences are not rounding."""
+    return load_model("agreement-bert", dtype="float64")
+
+
+def subject(model: FlowModel | None = None, instances: Sequence[Instance] | None = None) -> Subject:
+    """The embedded model on a few agreement sentences unless others are given."""
+    chosen = instances or [i for name, limit in SAMPLE for i in load_task(name).instances("test", limit, 0)]
+    return Subject(model or default_model(), tuple(chosen))
+
+
+def padded(batch: Batch, extra: int, pad: int) -> Batch:
+    """The batch with `extra` more positions of padding."""
+    widths = {"ids": pad, "mask": False, "segments": 0}
+    wider: dict[str, Any] = {
+        name: torch.nn.functional.pad(getattr(batch, name), (0, extra), value=fill) for name, fill in widths.items()
+    }
+    return replace(batch, **wider, word_ids=torch.nn.functional.pad(batch.word_ids, (0, 0, 0, extra), value=-1), cache={})
+
+
+def flat(explanation: Explanation) -> dict[str, np.ndarray]:
+    """Every array of an explanation by name, draws and patterns included."""
+    found: dict[str, np.ndarray] = {}
+    for number, one in enumerate(explanation.each()):
+        for part in fields(one):
+            view = getattr(one, part.name)
+            if isinstance(view, np.ndarray):
+                found[f"{number}/{part.name}"] = view
+            elif isinstance(view, Patterns):
+                arrays = {p.name: getattr(view, p.name) for p in fields(view)}
+                found |= {f"{number}/patterns.{name}": value for name, value in arrays.items() if value is not None}
+    return found | {f"values.{name}": np.asarray(value) for name, value in explanation.values.items()}
+
+
+def demand_equal(made: Sequence[Explanation], other: Sequence[Explanation], names: Sequence[str], tolerance: float) -> None:
+    """Explanations of the same instances are the same: integers exactly, numbers within the tolerance of the largest.
+
+    Numbers about an explanation (a completeness error, a gap) are differences of scores: they are held against the largest one.
+
+    Raises:
+        Broken: With the instance, the view and the difference.
+    """
+    for name, one, two in zip(names, made, other, strict=True):
+        left, right = flat(one), flat(two)
+        demand(left.keys() == right.keys(), f"instance {name!r} has the views {sorted(left)} and then {sorted(right)}.")
+        scale = max((float(np.abs(a).max()) for a in left.values() if a.size and a.dtype.kind == "f"), default=0.0)
+        for view, a in left.items():
+            b = right[view]
+            demand(a.shape == b.shape, f"instance {name!r}: {view} has shape {a.shape} and then {b.shape}.")
+            if not a.size:
+                continue
+            size = scale if view.startswith("values.") or view.endswith("gap") else float(np.abs(a).max())
+            allowed = tolerance * size if a.dtype.kind == "f" else 0.0
+            difference = float(np.abs(a.astype(float) - b.astype(float)).max())
+            demand(difference <= allowed, f"instance {name!r}: {view} differs by {difference:.3g}, allowed {allowed:.3g}.")
+
+
+def digest(explanations: Sequence[Explanation]) -> str:
+    """Sha256 of everything in explanations."""
+    total = hashlib.sha256()
+    for explanation in explanations:
+        for name, array in flat(explanation).items():
+            total.update(f"{name}{array.shape}{array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
+
+
+def tensors(batch: Batch) -> dict[str, torch.Tensor]:
+    """Copies of a batch's tensors by name."""
+    return {part.name: value.clone() for part in fields(batch) if isinstance(value := getattr(batch, part.name), torch.Tensor)}
+
+
+def demand_unchanged(before: dict[str, torch.Tensor], batch: Batch) -> None:
+    """The batch's tensors are what they were.
+
+    Raises:
+        Broken: With the name of the tensor.
+    """
+    after = tensors(batch)
+    for name, value in before.items():
+        demand(torch.equal(value, after[name]), f"the batch's {name} were changed in place.")
