@@ -35,8 +35,8 @@ demo: $(STORE)/.shown ## run six tasks with every method on the embedded model, 
 	@echo "figures  $(FIGURES)"
 
 $(STORE)/.shown: $(VENV)/.installed $(SOURCES)
-	@$(BIN)/flowgauge run $(PLAN) --store $(STORE) --quiet
-	@$(BIN)/flowgauge plot $(STORE) --out $(FIGURES)
+	@$(BIN)/flowgauge run $(PLAN) --store $(STORE) >/dev/null
+	@$(BIN)/flowgauge plot $(STORE) --out $(FIGURES) >/dev/null
 	@touch $@
 
 test: $(VENV)/.tested ## the whole offline test suite with doctests

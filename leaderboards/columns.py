@@ -71,7 +71,7 @@ SHAPE = (
     Column("path_share", "paths", "path_share", "embedding", "small"),
     Column("skip_share", "skips", "skip_share", "skip_share", "share"),
     Column("skip_ceiling", "ceil", "skip_share", "ceiling", "share"),
-    Column("alignment", "align", "alignment_rate", "pooled", "share"),
+    Column("alignment", "align", "alignment_rate", "alignment_rate", "share"),
     Column("entropy", "entropy", "pattern_entropy", "union", "share"),
     Column("random_p", "rand p", "random_rank", "embedding/p", "small"),
     Column("completeness", "compl err", "completeness_error", "absolute", "small"),
@@ -123,7 +123,7 @@ PAPER_ROWS = (
     PaperRow("conc- a", PATTERNS, "concentration", "negative/attention"),
     PaperRow("conc- a, ratio of sums", PATTERNS, "concentration", "negative/attention/corpus"),
     PaperRow("share a (1e-6)", PATTERNS, "path_share", "attention", scale=1e6),
-    PaperRow("alignment", PATTERNS, "alignment_rate", "pooled"),
+    PaperRow("alignment", PATTERNS, "alignment_rate", "alignment_rate"),
 )
 """Table 1 of Lu et al. 2021, with chance added, and concentration as a ratio of sums too, which one sentence with little
 influence cannot spoil. repl_skip keeps all of its nodes; the others keep as many a layer as Pi_+."""
