@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from .record import Record, Score
+from .record import Record
 from .store import Cell, Store
 
 COLUMNS = (
@@ -43,27 +43,27 @@ class Results:
         return Store(self.store).find(record)
 
     def summary(self) -> list[tuple[str, ...]]:
-        """Task, method, metric, its ranked variant, value, 95 % interval (or why there is no value) and count, as text."""
-        return [row for record in self.records for row in _summary(record)]
+        """One row a cell, after a head: task, method, instances, then each metric's ranked variant as `value [low, high]`."""
+        variants: dict[str, str] = {}
+        for record in self.records:
+            for name, score in record.scores.items():
+                variants[name] = variants.get(name) or score.ranked
+        head = ("task", "method", "n", *(f"{name}\n{variant}" for name, variant in variants.items()))
+        return [head, *((r.task, r.method, str(r.instances), *(_ranked(r, name) for name in variants)) for r in self.records)]
 
     def to_pandas(self) -> pd.DataFrame:
         """One row an aggregate; a score or cell that has none is one row with NaN and the reason."""
         return table(self.records)
 
 
-def _summary(record: Record) -> list[tuple[str, ...]]:
-    if not record.scores:
-        return [(record.task, record.method, "", record.status, "-", record.error, "0")]
-    return [(record.task, record.method, score.metric, *_ranked(score)) for score in record.scores.values()]
-
-
-def _ranked(score: Score) -> tuple[str, ...]:
+def _ranked(record: Record, metric: str) -> str:
+    score = record.scores.get(metric)
+    if score is None or score.status == "failed":
+        return record.status if record.status in ("failed", "not-applicable") else score.status if score else ""
     found = next((a for a in score.aggregates if a.variant == score.ranked), None)
-    if found is None:
-        return score.status, "-", score.reason, "0"
-    if math.isnan(found.value):
-        return found.variant, "-", found.reason, str(found.count)
-    return found.variant, f"{found.value:.3f}", f"[{found.low:.3f}, {found.high:.3f}]", str(found.count)
+    if found is None or math.isnan(found.value):
+        return "n/a"
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 def table(records: tuple[Record, ...] | list[Record]) -> pd.DataFrame:

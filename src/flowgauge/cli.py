@@ -290,15 +290,14 @@ def _tell(results: Results, quiet: bool) -> None:
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False)
-    for name in ("task", "method", "metric", "variant"):
-        shown.add_column(name, overflow="fold")
-    for name in ("value", "95 % interval", "n"):
-        shown.add_column(name, justify="right", no_wrap=name != "95 % interval")
-    for row in results.summary():
+    head, *rows = results.summary()
+    for number, text in enumerate(head):
+        shown.add_column(text, justify="left" if number < 2 else "right", overflow="fold")
+    for row in rows:
         shown.add_row(*row)
     console = Console()
-    console.print(shown) if console.is_terminal else Console(width=160).print(shown)
-    typer.echo(f"{len(results.records)} cells in {results.store}; `flowgauge show {results.store}` has every variant.", err=True)
+    console.print(shown) if console.is_terminal else Console(width=60 + 30 * len(head)).print(shown)
+    typer.echo(f"{len(results.records)} cells in {results.store}; `flowgauge show {results.store}` says more.", err=True)
 
 
 def main() -> None:
