@@ -27,7 +27,9 @@ def tiny(head: str = "masked", seed: int = 0, **sizes) -> FlowModel:
     """Weights large enough for single nodes to change predictions."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        hf = (BertForMaskedLM if head == "masked" else BertForSequenceClassification)(BertConfig(**{**SIZES, "num_labels": 3, **sizes}))
+        hf = (BertForMaskedLM if head == "masked" else BertForSequenceClassification)(
+            BertConfig(**{**SIZES, "num_labels": 3, **sizes})
+        )
         with torch.no_grad():
             for name, weight in hf.named_parameters():
                 if weight.ndim == 2:
@@ -52,7 +54,9 @@ def make_batch(model: FlowModel, lengths: Sequence[int], seed: int = 0, pairwise
     turn = torch.arange(count)[:, None] % 2  # the answers alternate, so that a constant model is right half of the time
     answer, against = pair[turn], pair[1 - turn]
     names = tuple(f"i{seed}-{n}" for n in range(count))
-    return Batch(ids * mask, mask, torch.zeros_like(ids), words, answer, against, target, names, tuple(range(count)), pairwise=pairwise)
+    return Batch(
+        ids * mask, mask, torch.zeros_like(ids), words, answer, against, target, names, tuple(range(count)), pairwise=pairwise
+    )
 
 
 def instances_of(batch: Batch, slots: bool = False) -> tuple[Instance, ...]:
@@ -62,14 +66,21 @@ def instances_of(batch: Batch, slots: bool = False) -> tuple[Instance, ...]:
         words = batch.lengths[row] - 2
         made.append(
             Instance(
-                name, (" ".join(["w"] * words),), ("yes",), ("no",), "AB"[row % 2],
-                slots=tuple(f"s{n}" for n in range(words)) if slots else (), truth={"VERB": ("hate", "love")[row // 2 % 2]},
-            )  # fmt: skip
+                name,
+                (" ".join(["w"] * words),),
+                ("yes",),
+                ("no",),
+                "AB"[row % 2],
+                slots=tuple(f"s{n}" for n in range(words)) if slots else (),
+                truth={"VERB": ("hate", "love")[row // 2 % 2]},
+            )
         )
     return tuple(made)
 
 
-def by_hand(model: FlowModel, batch: Batch, gold: Sequence[Explanation], guided: Sequence[Explanation] | None = None, slots: bool = False) -> Shown:
+def by_hand(
+    model: FlowModel, batch: Batch, gold: Sequence[Explanation], guided: Sequence[Explanation] | None = None, slots: bool = False
+) -> Shown:
     """A shown batch with given explanations."""
     return Shown(batch, relabel(model, batch), instances_of(batch, slots), tuple(gold), tuple(guided or gold))
 
@@ -89,7 +100,12 @@ def paths(total, positions, influence=None, heads=None, head_influence=None) -> 
     floats = lambda x: None if x is None else np.array(x, float)  # noqa: E731
     codes = None if heads is None else np.array(heads).reshape(len(total), -1, 1, 1)
     return Patterns(
-        positions[:, 0], floats(total), floats(total if influence is None else influence), positions[..., None], floats(head_influence), codes
+        positions[:, 0],
+        floats(total),
+        floats(total if influence is None else influence),
+        positions[..., None],
+        floats(head_influence),
+        codes,
     )
 
 
@@ -114,7 +130,14 @@ def batch(model: FlowModel) -> Batch:
 def make() -> SimpleNamespace:
     """The builders of this file."""
     return SimpleNamespace(
-        model=tiny, batch=make_batch, instances=instances_of, by_hand=by_hand, by_method=by_method, paths=paths, explained=explained, no_edge=NO_EDGE
+        model=tiny,
+        batch=make_batch,
+        instances=instances_of,
+        by_hand=by_hand,
+        by_method=by_method,
+        paths=paths,
+        explained=explained,
+        no_edge=NO_EDGE,
     )
 
 

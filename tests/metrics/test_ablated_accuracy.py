@@ -20,14 +20,19 @@ IP = "influence-patterns:samples=4"
 
 
 @pytest.fixture(scope="module")
-def many(make):
-    model = make.model()
-    return make.by_method(model, make.batch(model, [6] * 8 + [5] * 4, seed=0), IP)
+def model(make):
+    """A model whose predictions differ between guides and levels."""
+    return make.model(seed=1)
 
 
 @pytest.fixture(scope="module")
-def scores(make, many):
-    return AblatedAccuracy().score(make.model(), [many], [many])
+def many(make, model):
+    return make.by_method(model, make.batch(model, [6] * 8 + [5] * 4, seed=2), IP)
+
+
+@pytest.fixture(scope="module")
+def scores(model, many):
+    return AblatedAccuracy().score(model, [many], [many])
 
 
 def reduced(model, shown, guide, choose) -> list[tuple[float, float]]:
@@ -52,8 +57,8 @@ CHOICES = {
 
 @pytest.mark.parametrize("guide", ["gold", "predicted"])
 @pytest.mark.parametrize("variant", list(CHOICES))
-def test_variants_are_the_reduced_model(make, many, scores, guide, variant):
-    expected = reduced(make.model(), many, guide, CHOICES[variant])
+def test_variants_are_the_reduced_model(model, many, scores, guide, variant):
+    expected = reduced(model, many, guide, CHOICES[variant])
     name = variant.format(guide)
     for column, wanted in ((name, 0), (f"{name}/agreement", 1)):
         rows = scores.rows[scores.rows["variant"] == column]
@@ -93,7 +98,12 @@ def test_guides_differ_only_where_the_prediction_is_wrong(many, scores):
 
 def test_every_variant_of_the_table_is_there(scores):
     found = set(scores.rows["variant"])
-    both = {f"{level}/{budget}/{guide}" for level in ("embedding", "attention") for budget in ("matched", "own") for guide in ("gold", "predicted")}
+    both = {
+        f"{level}/{budget}/{guide}"
+        for level in ("embedding", "attention")
+        for budget in ("matched", "own")
+        for guide in ("gold", "predicted")
+    }
     both |= {f"embedding/{budget}/{guide}/all-words" for budget in ("matched", "own") for guide in ("gold", "predicted")}
     both |= {f"control/positive-words/{guide}" for guide in ("gold", "predicted")}
     expected = both | {f"{name}/agreement" for name in both} | {"original", "chance", "empty/gold", "empty/predicted"}
@@ -102,7 +112,7 @@ def test_every_variant_of_the_table_is_there(scores):
     assert {a.variant for a in summarise(scores.rows)} == expected
 
 
-def test_nodes_are_counted(make, many, scores, value_of):
+def test_nodes_are_counted(many, scores, value_of):
     for row, name in enumerate(many.batch.names):
         by = yardstick(many.guided[row], many.batch.lengths[row], 4, 2)
         assert value_of(scores, "nodes/embedding/matched", name) == by.node_counts[1:-1].mean()

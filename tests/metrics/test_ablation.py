@@ -111,13 +111,16 @@ def test_predictions_of_mixed_levels_in_any_order_and_in_small_pieces(model, bat
 
 
 def test_equal_questions_run_once(model, batch, monkeypatch):
-    import flowgauge.metrics.ablation as ablation
+    asked: list[int] = []
 
-    asked, inner = [], ablation.reduced_outputs
-    monkeypatch.setattr(ablation, "reduced_outputs", lambda m, rows, hidden, kept: asked.append(len(kept)) or inner(m, rows, hidden, kept))
+    def counted(model, rows, hidden, kept):
+        asked.append(len(kept))
+        return reduced_outputs(model, rows, hidden, kept)
+
+    monkeypatch.setattr("flowgauge.metrics.ablation.reduced_outputs", counted)
     n, nodes = batch.lengths[0], np.ones((4, 6), bool)
     attention = Subgraph(nodes, np.ones((3, n, 4), bool), np.ones((3, n), bool))
-    ablation.ablated_predictions(model, batch, [0, 0, 1, 0], [Subgraph(nodes), Subgraph(nodes.copy()), Subgraph(nodes), attention])
+    ablated_predictions(model, batch, [0, 0, 1, 0], [Subgraph(nodes), Subgraph(nodes.copy()), Subgraph(nodes), attention])
     assert asked == [2, 1]
 
 

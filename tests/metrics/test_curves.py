@@ -44,7 +44,14 @@ def test_the_area_is_a_share():
 @pytest.mark.parametrize(("metric", "keep"), [(RetentionCurve(steps=4), True), (DeletionCurve(steps=4), False)])
 def test_the_curve_is_the_reduced_model(model, shown, value_of, metric, keep):
     scores = metric.score(model, [shown], None)
-    assert scores.rows["variant"].drop_duplicates().tolist() == ["budget/25", "budget/50", "budget/75", "budget/100", "auc", "auc/agreement"]
+    assert scores.rows["variant"].drop_duplicates().tolist() == [
+        "budget/25",
+        "budget/50",
+        "budget/75",
+        "budget/100",
+        "auc",
+        "auc/agreement",
+    ]
     for row, (name, n) in enumerate(zip(shown.batch.names, shown.batch.lengths, strict=True)):
         masks = budget_masks(shown.guided[row], n, 2, 4, keep)
         found = ablated_predictions(model, shown.batch, [row] * 4, [Subgraph(m) for m in masks])[:, 0]
@@ -67,7 +74,9 @@ def test_everything_kept_is_the_model_and_everything_removed_a_constant(model, s
 def test_the_guide_chooses_the_explanation(make, model, shown, value_of):
     other = [ranked(n, 100 + r) for r, n in enumerate(shown.batch.lengths)]
     both = make.by_hand(model, shown.batch, shown.gold, other)
-    gold, predicted = (RetentionCurve(steps=5, guide=g).score(model, [both], None).rows["value"].tolist() for g in ("gold", "predicted"))
+    gold, predicted = (
+        RetentionCurve(steps=5, guide=g).score(model, [both], None).rows["value"].tolist() for g in ("gold", "predicted")
+    )
     assert gold == RetentionCurve(steps=5).score(model, [shown], None).rows["value"].tolist() != predicted
 
 

@@ -57,7 +57,11 @@ def test_a_function_is_a_metric():
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"reads": "token"}, "names the view 'token'"), ({"scope": "all"}, "names the scope 'all'"), ({"bounds": (1.0, 0.0)}, "the smaller comes first")],
+    [
+        ({"reads": "token"}, "names the view 'token'"),
+        ({"scope": "all"}, "names the scope 'all'"),
+        ({"bounds": (1.0, 0.0)}, "the smaller comes first"),
+    ],
 )
 def test_a_faulty_declaration_is_refused(change, message):
     with pytest.raises(UsageError, match=message):
@@ -65,6 +69,7 @@ def test_a_faulty_declaration_is_refused(change, message):
 
 
 def test_listing_and_summaries_load_no_torch():
-    code = "import sys, flowgauge.metrics.registry, flowgauge.metrics.summary, flowgauge.metrics.breakdown; assert 'torch' not in sys.modules"
+    modules = ", ".join(f"flowgauge.metrics.{name}" for name in ("registry", "summary", "breakdown"))
+    code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)})
     assert done.returncode == 0, done.stderr

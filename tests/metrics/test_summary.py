@@ -40,7 +40,9 @@ def test_the_interval_is_scipys_bca_interval_for_the_same_replicates(skewed):
     groups_apart = (skewed.values[:10], skewed.values[10:])
     mean = lambda a, b, axis=-1: (a.sum(axis) + b.sum(axis)) / (a.shape[axis] + b.shape[axis])  # noqa: E731
     same = SimpleNamespace(bootstrap_distribution=replicates)
-    theirs = stats.bootstrap(groups_apart, mean, n_resamples=0, bootstrap_result=same, method="BCa", vectorized=True).confidence_interval
+    theirs = stats.bootstrap(
+        groups_apart, mean, n_resamples=0, bootstrap_result=same, method="BCa", vectorized=True
+    ).confidence_interval
     ours = interval(features, groups, mean_of_sums)
     assert (ours.low[0], ours.high[0]) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
     assert theirs.high - theirs.low > 0.5
