@@ -20,9 +20,9 @@ from .views import best_paths
 class AttentionPaths:
     """The path with the largest product of attention between each word and the target.
 
-    Edge weight (l, i, p) = residual * [i = p] + (1 - residual) * mean over heads of A_l[i, p], of the input itself; the best path a word is found by
-    dynamic programming. Source: Abnar & Zuidema 2020, section 3 (the residual as 0.5 I + 0.5 A); baseline of Lu et al. 2021, section 4.4.
-    Products lie in [0, 1]; they have no sign.
+    Edge weight (l, i, p) = residual * [i = p] + (1 - residual) * mean over heads of A_l[i, p], of the input itself; the best
+    path a word is found by dynamic programming. Source: Abnar & Zuidema 2020, section 3 (the residual as 0.5 I + 0.5 A);
+    baseline of Lu et al. 2021, section 4.4. Products lie in [0, 1]; they have no sign.
 
     Attributes:
         residual: Weight of the residual connection.

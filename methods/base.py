@@ -52,7 +52,9 @@ class FunctionMethod:
         return self.function(model, batch, **self.options)
 
 
-def method(name: str, *, gives: Collection[str], needs: Collection[str] = (), version: int = 1, stochastic: bool = False) -> Callable[[Any], Any]:
+def method(
+    name: str, *, gives: Collection[str], needs: Collection[str] = (), version: int = 1, stochastic: bool = False
+) -> Callable[[Any], Any]:
     """Declares a class or a function `(model, batch, **settings) -> list[Explanation]` as a method.
 
     Raises:
@@ -118,7 +120,10 @@ def explanations(
             raise ValueError(f"no view is called {name!r}; views are {', '.join(VIEWS)}.")
         wrong = [axis for axis in _TOKEN_AXES[name] if view.ndim <= axis + 1 or view.shape[axis + 1] != batch.ids.shape[1]]
         if len(view) != len(batch) or wrong:
-            raise ValueError(f"the view {name!r} has shape {tuple(view.shape)}; expected one row for each of {len(batch)} instances with {batch.ids.shape[1]} tokens.")
+            raise ValueError(
+                f"the view {name!r} has shape {tuple(view.shape)}; expected one row for each of {len(batch)} instances "
+                f"with {batch.ids.shape[1]} tokens."
+            )
     for i, length in enumerate(batch.lengths):
         cut: dict[str, Any] = {}
         for name, view in views.items():

@@ -21,9 +21,9 @@ from .refinement import traced_words
 class Conductance:
     """The influence of each word that flows through each hidden state, layer by layer.
 
-    I([x_j, h^l_i] -> q) = E_z[<dh^l_i/dx_j (x_j - x_b), dq/dh^l_i>]. `flows` holds it in the direction of g_j (times sign(g_j)), `nodes` its
-    sum over words, which is the hidden state's conductance summed over its units. Every layer's nodes sum to sum_j g_j.
-    Source: Dhamdhere et al. 2018, equation 3; baseline of Lu et al. 2021, section 4.4. Units of q; unbounded.
+    I([x_j, h^l_i] -> q) = E_z[<dh^l_i/dx_j (x_j - x_b), dq/dh^l_i>]. `flows` holds it in the direction of g_j (times
+    sign(g_j)), `nodes` its sum over words, which is the hidden state's conductance summed over its units. Every layer's nodes
+    sum to sum_j g_j. Source: Dhamdhere et al. 2018, equation 3; baseline of Lu et al. 2021, section 4.4. Units of q; unbounded.
 
     Attributes:
         rule: Quadrature rule of the path integral.

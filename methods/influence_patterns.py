@@ -1,4 +1,4 @@
-"""Influence patterns by guided pattern refinement (Lu, Wang, Mardziel & Datta 2021), exactly, for all words of a batch at once."""
+"""Influence patterns by guided pattern refinement (Lu et al. 2021), exactly, for all words of a batch at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from .explanation import Explanation
 from .refinement import Found, Refined, optimality_gaps, refine, search
 
 
-
 @method("influence-patterns", gives={"tokens", "patterns"}, needs={"gradients", "attention", "target"})
 @dataclass(frozen=True)
 class InfluencePatterns:
@@ -39,7 +38,8 @@ class InfluencePatterns:
         level: `attention` refines the embedding level by heads and skips; `embedding` stops before.
         suffix: What follows an attention-level choice: the pattern's own embedding nodes (the published code) or every path,
             with the prefix's heads open too (the published Algorithm 2).
-        exact: Also walks all N^(L-1) patterns of each word and stores the optimality gap; refuses above `ENUMERATION_LIMIT` a word.
+        exact: Also walks all N^(L-1) patterns of each word and stores the optimality gap; refuses above `ENUMERATION_LIMIT` a
+        word.
 
     The influence of a pattern is in units of q. Ties go to the skip.
     """
@@ -59,7 +59,9 @@ class InfluencePatterns:
         if self.beam > 1 and self.k > 1:
             raise UsageError("beam and k cannot both exceed 1: a bundle of k nodes is refined greedily.")
         if self.suffix not in ("pattern", "free") or self.level not in ("embedding", "attention"):
-            raise UsageError(f"suffix must be pattern or free and level embedding or attention, got {self.suffix!r} and {self.level!r}.")
+            raise UsageError(
+                f"suffix must be pattern or free and level embedding or attention, got {self.suffix!r} and {self.level!r}."
+            )
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Patterns of every word whose word vector differs from the baseline's; remembered on the batch."""
@@ -85,7 +87,6 @@ class InfluencePatterns:
             for e, q, b in zip(trace.completeness, trace.q, trace.q_baseline, strict=True)
         ]
         return explanations(batch, tokens=trace.g, patterns=_patterns(trace, found, refined, gaps), values=values)
-
 
 
 def _patterns(trace: PathTrace, found: Found, refined: Refined | None, gaps: list[Tensor] | None) -> list[Patterns]:
@@ -116,5 +117,6 @@ def _stack(layers: list[Tensor], missing: int) -> np.ndarray:
     shape = (*layers[0].shape[:2], len(layers), *[k] * (layers[0].ndim - 2))
     out = np.full(shape, missing)
     for number, x in enumerate(layers):
-        out[(slice(None), slice(None), number, *[slice(n) for n in x.shape[2:]])] = x.cpu().numpy()
+        filled: tuple[int | slice, ...] = (slice(None), slice(None), number, *(slice(n) for n in x.shape[2:]))
+        out[filled] = x.cpu().numpy()
     return out

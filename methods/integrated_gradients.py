@@ -26,9 +26,9 @@ ROWS = 512
 class IntegratedGradients:
     """Integrated gradients of tokens and of each layer's hidden states.
 
-    token[j] = <x_j - x_b, E_z[dq/dz_j]> on word embeddings; node[l, i] is the same at hidden[l], on the straight line between the baseline's and the
-    input's own hidden states. Tokens, and the nodes of each layer, sum to q(x) - q(x_b) up to the quadrature error.
-    Source: Sundararajan et al. 2017, equation 1. Units of q; unbounded.
+    token[j] = <x_j - x_b, E_z[dq/dz_j]> on word embeddings; node[l, i] is the same at hidden[l], on the straight line between
+    the baseline's and the input's own hidden states. Tokens, and the nodes of each layer, sum to q(x) - q(x_b) up to the
+    quadrature error. Source: Sundararajan et al. 2017, equation 1. Units of q; unbounded.
 
     Attributes:
         rule: midpoint, trapezoid or gauss-legendre, as captum has them.

@@ -18,8 +18,8 @@ from .explanation import Explanation
 class InternalInfluence:
     """The mean gradient of q at each hidden state along the path.
 
-    node[l, i] = sum_d E_z[dq/dh^l_{i,d}]. The source gives the vector over d and not how it is reduced; the sum is our reading. Source: Leino et
-    al. 2018, equation 1; baseline of Lu et al. 2021, section 4.4. Units of q per unit of h; unbounded.
+    node[l, i] = sum_d E_z[dq/dh^l_{i,d}]. The source gives the vector over d and not how it is reduced; the sum is our reading.
+    Source: Leino et al. 2018, equation 1; baseline of Lu et al. 2021, section 4.4. Units of q per unit of h; unbounded.
 
     Attributes:
         rule: Quadrature rule of the path integral.

@@ -35,7 +35,7 @@ class Random:
         made = []
         for seed, n in zip(batch.seeds, batch.lengths, strict=True):
             rng = np.random.default_rng(seed)
-            nodes = rng.random((self.draws, model.n_layers + 1, n))
-            units = rng.random((self.draws, model.n_layers, n, model.n_heads + 1))
+            nodes = rng.random((self.draws, model.n_layers + 1, n), dtype=np.float32)
+            units = rng.random((self.draws, model.n_layers, n, model.n_heads + 1), dtype=np.float32)
             made.append(Explanation(draws=tuple(Explanation(nodes=a, units=b) for a, b in zip(nodes, units, strict=True))))
         return made

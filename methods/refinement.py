@@ -1,7 +1,7 @@
 """The search behind influence patterns: guided refinement of nodes, then of heads and skips (Lu et al. 2021, section 4.2).
 
-All words of all instances of a batch are refined together. Letters: B instances, R = B S rows, W words, M = W * beams prefixes, F and T
-nodes of a prefix at the lower and the upper layer (1, or k), N tokens, A heads.
+All words of all instances of a batch are refined together. Letters: B instances, R = B S rows, W words, M = W * beams prefixes,
+F and T nodes of a prefix at the lower and the upper layer (1, or k), N tokens, A heads.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ class _Walk:
         if self.beam > 1:
             self.tangent, moved = _rows(self.tangent, parent, trace), Projected(*(_rows(x, parent, trace) for x in moved))
             source, heads, skip, totals = (_pick(x, parent) for x in (source, heads, skip, totals))
-            self.nodes, self.heads, self.skips = ([_pick(x, parent) for x in kept] for kept in (self.nodes, self.heads, self.skips))
+            self.nodes, self.heads, self.skips = (
+                [_pick(x, parent) for x in kept] for kept in (self.nodes, self.heads, self.skips)
+            )
         self.heads.append(_pick2(heads, to))
         self.skips.append(skip.expand(-1, -1, to.shape[2], -1).masked_fill(to[..., None] != source[:, :, None], -torch.inf))
         self.influence = totals.gather(2, to).sum(-1)
@@ -191,7 +193,7 @@ def refine(trace: PathTrace, found: Found, free_suffix: bool = False) -> Refined
 
 
 def _suffix_gradients(trace: PathTrace, nodes: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """dq of each pattern's skip (R, M, T, D) and context vectors (R, M, T, A, d) at its nodes, later paths kept to the pattern."""
+    """dq of each pattern's skip (R, M, T, D) and context vectors (R, M, T, A, d) at its nodes, later paths on the pattern."""
     last = trace.model.n_layers - 1
     at = trace.at(nodes[-1][:, :1])
     skip, context = (select(x[last].flatten(0, 1), at) for x in (trace.grad_skip, trace.grad_context))

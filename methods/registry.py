@@ -11,19 +11,24 @@ METHODS = Registry(
             "The path of nodes that carries most of each word's influence, at the embedding and the attention level.",
         ),
         "attention": Entry(
-            "flowgauge.methods.attention:AttentionPaths", "The path with the largest product of attention between each word and the target."
+            "flowgauge.methods.attention:AttentionPaths",
+            "The path with the largest product of attention between each word and the target.",
         ),
         "conductance": Entry(
-            "flowgauge.methods.conductance:Conductance", "The influence of each word that flows through each hidden state, layer by layer."
+            "flowgauge.methods.conductance:Conductance",
+            "The influence of each word that flows through each hidden state, layer by layer.",
         ),
         "internal-influence": Entry(
-            "flowgauge.methods.internal_influence:InternalInfluence", "The mean gradient of q at each hidden state along the path."
+            "flowgauge.methods.internal_influence:InternalInfluence",
+            "The mean gradient of q at each hidden state along the path.",
         ),
         "integrated-gradients": Entry(
-            "flowgauge.methods.integrated_gradients:IntegratedGradients", "Integrated gradients of tokens and of each layer's hidden states."
+            "flowgauge.methods.integrated_gradients:IntegratedGradients",
+            "Integrated gradients of tokens and of each layer's hidden states.",
         ),
         "repl-skip": Entry(
-            "flowgauge.methods.repl_skip:ReplacedSkips", "Influence patterns with each skip node replaced by all heads at its place."
+            "flowgauge.methods.repl_skip:ReplacedSkips",
+            "Influence patterns with each skip node replaced by all heads at its place.",
         ),
         "random": Entry("flowgauge.methods.random:Random", "Uniform random scores: the floor that every method must beat."),
     },

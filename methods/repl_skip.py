@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..models.batch import Batch
-from ..models.graph import ALL_HEADS, SKIP
+from ..models.graph import ALL_HEADS, SKIP, Patterns
 from ..models.model import FlowModel
 from ..models.trace import Baseline, Rule
 from .base import method
@@ -20,8 +20,8 @@ from .influence_patterns import InfluencePatterns
 class ReplacedSkips:
     """Influence patterns with each skip node replaced by all heads at its place.
 
-    If skips matter as the patterns say, this loses accuracy although it keeps more nodes. Source: Lu et al. 2021, section 4.4. The
-    attention-level influence is left out: it is not that of these nodes.
+    If skips matter as the patterns say, this loses accuracy although it keeps more nodes. Source: Lu et al. 2021, section 4.4.
+    The attention-level influence is left out: it is not that of these nodes.
 
     Attributes:
         rule: Quadrature rule of the path integral.
@@ -36,4 +36,9 @@ class ReplacedSkips:
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """The patterns of `influence-patterns`, with every `SKIP` read as `ALL_HEADS`."""
         found = InfluencePatterns(self.rule, self.samples, self.baseline).explain(model, batch)
-        return [replace(e, patterns=replace(p, heads=np.where(p.heads == SKIP, ALL_HEADS, p.heads), head_influence=None)) for e in found if (p := e.patterns)]
+        return [replace(e, patterns=_opened(e.patterns)) for e in found if e.patterns is not None]
+
+
+def _opened(patterns: Patterns) -> Patterns:
+    assert patterns.heads is not None
+    return replace(patterns, heads=np.where(patterns.heads == SKIP, ALL_HEADS, patterns.heads), head_influence=None)

@@ -1,10 +1,10 @@
 """The one place that reads a coarser view from a finer one. NumPy only.
 
-    patterns -> nodes that they use, in the order of their influence
-    flows    -> each word's strongest node a layer; a node scores what its strongest word sends through it
-    edges    -> best path of each word by dynamic programming; a node scores the best path through it
-    nodes    -> the strongest node a layer
-    mask     -> nodes, by keep probability
+patterns -> nodes that they use, in the order of their influence
+flows    -> each word's strongest node a layer; a node scores what its strongest word sends through it
+edges    -> best path of each word by dynamic programming; a node scores the best path through it
+nodes    -> the strongest node a layer
+mask     -> nodes, by keep probability
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ def _tokens(explanation: Explanation) -> int:
     if explanation.edges is not None:
         return explanation.edges.shape[-1]
     patterns = explanation.patterns
-    raise NotApplicable(f"{0 if patterns is None else len(patterns)} patterns alone do not say how many tokens there are: give tokens too.")
+    raise NotApplicable(
+        f"{0 if patterns is None else len(patterns)} patterns alone do not say how many tokens there are: give tokens too."
+    )
 
 
 def _pattern_scores(explanation: Explanation, sources: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

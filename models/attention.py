@@ -27,5 +27,5 @@ def mix(weights: Weights, value: Rows) -> Rows:
 def fused(query: Rows, key: Rows, value: Rows, scale: float, mask: Bool[Tensor, "rows tokens"] | None) -> Rows:
     """The same context vectors in one kernel, where nobody needs the weights. It has no forward-mode derivative."""
     bias = None if mask is None else mask[:, None, None]
-    parts = (x.transpose(1, 2) for x in (query, key, value))
-    return scaled_dot_product_attention(*parts, attn_mask=bias, scale=scale).transpose(1, 2)
+    q, k, v = (x.transpose(1, 2) for x in (query, key, value))
+    return scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale).transpose(1, 2)

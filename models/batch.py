@@ -102,7 +102,9 @@ class Rows:
 
     def __post_init__(self) -> None:
         if len(self.batch) != len(self.hidden):
-            raise ValueError(f"{len(self.hidden)} hidden states for a batch of {len(self.batch)}: repeat it with batch.rows(index).")
+            raise ValueError(
+                f"{len(self.hidden)} hidden states for a batch of {len(self.batch)}: repeat it with batch.rows(index)."
+            )
         unknown = set(self.edits) - set(SITES)
         if unknown:
             raise ValueError(f"no site is called {sorted(unknown)}; sites are {', '.join(SITES)}.")

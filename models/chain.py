@@ -38,7 +38,9 @@ class EdgeScores(NamedTuple):
     """Through the skip node, which leads to the source's own position only."""
 
 
-def edge_scores(trace: PathTrace, layer: int, position: Int[Tensor, "batch sources"], tangent: Tensor, moved: Projected) -> EdgeScores:
+def edge_scores(
+    trace: PathTrace, layer: int, position: Int[Tensor, "batch sources"], tangent: Tensor, moved: Projected
+) -> EdgeScores:
     """Influence from tangents (R, M, D) at `position` (B, M) of hidden[layer] to every position of the next layer, by head."""
     q, k, v = (x.transpose(1, 2) for x in trace.projected[layer])  # (R, A, N, d)
     weights, scale = trace.attention[layer], trace.model.layers[layer].scale
@@ -73,7 +75,9 @@ def project(trace: PathTrace, layer: int, nodes: Nodes, tangent: State) -> Proje
     return trace.tangents[layer].project_jvp(trace.at(nodes), tangent)
 
 
-def context_tangents(trace: PathTrace, layer: int, source: Nodes, to: Nodes, moved: Projected) -> Float[Tensor, "rows m t f heads size"]:
+def context_tangents(
+    trace: PathTrace, layer: int, source: Nodes, to: Nodes, moved: Projected
+) -> Float[Tensor, "rows m t f heads size"]:
     """How each context vector at `to` moves with each source's tangent: [r, m, to, from, a, :]."""
     projected, context, weights = trace.projected[layer], trace.context[layer], trace.attention[layer]
     at_source, at_to = trace.at(source), trace.at(to)

@@ -47,14 +47,17 @@ def encode(model: FlowModel, instances: Sequence[Instance], quantity: Quantity =
         word_ids[i, :n] = torch.tensor(row.words)
     closed = {bool(instance.against) for instance in instances}
     if len(closed) != 1:
-        raise UsageError("some instances name the output to hold against the answer and some do not; a task must do one or the other.")
+        raise UsageError(
+            "some instances name the output to hold against the answer and some do not; a task must do one or the other."
+        )
     target = torch.tensor([r.target for r in rows])
     answer = torch.tensor([r.answer for r in rows])
     against = torch.tensor([r.against or r.answer for r in rows])
     place = model.device
     batch = Batch(
-        ids.to(place), mask.to(place), segments.to(place), word_ids.to(place), answer.to(place), against.to(place), target.to(place),
-        tuple(i.id for i in instances), tuple(cell_seed(seed, i.id) for i in instances), quantity, closed == {True},
+        ids.to(place), mask.to(place), segments.to(place), word_ids.to(place), answer.to(place), against.to(place),
+        target.to(place), tuple(i.id for i in instances), tuple(cell_seed(seed, i.id) for i in instances), quantity,
+        closed == {True},
     )  # fmt: skip
     return batch if batch.pairwise else _fill_against(model, batch)
 
@@ -98,19 +101,26 @@ def _encode_one(model: FlowModel, instance: Instance) -> _Row:
     masked = model.head == "masked"
     gaps = sum(s.count(GAP) for s in instance.segments)
     if masked and gaps != 1:
-        raise UsageError(f"instance {instance.id!r} needs {GAP} exactly once for the masked-LM model {model.name!r}, found {gaps}: {instance.segments}.")
+        raise UsageError(
+            f"instance {instance.id!r} needs {GAP} exactly once for the masked-LM model {model.name!r}, "
+            f"found {gaps}: {instance.segments}."
+        )
     texts = [s.replace(GAP, tokenizer.mask_token or GAP) for s in instance.segments] if masked else list(instance.segments)
     encoded = tokenizer(*texts, return_offsets_mapping=True)
     ids: list[int] = encoded["input_ids"]
     limit = getattr(model.hf.config, "max_position_embeddings", None)
     if limit is not None and len(ids) > limit - (2 if model.hf.config.model_type == "roberta" else 0):
-        raise UsageError(f"instance {instance.id!r} has {len(ids)} tokens, more than the {limit} positions of model {model.name!r}.")
+        raise UsageError(
+            f"instance {instance.id!r} has {len(ids)} tokens, more than the {limit} positions of model {model.name!r}."
+        )
     words = _word_ids(encoded, texts)
     segments = encoded.get("token_type_ids") or [0] * len(ids)
     if instance.slots:
         _demand_whole_words(model, instance, ids, words)
     if not masked:
-        return _Row(ids, segments, words, 0, _labels(model, instance, instance.answer), _labels(model, instance, instance.against))
+        return _Row(
+            ids, segments, words, 0, _labels(model, instance, instance.answer), _labels(model, instance, instance.against)
+        )
     target = ids.index(tokenizer.mask_token_id)
     word_of = lambda w: [_one_token(model, instance, texts, ids, target, str(x)) for x in w]  # noqa: E731
     return _Row(ids, segments, words, target, word_of(instance.answer), word_of(instance.against))
@@ -137,8 +147,8 @@ def _demand_whole_words(model: FlowModel, instance: Instance, ids: list[int], wo
         if len(at) != 1 or ids[at[0]] == model.tokenizer.unk_token_id:
             how = "does not know it" if len(at) == 1 else f"splits it into {len(at)} tokens"
             raise UsageError(
-                f"the word {texts[segment][word]!r} of instance {instance.id!r} must be one token, but model {model.name!r} {how}; "
-                "choose another model, or leave such sentences out with --on-split skip."
+                f"the word {texts[segment][word]!r} of instance {instance.id!r} must be one token, but model {model.name!r} "
+                f"{how}; choose another model, or leave such sentences out with --on-split skip."
             )
 
 
@@ -163,7 +173,10 @@ def _labels(model: FlowModel, instance: Instance, labels: Sequence[int | str]) -
     for label in labels:
         index = label if isinstance(label, int) else names.get(label.lower())
         if index is None or not 0 <= index < count:
-            raise UsageError(f"instance {instance.id!r} has label {label!r}, but model {model.name!r} knows {', '.join(names)} (0 to {count - 1}).")
+            raise UsageError(
+                f"instance {instance.id!r} has label {label!r}, but model {model.name!r} knows "
+                f"{', '.join(names)} (0 to {count - 1})."
+            )
         found.append(index)
     return found
 
@@ -211,7 +224,10 @@ def batches(
             continue
         usable.append((length, instance))
     if not usable:
-        raise UsageError(f"none of the {len(instances)} instances is left for model {model.name!r}; first reason: {(skipped or ['the task is empty'])[0]}")
+        raise UsageError(
+            f"none of the {len(instances)} instances is left for model {model.name!r}; "
+            f"first reason: {(skipped or ['the task is empty'])[0]}"
+        )
     if skipped:
         log.warning("%d of %d instances left out, first: %s", len(skipped), len(instances), skipped[0])
     usable.sort(key=lambda pair: pair[0])
@@ -244,5 +260,3 @@ def token_slots(batch: Batch, row: int, instance: Instance) -> list[str]:
             number = before[segment] + word
             names.append(instance.slots[number] if instance.slots else str(number))
     return names
-
-

@@ -43,7 +43,9 @@ def _bert_layers(encoder: Any, heads: int) -> tuple[PostNorm, ...]:
     for y in encoder.layer:
         a, o = y.attention.self, y.attention.output
         inner, act, outer = y.intermediate.dense, y.intermediate.intermediate_act_fn, y.output.dense
-        layers.append(PostNorm(a.query, a.key, a.value, o.dense, o.LayerNorm, inner, act, outer, y.output.LayerNorm, heads, a.scaling))
+        layers.append(
+            PostNorm(a.query, a.key, a.value, o.dense, o.LayerNorm, inner, act, outer, y.output.LayerNorm, heads, a.scaling)
+        )
     return tuple(layers)
 
 
@@ -75,7 +77,9 @@ def roberta(hf: Any) -> Parts:
 
     def embed(words: Tensor, batch: Batch) -> Tensor:
         positions = torch.cumsum(batch.mask, 1) * batch.mask + offset
-        out: Tensor = base.embeddings(inputs_embeds=words, token_type_ids=torch.zeros_like(batch.segments), position_ids=positions)
+        out: Tensor = base.embeddings(
+            inputs_embeds=words, token_type_ids=torch.zeros_like(batch.segments), position_ids=positions
+        )
         return out
 
     layers = _bert_layers(base.encoder, hf.config.num_attention_heads)
@@ -133,7 +137,9 @@ def take_apart(hf: Any, name: str) -> Parts:
     if kind not in FAMILIES:
         raise UsageError(f"model {name!r} is of family {kind!r}; flowgauge has adapters for {', '.join(sorted(FAMILIES))}.")
     if getattr(hf.config, "is_decoder", False) or getattr(hf.config, "add_cross_attention", False):
-        raise UsageError(f"model {name!r} is configured as a decoder (is_decoder or add_cross_attention); only encoders are supported.")
+        raise UsageError(
+            f"model {name!r} is configured as a decoder (is_decoder or add_cross_attention); only encoders are supported."
+        )
     if kind == "bert" and getattr(hf, "cls", True) is not True and not hasattr(hf.cls, "predictions"):
         raise UsageError(f"model {name!r} is a {type(hf).__name__}: expected a masked-LM or sequence-classification head.")
     return FAMILIES[kind](hf)

@@ -7,6 +7,7 @@ vector at i, and one skip node that is reached from hidden[l][i] alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -57,7 +58,9 @@ class Patterns:
 
     def select(self, keep: Bool[np.ndarray, " patterns"]) -> Patterns:
         """The patterns where `keep` is true."""
-        fields = {name: None if (v := getattr(self, name)) is None else v[keep] for name in self.__dataclass_fields__}
+        fields: dict[str, Any] = {
+            name: None if (v := getattr(self, name)) is None else v[keep] for name in self.__dataclass_fields__
+        }
         return Patterns(**fields)
 
     def subgraph(self, n_tokens: int, n_heads: int | None = None) -> Subgraph:

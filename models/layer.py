@@ -47,7 +47,10 @@ class Tangents(Protocol):
 class Layer(Protocol):
     """A transformer layer without its attention."""
 
-    scale: float
+    @property
+    def scale(self) -> float:
+        """Factor of the attention scores."""
+        ...
 
     def project(self, hidden: Vectors) -> Projected:
         """Query, key and value vectors of each position."""
@@ -73,7 +76,7 @@ def select(rows: Float[Tensor, "rows *shape"], at: Index) -> Tensor:
 class PostNorm:
     """A layer that normalises after each residual (BERT, RoBERTa, DistilBERT, ELECTRA), made of the model's own submodules.
 
-        a = norm1(output(ctx) + skip);    h' = norm2(outer(act(inner(a))) + a)
+    a = norm1(output(ctx) + skip);    h' = norm2(outer(act(inner(a))) + a)
     """
 
     query: nn.Linear

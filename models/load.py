@@ -37,8 +37,12 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
     if name not in ZOO and _looks_like_path(name) and not Path(name).is_dir():
         raise UsageError(f"there is no model folder {name!r}.")
     near = difflib.get_close_matches(name, ZOO, n=1, cutoff=0.85)
-    if near and name not in ZOO and not Path(name).is_dir():  # a slip of the pen; asking the Hub for it would take a minute of retries
-        raise UsageError(f"no model is called {name!r}: did you mean {near[0]}? `flowgauge list models` shows those that come with flowgauge.")
+    if (
+        near and name not in ZOO and not Path(name).is_dir()
+    ):  # a slip of the pen; asking the Hub for it would take a minute of retries
+        raise UsageError(
+            f"no model is called {name!r}: did you mean {near[0]}? `flowgauge list models` shows those that come with flowgauge."
+        )
     config = _fetch(lambda: AutoConfig.from_pretrained(source, revision=revision), name)
     tokenizer = _fetch(lambda: AutoTokenizer.from_pretrained(source, revision=revision), name, "a tokenizer")
     if not tokenizer.is_fast:
@@ -67,7 +71,10 @@ def _auto_class(config: Any, name: str) -> Any:
     from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
     made = (getattr(config, "architectures", None) or ["(not stated)"])[0]
-    for ending, auto in (("ForMaskedLM", AutoModelForMaskedLM), ("ForSequenceClassification", AutoModelForSequenceClassification)):
+    for ending, auto in (
+        ("ForMaskedLM", AutoModelForMaskedLM),
+        ("ForSequenceClassification", AutoModelForSequenceClassification),
+    ):
         if made.endswith(ending) or (ending == "ForMaskedLM" and made == "BertForPreTraining"):
             return auto
     raise UsageError(
@@ -85,4 +92,6 @@ def _fetch(load: Any, name: str, what: str = "a model") -> Any:
         text = " ".join(str(error).split())
         offline = "couldn't connect" in text or "offline" in text.lower() or "Name or service" in text
         why = "the Hub cannot be reached and nothing of that name is cached" if offline else text[:200].rstrip(".")
-        raise UsageError(f"cannot load {what} from {name!r}: {why}. Embedded models: {', '.join(ZOO)}; a folder with a checkpoint works too.") from error
+        raise UsageError(
+            f"cannot load {what} from {name!r}: {why}. Embedded models: {', '.join(ZOO)}; a folder with a checkpoint works too."
+        ) from error

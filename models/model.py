@@ -107,13 +107,15 @@ class _Loop:
         self.eager = "attention" in keep or any("attention" in r.edits for r in rows)
 
     def run(self) -> list[Trace]:
-        model, hidden = self.model, None
+        model = self.model
+        hidden: Tensor | None = None
         for layer in range(model.n_layers + 1):
             hidden = self._site("hidden", layer, self._join(hidden, layer))
             if layer == model.n_layers:
                 break
             if len(hidden):
                 hidden = self._layer(layer, hidden, self._mask())
+        assert hidden is not None
         self.kept["hidden", model.n_layers] = hidden
         return [Trace(self.spans[i], self.kept) for i in range(len(self.spans))]
 
@@ -144,7 +146,9 @@ class _Loop:
                 part = value[span]
                 edited = rows.edits[site](layer, part) if site in rows.edits else part
                 if edited.shape != part.shape:
-                    raise ValueError(f"the edit of {site}[{layer}] returned shape {tuple(edited.shape)}, expected {tuple(part.shape)}.")
+                    raise ValueError(
+                        f"the edit of {site}[{layer}] returned shape {tuple(edited.shape)}, expected {tuple(part.shape)}."
+                    )
                 parts.append(edited)
             value = torch.cat(parts)
         if site in self.keep:

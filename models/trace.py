@@ -132,7 +132,9 @@ class PathTrace:
         return rows * n + spread
 
 
-def path_trace(model: FlowModel, batch: Batch, rule: Rule = "midpoint", samples: int = 50, baseline: Baseline = "mask") -> PathTrace:
+def path_trace(
+    model: FlowModel, batch: Batch, rule: Rule = "midpoint", samples: int = 50, baseline: Baseline = "mask"
+) -> PathTrace:
     """Samples the straight path from the baseline's word vectors to the input's; cached on the batch.
 
     Source: the distribution of interest of Lu et al. 2021, section 3; gradients at all sites from one backward pass.
@@ -168,7 +170,7 @@ def _trace(model: FlowModel, batch: Batch, rule: Quadrature, baseline: Baseline)
         grads = torch.autograd.grad(q.sum(), [words, *wanted])
     with torch.no_grad():
         ends = _ends(model, batch, x, x_b)
-        _, start = jvp(lambda w: model.embed(w, rows), (words.detach(),), (delta.repeat_interleave(n_samples, 0),))
+        start = jvp(lambda w: model.embed(w, rows), (words.detach(),), (delta.repeat_interleave(n_samples, 0),))[1]
     weights = torch.as_tensor(rule.weights, dtype=x.dtype, device=x.device)
     mean_grad = (weights @ grads[0].unflatten(0, (len(batch), n_samples)).flatten(2)).unflatten(-1, x.shape[1:])
     g = (delta * mean_grad).sum(-1) * batch.mask

@@ -27,7 +27,14 @@ from flowgauge.models.batch import Batch
 from flowgauge.models.model import FlowModel
 
 PAD, MASK, VOCABULARY = 1, 4, 60
-SIZES = {"num_hidden_layers": 3, "hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 32, "vocab_size": VOCABULARY, "pad_token_id": PAD}
+SIZES = {
+    "num_hidden_layers": 3,
+    "hidden_size": 16,
+    "num_attention_heads": 4,
+    "intermediate_size": 32,
+    "vocab_size": VOCABULARY,
+    "pad_token_id": PAD,
+}
 FAMILIES: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
     "bert": (BertConfig, BertForMaskedLM, BertForSequenceClassification, SIZES),
     "roberta": (RobertaConfig, RobertaForMaskedLM, RobertaForSequenceClassification, SIZES),
@@ -41,7 +48,9 @@ FAMILIES: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
 }
 
 
-def make_model(family: str = "bert", head: str = "masked", dtype: torch.dtype = torch.float64, seed: int = 0, **sizes: Any) -> FlowModel:
+def make_model(
+    family: str = "bert", head: str = "masked", dtype: torch.dtype = torch.float64, seed: int = 0, **sizes: Any
+) -> FlowModel:
     """A random model whose weights are large enough for words to matter."""
     config, masked, label, default = FAMILIES[family]
     with torch.random.fork_rng():

@@ -85,7 +85,9 @@ def test_conductance_sums_to_g_at_every_layer_and_equals_captums(model, batches)
         influence = patterns[row].patterns
         assert found[row].tokens[influence.source] == pytest.approx(influence.total, abs=1e-12)
     for layer in range(3):
-        oracle = LayerConductance(forward, model.hf.bert.encoder.layer[layer]).attribute(words, base, n_steps=200, method="riemann_middle")
+        oracle = LayerConductance(forward, model.hf.bert.encoder.layer[layer]).attribute(
+            words, base, n_steps=200, method="riemann_middle"
+        )
         expected = oracle.detach().sum(-1).numpy()
         for row in range(2):
             scale = abs(expected[row]).max()
@@ -105,7 +107,10 @@ def test_attention_paths_are_the_best_of_all(model, batch):
     edges = found.edges[:, 0]
     assert edges.sum(-1) == pytest.approx(np.ones((3, 4)))
     for path, product in zip(found.patterns.positions[..., 0], found.patterns.influence, strict=True):
-        every = {walk: edges[0, walk[1], walk[0]] * edges[1, walk[2], walk[1]] * edges[2, 2, walk[2]] for walk in itertools.product([path[0]], range(4), range(4))}
+        every = {
+            walk: edges[0, walk[1], walk[0]] * edges[1, walk[2], walk[1]] * edges[2, 2, walk[2]]
+            for walk in itertools.product([path[0]], range(4), range(4))
+        }
         assert product == pytest.approx(max(every.values()))
         assert every[tuple(path[:3])] == pytest.approx(product)
 
@@ -166,7 +171,9 @@ def test_rank_nodes_reads_each_view():
     flows[0, 1], flows[1, 1], flows[2, 1] = [3, 1, 0], [0, 1, 4], [0, 9, 0]
     ranking = rank_nodes(Explanation(flows=flows), np.array([0, 1]), 2)
     assert ranking.own[1].tolist() == [True, False, True] and ranking.score[1].tolist() == [3, 1, 4]
-    patterns = Patterns(np.array([0, 1]), np.array([1.0, -1]), np.array([0.5, -0.8]), np.array([[[0], [1], [2]], [[1], [0], [2]]]))
+    patterns = Patterns(
+        np.array([0, 1]), np.array([1.0, -1]), np.array([0.5, -0.8]), np.array([[[0], [1], [2]], [[1], [0], [2]]])
+    )
     ranking = rank_nodes(Explanation(tokens=np.array([1.0, -1, 0]), patterns=patterns), np.array([0]), 2)
     assert ranking.own.tolist() == [[True, False, False], [False, True, False], [False, False, True]]
     assert ranking.score[1].tolist() == [0, 0.5, 0]

@@ -106,7 +106,9 @@ def test_families_without_an_adapter_are_refused():
 
 
 def test_fingerprint_follows_the_weights(models: Callable[..., FlowModel]):
-    backend = type("T", (), {"backend_tokenizer": type("B", (), {"to_str": lambda self: "words"})(), "mask_token_id": 4, "pad_token_id": 1})()
+    backend = type(
+        "T", (), {"backend_tokenizer": type("B", (), {"to_str": lambda self: "words"})(), "mask_token_id": 4, "pad_token_id": 1}
+    )()
     first, again, other = models(seed=0), models(seed=0), models(seed=1)
     for model in (first, again, other):
         model.tokenizer = backend

@@ -13,6 +13,7 @@ from torch.func import jvp
 from flowgauge.core.errors import UsageError
 from flowgauge.methods.influence_patterns import InfluencePatterns
 from flowgauge.methods.refinement import optimality_gaps, refine, search
+from flowgauge.models.attention import attention_weights, mix
 from flowgauge.models.batch import Batch
 from flowgauge.models.chain import (
     context_pull,
@@ -24,7 +25,6 @@ from flowgauge.models.chain import (
     project,
     start_tangents,
 )
-from flowgauge.models.attention import attention_weights, mix
 from flowgauge.models.graph import SKIP
 from flowgauge.models.layer import FuncTangents, Projected
 from flowgauge.models.model import FlowModel
@@ -41,7 +41,7 @@ def whole_layer(trace: PathTrace, layer: int, tangent: torch.Tensor, head: int |
         q, k, v = y.project(h)
         return mix(attention_weights(q, k, y.scale, mask), v)
 
-    context, moved = jvp(attend, (trace.skip[layer],), (tangent,))
+    context, moved = jvp(attend, (trace.skip[layer],), (tangent,))[:2]
     skip = tangent
     if head is not None:
         moved = torch.zeros_like(moved) if head == SKIP else moved * (torch.arange(moved.shape[2]) == head)[:, None]
@@ -104,7 +104,10 @@ def test_position_wise_closed_forms_equal_torch_func(models, batches, family):
     draw = lambda *shape: torch.randn(*shape, dtype=torch.float64, generator=generator)  # noqa: E731
     at = torch.randint(0, 20, (3, 7), generator=generator)
     for layer in range(3):
-        closed, oracle = trace.tangents[layer], FuncTangents(model.layers[layer], trace.skip[layer].flatten(0, 1), trace.context[layer].flatten(0, 1))
+        closed, oracle = (
+            trace.tangents[layer],
+            FuncTangents(model.layers[layer], trace.skip[layer].flatten(0, 1), trace.context[layer].flatten(0, 1)),
+        )
         t, skip, context, u = draw(3, 7, 16), draw(3, 7, 16), draw(3, 7, 4, 4), draw(3, 7, 16)
         grads = Projected(draw(3, 7, 4, 4), draw(3, 7, 4, 4), draw(3, 7, 4, 4))
         pairs = [
@@ -118,7 +121,12 @@ def test_position_wise_closed_forms_equal_torch_func(models, batches, family):
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lengths=st.lists(st.integers(3, 6), min_size=1, max_size=3), seed=st.integers(0, 1000), layer=st.integers(0, 2), data=st.data())
+@given(
+    lengths=st.lists(st.integers(3, 6), min_size=1, max_size=3),
+    seed=st.integers(0, 1000),
+    layer=st.integers(0, 2),
+    data=st.data(),
+)
 def test_edge_scores_equal_the_jvp_of_the_whole_layer_and_split_into_heads_and_skip(model, batches, lengths, seed, layer, data):
     batch = batches(model, lengths, seed)
     trace = path_trace(model, batch, samples=3)
@@ -141,7 +149,11 @@ def test_edge_scores_equal_the_jvp_of_the_whole_layer_and_split_into_heads_and_s
     assert torch.allclose(split * batch.mask, total * batch.mask, atol=TOLERANCE)
     sent = layer_flow(trace, layer, dense)
     assert torch.allclose(sent.influence * batch.mask, total * batch.mask, atol=TOLERANCE)
-    assert torch.allclose(layer_tangent(trace, layer, dense, sent) * trace.rows.mask[..., None], whole_layer(trace, layer, dense) * trace.rows.mask[..., None], atol=TOLERANCE)
+    assert torch.allclose(
+        layer_tangent(trace, layer, dense, sent) * trace.rows.mask[..., None],
+        whole_layer(trace, layer, dense) * trace.rows.mask[..., None],
+        atol=TOLERANCE,
+    )
 
 
 def test_context_pull_is_the_transpose_of_context_tangents(trace):
@@ -163,12 +175,17 @@ def test_conservation_at_every_layer_of_the_search(trace):
     tangent, expected = start_tangents(trace, nodes[0]), found.total
     for layer in range(3):
         moved = project(trace, layer, nodes[layer], tangent)
-        scores = edge_scores(trace, layer, nodes[layer].flatten(1), tangent.flatten(1, 2), Projected(*(x.flatten(1, 2) for x in moved)))
+        scores = edge_scores(
+            trace, layer, nodes[layer].flatten(1), tangent.flatten(1, 2), Projected(*(x.flatten(1, 2) for x in moved))
+        )
         total = scores.heads.sum(1).transpose(1, 2).scatter_add(2, nodes[layer], scores.skip[..., None])
         live = found.traced
         assert torch.allclose(total.sum(2)[live], expected[live], atol=TOLERANCE)
         expected = total.gather(2, nodes[layer + 1])[..., 0]
-        edge = found.heads[layer].sum(-1)[..., 0, 0] + found.skips[layer].clamp(min=-1e9).where(~found.skips[layer].isinf(), 0)[..., 0, 0]
+        edge = (
+            found.heads[layer].sum(-1)[..., 0, 0]
+            + found.skips[layer].clamp(min=-1e9).where(~found.skips[layer].isinf(), 0)[..., 0, 0]
+        )
         assert torch.allclose(edge[live], expected[live], atol=TOLERANCE)
         walked = torch.stack([pattern_prefix(trace, nodes, w, layer) for w in range(words)], 1)
         tangent = walked
@@ -267,7 +284,12 @@ def test_a_bundle_of_all_nodes_carries_the_whole_influence(model, batches):
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lengths=st.lists(st.integers(3, 7), min_size=2, max_size=4), seed=st.integers(0, 1000), k=st.sampled_from([1, 2]), beam=st.sampled_from([1, 3]))
+@given(
+    lengths=st.lists(st.integers(3, 7), min_size=2, max_size=4),
+    seed=st.integers(0, 1000),
+    k=st.sampled_from([1, 2]),
+    beam=st.sampled_from([1, 3]),
+)
 def test_padding_and_batching_change_no_pattern(model, batches, single, lengths, seed, k, beam):
     method = InfluencePatterns(samples=5, k=k, beam=beam if k == 1 else 1)
     batch = batches(model, lengths, seed)
