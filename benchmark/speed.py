@@ -58,11 +58,13 @@ class Speed:
         return asdict(self)
 
 
-def measure(device: str = "cpu", repeats: int = 5, sentences: int = 16, tokens: int = 11, samples: int = 50, captum: bool = True) -> Speed:
+def measure(
+    device: str = "cpu", repeats: int = 5, sentences: int = 16, tokens: int = 11, samples: int = 50, captum: bool = True
+) -> Speed:
     """Times influence patterns and its neighbours on a random BERT-small (6 layers, 8 heads, 512 wide).
 
-    The unit is one integrated-gradients pass: the Hugging Face model itself (fused attention), forward and backward over all samples, q
-    read at the target only. Every repeat times all rows in turn, so that a noisy machine moves them together.
+    The unit is one integrated-gradients pass: the Hugging Face model itself (fused attention), forward and backward over all
+    samples, q read at the target only. Every repeat times all rows in turn, so that a noisy machine moves them together.
 
     Args:
         device: A torch device.
@@ -70,8 +72,8 @@ def measure(device: str = "cpu", repeats: int = 5, sentences: int = 16, tokens: 
         sentences: Sentences in the batch.
         tokens: Tokens a sentence.
         samples: Points of the path integral.
-        captum: Whether captum's integrated gradients and layer conductance are timed too, on two sentences (its conductance: one layer,
-            times the layers).
+        captum: Whether captum's integrated gradients and layer conductance are timed too, on two sentences (conductance: one
+            layer, times the layers).
     """
     import torch
 
@@ -94,8 +96,8 @@ def measure(device: str = "cpu", repeats: int = 5, sentences: int = 16, tokens: 
                 taken[name].append(seconds)
     described = torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu"
     return Speed(
-        described, torch.get_num_threads(), torch.__version__, sentences, tokens, samples, model.n_layers, model.n_heads, model.width, repeats,
-        tuple(_costs(taken, model.n_layers)),
+        described, torch.get_num_threads(), torch.__version__, sentences, tokens, samples,
+        model.n_layers, model.n_heads, model.width, repeats, tuple(_costs(taken, model.n_layers)),
     )  # fmt: skip
 
 

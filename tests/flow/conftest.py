@@ -87,8 +87,8 @@ def alone(batch: Batch, row: int) -> Batch:
     one = batch.rows(torch.tensor([row]))
     n = int(one.mask.sum())
     return Batch(
-        one.ids[:, :n], one.mask[:, :n], one.segments[:, :n], one.word_ids[:, :n], one.answer, one.against, one.target, one.names, one.seeds,
-        one.quantity, one.pairwise,
+        one.ids[:, :n], one.mask[:, :n], one.segments[:, :n], one.word_ids[:, :n], one.answer, one.against, one.target,
+        one.names, one.seeds, one.quantity, one.pairwise,
     )  # fmt: skip
 
 

@@ -1,0 +1,165 @@
+"""From instances to batches, and models from folders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from flowgauge.core.errors import UsageError
+from flowgauge.models.encode import batches, encode, relabel, reseed, token_slots
+from flowgauge.models.load import load_model
+from flowgauge.models.outputs import correct, value
+from flowgauge.tasks.instance import Instance
+from flowgauge.tasks.registry import TASKS
+
+FAMILIES = ["bert", "roberta", "electra", "distilbert"]
+
+
+def pair(text="the author [MASK] tall .", answer=("is",), against=("are",), **more):
+    return Instance(id=more.pop("id", "i"), segments=(text,), answer=answer, against=against, **more)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("head", ["masked", "label"])
+def test_folders_of_every_family_load_and_equal_hugging_face(tiny_flows, family, head):
+    model = tiny_flows(family, head)
+    texts = ["the author is tall .", "the guard that the chef likes is old ."]
+    given = [
+        pair(t.replace(" is ", " [MASK] ")) if head == "masked" else Instance(str(i), (t,), (i,)) for i, t in enumerate(texts)
+    ]
+    batch = encode(model, given)
+    with torch.no_grad():
+        logits = model.hf(input_ids=batch.ids, attention_mask=batch.mask.long()).logits
+    expected = logits[torch.arange(2), batch.target] if head == "masked" else logits
+    assert (model.outputs(batch)[0] - expected).abs().max() < 1e-10 * max(1, float(expected.abs().max()))
+    assert model.head == head
+
+
+def test_a_masked_instance_by_hand(tiny_flow):
+    instance = TASKS.create("sva/app").instances("test", 4, 0)[1]
+    batch = encode(tiny_flow, [instance, pair()])
+    words = ["[CLS]", *instance.segments[0].split(), "[SEP]"]
+    tokenizer = tiny_flow.tokenizer
+    assert tokenizer.convert_ids_to_tokens(batch.ids[0].tolist()) == words
+    assert batch.target.tolist() == [words.index("[MASK]"), 3]
+    assert tokenizer.convert_ids_to_tokens(batch.answer[:, 0].tolist()) == [instance.answer[0], "is"]
+    assert batch.mask[1].tolist() == [True] * 7 + [False] * (len(words) - 7)
+    assert batch.word_ids[1, :8, 1].tolist() == [-1, 0, 1, 2, 3, 4, -1, -1]
+    assert token_slots(batch, 0, instance) == ["[CLS]", *instance.slots, "[SEP]"]
+    assert token_slots(batch, 1, pair()) == ["[CLS]", "0", "1", "2", "3", "4", "[SEP]"]
+    assert batch.pairwise
+
+
+def test_two_segments_and_labels_by_name(tiny_flows, agreement_model):
+    two = encode(agreement_model, [Instance("a", ("the author is tall .", "the chef [MASK] old ."), ("is",), ("are",))])
+    assert two.segments[0].tolist() == [0] * 7 + [1] * 6 and two.target.tolist() == [9]
+    model = tiny_flows("bert", "label")
+    batch = encode(model, [Instance("a", ("the author is tall .", "the chef is old ."), ("Positive",))])
+    assert batch.word_ids[0, :, 0].tolist() == [-1, 0, 0, 0, 0, 0, -1, 1, 1, 1, 1, 1, -1]
+    assert batch.answer.tolist() == [[1]] and batch.against.tolist() == [[0]] and batch.target.tolist() == [0]
+    with pytest.raises(UsageError, match=r"has label 'meh', but model .* knows negative, positive \(0 to 1\)"):
+        encode(model, [Instance("a", ("the author",), ("meh",))])
+    with pytest.raises(UsageError, match="has label 2"):
+        encode(model, [Instance("a", ("the author",), (2,))])
+
+
+def test_relabel_asks_about_the_predicted_answer(tiny_flows):
+    for head in ("masked", "label"):
+        model = tiny_flows("bert", head)
+        texts = [
+            f"the {n} {'[MASK]' if head == 'masked' else 'is'} tall ." for n in ("author", "chef", "guards", "king", "queen")
+        ]
+        given = [pair(t, id=t) if head == "masked" else Instance(t, (t,), (0,)) for t in texts]
+        batch = encode(model, given)
+        guided = relabel(model, batch)
+        outputs = model.outputs(batch)
+        right = correct(outputs, batch)
+        assert correct(outputs, guided).all() and (value(outputs, guided) >= 0).all()
+        assert ((guided.answer == batch.answer).all(1) == right).all()
+        assert torch.allclose(value(outputs, guided), torch.where(right, 1, -1) * value(outputs, batch))
+        assert guided.quantity.label == "predicted" and batch.quantity.label == "gold"
+
+
+def test_seeds_belong_to_the_instance_and_caches_to_the_rows(tiny_flow):
+    batch = encode(tiny_flow, [pair(id="a"), pair(id="b")])
+    again = reseed(batch, 5)
+    assert again.cache is batch.cache and again.seeds != batch.seeds
+    assert reseed(batch.rows(torch.tensor([1])), 5).seeds == again.seeds[1:]
+    assert batch.rows(torch.tensor([1])).cache is not batch.cache
+
+
+def test_batches_are_sorted_cut_and_counted(tiny_flow):
+    short, long = pair(id="short"), pair("the author that the chef likes [MASK] tall .", id="long")
+    odd = pair("the zebra [MASK] tall .", answer=("is",), against=("zzz",), id="odd")
+    made = batches(tiny_flow, [long, short, short], batch_size=2)
+    assert [b.names for b in made.batches] == [("short", "short"), ("long",)]
+    assert batches(tiny_flow, [long, short], max_tokens=8).skipped == ("long: 11 tokens, more than 8",)
+    with pytest.raises(UsageError, match="the answer 'zzz' of instance 'odd' must be one token"):
+        batches(tiny_flow, [short, odd])
+    skipping = batches(tiny_flow, [short, odd], on_split="skip")
+    assert [b.names for b in skipping.batches] == [("short",)] and skipping.skipped[0].startswith("odd: the answer 'zzz'")
+    with pytest.raises(UsageError, match="none of the 1 instances is left"):
+        batches(tiny_flow, [odd], on_split="skip")
+
+
+def test_words_in_slots_must_be_known(tiny_flow):
+    slotted = pair("the zebra [MASK] .", slots=("the", "SUBJ", "MASK", "."))
+    with pytest.raises(UsageError, match=r"the word 'zebra' of instance 'i' must be one token, but model .* does not know it"):
+        encode(tiny_flow, [slotted])
+
+
+def test_refusals_name_the_remedy(tiny_flow, tiny_folder, tmp_path):
+    with pytest.raises(UsageError, match=r"needs \[MASK\] exactly once .* found 0"):
+        encode(tiny_flow, [pair("the author is tall .")])
+    with pytest.raises(UsageError, match="more than the 40 positions"):
+        encode(tiny_flow, [pair("the " * 50 + "[MASK]")])
+    with pytest.raises(UsageError, match="some do not"):
+        encode(tiny_flow, [pair(), pair(against=())])
+    with pytest.raises(UsageError, match="did you mean agreement-bert"):
+        load_model("agrement-bert")
+    with pytest.raises(UsageError, match="no model folder"):
+        load_model("./nowhere")
+    with pytest.raises(UsageError, match="the Hub cannot be reached"):
+        load_model("some-model-that-is-nowhere")
+    with pytest.raises(UsageError, match="no dtype is called 'float8'"):
+        load_model("agreement-bert", dtype="float8")
+    with pytest.raises(UsageError, match="device 'cuda:99' cannot be used here"):
+        load_model("agreement-bert", device="cuda:99")
+    folder = shutil.copytree(tiny_folder(), tmp_path / "headless")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": ["BertModel"]}))
+    with pytest.raises(UsageError, match="was saved as BertModel, which has neither"):
+        load_model(str(folder))
+
+
+def test_padded_batches_give_the_numbers_of_single_sentences(agreement_model):
+    """On a trained model in float32, through the tokenizer: every method's views, to 1e-5 of their scale."""
+    from flowgauge.methods.registry import METHODS
+
+    given = [TASKS.create(name).instances("test", 1, 0)[0] for name in ("sva/wsc", "sva/obj", "ra/ga")]
+    batch = encode(agreement_model, given)
+    for name in METHODS.builtin:
+        together = METHODS.create(name).explain(agreement_model, batch)
+        for instance, shown in zip(given, together, strict=True):
+            (alone,) = METHODS.create(name).explain(agreement_model, encode(agreement_model, [instance]))
+            for one, other in zip(alone.each(), shown.each(), strict=True):
+                for view in ("tokens", "nodes", "flows", "units", "edges"):
+                    a, b = getattr(one, view), getattr(other, view)
+                    assert (a is None) == (b is None)
+                    if a is not None:
+                        assert np.abs(a - b).max() <= 1e-5 * max(1, np.abs(a).max()), (name, view)
+
+
+@pytest.mark.real
+def test_a_real_classifier_gives_its_published_accuracy(shared_models, shared_data):
+    from flowgauge.tasks.registry import load_task
+
+    model = load_model(str(shared_models / "minilm-sst2"))
+    made = batches(model, load_task(str(shared_data / "sst2" / "dev.tsv")).instances("test", None, 0), max_tokens=17)
+    assert sum(map(len, made.batches)) == 220 and len(made.skipped) == 652
+    right = sum(int(correct(model.outputs(b), b).sum()) for b in made.batches)
+    assert right == 199  # .905
