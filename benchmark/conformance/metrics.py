@@ -86,6 +86,7 @@ def _score_cases(plugin: Any, on: Subject) -> tuple[list[Finding], list[str]]:
     found, applied, cases = [], [], _cases(on, plugin)
     reference = cases[plugin.reference] if plugin.reference else None
     for name, case in cases.items():
+        before = case.digest()
         try:
             scores = _score(plugin, on, case, reference, [on.instances])
         except NotApplicable as reason:
@@ -94,7 +95,7 @@ def _score_cases(plugin: Any, on: Subject) -> tuple[list[Finding], list[str]]:
             found.append(Finding(f"{name}: scores", False, f"{type(error).__name__}: {error}"))
         else:
             applied.append(name)
-            checks = _on_case(plugin, on, case, reference, scores)
+            checks = _on_case(plugin, on, case, reference, scores, before)
             found += [Finding(f"{name}: {f.check}", f.ok, f.detail) for f in run_checks(checks)]
     return found, applied
 
@@ -139,14 +140,12 @@ def _score(
     return scores
 
 
-def _on_case(plugin: Any, on: Subject, case: Explained, reference: Explained | None, scores: Scores) -> Checks:
-    shown, every = case.digest(), on.instances
+def _on_case(plugin: Any, on: Subject, case: Explained, reference: Explained | None, scores: Scores, before: str) -> Checks:
+    """What must hold of the scores of one kind of explanation, whose digest was `before`."""
+    every = on.instances
 
     def same(groups: Sequence[Sequence[Instance]], tolerance: float) -> None:
         _demand_same(scores, _score(plugin, on, case, reference, groups), tolerance)
-
-    def unchanged() -> None:
-        demand(case.digest() == shown, "the explanations it was shown were changed.")
 
     return [
         ("rows of the right form", lambda: _formed(plugin, scores, every)),
@@ -155,7 +154,7 @@ def _on_case(plugin: Any, on: Subject, case: Explained, reference: Explained | N
         ("the same a second time", lambda: same([every], 0)),
         ("the same in batches of one", lambda: same([[i] for i in every], on.tolerance)),
         ("the same in any order", lambda: same([every[::-1]], on.tolerance)),
-        ("explanations unchanged", unchanged),
+        ("explanations unchanged", lambda: demand(case.digest() == before, "the explanations it was shown were changed.")),
     ]
 
 

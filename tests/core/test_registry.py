@@ -1,0 +1,157 @@
+"""Plug-ins by name, by entry point and by file; settings and refusals."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from flowgauge.core import registry as module
+from flowgauge.core.errors import FlowgaugeError, NotApplicable, UnknownName, UsageError
+from flowgauge.core.registry import Entry, Registry, Spec, load_file, settings, source_hash
+
+PLUGIN = '''
+from flowgauge import explanations, method
+
+
+@method("ones", gives={"tokens"})
+def ones(model, batch, scale: float = 2.0):
+    """Ones."""
+    return []
+
+
+@method("twos", gives={"tokens"})
+class Twos:
+    """Twos."""
+
+    def __init__(self, power: int = 2) -> None:
+        if power < 0:
+            raise ValueError("power must not be negative")
+        self.power = power
+
+    def explain(self, model, batch):
+        return []
+'''
+
+
+class Plain:
+    """A plug-in with two settings."""
+
+    def __init__(self, rule: str = "midpoint", samples: int = 50) -> None:
+        if samples < 1:
+            raise ValueError("samples must be positive")
+        self.rule, self.samples = rule, samples
+
+
+@pytest.fixture
+def plain() -> Registry:
+    return Registry("method", "flowgauge.nothing", {"plain": Entry(f"{__name__}:Plain", "A plug-in.")})
+
+
+@pytest.fixture
+def factory(monkeypatch: pytest.MonkeyPatch, plain: Registry) -> Registry:
+    """The registry with its target importable under any import mode."""
+    monkeypatch.setattr(module.importlib, "import_module", lambda name: __import__("types").SimpleNamespace(Plain=Plain))
+    return plain
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "given"),
+    [
+        ("plain", "plain", {}),
+        ("plain:samples=8", "plain", {"samples": 8}),
+        ("plain:samples=8,rule=paper", "plain", {"samples": 8, "rule": "paper"}),
+        ("plain:rule=", "plain", {"rule": None}),
+        ("mine.py:ones", "mine.py:ones", {}),
+        ("mine.py:ones:scale=0.5", "mine.py:ones", {"scale": 0.5}),
+        ({"name": "plain", "samples": 3}, "plain", {"samples": 3}),
+    ],
+)
+def test_specs(text, name: str, given: dict[str, object]) -> None:
+    assert Spec.parse(text) == Spec(name, given)
+
+
+def test_specs_that_cannot_be_read_are_refused() -> None:
+    with pytest.raises(UsageError, match="write name:key=value"):
+        Spec.parse("plain:samples=8,rule")
+    with pytest.raises(UsageError, match="needs a `name`"):
+        Spec.parse({"samples": 8})
+
+
+def test_settings_go_in_and_can_be_read_back(factory: Registry) -> None:
+    assert settings(factory.create("plain")) == {"rule": "midpoint", "samples": 50}
+    assert settings(factory.create("plain:samples=8")) == {"rule": "midpoint", "samples": 8}
+
+
+def test_unknown_names_suggest_near_ones(factory: Registry) -> None:
+    with pytest.raises(UnknownName, match="no method is called 'plane': did you mean plain"):
+        factory.create("plane")
+    with pytest.raises(UnknownName, match=r"known: plain.*flowgauge list methods"):
+        factory.create("zzz")
+    with pytest.raises(UnknownName, match="no setting of method 'plain' is called 'sample': did you mean samples"):
+        factory.create("plain:sample=8")
+
+
+def test_refused_values_are_usage_errors_with_the_reason(factory: Registry) -> None:
+    with pytest.raises(UsageError, match=r"refused its settings \{'samples': 0\}: samples must be positive"):
+        factory.create("plain:samples=0")
+
+
+def test_a_file_gives_its_plug_ins(plain: Registry, file: Path) -> None:
+    assert plain.create(f"{file}:ones:scale=3").options == {"scale": 3}
+    assert plain.create(f"{file}:twos").power == 2
+    with pytest.raises(UsageError, match=r"defines several methods \(ones, twos\)"):
+        plain.create(str(file))
+    with pytest.raises(UnknownName, match="did you mean ones"):
+        plain.create(f"{file}:one")
+    with pytest.raises(UsageError, match="power must not be negative"):
+        plain.create(f"{file}:twos:power=-1")
+
+
+def test_a_file_without_plug_ins_of_the_kind_is_refused(file: Path) -> None:
+    with pytest.raises(UsageError, match=r"defines no metric: decorate one with @flowgauge.metric"):
+        Registry("metric", "flowgauge.nothing", {}).create(str(file))
+
+
+def test_faults_in_a_file_are_reported_with_their_line(tmp_path: Path) -> None:
+    for text, expected in (("x = 1\ny = 1 / 0\n", "line 2: ZeroDivisionError"), ("x = 1\n\nif:\n", "line 3: SyntaxError")):
+        path = tmp_path / "bad.py"
+        path.write_text(text)
+        with pytest.raises(UsageError, match=expected):
+            load_file(path)
+    with pytest.raises(UsageError, match="there is no file"):
+        load_file(tmp_path / "missing.py")
+
+
+def test_the_source_of_a_plug_in_file_is_hashed_and_that_of_a_built_in_is_not(plain: Registry, file: Path) -> None:
+    before = source_hash(plain.create(f"{file}:twos"))
+    assert source_hash(plain.create(f"{file}:ones")) == before
+    file.write_text(PLUGIN + "\n")
+    assert len(before) == 64
+    assert source_hash(plain.create(f"{file}:twos")) != before
+    from flowgauge.methods.attention import AttentionPaths
+
+    assert source_hash(AttentionPaths()) == ""
+
+
+def test_entry_points_are_found_and_cannot_replace_what_is_built_in(monkeypatch: pytest.MonkeyPatch, plain: Registry) -> None:
+    points = [EntryPoint(name, "elsewhere:Thing", "flowgauge.nothing") for name in ("plain", "other")]
+    monkeypatch.setattr(module, "entry_points", lambda group: points if group == "flowgauge.nothing" else [])
+    found = plain.entries()
+    assert list(found) == ["plain", "other"]
+    assert found["plain"].summary == "A plug-in."
+    assert found["other"] == Entry("elsewhere:Thing", "from elsewhere")
+
+
+@pytest.mark.parametrize(("error", "code"), [(FlowgaugeError, 1), (NotApplicable, 1), (UsageError, 2)])
+def test_errors_carry_their_exit_code(error: type[FlowgaugeError], code: int) -> None:
+    assert error("x").exit_code == code
+    assert UnknownName("task", "x", ["y"]).exit_code == 2
