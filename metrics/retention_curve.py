@@ -67,7 +67,7 @@ class RetentionCurve:
     higher_is_better=False,
     unit="share of instances",
     bounds=(0.0, 1.0),
-    source="flowgauge; after Samek et al. 2017, section III",
+    source="flowgauge; after Samek et al. 2017 (region perturbation)",
 )
 @dataclass(frozen=True)
 class DeletionCurve:

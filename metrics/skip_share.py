@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..core.errors import NotApplicable
-from ..models.chain import advance, context_tangents, project, single, skip_tangents, start_tangents
+from ..models.chain import (
+    advance,
+    context_pull,
+    context_tangents,
+    project,
+    same_position,
+    single,
+    skip_tangents,
+    start_tangents,
+)
 from ..models.graph import SKIP, Patterns
 from ..models.layer import select
 from ..models.model import FlowModel
@@ -118,26 +128,43 @@ def skip_parts(
 ) -> tuple[Float[Tensor, "patterns layers"], Float[Tensor, " patterns"]]:
     """The part of each path's influence that takes the skip at layer l (all else open), and the path's influence (units of q).
 
-    One walk carries the path's tangent and, from each layer on, that of its skip alone.
+    The path's tangent forwards from the word to hidden[l], its gradient backwards from q to the skip of layer l: their product.
 
     Args:
         trace: Of one instance.
         paths: Positions at l = 0..L.
     """
-    count, last = len(paths), trace.model.n_layers - 1
-    tangent = start_tangents(trace, paths[None, :, :1])  # (S, branches * patterns, 1, D), the whole path first
+    nodes = [depth[None, :, None] for depth in paths.T]
     with torch.no_grad():
-        for layer in range(last + 1):
-            source, to = (paths[:, depth].repeat(layer + 1)[None, :, None] for depth in (layer, layer + 1))
-            context = context_tangents(trace, layer, source, to, project(trace, layer, source, tangent))[:, :, :, 0]
-            skip = skip_tangents(trace, source, to, tangent)
-            context = torch.cat([context, torch.zeros_like(context[:, :count])], 1)
-            skip = torch.cat([skip, skip[:, :count]], 1)
-            to = paths[:, layer + 1].repeat(layer + 2)[None, :, None]
-            if layer < last:
-                tangent = advance(trace, layer, to, skip, context)
-        at = trace.at(to)
-        part = (context * select(trace.grad_context[last].flatten(0, 1), at)).sum((-1, -2, -3))
-        part += (skip * select(trace.grad_skip[last].flatten(0, 1), at)).sum((-1, -2))
-        branches = trace.mean(part)[0].unflatten(0, (last + 2, count))
-    return branches[1:].T, branches[0]
+        skips, contexts = _forwards(trace, nodes)
+        gradients = _backwards(trace, nodes)
+        parts = [trace.mean((skip * grad).sum((-1, -2)))[0] for skip, (grad, _) in zip(skips, gradients, strict=True)]
+        first = (contexts * gradients[0][1]).sum((-1, -2, -3))
+        return torch.stack(parts, 1), trace.mean(first)[0] + parts[0]
+
+
+def _forwards(trace: PathTrace, nodes: Sequence[Int[Tensor, "1 patterns 1"]]) -> tuple[list[Tensor], Tensor]:
+    """Each layer's skip tangent (S, M, 1, D) along the paths, and the first layer's context tangent (S, M, 1, A, d)."""
+    tangent, skips, first = start_tangents(trace, nodes[0]), list[Tensor](), Tensor()
+    for layer, (source, to) in enumerate(pairwise(nodes)):
+        skips.append(skip_tangents(trace, source, to, tangent))
+        if layer == trace.model.n_layers - 1 and layer:
+            break
+        context = context_tangents(trace, layer, source, to, project(trace, layer, source, tangent))[:, :, :, 0]
+        first = context if layer == 0 else first
+        tangent = advance(trace, layer, to, skips[-1], context)
+    return skips, first
+
+
+def _backwards(trace: PathTrace, nodes: Sequence[Int[Tensor, "1 patterns 1"]]) -> list[tuple[Tensor, Tensor]]:
+    """Gradients of each layer's skip (S, M, 1, D) and context vectors (S, M, 1, A, d) at the paths' nodes, later nodes kept."""
+    last = trace.model.n_layers - 1
+    at = trace.at(nodes[-1])
+    grads = [(select(trace.grad_skip[last].flatten(0, 1), at), select(trace.grad_context[last].flatten(0, 1), at))]
+    for layer in range(last, 0, -1):
+        source, to = nodes[layer], nodes[layer + 1]
+        skip, context = grads[-1]
+        pulled = trace.tangents[layer].project_vjp(trace.at(source), context_pull(trace, layer, source, to, context))
+        through = pulled + skip * same_position(trace, source, to)[..., 0, None]
+        grads.append(trace.tangents[layer - 1].finish_vjp(trace.at(source), through))
+    return grads[::-1]
