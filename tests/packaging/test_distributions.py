@@ -87,7 +87,7 @@ def test_the_wheel_declares_the_command_and_its_licence(wheel: Path) -> None:
 
 def test_the_wheel_runs_without_the_repository(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    code = "import flowgauge, sys; print(flowgauge.__file__); sys.argv[1:] = ['list', 'models']; from flowgauge.cli import main; main()"
+    code = "import flowgauge.cli, sys; print(flowgauge.__file__); sys.argv[1:] = ['list', 'models']; flowgauge.cli.main()"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(tmp_path / "site")},
