@@ -143,7 +143,7 @@ def _pieces(model: FlowModel, sentences: int, tokens: int, samples: int) -> Iter
         n = len(part)
         full = lambda value, n=n: torch.full((n, 1), value, device=model.device)  # noqa: E731
         yield Batch(
-            part, torch.ones_like(part, dtype=torch.bool), torch.zeros_like(part), torch.zeros(*part.shape, 2, dtype=torch.long),
+            part, torch.ones_like(part, dtype=torch.bool), torch.zeros_like(part), torch.zeros_like(part)[..., None].expand(-1, -1, 2),
             full(2003), full(2024), full(tokens // 2)[:, 0], tuple(map(str, range(n))), tuple(range(n)), pairwise=True,
         )  # fmt: skip
 
