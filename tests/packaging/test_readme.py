@@ -1,0 +1,53 @@
+"""What the README shows works as it stands there."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from flowgauge.benchmark.conformance import check_file, failed
+from flowgauge.benchmark.plan import Plan
+from flowgauge.benchmark.resolve import check_names
+from flowgauge.cli import app
+from flowgauge.methods.registry import METHODS
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_method_in_the_readme_keeps_every_promise(tmp_path: Path) -> None:
+    (block,) = re.findall(r"^    # my_method\.py\n(?:    .*\n|\n)+?(?=\n    flowgauge)", README, re.MULTILINE)
+    (tmp_path / "my_method.py").write_text(textwrap.dedent(block))
+    findings = check_file(tmp_path / "my_method.py")
+    assert not failed(findings)
+    assert len(findings) == 13
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    """Each subcommand and each of its options is known."""
+    runner = CliRunner()
+    lines = re.findall(r"^    flowgauge (\w+)(.*?)(?:#.*)?$", README, re.MULTILINE)
+    assert len(lines) >= 9
+    for command, rest in lines:
+        result = runner.invoke(app, [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+        assert result.exit_code == 0, command
+        for option in re.findall(r"--[a-z-]+", rest):
+            assert option in result.output, f"flowgauge {command} {option}"
+
+
+@pytest.mark.parametrize("text", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(text: str) -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", (ROOT / text).read_text()) if not link.startswith("http")]
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["demo", "tiny"])
+def test_the_plans_name_what_exists_and_every_method(name: str) -> None:
+    plan = check_names(Plan.load(ROOT / "benchmark" / "plans" / f"{name}.yaml"))
+    assert [task.name for task in plan.tasks] == ["sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na", "ra/ga"]
+    assert {method.name for method in plan.methods} == set(METHODS.builtin)
