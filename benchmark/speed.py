@@ -143,8 +143,9 @@ def _pieces(model: FlowModel, sentences: int, tokens: int, samples: int) -> Iter
         n = len(part)
         full = lambda value, n=n: torch.full((n, 1), value, device=model.device)  # noqa: E731
         yield Batch(
-            part, torch.ones_like(part, dtype=torch.bool), torch.zeros_like(part), torch.zeros_like(part)[..., None].expand(-1, -1, 2),
-            full(2003), full(2024), full(tokens // 2)[:, 0], tuple(map(str, range(n))), tuple(range(n)), pairwise=True,
+            ids=part, mask=torch.ones_like(part, dtype=torch.bool), segments=torch.zeros_like(part),
+            word_ids=torch.zeros_like(part)[..., None].expand(-1, -1, 2), answer=full(2003), against=full(2024),
+            target=full(tokens // 2)[:, 0], names=tuple(map(str, range(n))), seeds=tuple(range(n)), pairwise=True,
         )  # fmt: skip
 
 
