@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from flowgauge.benchmark.conformance import check_method, check_metric, check_task, failed, parametrize
+from flowgauge.core.registry import parameters
+from flowgauge.methods.registry import METHODS
 from flowgauge.models.model import FlowModel
+
+SMALLER = {"random_rank": "random_rank:patterns=20,words=9,samples=8"}
 
 
 @parametrize("method")
@@ -18,12 +22,14 @@ def test_methods(plugin, family, tiny_flows) -> None:
 
 @parametrize("method")
 def test_methods_on_the_embedded_model(plugin, agreement_model: FlowModel) -> None:
-    assert not failed(check_method(plugin, agreement_model))
+    """In float32, with few path samples: every promise but speed is the same."""
+    sampled = "samples" in parameters(METHODS.factory(plugin))
+    assert not failed(check_method(f"{plugin}:samples=8" if sampled else plugin, agreement_model))
 
 
 @parametrize("metric")
 def test_metrics(plugin, tiny_flow) -> None:
-    findings = check_metric(plugin, tiny_flow)
+    findings = check_metric(SMALLER.get(plugin, plugin), tiny_flow)
     assert not failed(findings)
     assert len(findings) > 12
 
