@@ -7,7 +7,7 @@ STORE ?= results/demo
 FIGURES ?= $(STORE)-figures
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt
 CODE := benchmark leaderboards methods metrics models src/flowgauge/core src/flowgauge/cli.py tasks
 SOURCES := $(shell find $(CODE) -name '*.py' -o -name '*.toml' -o -name '*.safetensors') $(PLAN)
 

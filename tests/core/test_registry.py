@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -46,13 +49,13 @@ class Plain:
 
 @pytest.fixture
 def plain() -> Registry:
-    return Registry("method", "flowgauge.nothing", {"plain": Entry(f"{__name__}:Plain", "A plug-in.")})
+    return Registry("method", "flowgauge.nothing", {"plain": Entry("plain_plugin:Plain", "A plug-in.")})
 
 
 @pytest.fixture
 def factory(monkeypatch: pytest.MonkeyPatch, plain: Registry) -> Registry:
-    """The registry with its target importable under any import mode."""
-    monkeypatch.setattr(module.importlib, "import_module", lambda name: __import__("types").SimpleNamespace(Plain=Plain))
+    """The registry, with the module that its entry names."""
+    monkeypatch.setitem(sys.modules, "plain_plugin", cast(ModuleType, SimpleNamespace(Plain=Plain)))
     return plain
 
 
