@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UnknownName, UsageError
-from ..core.registry import Registry, Spec, settings
+from ..core.registry import Registry, Spec
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
 from ..models.zoo import ZOO
@@ -19,7 +18,7 @@ from ..tasks.instance import Instance
 from ..tasks.registry import TASKS, load_task
 from ..tasks.tables import is_table
 from .jobs import Job
-from .key import TaskKey, canonical
+from .key import TaskKey, method_key
 from .plan import Plan, unique
 
 
@@ -112,23 +111,16 @@ def make_metrics(specs: Sequence[Spec]) -> list[Any]:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two methods are the same with the same settings."""
-    return bool(one.name == other.name and settings(one) == settings(other))
+    """Whether two methods are the same code with the same settings."""
+    return method_key(one) == method_key(other)
 
 
 def reference_job(metric: Any, jobs: Sequence[Job]) -> Job | None:
     """The job of the method whose budget a metric is matched to."""
     if not metric.reference:
         return None
-    wanted = METHODS.create(metric.reference)
-    return next(
-        (job for job in jobs if job.key["method"]["name"] == wanted.name and job.key["method"]["settings"] == _plain(wanted)),
-        None,
-    )
-
-
-def _plain(method: Any) -> Any:
-    return json.loads(canonical(settings(method)))
+    wanted = method_key(METHODS.create(metric.reference))
+    return next((job for job in jobs if job.key["method"] == wanted), None)
 
 
 def _check(registry: Registry, name: str) -> None:

@@ -78,9 +78,8 @@ def _group(store: Store, records: Sequence[Record], model: str | None) -> Group:
     name = model or first.asked["model"]
     source = resolve.model_source(name)
     fingerprint = model_fingerprint(source, first.asked["revision"])
-    if fingerprint is not None and fingerprint != first.key["fingerprint"]:
-        hint = "its files differ; say where the right one is with --model."
-        raise UsageError(f"model {name!r} is not the one that was explained in {store.url!r}: {hint}")
+    if fingerprint is not None:
+        _check_model(fingerprint, first, name)
     stored = first.key["task"]
     plan = Plan.make(
         tasks=first.asked["task"],
@@ -96,6 +95,12 @@ def _group(store: Store, records: Sequence[Record], model: str | None) -> Group:
     return Group(drawn.task, _task_key(stored), drawn.instances, jobs)
 
 
+def _check_model(fingerprint: str, record: Record, name: str) -> None:
+    if fingerprint != record.key["fingerprint"]:
+        hint = "its files differ; say where the right one is with --model."
+        raise UsageError(f"model {name!r} is not the one that {record.task} was explained with: {hint}")
+
+
 def _task_key(stored: Mapping[str, Any]) -> TaskKey:
     return TaskKey(**{**stored, "quantity": Quantity(**stored["quantity"])})
 
@@ -106,7 +111,10 @@ def _work(group: Group, metrics: Sequence[Any], device: str, batch_size: int | N
         return
     key, asked = jobs[0].key, jobs[0].asked
     loaded = load(model or asked["model"], key["dtype"], device, asked["revision"])
-    loaded.name = jobs[0].record.model if jobs[0].record else loaded.name
+    if jobs[0].record:
+        found = model_fingerprint(resolve.model_source(model or asked["model"]), asked["revision"]) or loaded.fingerprint()
+        _check_model(found, jobs[0].record, loaded.name)
+        loaded.name = jobs[0].record.model
     encodings = encode_group(loaded, group, batch_size, key["max_tokens"], key["on_split"])
     with Progress(len(jobs) * (len(encodings) + len(metrics)), quiet) as progress:
         work(loaded, group, jobs, metrics, encodings, progress)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +11,7 @@ from ..core.registry import Entry, Registry, Spec
 from .declare import checked
 from .files import FileTask, Labelled, MinimalPairs, check_columns, pairs, renamed
 from .instance import Task
-from .tables import ENDINGS, FORMATS, is_table, read_table
+from .tables import FORMATS, is_table, read_table
 
 TASKS = Registry(
     "task",
@@ -68,33 +67,6 @@ def load_task(spec: str | Mapping[str, Any] | Spec, columns: Mapping[str, str] |
     if Path(spec.name).is_file() and not spec.name.endswith(".py"):
         raise UsageError(f"{spec.name} is no task file: expected a name ending in {', '.join(FORMATS)} (also with .gz), or .py.")
     return checked(TASKS.create(spec), spec.name)
-
-
-def load_tasks(specs: Iterable[str | Mapping[str, Any] | Spec], columns: Mapping[str, str] | None = None) -> list[Task]:
-    """Tasks for several names, in order, each once; `*`, `?` and `[...]` stand for registered names (`sva/*`).
-
-    Args:
-        specs: As `load_task` takes them; a pattern's settings go to every task it matches.
-        columns: Given to the tasks from files of sentences only.
-
-    Raises:
-        UsageError: As `load_task`; a pattern without a match; columns and no file to use them.
-    """
-    named = [one for spec in specs for one in _expanded(spec if isinstance(spec, Spec) else Spec.parse(spec))]
-    once = [spec for i, spec in enumerate(named) if spec not in named[:i]]
-    if columns and not any(is_table(spec.name) for spec in once):
-        raise UsageError(f"columns ({', '.join(columns)}) are given, but no task is a {', '.join(ENDINGS[:3])} file.")
-    return [load_task(spec, columns if is_table(spec.name) else None) for spec in once]
-
-
-def _expanded(spec: Spec) -> list[Spec]:
-    if not any(mark in spec.name for mark in "*?[") or is_table(spec.name) or ".py" in spec.name:
-        return [spec]
-    known = TASKS.entries()
-    found = [name for name in known if fnmatch.fnmatchcase(name, spec.name)]
-    if not found:
-        raise UnknownName("task", spec.name, known, "(no name matches this pattern)")
-    return [Spec(name, spec.settings) for name in found]
 
 
 def _from_table(spec: Spec, columns: Mapping[str, str]) -> FileTask:
