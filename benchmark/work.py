@@ -102,6 +102,8 @@ def _record(model: FlowModel, group: Group, job: Job, encodings: Encodings, star
         instances=len(sentences),
         correct=sum(s.correct for s in sentences.values()),
         skipped=encodings.encoded.skipped,
+        cut=encodings.encoded.cut,
+        labels=dict(encodings.labels),
         scores=scores,
         cost=_cost(costs),
         provenance=job.record.provenance
