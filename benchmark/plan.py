@@ -72,7 +72,7 @@ class Plan(BaseModel):
     on_split: Literal["error", "skip"] = "error"
     columns: dict[str, str] = {}
     data_dir: str | None = None
-    store: str = "results"
+    store: Annotated[str, Field(min_length=1)] = "results"
 
     @classmethod
     def make(cls, **fields: Any) -> Plan:
@@ -100,19 +100,34 @@ class Plan(BaseModel):
         """
         path = _find(path)
         try:
-            stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+            stored = yaml.load(path.read_text(encoding="utf-8"), _Loader)
         except OSError as error:
             raise UsageError(f"cannot read the plan {path}: {error.strerror}.") from error
         except UnicodeDecodeError as error:
             raise UsageError(f"the plan {path} is not a text file.") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             where = f", line {mark.line + 1}" if mark else ""
-            raise UsageError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}.") from error
+            why = " ".join(str(getattr(error, "problem", error)).split())
+            raise UsageError(f"{path}{where}: not YAML: {why}.") from error
         if not isinstance(stored, dict):
             raise UsageError(f"the plan {path} must be a mapping with tasks, methods and so on, got {type(stored).__name__}.")
         given = {key: value for key, value in flags.items() if value is not None}
         return cls.make(**{str(key): value for key, value in stored.items()} | given)
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+    """Refuses a key that stands twice in a mapping; YAML forbids it, and the last would win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As the safe loader makes it."""
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{name!r} stands twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def _find(path: str | Path) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, overload
 
-from ..core.errors import NotApplicable
+from ..core.errors import FAULTS, NotApplicable, one_line
 from ..core.registry import settings
 from ..metrics.base import Scores, Shown
 from ..metrics.summary import summarise
@@ -69,7 +69,7 @@ def score_job(model: FlowModel, group: Group, job: Job, metrics: Sequence[Any], 
             aggregates = _aggregates(found)
         except NotApplicable as reason:
             job.scores[name] = declared.model_copy(update={"status": "not-applicable", "reason": str(reason)})
-        except Exception as error:
+        except FAULTS as error:
             log.debug("metric %s failed on %s", name, job.cell.path, exc_info=True)
             job.scores[name] = declared.model_copy(update={"status": "failed", "reason": one_line(error)})
         else:
@@ -77,12 +77,6 @@ def score_job(model: FlowModel, group: Group, job: Job, metrics: Sequence[Any], 
             score = declared.model_copy(update=update)
             job.cell.write_scores(score, found.rows)
             job.scores[name] = score
-
-
-def one_line(error: BaseException) -> str:
-    """An exception as one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _reference(metric: Any, reference: Job | None, show: Callable[[Cell], ShownCell]) -> ShownCell | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from ..core.errors import UsageError
-from ..core.registry import Entry, Registry
+from ..core.registry import Entry, Registry, check_name
 
 READS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns", "values")
 SCOPES = ("instance", "set", "cells")
@@ -93,8 +93,9 @@ def metric(
         version: Raised by any change that moves scores.
 
     Raises:
-        UsageError: A view or scope that does not exist, bounds in the wrong order.
+        UsageError: A name that cannot be one, a view or scope that does not exist, bounds in the wrong order.
     """
+    check_name("metric", name)
     for kind, given, known in (("view", reads, READS), ("scope", scope, SCOPES)):
         if given not in known:
             raise UsageError(f"metric {name!r} names the {kind} {given!r}; there are {', '.join(known)}.")

@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from ..core.errors import UsageError
+from ..core.errors import UnfitSentence, UsageError
 from ..tasks.instance import Instance, Quantity
 from .batch import Batch
 from .labels import label_ids
@@ -161,8 +161,8 @@ def batches(
     for instance in instances:
         try:
             row = tokenise(model, instance, ids)
-        except UsageError as error:
-            if on_split == "error" or "--on-split skip" not in str(error):
+        except UnfitSentence as error:
+            if on_split == "error":
                 raise
             skipped.append(f"{instance.id}: {error}")
             continue

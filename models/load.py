@@ -40,7 +40,14 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
     config = _fetch(lambda: AutoConfig.from_pretrained(source, revision=revision), name)
     tokenizer = _tokenizer(name, source, revision)
     auto = _auto_class(config, name)
-    hf = _fetch(lambda: auto.from_pretrained(source, revision=revision, dtype=DTYPES[dtype]), name)
+    options = {"revision": revision, "dtype": DTYPES[dtype], "output_loading_info": True}
+    hf, loading = _fetch(lambda: auto.from_pretrained(source, **options), name)
+    if loading["missing_keys"]:
+        lacks = ", ".join(sorted(loading["missing_keys"])[:3])
+        raise UsageError(
+            f"the checkpoint of model {name!r} lacks weights ({lacks}), which would be random: "
+            "choose a checkpoint that was trained with this head, or train one (`flowgauge train`)."
+        )
     shown = Path(name).name if _looks_like_path(name) or Path(name).is_dir() else name
     return FlowModel(hf.to(place), tokenizer, shown)
 
@@ -105,9 +112,10 @@ def check_device(device: str) -> torch.device:
     """The torch device called `device`, if it can be used here."""
     try:
         place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+        torch.ones(1, device=place).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        why = str(error).splitlines()[0][:200].rstrip(".")
+        raise UsageError(f"device {device!r} cannot be used here: {why}; --device cpu always can.") from error
     return place
 
 
@@ -137,7 +145,7 @@ def _fetch(load: Any, name: str, what: str = "a model") -> Any:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         return load()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # damaged files fail in as many ways as there are formats
         text = " ".join(str(error).split())
         offline = "couldn't connect" in text or "offline" in text.lower() or "Name or service" in text
         why = "the Hub cannot be reached and nothing of that name is cached" if offline else text[:200].rstrip(".")

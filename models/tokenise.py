@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import UsageError
+from ..core.errors import UnfitSentence, UsageError
 from ..tasks.instance import GAP, Instance
 from .labels import output_of
 from .model import FlowModel
@@ -54,7 +54,7 @@ def tokenise(model: FlowModel, instance: Instance, labels: Mapping[str, int]) ->
     cut = max(0, len(ids) - limit) if limit else 0
     if cut:
         if masked or instance.slots:
-            raise UsageError(
+            raise UnfitSentence(
                 f"instance {instance.id!r} has {len(ids)} tokens, more than the {limit} that model {model.name!r} reads; cut, "
                 "it could lose what is asked about. Choose another model, or leave such sentences out with --on-split skip."
             )
@@ -69,7 +69,13 @@ def tokenise(model: FlowModel, instance: Instance, labels: Mapping[str, int]) ->
         return Encoding(ids, segments, words, 0, answer, against, cut)
     target = ids.index(tokenizer.mask_token_id)
     word_of = lambda w: [_one_token(model, instance, texts, ids, target, str(x)) for x in w]  # noqa: E731
-    return Encoding(ids, segments, words, target, word_of(instance.answer), word_of(instance.against))
+    answer, against = word_of(instance.answer), word_of(instance.against)
+    if set(answer) & set(against):
+        raise UnfitSentence(
+            f"the answers {instance.answer[0]!r} and {instance.against[0]!r} of instance {instance.id!r} are one token to model "
+            f"{model.name!r}, so q would be 0; choose other words, or leave such sentences out with --on-split skip."
+        )
+    return Encoding(ids, segments, words, target, answer, against)
 
 
 def _word_ids(encoded: Any, texts: Sequence[str]) -> list[tuple[int, int]]:
@@ -92,7 +98,7 @@ def _demand_whole_words(model: FlowModel, instance: Instance, ids: list[int], wo
         at = [i for i, w in enumerate(words) if w == (segment, word)]
         if len(at) != 1 or ids[at[0]] == model.tokenizer.unk_token_id:
             how = "does not know it" if len(at) == 1 else f"splits it into {len(at)} tokens"
-            raise UsageError(
+            raise UnfitSentence(
                 f"the word {texts[segment][word]!r} of instance {instance.id!r} must be one token, but model {model.name!r} "
                 f"{how}; choose another model, or leave such sentences out with --on-split skip."
             )
@@ -103,9 +109,9 @@ def _one_token(model: FlowModel, instance: Instance, texts: list[str], ids: list
     tokenizer = model.tokenizer
     filled: list[int] = tokenizer(*[t.replace(tokenizer.mask_token, word) for t in texts])["input_ids"]
     same = len(filled) == len(ids) and filled[:target] + filled[target + 1 :] == ids[:target] + ids[target + 1 :]
-    if not same or filled[target] == tokenizer.unk_token_id:
+    if not same or filled[target] in tokenizer.all_special_ids:
         how = "does not know it" if same else f"splits it ({len(filled) - len(ids) + 1} tokens)"
-        raise UsageError(
+        raise UnfitSentence(
             f"the answer {word!r} of instance {instance.id!r} must be one token, but model {model.name!r} {how}; "
             "choose another model or other words, or leave such sentences out with --on-split skip."
         )

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from ...core.errors import NotApplicable
+from ...core.errors import FAULTS, NotApplicable
 from ...core.registry import Spec
 from ...methods.explanation import Explanation
 from ...methods.registry import METHODS
@@ -91,7 +91,7 @@ def _score_cases(plugin: Any, on: Subject) -> tuple[list[Finding], list[str]]:
             scores = _score(plugin, on, case, reference, [on.instances])
         except NotApplicable as reason:
             found.append(Finding(f"{name}: applies", True, f"not applicable: {reason}"))
-        except Exception as error:  # shown to the plug-in's author
+        except FAULTS as error:  # shown to the plug-in's author
             found.append(Finding(f"{name}: scores", False, f"{type(error).__name__}: {error}"))
         else:
             applied.append(name)

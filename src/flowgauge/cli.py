@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .core.errors import FlowgaugeError, UsageError
+from .core.errors import FlowgaugeError, UsageError, one_line
 
 if TYPE_CHECKING:
     from .benchmark.plan import Plan
@@ -263,10 +263,13 @@ def reporting(debug: bool) -> Iterator[None]:
             raise
         _complain(str(error))
         raise typer.Exit(error.exit_code) from None
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
     except Exception as error:
         if debug:
             raise
-        _complain(f"{type(error).__name__}: {error} (run again with --debug to see where)")
+        _complain(f"{one_line(error)} (run again with --debug to see where)")
         raise typer.Exit(1) from None
 
 
