@@ -2,7 +2,8 @@
 
 patterns -> nodes that they use, in the order of their influence
 flows    -> each word's strongest node a layer; a node scores what its strongest word sends through it
-edges    -> best path of each word by dynamic programming; a node scores the best path through it
+edges    -> best path of each word by dynamic programming; a node scores the best path through it; negative edges carry nothing
+         -> heads, each by its largest edge (Hao et al. 2021, section 5.1)
 nodes    -> the strongest node a layer
 mask     -> nodes, by keep probability
 """
@@ -85,8 +86,24 @@ def node_flows(explanation: Explanation, target: int) -> Float[np.ndarray, "toke
     if explanation.flows is not None:
         return explanation.flows
     if explanation.edges is not None:
-        return edge_flows(mean_edges(explanation.edges), target)
+        return edge_flows(mean_edges(explanation.edges).clip(min=0), target)
     return None
+
+
+def head_scores(explanation: Explanation) -> Float[np.ndarray, "layers heads"]:
+    """Head scores: the explanation's own, else the largest edge (l, i, p) of each head.
+
+    Raises:
+        NotApplicable: It has neither heads nor edges of single heads.
+    """
+    if explanation.heads is not None:
+        return explanation.heads
+    if explanation.edges is None:
+        raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which heads cannot be ranked.")
+    if explanation.edges.shape[1] == 1:
+        raise NotApplicable("the method gives edges for all heads together, from which heads cannot be ranked.")
+    found: np.ndarray = explanation.edges.max((2, 3))
+    return found
 
 
 def node_scores(explanation: Explanation) -> Float[np.ndarray, "depths tokens"] | None:
