@@ -25,7 +25,8 @@ def attention_graph(model: FlowModel, batch: Batch, residual: float) -> Float[Te
     Source: Abnar & Zuidema 2020, section 3 (0.5 I + 0.5 A).
     """
     attention = torch.stack([weights.mean(1) for weights in attention_maps(model, batch)], 1)
-    return (1 - residual) * attention + residual * torch.eye(attention.shape[-1], device=attention.device)
+    itself = torch.eye(attention.shape[-1], dtype=attention.dtype, device=attention.device)
+    return (1 - residual) * attention + residual * itself
 
 
 def check_residual(residual: float) -> None:

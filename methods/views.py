@@ -63,7 +63,7 @@ def best_paths(edges: Float[np.ndarray, "layers tokens tokens"], target: int) ->
 
 
 def edge_flows(edges: Float[np.ndarray, "layers tokens tokens"], target: int) -> Float[np.ndarray, "tokens depths tokens"]:
-    """[j, l, i]: the largest product among paths from word j through node (l, i) to the target."""
+    """[j, l, i]: the largest product among paths from word j through node (l, i) to the target, 0 if all have a negative edge."""
     n_layers, n_tokens = edges.shape[:2]
     ahead = [np.where(np.arange(n_tokens) == target, 1.0, 0.0)]
     for layer in reversed(range(n_layers)):
@@ -86,7 +86,7 @@ def node_flows(explanation: Explanation, target: int) -> Float[np.ndarray, "toke
     if explanation.flows is not None:
         return explanation.flows
     if explanation.edges is not None:
-        return edge_flows(mean_edges(explanation.edges).clip(min=0), target)
+        return edge_flows(mean_edges(explanation.edges), target)
     return None
 
 
