@@ -24,8 +24,8 @@ class GradientXAttention:
     edges[l, h] = A_l,h * dF/dA_l,h at the input, through all layers above; computed as A * (G V^T), where G = dF/dc is the
     gradient at the head's context vectors c = A V, so that no weight needs a gradient. heads[l, h] is the sum over all weights,
     which is sum_i <dF/dc_i, c_i>: what F would lose, to first order, without the head. tokens[j] is the sum over heads of the
-    last layer's target row, the only one that is not zero there. Source: Serrano & Smith 2019, section 4 (one layer of
-    attention); the integrand of Hao et al. 2021, equation 2, at the input. Units of F; signed: positive supports F.
+    last layer's target row, the only one that is not zero there. Source: Serrano & Smith 2019 (one layer of attention); the
+    integrand of attention attribution (Hao et al. 2021) at the input. Units of F; signed: positive supports F.
 
     Attributes:
         output: F: the batch's `quantity`, or the `probability` of the answer (as Hao et al. have it).

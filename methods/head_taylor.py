@@ -23,7 +23,7 @@ class HeadTaylor:
     """How much the loss would change, to first order, without each head.
 
     heads[l, h] = |sum_i <c_i, dF/dc_i>| with c_i the head's context vector at position i: the derivative of F for a gate on the
-    head, and by the chain rule also sum_ij A_ij dF/dA_ij. Source: Michel et al. 2019, equation 2, where the importance of a head
+    head, and by the chain rule also sum_ij A_ij dF/dA_ij. Source: Michel et al. 2019, section 4.1, where the importance of a head
     is the mean of this over instances. Units of F; not negative; larger is more important. One forward and one backward pass.
 
     Where the published code departs from the formulas, a setting has the code's way: it takes absolute values position by
