@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -107,6 +107,12 @@ class Cell:
             self._held = (name, explanation_io.from_bytes(data, f"{self.path}/{name}"))
         return self._held[1]
 
+    def _head(self, name: str) -> explanation_io.Head:
+        data = self.files.read(f"{self.path}/{name}")
+        if data is None:
+            raise DamagedPart(f"{self.path}/{name} is missing.")
+        return explanation_io.head(data, f"{self.path}/{name}")
+
     def parts(self) -> Iterator[Part]:
         """Every file's explanations; what is not whole is left out."""
         for name in self.part_names():
@@ -121,7 +127,7 @@ class Cell:
         found: dict[str, Where] = {}
         for name in self.part_names():
             try:
-                sentences = self.part(name).sentences
+                sentences = self._head(name).sentences
             except DamagedPart:
                 continue
             found |= {sentence.id: Where(name, row) for row, sentence in enumerate(sentences)}
@@ -139,7 +145,20 @@ class Cell:
 
     def sentences(self) -> dict[str, Sentence]:
         """Every explained instance as figures need it, by id."""
-        return {sentence.id: sentence for part in self.parts() for sentence in part.sentences}
+        return self.summary()[0]
+
+    def summary(self) -> tuple[dict[str, Sentence], list[Mapping[str, float]]]:
+        """Every explained instance by id, and what each part cost; the explanations themselves are not kept."""
+        sentences: dict[str, Sentence] = {}
+        costs: list[Mapping[str, float]] = []
+        for name in self.part_names():
+            try:
+                part = self._head(name)
+            except DamagedPart:
+                continue
+            sentences |= {sentence.id: sentence for sentence in part.sentences}
+            costs.append(part.cost)
+        return sentences, costs
 
     def write_scores(self, score: Score, rows: pd.DataFrame) -> None:
         """One metric's rows, with the score itself in the file's metadata so that the file stands alone."""

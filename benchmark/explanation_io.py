@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
@@ -81,6 +81,13 @@ class Part:
             )
 
 
+class Head(NamedTuple):
+    """What a part says without its explanations."""
+
+    sentences: tuple[Sentence, ...]
+    cost: Mapping[str, float]
+
+
 def to_bytes(part: Part) -> bytes:
     """A part as a safetensors file."""
     pieces: list[tuple[int, int, int]] = []
@@ -106,20 +113,32 @@ def from_bytes(data: bytes, where: str = "explanations") -> Part:
         DamagedPart: The bytes are no whole part.
         FlowgaugeError: A newer flowgauge wrote it.
     """
+    sentences, cost = head(data, where)
     try:
-        header, tensors = _header(data), safetensors.load(data)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        gold, guided = _pieces(safetensors.load(data), len(sentences))
+        return Part(sentences, gold, guided, cost)
+    except (SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
         raise DamagedPart(f"{where} is not a whole explanations file: {error}") from error
-    if header["schema"] > SCHEMA:
+
+
+def head(data: bytes, where: str = "explanations") -> Head:
+    """The sentences and the cost of a part; its explanations are not decoded.
+
+    Raises:
+        DamagedPart: The bytes are no whole part.
+        FlowgaugeError: A newer flowgauge wrote it.
+    """
+    try:
+        header = _header(data)
+        newer = header["schema"] > SCHEMA
+        found = Head(() if newer else tuple(_sentence(s) for s in header["sentences"]), header["cost"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedPart(f"{where} is not a whole explanations file: {error}") from error
+    if newer:
         raise FlowgaugeError(
             f"{where} has schema {header['schema']}, this flowgauge reads up to {SCHEMA}: install a newer flowgauge."
         )
-    try:
-        sentences = tuple(_sentence(s) for s in header["sentences"])
-        gold, guided = _pieces(tensors, len(sentences))
-        return Part(sentences, gold, guided, header["cost"])
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise DamagedPart(f"{where} is not a whole explanations file: {error}") from error
+    return found
 
 
 def same(one: Explanation, other: Explanation) -> bool:
@@ -130,8 +149,12 @@ def same(one: Explanation, other: Explanation) -> bool:
 
 
 def _header(data: bytes) -> dict[str, Any]:
-    length = int.from_bytes(data[:8], "little")
-    found: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["flowgauge"])
+    start = 8 + int.from_bytes(data[:8], "little")
+    tensors = json.loads(data[8:start])
+    found: dict[str, Any] = json.loads(tensors.pop("__metadata__")["flowgauge"])
+    whole = start + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
+    if len(data) != whole:
+        raise ValueError(f"it has {len(data)} bytes of {whole}")
     return found
 
 

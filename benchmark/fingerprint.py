@@ -8,8 +8,12 @@ from pathlib import Path
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 """In the order in which transformers prefers them."""
-LABELS = ("_name_or_path", "transformers_version", "torch_dtype", "dtype")
-"""Configuration entries that change no number (the dtype is a part of the key by itself)."""
+TOKENIZER = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.txt", "vocab.json", "merges.txt", "*.model",
+)  # fmt: skip
+LABELS = ("_name_or_path", "name_or_path", "transformers_version", "torch_dtype", "dtype", "tokenizer_file", "vocab_file")
+"""Entries of JSON files that change no number (the dtype is a part of the key by itself)."""
 
 
 def model_fingerprint(source: str, revision: str | None = None) -> str | None:
@@ -26,14 +30,15 @@ def model_fingerprint(source: str, revision: str | None = None) -> str | None:
     if weights is None:
         return None
     total = hashlib.sha256()
-    for path in [*weights, folder / "tokenizer.json", folder / "vocab.txt"]:
-        if path.is_file():
-            total.update(f"{path.name}:{_file_sum(path)}\n".encode())
-    config = folder / "config.json"
-    if config.is_file():
-        kept = {key: value for key, value in json.loads(config.read_bytes()).items() if key not in LABELS}
-        total.update(json.dumps(kept, sort_keys=True).encode())
+    for path in [*weights, *(found for pattern in ("config.json", *TOKENIZER) for found in sorted(folder.glob(pattern)))]:
+        total.update(f"{path.name}:{_json_sum(path) if path.name.endswith('config.json') else _file_sum(path)}\n".encode())
     return total.hexdigest()
+
+
+def _json_sum(path: Path) -> str:
+    """Sha256 of a JSON file without its labels."""
+    kept = {key: value for key, value in json.loads(path.read_bytes()).items() if key not in LABELS}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def _file_sum(path: Path) -> str:

@@ -38,9 +38,16 @@ def cell_key(
         "task": asdict(task),
         "max_tokens": max_tokens,
         "on_split": on_split,
-        "method": {"name": method.name, "version": method.version, "settings": settings(method), "source": source_hash(method)},
+        "method": method_key(method),
         "seed": seed if method.stochastic else None,
     }
+    plain: dict[str, Any] = json.loads(canonical(key))
+    return plain
+
+
+def method_key(method: Any) -> dict[str, Any]:
+    """A method's identity: its name, version and settings, and for a user's own file its source, ready for JSON."""
+    key = {"name": method.name, "version": method.version, "settings": settings(method), "source": source_hash(method)}
     plain: dict[str, Any] = json.loads(canonical(key))
     return plain
 

@@ -50,6 +50,7 @@ class Plan(BaseModel):
         max_tokens: Leaves out sentences with more tokens.
         on_split: Whether a word that is not one token stops the run or leaves the sentence out.
         columns: Our column's name to the file's, for tasks from a file.
+        data_dir: Folder of published data sets, for tasks that read them; None: $FLOWGAUGE_DATA, else the Hub.
         store: Folder or fsspec URL of the results.
     """
 
@@ -70,6 +71,7 @@ class Plan(BaseModel):
     max_tokens: PositiveInt | None = None
     on_split: Literal["error", "skip"] = "error"
     columns: dict[str, str] = {}
+    data_dir: str | None = None
     store: str = "results"
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UnknownName, UsageError
-from ..core.registry import Registry, Spec, settings
+from ..core.registry import Registry, Spec
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
 from ..models.zoo import ZOO
 from ..tasks.fingerprint import fingerprint
 from ..tasks.instance import Instance
-from ..tasks.registry import TASKS, load_task
+from ..tasks.registry import TASKS, load_task, takes_data
 from ..tasks.tables import is_table
 from .jobs import Job
-from .key import TaskKey, canonical
+from .key import TaskKey, method_key
 from .plan import Plan, unique
 
 
@@ -45,7 +44,9 @@ def check_names(plan: Plan) -> Plan:
     check_model(plan.model)
     if plan.columns and not any(is_table(spec.name) for spec in plan.tasks):
         raise UsageError(f"columns ({', '.join(plan.columns)}) are given, but no task is a file of sentences.")
-    tasks = unique([found for spec in plan.tasks for found in _tasks(spec)])
+    tasks = unique([with_data(found, plan.data_dir) for spec in plan.tasks for found in _tasks(spec)])
+    if plan.data_dir and not any("data_dir" in spec.settings for spec in tasks):
+        raise UsageError(f"a data folder ({plan.data_dir}) is given, but no task reads one.")
     return plan.model_copy(update={"tasks": tuple(tasks)})
 
 
@@ -81,6 +82,13 @@ def shown_name(name: str) -> str:
     return folder.resolve().name if name not in ZOO and folder.is_dir() else name
 
 
+def with_data(spec: Spec, folder: str | None, replace: bool = False) -> Spec:
+    """The spec with the data folder, if its task reads one and (unless `replace`) names none itself."""
+    if not folder or not takes_data(spec) or (spec.settings.get("data_dir") and not replace):
+        return spec
+    return Spec(spec.name, {**spec.settings, "data_dir": folder})
+
+
 def draw(plan: Plan, spec: Spec) -> Drawn:
     """The task and its instances.
 
@@ -112,23 +120,16 @@ def make_metrics(specs: Sequence[Spec]) -> list[Any]:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two methods are the same with the same settings."""
-    return bool(one.name == other.name and settings(one) == settings(other))
+    """Whether two methods are the same code with the same settings."""
+    return method_key(one) == method_key(other)
 
 
 def reference_job(metric: Any, jobs: Sequence[Job]) -> Job | None:
     """The job of the method whose budget a metric is matched to."""
     if not metric.reference:
         return None
-    wanted = METHODS.create(metric.reference)
-    return next(
-        (job for job in jobs if job.key["method"]["name"] == wanted.name and job.key["method"]["settings"] == _plain(wanted)),
-        None,
-    )
-
-
-def _plain(method: Any) -> Any:
-    return json.loads(canonical(settings(method)))
+    wanted = method_key(METHODS.create(metric.reference))
+    return next((job for job in jobs if job.key["method"] == wanted), None)
 
 
 def _check(registry: Registry, name: str) -> None:

@@ -28,6 +28,7 @@ def rescore(
     metrics: Sequence[str],
     *,
     model: str | None = None,
+    data_dir: str | None = None,
     device: str = "auto",
     batch_size: int | None = None,
     quiet: bool = True,
@@ -38,6 +39,7 @@ def rescore(
         url: The store.
         metrics: Names or `file.py[:name]`, with settings after a colon.
         model: Where the model is now, if not where it was when the store was written.
+        data_dir: Where the tasks' published data is now, likewise.
         device: A torch device.
         batch_size: Instances a batch; None: 32, fewer for long sentences.
         quiet: Shows no progress bar.
@@ -56,7 +58,7 @@ def rescore(
     made = resolve.make_metrics(specs)
     groups: list[Group] = []
     for together in _groups(records):
-        group = _group(store, together, model)
+        group = _group(store, together, model, data_dir)
         for metric in made:
             group.refer(metric, resolve.reference_job(metric, group.jobs))
         groups.append(group)
@@ -73,14 +75,13 @@ def _groups(records: Sequence[Record]) -> list[list[Record]]:
     return list(found.values())
 
 
-def _group(store: Store, records: Sequence[Record], model: str | None) -> Group:
+def _group(store: Store, records: Sequence[Record], model: str | None, data_dir: str | None) -> Group:
     first = records[0]
     name = model or first.asked["model"]
     source = resolve.model_source(name)
     fingerprint = model_fingerprint(source, first.asked["revision"])
-    if fingerprint is not None and fingerprint != first.key["fingerprint"]:
-        hint = "its files differ; say where the right one is with --model."
-        raise UsageError(f"model {name!r} is not the one that was explained in {store.url!r}: {hint}")
+    if fingerprint is not None:
+        _check_model(fingerprint, first, name)
     stored = first.key["task"]
     plan = Plan.make(
         tasks=first.asked["task"],
@@ -89,11 +90,17 @@ def _group(store: Store, records: Sequence[Record], model: str | None) -> Group:
         limit=stored["limit"],
         sample_seed=stored["sample_seed"],
     )
-    drawn = resolve.draw(plan, plan.tasks[0])
+    drawn = resolve.draw(plan, resolve.with_data(plan.tasks[0], data_dir, replace=True))
     if drawn.key.fingerprint != stored["fingerprint"]:
         raise UsageError(f"task {first.task!r} has other instances now than those explained in {store.url!r}.")
     jobs = [Job(store.find(r), r.key, None, r.method, r.seed or 0, r, r.asked) for r in records]
     return Group(drawn.task, _task_key(stored), drawn.instances, jobs)
+
+
+def _check_model(fingerprint: str, record: Record, name: str) -> None:
+    if fingerprint != record.key["fingerprint"]:
+        hint = "its files differ; say where the right one is with --model."
+        raise UsageError(f"model {name!r} is not the one that {record.task} was explained with: {hint}")
 
 
 def _task_key(stored: Mapping[str, Any]) -> TaskKey:
@@ -106,7 +113,10 @@ def _work(group: Group, metrics: Sequence[Any], device: str, batch_size: int | N
         return
     key, asked = jobs[0].key, jobs[0].asked
     loaded = load(model or asked["model"], key["dtype"], device, asked["revision"])
-    loaded.name = jobs[0].record.model if jobs[0].record else loaded.name
+    if jobs[0].record:
+        found = model_fingerprint(resolve.model_source(model or asked["model"]), asked["revision"]) or loaded.fingerprint()
+        _check_model(found, jobs[0].record, loaded.name)
+        loaded.name = jobs[0].record.model
     encodings = encode_group(loaded, group, batch_size, key["max_tokens"], key["on_split"])
     with Progress(len(jobs) * (len(encodings) + len(metrics)), quiet) as progress:
         work(loaded, group, jobs, metrics, encodings, progress)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -93,8 +92,10 @@ def _reference(metric: Any, reference: Job | None, show: Callable[[Cell], ShownC
         if metric.reference:
             raise NotApplicable(f"its reference method {metric.reference} has no cell here: run it too.")
         return None
-    if reference.unfit:
-        raise NotApplicable(f"its reference method {reference.name} is not applicable: {reference.unfit}")
+    stored = reference.record
+    unfit = reference.unfit or (stored.error if stored is not None and stored.status == "not-applicable" else "")
+    if unfit:
+        raise NotApplicable(f"its reference method {reference.name} is not applicable: {unfit}")
     if reference.error:
         raise RuntimeError(f"its reference method {reference.name} failed: {reference.error}")
     return show(reference.cell)
@@ -105,10 +106,9 @@ def _aggregates(found: Scores) -> tuple[Aggregate, ...]:
 
 
 def _ranked(metric: Any, aggregates: Sequence[Aggregate]) -> str:
-    """The variant a metric, or its module, declares as the one to rank by; else the first."""
-    named = getattr(metric, "ranked", "") or getattr(sys.modules[type(metric).__module__], "RANKED", "")
-    variants = [aggregate.variant for aggregate in aggregates]
-    return named if named in variants else next(iter(variants), "")
+    """The variant a metric declares as the one to rank by; where it declares none, the first."""
+    named: str = metric.ranked
+    return named or next((aggregate.variant for aggregate in aggregates), "")
 
 
 def _declared(metric: Any, reference: str) -> Score:

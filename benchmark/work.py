@@ -85,10 +85,10 @@ def _explain_one(model: FlowModel, job: Job, asked: Asked, first: int) -> None:
 
 
 def _record(model: FlowModel, group: Group, job: Job, encodings: Encodings, started: str) -> Record:
-    scores: dict[str, Score] = {**(job.record.scores if job.record else {}), **job.scores}
+    scores = _scores(job)
     broken = [f"{s.metric}: {s.reason}" for s in scores.values() if s.status == "failed"]
     status: Status = "failed" if job.error else "not-applicable" if job.unfit else "partial" if broken else "done"
-    parts = list(job.cell.parts())
+    sentences, costs = job.cell.summary()
     return Record(
         cell=job.cell.folder.rpartition("-")[2],
         key=job.key,
@@ -99,11 +99,13 @@ def _record(model: FlowModel, group: Group, job: Job, encodings: Encodings, star
         settings=job.key["method"]["settings"],
         status=status,
         error=job.error or job.unfit or "; ".join(broken),
-        instances=sum(len(p.sentences) for p in parts),
-        correct=sum(s.correct for p in parts for s in p.sentences),
+        instances=len(sentences),
+        correct=sum(s.correct for s in sentences.values()),
         skipped=encodings.encoded.skipped,
+        cut=encodings.encoded.cut,
+        labels=dict(encodings.labels),
         scores=scores,
-        cost=_cost([p.cost for p in parts]),
+        cost=_cost(costs),
         provenance=job.record.provenance
         if job.explained and job.record
         else provenance(model, max(map(len, encodings.encoded.batches))),
@@ -113,6 +115,13 @@ def _record(model: FlowModel, group: Group, job: Job, encodings: Encodings, star
         finished=_now(),
         files=job.cell.sums(),
     )
+
+
+def _scores(job: Job) -> dict[str, Score]:
+    """Earlier scores and new ones; an earlier failure does not outlive another try under the same metric's name."""
+    tried = {score.name for score in job.scores.values()}
+    before = job.record.scores if job.record else {}
+    return {id: s for id, s in before.items() if s.status != "failed" or s.name not in tried} | job.scores
 
 
 def _cost(parts: Sequence[Any]) -> Cost | None:

@@ -16,7 +16,7 @@ class Group:
     """Cells of one model on the same instances of one task.
 
     Attributes:
-        model: As in the records.
+        model: As in the records; where one name stands for several checkpoints or dtypes, with what tells them apart.
         task: As in the records.
         labels: One a record: the method's name, with what tells it from the others of that name.
         records: In the store's order.
@@ -47,7 +47,9 @@ def groups(records: Sequence[Record]) -> list[Group]:
     found: dict[str, list[Record]] = {}
     for record in records:
         found.setdefault(_question(record), []).append(record)
-    made = [_group(members) for members in found.values()]
+    kinds = {(r.model, *_checkpoint(r)) for r in records}
+    shared = {name for name, count in Counter(model for model, *_ in kinds).items() if count > 1}
+    made = [_group(members, members[0].model in shared) for members in found.values()]
     return sorted(made, key=lambda g: (g.model, g.task, -g.instances, g.note))
 
 
@@ -77,9 +79,14 @@ def _question(record: Record) -> str:
     return json.dumps([record.model, record.task, key], sort_keys=True, default=str)
 
 
-def _group(members: Sequence[Record]) -> Group:
+def _checkpoint(record: Record) -> tuple[str, str]:
+    return str(record.key.get("fingerprint", ""))[:6], str(record.key.get("dtype", ""))
+
+
+def _group(members: Sequence[Record], shared: bool) -> Group:
     first = members[0]
-    return Group(first.model, first.task, _labels(members), tuple(members), max(r.instances for r in members), _note(first.key))
+    model = f"{first.model} ({' '.join(_checkpoint(first))})" if shared else first.model
+    return Group(model, first.task, _labels(members), tuple(members), max(r.instances for r in members), _note(first.key))
 
 
 def _note(key: dict[str, Any]) -> str:

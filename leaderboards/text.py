@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -51,12 +52,13 @@ def number(value: float, format: Format) -> str:
 
     >>> number(0.98765, "share"), number(0.00000123, "small"), number(0.0312, "small"), number(12.345, "number")
     ('.988', '1.2e-06', '.031', '12.3')
+    >>> number(10.5, "share"), number(-0.25, "share")
+    ('10.500', '-.250')
     """
-    if format == "share":
-        return f"{value:.3f}".replace("0.", ".", 1)
     if format == "small" and 0 < abs(value) < 0.001:
         return f"{value:.1e}"
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3g}"
+    digits = f"{value:.3f}" if format == "share" or abs(value) < 1 else f"{value:.3g}"
+    return re.sub(r"^(-?)0\.", r"\1.", digits)
 
 
 def _write_task(console: Console, table: TaskTable) -> None:

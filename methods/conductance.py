@@ -46,7 +46,10 @@ class Conductance:
                 found = word_flow(trace, words[:, w]) * traced[:, w, None, None]
                 flows.scatter_add_(1, words[:, w, None, None, None].expand(-1, 1, *found.shape[1:]), found[:, None])
         sign = torch.where(trace.g < 0, -1.0, 1.0).to(flows.dtype)
-        values = [{"completeness_error": float(e)} for e in trace.completeness]
+        values = [
+            {"completeness_error": float(e), "q_baseline": float(b)}
+            for e, b in zip(trace.completeness, trace.q_baseline, strict=True)
+        ]
         return explanations(batch, tokens=trace.g, nodes=flows.sum(1), flows=flows * sign[..., None, None], values=values)
 
 

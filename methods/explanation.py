@@ -26,7 +26,7 @@ class Explanation:
         edges: Score of position p for position i at layer l: [l, head or 0, i (query, later layer), p (key, earlier layer)].
         mask: Keep probability, depth 0 = word embedding.
         patterns: Paths with their influence.
-        values: Numbers about the explanation itself, such as `completeness_error`.
+        values: Numbers about the explanation itself, such as `q_baseline`, what tokens sum to the distance from.
         draws: Several independent draws of a random explanation; then the views above are empty.
     """
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ..core.errors import UsageError
@@ -20,7 +21,7 @@ from .explanation import Explanation
 from .refinement import Found, Refined, optimality_gaps, refine, search
 
 
-@method("influence-patterns", gives={"tokens", "patterns"}, needs={"gradients", "attention", "target"})
+@method("influence-patterns", gives={"tokens", "flows", "patterns"}, needs={"gradients", "attention", "target"})
 @dataclass(frozen=True)
 class InfluencePatterns:
     """The path of nodes that carries most of each word's influence, at the embedding and the attention level.
@@ -41,7 +42,8 @@ class InfluencePatterns:
         exact: Also walks all N^(L-1) patterns of each word and stores the optimality gap; refuses above `ENUMERATION_LIMIT` a
         word.
 
-    The influence of a pattern is in units of q. Ties go to the skip.
+    The influence of a pattern is in units of q. Ties go to the skip. `flows` [j, l, i] is what the search weighed at each step:
+    sign(g_j) times the influence of word j's pattern up to layer l - 1, continued by h^l_i.
     """
 
     rule: Rule = "midpoint"
@@ -86,7 +88,23 @@ class InfluencePatterns:
             {"completeness_error": float(e), "q": float(q), "q_baseline": float(b)}
             for e, q, b in zip(trace.completeness, trace.q, trace.q_baseline, strict=True)
         ]
-        return explanations(batch, tokens=trace.g, patterns=_patterns(trace, found, refined, gaps), values=values)
+        return explanations(
+            batch, tokens=trace.g, flows=_flows(trace, found), patterns=_patterns(trace, found, refined, gaps), values=values
+        )
+
+
+def _flows(trace: PathTrace, found: Found) -> Float[Tensor, "batch tokens depths tokens"]:
+    """What each step of the search weighed, in the direction of g: [j, l, i] is the influence of j's prefix continued by i."""
+    batch, tokens = trace.batch.ids.shape
+    sources = found.nodes[0][..., 0]
+    sign = torch.where(found.total < 0, -1.0, 1.0).to(found.total.dtype) * found.traced
+    assert trace.batch.target is not None
+    weighed = torch.stack(found.totals, 2)  # (B, W, L, N)
+    weighed[:, :, -1] *= torch.arange(tokens, device=sources.device) == trace.batch.target[:, None, None]
+    start = torch.nn.functional.one_hot(sources, tokens).to(weighed.dtype) * found.total[..., None]
+    flows = torch.cat([start[:, :, None], weighed], 2) * sign[..., None, None]
+    whole = flows.new_zeros(batch, tokens, *flows.shape[2:])
+    return whole.index_put((torch.arange(batch, device=sources.device)[:, None], sources), flows, accumulate=True)
 
 
 def _patterns(trace: PathTrace, found: Found, refined: Refined | None, gaps: list[Tensor] | None) -> list[Patterns]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -51,8 +51,9 @@ class IntegratedGradients:
         with torch.no_grad():
             ends = (model.words(batch), baseline_words(model, batch, self.baseline))
             hidden = [self._hidden(model, batch, words) for words in ends] if self.nodes else []
+            q_baseline = value(model.outputs(replace(batch, words=ends[1], cache={})), batch)
         tokens, error = self._attribute(model, batch, None, *ends)
-        values = [{"completeness_error": float(e.abs())} for e in error]
+        values = [{"completeness_error": float(e.abs()), "q_baseline": float(b)} for e, b in zip(error, q_baseline, strict=True)]
         if not self.nodes:
             return explanations(batch, tokens=tokens, values=values)
         nodes = [self._attribute(model, batch, layer, *pair)[0] for layer, pair in enumerate(zip(*hidden, strict=True))]

@@ -46,6 +46,8 @@ class Found(NamedTuple):
     """Influence by head of each edge with every later path open (B, W, T, F, A), l = 0..L-1."""
     skips: list[Tensor]
     """The same of the skip (B, W, T, F); -inf where the positions differ."""
+    totals: list[Tensor]
+    """Influence of the pattern's prefix continued by each node (B, W, N), every later path open, l = 1..L."""
 
 
 class Refined(NamedTuple):
@@ -65,13 +67,21 @@ def traced_words(trace: PathTrace) -> tuple[Int[Tensor, "batch words"], Bool[Ten
 
 
 def search(trace: PathTrace, beam: int = 1, k: int = 1) -> Found:
-    """Refines the nodes of every word's pattern; keeps `beam` prefixes a word, or `k` nodes a layer."""
+    """Refines the nodes of every word's pattern; keeps `beam` prefixes a word, or `k` nodes a layer.
+
+    Raises:
+        UsageError: A sentence with fewer than `k` tokens.
+    """
+    shortest = min(trace.batch.lengths)
+    if k > shortest:
+        name = trace.batch.names[trace.batch.lengths.index(shortest)]
+        raise UsageError(f"k={k} nodes a layer, but {name!r} has {shortest} tokens: take a smaller k.")
     words, traced = traced_words(trace)
     total = trace.g.gather(1, words)
     walk = _Walk(trace, words, torch.where(total < 0, -1.0, 1.0).to(total.dtype), beam, k)
     for layer in range(trace.model.n_layers):
         walk.step(layer)
-    return Found(traced, total, walk.nodes, walk.influence, walk.heads, walk.skips)
+    return Found(traced, total, walk.nodes, walk.influence, walk.heads, walk.skips, walk.totals)
 
 
 class _Walk:
@@ -82,6 +92,7 @@ class _Walk:
         self.nodes: list[Tensor] = [words[..., None]]
         self.heads: list[Tensor] = []
         self.skips: list[Tensor] = []
+        self.totals: list[Tensor] = []
         self.tangent = start_tangents(trace, self.nodes[0])
         self.influence = sign
 
@@ -98,11 +109,12 @@ class _Walk:
         if self.beam > 1:
             self.tangent, moved = _rows(self.tangent, parent, trace), Projected(*(_rows(x, parent, trace) for x in moved))
             source, heads, skip, totals = (_pick(x, parent) for x in (source, heads, skip, totals))
-            self.nodes, self.heads, self.skips = (
-                [_pick(x, parent) for x in kept] for kept in (self.nodes, self.heads, self.skips)
+            self.nodes, self.heads, self.skips, self.totals = (
+                [_pick(x, parent) for x in kept] for kept in (self.nodes, self.heads, self.skips, self.totals)
             )
         self.heads.append(_pick2(heads, to))
         self.skips.append(skip.expand(-1, -1, to.shape[2], -1).masked_fill(to[..., None] != source[:, :, None], -torch.inf))
+        self.totals.append(totals)
         self.influence = totals.gather(2, to).sum(-1)
         self.nodes.append(to)
         if not last:

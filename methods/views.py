@@ -1,7 +1,8 @@
 """The one place that reads a coarser view from a finer one. NumPy only.
 
 patterns -> nodes that they use, in the order of their influence
-flows    -> each word's strongest node a layer; a node scores what its strongest word sends through it
+flows    -> each word's strongest node a layer; a node scores what its strongest word sends through it (where signs are asked
+            for: its strongest word with g > 0)
 edges    -> best path of each word by dynamic programming; a node scores the best path through it; negative edges carry nothing
          -> heads, each by its largest edge (Hao et al. 2021, section 5.1)
 nodes    -> the strongest node a layer
@@ -10,13 +11,15 @@ mask     -> nodes, by keep probability
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ..core.errors import NotApplicable
 from .explanation import Explanation
+
+Select = Literal["signed", "absolute"]
 
 
 class NodeRanking(NamedTuple):
@@ -138,6 +141,22 @@ def rank_nodes(explanation: Explanation, sources: Int[np.ndarray, " words"], tar
     own[0], own[-1] = False, False
     own[0, sources], own[-1, target] = True, True
     return NodeRanking(own, np.where(np.isfinite(score), score, -np.inf))
+
+
+def score_nodes(explanation: Explanation, size: int, target: int, select: Select) -> Float[np.ndarray, "depths tokens"]:
+    """How the explanation scores the nodes of every layer, no words given.
+
+    Its node scores if it has them: as they are (`signed`) or their size (`absolute`). Else what the words send through a node:
+    those with g > 0 (`signed`, where words have a sign), or all of them, each in the direction of its g (`absolute`).
+
+    Raises:
+        NotApplicable: It has no view from which nodes can be scored.
+    """
+    nodes = node_scores(explanation)
+    if nodes is not None:
+        return np.abs(nodes) if select == "absolute" else nodes
+    signed = select == "signed" and (explanation.tokens is not None or explanation.patterns is not None)
+    return rank_nodes(explanation, positive_words(explanation) if signed else np.arange(size), target).score
 
 
 def _tokens(explanation: Explanation) -> int:

@@ -41,7 +41,7 @@ class AlignmentRate:
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row an instance; instances whose patterns use skips alone are undefined."""
-        rows, sums, conditions = [], list[tuple[int, int]](), list[str]()
+        rows, sums, conditions = [], dict[str, tuple[int, int]](), dict[str, str]()
         for batch in shown:
             attention: list[np.ndarray] | None = None
             for case in cases([batch]):
@@ -51,11 +51,12 @@ class AlignmentRate:
                 rows.append(score_row(case.instance, "mean", aligned / count if count else np.nan, case.draw, reason))
                 rows.append(score_row(case.instance, "chance", 1 / model.n_heads, case.draw))
                 if count:
-                    sums.append((aligned, count))
-                    conditions.append(case.instance.condition)
+                    before = sums.get(case.instance.id, (0, 0))
+                    sums[case.instance.id] = (before[0] + aligned, before[1] + count)
+                    conditions[case.instance.id] = case.instance.condition
         table = frame(rows)
         apart = summarise(table)
-        return Scores(table, (_pooled(sums, conditions, apart), *apart))
+        return Scores(table, (_pooled([*sums.values()], [*conditions.values()], apart), *apart))
 
 
 def input_attention(model: FlowModel, shown: Shown) -> list[np.ndarray]:
@@ -88,4 +89,4 @@ def _pooled(sums: list[tuple[int, int]], conditions: list[str], apart: tuple[Agg
     if not sums:
         return replace(mean, variant="alignment_rate", sd_draws=None)
     (value,), (low,), (high,) = interval(np.array(sums, float), condition_groups(np.array(conditions)), ratio_of_sums)
-    return Aggregate("alignment_rate", float(value), float(low), float(high), mean.count, mean.undefined, None, mean.reason)
+    return Aggregate("alignment_rate", float(value), float(low), float(high), len(sums), mean.undefined, None, mean.reason)

@@ -107,8 +107,16 @@ def bca_levels(
 def condition_groups(conditions: np.ndarray) -> Int[np.ndarray, " instances"]:
     """A number for each instance's condition; conditions with one instance are put together, for alone they cannot vary.
 
+    A single one of them joins the smallest other condition.
+
     >>> condition_groups(np.array(["SS", "SP", "SS", "PP"])).tolist()
     [1, 0, 1, 0]
+    >>> condition_groups(np.array(["SS", "SP", "SS"])).tolist()
+    [0, 0, 0]
     """
     _, group, count = np.unique(conditions.astype(str), return_inverse=True, return_counts=True)
-    return np.unique(np.where(count[group] > 1, group, -1), return_inverse=True)[1]
+    alone = np.flatnonzero(count == 1)
+    home = np.where(count > 1, np.arange(len(count)), -1)
+    if len(alone) == 1 and len(count) > 1:
+        home[alone] = np.where(count > 1, count, count.max() + 1).argmin()
+    return np.unique(home[group], return_inverse=True)[1]

@@ -26,7 +26,7 @@ def by_item(rows: pd.DataFrame, instances: Sequence[Instance], slot: str) -> pd.
     Args:
         rows: Score rows of any metric.
         instances: The task's; their `truth` holds the items.
-        slot: Such as `VERB`.
+        slot: Such as `EVERB`.
 
     Raises:
         UsageError: An instance without that slot.

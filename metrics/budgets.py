@@ -106,6 +106,7 @@ def kept_units(explanation: Explanation, by: Yardstick, budget: Budget) -> Subgr
     own, score = ranking.own & nodes[1:, :, None], np.where(nodes[1:, :, None], ranking.score, -np.inf)
     kept = own
     if budget == "matched":
+        own = own & (explanation.units is None)  # scores alone: each position's best would cover positions evenly
         kept = np.stack(
             [top(o.ravel(), s.ravel(), int(n)).reshape(o.shape) for o, s, n in zip(own, score, by.unit_counts, strict=True)]
         )

@@ -9,18 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from ..core.errors import NotApplicable
 from ..models.model import FlowModel
+from ..models.outputs import value
 from .base import Scores, Shown, frame, score_row
 from .registry import metric
 
-NO_CLAIM = "the method does not claim that its scores sum to q(x) - q(baseline): it reports no completeness_error."
+NO_CLAIM = "the method does not claim that its scores sum to q(x) - q(baseline): it reports no q_baseline."
 
 
 @metric(
     "completeness_error",
-    reads="values",
+    reads="tokens",
     ranked="absolute",
     higher_is_better=False,
     unit="units of q",
@@ -31,22 +33,24 @@ NO_CLAIM = "the method does not claim that its scores sum to q(x) - q(baseline):
 class CompletenessError:
     """How far token scores are from summing to q(x) - q(baseline).
 
-    |sum_j token_j - (q(x) - q(x_b))| as the method itself reports it (`values["completeness_error"]`); `relative` divides by
-    |q(x) - q(x_b)| where the method reports both. At least 0; lower is better. Source: Sundararajan et al. 2017, section 3.
+    |sum_j token_j - (q(x) - q(x_b))|, with q(x) measured here and q(x_b) as the method reports it (`values["q_baseline"]`), for
+    the baseline is its own choice; `relative` divides by |q(x) - q(x_b)|. At least 0; lower is better. Source: Sundararajan et
+    al. 2017, section 3.
     """
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row an (instance, variant)."""
         rows = []
         for batch in shown:
-            for instance, explanation in zip(batch.instances, batch.gold, strict=True):
+            with torch.no_grad():
+                q = value(model.outputs(batch.batch), batch.batch).double().cpu().numpy()
+            for row, (instance, explanation) in enumerate(zip(batch.instances, batch.gold, strict=True)):
                 for draw, one in enumerate(explanation.each()):
-                    if "completeness_error" not in one.values:
+                    if one.tokens is None or "q_baseline" not in one.values:
                         raise NotApplicable(NO_CLAIM)
-                    error = one.values["completeness_error"]
+                    change = q[row] - one.values["q_baseline"]
+                    error = abs(float(one.tokens.sum()) - change)
+                    reason = "" if change else "q is the same at the input and at the baseline."
                     rows.append(score_row(instance, "absolute", error, draw))
-                    if {"q", "q_baseline"} <= one.values.keys():
-                        change = abs(one.values["q"] - one.values["q_baseline"])
-                        reason = "" if change else "q is the same at the input and at the baseline."
-                        rows.append(score_row(instance, "relative", error / change if change else np.nan, draw, reason))
+                    rows.append(score_row(instance, "relative", error / abs(change) if change else np.nan, draw, reason))
         return Scores(frame(rows))

@@ -42,24 +42,27 @@ class Concentration:
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row an (instance, variant); instances without such words are undefined."""
-        rows, sums = [], dict[str, list[tuple[float, float, str]]]()
+        rows, sums = [], dict[str, dict[str, tuple[float, float, str]]]()
         for case in cases(shown):
             if case.explanation.tokens is None:
                 raise NotApplicable("its patterns carry no influence (no token scores beside them), so they have no share of it.")
             for variant, carried, whole, reason in parts(case):
                 rows.append(score_row(case.instance, variant, np.nan if reason else carried / whole, case.draw, reason))
                 if not reason:
-                    sums.setdefault(f"{variant}/corpus", []).append((carried, whole, case.instance.condition))
+                    of = sums.setdefault(f"{variant}/corpus", {})
+                    before = of.get(case.instance.id, (0.0, 0.0, ""))
+                    of[case.instance.id] = (before[0] + carried, before[1] + whole, case.instance.condition)
         table = frame(rows)
-        return Scores(table, (*summarise(table), *(_corpus(variant, found) for variant, found in sums.items())))
+        return Scores(table, (*summarise(table), *(_corpus(variant, list(found.values())) for variant, found in sums.items())))
 
 
 def parts(case: Case) -> list[tuple[str, float, float, str]]:
     """Variant, influence carried, influence in all, and the reason where it is undefined (units of q)."""
     patterns, found = case.patterns, []
+    first = np.unique(patterns.source, return_index=True)[1]  # a word may have several patterns
     for sign, direction in SIGNS.items():
         words = patterns.total * direction > 0
-        whole = float(patterns.total[words].sum())
+        whole = float(patterns.total[first][words[first]].sum())
         for level, name in LEVELS.items():
             influence = getattr(patterns, name)
             reason = NO_HEAD_INFLUENCE if influence is None else "" if words.any() else f"no word has {sign} influence."
@@ -68,7 +71,7 @@ def parts(case: Case) -> list[tuple[str, float, float, str]]:
 
 
 def _corpus(variant: str, sums: list[tuple[float, float, str]]) -> Aggregate:
-    """Ratio of sums over instances."""
+    """Ratio of sums over instances; an instance's draws are summed first, since they do not vary independently."""
     features = np.array([(carried, whole) for carried, whole, _ in sums])
     groups = condition_groups(np.array([condition for *_, condition in sums]))
     (value,), (low,), (high,) = interval(features, groups, ratio_of_sums)

@@ -24,12 +24,13 @@ from ..core.errors import UsageError
 from ..models.chain import pattern_influence, single
 from ..models.graph import SKIP
 from ..models.model import FlowModel
-from ..models.trace import Baseline, PathTrace, Rule, path_trace
+from ..models.trace import Baseline, PathTrace, Rule, moving_words, path_trace
 from .base import Scores, Shown, frame, score_row
 from .reading import MIXED, NO_HEADS, Case, cases, single_heads, single_paths
 from .registry import metric
 from .summary import summarise
 
+NO_PATTERN = "the method has no pattern of this word."
 CHUNK = 256
 """Patterns walked at once."""
 
@@ -47,10 +48,10 @@ CHUNK = 256
 class RandomRank:
     """How many of 1000 random patterns carry less influence, with p-values.
 
-    For each of some words, drawn with a seed (one an instance, then a second, ...), its pattern's influence I(x, pi) is ranked
-    among those of random patterns from the same word to the target, in the direction of g. Random heads and skips are valid
-    choices only: no skip between two positions. Every influence is computed anew on the same path samples, so patterns of any
-    method can be ranked. Higher counts are better. Source: Lu et al. 2021, appendix B.2.
+    For each of some words, drawn with a seed (one an instance, then a second, ...) and the same for every method, its pattern's
+    influence I(x, pi) is ranked among those of random patterns from the same word to the target, in the direction of g. Random
+    heads and skips are valid choices only: no skip between two positions. Every influence is computed anew on the same path
+    samples, so patterns of any method can be ranked. Higher counts are better. Source: Lu et al. 2021, appendix B.2.
 
     Attributes:
         patterns: Random patterns a word.
@@ -74,7 +75,8 @@ class RandomRank:
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row a (word, variant); `draw` numbers the words of an instance."""
-        sizes = [[len(case.patterns) for case in cases([batch]) if case.draw == 0] for batch in shown]
+        sources = [[np.flatnonzero(row) for row in moving_words(model, b.batch, self.baseline).cpu().numpy()] for b in shown]
+        sizes = [[len(words) for words in batch] for batch in sources]
         chosen = draw_words(sizes, [batch.batch.seeds for batch in shown], self.words, self.seed)
         rows: list[dict[str, Any]] = []
         for number, words in sorted(chosen.items()):
@@ -86,15 +88,17 @@ class RandomRank:
             for place, row in enumerate(picked):
                 for turn, word in enumerate(words[row]):
                     rng = np.random.default_rng([self.seed, part.seeds[place], turn])
-                    rows += self._word(single(trace, place), found[row], word, turn, rng)
+                    rows += self._word(single(trace, place), found[row], int(sources[number][row][word]), turn, rng)
         table = frame(rows)
         return Scores(table, tuple(replace(a, sd_draws=None) for a in summarise(table)))
 
-    def _word(self, trace: PathTrace, case: Case, word: int, turn: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+    def _word(self, trace: PathTrace, case: Case, source: int, turn: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
         paths, heads = single_paths(case.patterns), single_heads(case.patterns)
-        sign = -1 if float(trace.g[0, int(case.patterns.source[word])]) < 0 else 1
-        asked: dict[str, tuple[np.ndarray, np.ndarray | None] | str] = dict.fromkeys(("embedding", "attention", "heads"), MIXED)
-        if paths is not None:
+        sign = -1 if float(trace.g[0, source]) < 0 else 1
+        word = next(iter(np.flatnonzero(case.patterns.source == source)), None)
+        lacks = MIXED if paths is None else NO_PATTERN
+        asked: dict[str, tuple[np.ndarray, np.ndarray | None] | str] = dict.fromkeys(("embedding", "attention", "heads"), lacks)
+        if paths is not None and word is not None:
             free = random_paths(paths[word], self.patterns, case.size, rng)
             fixed = np.repeat(paths[word][None], self.patterns + 1, 0)
             asked["embedding"] = free, None
@@ -120,12 +124,12 @@ class RandomRank:
 def draw_words(
     sizes: Sequence[Sequence[int]], seeds: Sequence[Sequence[int]], words: int, seed: int
 ) -> dict[int, dict[int, list[int]]]:
-    """Which patterns to rank: batch -> row -> pattern numbers. Every instance gives one before any gives a second.
+    """Which words to rank: batch -> row -> their numbers. Every instance gives one before any gives a second.
 
     An instance draws from its own generator, so that the choice does not depend on its place among the others.
 
     Args:
-        sizes: Patterns of each instance, batch by batch.
+        sizes: Words of each instance, batch by batch.
         seeds: Of the instances, likewise.
         words: How many to draw; all, if there are fewer.
         seed: Of the choice.

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 
 from ..core.errors import NotApplicable, UsageError
 from ..methods.explanation import Explanation
-from ..methods.views import rank_nodes
+from ..methods.views import Select, score_nodes
 from ..models.graph import Subgraph
 from ..models.model import FlowModel
 from .ablation import ablated_predictions, clean_predictions
@@ -41,23 +41,25 @@ Guide = Literal["gold", "predicted"]
 class RetentionCurve:
     """Accuracy when only the top share of each layer's nodes is kept, and its area.
 
-    At hidden[l], l = 0..L-1, the ceil(b N) nodes with the largest score stay (all words asked for; lower positions win ties)
+    At hidden[l], l = 0..L-1, the ceil(b N) nodes with the largest score stay (`views.score_nodes`; lower positions win ties)
     and the others are zeros; at hidden[L] the target alone. In [0, 1]; higher is better.
 
     Attributes:
         steps: Budgets, evenly spaced up to 100 %.
         guide: Whose explanation sets the ranking: `predicted` has no leakage.
+        select: Whether nodes that work against q come last (`signed`) or by their size (`absolute`).
     """
 
     steps: int = 20
     guide: Guide = "predicted"
+    select: Select = "signed"
 
     def __post_init__(self) -> None:
-        _check(self.steps, self.guide)
+        _check(self.steps, self.guide, self.select)
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row an (instance, budget, draw), and one for the area."""
-        return _curve(model, shown, self.steps, self.guide, keep=True)
+        return _curve(model, shown, self.steps, self.guide, self.select, keep=True)
 
 
 @metric(
@@ -78,41 +80,45 @@ class DeletionCurve:
     Attributes:
         steps: Budgets, evenly spaced up to 100 %.
         guide: Whose explanation sets the ranking: `predicted` has no leakage.
+        select: Whether nodes that work against q come last (`signed`) or by their size (`absolute`).
     """
 
     steps: int = 20
     guide: Guide = "predicted"
+    select: Select = "signed"
 
     def __post_init__(self) -> None:
-        _check(self.steps, self.guide)
+        _check(self.steps, self.guide, self.select)
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row an (instance, budget, draw), and one for the area."""
-        return _curve(model, shown, self.steps, self.guide, keep=False)
+        return _curve(model, shown, self.steps, self.guide, self.select, keep=False)
 
 
-def _check(steps: int, guide: str) -> None:
+def _check(steps: int, guide: str, select: str) -> None:
     if steps < 2:
         raise UsageError(f"a curve needs at least 2 budgets, got steps={steps}.")
     if guide not in ("gold", "predicted"):
         raise UsageError(f"guide must be gold or predicted, got {guide!r}.")
+    if select not in ("signed", "absolute"):
+        raise UsageError(f"select must be signed or absolute, got {select!r}.")
 
 
-def _curve(model: FlowModel, shown: Sequence[Shown], steps: int, guide: Guide, keep: bool) -> Scores:
+def _curve(model: FlowModel, shown: Sequence[Shown], steps: int, guide: Guide, select: Select, keep: bool) -> Scores:
     rows: list[dict[str, Any]] = []
     for batch in shown:
-        rows += _batch(model, batch, steps, guide, keep)
+        rows += _batch(model, batch, steps, guide, select, keep)
     return Scores(frame(rows))
 
 
-def _batch(model: FlowModel, shown: Shown, steps: int, guide: Guide, keep: bool) -> Iterator[dict[str, Any]]:
+def _batch(model: FlowModel, shown: Shown, steps: int, guide: Guide, select: Select, keep: bool) -> Iterator[dict[str, Any]]:
     if shown.batch.target is None:
         raise NotApplicable("q reads several positions, and the reduced model keeps one at the last layer.")
     made = shown.guided if guide == "predicted" else shown.gold
     asked, row = [], []
     for number, (size, target) in enumerate(zip(shown.batch.lengths, shown.batch.target.tolist(), strict=True)):
         for one in made[number].each():
-            asked += [Subgraph(nodes) for nodes in budget_masks(one, size, target, steps, keep)]
+            asked += [Subgraph(nodes) for nodes in budget_masks(one, size, target, steps, keep, select)]
             row += [number] * steps
     found = ablated_predictions(model, shown.batch, row, asked)
     gold, clean = shown.batch.answer.cpu().numpy()[row], clean_predictions(model, shown.batch)[row]
@@ -127,14 +133,14 @@ def _batch(model: FlowModel, shown: Shown, steps: int, guide: Guide, keep: bool)
 
 
 def budget_masks(
-    explanation: Explanation, size: int, target: int, steps: int, keep: bool
+    explanation: Explanation, size: int, target: int, steps: int, keep: bool, select: Select = "signed"
 ) -> Bool[np.ndarray, "steps depths tokens"]:
     """The nodes left at each budget.
 
     Raises:
         NotApplicable: Nodes cannot be ranked from the explanation.
     """
-    score = rank_nodes(explanation, np.arange(size), target).score
+    score = score_nodes(explanation, size, target, select)
     place = np.argsort(np.argsort(-score, axis=1, kind="stable"), axis=1)
     counts = -(-np.arange(1, steps + 1) * size // steps)
     nodes: np.ndarray = (place < counts[:, None, None]) == keep

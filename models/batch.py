@@ -70,7 +70,7 @@ class Batch:
 
     def rows(self, index: Int[Tensor, " rows"]) -> Batch:
         """The batch with its rows repeated, left out or reordered; shared work is not carried over."""
-        pick = [int(i) for i in index]
+        pick = index.tolist()
         tensors = {
             name: value[index]
             for name in ("ids", "mask", "segments", "word_ids", "answer", "against", "target", "words")

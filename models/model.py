@@ -46,8 +46,8 @@ class FlowModel:
         return self.word_embedding.weight.dtype
 
     def fingerprint(self) -> str:
-        """Sha256 over configuration-independent content: every weight by name, and the tokenizer."""
-        found = hashlib.sha256()
+        """Sha256 over the configuration, every weight by name, and the tokenizer."""
+        found = hashlib.sha256(self.hf.config.to_json_string(use_diff=False).encode())
         for name, tensor in sorted(self.hf.state_dict().items()):
             found.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
             found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")

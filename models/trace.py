@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.func import jvp
 
@@ -149,6 +149,13 @@ def path_trace(
     trace.seconds = time.perf_counter() - started
     batch.cache[key] = trace
     return trace
+
+
+def moving_words(model: FlowModel, batch: Batch, baseline: Baseline = "mask") -> Bool[Tensor, "batch tokens"]:
+    """Which words have another vector than the baseline's; the others, such as a gap, move nothing along the path."""
+    with torch.no_grad():
+        delta = model.words(batch) - baseline_words(model, batch, baseline)
+    return (delta.abs().amax(-1) > 0) & batch.mask
 
 
 def _trace(model: FlowModel, batch: Batch, rule: Quadrature, baseline: Baseline) -> PathTrace:

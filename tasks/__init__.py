@@ -3,6 +3,6 @@
 from .declare import task
 from .fingerprint import fingerprint
 from .instance import GAP, Instance, Quantity, Task
-from .registry import TASKS, load_task, load_tasks
+from .registry import TASKS, load_task
 
-__all__ = ["GAP", "TASKS", "Instance", "Quantity", "Task", "fingerprint", "load_task", "load_tasks", "task"]
+__all__ = ["GAP", "TASKS", "Instance", "Quantity", "Task", "fingerprint", "load_task", "task"]

@@ -39,6 +39,8 @@ def task(
         quantity: What is explained.
         source: Where the instances come from, for the record.
     """
+    if quantity.label != "gold":
+        raise UsageError(f"task {name!r}: q reads the gold answer; the predicted one is always explained beside it.")
     marks = {"name": name, "version": version, "head": head, "quantity": quantity, "source": source, "flowgauge_kind": "task"}
 
     def mark(target: Any) -> Any:

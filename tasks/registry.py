@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from ..core.errors import UnknownName, UsageError
-from ..core.registry import Entry, Registry, Spec
+from ..core.registry import Entry, Registry, Spec, parameters
 from .declare import checked
 from .files import FileTask, Labelled, MinimalPairs, check_columns, pairs, renamed
 from .instance import Task
-from .tables import ENDINGS, FORMATS, is_table, read_table
+from .tables import FORMATS, is_table, read_table
 
 TASKS = Registry(
     "task",
@@ -42,9 +41,27 @@ TASKS = Registry(
             "flowgauge.tasks.agreement:ra_ga",
             "Gender of a reflexive across a subject relative clause: my king who can hit some queen may hurt himself.",
         ),
+        "sst2": Entry(
+            "flowgauge.tasks.classification:sst2",
+            "Sentiment of film reviews in two classes (SST-2, GLUE); `--max-tokens 17` leaves the 220 of Lu et al. 2021.",
+        ),
+        "sst": Entry(
+            "flowgauge.tasks.classification:sst",
+            "Sentiment of film reviews in five classes, with a label on every word (Socher et al. 2013).",
+        ),
+        "sst/binary": Entry(
+            "flowgauge.tasks.classification:sst_binary",
+            "The same reviews without the neutral ones, for models of two classes; words keep their five labels.",
+        ),
+        "mnli": Entry(
+            "flowgauge.tasks.classification:mnli",
+            "Does a premise entail a hypothesis, contradict it or neither (MultiNLI, GLUE; matched dev set)?",
+        ),
+        "rte": Entry("flowgauge.tasks.classification:rte", "Does a text entail a hypothesis (RTE, GLUE)?"),
+        "mrpc": Entry("flowgauge.tasks.classification:mrpc", "Do two sentences say the same (MRPC, GLUE)?"),
     },
 )
-"""The registered tasks; summaries are those of `lexicon.toml`, written out so that a listing reads no file."""
+"""The registered tasks; summaries are those of `lexicon.toml` and of docstrings, so that a listing reads no file."""
 
 
 def load_task(spec: str | Mapping[str, Any] | Spec, columns: Mapping[str, str] | None = None) -> Task:
@@ -70,31 +87,15 @@ def load_task(spec: str | Mapping[str, Any] | Spec, columns: Mapping[str, str] |
     return checked(TASKS.create(spec), spec.name)
 
 
-def load_tasks(specs: Iterable[str | Mapping[str, Any] | Spec], columns: Mapping[str, str] | None = None) -> list[Task]:
-    """Tasks for several names, in order, each once; `*`, `?` and `[...]` stand for registered names (`sva/*`).
-
-    Args:
-        specs: As `load_task` takes them; a pattern's settings go to every task it matches.
-        columns: Given to the tasks from files of sentences only.
-
-    Raises:
-        UsageError: As `load_task`; a pattern without a match; columns and no file to use them.
-    """
-    named = [one for spec in specs for one in _expanded(spec if isinstance(spec, Spec) else Spec.parse(spec))]
-    once = [spec for i, spec in enumerate(named) if spec not in named[:i]]
-    if columns and not any(is_table(spec.name) for spec in once):
-        raise UsageError(f"columns ({', '.join(columns)}) are given, but no task is a {', '.join(ENDINGS[:3])} file.")
-    return [load_task(spec, columns if is_table(spec.name) else None) for spec in once]
+def takes_data(spec: Spec) -> bool:
+    """Whether a task reads published data, and so has the setting `data_dir`."""
+    return not is_table(spec.name) and "data_dir" in parameters(TASKS.factory(spec.name))
 
 
-def _expanded(spec: Spec) -> list[Spec]:
-    if not any(mark in spec.name for mark in "*?[") or is_table(spec.name) or ".py" in spec.name:
-        return [spec]
-    known = TASKS.entries()
-    found = [name for name in known if fnmatch.fnmatchcase(name, spec.name)]
-    if not found:
-        raise UnknownName("task", spec.name, known, "(no name matches this pattern)")
-    return [Spec(name, spec.settings) for name in found]
+def fitting(head: str, fits: Callable[[Sequence[str]], bool]) -> list[str]:
+    """Names of the registered tasks that need a head; of those with classes, the ones whose classes fit."""
+    made = {name: TASKS.create(name) for name in TASKS.builtin}
+    return [name for name, task in made.items() if task.head == head and fits(getattr(task, "classes", ()))]
 
 
 def _from_table(spec: Spec, columns: Mapping[str, str]) -> FileTask:

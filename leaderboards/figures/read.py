@@ -76,7 +76,7 @@ class Source:
         """Of each model and task the run with most instances."""
         found: dict[tuple[str, str], Group] = {}
         for group in groups(self.records):
-            if self.model in (None, group.model) and self.task in (None, group.task):
+            if self.model in (None, group.model, group.records[0].model) and self.task in (None, group.task):
                 found.setdefault((group.model, group.task), group)
         return list(found.values())
 

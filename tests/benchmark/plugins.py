@@ -86,6 +86,7 @@ class _Metric:
     version, scope, reads, unit, source = 1, "instance", "tokens", "units of q", "tests"
     higher_is_better, bounds = None, (None, None)
     reference: str | None = None
+    ranked = ""
     flowgauge_kind = "metric"
 
 
@@ -121,6 +122,12 @@ class AgainstReference(_Metric):
             for instance, one, two in zip(part.instances, part.gold, other.gold, strict=True):
                 rows.append(score_row(instance, "difference", float(one.tokens.sum() - two.tokens.sum())))
         return Scores(frame(rows))
+
+
+class AgainstChoosy(AgainstReference):
+    """Its reference does not apply."""
+
+    name, reference = "against-choosy", f"{__file__}:choosy"
 
 
 class Unfit(_Metric):

@@ -114,7 +114,9 @@ def test_resuming_with_another_batch_size_keeps_what_is_done(plan, make_plan, pl
     monkeypatch.setattr(Cell, "write_part", killing)
     with pytest.raises(Killed):
         run(make_plan(methods=plug("drawn"), batch_size=4, store=str(tmp_path / "store")))
-    two = rows_of(run(make_plan(methods=plug("drawn"), batch_size=6, store=str(tmp_path / "store"))))
+    resumed = run(make_plan(methods=plug("drawn"), batch_size=6, store=str(tmp_path / "store")))
+    two, whole = rows_of(resumed), run(make_plan(methods=plug("drawn"), batch_size=12, store=str(tmp_path / "whole")))
+    assert [(r.instances, r.correct) for r in resumed.records] == [(r.instances, r.correct) for r in whole.records]
     key = ["instance", "variant"]
     for name, rows in one.items():
         pd.testing.assert_frame_equal(rows.sort_values(key, ignore_index=True), two[name].sort_values(key, ignore_index=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import torch
 
 from flowgauge.benchmark import run as run_module
+from flowgauge.benchmark import score as score_module
+from flowgauge.benchmark.fingerprint import model_fingerprint
 from flowgauge.benchmark.run import load, run
 from flowgauge.benchmark.score import rescore
 from flowgauge.benchmark.store import Store
@@ -203,3 +206,59 @@ def test_memory_stores_work(make_plan) -> None:
     plan = make_plan(store="memory://bucket/results")
     assert run(plan).records == run(plan).records
     assert len(Store(plan.store).records()) == 1
+
+
+def test_a_plugin_named_like_a_builtin_is_another_method(make_plan, tmp_path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from flowgauge import explanations, method\n\n\n"
+        "@method('attention', gives={'tokens'})\n"
+        "def mine(model, batch, residual: float = 0.5):\n"
+        "    'Another attention.'\n"
+        "    return explanations(batch, tokens=batch.mask * 1.0)\n"
+    )
+    results = run(make_plan(methods=["attention", f"{file}:attention"], metrics=["path_share"]))
+    assert [r.method for r in results.records] == ["attention", "attention"]
+    assert len({r.cell for r in results.records}) == 2
+
+
+def test_a_mended_metric_mends_its_cell(make_plan, tmp_path) -> None:
+    file = tmp_path / "m.py"
+    text = (
+        "from flowgauge import metric\nfrom flowgauge.metrics.base import Scores, frame\n\n\n"
+        "@metric('mine', reads='tokens', higher_is_better=None, unit='none')\n"
+        "def mine(model, shown, reference):\n    'Mine.'\n    "
+    )
+    file.write_text(text + "return 1 / 0\n")
+    assert run(make_plan(metrics=[str(file)])).records[0].status == "partial"
+    file.write_text(text + "return Scores(frame([]))\n")
+    mended = run(make_plan(metrics=[str(file)]))
+    assert mended.exit_code == 0 and [s.status for s in mended.records[0].scores.values()] == ["done"]
+
+
+def test_a_reference_that_did_not_apply_in_an_earlier_run_is_not_applicable(make_plan, plug) -> None:
+    wanted = plug("against-choosy")
+    run(make_plan(methods=plug("choosy"), metrics=wanted))
+    records = run(make_plan(methods=plug("by-position"), metrics=wanted)).records
+    (score,) = next(r for r in records if r.method == "by-position").scores.values()
+    assert score.status == "not-applicable" and score.reason.endswith("is not applicable: this model has no recurrence")
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "vocab.json", "merges.txt", "config.json"])
+def test_the_model_is_another_when_a_file_that_moves_tokens_is(tiny_model, tmp_path, name) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    before = model_fingerprint(str(folder))
+    stored = json.loads((folder / name).read_text()) if (folder / name).exists() and name.endswith(".json") else {}
+    (folder / name).write_text(json.dumps({**stored, "do_lower_case": "other"}))
+    assert model_fingerprint(str(folder)) != before == model_fingerprint(str(tiny_model))
+
+
+def test_other_weights_are_refused_when_the_files_are_known_after_loading_only(
+    make_plan, tiny_model, tmp_path, monkeypatch
+) -> None:
+    plan = make_plan()
+    run(plan)
+    monkeypatch.setattr(score_module, "model_fingerprint", lambda *_: None)
+    with pytest.raises(UsageError, match="is not the one that sva/obj was explained with"):
+        rescore(plan.store, ["path_share"])  # by its weights alone the model has another fingerprint than by its files

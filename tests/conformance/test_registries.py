@@ -35,7 +35,8 @@ def test_metrics(plugin, tiny_flow) -> None:
 
 
 @parametrize("task")
-def test_tasks(plugin) -> None:
+def test_tasks(plugin, tiny_data, monkeypatch) -> None:
+    monkeypatch.setenv("FLOWGAUGE_DATA", str(tiny_data))
     findings = check_task(plugin)
     assert not failed(findings)
     assert len(findings) == 10

@@ -115,7 +115,7 @@ def test_words_in_slots_must_be_known(tiny_flow):
 def test_refusals_name_the_remedy(tiny_flow, tiny_folder, tmp_path):
     with pytest.raises(UsageError, match=r"needs \[MASK\] exactly once .* found 0"):
         encode(tiny_flow, [pair("the author is tall .")])
-    with pytest.raises(UsageError, match="more than the 40 positions"):
+    with pytest.raises(UsageError, match=r"53 tokens, more than the 40 .* --on-split skip"):
         encode(tiny_flow, [pair("the " * 50 + "[MASK]")])
     with pytest.raises(UsageError, match="some do not"):
         encode(tiny_flow, [pair(), pair(against=())])

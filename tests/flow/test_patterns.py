@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -326,3 +327,26 @@ def test_exact_enumeration_refuses_large_graphs(models, batches):
 def test_exact_enumeration_stores_the_gap(model, batch):
     explanation = InfluencePatterns(exact=True, samples=4).explain(model, batch)[0]
     assert (explanation.patterns.gap > -TOLERANCE).all()
+
+
+def test_flows_are_what_the_search_weighed(model, batch):
+    """The best node of every layer is the pattern's, and a continued prefix has the influence that brute force gives."""
+    trace = path_trace(model, batch, samples=4)
+    for row, found in enumerate(InfluencePatterns(samples=4).explain(model, batch)):
+        patterns, flows = found.patterns, found.flows
+        for j, g, path in zip(patterns.source, patterns.total, patterns.positions[..., 0], strict=True):
+            assert flows[j, 0, j] == pytest.approx(abs(g)) and np.count_nonzero(flows[j, 0]) == 1
+            assert [flows[j, depth].argmax() for depth in range(1, model.n_layers)] == path[1:-1].tolist()
+            assert np.count_nonzero(flows[j, -1]) <= 1
+            every = np.array(list(itertools.product(range(batch.lengths[row]), repeat=model.n_layers - 2)))
+            for first in range(batch.lengths[row]):  # all paths through (1, first)
+                walks = np.column_stack(
+                    [np.full(len(every), j), np.full(len(every), first), every, np.full(len(every), path[-1])]
+                )
+                whole = pattern_influence(trace, row, torch.from_numpy(walks)).sum()
+                assert flows[j, 1, first] == pytest.approx(float(whole) * (-1 if g < 0 else 1), abs=1e-9)
+
+
+def test_more_nodes_than_tokens_are_refused(model, batch):
+    with pytest.raises(UsageError, match=r"k=99 nodes a layer, but .* tokens: take a smaller k"):
+        InfluencePatterns(samples=2, k=99).explain(model, batch)

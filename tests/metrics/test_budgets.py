@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -151,3 +153,17 @@ def test_what_cannot_be_read_is_not_applicable(by, make):
         kept_units(flat, shallow, "own")
     with pytest.raises(NotApplicable, match="the reference has no attention level"):
         _ = shallow.unit_counts
+
+
+def test_random_units_are_drawn_from_all_at_the_kept_positions(make):
+    """Four units from 4 positions of 9: uniform draws cover 2.8 positions on average, not all four."""
+    every = make.paths([1.0] * 4, [[j, j, j, T] for j in range(4)], heads=[[0, 0, 0]] * 4, head_influence=[1.0] * 4)
+    by = yardstick(make.explained(5, every), 5, 8, T)
+    assert by.unit_counts[0] == 4
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(300):
+        draw = Explanation(tokens=np.ones(5), nodes=rng.random((4, 5)), units=rng.random((3, 5, 9)))
+        kept = kept_units(draw, by, "matched")
+        assert kept.heads[0].sum() + kept.skips[0].sum() == 4
+        covered.append((kept.heads[0].any(1) | kept.skips[0]).sum())
+    assert np.mean(covered) == pytest.approx(4 * (1 - math.comb(27, 4) / math.comb(36, 4)), abs=0.15)

@@ -91,3 +91,21 @@ def test_tokens_alone_cannot_be_scored(make, model):
     shown = make.by_hand(model, batch, [Explanation(tokens=np.ones(5))])
     with pytest.raises(NotApplicable, match="the method gives tokens, from which nodes cannot be ranked"):
         RetentionCurve().score(model, [shown], None)
+
+
+def test_selection_is_signed_or_absolute():
+    scores = np.array([[1.0, -3.0, 2.0], [0.0, 0.0, 0.0]])
+    signed, absolute = (
+        [budget_masks(Explanation(nodes=sign * scores), 3, 2, 3, True, select)[0, 0].tolist() for sign in (1, -1)]
+        for select in ("signed", "absolute")
+    )
+    assert signed == [[False, False, True], [False, True, False]]
+    assert absolute == [[False, True, False]] * 2
+
+
+def test_signed_flows_are_those_of_the_words_that_help():
+    flows = np.zeros((3, 2, 3))
+    flows[0, 0, 1], flows[1, 0, 0] = 1.0, 2.0  # in the direction of each word's g
+    one = Explanation(tokens=np.array([0.5, -0.5, 0.0]), flows=flows)
+    assert budget_masks(one, 3, 2, 3, True, "signed")[0, 0].tolist() == [False, True, False]
+    assert budget_masks(one, 3, 2, 3, True, "absolute")[0, 0].tolist() == [True, False, False]

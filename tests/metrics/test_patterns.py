@@ -20,6 +20,7 @@ from flowgauge.metrics.skip_share import SkipShare, skip_parts
 from flowgauge.metrics.summary import summarise
 from flowgauge.models.chain import pattern_influence, single
 from flowgauge.models.graph import ALL_HEADS, NO_EDGE, SKIP, Patterns
+from flowgauge.models.outputs import value
 from flowgauge.models.trace import path_trace
 
 T = 2
@@ -222,13 +223,15 @@ def test_bundles_of_two_nodes_a_layer(make, model, value_of):
 
 def test_completeness(make, model, value_of):
     batch = make.batch(model, [4, 4])
-    first = Explanation(tokens=np.ones(4), values={"completeness_error": 0.5, "q": 3.0, "q_baseline": 1.0})
-    second = Explanation(tokens=np.ones(4), values={"completeness_error": 0.25, "q": 1.0, "q_baseline": 1.0})
+    with torch.no_grad():
+        q = value(model.outputs(batch), batch).tolist()
+    first = Explanation(tokens=np.ones(4), values={"q_baseline": q[0] - 3.5})
+    second = Explanation(tokens=np.ones(4), values={"q_baseline": q[1]})
     scores = CompletenessError().score(model, [make.by_hand(model, batch, [first, second])], None)
-    assert value_of(scores, "absolute") == 0.375
-    assert aggregate(scores, "relative").value == 0.25
+    assert value_of(scores, "absolute") == pytest.approx((0.5 + 4) / 2)
+    assert aggregate(scores, "relative").value == pytest.approx(0.5 / 3.5)
     assert aggregate(scores, "relative").reason == "q is the same at the input and at the baseline."
-    with pytest.raises(NotApplicable, match="reports no completeness_error"):
+    with pytest.raises(NotApplicable, match="reports no q_baseline"):
         CompletenessError().score(model, [make.by_hand(model, batch, [Explanation(tokens=np.ones(4))] * 2)], None)
 
 
@@ -265,3 +268,17 @@ def test_wide_bundles_of_the_method_itself(make, model):
     shown = make.by_hand(model, batch, made)
     assert aggregate(SkipShare(influence=False).score(model, [shown], None), "same_position_share").value < 1
     assert aggregate(PathShare().score(model, [shown], None), "embedding").value > 0
+
+
+def test_a_word_with_two_patterns_counts_once(make, model, value_of):
+    batch = make.batch(model, [5])
+    shown = make.by_hand(model, batch, [make.explained(5, make.paths([1.0, 1.0], [[0, 0, 0, 2], [0, 1, 1, 2]], [0.5, 0.4]))])
+    assert value_of(Concentration().score(model, [shown], None), "positive/embedding") == pytest.approx(0.9)
+
+
+def test_draws_are_not_instances(make, model):
+    batch = make.batch(model, [5, 5])
+    one = make.explained(5, make.paths([1.0], [[0, 0, 0, 2]], [0.5], heads=[[0, 0, 0]]))
+    for metric, variant in ((Concentration(), "positive/embedding/corpus"), (AlignmentRate(), "alignment_rate")):
+        shown = make.by_hand(model, batch, [Explanation(draws=(one,) * 20)] * 2)
+        assert aggregate(metric.score(model, [shown], None), variant).count == 2

@@ -126,15 +126,15 @@ def test_aggregates_average_words_and_repeat(model, found):
 def test_what_has_no_rank_says_why(make, model):
     batch = make.batch(model, [5])
     metric = RandomRank(patterns=4, words=1, samples=2)
-    replaced = make.explained(5, make.paths([1.0], [[0, 0, 0, T]], heads=[[ALL_HEADS, 1, 0]]))
+    replaced = make.explained(5, make.paths([1.0] * 5, [[j, j, j, T] for j in range(5)], heads=[[ALL_HEADS, 1, 0]] * 5))
     scores = metric.score(model, [make.by_hand(model, batch, [replaced])], None)
     assert reasons(scores)["heads/beaten"] == "an edge of the pattern holds several heads at once."
     assert reasons(scores)["embedding/beaten"] == ""
     bundle = make.by_method(model, batch, "influence-patterns:samples=2,k=2")
     assert reasons(metric.score(model, [bundle], None))["embedding/p"].startswith("the patterns are bundles")
-    gap = make.explained(5, make.paths([0.0], [[T, 0, 0, T]]))  # [MASK] moves nothing
-    scores = metric.score(model, [make.by_hand(model, batch, [gap])], None)
-    assert reasons(scores)["embedding/normal_p"] == "all random patterns have the same influence."
+    gap = make.explained(5, make.paths([0.0], [[T, 0, 0, T]]))  # [MASK] moves nothing, so it is never ranked
+    scores = RandomRank(patterns=4, words=99, samples=2).score(model, [make.by_hand(model, batch, [gap])], None)
+    assert len(scores.rows) == 9 * 4 and reasons(scores)["embedding/normal_p"] == "the method has no pattern of this word."
     nodes = make.by_hand(model, batch, [Explanation(nodes=np.ones((4, 5)))])
     with pytest.raises(NotApplicable, match="this metric reads patterns"):
         metric.score(model, [nodes], None)

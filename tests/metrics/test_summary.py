@@ -150,7 +150,12 @@ def test_a_seed_repeats_and_another_differs(skewed):
 
 def test_lone_conditions_are_put_together():
     assert condition_groups(np.array(["a", "b", "c"])).tolist() == [0, 0, 0]
-    assert condition_groups(np.array(["a", "a", "c"])).tolist() == [1, 1, 0]
+    assert condition_groups(np.array(["a", "a", "b", "c", "c", "d"])).tolist() == [1, 1, 0, 2, 2, 0]
+
+
+def test_a_single_lone_condition_joins_the_smallest_other():
+    assert condition_groups(np.array(["a", "b", "b", "b", "c", "c"])).tolist() == [1, 0, 0, 0, 1, 1]
+    assert condition_groups(np.array(["a"])).tolist() == [0]
 
 
 def test_scores_need_the_columns_and_a_reason_for_nan():

@@ -11,7 +11,7 @@ import pytest
 
 from flowgauge.core.errors import UnknownName, UsageError
 from flowgauge.core.registry import settings
-from flowgauge.tasks import TASKS, Instance, Quantity, Task, load_task, load_tasks
+from flowgauge.tasks import TASKS, Instance, Quantity, Task, load_task
 from flowgauge.tasks.agreement import AgreementTask
 from flowgauge.tasks.declare import checked, unique
 from flowgauge.tasks.lexicon import templates
@@ -43,8 +43,8 @@ def plugin(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", list(TASKS.builtin))
-def test_every_built_in_name_makes_its_task(name: str) -> None:
+@pytest.mark.parametrize("name", list(templates()))
+def test_every_agreement_name_makes_its_task(name: str) -> None:
     task = load_task(name)
     assert isinstance(task, Task)
     assert task == AgreementTask(name)
@@ -56,17 +56,9 @@ def test_settings_reach_the_task_in_both_spellings() -> None:
     assert load_task("ra/na:sentences=7") == load_task({"name": "ra/na", "sentences": 7}) == AgreementTask("ra/na", 7)
 
 
-def test_patterns_expand_in_order_and_each_task_comes_once() -> None:
-    names = [t.name for t in load_tasks(["ra/ga", "sva/*", "sva/obj", "r?/na"])]
-    assert names == ["ra/ga", "sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na"]
-    assert load_tasks(["*/na:sentences=3"]) == [AgreementTask("ra/na", 3)]
-
-
 def test_an_unknown_name_or_pattern_or_setting_is_refused_with_near_ones() -> None:
     with pytest.raises(UnknownName, match="no task is called 'sva/objj': did you mean sva/obj"):
         load_task("sva/objj")
-    with pytest.raises(UnknownName, match=r"no task is called 'npi/\*'.*\(no name matches this pattern\)"):
-        load_tasks(["npi/*"])
     with pytest.raises(UnknownName, match="no setting of task 'sva/obj' is called 'sentence': did you mean sentences"):
         load_task("sva/obj:sentence=3")
     with pytest.raises(UsageError, match="sentences"):
@@ -76,11 +68,9 @@ def test_an_unknown_name_or_pattern_or_setting_is_refused_with_near_ones() -> No
 def test_columns_are_for_files_only(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"columns \(sentence\) apply to tasks from a file of sentences, not to 'sva/obj'"):
         load_task("sva/obj", {"sentence": "text"})
-    with pytest.raises(UsageError, match=r"columns \(sentence\) are given, but no task is a .tsv, .csv, .jsonl file"):
-        load_tasks(["sva/obj"], {"sentence": "text"})
     path = tmp_path / "a.csv"
     path.write_text("text,label\nfine,1\n")
-    assert [t.name for t in load_tasks(["sva/obj", str(path)], {"sentence": "text"})] == ["sva/obj", "file/a"]
+    assert load_task(str(path), {"sentence": "text"}).name == "file/a"
 
 
 def test_a_file_with_another_ending_is_refused(tmp_path: Path) -> None:
