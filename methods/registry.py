@@ -14,6 +14,29 @@ METHODS = Registry(
             "flowgauge.methods.attention:AttentionPaths",
             "The path with the largest product of attention between each word and the target.",
         ),
+        "raw-attention": Entry(
+            "flowgauge.methods.raw_attention:RawAttention",
+            "The attention weights of every head, and the target's attention to each word, averaged over the heads of one layer.",
+        ),
+        "attention-rollout": Entry(
+            "flowgauge.methods.attention_rollout:AttentionRollout",
+            "The share of the target's attention that comes from each word when attention is multiplied through the layers.",
+        ),
+        "attention-flow": Entry(
+            "flowgauge.methods.attention_flow:AttentionFlow",
+            "The largest flow between the target and each word through a graph whose capacities are attention.",
+        ),
+        "gradient-x-attention": Entry(
+            "flowgauge.methods.gradient_x_attention:GradientXAttention",
+            "Each attention weight times the gradient of q for it: what q would lose, to first order, without that weight.",
+        ),
+        "head-taylor": Entry(
+            "flowgauge.methods.head_taylor:HeadTaylor", "How much the loss would change, to first order, without each head."
+        ),
+        "head-accuracy-difference": Entry(
+            "flowgauge.methods.head_accuracy_difference:head_accuracy_difference",
+            "Whether the model is right with all heads, minus whether it is right without one.",
+        ),
         "conductance": Entry(
             "flowgauge.methods.conductance:Conductance",
             "The influence of each word that flows through each hidden state, layer by layer.",

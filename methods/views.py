@@ -3,7 +3,8 @@
 patterns -> nodes that they use, in the order of their influence
 flows    -> each word's strongest node a layer; a node scores what its strongest word sends through it (where signs are asked
             for: its strongest word with g > 0)
-edges    -> best path of each word by dynamic programming; a node scores the best path through it
+edges    -> best path of each word by dynamic programming; a node scores the best path through it; negative edges carry nothing
+         -> heads, each by its largest edge (Hao et al. 2021, section 5.1)
 nodes    -> the strongest node a layer
 mask     -> nodes, by keep probability
 """
@@ -65,7 +66,7 @@ def best_paths(edges: Float[np.ndarray, "layers tokens tokens"], target: int) ->
 
 
 def edge_flows(edges: Float[np.ndarray, "layers tokens tokens"], target: int) -> Float[np.ndarray, "tokens depths tokens"]:
-    """[j, l, i]: the largest product among paths from word j through node (l, i) to the target."""
+    """[j, l, i]: the largest product among paths from word j through node (l, i) to the target, 0 if all have a negative edge."""
     n_layers, n_tokens = edges.shape[:2]
     ahead = [np.where(np.arange(n_tokens) == target, 1.0, 0.0)]
     for layer in reversed(range(n_layers)):
@@ -90,6 +91,22 @@ def node_flows(explanation: Explanation, target: int) -> Float[np.ndarray, "toke
     if explanation.edges is not None:
         return edge_flows(mean_edges(explanation.edges), target)
     return None
+
+
+def head_scores(explanation: Explanation) -> Float[np.ndarray, "layers heads"]:
+    """Head scores: the explanation's own, else the largest edge (l, i, p) of each head.
+
+    Raises:
+        NotApplicable: It has neither heads nor edges of single heads.
+    """
+    if explanation.heads is not None:
+        return explanation.heads
+    if explanation.edges is None:
+        raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which heads cannot be ranked.")
+    if explanation.edges.shape[1] == 1:
+        raise NotApplicable("the method gives edges for all heads together, from which heads cannot be ranked.")
+    found: np.ndarray = explanation.edges.max((2, 3))
+    return found
 
 
 def node_scores(explanation: Explanation) -> Float[np.ndarray, "depths tokens"] | None:
