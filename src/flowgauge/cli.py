@@ -283,6 +283,7 @@ def _before_heavy_imports() -> None:
         ("TRANSFORMERS_VERBOSITY", "error"),
         ("HF_HUB_DISABLE_PROGRESS_BARS", "1"),
         ("TOKENIZERS_PARALLELISM", "false"),
+        ("OMP_WAIT_POLICY", "PASSIVE"),  # threads that spin while they wait take the processor from others' work, and ours
     ):
         os.environ.setdefault(name, value)
 
