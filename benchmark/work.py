@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.errors import FAULTS, FlowgaugeError, NotApplicable, one_line
 from ..core.registry import source_hash
+from ..models.encode import reseed
 from ..models.model import FlowModel
 from .encodings import Encodings
 from .explain import Asked, explain_batch
@@ -17,7 +18,6 @@ from .progress import Progress
 from .provenance import provenance
 from .record import Cost, Record, Score, Status
 from .scoring import ShownCell, score_job
-from .store import Cell
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,9 @@ def work(
     started = _now()
     _explain(model, group, jobs, encodings, progress)
 
-    def show(cell: Cell) -> ShownCell:
-        return ShownCell(cell, encodings, len(encodings))
+    def show(job: Job) -> ShownCell:
+        explain = None if job.method is None else lambda batch: job.method.explain(model, reseed(batch, job.seed))
+        return ShownCell(job.cell, encodings, len(encodings), explain)
 
     for job in jobs:
         if not job.stopped:

@@ -53,6 +53,19 @@ METHODS = Registry(
             "flowgauge.methods.repl_skip:ReplacedSkips",
             "Influence patterns with each skip node replaced by all heads at its place.",
         ),
+        "saliency": Entry("flowgauge.methods.gradients:Saliency", "The size of the gradient of q at each word vector."),
+        "gradient-x-input": Entry(
+            "flowgauge.methods.gradients:GradientXInput", "The gradient of q at each word vector times the vector."
+        ),
+        "leave-one-out": Entry("flowgauge.methods.removal:LeaveOneOut", "How much q falls when one word is removed."),
+        "shapley-sampling": Entry(
+            "flowgauge.methods.removal:ShapleySampling", "Shapley values of the words, from random permutations."
+        ),
+        "lime": Entry("flowgauge.methods.removal:Lime", "Coefficients of a sparse linear model of q over random removals."),
+        "kernel-shap": Entry(
+            "flowgauge.methods.removal:KernelShap",
+            "Shapley values of the words, from a weighted linear fit over random removals.",
+        ),
         "random": Entry("flowgauge.methods.random:Random", "Uniform random scores: the floor that every method must beat."),
     },
 )

@@ -47,6 +47,17 @@ def positive_words(explanation: Explanation) -> Int[np.ndarray, " words"]:
     raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which no word's sign can be read.")
 
 
+def token_scores(explanation: Explanation) -> Float[np.ndarray, " tokens"]:
+    """Its token scores.
+
+    Raises:
+        NotApplicable: It has none, and none can be read from what it has.
+    """
+    if explanation.tokens is None:
+        raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which words cannot be scored.")
+    return explanation.tokens
+
+
 def best_paths(edges: Float[np.ndarray, "layers tokens tokens"], target: int) -> Paths:
     """For every word, the path to the target with the largest product of edge weights (row = query = later layer).
 
