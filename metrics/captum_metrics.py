@@ -111,9 +111,10 @@ class Sensitivity:
     def _one(self, model: FlowModel, shown: Shown, row: int, radius: float) -> float:
         from captum.metrics import sensitivity_max
 
-        explain, n = shown.explain, shown.batch.lengths[row]
+        explain = shown.explain
         assert explain is not None
         alone = shown.batch.rows(torch.tensor([row], device=shown.batch.ids.device))
+        alone = alone.only(alone.mask)  # without padding, so that what is drawn does not depend on the batch
         with torch.no_grad():
             words = model.words(alone)
 
@@ -121,7 +122,7 @@ class Sensitivity:
             (vectors,) = moved if isinstance(moved, tuple) else (moved,)
             rows = alone.rows(torch.zeros(len(vectors), dtype=torch.long, device=vectors.device))
             made = explain(replace(rows, words=vectors))
-            return (torch.stack([torch.as_tensor(np.mean([token_scores(e)[:n] for e in one.each()], 0)) for one in made]),)
+            return (torch.stack([torch.as_tensor(np.mean([token_scores(e) for e in one.each()], 0)) for one in made]),)
 
         with seeded(shown.batch.seeds[row]):
             found = sensitivity_max(tokens, (words,), perturb_radius=radius, n_perturb_samples=self.samples)
