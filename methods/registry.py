@@ -30,6 +30,10 @@ METHODS = Registry(
             "flowgauge.methods.repl_skip:ReplacedSkips",
             "Influence patterns with each skip node replaced by all heads at its place.",
         ),
+        "attattr": Entry(
+            "flowgauge.methods.attattr:AttAttr",
+            "What each attention weight adds to the output, on the path from no attention in its layer to the layer's own.",
+        ),
         "random": Entry("flowgauge.methods.random:Random", "Uniform random scores: the floor that every method must beat."),
     },
 )
