@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -21,7 +21,7 @@ from .base import explanations, method
 from .explanation import Explanation
 
 Rule = Literal["right", "left", "midpoint", "trapezoid", "gauss-legendre"]
-BUDGET = 2**28
+BUDGET = 2**29
 """Bytes of the rows that run at once; larger ones spend their time on fresh memory pages."""
 
 
@@ -103,16 +103,16 @@ class Clean:
     Attributes:
         attention: A of each layer (B, A, N, N).
         value: Value vectors of each layer (B, N, A, d).
-        context: Context vectors A V of each layer (B, N, A, d).
-        skip: What each layer's residual carries (B, N, D).
+        start: The stream after each layer's attention (`Layer.join`), were the layer to attend to nothing (B, N, D).
+        step: What its attention adds to that (B, N, D).
         output: F (B,).
         gradients: dF/dcontext of each layer, the path's end (B, N, A, d).
     """
 
     attention: list[Float[Tensor, "batch heads _ tokens"]]
     value: list[Float[Tensor, "batch tokens heads size"]]
-    context: list[Float[Tensor, "batch _ heads size"]]
-    skip: list[Float[Tensor, "batch _ hidden"]]
+    start: list[Float[Tensor, "batch _ hidden"]]
+    step: list[Float[Tensor, "batch _ hidden"]]
     output: Float[Tensor, " batch"]
     gradients: list[Float[Tensor, "batch _ heads size"]]
 
@@ -127,55 +127,61 @@ def _clean(model: FlowModel, batch: Batch) -> Clean:
     attention, values, context, skip = (
         [trace.whole(site, layer).detach() for layer in depth] for site in ("attention", "value", "context", "skip")
     )
-    return Clean(attention, values, context, skip, output.detach(), list(gradients))
+    with torch.no_grad():
+        start = [y.join(s, torch.zeros_like(c)) for y, s, c in zip(model.layers, skip, context, strict=True)]
+        step = [y.join(s, c) - b for y, s, c, b in zip(model.layers, skip, context, start, strict=True)]
+    return Clean(attention, values, start, step, output.detach(), list(gradients))
 
 
 def _scaled(
-    model: FlowModel, batch: Batch, clean: Clean, rows: Int[Tensor, " rows"], alpha: Float[Tensor, " rows"]
-) -> tuple[list[Tensor], Float[Tensor, "layers rows"]]:
-    """alpha c_l of each layer as a leaf, and F with that layer's attention scaled by alpha.
+    model: FlowModel, batch: Batch, start: Sequence[Tensor], step: Sequence[Tensor], alpha: Float[Tensor, " steps"]
+) -> Float[Tensor, "layers batch steps"]:
+    """F with each layer's attention scaled by each alpha.
 
-    The block's output before the residual is linear in A, so alpha A enters the network as alpha c at layer l's `finish`; the
-    rows of all layers then share one growing batch, and no layer below l is computed again.
+    The stream after a layer's attention, start + alpha step, is linear in A: no layer up to there is computed again, and the
+    rows of all layers go on from there as one growing batch.
     """
-    again, entering, leaves = batch.rows(rows), [], []
-    for number, layer in enumerate(model.layers):
-        leaf = (alpha[:, None, None, None] * clean.context[number][rows]).requires_grad_(torch.is_grad_enabled())
-        leaves.append(leaf)
-        entering.append(Rows(again, layer.finish(clean.skip[number][rows], leaf), number + 1))
-    traces = model.run(*entering, target_only=True)
-    return leaves, torch.stack([value(model.readout(t.site("hidden", model.n_layers), again), again) for t in traces])
+    rows = batch.rows(torch.arange(len(batch), device=model.device).repeat_interleave(len(alpha)))
+    lines = enumerate(zip(model.layers, start, step, strict=True), 1)
+    traces = model.run(*(Rows(rows, y.feed(a, b, alpha), number) for number, (y, a, b) in lines), target_only=True)
+    outputs = [value(model.readout(trace.site("hidden", model.n_layers), rows), rows) for trace in traces]
+    return torch.stack(outputs).unflatten(1, (len(batch), len(alpha)))
 
 
 def _mean_gradients(model: FlowModel, batch: Batch, clean: Clean, rule: Quadrature) -> list[Tensor]:
     """The mean of dF/dcontext over each layer's path (B, N, A, d). At alpha = 1 it is the clean run's for all layers."""
-    end = float(rule.weights[rule.nodes == 1].sum())
-    means = [end * gradient for gradient in clean.gradients]
     inner = rule.nodes < 1
-    nodes, weights = (torch.as_tensor(x[inner]).to(means[0]) for x in (rule.nodes, rule.weights))
+    nodes, weights = (torch.as_tensor(x[inner]).to(clean.output) for x in (rule.nodes, rule.weights))
+    means = [torch.zeros_like(step) for step in clean.step]
     for rows, steps in _parts(model, batch, len(nodes)):
         with torch.enable_grad():
-            leaves, outputs = _scaled(model, batch, clean, rows, nodes[steps])
-            gradients = torch.autograd.grad(outputs.sum(), leaves)
-        collect = weights.new_zeros(len(batch), len(rows))
-        collect[rows, torch.arange(len(rows), device=model.device)] = weights[steps]
+            # One start for all points of a path: its gradient is their weighted sum.
+            start = [x[rows].clone().requires_grad_(True) for x in clean.start]
+            outputs = _scaled(model, batch.rows(rows), start, [x[rows] for x in clean.step], nodes[steps])
+            gradients = torch.autograd.grad((outputs @ weights[steps]).sum(), start)
         for mean, gradient in zip(means, gradients, strict=True):
-            mean += (collect @ gradient.flatten(1)).view_as(mean)
-    return means
+            mean[rows] += gradient
+    end = float(rule.weights[~inner].sum())
+    return [y.join_vjp(mean) + end * last for y, mean, last in zip(model.layers, means, clean.gradients, strict=True)]
 
 
 def _without_attention(model: FlowModel, batch: Batch, clean: Clean) -> Float[Tensor, "layers batch"]:
     """F(0): with each layer attending to nothing, its output projection's bias alone."""
-    outputs = [_scaled(model, batch, clean, rows, torch.zeros_like(clean.output[rows]))[1] for rows, _ in _parts(model, batch, 1)]
-    return torch.cat(outputs, 1)
+    nothing = clean.output.new_zeros(1)
+    parts = [
+        _scaled(model, batch.rows(rows), [x[rows] for x in clean.start], [x[rows] for x in clean.step], nothing)
+        for rows, _ in _parts(model, batch, 1)
+    ]
+    return torch.cat(parts, 1)[..., 0]
 
 
-def _parts(model: FlowModel, batch: Batch, steps: int) -> Iterator[tuple[Int[Tensor, " rows"], Int[Tensor, " rows"]]]:
-    """Every pair of instance and step, in parts that fit the budget: a pair has about (L + 1) / 2 rows a layer."""
-    pairs = torch.arange(len(batch) * steps, device=model.device)
-    most = 2 * BUDGET // (trace_bytes(model, batch.ids.shape[1], 1) * (model.n_layers + 1))
-    for part in pairs.split(max(1, most)) if steps else ():
-        yield part // steps, part % steps
+def _parts(model: FlowModel, batch: Batch, n_steps: int) -> Iterator[tuple[Int[Tensor, " rows"], slice]]:
+    """All steps of all instances, in parts that fit the budget; a step has about (L + 1) / 2 rows a layer."""
+    most = max(1, 4 * BUDGET // (trace_bytes(model, batch.ids.shape[1], 1) * (model.n_layers + 1)))
+    rows = torch.arange(len(batch), device=model.device)
+    for start in range(0, n_steps, most):
+        for some in rows.split(max(1, most // n_steps)):
+            yield some, slice(start, start + most)
 
 
 def _edges(clean: Clean, layer: int, mean: Tensor, batch: Batch) -> Float[Tensor, "batch heads tokens tokens"]:

@@ -84,7 +84,7 @@ class FlowModel:
             rows: The groups; all must be padded to the same number of tokens.
             keep: Sites to keep besides hidden[L]. Keeping or editing `attention` computes it in the open (not fused).
             tapes: Receives each layer's intermediates, for `Layer.tangents`.
-            target_only: Leaves out of the last layer what `readout` does not read: attention, context, skip and hidden[L]
+            target_only: Leaves out of the last layer what `readout` does not read: query, attention, context, skip and hidden[L]
                 have one position there, the target (a group that enters at L may have that one alone, too).
 
         Returns:
@@ -117,7 +117,7 @@ class _Loop:
         self.inside: list[tuple[slice, Rows]] = []
         self.spans: dict[int, slice] = {}
         self.kept: dict[tuple[str, int], Tensor] = {}
-        self.eager = "attention" in keep or any("attention" in r.edits for r in rows)
+        self.opened = {"query", "key", "value", "attention"} & keep.union(*(r.edits for r in rows))
 
     def run(self) -> list[Trace]:
         model = self.model
@@ -169,26 +169,31 @@ class _Loop:
             self.kept[site, layer] = value
         return value
 
-    def _cut(self, states: Tensor) -> Tensor:
-        """The target's position of all rows inside."""
-        return torch.cat([at_target(states[span], rows.batch) for span, rows in self.inside])
-
     def _layer(self, number: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
         layer = self.model.layers[number]
-        projected = layer.project(hidden)
-        query = self._site("query", number, projected.query)
-        key = self._site("key", number, projected.key)
-        value = self._site("value", number, projected.value)
         if self.target_only and number == self.model.n_layers - 1:
-            query, hidden = self._cut(query), self._cut(hidden)
-        if self.eager:
-            weights = self._site("attention", number, attention_weights(query, key, layer.scale, mask))
-            context = mix(weights, value)
+            asking = torch.cat([at_target(hidden[span], rows.batch) for span, rows in self.inside])
         else:
-            context = fused(query, key, value, layer.scale, mask)
+            asking = hidden
+        if asking is not hidden and not self.opened:
+            context = layer.attend_once(asking, hidden, mask)
+        else:
+            context = self._attend(number, asking, hidden, mask)
         context = self._site("context", number, context)
-        skip = self._site("skip", number, hidden.view_as(hidden))
+        skip = self._site("skip", number, asking.view_as(asking))
         tape: Tape | None = None if self.tapes is None else {}
         if tape is not None and self.tapes is not None:
             self.tapes.append(tape)
         return layer.finish(skip, context, tape)
+
+    def _attend(self, number: int, asking: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Context vectors of the asking positions; every site on the way is kept and edited."""
+        layer = self.model.layers[number]
+        projected = layer.project(hidden)
+        key = self._site("key", number, projected.key)
+        value = self._site("value", number, projected.value)
+        query = self._site("query", number, projected.query if asking is hidden else layer.project(asking).query)
+        if "attention" in self.opened:
+            weights = self._site("attention", number, attention_weights(query, key, layer.scale, mask))
+            return mix(weights, value)
+        return fused(query, key, value, layer.scale, mask)

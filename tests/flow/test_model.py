@@ -71,8 +71,8 @@ def test_target_only_leaves_out_what_the_readout_does_not_read(models, batches, 
         expected = one.site("hidden", 3)[torch.arange(len(group.batch)), group.batch.target]
         assert short.site("hidden", 3).shape[1] == 1
         assert torch.allclose(short.site("hidden", 3)[:, 0], expected, atol=1e-12)
-        logits = (model.readout(t.site("hidden", 3), group.batch)[0] for t in (one, short))
-        assert torch.allclose(*logits, atol=1e-12)
+        long_way, logits = (model.readout(t.site("hidden", 3), group.batch)[0] for t in (one, short))
+        assert torch.allclose(logits, long_way, atol=1e-12)
     if keep:
         attention = whole[0].site("attention", 2)[torch.arange(3), :, batch.target]
         assert torch.allclose(cut[0].site("attention", 2)[:, :, 0], attention, atol=1e-12)
