@@ -19,12 +19,37 @@ from flowgauge.models.outputs import value
 from flowgauge.models.trace import trace_bytes
 from flowgauge.tasks.instance import Quantity
 
+from .conftest import make_model
+
 RULES = ["right", "left", "midpoint", "trapezoid", "gauss-legendre"]
 NODES = {
     "right": [(k + 1) / 5 for k in range(5)],
     "left": [k / 5 for k in range(5)],
     "midpoint": [(k + 0.5) / 5 for k in range(5)],
 }
+
+
+def with_biases(model: FlowModel, size: float = 0.3) -> FlowModel:
+    """Random biases, and an epsilon that matters: a fresh model has none, and would not notice one that is forgotten."""
+    generator = torch.Generator().manual_seed(9)
+    for y in model.layers:
+        y.norm1.eps = 0.01
+        for part in (y.query, y.key, y.value, y.output, y.inner, y.outer):
+            part.bias.add_(torch.randn(part.bias.shape, generator=generator, dtype=part.bias.dtype), alpha=size)
+    return model
+
+
+@pytest.fixture(scope="module")
+def models():
+    """As the folder's, with biases."""
+    return lambda *args, **sizes: with_biases(make_model(*args, **sizes))
+
+
+@pytest.fixture(scope="module")
+def model(models) -> FlowModel:
+    """A three-layer BERT with biases."""
+    found: FlowModel = models()
+    return found
 
 
 @pytest.fixture
@@ -159,7 +184,7 @@ def test_a_heads_scores_sum_to_its_mean_gradient_times_its_context(model, batch)
 def test_a_head_without_values_or_output_weights_gets_nothing(models, batches):
     model = models()
     with torch.no_grad():
-        model.layers[0].value.weight[4:8], model.layers[0].value.bias[4:8] = 0, 0
+        model.layers[0].value.weight[4:8], model.layers[0].value.bias[4:8] = 0, 0  # head 1: no values; below, head 2: no output
         model.layers[1].output.weight[:, 8:12] = 0
     edges = explained(model, batches(model, [6]), steps=3)[0]
     assert (edges[0, 1] == 0).all() and abs(edges[1, 2]).max() == 0
@@ -214,6 +239,9 @@ def test_heads_are_the_largest_score_between_real_tokens(model, batch):
     for one in AttAttr(steps=2).explain(model, batch):
         assert (one.heads == one.edges.max((2, 3))).all()
         assert (one.heads[-1] >= 0).all()
+    edges = torch.full((3, 1, 1, 6, 6), -2.0)
+    edges[:, :, :, 5], edges[:, :, :, :, 5] = 7.0, 7.0  # padding of the second and third sentence
+    assert attattr._largest(edges, batch).flatten().tolist() == [7.0, -2.0, -2.0]
 
 
 def test_one_right_step_is_attention_times_gradient(model, batch):

@@ -63,6 +63,8 @@ def test_rows_may_all_enter_at_the_last_layer(model: FlowModel, batch: Batch):
 @pytest.mark.parametrize("keep", [set(), set(SITES)])
 def test_target_only_leaves_out_what_the_readout_does_not_read(models, batches, keep):
     model = models("roberta")
+    for part in (model.layers[2].query, model.layers[2].key, model.layers[2].value):
+        part.bias.copy_(torch.linspace(-1, 2, 16, dtype=torch.float64))
     batch, other = batches(model, [6, 4, 5]), batches(model, [5, 6], target=1)
     start, later = model.embed(model.words(batch), batch), torch.randn(2, 6, 16, dtype=torch.float64)
     groups = [Rows(batch, start), Rows(other, later, 2), Rows(other, later, 3), Rows(other, later[:, 1:2], 3)]
