@@ -66,6 +66,10 @@ METHODS = Registry(
             "flowgauge.methods.removal:KernelShap",
             "Shapley values of the words, from a weighted linear fit over random removals.",
         ),
+        "attattr": Entry(
+            "flowgauge.methods.attattr:AttAttr",
+            "What each attention weight adds to the output, on the path from no attention in its layer to the layer's own.",
+        ),
         "random": Entry("flowgauge.methods.random:Random", "Uniform random scores: the floor that every method must beat."),
     },
 )

@@ -91,8 +91,8 @@ def edge_flows(edges: Float[np.ndarray, "layers tokens tokens"], target: int) ->
 
 
 def mean_edges(edges: Float[np.ndarray, "layers heads tokens tokens"]) -> Float[np.ndarray, "layers tokens tokens"]:
-    """Edge weights averaged over heads."""
-    return edges.mean(1)
+    """Edge weights averaged over heads; what is negative counts as 0, since a product along a path would lose its sign."""
+    return np.maximum(edges.mean(1), 0)
 
 
 def node_flows(explanation: Explanation, target: int) -> Float[np.ndarray, "tokens depths tokens"] | None:
