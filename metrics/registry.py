@@ -29,6 +29,14 @@ METRICS = Registry(
             f"{_HOME}.retention_curve:DeletionCurve",
             "Accuracy when the top share of each layer's nodes is removed, and its area.",
         ),
+        "head_pruning": Entry(
+            f"{_HOME}.head_pruning:HeadPruning",
+            "Accuracy against the share of heads pruned, least and most important first, and its area.",
+        ),
+        "layer_head_pruning": Entry(
+            f"{_HOME}.head_pruning:LayerHeadPruning",
+            "Accuracy against the number of heads pruned in every layer, least and most important first, and its area.",
+        ),
         "concentration": Entry(
             f"{_HOME}.concentration:Concentration", "Share of the positive and of the negative influence that the patterns carry."
         ),
