@@ -37,6 +37,10 @@ METRICS = Registry(
             f"{_HOME}.head_pruning:LayerHeadPruning",
             "Accuracy against the number of heads pruned in every layer, least and most important first, and its area.",
         ),
+        "receptive_field": Entry(
+            f"{_HOME}.receptive_field:ReceptiveField",
+            "How far apart the positions are that an explanation connects, layer by layer.",
+        ),
         "concentration": Entry(
             f"{_HOME}.concentration:Concentration", "Share of the positive and of the negative influence that the patterns carry."
         ),
