@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,7 @@ class HeadScores:
         return found
 
 
-def draws_of_heads(explanations: Sequence[Explanation]) -> Float[np.ndarray, "instances draws layers heads"]:
+def draws_of_heads(explanations: Iterable[Explanation]) -> Float[np.ndarray, "instances draws layers heads"]:
     """Head scores of every draw.
 
     Raises:

@@ -41,6 +41,10 @@ METRICS = Registry(
             f"{_HOME}.receptive_field:ReceptiveField",
             "How far apart the positions are that an explanation connects, layer by layer.",
         ),
+        "head_universality": Entry(
+            f"{_HOME}.head_universality:HeadUniversality",
+            "How much head importance on two tasks agrees: Pearson's r over the heads.",
+        ),
         "concentration": Entry(
             f"{_HOME}.concentration:Concentration", "Share of the positive and of the negative influence that the patterns carry."
         ),
