@@ -5,6 +5,7 @@ flows    -> each word's strongest node a layer; a node scores what its strongest
             for: its strongest word with g > 0)
 edges    -> best path of each word by dynamic programming; a node scores the best path through it; negative edges carry nothing
          -> heads, each by its largest edge (Hao et al. 2021, section 5.1)
+units    -> heads, each by its largest unit
 nodes    -> the strongest node a layer
 mask     -> nodes, by keep probability
 """
@@ -105,18 +106,22 @@ def node_flows(explanation: Explanation, target: int) -> Float[np.ndarray, "toke
 
 
 def head_scores(explanation: Explanation) -> Float[np.ndarray, "layers heads"]:
-    """Head scores: the explanation's own, else the largest edge (l, i, p) of each head.
+    """Head scores: the explanation's own, else the largest edge (l, i, p) of each head, else its largest unit (l, i).
 
     Raises:
-        NotApplicable: It has neither heads nor edges of single heads.
+        NotApplicable: It has neither heads nor edges or units of single heads.
     """
+    found: np.ndarray
     if explanation.heads is not None:
         return explanation.heads
-    if explanation.edges is None:
-        raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which heads cannot be ranked.")
-    if explanation.edges.shape[1] == 1:
+    if explanation.edges is not None and explanation.edges.shape[1] > 1:
+        found = explanation.edges.max((2, 3))
+    elif explanation.units is not None:
+        found = explanation.units[..., :-1].max(1)
+    elif explanation.edges is not None:
         raise NotApplicable("the method gives edges for all heads together, from which heads cannot be ranked.")
-    found: np.ndarray = explanation.edges.max((2, 3))
+    else:
+        raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which heads cannot be ranked.")
     return found
 
 

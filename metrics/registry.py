@@ -29,6 +29,22 @@ METRICS = Registry(
             f"{_HOME}.retention_curve:DeletionCurve",
             "Accuracy when the top share of each layer's nodes is removed, and its area.",
         ),
+        "head_pruning": Entry(
+            f"{_HOME}.head_pruning:HeadPruning",
+            "Accuracy against the share of heads pruned, least and most important first, and its area.",
+        ),
+        "layer_head_pruning": Entry(
+            f"{_HOME}.head_pruning:LayerHeadPruning",
+            "Accuracy against the number of heads pruned in every layer, least and most important first, and its area.",
+        ),
+        "receptive_field": Entry(
+            f"{_HOME}.receptive_field:ReceptiveField",
+            "How far apart the positions are that an explanation connects, layer by layer.",
+        ),
+        "head_universality": Entry(
+            f"{_HOME}.head_universality:HeadUniversality",
+            "How much head importance on two tasks agrees: Pearson's r over the heads.",
+        ),
         "concentration": Entry(
             f"{_HOME}.concentration:Concentration", "Share of the positive and of the negative influence that the patterns carry."
         ),

@@ -5,11 +5,15 @@ Variants, for each budget b in percent of the N nodes of each layer:
     budget/<b>       share of instances that are right with b % of the nodes kept (removed)
     auc              area under the curve of an instance over the budgets, by trapezoids, as a share of the range (0 to 1)
     auc/agreement    the same for agreement with the whole model's prediction
+    heads/<these>    the same for b % of the L A heads instead of nodes, where the method scores heads
+
+A method that scores heads but no nodes has an undefined `auc`, with the reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,11 +22,12 @@ from jaxtyping import Bool, Float
 
 from ..core.errors import NotApplicable, UsageError
 from ..methods.explanation import Explanation
-from ..methods.views import Select, score_nodes
+from ..methods.views import Select, head_scores, score_nodes
 from ..models.graph import Subgraph
 from ..models.model import FlowModel
 from .ablation import ablated_predictions, clean_predictions
 from .base import Scores, Shown, frame, score_row
+from .pruning import area, curve_rows
 from .registry import metric
 
 Guide = Literal["gold", "predicted"]
@@ -42,7 +47,8 @@ class RetentionCurve:
     """Accuracy when only the top share of each layer's nodes is kept, and its area.
 
     At hidden[l], l = 0..L-1, the ceil(b N) nodes with the largest score stay (`views.score_nodes`; lower positions win ties)
-    and the others are zeros; at hidden[L] the target alone. In [0, 1]; higher is better.
+    and the others are zeros; at hidden[L] the target alone. Where heads are scored (`views.head_scores`), so for the context
+    vectors of the ceil(b L A) best heads. In [0, 1]; higher is better.
 
     Attributes:
         steps: Budgets, evenly spaced up to 100 %.
@@ -75,7 +81,8 @@ class RetentionCurve:
 class DeletionCurve:
     """Accuracy when the top share of each layer's nodes is removed, and its area.
 
-    As `retention_curve`, with the nodes that it would keep at hidden[0..L-1] as zeros instead. In [0, 1]; lower is better.
+    As `retention_curve`, with the nodes that it would keep at hidden[0..L-1], or the heads, as zeros instead. In [0, 1]; lower is
+    better.
 
     Attributes:
         steps: Budgets, evenly spaced up to 100 %.
@@ -111,10 +118,28 @@ def _curve(model: FlowModel, shown: Sequence[Shown], steps: int, guide: Guide, s
     return Scores(frame(rows))
 
 
-def _batch(model: FlowModel, shown: Shown, steps: int, guide: Guide, select: Select, keep: bool) -> Iterator[dict[str, Any]]:
+def _batch(model: FlowModel, shown: Shown, steps: int, guide: Guide, select: Select, keep: bool) -> list[dict[str, Any]]:
+    """Rows by nodes and by heads, whichever can be had."""
     if shown.batch.target is None:
         raise NotApplicable("q reads several positions, and the reduced model keeps one at the last layer.")
     made = shown.guided if guide == "predicted" else shown.gold
+    try:
+        nodes = list(_by_nodes(model, shown, made, steps, select, keep))
+    except NotApplicable as reason:
+        try:
+            heads = list(_by_heads(model, shown, made, steps, select, keep))
+        except NotApplicable:
+            raise reason from None
+        return [*heads, *(score_row(instance, "auc", np.nan, reason=f"{reason} See heads/auc.") for instance in shown.instances)]
+    with suppress(NotApplicable):
+        nodes += _by_heads(model, shown, made, steps, select, keep)
+    return nodes
+
+
+def _by_nodes(
+    model: FlowModel, shown: Shown, made: Sequence[Explanation], steps: int, select: Select, keep: bool
+) -> Iterator[dict[str, Any]]:
+    assert shown.batch.target is not None
     asked, row = [], []
     for number, (size, target) in enumerate(zip(shown.batch.lengths, shown.batch.target.tolist(), strict=True)):
         for one in made[number].each():
@@ -126,10 +151,21 @@ def _batch(model: FlowModel, shown: Shown, steps: int, guide: Guide, select: Sel
     draw_of = [(number, draw) for number in range(len(made)) for draw in range(len(made[number].each()))]
     for (number, draw), right, same in zip(draw_of, correct, agrees, strict=True):
         instance = shown.instances[number]
-        for step, value in enumerate(right, 1):
-            yield score_row(instance, f"budget/{100 * step / steps:g}", float(value), draw)
+        for budget, value in zip(_budgets(steps), right, strict=True):
+            yield score_row(instance, budget, float(value), draw)
         yield score_row(instance, "auc", area(right), draw)
         yield score_row(instance, "auc/agreement", area(same), draw)
+
+
+def _by_heads(
+    model: FlowModel, shown: Shown, made: Sequence[Explanation], steps: int, select: Select, keep: bool
+) -> Iterator[dict[str, Any]]:
+    kept = np.array([[head_masks(head_scores(one), steps, keep, select) for one in each.each()] for each in made])
+    return curve_rows(model, shown, {"heads": kept}, _budgets(steps))
+
+
+def _budgets(steps: int) -> list[str]:
+    return [f"budget/{100 * step / steps:g}" for step in range(1, steps + 1)]
 
 
 def budget_masks(
@@ -148,10 +184,12 @@ def budget_masks(
     return nodes
 
 
-def area(curve: Float[np.ndarray, " budgets"]) -> float:
-    """Trapezoids over evenly spaced budgets, as a share of their range.
-
-    >>> area(np.array([0.0, 1.0, 1.0]))
-    0.75
-    """
-    return float((curve[:-1] + curve[1:]).mean() / 2)
+def head_masks(
+    score: Float[np.ndarray, "layers heads"], steps: int, keep: bool, select: Select = "signed"
+) -> Bool[np.ndarray, "steps layers heads"]:
+    """The heads left at each budget, of all layers together; lower layers and heads win ties."""
+    size = np.abs(score) if select == "absolute" else score
+    place = np.argsort(np.argsort(-size, axis=None, kind="stable")).reshape(score.shape)
+    counts = -(-np.arange(1, steps + 1) * score.size // steps)
+    found: np.ndarray = (place < counts[:, None, None]) == keep
+    return found

@@ -25,6 +25,7 @@ from ...tasks.registry import load_task
 from ..explain import ask, explain_batch
 from .finding import Broken, Finding, demand, run_checks
 from .made_up import made_up
+from .pairs import pair_findings
 from .plugin import declared, described, make, settings_read_back
 from .subject import Subject, digest, subject
 
@@ -65,7 +66,7 @@ def check_metric(plugin: Any, model: FlowModel | None = None, instances: Sequenc
         model: What was explained; the embedded model in float64 if left out.
         instances: Sentences of different lengths; agreement sentences if left out.
     """
-    made = make(METRICS, plugin, "score")
+    made = make(METRICS, plugin, "score" if hasattr(plugin, "score") else "compare")
     checks: Checks = [
         ("declared", lambda: _declared(made.plugin)),
         ("described", lambda: described(made)),
@@ -86,7 +87,9 @@ def check_metric(plugin: Any, model: FlowModel | None = None, instances: Sequenc
 
 def _score_cases(plugin: Any, on: Subject) -> tuple[list[Finding], list[str]]:
     """The findings on every kind of explanation, and the kinds that the metric applies to."""
-    found, applied, cases = [], [], _cases(on, plugin)
+    found, applied, cases = list[Finding](), list[str](), _cases(on, plugin)
+    if plugin.scope == "cells":
+        return pair_findings(plugin, on.instances, {name: case.gold for name, case in cases.items()}, on.tolerance)
     reference = cases[plugin.reference] if plugin.reference else None
     for name, case in cases.items():
         before = case.digest()
@@ -119,7 +122,7 @@ def _declared(plugin: Any) -> None:
         unit=lambda v: isinstance(v, str) and bool(v),
         source=lambda v: isinstance(v, str),
         reference=lambda v: not v or Spec.parse(v).name in METHODS.entries(),
-        score=callable,
+        **{"compare" if getattr(plugin, "scope", "") == "cells" else "score": callable},
     )
 
 

@@ -152,6 +152,29 @@ def score(
 
 
 @app.command()
+def compare(
+    store: StoreUrl,
+    metric: Annotated[str, typer.Option("--metric", help="A metric of scope cells.")] = "head_universality",
+    task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Only pairs of these tasks, or with this one.")] = None,
+    method: Annotated[list[str] | None, typer.Option("--method", "-x", help="Only these methods; repeatable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Compare what methods say on two tasks, from stored explanations."""
+    with reporting(debug):
+        from .benchmark.compare import compare as compare_cells
+
+        found = compare_cells(store, metric, task or (), method or ())
+        if as_json:
+            typer.echo(found.to_pandas().to_json(orient="records", indent=1))
+        elif as_csv:
+            typer.echo(found.to_pandas().to_csv(index=False).rstrip("\n"))
+        else:
+            _print(found.summary())
+
+
+@app.command()
 def plot(
     store: StoreUrl,
     what: Annotated[
@@ -327,18 +350,23 @@ def _tell(results: Results, quiet: bool) -> None:
         _complain(f"{record.task}, {record.method}: {record.status}: {record.error}")
     if quiet:
         return
+    _print(results.summary())
+    typer.echo(f"{len(results.records)} cells in {results.store}; `flowgauge show {results.store}` says more.", err=True)
+
+
+def _print(rows: list[tuple[str, ...]]) -> None:
+    """A table whose first row is its head; not folded where it goes to a file."""
     from rich.console import Console
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False)
-    head, *rows = results.summary()
+    head, *rows = rows
     for number, text in enumerate(head):
         shown.add_column(text, justify="left" if number < 2 else "right", overflow="fold")
     for row in rows:
         shown.add_row(*row)
     console = Console()
     console.print(shown) if console.is_terminal else Console(width=60 + 30 * len(head)).print(shown)
-    typer.echo(f"{len(results.records)} cells in {results.store}; `flowgauge show {results.store}` says more.", err=True)
 
 
 def main() -> None:

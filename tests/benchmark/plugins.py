@@ -27,6 +27,14 @@ def drawn(model, batch):
     return explanations(batch, tokens=torch.stack(rows))
 
 
+@method("by-head", gives={"heads"})
+def by_head(model, batch, power: float = 1.0):
+    """Heads by their number, noisily, from the words' ids."""
+    heads = torch.arange(float(model.n_layers * model.n_heads)).reshape(model.n_layers, model.n_heads) ** power
+    noise = torch.sin(batch.ids.sum(1).double()[:, None, None] * (1 + heads))
+    return explanations(batch, heads=heads + 3 * noise)
+
+
 @method("shared", gives={"tokens"})
 def shared(model, batch):
     """Work that a second method of the same cell group finds on the batch."""

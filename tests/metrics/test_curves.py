@@ -8,7 +8,8 @@ import pytest
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.ablation import ablated_predictions
-from flowgauge.metrics.retention_curve import DeletionCurve, RetentionCurve, area, budget_masks
+from flowgauge.metrics.pruning import area, pruned_predictions
+from flowgauge.metrics.retention_curve import DeletionCurve, RetentionCurve, budget_masks, head_masks
 from flowgauge.models.graph import Subgraph
 
 
@@ -109,3 +110,61 @@ def test_signed_flows_are_those_of_the_words_that_help():
     one = Explanation(tokens=np.array([0.5, -0.5, 0.0]), flows=flows)
     assert budget_masks(one, 3, 2, 3, True, "signed")[0, 0].tolist() == [False, True, False]
     assert budget_masks(one, 3, 2, 3, True, "absolute")[0, 0].tolist() == [True, False, False]
+
+
+def test_head_budgets_by_hand():
+    score = np.array([[0.5, 0.1, 0.5], [0.9, -2.0, 0.0]])
+    left = lambda **how: [np.flatnonzero(step).tolist() for step in head_masks(score, 4, **how)]  # noqa: E731
+    assert left(keep=True) == [[0, 3], [0, 2, 3], [0, 1, 2, 3, 5], [0, 1, 2, 3, 4, 5]]
+    assert left(keep=False) == [[1, 2, 4, 5], [1, 4, 5], [4], []]
+    assert left(keep=True, select="absolute")[0] == [3, 4]
+
+
+@pytest.mark.parametrize(("metric", "keep"), [(RetentionCurve(steps=4), True), (DeletionCurve(steps=4), False)])
+def test_heads_alone_have_a_curve_of_heads(make, model, value_of, metric, keep):
+    batch = make.batch(model, [6, 6, 5, 4])
+    heads = np.random.default_rng(0).random((4, 3, 4))
+    shown = make.by_hand(model, batch, [Explanation(heads=h) for h in heads])
+    scores = metric.score(model, [shown], None)
+    for row, name in enumerate(batch.names):
+        found = pruned_predictions(model, batch, [row], head_masks(heads[row], 4, keep)[None])[0, :, 0]
+        right, same = found == int(batch.answer[row, 0]), found == int(shown.predicted.answer[row, 0])
+        assert [value_of(scores, f"heads/budget/{b}", name) for b in (25, 50, 75, 100)] == right.tolist()
+        assert value_of(scores, "heads/auc", name) == area(right.astype(float))
+        assert value_of(scores, "heads/auc/agreement", name) == area(same.astype(float))
+    undefined = scores.rows[scores.rows["variant"] == "auc"]
+    assert undefined["value"].isna().all()
+    assert set(undefined["reason"]) == {"the method gives heads, from which nodes cannot be ranked. See heads/auc."}
+    assert value_of(RetentionCurve().score(model, [shown], None), "heads/budget/100") == (
+        (shown.predicted.answer == batch.answer).double().mean().item()
+    )
+
+
+def test_nodes_and_heads_have_both_curves(make, model):
+    batch = make.batch(model, [6, 5])
+    edges = np.random.default_rng(0).random((3, 4, 6, 6))
+    both = make.by_hand(model, batch, [Explanation(edges=edges), Explanation(edges=edges[:, :, :5, :5])])
+    variants = set(RetentionCurve(steps=2).score(model, [both], None).rows["variant"])
+    assert {"auc", "heads/auc", "budget/50", "heads/budget/50"} <= variants
+    together = make.by_hand(model, batch, [Explanation(edges=e.edges.mean(1, keepdims=True)) for e in both.gold])
+    assert not any(v.startswith("heads") for v in RetentionCurve(steps=2).score(model, [together], None).rows["variant"])
+
+
+@pytest.mark.parametrize(
+    ("views", "nodes", "heads"),
+    [
+        ({"heads": np.ones((3, 4))}, False, True),
+        ({"edges": np.ones((3, 4, 5, 5))}, True, True),
+        ({"edges": np.ones((3, 1, 5, 5))}, True, False),
+        ({"nodes": np.ones((4, 5))}, True, False),
+        ({"mask": np.ones((5, 5))}, True, False),
+        ({"flows": np.ones((5, 4, 5))}, True, False),
+        ({"units": np.ones((3, 5, 5))}, False, True),
+    ],
+)
+def test_every_view_has_a_value_or_a_reason(make, model, views, nodes, heads):
+    shown = make.by_hand(model, make.batch(model, [5, 5]), [Explanation(**views)] * 2)
+    for metric in (RetentionCurve(steps=2), DeletionCurve(steps=2)):
+        means = metric.score(model, [shown], None).rows.groupby("variant")["value"].mean()
+        assert (means.get("auc", np.nan) >= 0) == nodes
+        assert (means.get("heads/auc", np.nan) >= 0) == heads

@@ -1,0 +1,120 @@
+"""`flowgauge compare`: which cells are compared, from stored explanations alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy.stats import pearsonr
+from typer.testing import CliRunner
+
+from flowgauge.benchmark.compare import compare
+from flowgauge.benchmark.run import run
+from flowgauge.benchmark.store import Store
+from flowgauge.cli import app
+from flowgauge.core.errors import UsageError
+
+TASKS = ["sva/obj", "sva/subj", "sva/app"]
+
+
+@pytest.fixture
+def store(make_plan, plug) -> str:
+    plan = make_plan(tasks=TASKS, methods=[*plug("by-head"), *plug("by-position")], metrics=plug("token-sum"), limit=6)
+    return run(plan).store
+
+
+def test_every_pair_of_tasks_is_compared(store):
+    found = compare(store)
+    heads = [p for p in found.pairs if p.one.method == "by-head"]
+    assert [(p.one.task, p.other.task) for p in heads] == [
+        ("sva/app", "sva/obj"),
+        ("sva/app", "sva/subj"),
+        ("sva/obj", "sva/subj"),
+    ]
+    for pair in heads:
+        means = [
+            np.mean([e.heads for part in Store(store).find(r).parts() for e in part.gold], 0).ravel()
+            for r in (pair.one, pair.other)
+        ]
+        assert pair.aggregates[0].value == pytest.approx(pearsonr(*means).statistic)
+    others = [p for p in found.pairs if p.one.method == "by-position"]
+    assert len(others) == 3 and {p.reason for p in others} == {"the method gives tokens, from which heads cannot be ranked."}
+
+
+def test_tasks_and_methods_can_be_named(store):
+    ends = lambda **how: {(p.one.method, p.one.task, p.other.task) for p in compare(store, **how).pairs}  # noqa: E731
+    assert ends(tasks=["sva/subj", "sva/obj"], methods=["by-head"]) == {("by-head", "sva/obj", "sva/subj")}
+    assert ends(tasks=["sva/obj"], methods=["by-head"]) == {("by-head", "sva/app", "sva/obj"), ("by-head", "sva/obj", "sva/subj")}
+
+
+def test_settings_are_kept_apart_and_the_largest_run_counts(store, make_plan, plug):
+    (spec,) = plug("by-head")
+    run(make_plan(tasks=TASKS[:2], methods=[f"{spec}:power=2"], metrics=plug("token-sum"), limit=6))
+    run(make_plan(tasks=TASKS[:1], methods=[spec], metrics=plug("token-sum"), limit=8))
+    found = compare(store, methods=["by-head"])
+    assert [(p.one.settings["power"], p.one.instances) for p in found.pairs if p.one.task == "sva/obj"] == [(1.0, 8), (2, 6)]
+    assert {row[0] for row in found.summary()[1:]} == {"by-head:power=1.0", "by-head:power=2"}
+
+
+def test_checkpoints_of_two_tasks(make_plan, plug, tiny_folder, store):
+    """A second model is compared with the first only where neither has the other's task."""
+    second = str(tiny_folder(seed=2))
+    run(make_plan(model=second, tasks=["sva/wsc", "sva/obj"], methods=plug("by-head"), metrics=plug("token-sum"), limit=6))
+    pairs = {(p.one.model[-1], p.one.task, p.other.model[-1], p.other.task) for p in compare(store, methods=["by-head"]).pairs}
+    across = {pair for pair in pairs if pair[0] != pair[2]}
+    assert {frozenset(pair[1::2]) for pair in across} == {
+        frozenset(("sva/wsc", "sva/app")),
+        frozenset(("sva/wsc", "sva/subj")),
+    } - {frozenset(("sva/wsc", "sva/obj"))}
+
+
+def test_the_command(store):
+    call = lambda *words: CliRunner().invoke(app, ["compare", store, "--task", "sva/obj", "--task", "sva/subj", *words])  # noqa: E731
+    pair = compare(store, tasks=TASKS[:2], methods=["by-head"]).pairs[0]
+    value = pair.aggregates[0]
+    shown = call()
+    assert shown.exit_code == 0, shown.output
+    row = next(line for line in shown.stdout.splitlines() if line.startswith("by-head"))
+    assert row.split("  ")[0] == "by-head" and "sva/obj (6)" in row and "sva/subj (6)" in row
+    assert f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]" in row
+    assert "n/a: the method gives tokens" in shown.stdout
+    rows = json.loads(call("--json").stdout)
+    assert [r["value"] for r in rows if r["variant"] == "pearson" and r["method"] == "by-head"] == [pytest.approx(value.value)]
+    assert call("--csv").stdout.splitlines()[0].startswith("metric,method,settings,seed,model,task,instances,other_model")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--task", "sva/onj"], "did you mean sva/obj"),
+        (["--method", "by-heat"], "did you mean by-head"),
+        (["--metric", "head_pruning"], "scores single cells: use `flowgauge score"),
+        (["--metric", "head_univrsality"], "did you mean head_universality"),
+    ],
+)
+def test_mistakes_are_one_line(store, words, said):
+    result = CliRunner().invoke(app, ["compare", store, *words])
+    assert result.exit_code == 2 and said in result.stderr and len(result.stderr.strip().splitlines()) == 1
+
+
+def test_one_task_is_nothing_to_compare(make_plan, plug):
+    stored = run(make_plan(methods=plug("by-head"), limit=4)).store
+    with pytest.raises(UsageError, match="has explanations of two tasks asked for"):
+        compare(stored)
+
+
+def test_missing_explanations_are_noticed(store):
+    record = compare(store, methods=["by-head"]).pairs[0].one
+    cell = Store(store).find(record)
+    cell.files.remove(f"{cell.path}/{cell.part_names()[0]}")
+    with pytest.raises(UsageError, match="missing or damaged: run its plan again"):
+        compare(store, methods=["by-head"])
+
+
+def test_it_loads_no_torch():
+    code = "import sys, flowgauge.benchmark.compare, flowgauge.metrics.head_universality; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)})
+    assert done.returncode == 0, done.stderr

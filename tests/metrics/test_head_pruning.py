@@ -1,0 +1,257 @@
+"""Head pruning: against a literal run without the heads, at both ends, and with controls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+
+from flowgauge.core.errors import NotApplicable, UsageError
+from flowgauge.methods.explanation import Explanation
+from flowgauge.metrics.ablation import clean_predictions
+from flowgauge.metrics.head_importance import draws_of_heads, first_by_id, halves
+from flowgauge.metrics.head_pruning import HeadPruning, LayerHeadPruning
+from flowgauge.metrics.pruning import area, entries, kept_heads, pruned_outputs, pruned_predictions
+from flowgauge.models.batch import Rows
+from flowgauge.models.model import FlowModel
+
+LAYERS, HEADS = 3, 4
+
+
+def by_heads(count: int, seed: int = 0) -> list[Explanation]:
+    drawn = np.random.default_rng(seed).random((count, LAYERS, HEADS))
+    return [Explanation(heads=heads) for heads in drawn]
+
+
+def literally(model: FlowModel, batch, row: int, kept: np.ndarray) -> torch.Tensor:
+    """Logits of one sentence without padding, through the whole network, with the weights of pruned heads' outputs as zeros."""
+    one = batch.rows(torch.tensor([row]))
+    n = batch.lengths[row]
+    cut = {name: getattr(one, name)[:, :n] for name in ("ids", "mask", "segments", "word_ids")}
+    one = replace(one, **cut, cache={})
+    size, weights = model.width // HEADS, [layer.output.weight.data for layer in cast(Any, model.layers)]
+    saved = [weight.clone() for weight in weights]
+    try:
+        for weight, heads in zip(weights, kept, strict=True):
+            for head in np.flatnonzero(~heads):
+                weight[:, head * size : (head + 1) * size] = 0
+        return model.outputs(one)[0][0]
+    finally:
+        for weight, before in zip(weights, saved, strict=True):
+            weight.copy_(before)
+
+
+@pytest.fixture
+def shown(make, model):
+    batch = make.batch(model, [6, 6, 6, 5, 5, 4, 4, 4])
+    return make.by_hand(model, batch, by_heads(8), by_heads(8, seed=1))
+
+
+def test_heads_pruned_by_hand():
+    score = np.array([[0.5, 0.1, 0.5], [0.9, 0.2, 0.0]])
+    left = lambda **how: [np.flatnonzero(step).tolist() for step in kept_heads(score, **how)]  # noqa: E731
+    assert left(steps=4, most_first=False) == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4], [0, 2, 3], [2, 3], []]
+    assert left(steps=4, most_first=True) == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 4, 5], [1, 4, 5], [1, 5], []]
+    assert left(steps=3, most_first=True, per_layer=True) == [[0, 1, 2, 3, 4, 5], [1, 2, 4, 5], [1, 5], []]
+    pruned = (~kept_heads(np.random.default_rng(0).random((12, 12)), 10, most_first=True)).sum((1, 2))
+    assert pruned.tolist() == [0, 14, 28, 43, 57, 72, 86, 100, 115, 129, 144]  # floor(144 r), exact where floats are not
+
+
+def test_rows_enter_at_the_lowest_layer_that_changes():
+    now = np.ones((4, LAYERS, HEADS), bool)
+    now[0, 2, 1] = now[1, 0, 0] = now[1, 2, 0] = now[3, 2, 3] = False
+    found = entries(np.ones_like(now), now)
+    assert [(at, index.tolist()) for at, index in found] == [(0, [1]), (2, [0, 3])]
+    assert entries(now, now) == []
+
+
+def test_logits_are_those_of_a_model_without_the_heads(model, make):
+    batch = make.batch(model, [6, 5, 4])
+    kept = np.random.default_rng(3).random((4, 5, LAYERS, HEADS)) < 0.6  # heads come back too
+    kept[0, 0], kept[1, 2] = True, kept[1, 1]  # nothing pruned; nothing changed
+    kept[2, 3, :2] = kept[2, 2, :2]  # only the last layer changes
+    row = [0, 1, 2, 0]
+    for step, (logits,) in enumerate(pruned_outputs(model, batch, row, kept)):
+        for number, at in enumerate(row):
+            torch.testing.assert_close(logits[number], literally(model, batch, at, kept[number, step]), rtol=0, atol=1e-12)
+    found = pruned_predictions(model, batch, row, kept)
+    assert (found[0, 0] == clean_predictions(model, batch)[0]).all()
+
+
+def test_few_layers_are_computed_again(model, make, monkeypatch):
+    batch = make.batch(model, [5])
+    kept = np.ones((1, 3, LAYERS, HEADS), bool)
+    kept[0, 0, 2, 0] = kept[0, 1:, 2, :2] = False
+    ran: list[tuple[int, int]] = []
+    run = FlowModel.run
+
+    def noted(self, *rows, **how):
+        ran.extend((r.layer, len(r.hidden)) for r in rows)
+        return run(self, *rows, **how)
+
+    monkeypatch.setattr(FlowModel, "run", noted)
+    assert len(list(pruned_outputs(model, batch, [0], kept))) == 3
+    assert ran == [(0, 1), (2, 1), (2, 1)]  # the whole model, the last layer twice, and no third time
+
+
+def test_without_any_head_the_target_sees_nothing_but_itself(model, make):
+    batch = make.batch(model, [6, 5, 4])  # all targets are [MASK] at the same position
+    none = np.zeros((3, 1, LAYERS, HEADS), bool)
+    ((logits,),) = pruned_outputs(model, batch, [0, 1, 2], none)
+    assert torch.equal(logits[0], logits[1]) and torch.equal(logits[0], logits[2])
+    some = none.copy()
+    some[:, :, 2, 1] = True
+    ((logits,),) = pruned_outputs(model, batch, [0, 1, 2], some)
+    assert not torch.allclose(logits[0], logits[1])
+
+
+def test_equal_rows_run_once(model, make, monkeypatch):
+    batch = make.batch(model, [5, 5])
+    kept = np.random.default_rng(0).random((4, 2, LAYERS, HEADS)) < 0.5
+    kept[2], kept[3] = kept[0], kept[1]
+    apart = [pruned_predictions(model, batch, [at], kept[[n]])[0] for n, at in enumerate([0, 1, 0, 0])]
+    seen: list[list[int]] = []
+
+    def noted(model, batch, row, kept):
+        seen.append(row)
+        return pruned_outputs(model, batch, row, kept)
+
+    monkeypatch.setattr("flowgauge.metrics.pruning.pruned_outputs", noted)
+    assert (pruned_predictions(model, batch, [0, 1, 0, 0], kept) == np.array(apart)).all()
+    assert sorted(seen[0]) == [0, 0, 1]
+
+
+def test_the_curve_is_the_pruned_model_ranked_by_the_other_half(model, shown, value_of):
+    scores = HeadPruning(steps=4).score(model, [shown], None)
+    names, conditions = shown.batch.names, [i.condition for i in shown.instances]
+    half = halves(names, conditions, 0)
+    assert sorted(half) == [0] * 4 + [1] * 4
+    for row, name in enumerate(names):
+        others = [e.heads for e, h in zip(shown.gold, half, strict=True) if h != half[row]]
+        for order, most in (("least-first", False), ("most-first", True)):
+            kept = kept_heads(np.mean(others, 0), 4, most)
+            answers = [int(literally(model, shown.batch, row, k)[[8, 11]].argmax()) for k in kept]
+            right = [float((8, 11)[a] == int(shown.batch.answer[row, 0])) for a in answers]
+            assert [value_of(scores, f"{order}/{r}", name) for r in (0, 25, 50, 75, 100)] == right
+            assert value_of(scores, f"{order}/auc", name) == area(np.array(right))
+    assert 0 < scores.rows["value"].mean() < 1
+
+
+def test_no_rate_is_the_whole_model(model, shown, value_of):
+    right = (shown.predicted.answer == shown.batch.answer).double().mean().item()
+    assert 0 < right < 1
+    scores = HeadPruning().score(model, [shown], None)
+    assert value_of(scores, "least-first/0") == value_of(scores, "most-first/0") == right
+    layers = LayerHeadPruning().score(model, [shown], None)
+    assert {value_of(layers, f"{by}/{o}/0") for by in ("mean", "instance", "oracle") for o in ("least-first", "most-first")} == {
+        right
+    }
+
+
+def test_in_each_layer(model, shown, value_of):
+    scores = LayerHeadPruning().score(model, [shown], None)
+    for by, made in (("instance", shown.guided), ("oracle", shown.gold)):
+        for row, name in enumerate(shown.batch.names):
+            kept = kept_heads(made[row].heads, HEADS, most_first=True, per_layer=True)
+            found = pruned_predictions(model, shown.batch, [row], kept[None])[0, :, 0]
+            right = (found == int(shown.batch.answer[row, 0])).tolist()
+            assert [value_of(scores, f"{by}/most-first/{k}", name) for k in range(HEADS + 1)] == right
+    assert not scores.rows["value"].isna().any()
+
+
+def test_uniform_scores_say_nothing_and_an_informed_ranking_does(model, make, value_of):
+    batch = make.batch(model, [6] * 6 + [5] * 6)
+    flat = make.by_hand(model, batch, [Explanation(heads=np.ones((LAYERS, HEADS)))] * 12)
+    scores = HeadPruning().score(model, [flat], None)
+    assert set(scores.rows[scores.rows["variant"] == "gap"]["value"]) == {0.0}
+    alone = np.array([[changed(model, batch, at, h) for h in range(HEADS)] for at in range(LAYERS)])
+    informed = make.by_hand(model, batch, [Explanation(heads=alone)] * 12)
+    scores = HeadPruning().score(model, [informed], None)
+    assert value_of(scores, "least-first/auc/agreement") > value_of(scores, "most-first/auc/agreement")
+
+
+def changed(model, batch, layer: int, head: int) -> float:
+    """How often a head's removal changes the prediction."""
+    kept = np.ones((len(batch), 1, LAYERS, HEADS), bool)
+    kept[:, :, layer, head] = False
+    found = pruned_predictions(model, batch, range(len(batch)), kept)[:, 0]
+    return float((found != clean_predictions(model, batch)).mean())
+
+
+def test_leak_ranks_by_the_first_for_all(model, make, value_of):
+    batch = make.batch(model, [5] * 4)
+    same = by_heads(1)[0]
+    shown = make.by_hand(model, batch, [same, *by_heads(3, seed=5)])
+    scores = HeadPruning(leak=True, first=1, steps=3).score(model, [shown], None)
+    own = make.by_hand(model, batch, [same] * 4)
+    assert scores.rows.equals(HeadPruning(steps=3).score(model, [own], None).rows)
+    assert not scores.rows.equals(HeadPruning(steps=3).score(model, [shown], None).rows)
+    assert first_by_id(["x/10", "x/9", "w/11", "x/09b"], 3) == [2, 1, 3]
+
+
+def test_batches_and_order_do_not_matter(model, make):
+    batch = make.batch(model, [6, 6, 5, 4])
+    made = by_heads(4)
+    whole = HeadPruning(steps=3).score(model, [make.by_hand(model, batch, made)], None).rows
+    parts = []
+    for index in ([2], [3, 0], [1]):
+        part = batch.rows(torch.tensor(index))
+        found = make.by_hand(model, part, [made[i] for i in index])
+        parts.append(replace(found, instances=tuple(make.instances(batch)[i] for i in index)))
+    again = HeadPruning(steps=3).score(model, parts, None).rows
+    keys = ["instance", "variant", "draw"]
+    assert whole.sort_values(keys).reset_index(drop=True).equals(again.sort_values(keys).reset_index(drop=True))
+
+
+def test_draws_are_ranked_apart_and_random_is_a_control(model, make, value_of):
+    shown = make.by_method(model, make.batch(model, [5, 5, 4, 4]), "random:draws=3")
+    scores = HeadPruning(steps=2).score(model, [shown], None)
+    assert scores.rows[scores.rows["variant"] == "gap"]["draw"].tolist() == [0, 1, 2] * 4
+    units = shown.gold[0].each()[1].units
+    assert (draws_of_heads(shown.gold)[0, 1] == units[:, :, :HEADS].max(1)).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"tokens": np.ones(5)}, "gives tokens, from which heads cannot be ranked"),
+        ({"edges": np.ones((LAYERS, 1, 5, 5))}, "edges for all heads together"),
+    ],
+)
+@pytest.mark.parametrize("metric", [HeadPruning(), LayerHeadPruning()])
+def test_without_heads_it_is_not_applicable(model, make, given, reason, metric):
+    shown = make.by_hand(model, make.batch(model, [5, 5]), [Explanation(**given)] * 2)
+    with pytest.raises(NotApplicable, match=reason):
+        metric.score(model, [shown], None)
+
+
+def test_edges_of_heads_rank_by_their_largest(model, make):
+    edges = np.random.default_rng(0).random((4, LAYERS, HEADS, 5, 5))
+    batch = make.batch(model, [5] * 4)
+    shown = make.by_hand(model, batch, [Explanation(edges=e) for e in edges])
+    heads = make.by_hand(model, batch, [Explanation(heads=e.max((2, 3))) for e in edges])
+    assert HeadPruning().score(model, [shown], None).rows.equals(HeadPruning().score(model, [heads], None).rows)
+
+
+def test_refusals(model, make):
+    with pytest.raises(NotApplicable, match="there is one instance"):
+        HeadPruning().score(model, [make.by_hand(model, make.batch(model, [5]), by_heads(1))], None)
+    with pytest.raises(UsageError, match="at least 2 steps"):
+        HeadPruning(steps=1)
+    with pytest.raises(UsageError, match="at least 1 instance"):
+        LayerHeadPruning(first=0)
+    uneven = [Explanation(draws=(by_heads(1)[0],) * 2), by_heads(1)[0]]
+    with pytest.raises(NotApplicable, match="different numbers of draws"):
+        draws_of_heads(uneven)
+
+
+def test_every_row_is_a_row_of_the_model(model, make):
+    """The clean states that rows start from are the model's, padded or not."""
+    batch = make.batch(model, [6, 4])
+    whole = np.ones((2, 1, LAYERS, HEADS), bool)
+    ((logits,),) = pruned_outputs(model, batch, [1, 0], whole)
+    (trace,) = model.run(Rows(batch, model.embed(model.words(batch), batch)))
+    torch.testing.assert_close(logits, model.readout(trace.site("hidden", LAYERS), batch)[0][[1, 0]], rtol=0, atol=1e-12)
