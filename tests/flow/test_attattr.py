@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,8 @@ NODES = {
 def with_biases(model: FlowModel, size: float = 0.3) -> FlowModel:
     """Random biases, and an epsilon that matters: a fresh model has none, and would not notice one that is forgotten."""
     generator = torch.Generator().manual_seed(9)
-    for y in model.layers:
+    layers: Any = model.layers
+    for y in layers:
         y.norm1.eps = 0.01
         for part in (y.query, y.key, y.value, y.output, y.inner, y.outer):
             part.bias.add_(torch.randn(part.bias.shape, generator=generator, dtype=part.bias.dtype), alpha=size)
