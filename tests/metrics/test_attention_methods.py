@@ -33,13 +33,11 @@ def test_methods_that_rank_nodes_are_scored(make, model, batch, reference, value
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_methods_that_rank_heads_alone_say_so(make, model, batch, reference, name):
+@pytest.mark.parametrize("metric", [AblatedAccuracy(), RetentionCurve(), DeletionCurve()], ids=lambda m: m.name)
+def test_methods_that_rank_heads_alone_say_so(make, model, batch, reference, name, metric):
     shown = make.by_method(model, batch, name)
     with pytest.raises(NotApplicable, match="the method gives heads, from which nodes cannot be ranked"):
-        AblatedAccuracy().score(model, [shown], [reference])
-    for metric in (RetentionCurve(), DeletionCurve()):
-        variants = metric.score(model, [shown], [reference]).rows["variant"]
-        assert variants.str.startswith("heads/").all()
+        metric.score(model, [shown], [reference])
 
 
 @pytest.mark.parametrize("name", NODES)
