@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from .explanation_io import DamagedPart, Part, Sentence
 from .files import Files
 from .record import SCHEMA, Record, Score
 
+log = logging.getLogger(__name__)
 RECORD = "record.json"
 
 
@@ -60,23 +62,24 @@ class Cell:
         """Its record, None where there is none or it is not whole.
 
         Raises:
-            FlowgaugeError: A newer flowgauge wrote it, or it is whole and no record.
+            FlowgaugeError: A newer flowgauge wrote it.
         """
         data = self.files.read(f"{self.path}/{RECORD}")
-        try:
-            stored = None if data is None else json.loads(data)
-        except ValueError:
-            return None
-        if stored is None:
+        if data is None:
             return None
         try:
-            if stored["schema_version"] > SCHEMA:
-                newer = f"schema {stored['schema_version']}, this flowgauge reads up to {SCHEMA}"
-                raise FlowgaugeError(f"{self.path} was written with {newer}: install a newer flowgauge or choose another store.")
+            stored = json.loads(data)
+            schema = int(stored["schema_version"])
+        except (ValueError, KeyError, TypeError):
+            stored, schema = None, 0
+        if schema > SCHEMA:
+            newer = f"schema {schema}, this flowgauge reads up to {SCHEMA}"
+            raise FlowgaugeError(f"{self.path} was written with {newer}: install a newer flowgauge or choose another store.")
+        try:
             return Record.model_validate(stored)
-        except (ValidationError, KeyError, TypeError) as error:
-            first, path = " ".join(str(error).split())[:200], f"{self.path}/{RECORD}"
-            raise FlowgaugeError(f"{path} is not a record: {first}. Delete it to score the cell again.") from error
+        except ValidationError:
+            log.warning("%s/%s is damaged and left out; the same `flowgauge run` mends it.", self.path, RECORD)
+            return None
 
     def write_record(self, record: Record) -> None:
         """Writes the record; the cell is finished when it says so."""
@@ -177,6 +180,11 @@ class Cell:
             return Score.model_validate_json(pq.read_schema(pa.BufferReader(data)).metadata[b"flowgauge"])
         except (pa.ArrowException, ValidationError, KeyError, TypeError, OSError):
             return None
+
+    def scores(self) -> dict[str, Score]:
+        """Every whole scores file's score, by metric identity."""
+        names = [name.removesuffix(".parquet") for name in self.files.names(f"{self.path}/scores")]
+        return {name: score for name in names if (score := self.read_score(name)) is not None}
 
     def rows(self, metric: str) -> pd.DataFrame:
         """A metric's rows: instance, condition, variant, draw, value, reason.

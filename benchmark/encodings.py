@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..core.errors import UsageError
 from ..models.encode import Encoded, batches
 from ..models.model import FlowModel
 from .explain import Asked, ask
+from .fit import check_fit
 from .jobs import Group
 
 BATCH_SIZE = 32
@@ -21,6 +22,7 @@ class Encodings:
 
     model: FlowModel
     encoded: Encoded
+    labels: Mapping[str, int] = field(default_factory=dict)
     _asked: dict[int, Asked] = field(default_factory=dict)
     _current: int = -1
 
@@ -52,11 +54,12 @@ def encode_group(
     """The group's batches.
 
     Raises:
-        UsageError: The model has not the head that the task needs, or there is a sentence that it cannot take.
+        UsageError: The model has not the head or the classes that the task needs, or there is a sentence that it cannot take.
     """
-    name, head = group.task.name, group.task.head
-    if head != model.head:
-        raise UsageError(f"task {name!r} needs a model with a {head!r} head, but model {model.name!r} has a {model.head!r} head.")
+    labels = check_fit(model, group.task)
     size = batch_size or BATCH_SIZE
-    encoded = batches(model, group.instances, group.key.quantity, batch_size=size, max_tokens=max_tokens, on_split=on_split)
-    return Encodings(model, encoded)
+    encoded = batches(
+        model, group.instances, group.key.quantity,
+        batch_size=size, max_tokens=max_tokens, on_split=on_split, labels=labels or None,
+    )  # fmt: skip
+    return Encodings(model, encoded, labels)

@@ -82,11 +82,14 @@ def finished(job: Job, group: Group, metrics: Sequence[Any]) -> bool:
         return False
     if job.record.status == "not-applicable":
         return True
-    return all(_scored(job.record.scores.get(metric_id(m)), group.references.get(metric_id(m))) for m in metrics)
+    return all(_scored(job, metric_id(m), group.references.get(metric_id(m))) for m in metrics)
 
 
-def _scored(score: Score | None, reference: Job | None) -> bool:
-    return score is not None and score.status in FINAL and score.reference == (reference.cell.folder if reference else "")
+def _scored(job: Job, metric: str, reference: Job | None) -> bool:
+    score = job.record.scores.get(metric) if job.record else None
+    if score is None or score.status not in FINAL or score.reference != (reference.cell.folder if reference else ""):
+        return False
+    return score.status != "done" or job.cell.read_score(metric) is not None
 
 
 def folder_name(method: str, key: dict[str, Any]) -> str:

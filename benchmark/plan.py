@@ -50,6 +50,7 @@ class Plan(BaseModel):
         max_tokens: Leaves out sentences with more tokens.
         on_split: Whether a word that is not one token stops the run or leaves the sentence out.
         columns: Our column's name to the file's, for tasks from a file.
+        data_dir: Folder of published data sets, for tasks that read them; None: $FLOWGAUGE_DATA, else the Hub.
         store: Folder or fsspec URL of the results.
     """
 
@@ -70,7 +71,8 @@ class Plan(BaseModel):
     max_tokens: PositiveInt | None = None
     on_split: Literal["error", "skip"] = "error"
     columns: dict[str, str] = {}
-    store: str = "results"
+    data_dir: str | None = None
+    store: Annotated[str, Field(min_length=1)] = "results"
 
     @classmethod
     def make(cls, **fields: Any) -> Plan:
@@ -98,19 +100,34 @@ class Plan(BaseModel):
         """
         path = _find(path)
         try:
-            stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+            stored = yaml.load(path.read_text(encoding="utf-8"), _Loader)
         except OSError as error:
             raise UsageError(f"cannot read the plan {path}: {error.strerror}.") from error
         except UnicodeDecodeError as error:
             raise UsageError(f"the plan {path} is not a text file.") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             where = f", line {mark.line + 1}" if mark else ""
-            raise UsageError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}.") from error
+            why = " ".join(str(getattr(error, "problem", error)).split())
+            raise UsageError(f"{path}{where}: not YAML: {why}.") from error
         if not isinstance(stored, dict):
             raise UsageError(f"the plan {path} must be a mapping with tasks, methods and so on, got {type(stored).__name__}.")
         given = {key: value for key, value in flags.items() if value is not None}
         return cls.make(**{str(key): value for key, value in stored.items()} | given)
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+    """Refuses a key that stands twice in a mapping; YAML forbids it, and the last would win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As the safe loader makes it."""
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{name!r} stands twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def _find(path: str | Path) -> Path:

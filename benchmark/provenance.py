@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -19,11 +20,16 @@ def provenance(model: FlowModel, batch_size: int) -> Provenance:
         flowgauge=_version("flowgauge"),
         python=platform.python_version(),
         platform=platform.platform(),
-        packages={name: _version(name) for name in PACKAGES},
+        packages=versions(PACKAGES),
         device=torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else str(model.device),
         threads=torch.get_num_threads(),
         batch_size=batch_size,
     )
+
+
+def versions(names: Sequence[str]) -> dict[str, str]:
+    """What is installed of each package."""
+    return {name: _version(name) for name in names}
 
 
 def _version(name: str) -> str:

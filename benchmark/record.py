@@ -109,6 +109,8 @@ class Record(_Stored):
         status: `partial`: explained, but a metric failed; `failed` and `not-applicable` say why in `error`.
         instances: How many were explained.
         skipped: Why others were left out, one line each.
+        cut: How many texts were cut to what the model reads.
+        labels: The model's output that each class of the task was read from.
         scores: By metric identity.
         asked: Model, task, columns and method in the words of whoever ran it, for scoring again.
         files: Sha256 of each stored file, by its name in the cell.
@@ -126,6 +128,8 @@ class Record(_Stored):
     error: str = ""
     instances: int = 0
     skipped: tuple[str, ...] = ()
+    cut: int = 0
+    labels: dict[str, int] = {}
     correct: int | None = None
     scores: dict[str, Score] = {}
     cost: Cost | None = None

@@ -15,7 +15,7 @@ from ..metrics.registry import METRICS
 from ..models.zoo import ZOO
 from ..tasks.fingerprint import fingerprint
 from ..tasks.instance import Instance
-from ..tasks.registry import TASKS, load_task
+from ..tasks.registry import TASKS, load_task, takes_data
 from ..tasks.tables import is_table
 from .jobs import Job
 from .key import TaskKey, method_key
@@ -44,7 +44,9 @@ def check_names(plan: Plan) -> Plan:
     check_model(plan.model)
     if plan.columns and not any(is_table(spec.name) for spec in plan.tasks):
         raise UsageError(f"columns ({', '.join(plan.columns)}) are given, but no task is a file of sentences.")
-    tasks = unique([found for spec in plan.tasks for found in _tasks(spec)])
+    tasks = unique([with_data(found, plan.data_dir) for spec in plan.tasks for found in _tasks(spec)])
+    if plan.data_dir and not any("data_dir" in spec.settings for spec in tasks):
+        raise UsageError(f"a data folder ({plan.data_dir}) is given, but no task reads one.")
     return plan.model_copy(update={"tasks": tuple(tasks)})
 
 
@@ -78,6 +80,13 @@ def shown_name(name: str) -> str:
     """What results call a model: a folder goes by its last part."""
     folder = Path(name).expanduser()
     return folder.resolve().name if name not in ZOO and folder.is_dir() else name
+
+
+def with_data(spec: Spec, folder: str | None, replace: bool = False) -> Spec:
+    """The spec with the data folder, if its task reads one and (unless `replace`) names none itself."""
+    if not folder or not takes_data(spec) or (spec.settings.get("data_dir") and not replace):
+        return spec
+    return Spec(spec.name, {**spec.settings, "data_dir": folder})
 
 
 def draw(plan: Plan, spec: Spec) -> Drawn:

@@ -28,6 +28,7 @@ def rescore(
     metrics: Sequence[str],
     *,
     model: str | None = None,
+    data_dir: str | None = None,
     device: str = "auto",
     batch_size: int | None = None,
     quiet: bool = True,
@@ -38,6 +39,7 @@ def rescore(
         url: The store.
         metrics: Names or `file.py[:name]`, with settings after a colon.
         model: Where the model is now, if not where it was when the store was written.
+        data_dir: Where the tasks' published data is now, likewise.
         device: A torch device.
         batch_size: Instances a batch; None: 32, fewer for long sentences.
         quiet: Shows no progress bar.
@@ -56,7 +58,7 @@ def rescore(
     made = resolve.make_metrics(specs)
     groups: list[Group] = []
     for together in _groups(records):
-        group = _group(store, together, model)
+        group = _group(store, together, model, data_dir)
         for metric in made:
             group.refer(metric, resolve.reference_job(metric, group.jobs))
         groups.append(group)
@@ -73,7 +75,7 @@ def _groups(records: Sequence[Record]) -> list[list[Record]]:
     return list(found.values())
 
 
-def _group(store: Store, records: Sequence[Record], model: str | None) -> Group:
+def _group(store: Store, records: Sequence[Record], model: str | None, data_dir: str | None) -> Group:
     first = records[0]
     name = model or first.asked["model"]
     source = resolve.model_source(name)
@@ -88,7 +90,7 @@ def _group(store: Store, records: Sequence[Record], model: str | None) -> Group:
         limit=stored["limit"],
         sample_seed=stored["sample_seed"],
     )
-    drawn = resolve.draw(plan, plan.tasks[0])
+    drawn = resolve.draw(plan, resolve.with_data(plan.tasks[0], data_dir, replace=True))
     if drawn.key.fingerprint != stored["fingerprint"]:
         raise UsageError(f"task {first.task!r} has other instances now than those explained in {store.url!r}.")
     jobs = [Job(store.find(r), r.key, None, r.method, r.seed or 0, r, r.asked) for r in records]

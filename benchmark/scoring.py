@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, overload
 
-from ..core.errors import NotApplicable
+from ..core.errors import FAULTS, NotApplicable, one_line
 from ..core.registry import settings
+from ..methods.explanation import Explanation
 from ..metrics.base import Scores, Shown
 from ..metrics.summary import summarise
+from ..models.batch import Batch
 from ..models.model import FlowModel
 from .explain import Asked
 from .jobs import Group, Job
@@ -29,8 +31,10 @@ class ShownCell(Sequence[Shown]):
     Work that a metric shares on a batch's cache is dropped when it goes on to another batch.
     """
 
-    def __init__(self, cell: Cell, asked: Callable[[int], Asked], length: int) -> None:
-        self.cell, self.asked, self.length = cell, asked, length
+    def __init__(
+        self, cell: Cell, asked: Callable[[int], Asked], length: int, explain: Callable[[Batch], list[Explanation]] | None = None
+    ) -> None:
+        self.cell, self.asked, self.length, self.explain = cell, asked, length, explain
 
     def __len__(self) -> int:
         return self.length
@@ -47,10 +51,10 @@ class ShownCell(Sequence[Shown]):
             raise IndexError(index)
         asked = self.asked(index % self.length)
         gold, guided = self.cell.explanations(asked.batch.names)
-        return Shown(asked.batch, asked.predicted, asked.instances, gold, guided)
+        return Shown(asked.batch, asked.predicted, asked.instances, gold, guided, self.explain)
 
 
-def score_job(model: FlowModel, group: Group, job: Job, metrics: Sequence[Any], show: Callable[[Cell], ShownCell]) -> None:
+def score_job(model: FlowModel, group: Group, job: Job, metrics: Sequence[Any], show: Callable[[Job], ShownCell]) -> None:
     """Fills `job.scores`; a whole file of an earlier run is taken as it is.
 
     A metric that fails is noted with its reason and the others go on.
@@ -65,11 +69,11 @@ def score_job(model: FlowModel, group: Group, job: Job, metrics: Sequence[Any], 
         declared = _declared(metric, folder)
         started = time.perf_counter()
         try:
-            found = metric.score(model, show(job.cell), _reference(metric, reference, show))
+            found = metric.score(model, show(job), _reference(metric, reference, show))
             aggregates = _aggregates(found)
         except NotApplicable as reason:
             job.scores[name] = declared.model_copy(update={"status": "not-applicable", "reason": str(reason)})
-        except Exception as error:
+        except FAULTS as error:
             log.debug("metric %s failed on %s", name, job.cell.path, exc_info=True)
             job.scores[name] = declared.model_copy(update={"status": "failed", "reason": one_line(error)})
         else:
@@ -79,13 +83,7 @@ def score_job(model: FlowModel, group: Group, job: Job, metrics: Sequence[Any], 
             job.scores[name] = score
 
 
-def one_line(error: BaseException) -> str:
-    """An exception as one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _reference(metric: Any, reference: Job | None, show: Callable[[Cell], ShownCell]) -> ShownCell | None:
+def _reference(metric: Any, reference: Job | None, show: Callable[[Job], ShownCell]) -> ShownCell | None:
     if metric.scope == "cells":
         raise NotApplicable("it compares cells: use `flowgauge compare`.")
     if reference is None:
@@ -98,7 +96,7 @@ def _reference(metric: Any, reference: Job | None, show: Callable[[Cell], ShownC
         raise NotApplicable(f"its reference method {reference.name} is not applicable: {unfit}")
     if reference.error:
         raise RuntimeError(f"its reference method {reference.name} failed: {reference.error}")
-    return show(reference.cell)
+    return show(reference)
 
 
 def _aggregates(found: Scores) -> tuple[Aggregate, ...]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ..core.errors import FlowgaugeError, NotApplicable
+from ..core.errors import FAULTS, FlowgaugeError, NotApplicable, one_line
+from ..core.registry import source_hash
+from ..models.encode import reseed
 from ..models.model import FlowModel
 from .encodings import Encodings
 from .explain import Asked, explain_batch
@@ -15,8 +17,7 @@ from .jobs import Group, Job
 from .progress import Progress
 from .provenance import provenance
 from .record import Cost, Record, Score, Status
-from .scoring import ShownCell, one_line, score_job
-from .store import Cell
+from .scoring import ShownCell, score_job
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +29,18 @@ def work(
     started = _now()
     _explain(model, group, jobs, encodings, progress)
 
-    def show(cell: Cell) -> ShownCell:
-        return ShownCell(cell, encodings, len(encodings))
+    def show(job: Job) -> ShownCell:
+        explain = None if job.method is None else lambda batch: job.method.explain(model, reseed(batch, job.seed))
+        return ShownCell(job.cell, encodings, len(encodings), explain)
 
     for job in jobs:
         if not job.stopped:
             progress.step(f"{group.task.name}: scoring {job.name}", 0)
             score_job(model, group, job, metrics, show)
         progress.step(group.task.name, len(metrics))
+        if job.method is None and job.error and job.record:  # what is stored stays as it is
+            job.record = job.record.model_copy(update={"status": "failed", "error": job.error})
+            continue
         job.cell.sweep()
         job.record = _record(model, group, job, encodings, started)
         job.cell.write_record(job.record)
@@ -73,15 +78,27 @@ def _explain_one(model: FlowModel, job: Job, asked: Asked, first: int) -> None:
     if job.method is None:
         job.error = "some of its explanations are missing or damaged: run its plan again."
         return
+    foreign = source_hash(job.method) != ""
+    before = _weights(model) if foreign else 0.0
     try:
         part = explain_batch(model, job.method, asked, job.seed)
     except NotApplicable as reason:
         job.unfit = str(reason)
-    except Exception as error:
+    except FAULTS as error:
         log.debug("method %s failed", job.name, exc_info=True)
         job.error = one_line(error) if not isinstance(error, FlowgaugeError) else str(error)
-    else:
+    if foreign and _weights(model) != before:
+        raise FlowgaugeError(
+            f"method {job.name!r} changed the model's weights, so the run was stopped before anything else could use them: "
+            "give the method a copy to change, and run the same command again."
+        )
+    if not job.stopped:
         job.cell.write_part(first, part)
+
+
+def _weights(model: FlowModel) -> float:
+    """A number that any change of a weight is almost sure to change."""
+    return sum(float(w.detach().double().abs().sum()) for w in model.hf.parameters())
 
 
 def _record(model: FlowModel, group: Group, job: Job, encodings: Encodings, started: str) -> Record:
@@ -102,6 +119,8 @@ def _record(model: FlowModel, group: Group, job: Job, encodings: Encodings, star
         instances=len(sentences),
         correct=sum(s.correct for s in sentences.values()),
         skipped=encodings.encoded.skipped,
+        cut=encodings.encoded.cut,
+        labels=dict(encodings.labels),
         scores=scores,
         cost=_cost(costs),
         provenance=job.record.provenance
@@ -116,10 +135,9 @@ def _record(model: FlowModel, group: Group, job: Job, encodings: Encodings, star
 
 
 def _scores(job: Job) -> dict[str, Score]:
-    """Earlier scores and new ones; an earlier failure does not outlive another try under the same metric's name."""
-    tried = {score.name for score in job.scores.values()}
-    before = job.record.scores if job.record else {}
-    return {id: s for id, s in before.items() if s.status != "failed" or s.name not in tried} | job.scores
+    """Earlier scores and new ones; a failure is this run's to report and no later one's."""
+    before = job.record.scores if job.record else job.cell.scores()
+    return {id: score for id, score in before.items() if score.status != "failed"} | job.scores
 
 
 def _cost(parts: Sequence[Any]) -> Cost | None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..models.batch import Batch, Rows
+from ..models.batch import Batch
 from ..models.graph import Patterns
 from ..models.model import FlowModel
+from .attention_graph import attention_graph, check_residual
 from .base import explanations, method
 from .explanation import Explanation
 from .views import best_paths
@@ -31,15 +32,11 @@ class AttentionPaths:
     residual: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.residual <= 1:
-            raise ValueError(f"residual must lie in [0, 1], got {self.residual}.")
+        check_residual(self.residual)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Edges and the best path of every word of every instance."""
-        with torch.no_grad():
-            (trace,) = model.run(Rows(batch, model.embed(model.words(batch), batch)), keep={"attention"})
-            attention = torch.stack([trace.site("attention", layer).mean(1) for layer in range(model.n_layers)], 1)
-        edges = (1 - self.residual) * attention + self.residual * torch.eye(attention.shape[-1], device=attention.device)
+        edges = attention_graph(model, batch, self.residual)
         assert batch.target is not None
         weights = edges.to("cpu", torch.float64).numpy()
         patterns = [_paths(w[:, :n, :n], int(t)) for w, n, t in zip(weights, batch.lengths, batch.target, strict=True)]

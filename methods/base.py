@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
+from ..core.registry import check_name
 from ..models.batch import Batch
 from ..models.graph import Patterns
 from ..models.model import FlowModel
@@ -58,8 +59,10 @@ def method(
     """Declares a class or a function `(model, batch, **settings) -> list[Explanation]` as a method.
 
     Raises:
-        UsageError: A view or need that does not exist.
+        UsageError: A view or need that does not exist, a name that cannot be one.
     """
+    check_name("method", name)
+    gives, needs = ({one} if isinstance(one, str) else one for one in (gives, needs))
     for kind, given, known in (("view", gives, VIEWS), ("need", needs, NEEDS)):
         unknown = sorted(set(given) - set(known))
         if unknown:

@@ -13,12 +13,13 @@ from .base import method
 from .explanation import Explanation
 
 
-@method("random", gives={"nodes", "units"}, stochastic=True)
+@method("random", gives={"tokens", "nodes", "units"}, stochastic=True)
 @dataclass(frozen=True)
 class Random:
     """Uniform random scores: the floor that every method must beat.
 
-    Nodes and attention-level units score independently in [0, 1). Source: the random baseline of Lu et al. 2021, section 4.4.
+    Tokens, nodes and attention-level units score independently in [0, 1). Source: the random baseline of Lu et al. 2021,
+    section 4.4.
 
     Attributes:
         draws: Independent draws an instance; scores are averaged over them and their spread is shown.
@@ -37,5 +38,7 @@ class Random:
             rng = np.random.default_rng(seed)
             nodes = rng.random((self.draws, model.n_layers + 1, n), dtype=np.float32)
             units = rng.random((self.draws, model.n_layers, n, model.n_heads + 1), dtype=np.float32)
-            made.append(Explanation(draws=tuple(Explanation(nodes=a, units=b) for a, b in zip(nodes, units, strict=True))))
+            tokens = rng.random((self.draws, n), dtype=np.float32)
+            each = zip(tokens, nodes, units, strict=True)
+            made.append(Explanation(draws=tuple(Explanation(tokens=t, nodes=a, units=b) for t, a, b in each)))
         return made

@@ -14,6 +14,29 @@ METHODS = Registry(
             "flowgauge.methods.attention:AttentionPaths",
             "The path with the largest product of attention between each word and the target.",
         ),
+        "raw-attention": Entry(
+            "flowgauge.methods.raw_attention:RawAttention",
+            "The attention weights of every head, and the target's attention to each word, averaged over the heads of one layer.",
+        ),
+        "attention-rollout": Entry(
+            "flowgauge.methods.attention_rollout:AttentionRollout",
+            "The share of the target's attention that comes from each word when attention is multiplied through the layers.",
+        ),
+        "attention-flow": Entry(
+            "flowgauge.methods.attention_flow:AttentionFlow",
+            "The largest flow between the target and each word through a graph whose capacities are attention.",
+        ),
+        "gradient-x-attention": Entry(
+            "flowgauge.methods.gradient_x_attention:GradientXAttention",
+            "Each attention weight times the gradient of q for it: what q would lose, to first order, without that weight.",
+        ),
+        "head-taylor": Entry(
+            "flowgauge.methods.head_taylor:HeadTaylor", "How much the loss would change, to first order, without each head."
+        ),
+        "head-accuracy-difference": Entry(
+            "flowgauge.methods.head_accuracy_difference:head_accuracy_difference",
+            "Whether the model is right with all heads, minus whether it is right without one.",
+        ),
         "conductance": Entry(
             "flowgauge.methods.conductance:Conductance",
             "The influence of each word that flows through each hidden state, layer by layer.",
@@ -29,6 +52,23 @@ METHODS = Registry(
         "repl-skip": Entry(
             "flowgauge.methods.repl_skip:ReplacedSkips",
             "Influence patterns with each skip node replaced by all heads at its place.",
+        ),
+        "saliency": Entry("flowgauge.methods.gradients:Saliency", "The size of the gradient of q at each word vector."),
+        "gradient-x-input": Entry(
+            "flowgauge.methods.gradients:GradientXInput", "The gradient of q at each word vector times the vector."
+        ),
+        "leave-one-out": Entry("flowgauge.methods.removal:LeaveOneOut", "How much q falls when one word is removed."),
+        "shapley-sampling": Entry(
+            "flowgauge.methods.removal:ShapleySampling", "Shapley values of the words, from random permutations."
+        ),
+        "lime": Entry("flowgauge.methods.removal:Lime", "Coefficients of a sparse linear model of q over random removals."),
+        "kernel-shap": Entry(
+            "flowgauge.methods.removal:KernelShap",
+            "Shapley values of the words, from a weighted linear fit over random removals.",
+        ),
+        "attattr": Entry(
+            "flowgauge.methods.attattr:AttAttr",
+            "What each attention weight adds to the output, on the path from no attention in its layer to the layer's own.",
         ),
         "random": Entry("flowgauge.methods.random:Random", "Uniform random scores: the floor that every method must beat."),
     },

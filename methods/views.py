@@ -3,7 +3,7 @@
 patterns -> nodes that they use, in the order of their influence
 flows    -> each word's strongest node a layer; a node scores what its strongest word sends through it (where signs are asked
             for: its strongest word with g > 0)
-edges    -> best path of each word by dynamic programming; a node scores the best path through it
+edges    -> best path of each word by dynamic programming; a node scores the best path through it; negative edges carry nothing
          -> heads, each by its largest edge (Hao et al. 2021, section 5.1)
 units    -> heads, each by its largest unit
 nodes    -> the strongest node a layer
@@ -48,6 +48,17 @@ def positive_words(explanation: Explanation) -> Int[np.ndarray, " words"]:
     raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which no word's sign can be read.")
 
 
+def token_scores(explanation: Explanation) -> Float[np.ndarray, " tokens"]:
+    """Its token scores.
+
+    Raises:
+        NotApplicable: It has none, and none can be read from what it has.
+    """
+    if explanation.tokens is None:
+        raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which words cannot be scored.")
+    return explanation.tokens
+
+
 def best_paths(edges: Float[np.ndarray, "layers tokens tokens"], target: int) -> Paths:
     """For every word, the path to the target with the largest product of edge weights (row = query = later layer).
 
@@ -67,7 +78,7 @@ def best_paths(edges: Float[np.ndarray, "layers tokens tokens"], target: int) ->
 
 
 def edge_flows(edges: Float[np.ndarray, "layers tokens tokens"], target: int) -> Float[np.ndarray, "tokens depths tokens"]:
-    """[j, l, i]: the largest product among paths from word j through node (l, i) to the target."""
+    """[j, l, i]: the largest product among paths from word j through node (l, i) to the target, 0 if all have a negative edge."""
     n_layers, n_tokens = edges.shape[:2]
     ahead = [np.where(np.arange(n_tokens) == target, 1.0, 0.0)]
     for layer in reversed(range(n_layers)):
@@ -81,8 +92,8 @@ def edge_flows(edges: Float[np.ndarray, "layers tokens tokens"], target: int) ->
 
 
 def mean_edges(edges: Float[np.ndarray, "layers heads tokens tokens"]) -> Float[np.ndarray, "layers tokens tokens"]:
-    """Edge weights averaged over heads."""
-    return edges.mean(1)
+    """Edge weights averaged over heads; what is negative counts as 0, since a product along a path would lose its sign."""
+    return np.maximum(edges.mean(1), 0)
 
 
 def node_flows(explanation: Explanation, target: int) -> Float[np.ndarray, "tokens depths tokens"] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -27,6 +27,7 @@ class Shown:
         instances: The task's instances, planted answers included.
         gold: One explanation an instance of the gold quantity.
         guided: One explanation an instance of the predicted quantity (the same object where the prediction is right).
+        explain: Asks the method anew, about other inputs; None where only stored explanations are scored.
     """
 
     batch: Batch
@@ -34,6 +35,7 @@ class Shown:
     instances: tuple[Instance, ...]
     gold: tuple[Explanation, ...]
     guided: tuple[Explanation, ...]
+    explain: Callable[[Batch], list[Explanation]] | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(self.batch), len(self.predicted), len(self.instances), len(self.gold), len(self.guided)}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from ..core.errors import UsageError
-from ..core.registry import Entry, Registry
+from ..core.registry import Entry, Registry, check_name
 
 READS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns", "values")
 SCOPES = ("instance", "set", "cells")
@@ -67,6 +67,27 @@ METRICS = Registry(
         "random_rank": Entry(
             f"{_HOME}.random_rank:RandomRank", "How many of 1000 random patterns carry less influence, with p-values."
         ),
+        "comprehensiveness": Entry(
+            f"{_HOME}.erasure:Comprehensiveness",
+            "How much the predicted output's probability falls when the top words are removed.",
+        ),
+        "sufficiency": Entry(
+            f"{_HOME}.erasure:Sufficiency", "How much the predicted output's probability falls when only the top words are left."
+        ),
+        "loo_correlation": Entry(
+            f"{_HOME}.loo_correlation:LooCorrelation",
+            "Kendall's tau between token scores and the fall of q when a word is left out.",
+        ),
+        "infidelity": Entry(
+            f"{_HOME}.captum_metrics:Infidelity", "How badly scores predict the fall of q when random words are removed."
+        ),
+        "sensitivity": Entry(
+            f"{_HOME}.captum_metrics:Sensitivity", "How far an explanation moves when the word vectors move a little."
+        ),
+        "plausibility": Entry(
+            f"{_HOME}.plausibility:Plausibility",
+            "How well the words an explanation ranks first are those that people gave a sentiment.",
+        ),
         "completeness_error": Entry(
             f"{_HOME}.completeness_error:CompletenessError", "How far token scores are from summing to q(x) - q(baseline)."
         ),
@@ -113,8 +134,9 @@ def metric(
         version: Raised by any change that moves scores.
 
     Raises:
-        UsageError: A view or scope that does not exist, bounds in the wrong order.
+        UsageError: A name that cannot be one, a view or scope that does not exist, bounds in the wrong order.
     """
+    check_name("metric", name)
     for kind, given, known in (("view", reads, READS), ("scope", scope, SCOPES)):
         if given not in known:
             raise UsageError(f"metric {name!r} names the {kind} {given!r}; there are {', '.join(known)}.")

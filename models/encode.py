@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import torch
 
-from ..core.errors import UsageError
-from ..tasks.instance import GAP, Instance, Quantity
+from ..core.errors import UnfitSentence, UsageError
+from ..tasks.instance import Instance, Quantity
 from .batch import Batch
+from .labels import label_ids
 from .model import FlowModel
 from .outputs import prediction, strongest_other
+from .tokenise import Encoding, reads, tokenise
 from .trace import trace_bytes
 
 log = logging.getLogger(__name__)
@@ -29,15 +30,52 @@ def cell_seed(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7], "big")
 
 
-def encode(model: FlowModel, instances: Sequence[Instance], quantity: Quantity = Quantity(), seed: int = 0) -> Batch:
+def encode(
+    model: FlowModel,
+    instances: Sequence[Instance],
+    quantity: Quantity = Quantity(),
+    seed: int = 0,
+    labels: Mapping[str, int] | None = None,
+) -> Batch:
     """One padded batch of all instances, with the strongest other output filled in where an instance names none.
 
+    Texts longer than the model reads are cut at their ends, of two texts the longer one first, with a warning that counts them.
+
+    Args:
+        model: For its tokenizer and head.
+        instances: In the order of the batch.
+        quantity: What is explained.
+        seed: Of the cell.
+        labels: The output of each class name (`labels.label_ids`); None: the model's own names.
+
     Raises:
-        UsageError: A word that is not one token where it must be, a missing gap, an unknown label, a text too long.
+        UsageError: A word that is not one token where it must be, a missing gap, an unknown label, a text too long to be cut.
     """
     if not instances:
         raise UsageError("there are no instances to encode.")
-    rows = [_encode_one(model, instance) for instance in instances]
+    ids = _ids(model, labels)
+    rows = [tokenise(model, instance, ids) for instance in instances]
+    _warn_of_cut(model, rows)
+    return _collate(model, instances, rows, quantity, seed)
+
+
+def _ids(model: FlowModel, labels: Mapping[str, int] | None) -> Mapping[str, int]:
+    return label_ids(model, ()) if labels is None and model.head == "label" else labels or {}
+
+
+def _warn_of_cut(model: FlowModel, rows: Sequence[Encoding]) -> int:
+    """How many texts were cut; said once."""
+    cut = [row for row in rows if row.cut]
+    if cut:
+        most = max(row.cut for row in cut)
+        told = "%d of %d texts are longer than the %d tokens model %r reads and were cut, by %d tokens at most."
+        log.warning(told, len(cut), len(rows), reads(model), model.name, most)
+    return len(cut)
+
+
+def _collate(
+    model: FlowModel, instances: Sequence[Instance], rows: Sequence[Encoding], quantity: Quantity, seed: int = 0
+) -> Batch:
     length, pad = max(len(r.ids) for r in rows), model.tokenizer.pad_token_id or 0
     ids, segments = torch.full((len(rows), length), pad), torch.zeros(len(rows), length, dtype=torch.long)
     mask, word_ids = torch.zeros(len(rows), length, dtype=torch.bool), torch.full((len(rows), length, 2), -1)
@@ -86,108 +124,14 @@ def reseed(batch: Batch, seed: int) -> Batch:
     return replace(batch, seeds=tuple(cell_seed(seed, name) for name in batch.names))
 
 
-@dataclass(frozen=True)
-class _Row:
-    ids: list[int]
-    segments: list[int]
-    words: list[tuple[int, int]]
-    target: int
-    answer: list[int]
-    against: list[int]
-
-
-def _encode_one(model: FlowModel, instance: Instance) -> _Row:
-    tokenizer = model.tokenizer
-    masked = model.head == "masked"
-    gaps = sum(s.count(GAP) for s in instance.segments)
-    if masked and gaps != 1:
-        raise UsageError(
-            f"instance {instance.id!r} needs {GAP} exactly once for the masked-LM model {model.name!r}, "
-            f"found {gaps}: {instance.segments}."
-        )
-    texts = [s.replace(GAP, tokenizer.mask_token or GAP) for s in instance.segments] if masked else list(instance.segments)
-    encoded = tokenizer(*texts, return_offsets_mapping=True)
-    ids: list[int] = encoded["input_ids"]
-    limit = getattr(model.hf.config, "max_position_embeddings", None)
-    if limit is not None and len(ids) > limit - (2 if model.hf.config.model_type == "roberta" else 0):
-        raise UsageError(
-            f"instance {instance.id!r} has {len(ids)} tokens, more than the {limit} positions of model {model.name!r}."
-        )
-    words = _word_ids(encoded, texts)
-    segments = encoded.get("token_type_ids") or [0] * len(ids)
-    if instance.slots:
-        _demand_whole_words(model, instance, ids, words)
-    if not masked:
-        return _Row(
-            ids, segments, words, 0, _labels(model, instance, instance.answer), _labels(model, instance, instance.against)
-        )
-    target = ids.index(tokenizer.mask_token_id)
-    word_of = lambda w: [_one_token(model, instance, texts, ids, target, str(x)) for x in w]  # noqa: E731
-    return _Row(ids, segments, words, target, word_of(instance.answer), word_of(instance.against))
-
-
-def _word_ids(encoded: Any, texts: Sequence[str]) -> list[tuple[int, int]]:
-    """(segment, blank-separated word) of every token, by character offsets; (-1, -1) for special tokens."""
-    word_at = []
-    for text in texts:
-        starts = np.array([i == 0 or text[i - 1].isspace() for i in range(len(text))]) & ~np.array([c.isspace() for c in text])
-        word_at.append(np.cumsum(starts) - 1)
-    found = []
-    for (start, end), sequence in zip(encoded["offset_mapping"], encoded.sequence_ids(), strict=True):
-        real = sequence is not None and end > start
-        found.append((sequence, int(word_at[sequence][end - 1])) if real else (-1, -1))
-    return found
-
-
-def _demand_whole_words(model: FlowModel, instance: Instance, ids: list[int], words: list[tuple[int, int]]) -> None:
-    flat = [(s, w) for s, text in enumerate(instance.segments) for w in range(len(text.split()))]
-    texts = [text.split() for text in instance.segments]
-    for segment, word in flat:
-        at = [i for i, w in enumerate(words) if w == (segment, word)]
-        if len(at) != 1 or ids[at[0]] == model.tokenizer.unk_token_id:
-            how = "does not know it" if len(at) == 1 else f"splits it into {len(at)} tokens"
-            raise UsageError(
-                f"the word {texts[segment][word]!r} of instance {instance.id!r} must be one token, but model {model.name!r} "
-                f"{how}; choose another model, or leave such sentences out with --on-split skip."
-            )
-
-
-def _one_token(model: FlowModel, instance: Instance, texts: list[str], ids: list[int], target: int, word: str) -> int:
-    """The id that the tokenizer gives `word` in the gap; everything else must stay as it was."""
-    tokenizer = model.tokenizer
-    filled: list[int] = tokenizer(*[t.replace(tokenizer.mask_token, word) for t in texts])["input_ids"]
-    same = len(filled) == len(ids) and filled[:target] + filled[target + 1 :] == ids[:target] + ids[target + 1 :]
-    if not same or filled[target] == tokenizer.unk_token_id:
-        how = "does not know it" if same else f"splits it ({len(filled) - len(ids) + 1} tokens)"
-        raise UsageError(
-            f"the answer {word!r} of instance {instance.id!r} must be one token, but model {model.name!r} {how}; "
-            "choose another model or other words, or leave such sentences out with --on-split skip."
-        )
-    return filled[target]
-
-
-def _labels(model: FlowModel, instance: Instance, labels: Sequence[int | str]) -> list[int]:
-    names = {str(k).lower(): int(v) for k, v in model.hf.config.label2id.items()}
-    count = model.hf.config.num_labels
-    found = []
-    for label in labels:
-        index = label if isinstance(label, int) else names.get(label.lower())
-        if index is None or not 0 <= index < count:
-            raise UsageError(
-                f"instance {instance.id!r} has label {label!r}, but model {model.name!r} knows "
-                f"{', '.join(names)} (0 to {count - 1})."
-            )
-        found.append(index)
-    return found
-
-
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """The batches of a task for a model, and what was left out of it."""
+    """The batches of a task for a model, what was left out of it, and how many texts were cut to what the model reads."""
 
     batches: tuple[Batch, ...]
     instances: tuple[tuple[Instance, ...], ...]
     skipped: tuple[str, ...]
+    cut: int = 0
 
 
 def batches(
@@ -198,6 +142,7 @@ def batches(
     batch_size: int = 32,
     max_tokens: int | None = None,
     on_split: Literal["error", "skip"] = "error",
+    labels: Mapping[str, int] | None = None,
 ) -> Encoded:
     """Batches of at most `batch_size`, sorted by length so that little is padded.
 
@@ -208,21 +153,24 @@ def batches(
         batch_size: Most instances a batch; fewer where their path trace would exceed `TRACE_BUDGET`.
         max_tokens: Leaves out instances with more tokens, special ones included (a choice of the user, counted).
         on_split: What to do with a sentence whose words or answer are not single tokens: stop, or leave out and count.
+        labels: The output of each class name; None: the model's own names.
     """
-    usable: list[tuple[int, Instance]] = []
+    ids = _ids(model, labels)
+    usable: list[tuple[Encoding, Instance]] = []
     skipped: list[str] = []
     for instance in instances:
         try:
-            length = len(_encode_one(model, instance).ids)
-        except UsageError as error:
-            if on_split == "error" or "--on-split skip" not in str(error):
+            row = tokenise(model, instance, ids)
+        except UnfitSentence as error:
+            if on_split == "error":
                 raise
             skipped.append(f"{instance.id}: {error}")
             continue
+        length = len(row.ids) + row.cut
         if max_tokens is not None and length > max_tokens:
             skipped.append(f"{instance.id}: {length} tokens, more than {max_tokens}")
             continue
-        usable.append((length, instance))
+        usable.append((row, instance))
     if not usable:
         raise UsageError(
             f"none of the {len(instances)} instances is left for model {model.name!r}; "
@@ -230,21 +178,25 @@ def batches(
         )
     if skipped:
         log.warning("%d of %d instances left out, first: %s", len(skipped), len(instances), skipped[0])
-    usable.sort(key=lambda pair: pair[0])
+    cut = _warn_of_cut(model, [row for row, _ in usable])
+    usable.sort(key=lambda pair: len(pair[0].ids))
     groups = list(_groups(model, usable, batch_size))
-    return Encoded(tuple(encode(model, g, quantity) for g in groups), tuple(groups), tuple(skipped))
+    made = tuple(_collate(model, instances, rows, quantity) for rows, instances in groups)
+    return Encoded(made, tuple(instances for _, instances in groups), tuple(skipped), cut)
 
 
-def _groups(model: FlowModel, usable: Sequence[tuple[int, Instance]], batch_size: int) -> Iterator[tuple[Instance, ...]]:
-    """Cuts instances, sorted by length, into batches whose path trace fits the budget."""
-    group: list[Instance] = []
-    for length, instance in usable:
-        fits = TRACE_BUDGET // trace_bytes(model, length, TRACE_SAMPLES)
+def _groups(
+    model: FlowModel, usable: Sequence[tuple[Encoding, Instance]], batch_size: int
+) -> Iterator[tuple[tuple[Encoding, ...], tuple[Instance, ...]]]:
+    """Cuts rows, sorted by length, into batches whose path trace fits the budget."""
+    group: list[tuple[Encoding, Instance]] = []
+    for row, instance in usable:
+        fits = TRACE_BUDGET // trace_bytes(model, len(row.ids), TRACE_SAMPLES)
         if group and len(group) >= min(batch_size, fits):
-            yield tuple(group)
+            yield tuple(row for row, _ in group), tuple(one for _, one in group)
             group = []
-        group.append(instance)
-    yield tuple(group)
+        group.append((row, instance))
+    yield tuple(row for row, _ in group), tuple(one for _, one in group)
 
 
 def token_slots(batch: Batch, row: int, instance: Instance) -> list[str]:

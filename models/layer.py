@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.func import jvp, vjp
 from torch.nn.functional import linear
@@ -21,6 +21,7 @@ Index = Int[Tensor, "..."] | None
 """Flat row numbers (row * N + position) of any shape; None: all rows in order, which copies nothing."""
 Vectors = Float[Tensor, "... hidden"]
 HeadVectors = Float[Tensor, "... heads size"]
+Mask = Bool[Tensor, "rows tokens"] | None
 Tape = dict[str, Tensor]
 
 
@@ -54,6 +55,22 @@ class Layer(Protocol):
 
     def project(self, hidden: Vectors) -> Projected:
         """Query, key and value vectors of each position."""
+        ...
+
+    def attend_once(self, asking: Vectors, hidden: Vectors, mask: Mask) -> HeadVectors:
+        """Context vectors (rows, 1, A, d) of one asking position a row over all (real) positions; equal to the long way."""
+        ...
+
+    def join(self, skip: Vectors, context: HeadVectors) -> Vectors:
+        """The stream after attention: the residual plus the heads' context vectors through the output projection; linear."""
+        ...
+
+    def join_vjp(self, grad: Vectors) -> HeadVectors:
+        """What a gradient of the joined stream is for the context vectors."""
+        ...
+
+    def feed(self, start: Vectors, step: Vectors, alpha: Float[Tensor, " steps"]) -> Vectors:
+        """The next hidden states (rows * steps, N, D) from the joined streams start + alpha step, at every alpha."""
         ...
 
     def finish(self, skip: Vectors, context: HeadVectors, tape: Tape | None = None) -> Vectors:
@@ -95,9 +112,45 @@ class PostNorm:
         """Query, key and value vectors of each position."""
         return Projected(*(m(hidden).unflatten(-1, (self.heads, -1)) for m in (self.query, self.key, self.value)))
 
+    def attend_once(self, asking: Vectors, hidden: Vectors, mask: Mask) -> HeadVectors:
+        """Context vectors of one asking position a row, without keys and values of the others.
+
+        q_a . k_j = (q_a W_k) . h_j up to a constant over j, and sum_j P_j v_j = W_v sum_j P_j h_j + b_v: about N times less work.
+        """
+        query = self.query(asking[..., 0, :]).unflatten(-1, (self.heads, -1))
+        key, value = (m.weight.unflatten(0, (self.heads, -1)) for m in (self.key, self.value))
+        scores = torch.einsum("rah,rnh->ran", torch.einsum("rad,adh->rah", query, key), hidden) * self.scale
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None], -torch.inf)
+        mixed = torch.einsum("ran,rnh->rah", scores.softmax(-1), hidden)
+        context = torch.einsum("rah,adh->rad", mixed, value)
+        return (context + self.value.bias.unflatten(0, (self.heads, -1)))[:, None]
+
+    def join(self, skip: Vectors, context: HeadVectors) -> Vectors:
+        """Output projection and residual."""
+        joined: Tensor = self.output(context.flatten(-2)) + skip
+        return joined
+
+    def join_vjp(self, grad: Vectors) -> HeadVectors:
+        """Back through the output projection."""
+        return (grad @ self.output.weight).unflatten(-1, (self.heads, -1))
+
+    def feed(self, start: Vectors, step: Vectors, alpha: Float[Tensor, " steps"]) -> Vectors:
+        """Norms, feed-forward block and its residual, at every point start + alpha step.
+
+        norm1 centres and divides by a deviation, so that inner(norm1(start + alpha step)) is (a + alpha b) / deviation + c with
+        a, b and c the same for every alpha: half of the block's matrix products are done once a row, not once a point.
+        """
+        line = lambda x, y: (x[:, None] + alpha[:, None, None] * y[:, None]).flatten(0, 1)  # noqa: E731
+        ends = [x - x.mean(-1, keepdim=True) for x in (start, step)]
+        points, weighted = line(*ends), [x * self.norm1.weight for x in ends]
+        rsd = torch.rsqrt(points.square().mean(-1, keepdim=True) + self.norm1.eps)
+        inner = line(*(linear(x, self.inner.weight) for x in weighted)) * rsd + self.inner(self.norm1.bias)
+        return self.norm2(self.outer(self.act(inner)) + torch.addcmul(self.norm1.bias, line(*weighted), rsd))
+
     def finish(self, skip: Vectors, context: HeadVectors, tape: Tape | None = None) -> Vectors:
         """Output projection, residuals, norms and feed-forward block."""
-        before1 = self.output(context.flatten(-2)) + skip
+        before1 = self.join(skip, context)
         middle = self.norm1(before1)
         inner = self.inner(middle)
         before2 = self.outer(self.act(inner)) + middle
@@ -183,7 +236,7 @@ class PostNormTangents:
         after = self.norm2.vjp(at, grad)
         inner = (after @ y.outer.weight).mul_(select(self.slope, at))
         skip = self.norm1.vjp(at, (inner @ y.inner.weight).add_(after))
-        return skip, (skip @ y.output.weight).unflatten(-1, (y.heads, -1))
+        return skip, y.join_vjp(skip)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..core.errors import UsageError
+from .families import take_apart
 from .model import FlowModel
 from .zoo import ZOO
 
@@ -28,38 +31,91 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
     Raises:
         UsageError: No such model, no tokenizer, an unfit head, an unknown dtype or device.
     """
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoConfig
 
     if dtype not in DTYPES:
         raise UsageError(f"no dtype is called {dtype!r}; choose one of {', '.join(DTYPES)}.")
     place = check_device(device)
-    source = str(ZOO[name]) if name in ZOO else name
-    if name not in ZOO and _looks_like_path(name) and not Path(name).is_dir():
+    source = _source(name)
+    config = _fetch(lambda: AutoConfig.from_pretrained(source, revision=revision), name)
+    tokenizer = _tokenizer(name, source, revision)
+    auto = _auto_class(config, name)
+    options = {"revision": revision, "dtype": DTYPES[dtype], "output_loading_info": True}
+    hf, loading = _fetch(lambda: auto.from_pretrained(source, **options), name)
+    if loading["missing_keys"]:
+        lacks = ", ".join(sorted(loading["missing_keys"])[:3])
+        raise UsageError(
+            f"the checkpoint of model {name!r} lacks weights ({lacks}), which would be random: "
+            "choose a checkpoint that was trained with this head, or train one (`flowgauge train`)."
+        )
+    shown = Path(name).name if _looks_like_path(name) or Path(name).is_dir() else name
+    return FlowModel(hf.to(place), tokenizer, shown)
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A Hugging Face classifier to be trained, in float32 on the CPU, and its tokenizer."""
+
+    hf: Any
+    tokenizer: Any
+
+
+def load_base(name: str, classes: Sequence[str], revision: str | None = None) -> Base:
+    """The encoder called `name` under a sequence-classification head for `classes`.
+
+    A head that is there and has as many classes is kept; else transformers draws a new one from torch's global generator.
+
+    Raises:
+        UsageError: No such model, no tokenizer, a family that flowgauge has no adapter for.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    source = _source(name)
+    tokenizer = _tokenizer(name, source, revision)
+    labels = {"id2label": dict(enumerate(classes)), "label2id": {label: number for number, label in enumerate(classes)}}
+    options = {"num_labels": len(classes), **labels, "ignore_mismatched_sizes": True, "dtype": torch.float32}
+    load = AutoModelForSequenceClassification.from_pretrained
+    hf = _fetch(lambda: load(source, revision=revision, **options), name)
+    take_apart(hf, name)
+    return Base(hf, tokenizer)
+
+
+def _source(name: str) -> str:
+    """The folder of an embedded model, else the name itself, if it can be a model's."""
+    if name in ZOO:
+        return str(ZOO[name])
+    if _looks_like_path(name) and not Path(name).is_dir():
         raise UsageError(f"there is no model folder {name!r}.")
     near = difflib.get_close_matches(name, ZOO, n=1, cutoff=0.85)
-    if (
-        near and name not in ZOO and not Path(name).is_dir()
-    ):  # a slip of the pen; asking the Hub for it would take a minute of retries
+    if near and not Path(name).is_dir():  # a slip of the pen; asking the Hub for it would take a minute of retries
         raise UsageError(
             f"no model is called {name!r}: did you mean {near[0]}? `flowgauge list models` shows those that come with flowgauge."
         )
-    config = _fetch(lambda: AutoConfig.from_pretrained(source, revision=revision), name)
+    return name
+
+
+def _tokenizer(name: str, source: str, revision: str | None) -> Any:
+    from transformers import AutoTokenizer
+
     tokenizer = _fetch(lambda: AutoTokenizer.from_pretrained(source, revision=revision), name, "a tokenizer")
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes up where there are no tokenizer files
+        raise UsageError(
+            f"model {name!r} has no tokenizer (tokenizer.json or vocab.txt): save the one it was trained with beside it, "
+            "as `AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)` does."
+        )
     if not tokenizer.is_fast:
         raise UsageError(f"model {name!r} has no fast tokenizer (tokenizer.json), which is needed to know where words are.")
-    auto = _auto_class(config, name)
-    hf = _fetch(lambda: auto.from_pretrained(source, revision=revision, dtype=DTYPES[dtype]), name)
-    shown = Path(name).name if _looks_like_path(name) or Path(name).is_dir() else name
-    return FlowModel(hf.to(place), tokenizer, shown)
+    return tokenizer
 
 
 def check_device(device: str) -> torch.device:
     """The torch device called `device`, if it can be used here."""
     try:
         place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+        torch.ones(1, device=place).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        why = str(error).splitlines()[0][:200].rstrip(".")
+        raise UsageError(f"device {device!r} cannot be used here: {why}; --device cpu always can.") from error
     return place
 
 
@@ -79,7 +135,8 @@ def _auto_class(config: Any, name: str) -> Any:
             return auto
     raise UsageError(
         f"model {name!r} was saved as {made}, which has neither a masked-LM nor a sequence-classification head; "
-        "fine-tune it for a task first, or choose a checkpoint saved as ...ForMaskedLM or ...ForSequenceClassification."
+        f"fine-tune it first (`flowgauge train --model {name} --task sst2 --out DIR`), "
+        "or choose a checkpoint saved as ...ForMaskedLM or ...ForSequenceClassification."
     )
 
 
@@ -88,7 +145,7 @@ def _fetch(load: Any, name: str, what: str = "a model") -> Any:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         return load()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # damaged files fail in as many ways as there are formats
         text = " ".join(str(error).split())
         offline = "couldn't connect" in text or "offline" in text.lower() or "Name or service" in text
         why = "the Hub cannot be reached and nothing of that name is cached" if offline else text[:200].rstrip(".")

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from .attention import attention_weights, fused, mix
@@ -66,45 +67,57 @@ class FlowModel:
         return self._embed(words, batch)
 
     def readout(self, hidden: Hidden, batch: Batch) -> Outputs:
-        """Logits of each output head from hidden[L], at the target position alone."""
-        if batch.target is None:
-            raise ValueError("this batch has no single target position to read.")
-        rows = torch.arange(len(hidden), device=hidden.device)
-        return (self._readout(hidden[rows, batch.target]),)
+        """Logits of each output head from hidden[L], of all positions or of the target alone (R, 1, D)."""
+        return (self._readout(at_target(hidden, batch)[:, 0]),)
 
     def outputs(self, batch: Batch) -> Outputs:
         """Logits on the clean input."""
         (trace,) = self.run(Rows(batch, self.embed(self.words(batch), batch)))
         return self.readout(trace.site("hidden", self.n_layers), batch)
 
-    def run(self, *rows: Rows, keep: Collection[Site] = (), tapes: list[Tape] | None = None) -> list[Trace]:
+    def run(
+        self, *rows: Rows, keep: Collection[Site] = (), tapes: list[Tape] | None = None, target_only: bool = False
+    ) -> list[Trace]:
         """Runs groups of rows through the layers as one growing batch; each group enters at its own layer.
 
         Args:
             rows: The groups; all must be padded to the same number of tokens.
             keep: Sites to keep besides hidden[L]. Keeping or editing `attention` computes it in the open (not fused).
             tapes: Receives each layer's intermediates, for `Layer.tangents`.
+            target_only: Leaves out of the last layer what `readout` does not read: query, attention, context, skip and hidden[L]
+                have one position there, the target (a group that enters at L may have that one alone, too).
 
         Returns:
             One trace a group, in the order given.
         """
-        loop = _Loop(self, rows, frozenset(keep), tapes)
+        loop = _Loop(self, rows, frozenset(keep), tapes, target_only)
         return loop.run()
+
+
+def at_target(states: Float[Tensor, "rows tokens *rest"], batch: Batch) -> Float[Tensor, "rows 1 *rest"]:
+    """The target's state of every row; states of one position are the target's already."""
+    if batch.target is None:
+        raise ValueError("this batch has no single target position to read.")
+    if states.shape[1] == 1:
+        return states
+    return states[torch.arange(len(states), device=states.device), batch.target][:, None]
 
 
 class _Loop:
     """The state of one `FlowModel.run`: the growing batch, who is in it, and what is kept."""
 
-    def __init__(self, model: FlowModel, rows: Sequence[Rows], keep: frozenset[str], tapes: list[Tape] | None) -> None:
-        widths = {r.hidden.shape[1] for r in rows}
-        if len(widths) != 1:
+    def __init__(
+        self, model: FlowModel, rows: Sequence[Rows], keep: frozenset[str], tapes: list[Tape] | None, target_only: bool
+    ) -> None:
+        widths = {r.hidden.shape[1] for r in rows if not (target_only and r.layer == model.n_layers)}
+        if len(widths) > 1:
             raise ValueError(f"rows that run together must have the same number of tokens, got {sorted(widths)}.")
-        self.model, self.keep, self.tapes = model, keep, tapes
+        self.model, self.keep, self.tapes, self.target_only = model, keep, tapes, target_only
         self.queue = sorted(enumerate(rows), key=lambda pair: pair[1].layer)
         self.inside: list[tuple[slice, Rows]] = []
         self.spans: dict[int, slice] = {}
         self.kept: dict[tuple[str, int], Tensor] = {}
-        self.eager = "attention" in keep or any("attention" in r.edits for r in rows)
+        self.opened = {"query", "key", "value", "attention"} & keep.union(*(r.edits for r in rows))
 
     def run(self) -> list[Trace]:
         model = self.model
@@ -127,7 +140,8 @@ class _Loop:
             span = slice(start, start + len(rows.hidden))
             self.spans[number] = span
             self.inside.append((span, rows))
-            parts.append(rows.hidden)
+            last = self.target_only and layer == self.model.n_layers
+            parts.append(at_target(rows.hidden, rows.batch) if last else rows.hidden)
             start = span.stop
         if not parts:
             first = self.queue[0][1].hidden
@@ -157,18 +171,29 @@ class _Loop:
 
     def _layer(self, number: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
         layer = self.model.layers[number]
-        projected = layer.project(hidden)
-        query = self._site("query", number, projected.query)
-        key = self._site("key", number, projected.key)
-        value = self._site("value", number, projected.value)
-        if self.eager:
-            weights = self._site("attention", number, attention_weights(query, key, layer.scale, mask))
-            context = mix(weights, value)
+        if self.target_only and number == self.model.n_layers - 1:
+            asking = torch.cat([at_target(hidden[span], rows.batch) for span, rows in self.inside])
         else:
-            context = fused(query, key, value, layer.scale, mask)
+            asking = hidden
+        if asking is not hidden and not self.opened:
+            context = layer.attend_once(asking, hidden, mask)
+        else:
+            context = self._attend(number, asking, hidden, mask)
         context = self._site("context", number, context)
-        skip = self._site("skip", number, hidden.view_as(hidden))
+        skip = self._site("skip", number, asking.view_as(asking))
         tape: Tape | None = None if self.tapes is None else {}
         if tape is not None and self.tapes is not None:
             self.tapes.append(tape)
         return layer.finish(skip, context, tape)
+
+    def _attend(self, number: int, asking: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Context vectors of the asking positions; every site on the way is kept and edited."""
+        layer = self.model.layers[number]
+        projected = layer.project(hidden)
+        key = self._site("key", number, projected.key)
+        value = self._site("value", number, projected.value)
+        query = self._site("query", number, projected.query if asking is hidden else layer.project(asking).query)
+        if "attention" in self.opened:
+            weights = self._site("attention", number, attention_weights(query, key, layer.scale, mask))
+            return mix(weights, value)
+        return fused(query, key, value, layer.scale, mask)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from ..core.errors import UnknownName, UsageError
-from ..core.registry import Entry, Registry, Spec
+from ..core.registry import Entry, Registry, Spec, parameters
 from .declare import checked
 from .files import FileTask, Labelled, MinimalPairs, check_columns, pairs, renamed
 from .instance import Task
@@ -41,9 +41,27 @@ TASKS = Registry(
             "flowgauge.tasks.agreement:ra_ga",
             "Gender of a reflexive across a subject relative clause: my king who can hit some queen may hurt himself.",
         ),
+        "sst2": Entry(
+            "flowgauge.tasks.classification:sst2",
+            "Sentiment of film reviews in two classes (SST-2, GLUE); `--max-tokens 17` leaves the 220 of Lu et al. 2021.",
+        ),
+        "sst": Entry(
+            "flowgauge.tasks.classification:sst",
+            "Sentiment of film reviews in five classes, with a label on every word (Socher et al. 2013).",
+        ),
+        "sst/binary": Entry(
+            "flowgauge.tasks.classification:sst_binary",
+            "The same reviews without the neutral ones, for models of two classes; words keep their five labels.",
+        ),
+        "mnli": Entry(
+            "flowgauge.tasks.classification:mnli",
+            "Does a premise entail a hypothesis, contradict it or neither (MultiNLI, GLUE; matched dev set)?",
+        ),
+        "rte": Entry("flowgauge.tasks.classification:rte", "Does a text entail a hypothesis (RTE, GLUE)?"),
+        "mrpc": Entry("flowgauge.tasks.classification:mrpc", "Do two sentences say the same (MRPC, GLUE)?"),
     },
 )
-"""The registered tasks; summaries are those of `lexicon.toml`, written out so that a listing reads no file."""
+"""The registered tasks; summaries are those of `lexicon.toml` and of docstrings, so that a listing reads no file."""
 
 
 def load_task(spec: str | Mapping[str, Any] | Spec, columns: Mapping[str, str] | None = None) -> Task:
@@ -67,6 +85,17 @@ def load_task(spec: str | Mapping[str, Any] | Spec, columns: Mapping[str, str] |
     if Path(spec.name).is_file() and not spec.name.endswith(".py"):
         raise UsageError(f"{spec.name} is no task file: expected a name ending in {', '.join(FORMATS)} (also with .gz), or .py.")
     return checked(TASKS.create(spec), spec.name)
+
+
+def takes_data(spec: Spec) -> bool:
+    """Whether a task reads published data, and so has the setting `data_dir`."""
+    return not is_table(spec.name) and "data_dir" in parameters(TASKS.factory(spec.name))
+
+
+def fitting(head: str, fits: Callable[[Sequence[str]], bool]) -> list[str]:
+    """Names of the registered tasks that need a head; of those with classes, the ones whose classes fit."""
+    made = {name: TASKS.create(name) for name in TASKS.builtin}
+    return [name for name, task in made.items() if task.head == head and fits(getattr(task, "classes", ()))]
 
 
 def _from_table(spec: Spec, columns: Mapping[str, str]) -> FileTask:

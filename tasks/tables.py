@@ -78,6 +78,17 @@ def read_table(path: Path) -> Table:
     return table
 
 
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file, plain or gzipped, that are not blank, each with its number.
+
+    Raises:
+        UsageError: No such file, not UTF-8, damaged gzip.
+    """
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
 def _text(path: Path) -> str:
     try:
         stored = path.read_bytes()

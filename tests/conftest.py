@@ -122,6 +122,37 @@ def tiny_flows(tiny_folder: Callable[..., Path]) -> Callable[..., FlowModel]:
     return lambda family="bert", head="masked", seed=1: load_model(str(tiny_folder(family, head, seed)), dtype="float64")
 
 
+def save_tiny_data(folder: Path) -> Path:
+    """Writes a few rows of every classification task in the layout of `--data-dir`, in words that the tiny models know."""
+    good, bad = ("the {} is tall", "the {} that likes the {} is old"), ("the {} hates the {}", "the {} is short")
+    nouns = ("author", "pilot", "surgeon", "farmer", "manager", "chef", "guard", "skater")
+    forms = (*bad, *good)  # label 0, then 1
+    texts = [(i % 4 // 2, forms[i % 4].format(nouns[i % 8], nouns[(i + 3) % 8])) for i in range(24)]
+    files: dict[str, list[str]] = {}
+    for split, rows in (("train", texts), ("dev", texts[::-1][:16])):
+        files[f"sst2/{split}.tsv"] = ["sentence\tlabel", *(f"{text}\t{label}" for label, text in rows)]
+        for name, columns, names in (
+            ("rte", "id\tsentence1\tsentence2\tlabel", ("entailment", "not_entailment")),
+            ("mrpc", "id\tsentence1\tsentence2\tlabel", ("0", "1")),
+            ("mnli", "id\tpremise\thypothesis\tlabel", ("entailment", "contradiction")),
+        ):
+            stem = f"{name}/{split}_matched_part" if (name, split) == ("mnli", "dev") else f"{name}/{split}"
+            pairs = zip(rows, rows[1:] + rows[:1], strict=True)
+            files[f"{stem}.tsv"] = [columns, *(f"{i}\t{a}\t{b}\t{names[label]}" for i, ((label, a), (_, b)) in enumerate(pairs))]
+    for split in ("train", "dev", "test"):
+        files[f"sst/trees_{split}.txt"] = [f"({i % 5} (2 ({i % 5} the) (2 {noun})) (2 tall))" for i, noun in enumerate(nouns)]
+    for name, lines in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of published data in miniature, as `--data-dir` takes it."""
+    return save_tiny_data(tmp_path_factory.mktemp("data"))
+
+
 @pytest.fixture(scope="session")
 def agreement_model() -> FlowModel:
     """The embedded model; skips where its weights are not there (a checkout without them)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ...core.errors import NotApplicable
+from ...core.errors import FAULTS, NotApplicable, one_line
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def run_checks(checks: Iterable[tuple[str, Callable[[], str | None]]]) -> list[F
             found.append(Finding(name, False, str(fault)))
         except NotApplicable as reason:
             found.append(Finding(name, True, f"not applicable: {reason}"))
-        except Exception as error:  # a plug-in may fail in any way; each is its author's to see
-            found.append(Finding(name, False, f"{type(error).__name__}: {error}"))
+        except FAULTS as error:  # a plug-in may fail in any way; each is its author's to see
+            found.append(Finding(name, False, one_line(error)))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ...core.errors import NotApplicable
+from ...core.errors import FAULTS, NotApplicable
 from ...methods.base import NEEDS
 from ...methods.explanation import VIEWS, Explanation
 from ...methods.registry import METHODS
@@ -46,7 +46,7 @@ def check_method(plugin: Any, model: FlowModel | None = None, instances: Sequenc
         base = made.plugin.explain(on.model, batch)
     except NotApplicable as reason:
         return [*found, Finding("applies", True, f"not applicable: {reason}")]
-    except Exception as error:  # shown to the plug-in's author
+    except FAULTS as error:  # shown to the plug-in's author
         return [*found, Finding("explains", False, f"{type(error).__name__}: {error}")]
     found += run_checks(
         [("one explanation an instance, shaped as declared", lambda: _shaped(made.plugin, base, batch, on.model))]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
-from ...core.errors import NotApplicable
+from ...core.errors import FAULTS, NotApplicable
 from ...core.registry import Spec
 from ...methods.explanation import Explanation
 from ...methods.registry import METHODS
 from ...metrics.base import Scope, Shown
 from ...metrics.registry import METRICS, READS
 from ...metrics.scores import COLUMNS, Scores
+from ...models.batch import Batch
 from ...models.encode import relabel
 from ...models.model import FlowModel
 from ...tasks.instance import Instance
@@ -38,6 +40,7 @@ class Explained:
     on: Subject
     gold: dict[str, Explanation]
     guided: dict[str, Explanation]
+    explain: Callable[[Batch], list[Explanation]] | None = None
 
     def shown(self, groups: Sequence[Sequence[Instance]]) -> list[Shown]:
         """One batch a group."""
@@ -45,7 +48,7 @@ class Explained:
         for group in groups:
             batch, names = self.on.batch(group), [i.id for i in group]
             gold, guided = (tuple(by[name] for name in names) for by in (self.gold, self.guided))
-            found.append(Shown(batch, relabel(self.on.model, batch), tuple(group), gold, guided))
+            found.append(Shown(batch, relabel(self.on.model, batch), tuple(group), gold, guided, self.explain))
         return found
 
     def digest(self) -> str:
@@ -94,7 +97,7 @@ def _score_cases(plugin: Any, on: Subject) -> tuple[list[Finding], list[str]]:
             scores = _score(plugin, on, case, reference, [on.instances])
         except NotApplicable as reason:
             found.append(Finding(f"{name}: applies", True, f"not applicable: {reason}"))
-        except Exception as error:  # shown to the plug-in's author
+        except FAULTS as error:  # shown to the plug-in's author
             found.append(Finding(f"{name}: scores", False, f"{type(error).__name__}: {error}"))
         else:
             applied.append(name)
@@ -127,9 +130,10 @@ def _cases(on: Subject, plugin: Any) -> dict[str, Explained]:
     cases = {"made-up": Explained(on, *made_up(on))}
     for name in dict.fromkeys((*EXPLAINERS, *filter(None, [plugin.reference]))):
         asked = ask(on.model, on.batch(), on.instances)
-        part = explain_batch(on.model, METHODS.create(name), asked, 0)
-        names = [i.id for i in on.instances]
-        cases[name] = Explained(on, dict(zip(names, part.gold, strict=True)), dict(zip(names, part.guided, strict=True)))
+        method = METHODS.create(name)
+        part = explain_batch(on.model, method, asked, 0)
+        gold, guided = ({i.id: e for i, e in zip(on.instances, made, strict=True)} for made in (part.gold, part.guided))
+        cases[name] = Explained(on, gold, guided, partial(method.explain, on.model))
     return cases
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import FrozenInstanceError, is_dataclass
 from typing import Any, get_args
 
-from ...core.errors import UsageError
+from ...core.errors import FAULTS, UsageError
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import GAP, Head, Instance, Quantity
 from ...tasks.registry import load_task
@@ -32,7 +32,7 @@ def check_task(plugin: Any, split: str = "test") -> list[Finding]:
         return found
     try:
         every = task.instances(split, None, 0)
-    except Exception as error:  # shown to the plug-in's author
+    except FAULTS as error:  # shown to the plug-in's author
         return [*found, Finding("gives instances", False, f"{type(error).__name__}: {error}")]
     checks: list[tuple[str, Callable[[], str | None]]] = [
         ("gives frozen instances", lambda: _frozen(every)),

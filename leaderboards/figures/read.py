@@ -103,6 +103,8 @@ class Source:
             for part in Store(self.url).find(record).parts():
                 for sentence, explanation in zip(part.sentences, part.gold, strict=True):
                     sentences[sentence.id], gold[sentence.id] = sentence, explanation
+            if not sentences:
+                raise UsageError(f"the explanations of {label} on {group.task} are missing or damaged: run its plan again.")
             self._read[record.cell] = Explained(label, record, sentences, gold)
         return self._read[record.cell]
 

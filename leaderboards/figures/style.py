@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ...core.errors import UsageError
+
 POSITIVE, NEGATIVE, UNSIGNED = "#009E73", "#D55E00", "#0072B2"
 """Bluish green, vermilion, blue."""
 LEVELS = ("#4D4D4D", "#0072B2", "#56B4E9")
@@ -82,13 +84,22 @@ def tidy(axes: Axes) -> None:
 
 
 def save(figure: Figure, out: Path, stem: str) -> list[Path]:
-    """Writes a figure as PNG and SVG, the same bytes for the same figure; returns both paths."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Writes a figure as PNG and SVG, the same bytes for the same figure; returns both paths.
+
+    Raises:
+        UsageError: The folder cannot be written.
+    """
     name = file_stem(stem)
     paths = [out / f"{name}.png", out / f"{name}.svg"]
-    with settings():
-        figure.savefig(paths[0], dpi=DPI, metadata={"Software": None})
-        figure.savefig(paths[1], metadata={"Date": None, "Creator": "flowgauge"})
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with settings():
+            figure.savefig(paths[0], dpi=DPI, metadata={"Software": None})
+            figure.savefig(paths[1], metadata={"Date": None, "Creator": "flowgauge"})
+    except OSError as error:
+        raise UsageError(
+            f"cannot write figures to {out}: {error.strerror or error}; choose another folder with --out."
+        ) from error
     return paths
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .benchmark.run import run as run
     from .benchmark.score import rescore as rescore
     from .benchmark.store import Store as Store
+    from .benchmark.train import train as train
     from .core.errors import FlowgaugeError as FlowgaugeError
     from .core.errors import NotApplicable as NotApplicable
     from .core.errors import UsageError as UsageError
@@ -45,6 +46,7 @@ _HOME = {
     "run": "benchmark.run",
     "rescore": "benchmark.score",
     "Store": "benchmark.store",
+    "train": "benchmark.train",
     "FlowgaugeError": "core.errors",
     "NotApplicable": "core.errors",
     "UsageError": "core.errors",

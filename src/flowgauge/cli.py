@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .core.errors import FlowgaugeError, UsageError
+from .core.errors import FlowgaugeError, UsageError, one_line
 
 if TYPE_CHECKING:
     from .benchmark.plan import Plan
@@ -41,6 +41,9 @@ class Kind(StrEnum):
 
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and log messages.")]
+DataDir = Annotated[
+    str | None, typer.Option(help="Folder of published data (sst2/dev.tsv, ...) [default: $FLOWGAUGE_DATA, else the Hub].")
+]
 Device = Annotated[str, typer.Option(help="A torch device; auto: the GPU if there is one.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")]
 StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="Folder or fsspec URL of results.")]
@@ -72,6 +75,7 @@ def run(
     max_tokens: Annotated[int | None, typer.Option(help="Leave out sentences with more tokens.")] = None,
     on_split: Annotated[str | None, typer.Option(help="A word that is not one token: error or skip [default: error].")] = None,
     column: Annotated[list[str] | None, typer.Option(help="For task files: our column=the file's; repeatable.")] = None,
+    data_dir: DataDir = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -84,6 +88,7 @@ def run(
             "model": model, "tasks": task, "methods": method, "metrics": metric, "limit": limit, "seeds": seed, "split": split,
             "sample_seed": sample_seed, "store": store, "device": device, "dtype": dtype, "batch_size": batch_size,
             "max_tokens": max_tokens, "on_split": on_split, "columns": _pairs(column) if column else None, "revision": revision,
+            "data_dir": data_dir,
         }  # fmt: skip
         given = {name: value for name, value in flags.items() if value is not None and value != []}
         wanted = Plan.load(plan, **given) if plan else _plan(given)
@@ -131,6 +136,7 @@ def score(
     store: StoreUrl,
     metric: Annotated[list[str], typer.Option("--metric", help="Name[:key=value,...] or file.py[:name]; repeatable.")],
     model: Annotated[str | None, typer.Option("--model", "-m", help="Where the model is now, if it moved.")] = None,
+    data_dir: DataDir = None,
     device: Device = "auto",
     batch_size: Annotated[int | None, typer.Option(min=1, help="Instances a batch.")] = None,
     quiet: Quiet = False,
@@ -140,7 +146,7 @@ def score(
     with reporting(debug):
         from .benchmark.score import rescore
 
-        results = rescore(store, metric, model=model, device=device, batch_size=batch_size, quiet=quiet)
+        results = rescore(store, metric, model=model, data_dir=data_dir, device=device, batch_size=batch_size, quiet=quiet)
         _tell(results, quiet)
     raise typer.Exit(results.exit_code)
 
@@ -208,6 +214,37 @@ def check(
 
 
 @app.command()
+def train(
+    model: Annotated[str, typer.Option("--model", "-m", help="Base encoder: embedded model, Hugging Face name or folder.")],
+    task: Annotated[str, typer.Option("--task", "-t", help="A classification task: sst2, mnli, rte, ...")],
+    out: Annotated[Path, typer.Option(help="Folder to write; `flowgauge run --model` takes it.")],
+    data_dir: DataDir = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
+    epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 3,
+    lr: Annotated[float, typer.Option(help="Largest learning rate.")] = 5e-5,
+    batch_size: Annotated[int, typer.Option(help="Texts a step.")] = 32,
+    max_length: Annotated[int, typer.Option(help="Tokens a text; longer ones are cut and counted.")] = 128,
+    seed: Annotated[int, typer.Option(help="Of the new head, the data's order, dropout and the sample.")] = 0,
+    limit: Annotated[int | None, typer.Option(help="Training texts [default: all].")] = None,
+    device: Annotated[str, typer.Option(help="auto (the GPU if there is one), cpu or cuda.")] = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Fine-tune an encoder for a classification task; the same command goes on where a stopped one was."""
+    with reporting(debug):
+        from .benchmark.train import train as fine_tune
+
+        made = fine_tune(
+            model, task, out, data_dir=data_dir, revision=revision, epochs=epochs, lr=lr, batch_size=batch_size,
+            max_length=max_length, seed=seed, limit=limit, device=device, quiet=quiet,
+        )  # fmt: skip
+        counts = f"{made.correct} of {made.count} right on the validation split, {made.trained_on} texts trained on"
+        typer.echo(f"{made.folder}: accuracy {made.accuracy:.4f} [{made.low:.4f}, {made.high:.4f}] ({counts})")
+        if not made.fresh:
+            typer.echo("it was there already; nothing was trained.", err=True)
+
+
+@app.command()
 def speed(
     device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
     repeats: Annotated[int, typer.Option(min=1, help="Repeats after one warm-up.")] = 5,
@@ -249,10 +286,13 @@ def reporting(debug: bool) -> Iterator[None]:
             raise
         _complain(str(error))
         raise typer.Exit(error.exit_code) from None
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
     except Exception as error:
         if debug:
             raise
-        _complain(f"{type(error).__name__}: {error} (run again with --debug to see where)")
+        _complain(f"{one_line(error)} (run again with --debug to see where)")
         raise typer.Exit(1) from None
 
 
@@ -266,6 +306,7 @@ def _before_heavy_imports() -> None:
         ("TRANSFORMERS_VERBOSITY", "error"),
         ("HF_HUB_DISABLE_PROGRESS_BARS", "1"),
         ("TOKENIZERS_PARALLELISM", "false"),
+        ("OMP_WAIT_POLICY", "PASSIVE"),  # threads that spin while they wait take the processor from others' work, and ours
     ):
         os.environ.setdefault(name, value)
 

@@ -84,6 +84,20 @@ def unlucky(model, batch):
     raise RuntimeError("out of luck\non two lines")
 
 
+@method("leaves", gives={"tokens"})
+def leaves(model, batch):
+    """Leaves Python."""
+    raise SystemExit(0)
+
+
+@method("vandal", gives={"tokens"})
+def vandal(model, batch):
+    """Changes the weights."""
+    for weight in model.hf.parameters():
+        weight.data.mul_(2)
+    return explanations(batch, tokens=torch.ones(batch.ids.shape))
+
+
 @method("choosy", gives={"tokens"})
 def choosy(model, batch):
     """Does not apply."""

@@ -16,7 +16,7 @@ from flowgauge.benchmark.fingerprint import model_fingerprint
 from flowgauge.benchmark.run import load, run
 from flowgauge.benchmark.score import rescore
 from flowgauge.benchmark.store import Store
-from flowgauge.core.errors import UsageError
+from flowgauge.core.errors import FlowgaugeError, UsageError
 from flowgauge.models.encode import encode, relabel
 from flowgauge.models.outputs import value
 from flowgauge.tasks.registry import load_task
@@ -262,3 +262,50 @@ def test_other_weights_are_refused_when_the_files_are_known_after_loading_only(
     monkeypatch.setattr(score_module, "model_fingerprint", lambda *_: None)
     with pytest.raises(UsageError, match="is not the one that sva/obj was explained with"):
         rescore(plan.store, ["path_share"])  # by its weights alone the model has another fingerprint than by its files
+
+
+def test_a_plugin_that_leaves_python_fails_alone(make_plan, plug) -> None:
+    leaves, whole = run(make_plan(methods=plug("leaves", "by-position"))).records
+    assert (leaves.status, leaves.error, whole.status) == ("failed", "SystemExit: 0", "done")
+
+
+def test_changed_weights_reach_no_other_cell(make_plan, plug) -> None:
+    with pytest.raises(FlowgaugeError, match="'vandal' changed the model's weights"):
+        run(make_plan(methods=plug("vandal", "by-position")))
+    assert not Store(make_plan().store).records()
+
+
+def test_an_earlier_failure_is_no_later_runs(make_plan, plug) -> None:
+    assert run(make_plan(metrics=plug("broken"))).exit_code == 1
+    assert run(make_plan(metrics=plug("token-sum"))).exit_code == 0
+    assert rescore(make_plan().store, plug("token-sum:power=2")).exit_code == 0
+
+
+def test_rescoring_leaves_a_damaged_cell_as_it_is(make_plan, plug) -> None:
+    (record,) = run(make_plan()).records
+    cell = Store(make_plan().store).find(record)
+    next((Path(cell.path) / "explanations").iterdir()).write_bytes(b"")
+    for _ in range(2):
+        again = rescore(make_plan().store, plug("token-sum:power=2"))
+        assert again.exit_code == 1 and "missing or damaged" in again.records[0].error
+    assert cell.record() == record
+
+
+@pytest.mark.parametrize("text", ["", '{"schema_version": 1', "[1]", '{"schema_version": "2x"}', '{"schema_version": 1}'])
+def test_a_damaged_record_is_said_and_mended_with_its_scores(make_plan, plug, caplog, text) -> None:
+    (record,) = run(make_plan()).records
+    rescore(make_plan().store, plug("token-sum:power=2"))
+    path = Path(Store(make_plan().store).find(record).path) / "record.json"
+    path.write_text(text)
+    assert Store(make_plan().store).records() == []
+    assert "record.json is damaged" in caplog.text
+    (mended,) = run(make_plan()).records
+    assert mended.status == "done" and len(mended.scores) == 2
+
+
+def test_a_damaged_score_is_computed_again(make_plan, rows_of) -> None:
+    before = rows_of(results := run(make_plan()))
+    (path,) = (Path(results.cell(results.records[0]).path) / "scores").iterdir()
+    path.write_bytes(path.read_bytes()[:-9])
+    (found,), (expected,) = rows_of(run(make_plan())).values(), before.values()
+    assert found.equals(expected)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from flowgauge.benchmark.conformance import check_method, check_metric, check_task, failed, parametrize
 from flowgauge.core.registry import parameters
 from flowgauge.methods.registry import METHODS
 from flowgauge.models.model import FlowModel
+from flowgauge.tasks.registry import load_task
 
-SMALLER = {"random_rank": "random_rank:patterns=20,words=9,samples=8"}
+LABELLED = [
+    replace(instance, truth={"token_labels": (0, 2, 4, 2, 1) * 2}) for instance in load_task("sva/obj").instances("test", 4, 0)
+]
+"""Sentences whose words have labels."""
+SMALLER = {"sensitivity": "sensitivity:samples=2", "random_rank": "random_rank:patterns=20,words=9,samples=8"}
 
 
 @parametrize("method")
@@ -29,13 +36,14 @@ def test_methods_on_the_embedded_model(plugin, agreement_model: FlowModel) -> No
 
 @parametrize("metric")
 def test_metrics(plugin, tiny_flow) -> None:
-    findings = check_metric(SMALLER.get(plugin, plugin), tiny_flow)
+    findings = check_metric(SMALLER.get(plugin, plugin), tiny_flow, LABELLED if plugin == "plausibility" else None)
     assert not failed(findings)
     assert len(findings) > 12
 
 
 @parametrize("task")
-def test_tasks(plugin) -> None:
+def test_tasks(plugin, tiny_data, monkeypatch) -> None:
+    monkeypatch.setenv("FLOWGAUGE_DATA", str(tiny_data))
     findings = check_task(plugin)
     assert not failed(findings)
     assert len(findings) == 10

@@ -11,8 +11,10 @@ from typing import cast
 import pytest
 
 from flowgauge.core import registry as module
-from flowgauge.core.errors import FlowgaugeError, NotApplicable, UnknownName, UsageError
+from flowgauge.core.errors import FlowgaugeError, NotApplicable, UnknownName, UsageError, one_line
 from flowgauge.core.registry import Entry, Registry, Spec, load_file, settings, source_hash
+from flowgauge.methods.base import method
+from flowgauge.methods.registry import METHODS
 
 PLUGIN = '''
 from flowgauge import explanations, method
@@ -158,3 +160,56 @@ def test_entry_points_are_found_and_cannot_replace_what_is_built_in(monkeypatch:
 def test_errors_carry_their_exit_code(error: type[FlowgaugeError], code: int) -> None:
     assert error("x").exit_code == code
     assert UnknownName("task", "x", ["y"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("influence-patterns:samples=abc", "samples must be a whole number, got 'abc'"),
+        ("influence-patterns:samples=2.5", "samples must be a whole number, got 2.5"),
+        ("influence-patterns:rule=abc", "rule must be midpoint or paper or"),
+        ("influence-patterns:exact=abc", "exact must be true or false, got 'abc'"),
+        ("integrated-gradients:nodes=3", "nodes must be true or false, got 3"),
+        ("attention:residual=.nan", "residual must be a number, got nan"),
+        ("random:draws=null", "draws must be a whole number, got None"),
+        ("random:draws=2,draws=3", "each key once"),
+        ("random:draws={", "cannot read the settings"),
+    ],
+)
+def test_settings_have_the_types_of_their_annotations(spec: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        METHODS.create(spec)
+
+
+def test_a_whole_number_may_stand_for_a_fraction() -> None:
+    assert METHODS.create("attention:residual=1").residual == 1
+
+
+def test_settings_without_a_default_must_be_given(tmp_path: Path) -> None:
+    path = tmp_path / "needs.py"
+    path.write_text(PLUGIN.replace("scale: float = 2.0", "scale: float"))
+    with pytest.raises(UsageError, match=r"method '.*needs\.py:ones' needs a value for 'scale'"):
+        METHODS.create(f"{path}:ones")
+
+
+@pytest.mark.parametrize("name", ["", "../evil", "a b", "é/x"])
+def test_names_that_cannot_stand_in_a_folder_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be called"):
+        method(name, gives="tokens")
+
+
+def test_a_plug_in_that_leaves_python_is_reported_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "leaves.py"
+    path.write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(UsageError, match=r"leaves\.py, line 2: SystemExit: 0"):
+        load_file(path)
+
+
+def test_foreign_messages_are_one_bounded_line() -> None:
+    class Weird(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert one_line(Weird()) == "Weird"
+    assert one_line(ValueError("a\nb")) == "ValueError: a b"
+    assert len(one_line(ValueError("x" * 10**5))) < 600

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowgauge.core.errors import UsageError
+from flowgauge.core.errors import UnfitSentence, UsageError
 from flowgauge.models.encode import batches, encode, relabel, reseed, token_slots
 from flowgauge.models.load import load_model
 from flowgauge.models.outputs import correct, value
@@ -115,7 +115,7 @@ def test_words_in_slots_must_be_known(tiny_flow):
 def test_refusals_name_the_remedy(tiny_flow, tiny_folder, tmp_path):
     with pytest.raises(UsageError, match=r"needs \[MASK\] exactly once .* found 0"):
         encode(tiny_flow, [pair("the author is tall .")])
-    with pytest.raises(UsageError, match="more than the 40 positions"):
+    with pytest.raises(UsageError, match=r"53 tokens, more than the 40 .* --on-split skip"):
         encode(tiny_flow, [pair("the " * 50 + "[MASK]")])
     with pytest.raises(UsageError, match="some do not"):
         encode(tiny_flow, [pair(), pair(against=())])
@@ -163,3 +163,19 @@ def test_a_real_classifier_gives_its_published_accuracy(shared_models, shared_da
     assert sum(map(len, made.batches)) == 220 and len(made.skipped) == 652
     right = sum(int(correct(model.outputs(b), b).sum()) for b in made.batches)
     assert right == 199  # .905
+
+
+def test_two_answers_that_are_one_token_are_refused(tiny_flow):
+    same = Instance("a", ("the author [MASK] tall .",), ("is",), ("IS",))
+    with pytest.raises(UnfitSentence, match="'is' and 'IS' of instance 'a' are one token"):
+        encode(tiny_flow, [same])
+    with pytest.raises(UnfitSentence, match=r"the answer '\[PAD\]'"):
+        encode(tiny_flow, [Instance("a", same.segments, ("[PAD]",), ("is",))])
+
+
+def test_a_checkpoint_without_its_heads_weights_is_refused(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder("bert", "label"), tmp_path / "headless")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": ["BertForMaskedLM"]}))
+    with pytest.raises(UsageError, match=r"lacks weights \(cls\.predictions.*which would be random"):
+        load_model(str(folder))

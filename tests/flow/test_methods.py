@@ -20,7 +20,7 @@ from flowgauge.methods.internal_influence import InternalInfluence
 from flowgauge.methods.random import Random
 from flowgauge.methods.registry import METHODS
 from flowgauge.methods.repl_skip import ReplacedSkips
-from flowgauge.methods.views import best_paths, edge_flows, positive_words, rank_nodes
+from flowgauge.methods.views import best_paths, edge_flows, mean_edges, positive_words, rank_nodes
 from flowgauge.models.graph import ALL_HEADS, SKIP, Patterns, Subgraph, all_paths
 from flowgauge.models.trace import path_trace
 
@@ -160,6 +160,11 @@ def test_edge_flows_equal_brute_force(edges):
     for j in range(4):
         best = max((p, w) for w, p in walks.items() if w[0] == j)
         assert paths.product[j] == pytest.approx(best[0]) and tuple(paths.positions[j]) == best[1]
+
+
+def test_negative_edges_count_as_nothing():
+    edges = np.array([[[[0.6, -2.0], [1.0, 0.0]], [[0.0, -1.0], [-3.0, 0.5]]]])
+    assert mean_edges(edges)[0] == pytest.approx(np.array([[0.3, 0.0], [0.0, 0.25]]))
 
 
 def test_rank_nodes_reads_each_view():

@@ -60,6 +60,27 @@ def test_rows_may_all_enter_at_the_last_layer(model: FlowModel, batch: Batch):
     assert torch.equal(trace.site("hidden", 3), hidden)
 
 
+@pytest.mark.parametrize("keep", [set(), set(SITES)])
+def test_target_only_leaves_out_what_the_readout_does_not_read(models, batches, keep):
+    model = models("roberta")
+    for part in (model.layers[2].query, model.layers[2].key, model.layers[2].value):
+        part.bias.copy_(torch.linspace(-1, 2, 16, dtype=torch.float64))
+    batch, other = batches(model, [6, 4, 5]), batches(model, [5, 6], target=1)
+    start, later = model.embed(model.words(batch), batch), torch.randn(2, 6, 16, dtype=torch.float64)
+    groups = [Rows(batch, start), Rows(other, later, 2), Rows(other, later, 3), Rows(other, later[:, 1:2], 3)]
+    whole, cut = model.run(*groups[:3], keep=keep), model.run(*groups, keep=keep, target_only=True)
+    for group, one, short in zip([*groups[:3], groups[2]], [*whole, whole[2]], cut, strict=True):
+        expected = one.site("hidden", 3)[torch.arange(len(group.batch)), group.batch.target]
+        assert short.site("hidden", 3).shape[1] == 1
+        assert torch.allclose(short.site("hidden", 3)[:, 0], expected, atol=1e-12)
+        long_way, logits = (model.readout(t.site("hidden", 3), group.batch)[0] for t in (one, short))
+        assert torch.allclose(logits, long_way, atol=1e-12)
+    if keep:
+        attention = whole[0].site("attention", 2)[torch.arange(3), :, batch.target]
+        assert torch.allclose(cut[0].site("attention", 2)[:, :, 0], attention, atol=1e-12)
+        assert torch.equal(cut[0].site("value", 2), whole[0].site("value", 2))
+
+
 @pytest.mark.parametrize("site", SITES)
 def test_every_edit_bites_at_every_layer_and_only_its_own_rows(model: FlowModel, batch: Batch, site):
     start = model.embed(model.words(batch), batch)

@@ -36,7 +36,7 @@ def test_settings_are_read_back():
         ("retention_curve:steps=1", "at least 2 budgets"),
         ("deletion_curve:guide=golden", "guide must be gold or predicted"),
         ("ablated_acuracy", "did you mean ablated_accuracy"),
-        ("concentration:level=x", "no setting of metric 'concentration'"),
+        ("concentration:level=x", "metric 'concentration' has no settings"),
     ],
 )
 def test_refused_settings(spec, message):

@@ -47,7 +47,8 @@ def test_links_lead_somewhere(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["demo", "tiny"])
-def test_the_plans_name_what_exists_and_every_method(name: str) -> None:
+def test_the_plans_name_what_exists(name: str) -> None:
     plan = check_names(Plan.load(ROOT / "benchmark" / "plans" / f"{name}.yaml"))
     assert [task.name for task in plan.tasks] == ["sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na", "ra/ga"]
-    assert {method.name for method in plan.methods} == set(METHODS.builtin)
+    wanted = set(METHODS.builtin) if name == "tiny" else {"influence-patterns", "attention", "conductance", "random"}
+    assert wanted <= {method.name for method in plan.methods}

@@ -43,8 +43,8 @@ def plugin(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", list(TASKS.builtin))
-def test_every_built_in_name_makes_its_task(name: str) -> None:
+@pytest.mark.parametrize("name", list(templates()))
+def test_every_agreement_name_makes_its_task(name: str) -> None:
     task = load_task(name)
     assert isinstance(task, Task)
     assert task == AgreementTask(name)

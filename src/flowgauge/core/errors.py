@@ -18,6 +18,10 @@ class UsageError(FlowgaugeError):
     exit_code = 2
 
 
+class UnfitSentence(UsageError):
+    """A sentence that this model cannot be asked about; a user may leave such sentences out (`--on-split skip`)."""
+
+
 class NotApplicable(FlowgaugeError):
     """A method or metric does not apply to what it was given; the text is the reason shown in tables."""
 
@@ -30,3 +34,19 @@ class UnknownName(UsageError):
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         guess = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}."
         super().__init__(f"no {kind} is called {name!r}: {guess}{' ' + hint if hint else ''}")
+
+
+FAULTS = (Exception, SystemExit, GeneratorExit)
+"""All that a plug-in may throw; the user's own interrupt is none of it."""
+LONGEST = 500
+"""Characters of a foreign message that are shown and stored."""
+
+
+def one_line(error: BaseException) -> str:
+    """An exception of any origin as one line of bounded length."""
+    try:
+        text = " ".join(str(error).split())
+    except FAULTS:  # a message may fail too
+        text = ""
+    text = text if len(text) <= LONGEST else text[:LONGEST] + "..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -6,17 +6,20 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-from .errors import UnknownName, UsageError
+from .errors import FAULTS, UnknownName, UsageError
+
+NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,17 @@ class Entry:
 
     target: str
     summary: str
+
+
+def check_name(kind: str, name: str) -> str:
+    """The name, if it can stand in a command, a plan and a folder.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
+        raise UsageError(f"a {kind} cannot be called {name!r}: use letters, digits, '-', '_', '.' and '+'.")
+    return name
 
 
 @dataclass(frozen=True)
@@ -44,14 +58,18 @@ class Spec:
         if not isinstance(text, str):
             if "name" not in text:
                 raise UsageError(f"a plug-in in a plan needs a `name`, got {dict(text)!r}.")
-            return cls(str(text["name"]), {k: v for k, v in text.items() if k != "name"})
+            return cls(str(text["name"]), {str(k): v for k, v in text.items() if k != "name"})
         name, _, tail = text.rpartition(":")
         if not name or "=" not in tail:
             return cls(text, {})
         pairs = [part.partition("=") for part in tail.split(",")]
-        if any(not sep or not key for key, sep, _ in pairs):
-            raise UsageError(f"cannot read the settings in {text!r}: write name:key=value,key=value.")
-        return cls(name, {key.strip(): yaml.safe_load(value) for key, _, value in pairs})
+        keys = [key.strip() for key, _, _ in pairs]
+        if any(not sep or not key for key, sep, _ in pairs) or len(set(keys)) < len(keys):
+            raise UsageError(f"cannot read the settings in {text!r}: write name:key=value,key=value, each key once.")
+        try:
+            return cls(name, {key: yaml.safe_load(value) for key, (_, _, value) in zip(keys, pairs, strict=True)})
+        except (yaml.YAMLError, ValueError) as error:
+            raise UsageError(f"cannot read the settings in {text!r}: write name:key=value with plain values.") from error
 
 
 class Registry:
@@ -88,12 +106,17 @@ class Registry:
         """The plug-in with its settings; an unknown setting or a refused value is a `UsageError` that lists what there is."""
         spec = spec if isinstance(spec, Spec) else Spec.parse(spec)
         factory = self.factory(spec.name)
-        known = list(parameters(factory))
+        known = parameters(factory)
         for key in spec.settings:
+            if not known:
+                raise UsageError(f"{self.kind} {spec.name!r} has no settings, but was given {key!r}.")
             if key not in known:
                 raise UnknownName(f"setting of {self.kind} {spec.name!r}", key, known)
+        missing = [name for name, p in known.items() if p.default is p.empty and name not in spec.settings]
+        if missing:
+            raise UsageError(f"{self.kind} {spec.name!r} needs a value for {missing[0]!r}: {spec.name}:{missing[0]}=...")
         try:
-            return factory(**spec.settings)
+            return factory(**_typed(f"{self.kind} {spec.name!r}", factory, spec.settings))
         except (TypeError, ValueError) as error:
             raise UsageError(f"{self.kind} {spec.name!r} refused its settings {dict(spec.settings)!r}: {error}") from error
 
@@ -125,22 +148,44 @@ def load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         found.loader.exec_module(module)
-    except Exception as error:
+    except FAULTS as error:
         sys.modules.pop(name, None)
         line = _line_in(path, error)
         raise UsageError(f"{path}{f', line {line}' if line else ''}: {type(error).__name__}: {error}") from error
     return module
 
 
-def _line_in(path: Path, error: Exception) -> int | None:
+def _line_in(path: Path, error: BaseException) -> int | None:
     if isinstance(error, SyntaxError):
         return error.lineno
     line, trace = None, error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
+        if Path(trace.tb_frame.f_code.co_filename).resolve() == path.resolve():
             line = trace.tb_lineno
         trace = trace.tb_next
     return line
+
+
+def _typed(owner: str, factory: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given settings, each of the type that its annotation names (a whole number also where a fraction may stand)."""
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    kind = getattr(factory, "function", factory)
+    try:
+        hints = get_type_hints(kind.__init__ if inspect.isclass(kind) else kind)
+    except (NameError, TypeError, AttributeError):  # annotations that only a type checker can read
+        hints = {}
+    found = dict(given)
+    for name, value in given.items():
+        wanted = hints.get(name, Any)
+        if wanted not in (int, float, bool, str) and get_origin(wanted) is not Literal:
+            continue
+        try:
+            found[name] = TypeAdapter(wanted, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
+        except ValidationError:
+            names = " or ".join(str(one) for one in get_args(wanted)) or NAMES[wanted]
+            raise UsageError(f"{owner}: {name} must be {names}, got {value!r}.") from None
+    return found
 
 
 def parameters(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:

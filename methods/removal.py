@@ -1,0 +1,170 @@
+"""Methods that remove words and look at q: leave-one-out, sampled Shapley values, LIME and Kernel SHAP, by captum.
+
+A word is removed by giving its place the baseline's vector; positions and segments stay. Every real token is a feature, special
+ones included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core.errors import UsageError
+from ..models.batch import Batch
+from ..models.model import FlowModel
+from ..models.trace import Baseline
+from .base import explanations, method
+from .explanation import Explanation
+from .on_words import ROWS, Forward, ends, of_presence, padded, seeded, single_inputs
+
+Attribute = Callable[[Forward, Tensor, Tensor], Tensor]
+
+
+@method("leave-one-out", gives={"tokens"})
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """How much q falls when one word is removed.
+
+    tokens[j] = q(x) - q(x without j). Source: Li et al. 2016 ("erasure"), section 3; Jain & Wallace 2019, section 4.1. Units of
+    q; signed; unbounded.
+
+    Attributes:
+        baseline: Word vector in the removed word's place: mask, zero, pad, mean.
+    """
+
+    baseline: Baseline = "mask"
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """Tokens of every instance."""
+        from captum.attr import FeatureAblation
+
+        def attribute(forward: Forward, there: Tensor, row: Tensor) -> Tensor:
+            many: Tensor = FeatureAblation(forward).attribute(there, additional_forward_args=(row,), perturbations_per_eval=ROWS)
+            return many
+
+        return _explain(model, batch, self.baseline, attribute, with_ends=False)
+
+
+@method("shapley-sampling", gives={"tokens"}, stochastic=True)
+@dataclass(frozen=True)
+class ShapleySampling:
+    """Shapley values of the words, from random permutations.
+
+    tokens[j] = mean over permutations of the change of q when j joins the words before it. Every permutation's changes sum to
+    q(x) - q(x_b), so tokens do too. Source: Castro et al. 2009; Strumbelj & Kononenko 2010. Units of q; signed.
+
+    Attributes:
+        samples: Permutations; the error falls with their square root.
+        baseline: Word vectors of absent words: mask, zero, pad, mean.
+    """
+
+    samples: int = 25
+    baseline: Baseline = "mask"
+
+    def __post_init__(self) -> None:
+        _at_least("samples", self.samples, 1)
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """Tokens of every instance, from its own seed."""
+        from captum.attr import ShapleyValueSampling
+
+        def attribute(forward: Forward, there: Tensor, row: Tensor) -> Tensor:
+            found: Tensor = ShapleyValueSampling(forward).attribute(
+                there, additional_forward_args=(row,), n_samples=self.samples, perturbations_per_eval=ROWS
+            )
+            return found
+
+        return _explain(model, batch, self.baseline, attribute, with_ends=True)
+
+
+@method("lime", gives={"tokens"}, stochastic=True)
+@dataclass(frozen=True)
+class Lime:
+    """Coefficients of a sparse linear model of q over random removals.
+
+    A Lasso fitted to q of random halves of the words, each weighted by exp(-d^2 / width^2), d the cosine distance to the whole
+    sentence. Source: Ribeiro et al. 2016, section 3.4. Units of q; signed.
+
+    Attributes:
+        samples: Random removals.
+        width: Of the kernel.
+        alpha: Strength of the Lasso's penalty; 0 is a plain weighted fit.
+        baseline: Word vectors of absent words: mask, zero, pad, mean.
+    """
+
+    samples: int = 200
+    width: float = 1.0
+    alpha: float = 0.01
+    baseline: Baseline = "mask"
+
+    def __post_init__(self) -> None:
+        _at_least("samples", self.samples, 2)
+        if self.width <= 0 or self.alpha < 0:
+            raise UsageError(f"width must be above 0 and alpha at least 0, got {self.width} and {self.alpha}.")
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """Tokens of every instance, from its own seed."""
+        from captum._utils.models.linear_model import SkLearnLasso, SkLearnLinearRegression
+        from captum.attr import Lime as Captum
+        from captum.attr._core.lime import get_exp_kernel_similarity_function
+
+        def attribute(forward: Forward, there: Tensor, row: Tensor) -> Tensor:
+            linear = SkLearnLasso(alpha=self.alpha) if self.alpha else SkLearnLinearRegression()
+            near = get_exp_kernel_similarity_function("cosine", self.width)
+            return _fitted(Captum(forward, linear, near), there, row, self.samples)
+
+        return _explain(model, batch, self.baseline, attribute, with_ends=False)
+
+
+@method("kernel-shap", gives={"tokens"}, stochastic=True)
+@dataclass(frozen=True)
+class KernelShap:
+    """Shapley values of the words, from a weighted linear fit over random removals.
+
+    A least-squares fit to q of random coalitions, drawn by the Shapley kernel, held to q at no word and at all. Source: Lundberg
+    & Lee 2017, theorem 2. Units of q; signed; tokens sum to q(x) - q(x_b) up to the fit's weights.
+
+    Attributes:
+        samples: Random coalitions.
+        baseline: Word vectors of absent words: mask, zero, pad, mean.
+    """
+
+    samples: int = 200
+    baseline: Baseline = "mask"
+
+    def __post_init__(self) -> None:
+        _at_least("samples", self.samples, 3)
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """Tokens of every instance, from its own seed."""
+        from captum.attr import KernelShap as Captum
+
+        def attribute(forward: Forward, there: Tensor, row: Tensor) -> Tensor:
+            return _fitted(Captum(forward), there, row, self.samples)
+
+        return _explain(model, batch, self.baseline, attribute, with_ends=True)
+
+
+def _explain(model: FlowModel, batch: Batch, baseline: Baseline, attribute: Attribute, with_ends: bool) -> list[Explanation]:
+    """Sentence by sentence, since captum draws for a whole batch what each instance must draw for itself."""
+    forward = padded(of_presence(model, batch, baseline), batch.ids.shape[1])
+    tokens = torch.zeros(batch.ids.shape, dtype=model.dtype, device=batch.ids.device)
+    with torch.no_grad():
+        for row, there, number in single_inputs(model, batch):
+            with seeded(batch.seeds[row]):
+                tokens[row, : there.shape[1]] = attribute(forward, there, number)[0]
+    return explanations(batch, tokens=tokens, values=ends(model, batch, baseline) if with_ends else None)
+
+
+def _fitted(captum: Any, there: Tensor, row: Tensor, samples: int) -> Tensor:
+    found: Tensor = captum.attribute(there, additional_forward_args=(row,), n_samples=samples, perturbations_per_eval=ROWS)
+    return found
+
+
+def _at_least(name: str, given: int, least: int) -> None:
+    if given < least:
+        raise UsageError(f"{name} must be at least {least}, got {given}.")

@@ -1,0 +1,179 @@
+"""Rows of published classification data, from a folder (`data_dir`) or from the Hub; which of the two is never left open."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import UsageError
+from .tables import FORMATS, read_lines, read_table
+
+DATA_DIR = "FLOWGAUGE_DATA"
+"""Environment variable with the data folder, for tasks that are given none."""
+LEAF = re.compile(r"\(([0-4]) ([^ ()]+)\)")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Where a published data set is and what its columns are called.
+
+    Attributes:
+        texts: Columns of one or two texts.
+        files: Our split's name to the file's, below the data folder and without its ending.
+        hub: Data set and configuration on the Hub; none for what is there only as a script, which `datasets` runs no more.
+        hub_splits: Our split's name to the Hub's.
+        trees: Whether files hold one PTB tree a line (with a label on every word), not a table.
+        home: Where the files can be had.
+    """
+
+    texts: tuple[str, ...]
+    files: Mapping[str, str]
+    hub: tuple[str, str] | None = None
+    hub_splits: Mapping[str, str] | None = None
+    trees: bool = False
+    home: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A row: where it is (for messages), what it is called in its split, its texts, its label, the labels of its words."""
+
+    where: str
+    key: str
+    texts: tuple[str, ...]
+    label: str
+    word_labels: tuple[int, ...] = ()
+
+
+def data_folder(given: str | Path | None) -> Path | None:
+    """The data folder that was given, else that of the environment variable, else None: read from the Hub.
+
+    Raises:
+        UsageError: It is no folder.
+    """
+    named = given or os.environ.get(DATA_DIR)
+    if not named:
+        return None
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
+        origin = "" if given else f" (from the environment variable {DATA_DIR})"
+        raise UsageError(f"there is no data folder {folder}{origin}; name the folder that holds sst2/, mnli/ and so on.")
+    return folder
+
+
+def file_of(corpus: Corpus, split: str, folder: Path) -> Path | None:
+    """The file of a split: its plain name first, then what is marked as a part or a sample of it."""
+    endings = (".txt",) if corpus.trees else FORMATS
+    names = [corpus.files[split] + mark + ending for mark in ("", "_part", "_sample") for ending in endings]
+    return next((path for name in names for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def source(corpus: Corpus, given: str | Path | None) -> str:
+    """Which file or which split on the Hub each split is read from."""
+    folder = data_folder(given)
+    if folder is None:
+        if corpus.hub is None:
+            return "data folder (none given)"
+        return f"hub {' '.join(corpus.hub)}: " + ", ".join(f"{ours} = {theirs}" for ours, theirs in _hub_splits(corpus).items())
+    found = {split: path for split in corpus.files if (path := file_of(corpus, split, folder))}
+    return "data folder: " + (", ".join(f"{split} = {_shown(path, folder)}" for split, path in found.items()) or "nothing found")
+
+
+def _shown(path: Path, folder: Path) -> str:
+    whole = path.name.partition(".")[0]
+    part = next((f" (a {mark} of it)" for mark in ("part", "sample") if whole.endswith(f"_{mark}")), "")
+    return f"{path.relative_to(folder).as_posix()}{part}"
+
+
+def read(name: str, corpus: Corpus, split: str, given: str | Path | None) -> Iterator[Found]:
+    """The rows of a split, in the source's order.
+
+    Args:
+        name: The task's, for messages.
+        corpus: What to read.
+        split: One of `corpus.files`.
+        given: The data folder; None: that of the environment variable, else the Hub.
+
+    Raises:
+        UsageError: No such folder or file, a missing column, a row that cannot be read (with its line), the Hub out of reach.
+    """
+    folder = data_folder(given)
+    if folder is None:
+        return _from_hub(name, corpus, split)
+    path = file_of(corpus, split, folder)
+    if path is None:
+        raise UsageError(f"task {name!r} finds no {corpus.files[split]}.* in {folder}: put {wanted(corpus, split)} there.")
+    return _from_trees(path) if corpus.trees else _from_table(corpus, path)
+
+
+def wanted(corpus: Corpus, split: str) -> str:
+    """The file that a split needs, in words.
+
+    >>> wanted(Corpus(("sentence",), {"train": "sst2/train"}), "train")
+    'sst2/train.tsv (or .csv, .jsonl, each also with .gz; columns sentence, label; no quoting in .tsv)'
+    """
+    stem, home = corpus.files[split], f"; from {corpus.home}" if corpus.home else ""
+    if corpus.trees:
+        return f"{stem}.txt (also with .gz; one PTB tree a line{home})"
+    columns = ", ".join((*corpus.texts, "label"))
+    return f"{stem}.tsv (or .csv, .jsonl, each also with .gz; columns {columns}; no quoting in .tsv{home})"
+
+
+def _from_table(corpus: Corpus, path: Path) -> Iterator[Found]:
+    table = read_table(path)
+    absent = [column for column in (*corpus.texts, "label") if column not in table.columns]
+    if absent:
+        raise UsageError(
+            f"{path}, line 1: no column {' or '.join(absent)}; it has {', '.join(table.columns)}. Rename its columns."
+        )
+    for row in table.rows:
+        texts = tuple(row.cells.get(column, "").strip() for column in corpus.texts)
+        key = row.cells.get("id") or str(row.number - 1)
+        yield Found(f"{path}, line {row.line}", key, texts, row.cells.get("label", "").strip())
+
+
+def _from_trees(path: Path) -> Iterator[Found]:
+    """One tree a line; a word that holds a no-break space counts as several with one label, since words end at any space."""
+    for number, (line, tree) in enumerate(read_lines(path)):
+        leaves = [(int(label), word) for label, token in LEAF.findall(tree) for word in token.split()]
+        whole = tree.startswith("(") and tree.count("(") == tree.count(")") == 2 * len(LEAF.findall(tree)) - 1
+        if not whole:
+            raise UsageError(f"{path}, line {line}: no PTB tree with a label from 0 to 4 on every node: {tree[:60]!r}.")
+        words, labels = " ".join(word for _, word in leaves), tuple(label for label, _ in leaves)
+        yield Found(f"{path}, line {line}", str(number), (words,), tree[1], labels)
+
+
+def _from_hub(name: str, corpus: Corpus, split: str) -> Iterator[Found]:
+    remedy = f"put {wanted(corpus, split)} into a folder and name it with --data-dir DIR (or {DATA_DIR}=DIR)"
+    if corpus.hub is None:
+        raise UsageError(f"task {name!r} is not on the Hub with labels of single words: {remedy}.")
+    table = _load(name, corpus.hub, _hub_splits(corpus)[split], remedy)
+    where = f"{' '.join(corpus.hub)} {_hub_splits(corpus)[split]}"
+    absent = [column for column in (*corpus.texts, "label") if column not in table.column_names]
+    if absent:
+        raise UsageError(f"{where} on the Hub has no column {' or '.join(absent)}; it has {', '.join(table.column_names)}.")
+    names = getattr(table.features["label"], "names", None)
+    for number, row in enumerate(table):
+        label = names[row["label"]] if names and 0 <= row["label"] < len(names) else row["label"]
+        texts = tuple(str(row[column] or "").strip() for column in corpus.texts)
+        yield Found(f"{where}, row {number}", str(row.get("idx", number)), texts, str(label))
+
+
+def _load(name: str, hub: tuple[str, str], split: str, remedy: str) -> Any:
+    import datasets
+
+    try:
+        return datasets.load_dataset(*hub, split=split)
+    except Exception as error:  # the Hub's client raises its own errors, httpx's and plain ones; all mean: not to be had
+        reason = " ".join(str(error).split())[:160].rstrip(".") or type(error).__name__
+        raise UsageError(
+            f"task {name!r} cannot be read from the Hub ({' '.join(hub)}: {reason}): go online for its first use, or {remedy}."
+        ) from error
+
+
+def _hub_splits(corpus: Corpus) -> Mapping[str, str]:
+    return corpus.hub_splits or {split: split for split in corpus.files}

@@ -1,0 +1,133 @@
+"""Token methods against captum on the Hugging Face model itself, exact Shapley values, and by hand."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import FeatureAblation, InputXGradient, Saliency, ShapleyValueSampling
+
+from flowgauge.core.errors import UsageError
+from flowgauge.methods import gradients, removal
+from flowgauge.methods.on_words import seeded
+from flowgauge.models.trace import baseline_words
+
+FAMILIES = ["bert", "roberta", "electra", "distilbert"]
+ALL: list[Any] = [
+    gradients.Saliency(), gradients.Saliency("l1"), gradients.GradientXInput(), removal.LeaveOneOut(), removal.ShapleySampling(3),
+    removal.Lime(20), removal.KernelShap(30),
+]  # fmt: skip
+
+
+def hf_q(model, batch, row):
+    """q of word vectors by the Hugging Face model."""
+    mask, length = batch.mask[row : row + 1], batch.lengths[row]
+
+    def forward(words):
+        logits = model.hf(inputs_embeds=words, attention_mask=mask[:, :length].expand(len(words), -1).long()).logits
+        logits = logits[:, int(batch.target[row])] if model.head == "masked" else logits
+        return logits[:, int(batch.answer[row, 0])] - logits[:, int(batch.against[row, 0])]
+
+    return forward
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("head", ["masked", "label"])
+def test_token_methods_equal_captums_own(models, batches, family, head):
+    model = models(family, head)
+    batch = batches(model, [6, 4])
+    masked = baseline_words(model, batch, "mask")
+    for row, n in enumerate(batch.lengths):
+        words = model.words(batch)[row : row + 1, :n].detach()
+        places = torch.arange(n)[None, :, None].repeat(1, 1, words.shape[2])
+        forward, leaf = hf_q(model, batch, row), words.clone().requires_grad_(True)
+        removed = {"baselines": masked[row : row + 1, :n].clone(), "feature_mask": places}
+        with torch.no_grad():
+            ablated = FeatureAblation(forward).attribute(words, **removed)[..., 0]
+            with seeded(batch.seeds[row]):
+                shapley = ShapleyValueSampling(forward).attribute(words, n_samples=3, **removed)[..., 0]
+        expected = [
+            Saliency(forward).attribute(leaf, abs=True).norm(dim=-1),
+            Saliency(forward).attribute(leaf, abs=True).sum(-1),
+            InputXGradient(forward).attribute(leaf).sum(-1),
+            ablated,
+            shapley,
+        ]
+        for made, oracle in zip(ALL[:5], expected, strict=True):
+            found = made.explain(model, batch)[row].tokens
+            assert np.abs(found - oracle[0].detach().numpy()).max() < 1e-6, made
+
+
+@pytest.mark.parametrize("made", ALL, ids=repr)
+def test_padding_order_and_batch_size_change_nothing(model, batches, made):
+    batch = batches(model, [7, 4, 5])
+    together, state = made.explain(model, batch), torch.get_rng_state()
+    for row in (2, 1):
+        alone = batch.rows(torch.tensor([row]))
+        found = made.explain(model, alone)[0].tokens
+        np.testing.assert_allclose(found, together[row].tokens, atol=1e-12)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def q_of(model, batch):
+    """q of every coalition of one sentence's words, and exact Shapley values."""
+    n, forward = batch.lengths[0], hf_q(model, batch, 0)
+    x, x_b = model.words(batch)[0], baseline_words(model, batch, "mask")[0]
+    sets = [frozenset(s) for size in range(n + 1) for s in itertools.combinations(range(n), size)]
+    there = torch.tensor([[float(i in s) for i in range(n)] for s in sets], dtype=x.dtype)
+    with torch.no_grad():
+        q = dict(zip(sets, forward(torch.lerp(x_b[None], x[None], there[..., None])).tolist(), strict=True))
+    values = np.zeros(n)
+    for j in range(n):
+        for s in (s for s in sets if j not in s):
+            weight = math.factorial(len(s)) * math.factorial(n - len(s) - 1) / math.factorial(n)
+            values[j] += weight * (q[s | {j}] - q[s])
+    return q, values
+
+
+def test_shapley_values(model, batches):
+    batch = batches(model, [4])
+    q, exact = q_of(model, batch)
+    change = q[frozenset(range(4))] - q[frozenset()]
+    assert exact.sum() == pytest.approx(change)
+    for samples in (1, 7):  # complete after every permutation
+        (found,) = removal.ShapleySampling(samples).explain(model, batch)
+        assert found.tokens.sum() == pytest.approx(change, abs=1e-6)  # captum sums in float32
+        assert found.values["q_baseline"] == pytest.approx(q[frozenset()])
+    (found,) = removal.ShapleySampling(2000).explain(model, batch)
+    assert np.abs(found.tokens - exact).max() < 0.05 * np.abs(exact).max()
+    (fitted,) = removal.KernelShap(2000).explain(model, batch)
+    assert np.abs(fitted.tokens - exact).max() < 0.05 * np.abs(exact).max()
+    assert fitted.tokens.sum() == pytest.approx(change, rel=1e-3)
+
+
+def test_lime_without_a_penalty_is_a_linear_fit_and_with_one_is_sparse(model, batches):
+    batch = batches(model, [4])
+    _, exact = q_of(model, batch)
+    (plain,), (strict,) = (removal.Lime(500, alpha=a).explain(model, batch) for a in (0.0, 100.0))
+    assert np.corrcoef(plain.tokens, exact)[0, 1] > 0.9
+    assert (strict.tokens == 0).all()
+
+
+def test_a_word_that_is_the_baseline_matters_to_none_that_removes(model, batches):
+    batch = batches(model, [6])
+    gap = int(batch.target[0])
+    assert removal.LeaveOneOut().explain(model, batch)[0].tokens[gap] == pytest.approx(0, abs=1e-12)
+    assert abs(removal.ShapleySampling(4).explain(model, batch)[0].tokens[gap]) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: gradients.Saliency("l3"), "norm must be"), (lambda: removal.ShapleySampling(0), "samples must be at least 1"),
+        (lambda: removal.Lime(1), "at least 2"), (lambda: removal.Lime(width=0.0), "width must be above 0"),
+        (lambda: removal.KernelShap(2), "at least 3"),
+    ],
+)  # fmt: skip
+def test_refused_settings(make, said):
+    with pytest.raises(UsageError, match=said):
+        make()

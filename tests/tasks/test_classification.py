@@ -1,0 +1,273 @@
+"""Classification tasks: files as published, the Hub, splits, class order, and every refusal."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from flowgauge.core.errors import UnknownName, UsageError
+from flowgauge.core.registry import Spec, settings
+from flowgauge.tasks.classification import PUBLISHED, ClassificationTask
+from flowgauge.tasks.fingerprint import fingerprint
+from flowgauge.tasks.instance import Instance, Task
+from flowgauge.tasks.registry import TASKS, fitting, load_task, takes_data
+
+NAMES = ("sst2", "sst", "sst/binary", "mnli", "rte", "mrpc")
+
+
+def folder(tmp_path: Path, name: str, text: str) -> Path:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLOWGAUGE_DATA", raising=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_is_a_task_with_its_classes_and_summary(name: str, tiny_data: Path) -> None:
+    task = load_task({"name": name, "data_dir": str(tiny_data)})
+    assert isinstance(task, Task)
+    assert task == ClassificationTask(name, str(tiny_data))
+    assert (task.name, task.head, settings(task)) == (name, "label", {"name": name, "data_dir": str(tiny_data)})
+    answers = {i.answer[0] for split in ("train", "validation", "test") for i in task.instances(split, None, 0)}
+    assert answers == set(task.classes) - ({"neutral"} if name == "mnli" else set())
+    assert TASKS.builtin[name].summary == TASKS.factory(name).__doc__
+
+
+def test_classes_are_in_glues_order() -> None:
+    assert {name: PUBLISHED[name].asked for name in NAMES} == {
+        "sst2": ("negative", "positive"),
+        "sst": ("very negative", "negative", "neutral", "positive", "very positive"),
+        "sst/binary": ("negative", "positive"),
+        "mnli": ("entailment", "neutral", "contradiction"),
+        "rte": ("entailment", "not_entailment"),
+        "mrpc": ("not_equivalent", "equivalent"),
+    }
+
+
+def test_a_table_is_read_without_quoting_and_rows_count_from_0(tmp_path: Path) -> None:
+    where = folder(tmp_path, "sst2/dev.tsv", 'sentence\tlabel\ttree_index\n "so " good \t1\t7\nbad\t0\t8\n')
+    made = ClassificationTask("sst2", where).instances("validation")
+    assert made == (
+        Instance("sst2/validation/0", ('"so " good',), ("positive",)),
+        Instance("sst2/validation/1", ("bad",), ("negative",)),
+    )
+
+
+def test_pairs_keep_their_order_labels_go_by_name_or_number_and_ids_by_the_files(tmp_path: Path) -> None:
+    text = "id\tpremise\thypothesis\tlabel\n12\ta b\tc\tcontradiction\n3\td\te f\t1\n"
+    first, second = ClassificationTask("mnli", folder(tmp_path, "mnli/dev_matched.tsv", text)).instances()
+    assert first == Instance("mnli/validation/12", ("a b", "c"), ("contradiction",))
+    assert second == Instance("mnli/validation/3", ("d", "e f"), ("neutral",))
+
+
+def test_test_is_glues_dev_set_and_ssts_own(tiny_data: Path) -> None:
+    glue, sst = ClassificationTask("sst2", tiny_data), ClassificationTask("sst", tiny_data)
+    assert glue.instances("test") == glue.instances("validation") != glue.instances("train")
+    assert {i.id.split("/")[1] for i in sst.instances("test")} == {"test"}
+    with pytest.raises(UsageError, match="no split 'dev'; it has: train, validation, test"):
+        glue.instances("dev")
+
+
+def test_every_word_of_a_tree_has_its_label(tmp_path: Path) -> None:
+    tree = "(3 (2 It) (4 (2 's) (4 (3 great) (2 8\u00a01/2))))"
+    where = folder(tmp_path, "sst/trees_test.txt", tree + "\n(0 Awful)\n")
+    first, second = ClassificationTask("sst", where).instances()
+    assert (first.segments, first.answer) == (("It 's great 8 1/2",), ("positive",))
+    assert first.truth == {"token_labels": (2, 2, 3, 2, 2)}
+    assert len(first.segments[0].split()) == 5
+    assert (second.segments, second.answer, second.truth) == (("Awful",), ("very negative",), {"token_labels": (0,)})
+
+
+def test_the_binary_reviews_leave_neutral_ones_out(tmp_path: Path) -> None:
+    trees = [f"({label} (2 film) (1 {label}))" for label in range(5)]
+    where = folder(tmp_path, "sst/trees_test.txt", "\n".join(trees))
+    made = ClassificationTask("sst/binary", where).instances()
+    assert [(i.id, i.answer[0]) for i in made] == [
+        ("sst/binary/test/0", "negative"),
+        ("sst/binary/test/1", "negative"),
+        ("sst/binary/test/3", "positive"),
+        ("sst/binary/test/4", "positive"),
+    ]
+    assert made[0].truth == {"token_labels": (2, 1)}
+
+
+def test_a_limit_is_a_seeded_sample_without_regard_to_classes(tmp_path: Path) -> None:
+    rows = "".join(f"film {i}\t{int(i < 90)}\n" for i in range(100))
+    task = ClassificationTask("sst2", folder(tmp_path, "sst2/dev.tsv", "sentence\tlabel\n" + rows))
+    drawn = task.instances("test", 40, 1)
+    assert len(drawn) == 40 and drawn == task.instances("test", 40, 1) != task.instances("test", 40, 2)
+    assert sum(i.answer == ("positive",) for i in drawn) > 30
+    assert {i.condition for i in drawn} == {""}
+
+
+@pytest.mark.parametrize(
+    ("names", "read"),
+    [
+        (("dev_part.tsv", "dev.csv"), "sst2/dev.csv"),
+        (("dev_part.tsv",), "sst2/dev_part.tsv (a part of it)"),
+        (("dev_sample.jsonl.gz",), "sst2/dev_sample.jsonl.gz (a sample of it)"),
+    ],
+)
+def test_the_source_names_the_file_and_says_part(tmp_path: Path, names: tuple[str, ...], read: str) -> None:
+    rows = {
+        ".tsv": "sentence\tlabel\npart\t1\n",
+        ".csv": "sentence,label\nwhole,1\n",
+        ".gz": '{"sentence": "some", "label": 1}\n',
+    }
+    for name in names:
+        folder(tmp_path, f"sst2/{name}", text := rows[Path(name).suffix])
+        if name.endswith(".gz"):
+            (tmp_path / "sst2" / name).write_bytes(gzip.compress(text.encode()))
+    task = ClassificationTask("sst2", tmp_path)
+    assert task.source == f"data folder: validation = {read}"
+    assert task.instances()[0].segments == ("whole" if "csv" in read else "some" if "gz" in read else "part",)
+
+
+def test_the_variable_names_the_folder_and_a_setting_goes_before_it(
+    tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWGAUGE_DATA", str(tiny_data))
+    assert len(load_task("sst2").instances("test", None, 0)) == 16
+    other = folder(tmp_path, "sst2/dev.tsv", "sentence\tlabel\ngood\t1\n")
+    assert len(load_task({"name": "sst2", "data_dir": str(other)}).instances("test", None, 0)) == 1
+    monkeypatch.setenv("FLOWGAUGE_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(UsageError, match=r"no data folder .*nowhere \(from the environment variable FLOWGAUGE_DATA\)"):
+        load_task("sst2").instances("test", None, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sentence\tlabel\ngood\t1\nbad\t2\n", "line 3: the label is '2', expected 0 or negative, 1 or positive."),
+        ("sentence\tlabel\ngood\t-1\n", "line 2: the label is '-1', expected 0 or negative, 1 or positive."),
+        ("sentence\tlabel\ngood\tPOS\n", "line 2: the label is 'POS'"),
+        ("sentence\tlabel\n\t1\n", "line 2: a text is empty."),
+        ("sentence\tlabel\ngood\n", "line 2: 1 cells, but the header has 2"),
+        ("text\tlabel\ngood\t1\n", "line 1: no column sentence; it has text, label."),
+        ("sentence\tlabel\n", "has no rows"),
+        ("id\tsentence\tlabel\n1\ta\t1\n1\tb\t1\n", "two instances with the id 'sst2/validation/1'"),
+    ],
+)
+def test_a_broken_file_is_one_line_with_the_place(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=r"dev\.tsv|sst2") as error:
+        ClassificationTask("sst2", folder(tmp_path, "sst2/dev.tsv", text)).instances()
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("tree", ["(3 (2 good) film)", "good film", "(3 (2 good) (5 film))", "(3 (2 good) (2 film)"])
+def test_a_broken_tree_is_named_with_its_line(tmp_path: Path, tree: str) -> None:
+    with pytest.raises(UsageError, match=r"trees_test\.txt, line 2: no PTB tree"):
+        ClassificationTask("sst", folder(tmp_path, "sst/trees_test.txt", f"(2 good)\n{tree}\n")).instances()
+
+
+def test_a_folder_without_the_file_says_which_to_put_there_and_never_asks_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: pytest.fail("the Hub was asked"))
+    with pytest.raises(UsageError, match=r"finds no sst2/dev\.\* in .*: put sst2/dev\.tsv .*columns sentence, label"):
+        ClassificationTask("sst2", tmp_path).instances()
+    with pytest.raises(UsageError, match="there is no data folder"):
+        ClassificationTask("sst2", tmp_path / "nowhere").instances()
+
+
+def on_hub(rows: list[dict[str, Any]], names: list[str]) -> datasets.Dataset:
+    features = {key: datasets.Value("string") for key in rows[0] if key not in ("label", "idx")}
+    wanted = datasets.Features({**features, "label": datasets.ClassLabel(names=names), "idx": datasets.Value("int32")})
+    return datasets.Dataset.from_list(rows, features=wanted)
+
+
+def test_the_hub_gives_the_same_instances_as_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    rows = [{"sentence": "so good ", "label": 1, "idx": 0}, {"sentence": "bad", "label": 0, "idx": 1}]
+
+    def load(*path: str, split: str) -> datasets.Dataset:
+        asked.append((path, split))
+        return on_hub(rows, ["negative", "positive"])
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    hub = ClassificationTask("sst2")
+    file = ClassificationTask("sst2", folder(tmp_path, "sst2/dev.tsv", "sentence\tlabel\nso good\t1\nbad\t0\n"))
+    assert fingerprint(hub.instances()) == fingerprint(file.instances())
+    assert asked == [(("nyu-mll/glue", "sst2"), "validation")]
+    assert hub.source == "hub nyu-mll/glue sst2: train = train, validation = validation"
+
+
+def test_the_hubs_class_names_count_not_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"premise": "a", "hypothesis": "b", "label": 0, "idx": 4}]
+    made = on_hub(rows, ["contradiction", "entailment", "neutral"])
+    splits = []
+
+    def load(*path: str, split: str) -> datasets.Dataset:
+        splits.append(split)
+        return made
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    assert ClassificationTask("mnli").instances() == (Instance("mnli/validation/4", ("a", "b"), ("contradiction",)),)
+    assert splits == ["validation_matched"]
+
+
+def test_hidden_labels_and_missing_columns_on_the_hub_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden = datasets.Dataset.from_list([{"sentence": "a", "label": -1}])
+    monkeypatch.setattr(datasets, "load_dataset", lambda *a, split: hidden)
+    with pytest.raises(UsageError, match="nyu-mll/glue sst2 validation, row 0: the label is '-1'"):
+        ClassificationTask("sst2").instances()
+    with pytest.raises(UsageError, match="has no column premise or hypothesis; it has sentence, label"):
+        ClassificationTask("mnli").instances()
+
+
+def test_offline_without_data_is_one_line_that_says_what_to_do() -> None:
+    with pytest.raises(UsageError) as error:
+        ClassificationTask("rte").instances()
+    for said in ("cannot be read from the Hub (nyu-mll/glue rte", "rte/dev.tsv", "sentence1, sentence2, label", "--data-dir"):
+        assert said in str(error.value)
+    with pytest.raises(UsageError, match=r"'sst' is not on the Hub .* put sst/trees_test.txt .*trainDevTestTrees_PTB.zip"):
+        ClassificationTask("sst").instances()
+
+
+def test_which_tasks_fit_a_head_and_which_read_data() -> None:
+    assert fitting("label", lambda classes: len(classes) == 3) == ["mnli"]
+    assert set(NAMES) & set(fitting("masked", lambda classes: True)) == set()
+    assert [takes_data(Spec(name, {})) for name in ("sst2", "sva/obj", "x.tsv")] == [True, False, False]
+    with pytest.raises(UnknownName, match="did you mean sst or sst2"):
+        ClassificationTask("sst3")
+
+
+@pytest.mark.real
+def test_the_real_files_have_their_published_counts(shared_data: Path) -> None:
+    """Socher et al. 2013; GLUE's sizes; of files that are a part, the numbers that lie there."""
+    counts = {name: len(ClassificationTask(name, shared_data).instances("validation")) for name in NAMES}
+    assert counts == {"sst2": 872, "sst": 1101, "sst/binary": 872, "mnli": 7654, "rte": 216, "mrpc": 318}
+    assert len(ClassificationTask("sst2", shared_data).instances("train")) == 67349
+    assert len(ClassificationTask("sst/binary", shared_data).instances("train")) == 6920
+    assert "mnli/dev_matched_part.tsv.gz (a part of it)" in ClassificationTask("mnli", shared_data).source
+    labels = [i.answer[0] for i in ClassificationTask("sst2", shared_data).instances()]
+    assert (labels.count("negative"), labels.count("positive")) == (428, 444)
+
+
+@pytest.mark.real
+def test_trees_give_the_words_and_labels_of_an_independent_parse(shared_data: Path) -> None:
+    made = ClassificationTask("sst", shared_data).instances("validation")
+    with gzip.open(shared_data / "sst" / "tokens_dev.jsonl.gz", "rt", encoding="utf-8") as lines:
+        parsed = [json.loads(line) for line in lines]
+    assert len(made) == len(parsed)
+    for instance, row in zip(made, parsed, strict=True):
+        assert instance.segments == (" ".join(row["tokens"]),)
+        assert instance.truth["token_labels"] == tuple(row["token_labels"])
+        assert instance.answer == (PUBLISHED["sst"].names[row["label"]],)
+
+
+def test_a_copy_elsewhere_is_the_same_task(tmp_path: Path, tiny_data: Path) -> None:
+    shutil.copytree(tiny_data, tmp_path / "copy")
+    for name in NAMES:
+        one, two = (fingerprint(ClassificationTask(name, place).instances()) for place in (tiny_data, tmp_path / "copy"))
+        assert one == two
