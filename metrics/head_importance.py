@@ -56,7 +56,9 @@ def halves(names: Sequence[str], conditions: Sequence[str], seed: int) -> Int[np
         NotApplicable: There is only one instance.
     """
     if len(names) < 2:
-        raise NotApplicable("one half of the instances sets the ranking for the other, and there is one instance; explain more.")
+        raise NotApplicable(
+            "each half of the instances is scored by what the other half says, and there is one instance; explain more."
+        )
     drawn = [hashlib.sha256(f"{seed}/{name}".encode()).hexdigest() for name in names]
     order = sorted(range(len(names)), key=lambda n: (conditions[n], drawn[n]))
     half = np.zeros(len(names), int)

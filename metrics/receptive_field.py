@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ..core.errors import NotApplicable, UsageError
+from ..methods.attribution_graph import TAU, layer_scores
 from ..methods.explanation import Explanation
 from ..models.model import FlowModel
 from .base import Aggregate, Scores, Shown, frame, score_row
@@ -45,11 +46,11 @@ class ReceptiveField:
     """How far apart the positions are that an explanation connects, layer by layer.
 
     A layer's edges are summed over heads, a_ij = sum_h edges_h[i, j]; |i - j| is averaged over those with i != j. `graph` counts
-    the edges of the published graph alike: a_ij / max(a) > tau, and at the last layer a_ij > 0; edges of all instances are
-    pooled. `score` weighs positive edges by a_ij, every instance alike. At the last layer only edges of the target position
-    count, for q reads no other. Intervals are bootstrapped over instances. Source: Hao et al. 2020 (arXiv 2004.11207v1), section
-    5.1 and figure 4; the graph's removal of repeated and reversed edges is left out, for it drops a lower layer's edge because of
-    a higher one. At least 1; neither end is better.
+    the edges of the published graph alike: a_ij / max(a) > tau, the largest of all entries, and at the last layer a_ij > 0; edges
+    of all instances are pooled. `score` weighs positive edges by a_ij, every instance alike. At the last layer only edges of the
+    target position count, for q reads no other. Intervals are bootstrapped over instances. Source: Hao et al. 2020 (arXiv
+    2004.11207v1), section 5.1 and figure 4; the graph's removal of repeated and reversed edges is left out, for it drops a lower
+    layer's edge because of a higher one. At least 1; neither end is better.
 
     Attributes:
         weights: Which edges count how much.
@@ -61,7 +62,7 @@ class ReceptiveField:
     """
 
     weights: Weights = "graph"
-    tau: float = 0.4
+    tau: float = TAU
     local: int = 2
 
     def __post_init__(self) -> None:
@@ -93,26 +94,28 @@ class ReceptiveField:
         """Of each layer: weight, and weight times distance, chance distance, locality and each bin."""
         if explanation.edges is None:
             raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, and this metric reads edges.")
-        weight = explanation.edges.sum(1, dtype=float)
-        n = weight.shape[-1]
+        score = np.maximum(layer_scores(explanation.edges.astype(float)), 0)
+        n = score.shape[-1]
         distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
-        able = np.broadcast_to(distance > 0, weight.shape).copy()
+        able = np.broadcast_to(distance > 0, score.shape).copy()
         if target is not None:
             able[-1, np.arange(n) != target] = False
-        weight = self._weights(np.where(able, weight, 0.0))
+        weight = self._weights(score, able)
         chance = (able * distance).sum((1, 2)) / np.maximum(able.sum((1, 2)), 1)
         features = [np.ones_like(distance), distance, distance <= self.local, *(b.holds(distance) for b in bins(n))]
         sums = np.einsum("lij,fij->lf", weight, np.array(features, float))
         return np.insert(sums, 2, sums[:, 0] * chance, axis=1)
 
-    def _weights(self, score: Float[np.ndarray, "layers tokens tokens"]) -> Float[np.ndarray, "layers tokens tokens"]:
-        score = np.maximum(score, 0)
+    def _weights(
+        self, score: Float[np.ndarray, "layers tokens tokens"], able: Bool[np.ndarray, "layers tokens tokens"]
+    ) -> Float[np.ndarray, "layers tokens tokens"]:
         if self.weights == "score":
+            score = score * able
             total = score.sum((1, 2), keepdims=True)
             return np.divide(score, total, out=np.zeros_like(score), where=total > 0)
         least = self.tau * score.max((1, 2), keepdims=True)
         least[-1] = 0
-        kept: np.ndarray = (score > least).astype(float)
+        kept: np.ndarray = ((score > least) & able).astype(float)
         return kept
 
     def _layers(self, found: Sequence[np.ndarray], conditions: np.ndarray) -> Iterator[Aggregate]:

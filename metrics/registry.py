@@ -45,6 +45,10 @@ METRICS = Registry(
             f"{_HOME}.head_universality:HeadUniversality",
             "How much head importance on two tasks agrees: Pearson's r over the heads.",
         ),
+        "trigger_drop": Entry(
+            f"{_HOME}.trigger_drop:TriggerDrop",
+            "How much accuracy the triggers cost that an explanation's strongest edges suggest.",
+        ),
         "concentration": Entry(
             f"{_HOME}.concentration:Concentration", "Share of the positive and of the negative influence that the patterns carry."
         ),

@@ -33,11 +33,16 @@ def test_methods_that_rank_nodes_are_scored(make, model, batch, reference, value
 
 
 @pytest.mark.parametrize("name", HEADS)
-@pytest.mark.parametrize("metric", [AblatedAccuracy(), RetentionCurve(), DeletionCurve()], ids=lambda m: m.name)
-def test_methods_that_rank_heads_alone_say_so(make, model, batch, reference, name, metric):
+def test_methods_that_rank_heads_alone_say_so(make, model, batch, reference, value_of, name):
     shown = make.by_method(model, batch, name)
-    with pytest.raises(NotApplicable, match="the method gives heads, from which nodes cannot be ranked"):
-        metric.score(model, [shown], [reference])
+    reason = "the method gives heads, from which nodes cannot be ranked"
+    with pytest.raises(NotApplicable, match=reason):
+        AblatedAccuracy().score(model, [shown], [reference])
+    for metric in (RetentionCurve(steps=4), DeletionCurve(steps=4)):
+        scores = metric.score(model, [shown], None)
+        nodes = scores.rows[scores.rows["variant"] == "auc"]
+        assert nodes["value"].isna().all() and nodes["reason"].str.startswith(reason).all()
+        assert 0 <= value_of(scores, "heads/auc") <= 1
 
 
 @pytest.mark.parametrize("name", NODES)

@@ -34,7 +34,7 @@ def scored(make, model):
 
 
 def test_the_graph_by_hand(scored):
-    first = {(0, 1): 1.0, (5, 0): 0.5, (3, 1): 0.4, (2, 2): 9.0, (4, 0): -3.0}  # 0.4 is no more than tau, 9 is no edge
+    first = {(0, 1): 1.0, (5, 0): 0.9, (3, 1): 0.5, (2, 2): 1.25, (4, 0): -3.0}  # 0.5 is tau of 1.25, which is no edge itself
     last = {(2, 5): 0.9, (2, 3): 0.01, (1, 4): 1.0, (0, 3): 5.0}  # only the target's row
     for heads in (1, 4):
         found = values(scored([edges_of(first, {}, last, heads=heads)]))
