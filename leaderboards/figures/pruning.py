@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -36,7 +37,7 @@ def pruning_figure(group: Group, labels: Sequence[str] | None = None) -> Figure:
     cells = group.by_label()
     gaps = {label: read_cell(cells[label], GLOBAL, "gap") for label in known}
     _legend(figure, group, gaps, "gap between the areas, method")
-    add_text(figure, 0.2, _top(1) + 0.42, f"Head pruning   {group.task}   {group.model}", fontsize=LARGE, color=INK, va="bottom")
+    add_text(figure, 0.2, _top(1) + 0.62, f"Head pruning   {group.task}   {group.model}", fontsize=LARGE, color=INK, va="bottom")
     return figure
 
 
@@ -56,20 +57,22 @@ def layer_pruning_figure(group: Group, labels: Sequence[str] | None = None) -> F
     areas = {label: read_cell(cells[label], PER_LAYER, "mean/least-first/auc") for label in known}
     _legend(figure, group, areas, "area of the upper left, method")
     title = f"Head pruning in every layer   {group.task}   {group.model}"
-    add_text(figure, 0.2, _top(len(rows)) + 0.42, title, fontsize=LARGE, color=INK, va="bottom")
+    add_text(figure, 0.2, _top(len(rows)) + 0.62, title, fontsize=LARGE, color=INK, va="bottom")
     return figure
 
 
 def _panels(group: Group, metric: str, rows: Mapping[str, Mapping[str, list[Curve]]], label: str) -> Figure:
     if not any(found for panels in rows.values() for found in panels.values()):
         raise UsageError(f"no cell of {group.task} is scored with {metric}; `flowgauge score STORE --metric {metric}` adds it.")
-    figure = new_figure(LEFT + 2 * WIDTH + GAP + 2.6, _top(len(rows)) + 0.75)
+    figure = new_figure(LEFT + 2 * WIDTH + GAP + 3.1, _top(len(rows)) + 1.0)
+    floor = min(low for panels in rows.values() for found in panels.values() for curve in found for low in curve.low)
     order = sorted(group.labels)
     for row, (ranking, panels) in enumerate(rows.items()):
         bottom = _top(len(rows)) - HEIGHT - row * (HEIGHT + 0.55)
         for column, (name, found) in enumerate(panels.items()):
             axes = add_axes(figure, LEFT + column * (WIDTH + GAP), bottom, WIDTH, HEIGHT)
             _draw_panel(axes, found, order)
+            axes.set_ylim(max(floor - 0.06, -0.02), 1.04)
             axes.set_title(ORDERS[name], fontsize=NORMAL, loc="left", color=GREY) if row == 0 else None
             axes.set_xlabel(label, fontsize=NORMAL) if row == len(rows) - 1 else None
             axes.set_ylabel("accuracy", fontsize=NORMAL) if column == 0 else axes.tick_params(labelleft=False)
@@ -85,11 +88,10 @@ def _draw_panel(axes: Axes, found: Sequence[Curve], order: Sequence[str]) -> Non
     for end, name in ((0, "whole model"), (-1, "no head")):
         if found:
             axes.axhline(found[0].values[end], color=GREY, lw=0.8, ls=":", zorder=0)
-            side = {"ha": "right", "x": 0.995} if end == 0 else {"ha": "left", "x": 0.005}
-            axes.annotate(name, (side["x"], found[0].values[end]), (0, 2), ("axes fraction", "data"), "offset points",
-                          fontsize=SMALL, color=GREY, va="bottom", ha=side["ha"])  # fmt: skip
+            x, side = (0.995, "right") if end == 0 else (0.005, "left")
+            place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (0, 2), "textcoords": "offset points"}
+            axes.annotate(name, (x, found[0].values[end]), fontsize=SMALL, color=GREY, va="bottom", ha=side, **place)
     axes.set_xlim(0, max((curve.budgets[-1] for curve in found), default=1))
-    axes.set_ylim(-0.02, 1.04)
 
 
 def _legend(figure: Figure, group: Group, cells: Mapping[str, Cell], title: str) -> None:
@@ -101,11 +103,11 @@ def _legend(figure: Figure, group: Group, cells: Mapping[str, Cell], title: str)
         lines.append(Line2D([], [], color=METHODS[number % len(METHODS)], ls=LINES[number % len(LINES)], lw=1.8))
         names.append(f"{cells[label].value:+.3f}  {label}" if cells[label].known else label)
     width, height = figure.get_size_inches()
-    place = ((LEFT + 2 * WIDTH + 2 * GAP) / width, 1 - 0.72 / height)
+    place = ((LEFT + 2 * WIDTH + 2 * GAP) / width, 1 - 1.0 / height)
     figure.legend(lines, names, loc="upper left", bbox_to_anchor=place, borderaxespad=0, fontsize=SMALL, frameon=False,
                   handlelength=3.2, title=title, title_fontsize=SMALL, alignment="left")  # fmt: skip
     count = f"{group.instances} instances; bands are 95 % intervals"
-    add_text(figure, 0.2, height - 0.52, count, fontsize=SMALL, color=GREY, va="bottom")
+    add_text(figure, 0.2, height - 0.57, count, fontsize=SMALL, color=GREY, va="bottom")
 
 
 def _top(rows: int) -> float:

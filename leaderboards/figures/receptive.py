@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ...core.errors import UsageError
 from ..groups import Group, find_score
@@ -69,18 +70,19 @@ def receptive_figure(group: Group, labels: Sequence[str] | None = None) -> Figur
         raise UsageError(f"no cell of {group.task} is scored with {METRIC}; `flowgauge score STORE --metric {METRIC}` adds it.")
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
-    height = 0.62 + rows * 2.75 + 0.75
+    height = 0.62 + (rows - 1) * 2.75 + 2.05 + 0.95
+    most = max(float(np.nanmax(one.shares)) for one in shown)
     figure = new_figure(max(0.75 + columns * 3.25 + 0.75, 6.4), height)
     for number, one in enumerate(shown):
         row, column = divmod(number, columns)
         axes = add_axes(figure, 0.75 + column * 3.25, 0.62 + (rows - 1 - row) * 2.75, 2.75, 2.05)
-        colours = _draw(axes, one)
+        colours = _draw(axes, one, most)
         if column == 0:
             axes.set_ylabel("distance (tokens)", fontsize=NORMAL)
         if number + columns >= len(shown):
             axes.set_xlabel("layer", fontsize=NORMAL)
     bar = add_axes(figure, 0.75 + columns * 3.25 - 0.25, 0.62 + (rows - 1) * 2.75, 0.1, 2.05)
-    figure.colorbar(colours, cax=bar, ticks=[0, 0.5, 1]).outline.set_visible(False)
+    figure.colorbar(colours, cax=bar, ticks=MaxNLocator(4)).outline.set_visible(False)
     bar.tick_params(labelsize=SMALL, length=0)
     bar.set_title("share", fontsize=SMALL, color=INK)
     add_text(
@@ -91,12 +93,12 @@ def receptive_figure(group: Group, labels: Sequence[str] | None = None) -> Figur
     return figure
 
 
-def _draw(axes: Axes, field: Field) -> QuadMesh:
+def _draw(axes: Axes, field: Field, most: float) -> QuadMesh:
     """Bins as rows: that of distances up to 2^k ends at height k, so that a mean d stands at log2 d."""
     tidy(axes)
     layers = np.arange(1, len(field.means) + 1)
     edges = np.arange(-1, len(field.bins))
-    colours = axes.pcolormesh(np.arange(len(layers) + 1) + 0.5, edges, field.shares, cmap="Blues", vmin=0, vmax=1)
+    colours = axes.pcolormesh(np.arange(len(layers) + 1) + 0.5, edges, field.shares, cmap="Blues", vmin=0, vmax=most)
     mean, low, high = (np.log2([getattr(cell, side) for cell in field.means]) for side in ("value", "low", "high"))
     axes.plot(layers, np.log2(field.chance), color=CHANCE, lw=1.1, ls=":")
     axes.errorbar(layers, mean, [mean - low, high - mean], color=MEAN, lw=1.6, marker="o", ms=3.5, capsize=2, elinewidth=0.9)
