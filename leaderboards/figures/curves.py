@@ -1,10 +1,11 @@
-"""Retention and deletion curves: accuracy against the share of nodes kept or removed, with 95 % bands."""
+"""Retention and deletion curves: accuracy against the share of nodes, or heads, kept or removed, with 95 % bands."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,8 +16,11 @@ from ..groups import Group, find_score
 from ..tables import read_cell
 from .style import GREY, INK, LARGE, LINES, METHODS, NORMAL, SMALL, add_axes, add_text, new_figure, tidy
 
+Unit = Literal["nodes", "heads"]
 BUDGET = "budget/"
-CURVES = {"retention_curve": "share of nodes kept (%)", "deletion_curve": "share of nodes removed (%)"}
+CURVES = {"retention_curve": "kept", "deletion_curve": "removed"}
+UNITS: dict[Unit, str] = {"nodes": "", "heads": "heads/"}
+"""What is kept or removed, and how the variants of it begin."""
 
 
 @dataclass(frozen=True)
@@ -40,51 +44,67 @@ class Curve:
     area: float
 
 
-def curves(group: Group, metric: str = "retention_curve", labels: Sequence[str] | None = None) -> list[Curve]:
-    """The curves of a task's methods, largest area first."""
+def curves(
+    group: Group, metric: str = "retention_curve", labels: Sequence[str] | None = None, line: str = BUDGET, area: str = "auc"
+) -> list[Curve]:
+    """The curves of a task's methods, largest area first.
+
+    Args:
+        group: A task.
+        metric: With variants `<line><number>`.
+        labels: Only these methods.
+        line: How the variants begin.
+        area: The variant that holds the area.
+    """
     found = []
     for label, record in group.by_label().items():
         score = find_score(record, metric)
         if score is None or score.status != "done" or (labels is not None and label not in labels):
             continue
-        points = sorted((float(a.variant.removeprefix(BUDGET)), a) for a in score.aggregates if a.variant.startswith(BUDGET))
+        ours = [(a.variant.removeprefix(line), a) for a in score.aggregates if a.variant.startswith(line)]
+        points = sorted((float(tick), a) for tick, a in ours if tick.replace(".", "").isdigit())
         if points:
-            budgets, aggregates = zip(*points, strict=True)
+            budgets, aggregates = zip(*((budget, a) for budget, a in points), strict=True)
             value, low, high = (tuple(getattr(a, side) for a in aggregates) for side in ("value", "low", "high"))
-            found.append(Curve(label, budgets, value, low, high, read_cell(record, metric, "auc").value))
+            found.append(Curve(label, budgets, value, low, high, read_cell(record, metric, area).value))
     return sorted(found, key=lambda curve: (-curve.area if curve.area == curve.area else math.inf, curve.label))
 
 
-def curve_figure(group: Group, metric: str = "retention_curve", labels: Sequence[str] | None = None) -> Figure:
+def curve_figure(
+    group: Group, metric: str = "retention_curve", labels: Sequence[str] | None = None, unit: Unit = "nodes"
+) -> Figure:
     """All methods of a task in one figure.
 
     Raises:
-        UsageError: No cell is scored with the metric.
+        UsageError: No cell is scored with the metric, or none by such a unit.
     """
-    shown = curves(group, metric, labels)
+    shown = curves(group, metric, labels, f"{UNITS[unit]}{BUDGET}", f"{UNITS[unit]}auc")
     if not shown:
-        raise UsageError(f"no cell of {group.task} is scored with {metric}; `flowgauge score STORE --metric {metric}` adds it.")
+        raise UsageError(
+            f"no cell of {group.task} has its {unit} scored with {metric}; `flowgauge score STORE --metric {metric}` adds it."
+        )
     figure = new_figure(8.6, 4.4)
     axes = add_axes(figure, 0.75, 0.65, 4.7, 3.2)
     order = sorted(group.labels)
     for curve in shown:
-        _draw(axes, curve, order.index(curve.label))
+        draw(axes, curve, order.index(curve.label))
     _draw_beside(axes, group)
     tidy(axes)
     axes.set_xlim(0, 100)
     axes.set_ylim(-0.02, 1.04)
-    axes.set_xlabel(CURVES.get(metric, "budget (%)"), fontsize=NORMAL)
+    axes.set_xlabel(f"share of {unit} {CURVES[metric]} (%)", fontsize=NORMAL)
     axes.set_ylabel("accuracy (share of instances)", fontsize=NORMAL)
     axes.legend(loc="upper left", bbox_to_anchor=(1.14, 1), borderaxespad=0, fontsize=SMALL, frameon=False, handlelength=3.2,
                 title="area, method", title_fontsize=SMALL, alignment="left")  # fmt: skip
-    title = f"{metric.replace('_', ' ').capitalize()}   {group.task}   {group.model}"
+    of_heads = " of heads" if unit == "heads" else ""
+    title = f"{metric.replace('_', ' ').capitalize()}{of_heads}   {group.task}   {group.model}"
     add_text(figure, 0.2, 4.1, title, fontsize=LARGE, color=INK, va="bottom")
     count = f"{group.instances} instances; bands are 95 % intervals"
     add_text(figure, 0.75, 3.92, count, fontsize=SMALL, color=GREY, va="bottom")
     return figure
 
 
-def _draw(axes: Axes, curve: Curve, number: int) -> None:
+def draw(axes: Axes, curve: Curve, number: int) -> None:
     """A curve in its method's own colour and dashes, whichever others are shown."""
     colour, line = METHODS[number % len(METHODS)], LINES[number % len(LINES)]
     label = f"{curve.area:.3f}  {curve.label}" if curve.area == curve.area else curve.label

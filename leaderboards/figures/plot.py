@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +15,13 @@ from ...core.errors import FlowgaugeError, UnknownName, UsageError
 from ..columns import PATTERNS
 from ..groups import Group
 from .aggregate import LEAST, aggregate_figure, superpose
-from .curves import CURVES, curve_figure
+from .curves import CURVES, UNITS, curve_figure
 from .entropy import entropy_figure
 from .gallery import gallery_pages
 from .pattern import panels, pattern_figure
+from .pruning import layer_pruning_figure, pruning_figure
 from .read import Explained, Source, check_instances, one_a_condition, unit_of
+from .receptive import receptive_figure
 from .strokes import SHARE
 from .style import save, settings
 
@@ -66,7 +69,7 @@ def plot(
 
     Args:
         store_url: A folder or fsspec URL of results.
-        what: `pattern`, `aggregate`, `entropy`, `curve`, `gallery`, or `all` that the store has data for.
+        what: `pattern`, `aggregate`, `entropy`, `curve`, `pruning`, `receptive`, `gallery`, or `all` that the store has data for.
         out: Folder for the files.
         model: Only this model.
         task: Only this task.
@@ -183,17 +186,39 @@ def _entropy(source: Source, choices: Choices) -> Drawn:
 
 
 def _curve(source: Source, choices: Choices) -> Drawn:
+    kinds = [(metric, unit) for metric in CURVES for unit in UNITS]
+    makers = {
+        f"{metric.replace('_', '-')}{' of heads' if unit == 'heads' else ''}": partial(curve_figure, metric=metric, unit=unit)
+        for metric, unit in kinds
+    }
+    yield from _of_groups(source, choices, makers)
+
+
+def _pruning(source: Source, choices: Choices) -> Drawn:
+    yield from _of_groups(source, choices, {"head-pruning": pruning_figure, "layer-head-pruning": layer_pruning_figure})
+
+
+def _receptive(source: Source, choices: Choices) -> Drawn:
+    yield from _of_groups(source, choices, {"receptive-field": receptive_figure})
+
+
+def _of_groups(source: Source, choices: Choices, makers: Mapping[str, Callable[..., Figure]]) -> Drawn:
+    """Every figure of all methods of a task that there is data for.
+
+    Raises:
+        UsageError: There is data for none.
+    """
     drawn, reasons = 0, list[UsageError]()
     for group in source.groups:
         labels = None if choices.method is None else source.labels(group)
-        for metric in CURVES:
+        for what, make in makers.items():
             try:
-                figure = curve_figure(group, metric, labels)
+                figure = make(group, labels=labels)
             except UsageError as reason:
                 reasons.append(reason)
                 continue
             drawn += 1
-            yield _stem(metric.replace("_", "-"), group), figure
+            yield _stem(what, group), figure
     if not drawn:
         raise reasons[0]
 
@@ -210,6 +235,8 @@ FIGURES: dict[str, Callable[[Source, Choices], Drawn]] = {
     "aggregate": _aggregate,
     "entropy": _entropy,
     "curve": _curve,
+    "pruning": _pruning,
+    "receptive": _receptive,
     "gallery": _gallery,
 }
 """Figures by name."""

@@ -1,0 +1,115 @@
+"""Head pruning: accuracy against the heads pruned, least and most important first (figures 3 and 5 of Hao et al. 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...core.errors import UsageError
+from ..groups import Group
+from ..tables import Cell, read_cell
+from .curves import Curve, curves, draw
+from .style import GREY, INK, LARGE, LINES, METHODS, NORMAL, SMALL, add_axes, add_text, new_figure, tidy
+
+GLOBAL, PER_LAYER = "head_pruning", "layer_head_pruning"
+ORDERS = {"least-first": "least important heads first", "most-first": "most important heads first"}
+RANKINGS = {
+    "mean": "ranked by the other half of the instances",
+    "instance": "ranked by each instance's own explanation",
+    "oracle": "ranked by each instance's own, of the gold answer (leaks it)",
+}
+WIDTH, HEIGHT, LEFT, GAP = 3.5, 2.5, 0.75, 0.3
+
+
+def pruning_figure(group: Group, labels: Sequence[str] | None = None) -> Figure:
+    """Accuracy against the share of all heads pruned, a panel an order, methods with the largest gap first in the legend.
+
+    Raises:
+        UsageError: No cell is scored with head_pruning.
+    """
+    rows = {"": {order: curves(group, GLOBAL, labels, f"{order}/", f"{order}/auc") for order in ORDERS}}
+    figure = _panels(group, GLOBAL, rows, "heads pruned, of all layers together (%)")
+    known = {curve.label for found in rows[""].values() for curve in found}
+    cells = group.by_label()
+    gaps = {label: read_cell(cells[label], GLOBAL, "gap") for label in known}
+    _legend(figure, group, gaps, "gap between the areas, method")
+    add_text(figure, 0.2, _top(1) + 0.62, f"Head pruning   {group.task}   {group.model}", fontsize=LARGE, color=INK, va="bottom")
+    return figure
+
+
+def layer_pruning_figure(group: Group, labels: Sequence[str] | None = None) -> Figure:
+    """Accuracy against the heads pruned in every layer, a row a ranking and a panel an order.
+
+    Raises:
+        UsageError: No cell is scored with layer_head_pruning.
+    """
+    rows = {
+        ranking: {o: curves(group, PER_LAYER, labels, f"{ranking}/{o}/", f"{ranking}/{o}/auc") for o in ORDERS}
+        for ranking in RANKINGS
+    }
+    figure = _panels(group, PER_LAYER, rows, "heads pruned in every layer")
+    cells = group.by_label()
+    known = {curve.label for panels in rows.values() for found in panels.values() for curve in found}
+    areas = {label: read_cell(cells[label], PER_LAYER, "mean/least-first/auc") for label in known}
+    _legend(figure, group, areas, "area of the upper left, method")
+    title = f"Head pruning in every layer   {group.task}   {group.model}"
+    add_text(figure, 0.2, _top(len(rows)) + 0.62, title, fontsize=LARGE, color=INK, va="bottom")
+    return figure
+
+
+def _panels(group: Group, metric: str, rows: Mapping[str, Mapping[str, list[Curve]]], label: str) -> Figure:
+    if not any(found for panels in rows.values() for found in panels.values()):
+        raise UsageError(f"no cell of {group.task} is scored with {metric}; `flowgauge score STORE --metric {metric}` adds it.")
+    figure = new_figure(LEFT + 2 * WIDTH + GAP + 3.1, _top(len(rows)) + 1.0)
+    floor = min(low for panels in rows.values() for found in panels.values() for curve in found for low in curve.low)
+    order = sorted(group.labels)
+    for row, (ranking, panels) in enumerate(rows.items()):
+        bottom = _top(len(rows)) - HEIGHT - row * (HEIGHT + 0.55)
+        for column, (name, found) in enumerate(panels.items()):
+            axes = add_axes(figure, LEFT + column * (WIDTH + GAP), bottom, WIDTH, HEIGHT)
+            _draw_panel(axes, found, order)
+            axes.set_ylim(max(floor - 0.06, -0.02), 1.04)
+            axes.set_title(ORDERS[name], fontsize=NORMAL, loc="left", color=GREY) if row == 0 else None
+            axes.set_xlabel(label, fontsize=NORMAL) if row == len(rows) - 1 else None
+            axes.set_ylabel("accuracy", fontsize=NORMAL) if column == 0 else axes.tick_params(labelleft=False)
+        if ranking:
+            add_text(figure, LEFT + 0.06, bottom + 0.06, RANKINGS[ranking], fontsize=SMALL, color=GREY, va="bottom")
+    return figure
+
+
+def _draw_panel(axes: Axes, found: Sequence[Curve], order: Sequence[str]) -> None:
+    tidy(axes)
+    for curve in found:
+        draw(axes, curve, order.index(curve.label))
+    for end, name in ((0, "whole model"), (-1, "no head")):
+        if found:
+            axes.axhline(found[0].values[end], color=GREY, lw=0.8, ls=":", zorder=0)
+            x, side = (0.995, "right") if end == 0 else (0.005, "left")
+            place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (0, 2), "textcoords": "offset points"}
+            axes.annotate(name, (x, found[0].values[end]), fontsize=SMALL, color=GREY, va="bottom", ha=side, **place)
+    axes.set_xlim(0, max((curve.budgets[-1] for curve in found), default=1))
+
+
+def _legend(figure: Figure, group: Group, cells: Mapping[str, Cell], title: str) -> None:
+    """Every method once, the largest number first."""
+    order = sorted(group.labels)
+    lines, names = [], []
+    for label in sorted(cells, key=lambda name: (-cells[name].value if cells[name].known else 1.0, name)):
+        number = order.index(label)
+        lines.append(Line2D([], [], color=METHODS[number % len(METHODS)], ls=LINES[number % len(LINES)], lw=1.8))
+        names.append(f"{cells[label].value:+.3f}  {label}" if cells[label].known else label)
+    width, height = figure.get_size_inches()
+    place = ((LEFT + 2 * WIDTH + 2 * GAP) / width, 1 - 1.0 / height)
+    figure.legend(lines, names, loc="upper left", bbox_to_anchor=place, borderaxespad=0, fontsize=SMALL, frameon=False,
+                  handlelength=3.2, title=title, title_fontsize=SMALL, alignment="left")  # fmt: skip
+    count = f"{group.instances} instances; bands are 95 % intervals"
+    add_text(figure, 0.2, height - 0.57, count, fontsize=SMALL, color=GREY, va="bottom")
+
+
+def _top(rows: int) -> float:
+    """Inches from the figure's lower edge to the upper edge of its first panel."""
+    return 0.6 + rows * HEIGHT + (rows - 1) * 0.55
