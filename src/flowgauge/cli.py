@@ -149,7 +149,7 @@ def score(
 def plot(
     store: StoreUrl,
     what: Annotated[
-        str, typer.Option(help="pattern, aggregate, entropy, curve, gallery, or all that there is data for.")
+        str, typer.Option(help="pattern, aggregate, entropy, curve, gallery, attribution, heads, or all that there is data for.")
     ] = "all",
     out: Annotated[Path, typer.Option(help="Folder for the figures, PNG and SVG of each.")] = Path("figures"),
     model: Annotated[str | None, typer.Option("--model", "-m", help="Only this model.")] = None,
