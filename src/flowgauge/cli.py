@@ -193,7 +193,7 @@ def speed(
 ) -> None:
     """Measure what methods cost, side by side with their peers."""
     with reporting(debug):
-        from .benchmark.speed import measure
+        from .benchmark.speed import UNIT, measure
 
         found = measure(device, repeats)
         if as_json:
@@ -204,7 +204,8 @@ def speed(
         typer.echo(f"{found.layers} layers of {found.heads} heads, width {found.width}")
         width = max(len(row.name) for row in found.rows)
         for row in found.rows:
-            typer.echo(f"{row.name:<{width}}  {row.seconds:9.4f} s  {row.ratio:8.2f} x  [{row.low:.2f}, {row.high:.2f}]")
+            of = "" if row.unit == UNIT else f" of {row.unit}"
+            typer.echo(f"{row.name:<{width}}  {row.seconds:9.4f} s  {row.ratio:8.2f} x  [{row.low:.2f}, {row.high:.2f}]{of}")
 
 
 @contextmanager
