@@ -264,8 +264,11 @@ def test_outputs_and_targets(models, batches):
     both = replace(batch, answer=torch.full((2, 1), 0), against=torch.full((2, 1), 2), cache={})
     found = explained(model, both, output="quantity", steps=3)  # a difference of logits is linear in F
     assert largest_difference(found, [a - b for a, b in zip(*apart, strict=True)]) < 1e-13
+    logit = model.outputs(batch)[0]
+    one = AttAttr(output="quantity", steps=3).explain(model, both)[0]
+    assert one.values["q"] == pytest.approx(float(logit[0, 0] - logit[0, 2]), abs=1e-12)
     one = AttAttr(steps=3).explain(model, batch)[0]
-    assert one.values["output"] == pytest.approx(float(model.outputs(batch)[0].softmax(1)[0, 0]), abs=1e-12)
+    assert one.values["probability"] == pytest.approx(float(model.outputs(batch)[0].softmax(1)[0, 0]), abs=1e-12)
 
 
 def test_settings_out_of_range_say_what_there_is():
