@@ -115,8 +115,8 @@ def test_equals_the_literal_algorithm(models, batches, family, head):
     batch = relabel(model, batches(model, [6, 4]))
     expected = literal(model, batch, NODES["right"])
     found = explained(model, batch, steps=5)
-    assert abs(found[0] - expected[0].numpy()).max() < 1e-14
-    assert abs(found[1] - expected[1, ..., :4, :4].numpy()).max() < 1e-14
+    assert abs(found[0] - expected[0].numpy()).max() < 1e-16
+    assert abs(found[1] - expected[1, ..., :4, :4].numpy()).max() < 1e-16
     assert abs(found[0]).max() > 1e-4
     assert expected[1, ..., 4:, :].abs().max() == expected[1, ..., 4:].abs().max() == 0  # padding
 
@@ -124,14 +124,14 @@ def test_equals_the_literal_algorithm(models, batches, family, head):
 @pytest.mark.parametrize("rule", ["left", "midpoint"])
 def test_rules_put_their_nodes_where_they_say(model, batch, rule):
     expected = literal(model, batch, NODES[rule])
-    assert abs(explained(model, batch, rule=rule, steps=5)[0] - expected[0].numpy()).max() < 1e-12
+    assert abs(explained(model, batch, rule=rule, steps=5)[0] - expected[0].numpy()).max() < 1e-16
 
 
 def test_the_scores_of_a_layer_sum_to_what_its_attention_changes(model, batch):
     whole = change(model, batch)
     for row, one in enumerate(AttAttr(rule="gauss-legendre", steps=40).explain(model, batch)):
-        assert one.edges.sum((1, 2, 3)) == pytest.approx(whole[row], abs=1e-12)
-        assert one.values["completeness_error"] < 1e-12
+        assert one.edges.sum((1, 2, 3)) == pytest.approx(whole[row], abs=1e-14)
+        assert one.values["completeness_error"] < 1e-14
     (one, *_) = AttAttr(steps=3).explain(model, batch)
     error = abs(one.edges.sum((1, 2, 3)) - whole[0])
     assert one.values["completeness_error"] == pytest.approx(error.max(), abs=1e-13)
@@ -250,7 +250,7 @@ def test_one_right_step_is_attention_times_gradient(model, batch):
     found = explained(model, batch, steps=1)
     for layer in range(model.n_layers):
         clean, gradient = gradient_at(model, batch, layer, 1.0)
-        assert abs(found[0][layer] - (clean * gradient)[0].numpy()).max() < 1e-14
+        assert abs(found[0][layer] - (clean * gradient)[0].numpy()).max() < 1e-16
 
 
 def test_outputs_and_targets(models, batches):
