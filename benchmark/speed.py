@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from .speed_attattr import LITERAL, attattr_jobs
+
 if TYPE_CHECKING:
     from ..models.batch import Batch
     from ..models.model import FlowModel
@@ -28,6 +30,7 @@ class Cost:
         seconds: Wall time of all its sentences (s).
         ratio: The median over repeats of its time over the integrated-gradients pass of the same repeat.
         low, high: Smallest and largest ratio of a repeat.
+        unit: What the ratio is to, where that is another row than the integrated-gradients pass.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Cost:
     ratio: float
     low: float
     high: float
+    unit: str = UNIT
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,13 @@ class Speed:
 
 
 def measure(
-    device: str = "cpu", repeats: int = 5, sentences: int = 16, tokens: int = 11, samples: int = 50, captum: bool = True
+    device: str = "cpu",
+    repeats: int = 5,
+    sentences: int = 16,
+    tokens: int = 11,
+    samples: int = 50,
+    captum: bool = True,
+    attattr: bool = True,
 ) -> Speed:
     """Times influence patterns and its neighbours on a random BERT-small (6 layers, 8 heads, 512 wide).
 
@@ -74,6 +84,7 @@ def measure(
         samples: Points of the path integral.
         captum: Whether captum's integrated gradients and layer conductance are timed too, on two sentences (conductance: one
             layer, times the layers).
+        attattr: Whether attention attribution is timed too, beside the published algorithm, which is the unit of its rows.
     """
     import torch
 
@@ -86,6 +97,8 @@ def measure(
     if captum:
         few = [batches[0].rows(torch.arange(min(PEER_SENTENCES, len(batches[0])), device=place))]
         jobs |= {name: (job, few) for name, job in _peers(model, samples).items()}
+    if attattr:
+        jobs |= attattr_jobs(place, SHAPE)
     taken: dict[str, list[float]] = {name: [] for name in jobs}
     for repeat in range(repeats + 1):
         for batch in batches:
@@ -107,10 +120,11 @@ def _costs(taken: dict[str, list[float]], n_layers: int) -> Iterator[Cost]:
     parts = [taken[name] for name in ("path trace", "embedding level", "attention level")]
     taken["influence patterns (all words, both levels)"] = [sum(p) for p in zip(*parts, strict=True)]
     for name, seconds in taken.items():
-        unit = peer_unit if name.startswith("captum") else taken[UNIT]
+        of = LITERAL if name.startswith("attattr") else UNIT
+        unit = peer_unit if name.startswith("captum") else taken[of]
         many = n_layers if "conductance" in name else 1
         ratios = [many * s / u for s, u in zip(seconds, unit, strict=True)]
-        yield Cost(name, many * statistics.median(seconds), statistics.median(ratios), min(ratios), max(ratios))
+        yield Cost(name, many * statistics.median(seconds), statistics.median(ratios), min(ratios), max(ratios), of)
 
 
 def _model(device: Any) -> FlowModel:

@@ -25,12 +25,13 @@ class Node(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """hidden[layer + 1][query] gathers from hidden[layer][key]."""
+    """hidden[layer + 1][query] gathers from hidden[layer][key]; `share` is the score over the largest of its layer."""
 
     layer: int
     query: int
     key: int
     score: float
+    share: float
 
 
 class Residual(NamedTuple):
@@ -101,7 +102,7 @@ def attribution_graph(
 
     >>> scores = np.array([[[0.0, 0.0], [0.0, 0.3]], [[0.0, 0.2], [0.0, 0.0]]])
     >>> attribution_graph(scores).edges
-    (Edge(layer=1, query=0, key=1, score=0.2),)
+    (Edge(layer=1, query=0, key=1, score=0.2, share=1.0),)
     """
     _check(scores, root, tau)
     edges, taken, reached = list[Edge](), set[frozenset[int]](), {root}
@@ -165,12 +166,13 @@ def attribution_tree(scores: Scores, target: int = 0, *, tau: float = TAU) -> At
     root = int(others[total[others].sum(1).argmax()])
     last, seen, edges = len(scores) - 2, {root}, list[Edge]()
     for layer in range(last, -1, -1):
-        largest = scores[layer][others].max()
+        largest = scores[layer, others].max()
         strong = (scores[layer] > tau * largest) & (largest > 0)
         for query in [root] if layer == last else others.tolist():
             for key in np.flatnonzero(strong[query]).tolist() if query in seen else ():
                 if key not in seen:
-                    edges.append(Edge(layer, query, key, float(scores[layer, query, key])))
+                    score = float(scores[layer, query, key])
+                    edges.append(Edge(layer, query, key, score, score / float(largest)))
                     seen.add(key)
     return AttributionTree(root, len(scores), tuple(edges))
 
@@ -182,7 +184,7 @@ def _retained(scores: Float[np.ndarray, "tokens tokens"], layer: int, tau: float
         query, key = divmod(int(flat), scores.shape[1])
         if largest <= 0 or scores[query, key] <= tau * largest:
             return
-        yield Edge(layer, query, key, float(scores[query, key]))
+        yield Edge(layer, query, key, float(scores[query, key]), float(scores[query, key] / largest))
 
 
 def _without_leaves(graph: AttributionGraph, tokens: Collection[int]) -> AttributionGraph:

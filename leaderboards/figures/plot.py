@@ -15,9 +15,11 @@ from ...core.errors import FlowgaugeError, UnknownName, UsageError
 from ..columns import PATTERNS
 from ..groups import Group
 from .aggregate import LEAST, aggregate_figure, superpose
+from .attribution import attribution_figure, make_drawing
 from .curves import CURVES, UNITS, curve_figure
 from .entropy import entropy_figure
 from .gallery import gallery_pages
+from .heads import ATTENTION, heads_figure, make_maps
 from .pattern import panels, pattern_figure
 from .pruning import layer_pruning_figure, pruning_figure
 from .read import Explained, Source, check_instances, one_a_condition, unit_of
@@ -25,6 +27,8 @@ from .receptive import receptive_figure
 from .strokes import SHARE
 from .style import save, settings
 
+ATTRIBUTION = "attattr"
+"""The method whose graphs and heads are drawn where none is named."""
 log = logging.getLogger(__name__)
 
 
@@ -69,11 +73,12 @@ def plot(
 
     Args:
         store_url: A folder or fsspec URL of results.
-        what: `pattern`, `aggregate`, `entropy`, `curve`, `pruning`, `receptive`, `gallery`, or `all` that the store has data for.
+        what: `pattern`, `aggregate`, `entropy`, `curve`, `pruning`, `receptive`, `attribution`, `heads`, `gallery`, or `all`
+            that the store has data for.
         out: Folder for the files.
         model: Only this model.
         task: Only this task.
-        method: Only this method; default: influence-patterns (curves: all).
+        method: Only this method; default: influence-patterns (curves: all; attribution and heads: attattr).
         instance: Ids of instances; default: the first of each condition.
         condition: Of an aggregate.
         share: Words with less of sum |g| are left out.
@@ -133,8 +138,8 @@ class Drawable(NamedTuple):
     wanted: tuple[str, ...]
 
 
-def _cells(source: Source, choices: Choices) -> list[Drawable]:
-    """The cells with explanations by the method, in which some instance asked for is.
+def _cells(source: Source, choices: Choices, default: str = PATTERNS) -> list[Drawable]:
+    """The cells with explanations by the method (where none is asked for, the default), in which some instance asked for is.
 
     Raises:
         UsageError: There are none, or an instance is in none of them.
@@ -142,7 +147,7 @@ def _cells(source: Source, choices: Choices) -> list[Drawable]:
     found, errors = list[Drawable](), list[UsageError]()
     for group in source.groups:
         try:
-            cells = [source.explained(group, label) for label in source.labels(group)]
+            cells = [source.explained(group, label) for label in source.labels(group, (default,))]
         except UsageError as error:
             errors.append(error)
             continue
@@ -230,6 +235,26 @@ def _gallery(source: Source, choices: Choices) -> Drawn:
             yield f"{_stem('gallery', group, explained.label)}{f' {number}' if len(pages) > 1 else ''}", page
 
 
+def _attribution(source: Source, choices: Choices) -> Drawn:
+    for group, explained, _, wanted in _cells(source, choices, ATTRIBUTION):
+        for id in wanted or one_a_condition(explained)[:1]:
+            drawing = make_drawing(explained.label, explained.sentences[id], explained.gold[id])
+            yield (
+                f"{_stem('attribution', group, explained.label)} {id.removeprefix(f'{group.task}/')}",
+                attribution_figure(drawing),
+            )
+
+
+def _heads(source: Source, choices: Choices) -> Drawn:
+    for group, explained, _, wanted in _cells(source, choices, ATTRIBUTION):
+        label = next((label for label in group.by_label() if label == ATTENTION), None)
+        attention = None if label is None else source.explained(group, label)
+        for id in wanted or one_a_condition(explained)[:1]:
+            weights = None if attention is None else attention.gold.get(id)
+            maps = make_maps(explained.label, explained.sentences[id], explained.gold[id], weights)
+            yield f"{_stem('heads', group, explained.label)} {id.removeprefix(f'{group.task}/')}", heads_figure(maps)
+
+
 FIGURES: dict[str, Callable[[Source, Choices], Drawn]] = {
     "pattern": _pattern,
     "aggregate": _aggregate,
@@ -238,5 +263,7 @@ FIGURES: dict[str, Callable[[Source, Choices], Drawn]] = {
     "pruning": _pruning,
     "receptive": _receptive,
     "gallery": _gallery,
+    "attribution": _attribution,
+    "heads": _heads,
 }
 """Figures by name."""

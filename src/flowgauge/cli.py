@@ -178,7 +178,10 @@ def compare(
 def plot(
     store: StoreUrl,
     what: Annotated[
-        str, typer.Option(help="pattern, aggregate, entropy, curve, pruning, receptive, gallery, or all that there is data for.")
+        str,
+        typer.Option(
+            help="pattern, aggregate, entropy, curve, pruning, receptive, attribution, heads, gallery, or all there is data for."
+        ),
     ] = "all",
     out: Annotated[Path, typer.Option(help="Folder for the figures, PNG and SVG of each.")] = Path("figures"),
     model: Annotated[str | None, typer.Option("--model", "-m", help="Only this model.")] = None,
@@ -253,7 +256,7 @@ def speed(
 ) -> None:
     """Measure what methods cost, side by side with their peers."""
     with reporting(debug):
-        from .benchmark.speed import measure
+        from .benchmark.speed import UNIT, measure
 
         found = measure(device, repeats)
         if as_json:
@@ -264,7 +267,8 @@ def speed(
         typer.echo(f"{found.layers} layers of {found.heads} heads, width {found.width}")
         width = max(len(row.name) for row in found.rows)
         for row in found.rows:
-            typer.echo(f"{row.name:<{width}}  {row.seconds:9.4f} s  {row.ratio:8.2f} x  [{row.low:.2f}, {row.high:.2f}]")
+            of = "" if row.unit == UNIT else f" of {row.unit}"
+            typer.echo(f"{row.name:<{width}}  {row.seconds:9.4f} s  {row.ratio:8.2f} x  [{row.low:.2f}, {row.high:.2f}]{of}")
 
 
 @contextmanager

@@ -89,20 +89,30 @@ def test_bytes_do_not_depend_on_the_run() -> None:
     assert to_bytes(part) == to_bytes(from_bytes(to_bytes(part)))
 
 
-def test_large_edges_are_stored_as_float16(monkeypatch) -> None:
+def test_large_edges_are_stored_as_float16_of_their_own_scale(monkeypatch) -> None:
     monkeypatch.setattr(explanation_io, "LARGE_EDGES", 100)
-    edges = np.random.default_rng(0).random((2, 4, 4, 4))
-    small, large = edges[:, :1], edges
-    part = Part(
-        (sentence("a"), sentence("b")),
-        (Explanation(edges=small), Explanation(edges=large)),
-        (Explanation(edges=small), Explanation(edges=large * 1e6)),
-    )
-    back = from_bytes(to_bytes(part))
+    rng = np.random.default_rng(0)
+    edges = rng.normal(size=(2, 4, 4, 4)) * 10.0 ** rng.integers(-7, 1, (2, 4, 4, 4))
+    small, large = edges[:, :1], {scale: Explanation(edges=edges * scale) for scale in (1.0, 1e-9, 1e6, 0.0)}
+    given = (Explanation(edges=small), *large.values())
+    back = from_bytes(to_bytes(Part(tuple(sentence(str(i)) for i in range(5)), given, given)))
     np.testing.assert_array_equal(back.gold[0].edges, small)
-    np.testing.assert_array_equal(back.gold[1].edges, large.astype(np.float16))
-    np.testing.assert_array_equal(back.guided[1].edges, (large * 1e6).astype(np.float32))
-    assert back.gold[1].edges.dtype == np.float64
+    for scale, found in zip(large, back.gold[1:], strict=True):
+        np.testing.assert_allclose(found.edges, edges * scale, rtol=2**-11, atol=0)
+        assert found.edges.dtype == np.float64
+    exact = np.ldexp(np.round(edges * 2.0**9), -9)  # what float16 holds comes back as it was
+    exact[0, 0, 0, 0] = 0.5
+    again = from_bytes(to_bytes(Part((sentence("a"),), (Explanation(edges=exact),), (Explanation(edges=exact),))))
+    np.testing.assert_array_equal(again.gold[0].edges, exact)
+
+
+def test_large_edges_without_an_exponent_are_read_as_they_are(monkeypatch) -> None:
+    """Files of schema 1."""
+    monkeypatch.setattr(explanation_io, "LARGE_EDGES", 10)
+    edges = np.random.default_rng(0).random((1, 1, 4, 4)).astype(np.float16)
+    monkeypatch.setattr(explanation_io, "_edges", lambda edges: {"edges": edges.astype(np.float16)})
+    data = to_bytes(Part((sentence("a"),), (Explanation(edges=edges),), (Explanation(edges=edges),)))
+    np.testing.assert_array_equal(from_bytes(data).gold[0].edges, edges)
 
 
 @pytest.mark.parametrize("cut", [0, 5, 100, -1])
@@ -117,7 +127,7 @@ def test_newer_schema(monkeypatch) -> None:
     monkeypatch.setattr(explanation_io, "SCHEMA", 9)
     data = to_bytes(part)
     monkeypatch.undo()
-    with pytest.raises(FlowgaugeError, match="schema 9, this flowgauge reads up to 1"):
+    with pytest.raises(FlowgaugeError, match="schema 9, this flowgauge reads up to 2"):
         from_bytes(data)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,8 @@ NODES = {
 def with_biases(model: FlowModel, size: float = 0.3) -> FlowModel:
     """Random biases, and an epsilon that matters: a fresh model has none, and would not notice one that is forgotten."""
     generator = torch.Generator().manual_seed(9)
-    for y in model.layers:
+    layers: Any = model.layers
+    for y in layers:
         y.norm1.eps = 0.01
         for part in (y.query, y.key, y.value, y.output, y.inner, y.outer):
             part.bias.add_(torch.randn(part.bias.shape, generator=generator, dtype=part.bias.dtype), alpha=size)
@@ -262,8 +264,11 @@ def test_outputs_and_targets(models, batches):
     both = replace(batch, answer=torch.full((2, 1), 0), against=torch.full((2, 1), 2), cache={})
     found = explained(model, both, output="quantity", steps=3)  # a difference of logits is linear in F
     assert largest_difference(found, [a - b for a, b in zip(*apart, strict=True)]) < 1e-13
+    logit = model.outputs(batch)[0]
+    one = AttAttr(output="quantity", steps=3).explain(model, both)[0]
+    assert one.values["q"] == pytest.approx(float(logit[0, 0] - logit[0, 2]), abs=1e-12)
     one = AttAttr(steps=3).explain(model, batch)[0]
-    assert one.values["output"] == pytest.approx(float(model.outputs(batch)[0].softmax(1)[0, 0]), abs=1e-12)
+    assert one.values["probability"] == pytest.approx(float(model.outputs(batch)[0].softmax(1)[0, 0]), abs=1e-12)
 
 
 def test_settings_out_of_range_say_what_there_is():

@@ -31,7 +31,9 @@ def pairs(graph) -> list[tuple[int, int, int]]:
 
 def test_edges_go_by_score_from_the_last_layer_down():
     found = attribution_graph(scores(2, 4, l1_01=0.1, l1_02=0.5, l0_21=0.9, l0_13=0.8, l0_23=0.3), tau=0.4)
-    assert found.edges == (Edge(1, 0, 2, 0.5), Edge(1, 0, 1, 0.1), Edge(0, 2, 1, 0.9), Edge(0, 1, 3, 0.8))
+    assert found.edges == (
+        Edge(1, 0, 2, 0.5, 1.0), Edge(1, 0, 1, 0.1, 0.2), Edge(0, 2, 1, 0.9, 1.0), Edge(0, 1, 3, 0.8, 0.8 / 0.9),
+    )  # fmt: skip
     assert (found.root, found.n_layers) == (0, 2)
 
 
@@ -127,7 +129,7 @@ TREE = scores(
 def test_a_tree_by_hand():
     found = attribution_tree(TREE)
     assert found.root == 2
-    assert found.edges == (Edge(1, 2, 1, 1.0), Edge(1, 2, 4, 0.5), Edge(0, 1, 3, 1.0), Edge(0, 3, 0, 0.6))
+    assert found.edges == (Edge(1, 2, 1, 1.0, 1.0), Edge(1, 2, 4, 0.5, 0.5), Edge(0, 1, 3, 1.0, 1.0), Edge(0, 3, 0, 0.6, 0.6))
     assert found.depths == {2: 2, 1: 1, 4: 1, 3: 0, 0: 0}
 
 
@@ -135,7 +137,7 @@ def test_a_trees_edges_depend_on_the_order_of_the_sentence():
     """The same scores with tokens 1 and 3 exchanged: 3 asks before it is in the tree, so 0 stays out."""
     order = [0, 3, 2, 1, 4]
     found = attribution_tree(TREE[:, order][:, :, order])
-    assert found.edges == (Edge(1, 2, 3, 1.0), Edge(1, 2, 4, 0.5), Edge(0, 3, 1, 1.0))
+    assert found.edges == (Edge(1, 2, 3, 1.0, 1.0), Edge(1, 2, 4, 0.5, 0.5), Edge(0, 3, 1, 1.0, 1.0))
 
 
 def literal_tree(made: np.ndarray, tau: float) -> tuple[int, set[tuple[int, int, int]]]:

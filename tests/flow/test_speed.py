@@ -5,8 +5,11 @@ from __future__ import annotations
 import statistics
 
 import pytest
+import torch
 
 from flowgauge.benchmark import speed
+from flowgauge.benchmark.speed_attattr import LITERAL, literal
+from flowgauge.methods.attattr import AttAttr
 
 
 def test_rows_are_medians_of_ratios_to_the_plain_pass(monkeypatch):
@@ -19,6 +22,16 @@ def test_rows_are_medians_of_ratios_to_the_plain_pass(monkeypatch):
     assert all(row.low <= row.ratio <= row.high and row.seconds > 0 for row in found.rows)
     assert (found.layers, found.heads, found.width, found.sentences, found.repeats) == (2, 2, 16, 3, 2)
     assert found.to_dict()["rows"][0]["name"] == speed.UNIT
+    ours, published = rows["attattr, 20 steps"], rows[LITERAL]
+    assert published.ratio == published.low == published.high == 1
+    assert ours.unit == published.unit == LITERAL and rows["path trace"].unit == speed.UNIT
+
+
+def test_the_published_algorithm_gives_the_same_scores(models, batches):
+    model = models("bert", "label", torch.float64)
+    batch = batches(model, [5, 5])
+    found, ours = literal(model, batch, 6), AttAttr(steps=6).explain(model, batch)
+    assert all(abs(one.edges - other.numpy()).max() < 1e-14 for one, other in zip(ours, found, strict=True))
 
 
 def test_the_sum_and_all_layers_by_hand():
@@ -29,9 +42,12 @@ def test_the_sum_and_all_layers_by_hand():
         "attention level": [0.5, 1.0],
         speed.PEER_UNIT: [0.5, 0.5],
         "captum conductance, all 6 layers": [1.0, 2.0],
+        LITERAL: [4.0, 5.0],
+        "attattr, 20 steps": [1.0, 2.0],
     }
     rows = {row.name: row for row in speed._costs(taken, 6)}
     total = rows["influence patterns (all words, both levels)"]
     assert (total.seconds, total.ratio, total.low, total.high) == (3.75, statistics.median([3.5, 2.0]), 2.0, 3.5)
     assert rows["captum conductance, all 6 layers"].ratio == pytest.approx(18)
     assert speed.PEER_UNIT not in rows
+    assert (rows["attattr, 20 steps"].ratio, rows["attattr, 20 steps"].high) == pytest.approx((0.325, 0.4))
