@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -36,7 +35,7 @@ def pruning_figure(group: Group, labels: Sequence[str] | None = None) -> Figure:
     known = {curve.label for found in rows[""].values() for curve in found}
     cells = group.by_label()
     gaps = {label: read_cell(cells[label], GLOBAL, "gap") for label in known}
-    _legend(figure, group, gaps, "gap between the areas, method")
+    _legend(figure, group, gaps, "gap between the areas, method", sign="+")
     add_text(figure, 0.2, _top(1) + 0.62, f"Head pruning   {group.task}   {group.model}", fontsize=LARGE, color=INK, va="bottom")
     return figure
 
@@ -55,7 +54,7 @@ def layer_pruning_figure(group: Group, labels: Sequence[str] | None = None) -> F
     cells = group.by_label()
     known = {curve.label for panels in rows.values() for found in panels.values() for curve in found}
     areas = {label: read_cell(cells[label], PER_LAYER, "mean/least-first/auc") for label in known}
-    _legend(figure, group, areas, "area of the upper left, method")
+    _legend(figure, group, areas, "area of the first panel, method")
     title = f"Head pruning in every layer   {group.task}   {group.model}"
     add_text(figure, 0.2, _top(len(rows)) + 0.62, title, fontsize=LARGE, color=INK, va="bottom")
     return figure
@@ -64,14 +63,14 @@ def layer_pruning_figure(group: Group, labels: Sequence[str] | None = None) -> F
 def _panels(group: Group, metric: str, rows: Mapping[str, Mapping[str, list[Curve]]], label: str) -> Figure:
     if not any(found for panels in rows.values() for found in panels.values()):
         raise UsageError(f"no cell of {group.task} is scored with {metric}; `flowgauge score STORE --metric {metric}` adds it.")
-    figure = new_figure(LEFT + 2 * WIDTH + GAP + 3.1, _top(len(rows)) + 1.0)
+    figure = new_figure(LEFT + 2 * WIDTH + GAP + 3.6, _top(len(rows)) + 1.0)
     floor = min(low for panels in rows.values() for found in panels.values() for curve in found for low in curve.low)
     order = sorted(group.labels)
     for row, (ranking, panels) in enumerate(rows.items()):
         bottom = _top(len(rows)) - HEIGHT - row * (HEIGHT + 0.55)
         for column, (name, found) in enumerate(panels.items()):
             axes = add_axes(figure, LEFT + column * (WIDTH + GAP), bottom, WIDTH, HEIGHT)
-            _draw_panel(axes, found, order)
+            _draw_panel(axes, found, order, name_ends=column == 1)
             axes.set_ylim(max(floor - 0.06, -0.02), 1.04)
             axes.set_title(ORDERS[name], fontsize=NORMAL, loc="left", color=GREY) if row == 0 else None
             axes.set_xlabel(label, fontsize=NORMAL) if row == len(rows) - 1 else None
@@ -81,29 +80,29 @@ def _panels(group: Group, metric: str, rows: Mapping[str, Mapping[str, list[Curv
     return figure
 
 
-def _draw_panel(axes: Axes, found: Sequence[Curve], order: Sequence[str]) -> None:
+def _draw_panel(axes: Axes, found: Sequence[Curve], order: Sequence[str], name_ends: bool) -> None:
     tidy(axes)
     for curve in found:
         draw(axes, curve, order.index(curve.label))
     for end, name in ((0, "whole model"), (-1, "no head")):
         if found:
-            axes.axhline(found[0].values[end], color=GREY, lw=0.8, ls=":", zorder=0)
-            x, side = (0.995, "right") if end == 0 else (0.005, "left")
-            place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (0, 2), "textcoords": "offset points"}
-            axes.annotate(name, (x, found[0].values[end]), fontsize=SMALL, color=GREY, va="bottom", ha=side, **place)
+            height = found[0].values[end]
+            axes.axhline(height, color=GREY, lw=0.8, ls=":", zorder=0)
+            if name_ends:
+                axes.text(1.015, height, name, fontsize=SMALL, color=GREY, va="center", transform=axes.get_yaxis_transform())
     axes.set_xlim(0, max((curve.budgets[-1] for curve in found), default=1))
 
 
-def _legend(figure: Figure, group: Group, cells: Mapping[str, Cell], title: str) -> None:
+def _legend(figure: Figure, group: Group, cells: Mapping[str, Cell], title: str, sign: str = "") -> None:
     """Every method once, the largest number first."""
     order = sorted(group.labels)
     lines, names = [], []
     for label in sorted(cells, key=lambda name: (-cells[name].value if cells[name].known else 1.0, name)):
         number = order.index(label)
         lines.append(Line2D([], [], color=METHODS[number % len(METHODS)], ls=LINES[number % len(LINES)], lw=1.8))
-        names.append(f"{cells[label].value:+.3f}  {label}" if cells[label].known else label)
+        names.append(f"{cells[label].value:{sign}.3f}  {label}" if cells[label].known else label)
     width, height = figure.get_size_inches()
-    place = ((LEFT + 2 * WIDTH + 2 * GAP) / width, 1 - 1.0 / height)
+    place = ((LEFT + 2 * WIDTH + GAP + 0.85) / width, 1 - 1.0 / height)
     figure.legend(lines, names, loc="upper left", bbox_to_anchor=place, borderaxespad=0, fontsize=SMALL, frameon=False,
                   handlelength=3.2, title=title, title_fontsize=SMALL, alignment="left")  # fmt: skip
     count = f"{group.instances} instances; bands are 95 % intervals"
