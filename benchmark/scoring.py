@@ -69,7 +69,8 @@ def score_job(model: FlowModel, group: Group, job: Job, metrics: Sequence[Any], 
         declared = _declared(metric, folder)
         started = time.perf_counter()
         try:
-            found = metric.score(model, show(job), _reference(metric, reference, show))
+            against = _reference(metric, reference, show)
+            found = metric.score(model, show(job), against)
             aggregates = _aggregates(found)
         except NotApplicable as reason:
             job.scores[name] = declared.model_copy(update={"status": "not-applicable", "reason": str(reason)})

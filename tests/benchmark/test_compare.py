@@ -118,3 +118,9 @@ def test_it_loads_no_torch():
     code = "import sys, flowgauge.benchmark.compare, flowgauge.metrics.head_universality; assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)})
     assert done.returncode == 0, done.stderr
+
+
+def test_a_run_says_where_cells_are_compared(make_plan, plug):
+    (record,) = run(make_plan(methods=plug("by-head"), metrics=["head_universality"], limit=4)).records
+    (score,) = record.scores.values()
+    assert (score.status, score.reason) == ("not-applicable", "it compares cells: use `flowgauge compare`.")
