@@ -50,16 +50,16 @@ def ends(model: FlowModel, batch: Batch, baseline: Baseline) -> list[dict[str, f
     return [{"q_baseline": float(one)} for one in q]
 
 
-def single_inputs(model: FlowModel, batch: Batch) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Each instance's row, the presence of its words (1, n), all 1, and its row number as captum takes it."""
-    for row, length in enumerate(batch.lengths):
-        there = torch.ones(1, length, dtype=model.dtype, device=batch.ids.device)
-        yield row, there, torch.tensor([row], device=batch.ids.device)
+def singles(batch: Batch) -> Iterator[Batch]:
+    """Each instance alone and without padding, so that what is drawn for it depends on nothing beside it."""
+    for row in range(len(batch)):
+        one = batch.rows(torch.tensor([row], device=batch.ids.device))
+        yield one.only(one.mask)
 
 
-def padded(forward: Forward, width: int) -> Forward:
-    """The forward for presence vectors of one sentence's own length."""
-    return lambda there, row: forward(torch.nn.functional.pad(there, (0, width - there.shape[1])), row)
+def all_there(model: FlowModel, one: Batch) -> tuple[Tensor, Tensor]:
+    """The arguments of one instance's forward: every word there (1, N), and its row number (1,)."""
+    return torch.ones_like(one.mask, dtype=model.dtype), torch.zeros_like(one.mask[:, 0], dtype=torch.long)
 
 
 @contextmanager

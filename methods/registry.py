@@ -57,7 +57,7 @@ METHODS = Registry(
         "gradient-x-input": Entry(
             "flowgauge.methods.gradients:GradientXInput", "The gradient of q at each word vector times the vector."
         ),
-        "leave-one-out": Entry("flowgauge.methods.removal:LeaveOneOut", "How much q falls when one word is removed."),
+        "leave-one-out": Entry("flowgauge.methods.leave_one_out:LeaveOneOut", "How much q falls when one word is removed."),
         "shapley-sampling": Entry(
             "flowgauge.methods.removal:ShapleySampling", "Shapley values of the words, from random permutations."
         ),

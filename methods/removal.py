@@ -1,13 +1,15 @@
-"""Methods that remove words and look at q: leave-one-out, sampled Shapley values, LIME and Kernel SHAP, by captum.
+"""Methods that remove many words at once and look at q: sampled Shapley values, LIME and Kernel SHAP, by captum.
 
 A word is removed by giving its place the baseline's vector; positions and segments stay. Every real token is a feature, special
-ones included.
+ones included. captum adds up and fits in single precision, whatever the model's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -19,34 +21,11 @@ from ..models.model import FlowModel
 from ..models.trace import Baseline
 from .base import explanations, method
 from .explanation import Explanation
-from .on_words import ROWS, Forward, ends, of_presence, padded, seeded, single_inputs
+from .on_words import ROWS, Forward, all_there, ends, of_presence, seeded, singles
 
 Attribute = Callable[[Forward, Tensor, Tensor], Tensor]
-
-
-@method("leave-one-out", gives={"tokens"})
-@dataclass(frozen=True)
-class LeaveOneOut:
-    """How much q falls when one word is removed.
-
-    tokens[j] = q(x) - q(x without j). Source: Li et al. 2016 ("erasure"), section 3; Jain & Wallace 2019, section 4.1. Units of
-    q; signed; unbounded.
-
-    Attributes:
-        baseline: Word vector in the removed word's place: mask, zero, pad, mean.
-    """
-
-    baseline: Baseline = "mask"
-
-    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """Tokens of every instance."""
-        from captum.attr import FeatureAblation
-
-        def attribute(forward: Forward, there: Tensor, row: Tensor) -> Tensor:
-            many: Tensor = FeatureAblation(forward).attribute(there, additional_forward_args=(row,), perturbations_per_eval=ROWS)
-            return many
-
-        return _explain(model, batch, self.baseline, attribute, with_ends=False)
+ENDS = 1e6
+"""Weight of no word and of all, as `captum.attr.KernelShap.inf_weight`."""
 
 
 @method("shapley-sampling", gives={"tokens"}, stochastic=True)
@@ -86,13 +65,14 @@ class ShapleySampling:
 class Lime:
     """Coefficients of a sparse linear model of q over random removals.
 
-    A Lasso fitted to q of random halves of the words, each weighted by exp(-d^2 / width^2), d the cosine distance to the whole
-    sentence. Source: Ribeiro et al. 2016, section 3.4. Units of q; signed.
+    A Lasso fitted to q of random halves of the words, each weighted by exp(-d^2 / (2 width^2)), d the cosine distance to the
+    whole sentence. Source: Ribeiro et al. 2016, section 3.4. Units of q; signed.
 
     Attributes:
         samples: Random removals.
         width: Of the kernel.
-        alpha: Strength of the Lasso's penalty; 0 is a plain weighted fit.
+        alpha: Strength of the Lasso's penalty, in units of q: where q moves less than that, all tokens are 0; 0 is a plain
+            weighted fit.
         baseline: Word vectors of absent words: mask, zero, pad, mean.
     """
 
@@ -125,11 +105,12 @@ class Lime:
 class KernelShap:
     """Shapley values of the words, from a weighted linear fit over random removals.
 
-    A least-squares fit to q of random coalitions, drawn by the Shapley kernel, held to q at no word and at all. Source: Lundberg
-    & Lee 2017, theorem 2. Units of q; signed; tokens sum to q(x) - q(x_b) up to the fit's weights.
+    A least-squares fit to q of random coalitions, drawn by the Shapley kernel, held to q at no word and at all. Where `samples`
+    allows every coalition of the sentence (2^N), each is taken once with the kernel as its weight, and the values are exact.
+    Source: Lundberg & Lee 2017, theorem 2. Units of q; signed; tokens sum to q(x) - q(x_b) up to the fit's weights.
 
     Attributes:
-        samples: Random coalitions.
+        samples: Coalitions, at most.
         baseline: Word vectors of absent words: mask, zero, pad, mean.
     """
 
@@ -144,25 +125,45 @@ class KernelShap:
         from captum.attr import KernelShap as Captum
 
         def attribute(forward: Forward, there: Tensor, row: Tensor) -> Tensor:
-            return _fitted(Captum(forward), there, row, self.samples)
+            shap, every = Captum(forward), 2 ** there.shape[1]
+            if every <= self.samples:
+                each = coalitions(there)
+                shap.perturb_func, shap.similarity_func = lambda *_, **__: next(each), shapley_kernel
+            return _fitted(shap, there, row, min(every, self.samples))
 
         return _explain(model, batch, self.baseline, attribute, with_ends=True)
 
 
 def _explain(model: FlowModel, batch: Batch, baseline: Baseline, attribute: Attribute, with_ends: bool) -> list[Explanation]:
     """Sentence by sentence, since captum draws for a whole batch what each instance must draw for itself."""
-    forward = padded(of_presence(model, batch, baseline), batch.ids.shape[1])
     tokens = torch.zeros(batch.ids.shape, dtype=model.dtype, device=batch.ids.device)
     with torch.no_grad():
-        for row, there, number in single_inputs(model, batch):
-            with seeded(batch.seeds[row]):
-                tokens[row, : there.shape[1]] = attribute(forward, there, number)[0]
+        for row, one in enumerate(singles(batch)):
+            with seeded(one.seeds[0]):
+                found = attribute(of_presence(model, one, baseline), *all_there(model, one))
+            tokens[row, : found.shape[1]] = found[0]
     return explanations(batch, tokens=tokens, values=ends(model, batch, baseline) if with_ends else None)
 
 
 def _fitted(captum: Any, there: Tensor, row: Tensor, samples: int) -> Tensor:
     found: Tensor = captum.attribute(there, additional_forward_args=(row,), n_samples=samples, perturbations_per_eval=ROWS)
     return found
+
+
+def coalitions(there: Tensor) -> Iterator[Tensor]:
+    """Every subset of the words once, as captum takes samples: rows (1, N) of 0 and 1."""
+    for chosen in product((0, 1), repeat=there.shape[1]):
+        yield torch.tensor([chosen], device=there.device)
+
+
+def shapley_kernel(_: Tensor, __: Tensor, chosen: Tensor, **___: Any) -> Tensor:
+    """Weight of a coalition of k of n words: (n - 1) / (C(n, k) k (n - k)); at the ends, captum's stand-in for infinity.
+
+    >>> shapley_kernel(None, None, torch.tensor([[1, 0, 0, 1]]))
+    tensor([0.1250])
+    """
+    n, k = chosen.shape[1], int(chosen.sum())
+    return torch.tensor([(n - 1) / (math.comb(n, k) * k * (n - k)) if 0 < k < n else ENDS])
 
 
 def _at_least(name: str, given: int, least: int) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import NotApplicable, UsageError
-from ..methods.on_words import of_presence, padded, seeded, single_inputs
+from ..methods.on_words import Forward, all_there, of_presence, seeded, singles
 from ..methods.views import token_scores
 from ..models.model import FlowModel
 from ..models.trace import Baseline
@@ -49,20 +49,33 @@ class Infidelity:
 
         rows = []
         for batch in shown:
-            forward = padded(of_presence(model, batch.predicted, self.baseline), batch.predicted.ids.shape[1])
-            for row, there, number in single_inputs(model, batch.predicted):
-                for draw, one in enumerate(batch.guided[row].each()):
-                    tokens = torch.as_tensor(token_scores(one), dtype=there.dtype, device=there.device)[None]
+            for one, instance, explanation in zip(singles(batch.predicted), batch.instances, batch.guided, strict=True):
+                forward, (there, number) = remembered(of_presence(model, one, self.baseline)), all_there(model, one)
+                for draw, made in enumerate(explanation.each()):
+                    tokens = torch.as_tensor(token_scores(made), dtype=torch.float64, device=there.device)[None]
                     for name in ("scaled", "raw"):
-                        with seeded(batch.predicted.seeds[row]), torch.no_grad():
+                        with seeded(one.seeds[0]), torch.no_grad():
                             found = infidelity(
                                 forward, _remove_half, there, tokens, additional_forward_args=(number,),
                                 n_perturb_samples=self.samples, normalize=name == "scaled",
                             )  # fmt: skip
-                        value = float(found)
-                        reason = "" if np.isfinite(value) else "the token scores are all 0, or do not vary with what is removed."
-                        rows.append(score_row(batch.instances[row], name, value if not reason else np.nan, draw, reason))
+                        rows.append(
+                            score_row(instance, name, max(0.0, float(found)), draw)
+                        )  # a difference of sums may round below
         return Scores(frame(rows))
+
+
+def remembered(forward: Forward) -> Forward:
+    """The forward, run once for what it is asked again: every draw and variant is held against the same removals."""
+    found: dict[bytes, Tensor] = {}
+
+    def once(there: Tensor, row: Tensor) -> Tensor:
+        key = there.cpu().numpy().tobytes()
+        if key not in found:
+            found[key] = forward(there, row)
+        return found[key]
+
+    return once
 
 
 def _remove_half(there: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,7 +94,8 @@ class Sensitivity:
 
     max over random d in a cube of ||tokens(x + d) - tokens(x)|| / ||tokens(x)||. The method explains anew, so it must be at hand
     (`flowgauge run`). For the gold answer. At least 0; lower is more stable, which is not more true. Source: Yeh et al. 2019,
-    definition 2.4, by captum.
+    definition 2.4, by captum. A random method draws the same at x and at x + d, so its noise does not count, and scores that do
+    not look at the input are at 0. Undefined where all scores at x are 0.
 
     Attributes:
         radius: Half the cube's side, in root mean squares of the model's word vectors.
@@ -104,8 +118,9 @@ class Sensitivity:
                 raise NotApplicable("it explains moved inputs anew, which needs the method: score it with `flowgauge run`.")
             for row, instance in enumerate(batch.instances):
                 value = self._one(model, batch, row, radius)
-                reason = "" if np.isfinite(value) else "the token scores are all 0."
-                rows.append(score_row(instance, "sensitivity", value if not reason else np.nan, 0, reason))
+                rows.append(
+                    score_row(instance, "sensitivity", value, 0, "the token scores are all 0." if np.isnan(value) else "")
+                )
         return Scores(frame(rows))
 
     def _one(self, model: FlowModel, shown: Shown, row: int, radius: float) -> float:
@@ -117,13 +132,16 @@ class Sensitivity:
         alone = alone.only(alone.mask)  # without padding, so that what is drawn does not depend on the batch
         with torch.no_grad():
             words = model.words(alone)
+        norms: list[float] = []
 
         def tokens(moved: tuple[Tensor, ...] | Tensor, **_: Any) -> tuple[Tensor, ...]:
             (vectors,) = moved if isinstance(moved, tuple) else (moved,)
             rows = alone.rows(torch.zeros(len(vectors), dtype=torch.long, device=vectors.device))
             made = explain(replace(rows, words=vectors))
-            return (torch.stack([torch.as_tensor(np.mean([token_scores(e) for e in one.each()], 0)) for one in made]),)
+            scores = torch.stack([torch.as_tensor(np.mean([token_scores(e) for e in one.each()], 0)) for one in made])
+            norms.append(float(scores.norm()))
+            return (scores,)
 
         with seeded(shown.batch.seeds[row]):
             found = sensitivity_max(tokens, (words,), perturb_radius=radius, n_perturb_samples=self.samples)
-        return float(found)
+        return float(found) if norms[0] else np.nan  # captum would divide by 1

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from scipy.stats import kendalltau
 
-from ..methods.removal import LeaveOneOut
+from ..methods.leave_one_out import LeaveOneOut
 from ..methods.views import token_scores
 from ..models.model import FlowModel
 from ..models.trace import Baseline, moving_words

@@ -83,19 +83,19 @@ class Batch:
         """The batch with only these tokens, moved together: positions, words and target move along.
 
         Raises:
-            ValueError: A target would be lost, or the word vectors were replaced.
+            ValueError: A target would be lost.
         """
         keep = keep & self.mask
-        if self.words is not None or (self.target is not None and not keep.gather(1, self.target[:, None]).all()):
-            raise ValueError("the tokens kept must hold every target, and word vectors cannot be replaced beside.")
+        if self.target is not None and not keep.gather(1, self.target[:, None]).all():
+            raise ValueError("the tokens kept must hold every target: q is read there.")
         counts = keep.sum(1)
         order = (~keep).to(torch.int8).argsort(dim=1, stable=True)[:, : int(counts.max())]
-        pick = lambda x: x.gather(1, order)  # noqa: E731
+        at = (torch.arange(len(order), device=order.device)[:, None], order)
         target = None if self.target is None else (keep.cumsum(1) - 1).gather(1, self.target[:, None])[:, 0]
-        words = self.word_ids.gather(1, order[..., None].expand(-1, -1, 2))
         mask = torch.arange(order.shape[1], device=order.device) < counts[:, None]
-        ids, segments = pick(self.ids), pick(self.segments)
-        return replace(self, ids=ids, segments=segments, mask=mask, word_ids=words, target=target, cache={})
+        words = None if self.words is None else self.words[at]
+        ids, segments, word_ids = self.ids[at], self.segments[at], self.word_ids[at]
+        return replace(self, ids=ids, segments=segments, mask=mask, word_ids=word_ids, words=words, target=target, cache={})
 
     def generators(self) -> list[torch.Generator]:
         """A fresh generator for each instance, on the CPU."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from captum.attr import InputXGradient
+from captum.metrics import infidelity, sensitivity_max
 
 from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.explanation import Explanation
-from flowgauge.methods.removal import LeaveOneOut, ShapleySampling
+from flowgauge.methods.gradients import GradientXInput
+from flowgauge.methods.leave_one_out import LeaveOneOut
+from flowgauge.methods.on_words import seeded
+from flowgauge.methods.removal import ShapleySampling
 from flowgauge.metrics.captum_metrics import Infidelity, Sensitivity
 from flowgauge.metrics.erasure import (
     SHARES,
@@ -18,16 +24,31 @@ from flowgauge.metrics.erasure import (
     Sufficiency,
     clean_probability,
     kept_words,
+    masked,
     probabilities,
     removable,
 )
 from flowgauge.metrics.loo_correlation import LooCorrelation
 from flowgauge.metrics.plausibility import Plausibility, agreement, direction, word_scores
+from flowgauge.models.trace import baseline_words
 from flowgauge.tasks.instance import Instance
 
 
 def tokens(*rows) -> list[Explanation]:
     return [Explanation(tokens=np.array(row, float)) for row in rows]
+
+
+def passes(monkeypatch, model) -> list[int]:
+    """Grows by the number of rows of every forward pass."""
+    sizes: list[int] = []
+    outputs = type(model).outputs
+
+    def counted(self, batch):
+        sizes.append(len(batch))
+        return outputs(self, batch)
+
+    monkeypatch.setattr(type(model), "outputs", counted)
+    return sizes
 
 
 def test_only_keeps_and_moves_along(model, make):
@@ -39,6 +60,13 @@ def test_only_keeps_and_moves_along(model, make):
     assert left.word_ids[0, :, 1].tolist() == batch.word_ids[0][[0, 2, 3, 5], 1].tolist()
     with pytest.raises(ValueError, match="must hold every target"):
         batch.only(keep & (torch.arange(6) != 2))
+
+
+def test_only_moves_replaced_word_vectors_along(model, make):
+    batch = make.batch(model, [6, 5])
+    keep = torch.tensor([[1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 1, 1]], dtype=torch.bool)
+    moved = replace(batch, words=model.words(batch).detach() + 0.1).only(keep)
+    assert torch.equal(moved.words[0], (model.words(batch)[0] + 0.1)[[0, 2, 3, 5]])
 
 
 def test_what_can_be_removed_are_words(model, make):
@@ -88,6 +116,58 @@ def test_a_ranking_by_single_removals_beats_its_reverse(model, make):
     assert (top[0] >= top[1]).all() and (top[0] > top[1]).any()
 
 
+def test_removing_the_right_words_beats_the_reverse_by_the_area(model, make, value_of):
+    """One word decides: all shares that remove it lose what it is worth, and those that keep it nothing."""
+    batch = make.batch(model, [12], seed=1)
+    drops = {}
+    for at in removable(batch)[0].nonzero()[:, 0].tolist():
+        shown = make.by_hand(model, batch, tokens(np.eye(12)[at]))
+        drops[at] = value_of(Comprehensiveness().score(model, [shown], None), "top/1")
+    order = np.zeros(12)
+    order[list(drops)] = list(drops.values())
+    top = [
+        value_of(Comprehensiveness().score(model, [make.by_hand(model, batch, tokens(s * order))], None), "top/1")
+        for s in (1, -1)
+    ]
+    assert top == [max(drops.values()), min(drops.values())] and top[0] > top[1]
+
+
+def test_equal_questions_are_asked_once(model, make, monkeypatch):
+    """Of 5 removable words, 1, 5, 10 and 20 percent are one word and 50 are three: two questions, and one for the whole."""
+    batch = make.batch(model, [8])
+    shown = make.by_hand(model, batch, tokens(range(8)))
+    sizes = passes(monkeypatch, model)
+    rows = Comprehensiveness().score(model, [shown], None).rows
+    assert sizes == [1, 2]
+    values = rows["value"].tolist()
+    assert values[0] == values[1] == values[2] == values[3] != values[4]
+
+
+@pytest.mark.parametrize("metric", [Comprehensiveness, Sufficiency])
+@pytest.mark.parametrize("operator", ["delete", "mask"])
+def test_erasure_does_not_depend_on_padding_or_draws_beside(model, make, metric, operator):
+    batch, scores = make.batch(model, [9, 6, 4]), [np.random.default_rng(n).normal(size=n) for n in (9, 6, 4)]
+    drawn = [Explanation(draws=(Explanation(tokens=s), Explanation(tokens=-s))) for s in scores]
+    together = metric(operator).score(model, [make.by_hand(model, batch, drawn)], None).rows
+    for row in range(len(batch)):
+        alone = batch.rows(torch.tensor([row]))
+        shown = make.by_hand(model, alone.only(alone.mask), tokens(-scores[row]))
+        found = metric(operator).score(model, [shown], None).rows["value"].to_numpy()
+        mine = together[(together["instance"] == batch.names[row]) & (together["draw"] == 1)]["value"].to_numpy()
+        assert mine == pytest.approx(found, abs=1e-12)
+
+
+def test_what_takes_a_masked_words_place(model, make, monkeypatch):
+    batch = make.batch(model, [5])
+    stay = torch.tensor([[1, 0, 1, 1, 1]], dtype=torch.bool)
+    for named, expected in (({"mask": 4, "unk": 3}, 4), ({"mask": None, "unk": 3}, 3), ({"pad": 0}, 0)):
+        monkeypatch.setattr(model, "tokenizer", SimpleNamespace(**{f"{k}_token_id": v for k, v in named.items()}))
+        assert masked(model, batch, stay).ids[0].tolist() == [*batch.ids[0, :1].tolist(), expected, *batch.ids[0, 2:].tolist()]
+    monkeypatch.setattr(model, "tokenizer", SimpleNamespace(mask_token_id=None))
+    with pytest.raises(NotApplicable, match="use operator=delete"):
+        masked(model, batch, stay)
+
+
 def test_sentences_without_removable_words_are_undefined(model, make):
     batch = make.batch(model, [3])
     batch = replace(batch, word_ids=torch.full_like(batch.word_ids, -1))
@@ -128,6 +208,91 @@ def test_infidelity_is_the_mean_squared_miss(model, make, value_of):
     assert found[10.0][1] == pytest.approx(found[1.0][1])
     nothing = Infidelity(4).score(model, [make.by_hand(model, batch, tokens([0] * 5, [0] * 6))], None)
     assert value_of(nothing, "scaled") == value_of(nothing, "raw") > found[1.0][1]
+
+
+def hf_q(model, batch):
+    """q of one unpadded sentence's word vectors by the Hugging Face model."""
+
+    def forward(words):
+        logits = model.hf(inputs_embeds=words).logits[:, int(batch.target[0])]
+        return logits[:, int(batch.answer[0, 0])] - logits[:, int(batch.against[0, 0])]
+
+    return forward
+
+
+def test_infidelity_is_captums_on_the_hugging_face_model(model, make, value_of):
+    shown = make.by_hand(model, make.batch(model, [6]), tokens(np.arange(6.0) - 2))
+    asked, scores = shown.predicted, Infidelity(30).score(model, [shown], None)
+    x, x_b = model.words(asked).detach(), baseline_words(model, asked, "mask").detach()
+
+    def remove(words):
+        out = torch.bernoulli(torch.full(words.shape[:2], 0.5, dtype=words.dtype))[..., None]
+        return out.expand_as(words) / words.shape[2], torch.where(out > 0, x_b, words)
+
+    given = torch.as_tensor(shown.guided[0].tokens)[None, :, None].expand_as(x)
+    for name in ("raw", "scaled"):
+        with seeded(asked.seeds[0]), torch.no_grad():
+            oracle = infidelity(hf_q(model, asked), remove, x, given, n_perturb_samples=30, normalize=name == "scaled")
+        assert value_of(scores, name) == pytest.approx(float(oracle), rel=1e-5)
+
+
+def test_infidelity_by_hand(model, make, value_of):
+    """One word moves q by d and gets the score s: the miss is (s - d)^2 whenever it is drawn, and nothing is left once scaled."""
+    batch = make.batch(model, [4])
+    ids = torch.full_like(batch.ids, model.tokenizer.mask_token_id)
+    ids[0, 1] = batch.ids[0, 1]
+    batch = replace(batch, ids=ids, cache={})
+    shown = make.by_hand(model, batch, tokens([0, 0.7, 0, 0]))
+    (fall,) = LeaveOneOut().explain(model, shown.predicted)
+    with seeded(batch.seeds[0]):
+        drawn = torch.bernoulli(torch.full((50, 4), 0.5, dtype=torch.float64))[:, 1].mean()
+    scores = Infidelity(50).score(model, [shown], None)
+    assert value_of(scores, "raw") == pytest.approx(float(drawn) * (0.7 - fall.tokens[1]) ** 2)
+    assert 0 <= value_of(scores, "scaled") < 1e-12
+
+
+def test_infidelity_runs_the_model_once_for_all_draws(model, make, monkeypatch):
+    batch, rng = make.batch(model, [5]), np.random.default_rng(0)
+    drawn = Explanation(draws=tuple(Explanation(tokens=rng.normal(size=5)) for _ in range(4)))
+    shown = make.by_hand(model, batch, [drawn])
+    sizes = passes(monkeypatch, model)
+    rows = Infidelity(10).score(model, [shown], None).rows
+    assert sorted(sizes) == [1, 10]
+    assert rows["value"].nunique() == 8
+
+
+def test_captums_metrics_do_not_depend_on_padding(model, make):
+    batch, method = make.batch(model, [8, 5]), LeaveOneOut()
+    for metric in (Infidelity(20), Sensitivity(samples=3)):
+        explained = lambda b: replace(make.by_method(model, b, "leave-one-out"), explain=lambda x: method.explain(model, x))  # noqa: E731
+        together = metric.score(model, [explained(batch)], None).rows
+        alone = batch.rows(torch.tensor([1]))
+        own = metric.score(model, [explained(alone.only(alone.mask))], None).rows
+        mine = together[together["instance"] == batch.names[1]]
+        assert mine["value"].to_numpy() == pytest.approx(own["value"].to_numpy(), rel=1e-9)
+
+
+def test_sensitivity_is_captums_on_the_hugging_face_model(model, make, value_of):
+    batch = make.batch(model, [6])
+    method = GradientXInput()
+    shown = replace(make.by_method(model, batch, "gradient-x-input"), explain=lambda b: method.explain(model, b))
+
+    def explain(given):
+        (words,) = given if isinstance(given, tuple) else (given,)
+        with torch.enable_grad():
+            return (InputXGradient(hf_q(model, batch)).attribute(words.detach().requires_grad_(True)).sum(-1).detach(),)
+
+    radius = 0.1 * float(model.word_embedding.weight.detach().square().mean().sqrt())
+    with seeded(batch.seeds[0]):
+        oracle = sensitivity_max(explain, model.words(batch).detach(), perturb_radius=radius, n_perturb_samples=5)
+    assert value_of(Sensitivity(samples=5).score(model, [shown], None), "sensitivity") == pytest.approx(float(oracle), rel=1e-5)
+
+
+def test_sensitivity_of_scores_that_are_all_0_is_undefined(model, make):
+    batch = make.batch(model, [5])
+    jumps = replace(make.by_hand(model, batch, tokens([0] * 5)), explain=lambda b: tokens(*[[float(len(b) > 1)] * 5] * len(b)))
+    rows = Sensitivity(samples=2).score(model, [jumps], None).rows
+    assert rows["value"].isna().all() and set(rows["reason"]) == {"the token scores are all 0."}
 
 
 def test_sensitivity_asks_the_method_anew(model, make):
