@@ -262,14 +262,19 @@ def test_infidelity_runs_the_model_once_for_all_draws(model, make, monkeypatch):
 
 
 def test_captums_metrics_do_not_depend_on_padding(model, make):
-    batch, method = make.batch(model, [8, 5]), LeaveOneOut()
-    for metric in (Infidelity(20), Sensitivity(samples=3)):
-        explained = lambda b: replace(make.by_method(model, b, "leave-one-out"), explain=lambda x: method.explain(model, x))  # noqa: E731
-        together = metric.score(model, [explained(batch)], None).rows
-        alone = batch.rows(torch.tensor([1]))
-        own = metric.score(model, [explained(alone.only(alone.mask))], None).rows
-        mine = together[together["instance"] == batch.names[1]]
-        assert mine["value"].to_numpy() == pytest.approx(own["value"].to_numpy(), rel=1e-9)
+    """Several short sentences, for the first draw of the sensitivity would be the same with padding."""
+    batch, method = make.batch(model, [8, 5, 5, 5, 5]), LeaveOneOut()
+
+    def scored(metric, asked):
+        shown = replace(make.by_method(model, asked, "leave-one-out"), explain=lambda b: method.explain(model, b))
+        return metric.score(model, [shown], None).rows.set_index(["instance", "variant"])["value"]
+
+    for metric in (Infidelity(20), Sensitivity(samples=6)):
+        together = scored(metric, batch)
+        for row in range(1, 5):
+            alone = batch.rows(torch.tensor([row]))
+            own = scored(metric, alone.only(alone.mask))
+            assert together[own.index].to_numpy() == pytest.approx(own.to_numpy(), rel=1e-9)
 
 
 def test_sensitivity_is_captums_on_the_hugging_face_model(model, make, value_of):
@@ -316,6 +321,15 @@ def test_plausibility(model, make, value_of):
     assert direction(labelled) == -1 and direction(replace(labelled, answer=("very positive",))) == 1
     with pytest.raises(NotApplicable, match="no word labels"):
         Plausibility().score(model, [shown], None)
+
+
+@pytest.mark.parametrize(("answer", "tau"), [("negative", -1.0), ("very positive", 1.0), ("neutral", np.nan)])
+def test_signed_agreement_turns_scores_towards_positive_sentiment(model, make, value_of, answer, tau):
+    shown = make.by_hand(model, make.batch(model, [5]), tokens([9, -1, 0, 2, 9]))
+    labelled = Instance("i0-0", ("bad it good",), (answer,), truth={"token_labels": (0, 2, 4)})
+    scores = Plausibility().score(model, [replace(shown, instances=(labelled,))], None)
+    assert value_of(scores, "signed") == pytest.approx(tau, nan_ok=True)
+    assert value_of(scores, "auroc") == 1.0
 
 
 def test_words_are_sums_of_their_tokens_and_cut_ones_are_left_out():
