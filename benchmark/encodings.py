@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..models.encode import Encoded, batches
-from ..models.model import FlowModel
+from ..models.layered import Layered
 from .explain import Asked, ask
 from .fit import check_fit
 from .jobs import Group
@@ -20,7 +20,7 @@ BATCH_SIZE = 32
 class Encodings:
     """A group's batches, predicted when first needed and then kept, but without the work that methods share on them."""
 
-    model: FlowModel
+    model: Layered
     encoded: Encoded
     labels: Mapping[str, int] = field(default_factory=dict)
     _asked: dict[int, Asked] = field(default_factory=dict)
@@ -45,7 +45,6 @@ class Encodings:
 
 
 def encode_group(
-    model: FlowModel,
     group: Group,
     batch_size: int | None = None,
     max_tokens: int | None = None,
@@ -56,6 +55,7 @@ def encode_group(
     Raises:
         UsageError: The model has not the head or the classes that the task needs, or there is a sentence that it cannot take.
     """
+    model: Layered = group.model.load()
     labels = check_fit(model, group.task)
     size = batch_size or BATCH_SIZE
     encoded = batches(

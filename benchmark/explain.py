@@ -16,6 +16,7 @@ from ..core.errors import NotApplicable
 from ..methods.explanation import Explanation
 from ..models.batch import Batch
 from ..models.encode import relabel, reseed, token_slots
+from ..models.layered import Layered
 from ..models.model import FlowModel
 from ..tasks.instance import Instance
 from .explanation_io import Part, Sentence
@@ -48,7 +49,7 @@ class Asked:
                 batch.cache.clear()
 
 
-def ask(model: FlowModel, batch: Batch, instances: Sequence[Instance]) -> Asked:
+def ask(model: Layered, batch: Batch, instances: Sequence[Instance]) -> Asked:
     """Predicts every instance and prepares the guided question."""
     predicted = relabel(model, batch)
     wrong = (predicted.answer != batch.answer).any(1).nonzero()[:, 0]
@@ -57,14 +58,14 @@ def ask(model: FlowModel, batch: Batch, instances: Sequence[Instance]) -> Asked:
     return Asked(batch, predicted, rows, predicted.rows(wrong) if rows else None, tuple(instances), sentences)
 
 
-def explain_batch(model: FlowModel, method: Any, asked: Asked, seed: int) -> Part:
+def explain_batch(model: Layered, method: Any, asked: Asked, seed: int) -> Part:
     """Explains a batch, then its wrongly predicted rows again for the predicted answer.
 
     Raises:
         NotApplicable: The method cannot explain this model or quantity.
         ValueError: What the method returned is not one valid explanation an instance.
     """
-    _demand(method, asked.batch)
+    _demand(method, model, asked.batch)
     peak = _Peak(model.device)
     gold = _timed(model, lambda: method.explain(model, reseed(asked.batch, seed)), asked.batch)
     check_returned(method, gold.made, asked.batch, model)
@@ -84,7 +85,7 @@ def explain_batch(model: FlowModel, method: Any, asked: Asked, seed: int) -> Par
     return Part(asked.sentences, tuple(gold.made), tuple(guided), cost)
 
 
-def check_returned(method: Any, made: Any, batch: Batch, model: FlowModel) -> None:
+def check_returned(method: Any, made: Any, batch: Batch, model: Layered) -> None:
     """Whether a method returned one explanation an instance, each as long as its sentence and as deep as the model.
 
     Raises:
@@ -126,7 +127,9 @@ def _check_shapes(where: str, one: Explanation, n: int, layers: int, heads: int)
             raise ValueError(f"{where}: patterns need {layers + 1} depths and positions below {n}, got {depths} and {most}.")
 
 
-def _demand(method: Any, batch: Batch) -> None:
+def _demand(method: Any, model: Layered, batch: Batch) -> None:
+    if not isinstance(model, FlowModel) and "layered" not in method.needs:
+        raise NotApplicable(f"{method.name} reads attention and layers of a transformer, and {model.name} is none.")
     if "target" in method.needs and batch.target is None:
         raise NotApplicable(f"{method.name} needs one position to read q at, and this task reads several.")
 
@@ -138,7 +141,7 @@ class _Timed:
     charged: float
 
 
-def _timed(model: FlowModel, explain: Callable[[], list[Explanation]], batch: Batch) -> _Timed:
+def _timed(model: Layered, explain: Callable[[], list[Explanation]], batch: Batch) -> _Timed:
     """Runs a method; what it took from the shared cache was noted there under `charges` (seconds) and is charged to it."""
     batch.cache["charges"] = []
     started = time.perf_counter()
@@ -169,7 +172,7 @@ class _Peak:
         return 0
 
 
-def _sentence(model: FlowModel, batch: Batch, predicted: Batch, row: int, instance: Instance) -> Sentence:
+def _sentence(model: Layered, batch: Batch, predicted: Batch, row: int, instance: Instance) -> Sentence:
     real = batch.mask[row]
     ids, words = batch.ids[row][real].tolist(), batch.word_ids[row][real].tolist()
     right = bool((predicted.answer[row] == batch.answer[row]).all())
@@ -188,9 +191,8 @@ def _sentence(model: FlowModel, batch: Batch, predicted: Batch, row: int, instan
     )
 
 
-def _texts(model: FlowModel, outputs: list[int]) -> tuple[str, ...]:
+def _texts(model: Layered, outputs: list[int]) -> tuple[str, ...]:
     """Outputs as text: words of the vocabulary, or names of classes."""
     if model.head == "masked":
         return tuple(model.tokenizer.convert_ids_to_tokens(outputs))
-    names = getattr(model.hf.config, "id2label", {})
-    return tuple(str(names.get(i, i)) for i in outputs)
+    return tuple(model.labels.get(i, str(i)) for i in outputs)

@@ -6,13 +6,13 @@ from typing import Any
 
 from ..core.errors import UsageError
 from ..models.labels import fits, label_ids, telling
-from ..models.model import FlowModel
+from ..models.layered import Layered
 from ..tasks.registry import fitting
 
 HEADS = {"masked": "masked-LM", "label": "sequence-classification", "next": "next-token", "span": "span"}
 
 
-def check_fit(model: FlowModel, task: Any) -> dict[str, int]:
+def check_fit(model: Layered, task: Any) -> dict[str, int]:
     """The output of each of the task's classes; empty for a task without classes.
 
     Raises:
@@ -30,7 +30,7 @@ def check_fit(model: FlowModel, task: Any) -> dict[str, int]:
         raise UsageError(f"{error} {_advice(model, task)}") from error
 
 
-def _advice(model: FlowModel, task: Any) -> str:
+def _advice(model: Layered, task: Any) -> str:
     found = fitting(model.head, lambda classes: not classes or fits(model, classes))
     known = f"It fits {', '.join(found)}." if found else "It fits no task that comes with flowgauge."
     if task.head != "label":

@@ -29,6 +29,7 @@ class Job:
         unfit: Why the method is not applicable.
         scores: By metric identity, as they come.
         asked: What the user asked for, in the user's words.
+        train: What the method is trained on, for methods that are trained.
     """
 
     cell: Cell
@@ -41,6 +42,7 @@ class Job:
     error: str = ""
     unfit: str = ""
     scores: dict[str, Score] = field(default_factory=dict)
+    train: Any = None
 
     @property
     def explained(self) -> bool:
@@ -58,6 +60,7 @@ class Group:
     """Cells of one model, task and dtype, which run together.
 
     Attributes:
+        model: What explains; loaded when something is left to do.
         task: The task.
         key: Which instances.
         instances: They.
@@ -65,6 +68,7 @@ class Group:
         references: The job whose budget each metric is matched to, by metric identity.
     """
 
+    model: Any
     task: Any
     key: TaskKey
     instances: tuple[Instance, ...]

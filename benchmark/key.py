@@ -26,11 +26,19 @@ class TaskKey:
 
 
 def cell_key(
-    *, fingerprint: str, dtype: str, task: TaskKey, max_tokens: int | None, on_split: str, method: Any, seed: int
+    *,
+    fingerprint: str,
+    dtype: str,
+    task: TaskKey,
+    max_tokens: int | None,
+    on_split: str,
+    method: Any,
+    seed: int,
+    trained_on: TaskKey | None = None,
 ) -> dict[str, Any]:
     """The key of a cell, ready for JSON. Device, batch size and package versions are provenance and not in it.
 
-    The seed counts for methods that draw only.
+    The seed counts for methods that draw only, and what they are trained on for methods that are trained.
     """
     key = {
         "fingerprint": fingerprint,
@@ -41,6 +49,8 @@ def cell_key(
         "method": method_key(method),
         "seed": seed if method.stochastic else None,
     }
+    if trained_on is not None:
+        key["trained_on"] = asdict(trained_on)
     plain: dict[str, Any] = json.loads(canonical(key))
     return plain
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeI
 from ..core.errors import UnknownName, UsageError
 from ..core.registry import Spec
 
+DEFAULT_MODEL = "agreement-bert"
 DEFAULT_METHODS = ("influence-patterns", "attention", "conductance", "random")
 DEFAULT_METRICS = ("ablated_accuracy",)
 PLANS = Path(__file__).with_name("plans")
@@ -35,14 +36,15 @@ class Plan(BaseModel):
     """Cells to run: every task with every method and seed, scored by every metric.
 
     Attributes:
-        model: An embedded model's name, a Hugging Face name or a folder.
+        model: An embedded model's name, a Hugging Face name or a folder; None: the one that comes with a task, or agreement-bert.
         revision: Branch, tag or commit on the Hub.
         tasks: Names, globs such as `sva/*`, or TSV/JSONL files; `name:key=value` sets a setting.
         methods: Names or `file.py[:name]`, with settings likewise.
         metrics: The same.
         seeds: One cell each for methods that draw.
         limit: Instances a task, balanced over conditions; None: all.
-        sample_seed: Seed of that sample.
+        fit_limit: Instances of the train split that methods which are trained see; None: all.
+        sample_seed: Seed of both samples.
         split: The task's split.
         dtype: Floating-point type of the weights.
         device: A torch device; `auto`: the GPU if there is one.
@@ -56,13 +58,14 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    model: str = "agreement-bert"
+    model: str | None = None
     revision: str | None = None
     tasks: PlugIns
     methods: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METHODS)
     metrics: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METRICS)
     seeds: Annotated[tuple[int, ...], BeforeValidator(_several), Field(min_length=1)] = (0,)
     limit: PositiveInt | None = None
+    fit_limit: PositiveInt | None = None
     sample_seed: NonNegativeInt = 0
     split: str = "test"
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"

@@ -47,6 +47,13 @@ class Progress:
         assert self._bar is not None and self._task is not None
         self._bar.update(self._task, completed=self.done, description=text)
 
+    def at(self, text: str, done: int, total: int) -> None:
+        """Notes that `done` of `total` steps are done, where the total was not known before."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, total=total)
+        self.done, self.total = done, total
+        self.step(text, 0)
+
     def _open(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn

@@ -8,13 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from ..models.model import FlowModel
+from ..models.layered import Layered
 from .record import Provenance
 
 PACKAGES = ("torch", "transformers", "numpy", "tokenizers", "safetensors", "pandas")
 
 
-def provenance(model: FlowModel, batch_size: int) -> Provenance:
+def provenance(model: Layered, batch_size: int) -> Provenance:
     """Versions, platform, device and threads of this process."""
     return Provenance(
         flowgauge=_version("flowgauge"),

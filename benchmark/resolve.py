@@ -12,14 +12,14 @@ from ..core.errors import UnknownName, UsageError
 from ..core.registry import Registry, Spec
 from ..methods.registry import METHODS
 from ..metrics.registry import METRICS
-from ..models.zoo import ZOO
 from ..tasks.fingerprint import fingerprint
 from ..tasks.instance import Instance
 from ..tasks.registry import TASKS, load_task, takes_data
 from ..tasks.tables import is_table
 from .jobs import Job
 from .key import TaskKey, method_key
-from .plan import Plan, unique
+from .loading import check_model
+from .plan import DEFAULT_MODEL, Plan, unique
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,8 @@ def check_names(plan: Plan) -> Plan:
     for spec in plan.methods:
         _check(METHODS, spec.name)
     check_metrics(plan.metrics)
-    check_model(plan.model)
+    if plan.model is not None:
+        check_model(plan.model)
     if plan.columns and not any(is_table(spec.name) for spec in plan.tasks):
         raise UsageError(f"columns ({', '.join(plan.columns)}) are given, but no task is a file of sentences.")
     tasks = unique([with_data(found, plan.data_dir) for spec in plan.tasks for found in _tasks(spec)])
@@ -60,28 +61,6 @@ def check_metrics(specs: Sequence[Spec]) -> None:
         _check(METRICS, spec.name)
 
 
-def check_model(name: str) -> None:
-    """Refuses what can be neither an embedded model, a folder nor a name on the Hub.
-
-    Raises:
-        UnknownName: With near matches.
-    """
-    folder = Path(name).expanduser()
-    if name not in ZOO and not folder.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise UnknownName("model", name, ZOO, "A folder must exist and hold a Hugging Face checkpoint.")
-
-
-def model_source(name: str) -> str:
-    """Where an embedded model is, else the name itself."""
-    return str(ZOO[name]) if name in ZOO else name
-
-
-def shown_name(name: str) -> str:
-    """What results call a model: a folder goes by its last part."""
-    folder = Path(name).expanduser()
-    return folder.resolve().name if name not in ZOO and folder.is_dir() else name
-
-
 def with_data(spec: Spec, folder: str | None, replace: bool = False) -> Spec:
     """The spec with the data folder, if its task reads one and (unless `replace`) names none itself."""
     if not folder or not takes_data(spec) or (spec.settings.get("data_dir") and not replace):
@@ -96,11 +75,29 @@ def draw(plan: Plan, spec: Spec) -> Drawn:
         UsageError: A file that cannot be read, an unknown split, no instances.
     """
     task = load_task(spec, plan.columns if is_table(spec.name) else None)
-    instances = tuple(task.instances(plan.split, plan.limit, plan.sample_seed))
+    return _draw(spec, task, plan.split, plan.limit, plan.sample_seed)
+
+
+def draw_train(plan: Plan, drawn: Drawn) -> Drawn:
+    """The instances of the same task that methods are trained on.
+
+    Raises:
+        UsageError: It has no train split.
+    """
+    return _draw(drawn.spec, drawn.task, "train", plan.fit_limit, plan.sample_seed)
+
+
+def _draw(spec: Spec, task: Any, split: str, limit: int | None, seed: int) -> Drawn:
+    instances = tuple(task.instances(split, limit, seed))
     if not instances:
-        raise UsageError(f"task {task.name!r} has no instances in split {plan.split!r}.")
-    key = TaskKey(task.name, task.version, fingerprint(instances), plan.split, plan.limit, plan.sample_seed, task.quantity)
+        raise UsageError(f"task {task.name!r} has no instances in split {split!r}.")
+    key = TaskKey(task.name, task.version, fingerprint(instances), split, limit, seed, task.quantity)
     return Drawn(spec, task, key, instances)
+
+
+def model_of(plan: Plan, task: Any) -> str:
+    """The plan's model, else the one that comes with the task, else the embedded one."""
+    return plan.model or getattr(task, "model", "") or DEFAULT_MODEL
 
 
 def make_methods(plan: Plan, metrics: Sequence[Any]) -> list[tuple[Spec, Any]]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..core.errors import NoSplit
 from ..core.registry import Spec
 from . import resolve
-from .fingerprint import model_fingerprint
 from .jobs import Group, Job, finished, folder_name
 from .key import cell_key
+from .loading import Wanted
 from .plan import Plan, as_mapping
 from .progress import Progress
 from .results import Results
 from .store import Store
-
-if TYPE_CHECKING:
-    from ..models.model import FlowModel
 
 
 def run(plan: Plan | None = None, *, quiet: bool = True, **fields: Any) -> Results:
@@ -34,80 +31,69 @@ def run(plan: Plan | None = None, *, quiet: bool = True, **fields: Any) -> Resul
     drawn = [resolve.draw(plan, spec) for spec in plan.tasks]
     metrics = resolve.make_metrics(plan.metrics)
     methods = resolve.make_methods(plan, metrics)
-    source, model = resolve.model_source(plan.model), None
-    fingerprint = model_fingerprint(source, plan.revision)
-    if fingerprint is None:
-        model = load(plan.model, plan.dtype, plan.device, plan.revision)
-        fingerprint = model_fingerprint(source, plan.revision) or model.fingerprint()
-    groups = [_group(plan, store, one, methods, metrics, fingerprint) for one in drawn]
+    models: dict[str, Wanted] = {}
+    for one in drawn:
+        name = resolve.model_of(plan, one.task)
+        models.setdefault(name, Wanted(name, plan.store, plan.dtype, plan.device, plan.revision, quiet))
+    groups = [_group(plan, store, one, methods, metrics, models[resolve.model_of(plan, one.task)]) for one in drawn]
     if any(not finished(job, group, metrics) for group in groups for job in group.jobs):
-        _work(plan, groups, metrics, model or load(plan.model, plan.dtype, plan.device, plan.revision), quiet)
+        _work(plan, groups, metrics, quiet)
     return Results(plan.store, tuple(job.record for group in groups for job in group.jobs if job.record is not None))
 
 
-def load(name: str, dtype: str = "float32", device: str = "auto", revision: str | None = None) -> FlowModel:
-    """A model under the name that results show, on the GPU if there is one and `device` is `auto`."""
-    quieten()
-    import torch
-
-    from ..models.load import load_model
-
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    model = load_model(name, dtype, place, revision)
-    model.name = resolve.shown_name(name)
-    return model
-
-
-def quieten() -> None:
-    """Switches off the bars and the advice of transformers and the Hub."""
-    for name, value in (
-        ("HF_HUB_DISABLE_PROGRESS_BARS", "1"),
-        ("TRANSFORMERS_VERBOSITY", "error"),
-        ("TOKENIZERS_PARALLELISM", "false"),
-    ):
-        os.environ.setdefault(name, value)
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-
-
 def _group(
-    plan: Plan, store: Store, drawn: resolve.Drawn, methods: Sequence[tuple[Spec, Any]], metrics: Sequence[Any], fingerprint: str
+    plan: Plan, store: Store, drawn: resolve.Drawn, methods: Sequence[tuple[Spec, Any]], metrics: Sequence[Any], model: Wanted
 ) -> Group:
-    group = Group(drawn.task, drawn.key, drawn.instances, [])
+    train, why = _train_split(plan, drawn, [method for _, method in methods])
+    group = Group(model, drawn.task, drawn.key, drawn.instances, [])
     for spec, method in methods:
+        trains = hasattr(method, "fit")
         for seed in plan.seeds if method.stochastic else (0,):
             key = cell_key(
-                fingerprint=fingerprint,
+                fingerprint=model.fingerprint(),
                 dtype=plan.dtype,
                 task=drawn.key,
                 max_tokens=plan.max_tokens,
                 on_split=plan.on_split,
                 method=method,
                 seed=seed,
+                trained_on=train.key if trains and train else None,
             )
-            cell = store.cell(resolve.shown_name(plan.model), drawn.task.name, folder_name(method.name, key))
+            cell = store.cell(model.shown, drawn.task.name, folder_name(method.name, key))
             asked = {
-                "model": plan.model,
+                "model": model.name,
                 "revision": plan.revision,
                 "task": as_mapping(drawn.spec),
                 "columns": plan.columns,
                 "method": as_mapping(spec),
             }
-            group.jobs.append(Job(cell, key, method, method.name, seed, cell.record(), asked))
+            job = Job(cell, key, method, method.name, seed, cell.record(), asked, unfit=why if trains else "")
+            job.train = train if trains else None
+            group.jobs.append(job)
     for metric in metrics:
         group.refer(metric, resolve.reference_job(metric, group.jobs))
     return group
 
 
-def _work(plan: Plan, groups: Sequence[Group], metrics: Sequence[Any], model: FlowModel, quiet: bool) -> None:
+def _train_split(plan: Plan, drawn: resolve.Drawn, methods: Sequence[Any]) -> tuple[resolve.Drawn | None, str]:
+    """What methods are trained on, if any is; or why there is nothing to train on."""
+    if not any(hasattr(method, "fit") for method in methods):
+        return None, ""
+    try:
+        return resolve.draw_train(plan, drawn), ""
+    except NoSplit as error:
+        return None, f"it is trained first, and there is nothing to train it on: {error}"
+
+
+def _work(plan: Plan, groups: Sequence[Group], metrics: Sequence[Any], quiet: bool) -> None:
     """Encodes every task before anything is explained, so that a bad sentence stops the run at once."""
     from .encodings import encode_group
+    from .fits import Fits
     from .work import work
 
     opened = [(group, jobs) for group in groups if (jobs := [job for job in group.jobs if not finished(job, group, metrics)])]
-    ready = [(group, jobs, encode_group(model, group, plan.batch_size, plan.max_tokens, plan.on_split)) for group, jobs in opened]
+    ready = [(group, jobs, encode_group(group, plan.batch_size, plan.max_tokens, plan.on_split)) for group, jobs in opened]
+    fits = Fits(plan.store, quiet)
     with Progress(sum(len(jobs) * (len(encodings) + len(metrics)) for _, jobs, encodings in ready), quiet) as progress:
         for group, jobs, encodings in ready:
-            work(model, group, jobs, metrics, encodings, progress)
+            work(group, jobs, metrics, encodings, progress, fits)

@@ -11,14 +11,14 @@ from ..core.registry import Spec
 from ..tasks.instance import Quantity
 from . import resolve
 from .encodings import encode_group
-from .fingerprint import model_fingerprint
+from .fits import Fits
 from .jobs import Group, Job, finished
 from .key import TaskKey
+from .loading import Wanted, check_model
 from .plan import Plan
 from .progress import Progress
 from .record import Record
 from .results import Results
-from .run import load
 from .store import Store
 from .work import work
 
@@ -58,11 +58,11 @@ def rescore(
     made = resolve.make_metrics(specs)
     groups: list[Group] = []
     for together in _groups(records):
-        group = _group(store, together, model, data_dir)
+        group = _group(store, together, model, data_dir, device, quiet)
         for metric in made:
             group.refer(metric, resolve.reference_job(metric, group.jobs))
         groups.append(group)
-        _work(group, made, device, batch_size, quiet, model)
+        _work(store, group, made, batch_size, quiet)
     return Results(url, tuple(job.record for group in groups for job in group.jobs if job.record is not None))
 
 
@@ -70,18 +70,19 @@ def _groups(records: Sequence[Record]) -> list[list[Record]]:
     """Records of the same model, dtype and instances."""
     found: dict[str, list[Record]] = {}
     for record in records:
-        rest = {name: value for name, value in record.key.items() if name not in ("method", "seed")}
+        rest = {name: value for name, value in record.key.items() if name not in ("method", "seed", "trained_on")}
         found.setdefault(json.dumps([record.model, rest], sort_keys=True), []).append(record)
     return list(found.values())
 
 
-def _group(store: Store, records: Sequence[Record], model: str | None, data_dir: str | None) -> Group:
+def _group(store: Store, records: Sequence[Record], model: str | None, data_dir: str | None, device: str, quiet: bool) -> Group:
     first = records[0]
     name = model or first.asked["model"]
-    source = resolve.model_source(name)
-    fingerprint = model_fingerprint(source, first.asked["revision"])
-    if fingerprint is not None:
-        _check_model(fingerprint, first, name)
+    check_model(name)
+    wanted = Wanted(name, store.url, first.key["dtype"], device, first.asked["revision"], quiet)
+    if wanted.fingerprint() != first.key["fingerprint"]:
+        hint = "its files differ; say where the right one is with --model."
+        raise UsageError(f"model {name!r} is not the one that {first.task} was explained with: {hint}")
     stored = first.key["task"]
     plan = Plan.make(
         tasks=first.asked["task"],
@@ -94,29 +95,20 @@ def _group(store: Store, records: Sequence[Record], model: str | None, data_dir:
     if drawn.key.fingerprint != stored["fingerprint"]:
         raise UsageError(f"task {first.task!r} has other instances now than those explained in {store.url!r}.")
     jobs = [Job(store.find(r), r.key, None, r.method, r.seed or 0, r, r.asked) for r in records]
-    return Group(drawn.task, _task_key(stored), drawn.instances, jobs)
-
-
-def _check_model(fingerprint: str, record: Record, name: str) -> None:
-    if fingerprint != record.key["fingerprint"]:
-        hint = "its files differ; say where the right one is with --model."
-        raise UsageError(f"model {name!r} is not the one that {record.task} was explained with: {hint}")
+    return Group(wanted, drawn.task, _task_key(stored), drawn.instances, jobs)
 
 
 def _task_key(stored: Mapping[str, Any]) -> TaskKey:
     return TaskKey(**{**stored, "quantity": Quantity(**stored["quantity"])})
 
 
-def _work(group: Group, metrics: Sequence[Any], device: str, batch_size: int | None, quiet: bool, model: str | None) -> None:
+def _work(store: Store, group: Group, metrics: Sequence[Any], batch_size: int | None, quiet: bool) -> None:
     jobs = [job for job in group.jobs if not finished(job, group, metrics)]
     if not jobs:
         return
-    key, asked = jobs[0].key, jobs[0].asked
-    loaded = load(model or asked["model"], key["dtype"], device, asked["revision"])
+    key = jobs[0].key
+    encodings = encode_group(group, batch_size, key["max_tokens"], key["on_split"])
     if jobs[0].record:
-        found = model_fingerprint(resolve.model_source(model or asked["model"]), asked["revision"]) or loaded.fingerprint()
-        _check_model(found, jobs[0].record, loaded.name)
-        loaded.name = jobs[0].record.model
-    encodings = encode_group(loaded, group, batch_size, key["max_tokens"], key["on_split"])
+        encodings.model.name = jobs[0].record.model
     with Progress(len(jobs) * (len(encodings) + len(metrics)), quiet) as progress:
-        work(loaded, group, jobs, metrics, encodings, progress)
+        work(group, jobs, metrics, encodings, progress, Fits(store.url, quiet))

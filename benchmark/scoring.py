@@ -15,7 +15,7 @@ from ..methods.explanation import Explanation
 from ..metrics.base import Scores, Shown
 from ..metrics.summary import summarise
 from ..models.batch import Batch
-from ..models.model import FlowModel
+from ..models.layered import Layered
 from .explain import Asked
 from .jobs import Group, Job
 from .key import canonical, metric_id
@@ -54,7 +54,7 @@ class ShownCell(Sequence[Shown]):
         return Shown(asked.batch, asked.predicted, asked.instances, gold, guided, self.explain)
 
 
-def score_job(model: FlowModel, group: Group, job: Job, metrics: Sequence[Any], show: Callable[[Job], ShownCell]) -> None:
+def score_job(model: Layered, group: Group, job: Job, metrics: Sequence[Any], show: Callable[[Job], ShownCell]) -> None:
     """Fills `job.scores`; a whole file of an earlier run is taken as it is.
 
     A metric that fails is noted with its reason and the others go on.

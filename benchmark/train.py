@@ -22,8 +22,8 @@ from ..tasks.instance import Instance
 from ..tasks.registry import fitting, load_task
 from . import resolve
 from .fingerprint import model_fingerprint
+from .loading import model_source, quieten, shown_name
 from .progress import Progress
-from .run import quieten
 from .trained import Recipe, Trained, Workplace
 
 log = logging.getLogger(__name__)
@@ -83,12 +83,12 @@ def train(
     classes = _classes(made)
     split = {"train": made.instances("train", limit, seed), "validation": made.instances("validation", None, 0)}
     base = None
-    known = model_fingerprint(resolve.model_source(model), revision)
+    known = model_fingerprint(model_source(model), revision)
     if known is None:
         base = _load(model, classes, revision, seed)
-        known = model_fingerprint(resolve.model_source(model), revision) or ""
+        known = model_fingerprint(model_source(model), revision) or ""
     recipe = Recipe(
-        model=resolve.shown_name(model), model_fingerprint=known, task=made.name, task_version=made.version,
+        model=shown_name(model), model_fingerprint=known, task=made.name, task_version=made.version,
         train=fingerprint(split["train"]), validation=fingerprint(split["validation"]), limit=limit, epochs=epochs, lr=lr,
         batch_size=batch_size, max_length=max_length, seed=seed,
     )  # fmt: skip

@@ -10,27 +10,35 @@ from typing import Any
 from ..core.errors import FAULTS, FlowgaugeError, NotApplicable, one_line
 from ..core.registry import source_hash
 from ..models.encode import reseed
-from ..models.model import FlowModel
+from ..models.layered import Layered
 from .encodings import Encodings
 from .explain import Asked, explain_batch
+from .fits import Fits
 from .jobs import Group, Job
 from .progress import Progress
 from .provenance import provenance
 from .record import Cost, Record, Score, Status
 from .scoring import ShownCell, score_job
+from .trainer import Trainer
 
 log = logging.getLogger(__name__)
 
 
 def work(
-    model: FlowModel, group: Group, jobs: Sequence[Job], metrics: Sequence[Any], encodings: Encodings, progress: Progress
+    group: Group,
+    jobs: Sequence[Job],
+    metrics: Sequence[Any],
+    encodings: Encodings,
+    progress: Progress,
+    fits: Fits,
 ) -> None:
     """Does what is left to do for the jobs of a group; each ends with a record."""
-    started = _now()
-    _explain(model, group, jobs, encodings, progress)
+    model, started = encodings.model, _now()
+    trainer = Trainer(fits, model, encodings.labels)
+    _explain(model, group, jobs, encodings, progress, trainer)
 
     def show(job: Job) -> ShownCell:
-        explain = None if job.method is None else lambda batch: job.method.explain(model, reseed(batch, job.seed))
+        explain = None if job.method is None else lambda batch: trainer.ready(job).explain(model, reseed(batch, job.seed))
         return ShownCell(job.cell, encodings, len(encodings), explain)
 
     for job in jobs:
@@ -61,27 +69,29 @@ def _unsourced(key: dict[str, Any]) -> dict[str, Any]:
     return {**key, "method": {**key["method"], "source": ""}}
 
 
-def _explain(model: FlowModel, group: Group, jobs: Sequence[Job], encodings: Encodings, progress: Progress) -> None:
+def _explain(
+    model: Layered, group: Group, jobs: Sequence[Job], encodings: Encodings, progress: Progress, trainer: Trainer
+) -> None:
     """Explains what is not stored yet; a cell that fails is left and the others go on."""
     first = 0
     for number, batch in enumerate(encodings.encoded.batches):
         for job in jobs:
             if not job.stopped and any(name not in job.cell.index for name in batch.names):
                 progress.step(f"{group.task.name}: {job.name}", 0)
-                _explain_one(model, job, encodings(number), first)
+                _explain_one(model, job, encodings(number), first, trainer)
         progress.step(group.task.name, len(jobs))
         first += len(batch)
     encodings.free()
 
 
-def _explain_one(model: FlowModel, job: Job, asked: Asked, first: int) -> None:
+def _explain_one(model: Layered, job: Job, asked: Asked, first: int, trainer: Trainer) -> None:
     if job.method is None:
         job.error = "some of its explanations are missing or damaged: run its plan again."
         return
     foreign = source_hash(job.method) != ""
     before = _weights(model) if foreign else 0.0
     try:
-        part = explain_batch(model, job.method, asked, job.seed)
+        part = explain_batch(model, trainer.ready(job), asked, job.seed)
     except NotApplicable as reason:
         job.unfit = str(reason)
     except FAULTS as error:
@@ -96,12 +106,12 @@ def _explain_one(model: FlowModel, job: Job, asked: Asked, first: int) -> None:
         job.cell.write_part(first, part)
 
 
-def _weights(model: FlowModel) -> float:
+def _weights(model: Layered) -> float:
     """A number that any change of a weight is almost sure to change."""
-    return sum(float(w.detach().double().abs().sum()) for w in model.hf.parameters())
+    return sum(float(w.detach().double().abs().sum()) for w in model.parameters())
 
 
-def _record(model: FlowModel, group: Group, job: Job, encodings: Encodings, started: str) -> Record:
+def _record(model: Layered, group: Group, job: Job, encodings: Encodings, started: str) -> Record:
     scores = _scores(job)
     broken = [f"{s.metric}: {s.reason}" for s in scores.values() if s.status == "failed"]
     status: Status = "failed" if job.error else "not-applicable" if job.unfit else "partial" if broken else "done"

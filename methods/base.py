@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,10 +15,12 @@ from ..core.errors import UsageError
 from ..core.registry import check_name
 from ..models.batch import Batch
 from ..models.graph import Patterns
+from ..models.layered import Layered
 from ..models.model import FlowModel
+from ..models.training import Training
 from .explanation import VIEWS, Explanation
 
-NEEDS = ("attention", "gradients", "target", "training")
+NEEDS = ("attention", "gradients", "target", "training", "layered")
 
 
 @runtime_checkable
@@ -26,7 +30,8 @@ class Method(Protocol):
     Attributes:
         name: As on the command line.
         version: Raised by any change that moves explanations.
-        needs: Of `attention` (attention weights), `gradients`, `target` (q reads one position), `training`.
+        needs: Of `attention` (attention weights), `gradients`, `target` (q reads one position), `training` (see `Amortised`),
+            `layered` (only words, hidden states and the readout are used, so that models without attention do too).
         gives: The views it returns.
         stochastic: Whether its explanations depend on the seed.
     """
@@ -40,6 +45,44 @@ class Method(Protocol):
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """One explanation an instance, in order."""
         ...
+
+
+class Amortised:
+    """A base for methods that are trained once for a model and a task, and then explain any instance.
+
+    A subclass adds `fit`. The benchmark calls it on the task's train split, stores what it returns apart from the cells, and
+    explains with `trained(weights)`.
+    """
+
+    weights: ClassVar[Mapping[str, Tensor]] = MappingProxyType({})
+    """What `fit` returned; empty before."""
+
+    def fit(self, model: Layered, data: Sequence[Batch], training: Training) -> Mapping[str, Tensor]:
+        """Trains on batches of the train split and returns what `explain` needs.
+
+        Logs its curve to `training`, and keeps checkpoints there if it takes more than seconds.
+
+        Raises:
+            FlowgaugeError: It did not converge; the text says what to change.
+        """
+        raise NotImplementedError
+
+    def trained(self, weights: Mapping[str, Tensor]) -> Self:
+        """The same method with what `fit` returned."""
+        made = copy.copy(self)
+        object.__setattr__(made, "weights", MappingProxyType(dict(weights)))
+        return made
+
+    def demand_weights(self) -> Mapping[str, Tensor]:
+        """The weights.
+
+        Raises:
+            UsageError: It was not trained.
+        """
+        if not self.weights:
+            name = getattr(self, "name", type(self).__name__)
+            raise UsageError(f"method {name!r} has not been trained: use flowgauge.run, or method.trained(method.fit(...)).")
+        return self.weights
 
 
 class FunctionMethod:

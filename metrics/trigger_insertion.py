@@ -58,7 +58,7 @@ def insert(model: FlowModel, batch: Batch, row: Sequence[int], triggers: Sequenc
         longest: Most tokens, special ones included.
     """
     rows = batch.rows(torch.tensor(row, device=batch.ids.device))
-    limit = min(longest, _most_tokens(model))
+    limit = min(longest, model.reads or longest)
     made = [_attacked(rows, number, pieces, limit) for number, pieces in enumerate(triggers)]
 
     def tensor(name: str, fill: int) -> Tensor:
@@ -105,8 +105,3 @@ def _last_of_longer(tokens: Sequence[_Token], target: int) -> int:
     sizes = [sum(token.segment == segment for token in tokens) for segment in (0, 1)]
     longer = int(sizes[0] <= sizes[1])
     return max(at for at, token in enumerate(tokens) if token.segment == longer and token.origin != target)
-
-
-def _most_tokens(model: FlowModel) -> int:
-    config = model.hf.config
-    return int(config.max_position_embeddings) - (2 if config.model_type == "roberta" else 0)

@@ -14,9 +14,9 @@ from ..core.errors import UnfitSentence, UsageError
 from ..tasks.instance import Instance, Quantity
 from .batch import Batch
 from .labels import label_ids
-from .model import FlowModel
+from .layered import Layered
 from .outputs import prediction, strongest_other
-from .tokenise import Encoding, reads, tokenise
+from .tokenise import Encoding, tokenise
 from .trace import trace_bytes
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def cell_seed(seed: int, name: str) -> int:
 
 
 def encode(
-    model: FlowModel,
+    model: Layered,
     instances: Sequence[Instance],
     quantity: Quantity = Quantity(),
     seed: int = 0,
@@ -59,23 +59,21 @@ def encode(
     return _collate(model, instances, rows, quantity, seed)
 
 
-def _ids(model: FlowModel, labels: Mapping[str, int] | None) -> Mapping[str, int]:
+def _ids(model: Layered, labels: Mapping[str, int] | None) -> Mapping[str, int]:
     return label_ids(model, ()) if labels is None and model.head == "label" else labels or {}
 
 
-def _warn_of_cut(model: FlowModel, rows: Sequence[Encoding]) -> int:
+def _warn_of_cut(model: Layered, rows: Sequence[Encoding]) -> int:
     """How many texts were cut; said once."""
     cut = [row for row in rows if row.cut]
     if cut:
         most = max(row.cut for row in cut)
         told = "%d of %d texts are longer than the %d tokens model %r reads and were cut, by %d tokens at most."
-        log.warning(told, len(cut), len(rows), reads(model), model.name, most)
+        log.warning(told, len(cut), len(rows), model.reads, model.name, most)
     return len(cut)
 
 
-def _collate(
-    model: FlowModel, instances: Sequence[Instance], rows: Sequence[Encoding], quantity: Quantity, seed: int = 0
-) -> Batch:
+def _collate(model: Layered, instances: Sequence[Instance], rows: Sequence[Encoding], quantity: Quantity, seed: int = 0) -> Batch:
     length, pad = max(len(r.ids) for r in rows), model.tokenizer.pad_token_id or 0
     ids, segments = torch.full((len(rows), length), pad), torch.zeros(len(rows), length, dtype=torch.long)
     mask, word_ids = torch.zeros(len(rows), length, dtype=torch.bool), torch.full((len(rows), length, 2), -1)
@@ -88,27 +86,27 @@ def _collate(
         raise UsageError(
             "some instances name the output to hold against the answer and some do not; a task must do one or the other."
         )
-    target = torch.tensor([r.target for r in rows])
+    target = torch.tensor([r.target for r in rows]).to(model.device) if model.one_target else None
     answer = torch.tensor([r.answer for r in rows])
     against = torch.tensor([r.against or r.answer for r in rows])
     place = model.device
     batch = Batch(
         ids.to(place), mask.to(place), segments.to(place), word_ids.to(place), answer.to(place), against.to(place),
-        target.to(place), tuple(i.id for i in instances), tuple(cell_seed(seed, i.id) for i in instances), quantity,
+        target, tuple(i.id for i in instances), tuple(cell_seed(seed, i.id) for i in instances), quantity,
         closed == {True},
     )  # fmt: skip
     return batch if batch.pairwise else _fill_against(model, batch)
 
 
 @torch.no_grad()
-def _fill_against(model: FlowModel, batch: Batch) -> Batch:
+def _fill_against(model: Layered, batch: Batch) -> Batch:
     outputs = model.outputs(batch)
     found = [strongest_other(logits, batch.answer[:, h]) for h, logits in enumerate(outputs)]
     return replace(batch, against=torch.stack(found, 1), cache={})
 
 
 @torch.no_grad()
-def relabel(model: FlowModel, batch: Batch) -> Batch:
+def relabel(model: Layered, batch: Batch) -> Batch:
     """The batch with q taken for the class the model predicts on the clean input, and against re-chosen."""
     outputs = model.outputs(batch)
     predicted = prediction(outputs, batch)
@@ -135,7 +133,7 @@ class Encoded:
 
 
 def batches(
-    model: FlowModel,
+    model: Layered,
     instances: Sequence[Instance],
     quantity: Quantity = Quantity(),
     *,
@@ -186,7 +184,7 @@ def batches(
 
 
 def _groups(
-    model: FlowModel, usable: Sequence[tuple[Encoding, Instance]], batch_size: int
+    model: Layered, usable: Sequence[tuple[Encoding, Instance]], batch_size: int
 ) -> Iterator[tuple[tuple[Encoding, ...], tuple[Instance, ...]]]:
     """Cuts rows, sorted by length, into batches whose path trace fits the budget."""
     group: list[tuple[Encoding, Instance]] = []

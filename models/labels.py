@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..core.errors import UsageError
-from .model import FlowModel
+from .layered import Layered
 
 log = logging.getLogger(__name__)
 NAMELESS = re.compile(r"(label )?[0-9]+")
 
 
-def label_ids(model: FlowModel, classes: Sequence[str]) -> dict[str, int]:
+def label_ids(model: Layered, classes: Sequence[str]) -> dict[str, int]:
     """The output of each class: by name (case, `_` and `-` do not matter), or by number where the model's outputs have no names.
 
     A checkpoint saved without names calls its outputs LABEL_0, LABEL_1, ...; they are then taken in the order of `classes`,
@@ -26,11 +26,11 @@ def label_ids(model: FlowModel, classes: Sequence[str]) -> dict[str, int]:
     Raises:
         UsageError: Another number of outputs, or other names.
     """
-    outputs = {str(name): int(number) for number, name in model.hf.config.id2label.items()}
+    outputs = {name: number for number, name in model.labels.items()}
     if not classes:
         return {name.lower(): number for name, number in outputs.items()}
     shown = ", ".join(outputs)
-    if model.hf.config.num_labels != len(classes):
+    if len(outputs) != len(classes):
         raise UsageError(f"model {model.name!r} has {telling(model)}, the task has {len(classes)}: {', '.join(classes)}.")
     if nameless(outputs):
         log.warning("the outputs of model %r have no names (%s); taken in the order %s.", model.name, shown, ", ".join(classes))
@@ -44,9 +44,9 @@ def label_ids(model: FlowModel, classes: Sequence[str]) -> dict[str, int]:
     return {name: names[plain(name)] for name in classes}
 
 
-def fits(model: FlowModel, classes: Sequence[str]) -> bool:
+def fits(model: Layered, classes: Sequence[str]) -> bool:
     """Whether a classifier tells just these classes apart, as far as its names say."""
-    names = list(map(str, model.hf.config.id2label.values()))
+    names = list(model.labels.values())
     same = {plain(name) for name in names} == {plain(name) for name in classes}
     return len(names) == len(classes) and (same or nameless(names))
 
@@ -60,9 +60,9 @@ def nameless(names: Iterable[str]) -> bool:
     return all(NAMELESS.fullmatch(plain(name)) for name in names)
 
 
-def telling(model: FlowModel) -> str:
+def telling(model: Layered) -> str:
     """A classifier's classes in words: `2 classes: negative, positive`."""
-    return f"{model.hf.config.num_labels} classes: {', '.join(map(str, model.hf.config.id2label.values()))}"
+    return f"{len(model.labels)} classes: {', '.join(model.labels.values())}"
 
 
 def plain(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,6 +34,7 @@ class FlowModel:
         self.layers: tuple[Layer, ...] = parts.layers
         self.head = parts.head
         self.n_layers, self.n_heads = len(parts.layers), parts.layers[0].heads
+        self.one_target = self.head != "span"
         self.width = int(parts.layers[0].norm2.normalized_shape[0])
 
     @property
@@ -45,6 +46,26 @@ class FlowModel:
     def dtype(self) -> torch.dtype:
         """The weights' floating-point type."""
         return self.word_embedding.weight.dtype
+
+    @property
+    def labels(self) -> Mapping[int, str]:
+        """Name of each output of a classifier."""
+        return {int(number): str(name) for number, name in self.hf.config.id2label.items()} if self.head == "label" else {}
+
+    @property
+    def reads(self) -> int | None:
+        """The most tokens it has positions for; RoBERTa keeps two for padding."""
+        limit = getattr(self.hf.config, "max_position_embeddings", None)
+        return limit - (2 if self.hf.config.model_type == "roberta" else 0) if limit else None
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> FlowModel:
+        """Moves the weights; returns itself."""
+        self.hf.to(device, dtype)
+        return self
+
+    def parameters(self) -> Iterable[Tensor]:
+        """Every weight."""
+        return self.hf.parameters()
 
     def fingerprint(self) -> str:
         """Sha256 over the configuration, every weight by name, and the tokenizer."""

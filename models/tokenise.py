@@ -11,7 +11,7 @@ import numpy as np
 from ..core.errors import UnfitSentence, UsageError
 from ..tasks.instance import GAP, Instance
 from .labels import output_of
-from .model import FlowModel
+from .layered import Layered
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,7 @@ class Encoding:
     cut: int = 0
 
 
-def reads(model: FlowModel) -> int | None:
-    """The most tokens a model has positions for; RoBERTa keeps two for padding."""
-    limit = getattr(model.hf.config, "max_position_embeddings", None)
-    return limit - (2 if model.hf.config.model_type == "roberta" else 0) if limit else None
-
-
-def tokenise(model: FlowModel, instance: Instance, labels: Mapping[str, int]) -> Encoding:
+def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> Encoding:
     """An instance as its model reads it; `labels` has the output of each class name.
 
     Raises:
@@ -50,7 +44,7 @@ def tokenise(model: FlowModel, instance: Instance, labels: Mapping[str, int]) ->
     texts = [s.replace(GAP, tokenizer.mask_token or GAP) for s in instance.segments] if masked else list(instance.segments)
     encoded = tokenizer(*texts, return_offsets_mapping=True)
     ids: list[int] = encoded["input_ids"]
-    limit = reads(model)
+    limit = model.reads
     cut = max(0, len(ids) - limit) if limit else 0
     if cut:
         if masked or instance.slots:
@@ -91,7 +85,7 @@ def _word_ids(encoded: Any, texts: Sequence[str]) -> list[tuple[int, int]]:
     return found
 
 
-def _demand_whole_words(model: FlowModel, instance: Instance, ids: list[int], words: list[tuple[int, int]]) -> None:
+def _demand_whole_words(model: Layered, instance: Instance, ids: list[int], words: list[tuple[int, int]]) -> None:
     flat = [(s, w) for s, text in enumerate(instance.segments) for w in range(len(text.split()))]
     texts = [text.split() for text in instance.segments]
     for segment, word in flat:
@@ -104,7 +98,7 @@ def _demand_whole_words(model: FlowModel, instance: Instance, ids: list[int], wo
             )
 
 
-def _one_token(model: FlowModel, instance: Instance, texts: list[str], ids: list[int], target: int, word: str) -> int:
+def _one_token(model: Layered, instance: Instance, texts: list[str], ids: list[int], target: int, word: str) -> int:
     """The id that the tokenizer gives `word` in the gap; everything else must stay as it was."""
     tokenizer = model.tokenizer
     filled: list[int] = tokenizer(*[t.replace(tokenizer.mask_token, word) for t in texts])["input_ids"]
@@ -118,8 +112,8 @@ def _one_token(model: FlowModel, instance: Instance, texts: list[str], ids: list
     return filled[target]
 
 
-def _labels(model: FlowModel, instance: Instance, labels: Sequence[int | str], ids: Mapping[str, int]) -> list[int]:
-    count = model.hf.config.num_labels
+def _labels(model: Layered, instance: Instance, labels: Sequence[int | str], ids: Mapping[str, int]) -> list[int]:
+    count = len(model.labels)
     found = [output_of(label, ids, count) for label in labels]
     if None in found:
         label = labels[found.index(None)]

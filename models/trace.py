@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch.func import jvp
 from ..core.errors import NotApplicable, UsageError
 from .batch import Batch, Rows
 from .layer import Projected, Tangents, Tape
+from .layered import Layered
 from .model import FlowModel
 from .outputs import value
 
@@ -201,9 +203,10 @@ def _ends(model: FlowModel, batch: Batch, x: Tensor, x_b: Tensor) -> tuple[Tenso
     return q[: len(batch)], q[len(batch) :]
 
 
-def trace_bytes(model: FlowModel, n_tokens: int, samples: int) -> int:
+def trace_bytes(model: Layered, n_tokens: int, samples: int) -> int:
     """About what the path trace of one instance takes, while its graph is alive."""
-    inner = getattr(model.layers[0], "inner", None)
+    layers: Sequence[Any] = getattr(model, "layers", ())
+    inner = getattr(layers[0], "inner", None) if layers else None
     wide = inner.out_features if inner is not None else 4 * model.width
     floats = n_tokens * (22 * model.width + 3 * wide) + 4 * model.n_heads * n_tokens**2
-    return int(samples * model.n_layers * floats * torch.finfo(model.dtype).bits // 8)
+    return int(samples * max(1, model.n_layers) * floats * torch.finfo(model.dtype).bits // 8)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..core.errors import UnknownName, UsageError
+from ..core.errors import NoSplit, UnknownName, UsageError
 from . import corpus
 from .corpus import Corpus, Found
 from .declare import unique
@@ -103,10 +103,10 @@ class ClassificationTask:
         """The rows of a split in the source's order; with a limit, a seeded sample without regard to classes.
 
         Raises:
-            UsageError: Another split, no data, a row without text or with a label that is none of the task's.
+            NoSplit: Another split, no data, a row without text or with a label that is none of the task's.
         """
         if split not in SPLITS:
-            raise UsageError(f"task {self.name!r} has no split {split!r}; it has: {', '.join(SPLITS)}.")
+            raise NoSplit(f"task {self.name!r} has no split {split!r}; it has: {', '.join(SPLITS)}.")
         data = PUBLISHED[self.name].corpus
         stored = split if split in data.files else "validation"
         made = (self._instance(stored, row) for row in corpus.read(self.name, data, stored, self.data_dir))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..core.errors import UsageError
+from ..core.errors import NoSplit, UsageError
 from .instance import Instance
 
 
@@ -41,7 +41,7 @@ def only_test(name: str, split: str) -> None:
     """Refuses every split but `test`, for tasks that have no other.
 
     Raises:
-        UsageError: Another split.
+        NoSplit: Another split.
     """
     if split != "test":
-        raise UsageError(f"task {name!r} has no split {split!r}; it has: test.")
+        raise NoSplit(f"task {name!r} has no split {split!r}; it has: test.")

@@ -13,6 +13,7 @@ from ...methods.explanation import VIEWS, Explanation
 from ...methods.registry import METHODS
 from ...models.batch import Batch
 from ...models.model import FlowModel
+from ...models.training import InMemory
 from ...tasks.instance import Instance
 from ..explain import check_returned
 from .finding import Finding, demand, run_checks
@@ -43,6 +44,7 @@ def check_method(plugin: Any, model: FlowModel | None = None, instances: Sequenc
     before, batch = on.state(), on.batch()
     kept = tensors(batch)
     try:
+        made = _trained(made, on)
         base = made.plugin.explain(on.model, batch)
     except NotApplicable as reason:
         return [*found, Finding("applies", True, f"not applicable: {reason}")]
@@ -56,6 +58,14 @@ def check_method(plugin: Any, model: FlowModel | None = None, instances: Sequenc
     found += run_checks([("batch unchanged", lambda: demand_unchanged(kept, batch))])
     found += run_checks(_repeats(made, on, batch, base))
     return found + run_checks([("weights and random state unchanged", lambda: demand(on.state() == before, _STATE))])
+
+
+def _trained(made: Made, on: Subject) -> Made:
+    """A method that is trained, trained on what it is then checked on, and always to the same weights."""
+    if not hasattr(made.plugin, "fit"):
+        return made
+    weights = made.plugin.fit(on.model, [on.batch()], InMemory())
+    return Made(made.plugin.trained(weights), lambda **settings: made.factory(**settings).trained(weights), made.entry)
 
 
 _STATE = "weights, gradients, training mode or a global random state changed: work on copies, draw from batch.generators()."

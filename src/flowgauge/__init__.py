@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .core.errors import FlowgaugeError as FlowgaugeError
     from .core.errors import NotApplicable as NotApplicable
     from .core.errors import UsageError as UsageError
+    from .methods.base import Amortised as Amortised
     from .methods.base import explanations as explanations
     from .methods.base import method as method
     from .methods.explanation import Explanation as Explanation
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from .models.batch import Batch as Batch
     from .models.batch import Rows as Rows
     from .models.graph import Patterns as Patterns
+    from .models.layered import Layered as Layered
     from .models.load import load_model as load_model
+    from .models.made import model as model
     from .models.model import FlowModel as FlowModel
     from .models.trace import path_trace as path_trace
     from .tasks.declare import task as task
@@ -50,6 +53,7 @@ _HOME = {
     "FlowgaugeError": "core.errors",
     "NotApplicable": "core.errors",
     "UsageError": "core.errors",
+    "Amortised": "methods.base",
     "explanations": "methods.base",
     "method": "methods.base",
     "Explanation": "methods.explanation",
@@ -59,7 +63,9 @@ _HOME = {
     "Batch": "models.batch",
     "Rows": "models.batch",
     "Patterns": "models.graph",
+    "Layered": "models.layered",
     "load_model": "models.load",
+    "model": "models.made",
     "FlowModel": "models.model",
     "path_trace": "models.trace",
     "Instance": "tasks.instance",

@@ -54,7 +54,14 @@ def run(
     plan: Annotated[
         Path | None, typer.Argument(metavar="[PLAN]", help="A YAML file, or a plan of ours (demo, tiny); options override it.")
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Embedded model, Hugging Face name or folder.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Embedded or made model, Hugging Face name or folder [default: the task's own, or agreement-bert].",
+        ),
+    ] = None,
     task: Annotated[
         list[str] | None, typer.Option("--task", "-t", help="Name, pattern such as 'sva/*', or TSV/JSONL file; repeatable.")
     ] = None,
@@ -66,6 +73,7 @@ def run(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Instances a task, balanced over its conditions.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seed of methods that draw; repeatable.")] = None,
+    fit_limit: Annotated[int | None, typer.Option(help="Training instances for methods that are trained [default: all].")] = None,
     sample_seed: Annotated[int | None, typer.Option(help="Seed of the sample of instances.")] = None,
     split: Annotated[str | None, typer.Option(help="The task's split.")] = None,
     store: Annotated[str | None, typer.Option(help="Folder or fsspec URL of results [default: results].")] = None,
@@ -86,7 +94,8 @@ def run(
 
         flags = {
             "model": model, "tasks": task, "methods": method, "metrics": metric, "limit": limit, "seeds": seed, "split": split,
-            "sample_seed": sample_seed, "store": store, "device": device, "dtype": dtype, "batch_size": batch_size,
+            "fit_limit": fit_limit, "sample_seed": sample_seed, "store": store, "device": device, "dtype": dtype,
+            "batch_size": batch_size,
             "max_tokens": max_tokens, "on_split": on_split, "columns": _pairs(column) if column else None, "revision": revision,
             "data_dir": data_dir,
         }  # fmt: skip
@@ -336,9 +345,10 @@ def _pairs(columns: list[str]) -> dict[str, str]:
 def _known(kind: Kind) -> dict[str, str]:
     """Names with their one line, without importing what they name."""
     if kind is Kind.models:
+        from .models.registry import MODELS
         from .models.zoo import SUMMARIES
 
-        return dict(SUMMARIES)
+        return {**SUMMARIES, **{name: entry.summary for name, entry in MODELS.entries().items()}}
     if kind is Kind.tasks:
         from .tasks.registry import TASKS as registry
     elif kind is Kind.methods:

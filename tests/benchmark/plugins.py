@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
-from flowgauge.core.errors import NotApplicable
-from flowgauge.methods.base import explanations, method
+from flowgauge.core.errors import FlowgaugeError, NoSplit, NotApplicable
+from flowgauge.methods.base import Amortised, explanations, method
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.base import Scores, frame, score_row
+from flowgauge.models.load import load_model
+from flowgauge.models.made import model
 from flowgauge.models.outputs import value
+from flowgauge.tasks.declare import task
+from flowgauge.tasks.registry import load_task
 
 
 @method("by-position", gives={"tokens"})
@@ -170,3 +176,62 @@ class Broken(_Metric):
     def score(self, model, shown, reference):
         """Divides by zero."""
         return 1 / 0
+
+
+@method("amortised", gives={"tokens"}, needs={"training", "layered"}, stochastic=True)
+@dataclass(frozen=True)
+class Slow(Amortised):
+    """Learns the mean word vector of the train split in 20 steps, then says how far each word is from it."""
+
+    breaks_at: int = 0
+
+    def fit(self, model, data, training):
+        """A running mean that goes on where it was."""
+        kept = training.resume()
+        mean = kept.get("mean", torch.zeros(model.words(data[0]).shape[-1]))
+        for step in range(int(kept.get("step", torch.tensor(0))), 20):
+            batch = data[step % len(data)]
+            mean = mean + (model.words(batch)[batch.mask].mean(0) - mean) / (step + 1)
+            training.log(step + 1, 20, size=float(mean.norm()))
+            training.checkpoint({"mean": mean, "step": torch.tensor(step + 1)})
+            if step + 1 == self.breaks_at:
+                raise KeyboardInterrupt
+            if self.breaks_at < 0:
+                raise FlowgaugeError("the mean diverged: lower lr.")
+        return {"mean": mean + training.seed}
+
+    def explain(self, model, batch):
+        """Distances."""
+        return explanations(batch, tokens=(model.words(batch) - self.demand_weights()["mean"]).norm(dim=-1))
+
+
+@model("noise-then-model")
+@dataclass(frozen=True)
+class Remade:
+    """The embedded model, with a number learned that is added to one bias."""
+
+    seed: int = 0
+
+    def fit(self, training):
+        """One step."""
+        training.log(1, 1, loss=0.5)
+        return {"bias": torch.full((), 0.25 + training.seed)}
+
+    def build(self, weights):
+        """Adds it."""
+        made = load_model("agreement-bert")
+        made.hf.cls.predictions.bias.data[0] += weights["bias"]
+        return made
+
+
+@task("splits", head="masked")
+class Splits:
+    """Agreement sentences with a train split."""
+
+    model = "agreement-bert"
+
+    def instances(self, split="test", limit=None, seed=0):
+        """Other sentences for training."""
+        if split not in ("train", "test"):
+            raise NoSplit(f"task 'splits' has no split {split!r}.")
+        return load_task("sva/obj").instances("test", limit, seed + (split == "train"))

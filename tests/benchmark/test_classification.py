@@ -101,7 +101,7 @@ def test_a_data_folder_that_no_task_reads_is_refused(plan: Callable[..., Plan]) 
 
 def test_the_command_line_takes_the_folder(plan: Callable[..., Plan], tiny_data: Path) -> None:
     made = plan()
-    words = ["run", "--model", made.model, "--task", "sst2", "--method", "random", "--limit", "4", "--store", made.store]
+    words = ["run", "--model", str(made.model), "--task", "sst2", "--method", "random", "--limit", "4", "--store", made.store]
     result = CliRunner().invoke(app, [*words, "--data-dir", str(tiny_data), "--quiet"])
     assert result.exit_code == 0, result.output
     result = CliRunner().invoke(app, [*words, "--store", f"{made.store}2"], env={"FLOWGAUGE_DATA": ""})

@@ -21,7 +21,7 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text("tasks: sva/obj\nmethods:\n  - attention\n  - {name: influence-patterns, beam: 4}\nlimit: 10\nseeds: 3\n")
     plan = Plan.load(path, limit=20, model=None)
-    assert plan.limit == 20 and plan.seeds == (3,) and plan.model == "agreement-bert"
+    assert plan.limit == 20 and plan.seeds == (3,) and plan.model is None
     assert plan.methods == (Spec("attention", {}), Spec("influence-patterns", {"beam": 4}))
 
 

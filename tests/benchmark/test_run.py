@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from flowgauge.benchmark import run as run_module
 from flowgauge.benchmark import score as score_module
 from flowgauge.benchmark.fingerprint import model_fingerprint
-from flowgauge.benchmark.run import load, run
+from flowgauge.benchmark.loading import Wanted
+from flowgauge.benchmark.run import run
 from flowgauge.benchmark.score import rescore
 from flowgauge.benchmark.store import Store
 from flowgauge.core.errors import FlowgaugeError, UsageError
 from flowgauge.models.encode import encode, relabel
+from flowgauge.models.load import load_model
 from flowgauge.models.outputs import value
 from flowgauge.tasks.registry import load_task
 
@@ -25,7 +26,7 @@ from flowgauge.tasks.registry import load_task
 def test_rows_are_those_of_a_direct_computation(make_plan, tiny_model, rows_of) -> None:
     results = run(make_plan())
     (rows,) = rows_of(results).values()
-    model = load(str(tiny_model), device="cpu")
+    model = load_model(str(tiny_model))
     instances = load_task("sva/obj").instances("test", 12, 0)
     batch = encode(model, instances)
     outputs = model.outputs(batch)
@@ -42,7 +43,7 @@ def test_rows_are_those_of_a_direct_computation(make_plan, tiny_model, rows_of) 
 
 def test_a_second_run_loads_no_model(make_plan, monkeypatch) -> None:
     first = run(make_plan())
-    monkeypatch.setattr(run_module, "load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(Wanted, "load", lambda _: pytest.fail("the model was loaded"))
     assert run(make_plan()).records == first.records
 
 
@@ -65,7 +66,7 @@ def test_what_may_change_a_number_makes_another_cell(make_plan, plug, change) ->
 
 def test_batch_size_is_provenance(make_plan, rows_of, monkeypatch) -> None:
     first = run(make_plan())
-    monkeypatch.setattr(run_module, "load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(Wanted, "load", lambda _: pytest.fail("the model was loaded"))
     second = run(make_plan(batch_size=3))
     assert second.records[0].cell == first.records[0].cell
     assert second.records[0].provenance.batch_size == 5

@@ -18,6 +18,10 @@ class UsageError(FlowgaugeError):
     exit_code = 2
 
 
+class NoSplit(UsageError):
+    """A task that does not have the split asked for."""
+
+
 class UnfitSentence(UsageError):
     """A sentence that this model cannot be asked about; a user may leave such sentences out (`--on-split skip`)."""
 

@@ -1,0 +1,137 @@
+"""A model as a plan names it: found, fingerprinted and loaded when first needed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.errors import UnknownName, UsageError
+from ..core.registry import Spec, settings
+from ..models.registry import MODELS
+from ..models.zoo import ZOO
+from .fingerprint import model_fingerprint
+
+if TYPE_CHECKING:
+    from ..models.layered import Layered
+
+
+def check_model(name: str) -> None:
+    """Refuses what can be neither an embedded model, one that is made, a folder nor a name on the Hub.
+
+    Raises:
+        UsageError: With near matches.
+    """
+    folder = Path(name).expanduser()
+    if name in ZOO or folder.is_dir():
+        return
+    if is_made(name):
+        MODELS.create(name)
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise UnknownName("model", name, [*ZOO, *MODELS.entries()], "A folder must exist and hold a Hugging Face checkpoint.")
+
+
+def is_made(name: str) -> bool:
+    """Whether flowgauge makes this model itself: a registered name or `file.py[:name]`, with settings if wanted."""
+    spec = Spec.parse(name)
+    return spec.name in MODELS.entries() or ".py" in spec.name
+
+
+def model_source(name: str) -> str:
+    """Where an embedded model is, else the name itself."""
+    return str(ZOO[name]) if name in ZOO else name
+
+
+def shown_name(name: str) -> str:
+    """What results call a model: a folder goes by its last part."""
+    folder = Path(name).expanduser()
+    return folder.resolve().name if name not in ZOO and folder.is_dir() else name
+
+
+def quieten() -> None:
+    """Switches off the bars and the advice of transformers and the Hub."""
+    for name, value in (
+        ("HF_HUB_DISABLE_PROGRESS_BARS", "1"),
+        ("TRANSFORMERS_VERBOSITY", "error"),
+        ("TOKENIZERS_PARALLELISM", "false"),
+    ):
+        os.environ.setdefault(name, value)
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+@dataclass(eq=False)
+class Wanted:
+    """A model that a plan asks for.
+
+    Attributes:
+        name: As the plan has it.
+        store: URL of the store, where a model that is trained here is kept.
+        dtype: Floating-point type of the weights.
+        device: A torch device; `auto`: the GPU if there is one.
+        revision: Branch, tag or commit on the Hub.
+        quiet: Shows no progress bar.
+    """
+
+    name: str
+    store: str
+    dtype: str = "float32"
+    device: str = "auto"
+    revision: str | None = None
+    quiet: bool = True
+    _loaded: Layered | None = None
+    _fingerprint: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """What results call it."""
+        return shown_name(self.name)
+
+    def fingerprint(self) -> str:
+        """Sha256 of what may change its numbers; from its files where there are any, else it is loaded."""
+        source = model_source(self.name)
+        if self._fingerprint is None and not is_made(self.name):
+            self._fingerprint = model_fingerprint(source, self.revision)
+            if self._fingerprint is None:  # not on this machine yet
+                self.load()
+                self._fingerprint = model_fingerprint(source, self.revision)
+        if self._fingerprint is None:
+            self._fingerprint = self.load().fingerprint()
+        return self._fingerprint
+
+    def load(self) -> Layered:
+        """The model, in evaluation mode.
+
+        Raises:
+            UsageError: It cannot be had.
+        """
+        if self._loaded is None:
+            quieten()
+            import torch
+
+            place = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+            self._loaded = self._make(place) if is_made(self.name) else self._fetch(place)
+            self._loaded.name = self.shown
+        return self._loaded
+
+    def _fetch(self, place: str) -> Layered:
+        from ..models.load import load_model
+
+        return load_model(self.name, self.dtype, place, self.revision)
+
+    def _make(self, place: str) -> Layered:
+        from ..models.load import DTYPES, check_device
+        from .fits import Fits
+
+        if self.revision is not None:
+            raise UsageError(f"model {self.name!r} is made by flowgauge and has no revisions.")
+        maker = MODELS.create(self.name)
+        weights = {}
+        if hasattr(maker, "fit"):
+            key = {"model": maker.name, "version": maker.version, "settings": settings(maker)}
+            weights = Fits(self.store, self.quiet).weights(maker.name, key, getattr(maker, "seed", 0), maker.fit)
+        made: Layered = maker.build(weights)
+        return made.to(check_device(place), DTYPES[self.dtype])

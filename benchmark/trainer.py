@@ -1,0 +1,55 @@
+"""Trains the methods that are trained, each once for a model, a task and a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..models.encode import batches
+from ..models.layered import Layered
+from .fits import Fits
+from .jobs import Job
+
+BATCH_SIZE = 64
+
+
+@dataclass(eq=False)
+class Trainer:
+    """Hands out methods that are ready to explain.
+
+    Attributes:
+        fits: Where what is trained is kept.
+        model: What is explained.
+        labels: The model's output of each class of the task.
+    """
+
+    fits: Fits
+    model: Layered
+    labels: Mapping[str, int]
+    _ready: dict[int, Any] = field(default_factory=dict)
+
+    def ready(self, job: Job) -> Any:
+        """The job's method; trained, if it is one that is.
+
+        Raises:
+            FlowgaugeError: The training failed.
+        """
+        if job.train is None:
+            return job.method
+        if id(job) not in self._ready:
+            self._ready[id(job)] = job.method.trained(self._weights(job))
+        return self._ready[id(job)]
+
+    def _weights(self, job: Job) -> dict[str, Any]:
+        train = job.train
+        key = {name: job.key[name] for name in ("fingerprint", "dtype", "trained_on", "max_tokens", "on_split", "method", "seed")}
+
+        def fit(training: Any) -> Any:
+            encoded = batches(
+                self.model, train.instances, train.key.quantity, batch_size=BATCH_SIZE, max_tokens=job.key["max_tokens"],
+                on_split=job.key["on_split"], labels=self.labels or None,
+            )  # fmt: skip
+            return job.method.fit(self.model, encoded.batches, training)
+
+        return self.fits.weights(job.name, key, job.seed, fit)

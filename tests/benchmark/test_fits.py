@@ -1,0 +1,105 @@
+"""What is trained once: probes of methods, and models that flowgauge makes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from flowgauge.benchmark.fits import Fits
+from flowgauge.benchmark.run import run
+from flowgauge.core.errors import UsageError
+
+PLUGINS = Path(__file__).with_name("plugins.py")
+TASK, METHOD = f"{PLUGINS}:splits", f"{PLUGINS}:amortised"
+
+
+def fits(store: Path) -> list[Path]:
+    return sorted((store / "fits").iterdir()) if (store / "fits").is_dir() else []
+
+
+@pytest.fixture
+def plan(make_plan, tmp_path):
+    def make(method: str = METHOD, **fields):
+        return make_plan(tasks=[TASK], methods=[method], fit_limit=8, **fields)
+
+    return make
+
+
+def test_a_method_is_trained_once_and_its_probe_and_curve_are_kept(plan, tmp_path) -> None:
+    results = run(plan())
+    assert results.exit_code == 0, results.records[0].error
+    (folder,) = fits(tmp_path / "store")
+    fit = json.loads((folder / "fit.json").read_text())
+    assert fit["status"] == "done" and [row["step"] for row in fit["curve"]] == list(range(1, 21))
+    assert not (folder / "checkpoint.safetensors").exists()
+    stamp = (folder / "weights.safetensors").stat().st_mtime_ns
+    run(plan(limit=6))  # other instances, the same training
+    assert fits(tmp_path / "store") == [folder] and (folder / "weights.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_seed_settings_and_training_instances_make_another_fit(plan, tmp_path) -> None:
+    run(plan(seeds=(0, 1)))
+    zero, one = (load_file(f / "weights.safetensors")["mean"] for f in fits(tmp_path / "store"))
+    assert abs(float((zero - one).mean())) == pytest.approx(1)
+    run(plan(f"{METHOD}:breaks_at=99"))
+    assert len(fits(tmp_path / "store")) == 3
+    run(plan(split="test").model_copy(update={"fit_limit": 4}))
+    assert len(fits(tmp_path / "store")) == 4
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(plan, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("flowgauge.benchmark.fits.PAUSE", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        run(plan(f"{METHOD}:breaks_at=7"))
+    (folder,) = fits(tmp_path / "store")
+    assert (folder / "checkpoint.safetensors").exists() and not (folder / "fit.json").exists()
+    assert run(plan(f"{METHOD}:breaks_at=7")).exit_code == 0
+    steps = [row["step"] for row in json.loads((folder / "fit.json").read_text())["curve"]]
+    assert steps == list(range(1, 21)), "no step twice, none left out"
+    run(plan(store=str(tmp_path / "other")))
+    (straight,) = fits(tmp_path / "other")
+    resumed, whole = (load_file(f / "weights.safetensors")["mean"] for f in (folder, straight))
+    assert (resumed == whole).all()
+
+
+def test_a_training_that_fails_is_a_failed_cell_with_its_curve_and_is_tried_again(plan, tmp_path) -> None:
+    results = run(plan(f"{METHOD}:breaks_at=-1"))
+    assert results.exit_code == 1 and results.records[0].error == "the mean diverged: lower lr."
+    (folder,) = fits(tmp_path / "store")
+    fit = Fits(str(tmp_path / "store")).read(str(folder))
+    assert fit is not None and fit.status == "failed" and len(fit.curve) == 1
+    assert not (folder / "weights.safetensors").exists()
+    assert run(plan(f"{METHOD}:breaks_at=-1")).exit_code == 1
+
+
+def test_a_task_without_a_train_split_is_not_applicable_with_the_reason(make_plan) -> None:
+    results = run(make_plan(methods=[METHOD]))
+    assert results.exit_code == 0
+    assert results.records[0].status == "not-applicable"
+    assert "nothing to train it on" in results.records[0].error and "'train'" in results.records[0].error
+
+
+def test_a_method_that_was_not_trained_says_so() -> None:
+    from tests.benchmark.plugins import Slow
+
+    with pytest.raises(UsageError, match="has not been trained"):
+        Slow().demand_weights()
+
+
+def test_a_made_model_is_trained_once_and_named_with_its_settings(make_plan, tmp_path) -> None:
+    name = f"{PLUGINS}:noise-then-model:seed=1"
+    results = run(make_plan(model=name))
+    assert results.exit_code == 0
+    (folder,) = fits(tmp_path / "store")
+    assert float(load_file(folder / "weights.safetensors")["bias"]) == 1.25
+    assert results.records[0].key["fingerprint"] == run(make_plan(model=name)).records[0].key["fingerprint"]
+    other = run(make_plan(model=name.replace("=1", "=2")))
+    assert other.records[0].key["fingerprint"] != results.records[0].key["fingerprint"]
+
+
+def test_without_a_model_the_one_of_the_task_is_explained(make_plan) -> None:
+    results = run(make_plan(model=None, tasks=[TASK, "sva/obj"]))
+    assert {r.model for r in results.records} == {"agreement-bert"}
