@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowgauge.benchmark import score as score_module
+from flowgauge.benchmark import loading as loading_module
 from flowgauge.benchmark.fingerprint import model_fingerprint
 from flowgauge.benchmark.loading import Wanted
 from flowgauge.benchmark.run import run
@@ -260,7 +260,7 @@ def test_other_weights_are_refused_when_the_files_are_known_after_loading_only(
 ) -> None:
     plan = make_plan()
     run(plan)
-    monkeypatch.setattr(score_module, "model_fingerprint", lambda *_: None)
+    monkeypatch.setattr(loading_module, "model_fingerprint", lambda *_: None)
     with pytest.raises(UsageError, match="is not the one that sva/obj was explained with"):
         rescore(plan.store, ["path_share"])  # by its weights alone the model has another fingerprint than by its files
 
