@@ -107,7 +107,7 @@ def _work(store: Store, group: Group, metrics: Sequence[Any], batch_size: int | 
     if not jobs:
         return
     key = jobs[0].key
-    encodings = encode_group(group, batch_size, key["max_tokens"], key["on_split"])
+    encodings = encode_group(group, metrics, batch_size, key["max_tokens"], key["on_split"])
     if jobs[0].record:
         encodings.model.name = jobs[0].record.model
     with Progress(len(jobs) * (len(encodings) + len(metrics)), quiet) as progress:
