@@ -13,7 +13,7 @@ from . import resolve
 from .encodings import encode_group
 from .fits import Fits
 from .jobs import Group, Job, finished
-from .key import TaskKey
+from .key import TaskKey, question
 from .loading import Wanted, check_model
 from .plan import Plan
 from .progress import Progress
@@ -70,8 +70,7 @@ def _groups(records: Sequence[Record]) -> list[list[Record]]:
     """Records of the same model, dtype and instances."""
     found: dict[str, list[Record]] = {}
     for record in records:
-        rest = {name: value for name, value in record.key.items() if name not in ("method", "seed", "trained_on")}
-        found.setdefault(json.dumps([record.model, rest], sort_keys=True), []).append(record)
+        found.setdefault(json.dumps([record.model, question(record.key)], sort_keys=True), []).append(record)
     return list(found.values())
 
 
