@@ -114,6 +114,7 @@ class _Loop:
             raise ValueError(f"rows that run together must have the same number of tokens, got {sorted(widths)}.")
         self.model, self.keep, self.tapes, self.target_only = model, keep, tapes, target_only
         self.queue = sorted(enumerate(rows), key=lambda pair: pair[1].layer)
+        self.entered = [r.layer for r in rows]
         self.inside: list[tuple[slice, Rows]] = []
         self.spans: dict[int, slice] = {}
         self.kept: dict[tuple[str, int], Tensor] = {}
@@ -130,7 +131,7 @@ class _Loop:
                 hidden = self._layer(layer, hidden, self._mask())
         assert hidden is not None
         self.kept["hidden", model.n_layers] = hidden
-        return [Trace(self.spans[i], self.kept) for i in range(len(self.spans))]
+        return [Trace(self.spans[i], self.kept, entered) for i, entered in enumerate(self.entered)]
 
     def _join(self, hidden: Tensor | None, layer: int) -> Tensor:
         parts = [] if hidden is None else [hidden]
