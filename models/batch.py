@@ -151,5 +151,7 @@ class Trace:
             KeyError: The site was not kept, or these rows came in above it.
         """
         if layer < self._entered:
-            raise KeyError(f"{site}[{layer}] is below hidden[{self._entered}], where these rows came in: they have no value there.")
+            raise KeyError(
+                f"{site}[{layer}] is below hidden[{self._entered}], where these rows came in: they have no value there."
+            )
         return self.whole(site, layer)[self._rows]
