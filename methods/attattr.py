@@ -34,8 +34,8 @@ class AttAttr:
     together, the other layers are computed as ever, and the weights count as free inputs (no gradient through the softmax).
     The scores of a layer sum to F(A_l) - F(0), where F(0) is the output with that layer attending to nothing: the values
     `change/1` to `change/<L>`. `completeness_error` and `completeness_error_mean` are the largest and the mean absolute
-    difference over layers, and `probability` (or `q`) is F on the input, all in units of F. heads[l, h] is the largest score of the head, special tokens and
-    the diagonal included.
+    difference over layers, and `probability` (or `q`) is F on the input, all in units of F. heads[l, h] is the largest score of
+    the head, special tokens and the diagonal included.
 
     Signed; unbounded for a quantity of logits; rows are queries. In the last layer only the target's row is not 0.
     Source: Hao, Dong, Wei & Xu 2021 (AAAI; arXiv 2004.11207), the self-attention attribution score and its Riemann sum; heads:

@@ -18,7 +18,6 @@ from ..models.trace import Baseline
 from .base import Scores, Shown, frame, score_row
 from .registry import metric
 
-
 UNMOVED = "no score moves with the word vectors: the method does not look at the input."
 
 

@@ -47,9 +47,9 @@ class CompletenessError:
     """How far scores are from summing to the change of the output that they claim to share out.
 
     Tokens: |sum_j token_j - (q(x) - q(x_b))|, with q(x) measured here and q(x_b) as the method reports it
-    (`values["q_baseline"]`), for the baseline is its own choice. Edges: |sum_hip edges_l[h, i, p] - c_l| for each layer l, with c_l
-    as the method reports it (`values["change/<l>"]`); stored edges have three digits, so about 1e-4 of the change is noise. At
-    least 0; lower is better. Sources: Sundararajan et al. 2017, section 3; of a layer, Hao et al. 2021.
+    (`values["q_baseline"]`), for the baseline is its own choice. Edges: |sum_hip edges_l[h, i, p] - c_l| for each layer l, with
+    c_l as the method reports it (`values["change/<l>"]`); large views are stored with three digits, so about 1e-4 of the change
+    is noise. At least 0; lower is better. Sources: Sundararajan et al. 2017, section 3; of a layer, Hao et al. 2021.
     """
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:

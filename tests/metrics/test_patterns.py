@@ -243,7 +243,7 @@ def test_completeness_layer_by_layer(make, model, value_of):
     still = Explanation(edges=0 * edges, values={"change/1": 0.0, "change/2": 0.0, "change/3": 0.0})
     scores = CompletenessError().score(model, [make.by_hand(model, batch, [first, still])], None)
     name = batch.names[0]
-    assert [value_of(scores, f"layer/{l}/absolute", name) for l in (1, 2, 3)] == pytest.approx([0.1, 0, 0.2])
+    assert [value_of(scores, f"layer/{layer}/absolute", name) for layer in (1, 2, 3)] == pytest.approx([0.1, 0, 0.2])
     assert value_of(scores, "layers/absolute", name) == pytest.approx(0.2)
     assert value_of(scores, "layers/relative", name) == pytest.approx(0.3 / 0.8)
     assert aggregate(scores, "layers/relative").undefined == 1
