@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ..models.batch import Batch
 from ..models.model import FlowModel
+from ..models.tokenise import reads
 from .triggers import Piece
 
 
@@ -58,7 +59,7 @@ def insert(model: FlowModel, batch: Batch, row: Sequence[int], triggers: Sequenc
         longest: Most tokens, special ones included.
     """
     rows = batch.rows(torch.tensor(row, device=batch.ids.device))
-    limit = min(longest, _most_tokens(model))
+    limit = min(longest, reads(model) or longest)
     made = [_attacked(rows, number, pieces, limit) for number, pieces in enumerate(triggers)]
 
     def tensor(name: str, fill: int) -> Tensor:
@@ -105,8 +106,3 @@ def _last_of_longer(tokens: Sequence[_Token], target: int) -> int:
     sizes = [sum(token.segment == segment for token in tokens) for segment in (0, 1)]
     longer = int(sizes[0] <= sizes[1])
     return max(at for at, token in enumerate(tokens) if token.segment == longer and token.origin != target)
-
-
-def _most_tokens(model: FlowModel) -> int:
-    config = model.hf.config
-    return int(config.max_position_embeddings) - (2 if config.model_type == "roberta" else 0)

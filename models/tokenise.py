@@ -11,6 +11,7 @@ import numpy as np
 from ..core.errors import UnfitSentence, UsageError
 from ..tasks.instance import GAP, Instance
 from .labels import output_of
+from .load import Base
 from .model import FlowModel
 
 
@@ -27,8 +28,8 @@ class Encoding:
     cut: int = 0
 
 
-def reads(model: FlowModel) -> int | None:
-    """The most tokens a model has positions for; RoBERTa keeps two for padding."""
+def reads(model: FlowModel | Base) -> int | None:
+    """The most tokens a model has positions for, None where it states none; RoBERTa keeps two for padding."""
     limit = getattr(model.hf.config, "max_position_embeddings", None)
     return limit - (2 if model.hf.config.model_type == "roberta" else 0) if limit else None
 
