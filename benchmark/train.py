@@ -16,6 +16,7 @@ import transformers
 
 from ..core.errors import UsageError
 from ..core.registry import Spec
+from ..models.families import most_tokens
 from ..models.load import Base, check_device, load_base
 from ..tasks.fingerprint import fingerprint
 from ..tasks.instance import Instance
@@ -72,7 +73,7 @@ def train(
 
     Raises:
         UsageError: accelerate is missing, a task without classes or data, a model that cannot be used, settings out of range, a
-            folder that holds something else, or the same with other settings.
+            folder that holds something else, or the same with other settings, or that another process is writing.
     """
     if importlib.util.find_spec("accelerate") is None:
         raise UsageError("training needs the package accelerate: pip install 'flowgauge[train]'.")
@@ -98,10 +99,13 @@ def train(
         return done
     base = base or _load(model, classes, revision, seed)
     rows = {name: _tokenised(base, instances, classes, max_length, name) for name, instances in split.items()}
-    place.open()
-    correct = _fit(base, rows, recipe, place.checkpoints, cpu, quiet)
-    result = Trained.of(place.out, correct, len(rows["validation"]), len(rows["train"]), str(made.source))
-    return place.publish(base, result)
+    with place.claim():
+        done = place.finished()  # by another process, in the meantime
+        if done is not None:
+            return done
+        correct = _fit(base, rows, recipe, place.checkpoints, cpu, quiet)
+        result = Trained.of(place.out, correct, len(rows["validation"]), len(rows["train"]), str(made.source))
+        return place.publish(base, result)
 
 
 def check_cpu(device: str) -> bool:
@@ -138,9 +142,9 @@ def _load(model: str, classes: Sequence[str], revision: str | None, seed: int) -
 
 
 def _tokenised(base: Base, instances: Sequence[Instance], classes: Sequence[str], most: int, split: str) -> list[dict[str, Any]]:
-    reads = base.hf.config.max_position_embeddings - (2 if base.hf.config.model_type == "roberta" else 0)
-    if most > reads:
-        raise UsageError(f"the model reads {reads} tokens, so max-length cannot be {most}.")
+    limit = most_tokens(base.hf)
+    if limit is not None and most > limit:
+        raise UsageError(f"the model reads {limit} tokens, so max-length cannot be {most}.")
     texts = [list(part) for part in zip(*(instance.segments for instance in instances), strict=True)]
     cut = sum(len(ids) > most for ids in base.tokenizer(*texts)["input_ids"])
     if cut:

@@ -80,7 +80,7 @@ def run(
     device: Annotated[str | None, typer.Option(help="A torch device [default: auto, the GPU if there is one].")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, float64, bfloat16 or float16 [default: float32].")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Instances a batch [default: 32, fewer for long sentences].")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Leave out sentences with more tokens.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Leave out sentences with more tokens, of those drawn.")] = None,
     on_split: Annotated[str | None, typer.Option(help="A word that is not one token: error or skip [default: error].")] = None,
     column: Annotated[list[str] | None, typer.Option(help="For task files: our column=the file's; repeatable.")] = None,
     data_dir: DataDir = None,

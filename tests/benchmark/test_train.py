@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,37 @@ train({str(tiny_bert)!r}, "sst2", {str(out)!r}, data_dir={str(tiny_data)!r}, **{
     resumed = train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **SMALL)
     assert same_weights(made.folder, resumed.folder)
     assert (resumed.correct, [path.name for path in tmp_path.iterdir()]) == (made.correct, ["model"])
+
+
+def test_two_processes_do_not_train_into_one_folder(made: Trained, tiny_bert: Path, tiny_data: Path, tmp_path: Path) -> None:
+    out, work = tmp_path / "model", tmp_path / "model.training"
+    work.mkdir()
+    code = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", code, str(work / "lock")], stdin=-1, stdout=-1, text=True)
+    assert other.stdout is not None and other.stdout.readline() == "held\n"
+    with pytest.raises(UsageError, match=r"another process is training .*model: wait until it is done"):
+        train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **SMALL)
+    assert not out.exists()
+    other.kill()
+    other.communicate()
+    found = train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **SMALL)
+    assert found.fresh and same_weights(made.folder, found.folder) and list(tmp_path.iterdir()) == [out]
+
+
+def test_what_another_process_finished_meanwhile_is_taken(
+    made: Trained, tiny_bert: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, prepare = tmp_path / "model", training._tokenised
+
+    def slow(*arguments: Any) -> Any:
+        if not out.exists():
+            shutil.copytree(made.folder, out)
+        return prepare(*arguments)
+
+    monkeypatch.setattr(training, "_tokenised", slow)
+    monkeypatch.setattr(training, "_fit", lambda *a: pytest.fail("it was trained again"))
+    found = train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **SMALL)
+    assert not found.fresh and found.correct == made.correct and list(tmp_path.iterdir()) == [out]
 
 
 def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:

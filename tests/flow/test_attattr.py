@@ -131,6 +131,7 @@ def test_the_scores_of_a_layer_sum_to_what_its_attention_changes(model, batch):
     whole = change(model, batch)
     for row, one in enumerate(AttAttr(rule="gauss-legendre", steps=40).explain(model, batch)):
         assert one.edges.sum((1, 2, 3)) == pytest.approx(whole[row], abs=1e-14)
+        assert [one.values[f"change/{layer}"] for layer in (1, 2, 3)] == pytest.approx(whole[row], abs=1e-14)
         assert one.values["completeness_error"] < 1e-14
     (one, *_) = AttAttr(steps=3).explain(model, batch)
     error = abs(one.edges.sum((1, 2, 3)) - whole[0])
