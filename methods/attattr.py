@@ -16,7 +16,7 @@ from ..models.batch import Batch, Rows
 from ..models.encode import relabel
 from ..models.model import FlowModel
 from ..models.outputs import value
-from ..models.trace import Quadrature, quadrature, trace_bytes
+from ..models.trace import LARGEST, Quadrature, quadrature, trace_bytes
 from .base import explanations, method
 from .explanation import Explanation
 
@@ -57,8 +57,8 @@ class AttAttr:
     def __post_init__(self) -> None:
         if self.rule not in get_args(Rule):
             raise UsageError(f"attattr has no rule {self.rule!r}; choose one of {', '.join(get_args(Rule))}.")
-        if self.steps < 1:
-            raise UsageError(f"attattr needs at least 1 step, got {self.steps}.")
+        if not 1 <= self.steps <= LARGEST:
+            raise UsageError(f"attattr needs 1 to {LARGEST} steps, got {self.steps}.")
         if self.output not in ("probability", "quantity") or self.target not in ("asked", "predicted"):
             raise UsageError(
                 f"output must be probability or quantity and target asked or predicted, got {self.output!r} and {self.target!r}."

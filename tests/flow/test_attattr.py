@@ -275,7 +275,7 @@ def test_outputs_and_targets(models, batches):
 def test_settings_out_of_range_say_what_there_is():
     with pytest.raises(UsageError, match="no rule 'gauss'; choose one of right, left, midpoint, trapezoid, gauss-legendre"):
         AttAttr(rule="gauss")
-    with pytest.raises(UsageError, match="at least 1 step, got 0"):
+    with pytest.raises(UsageError, match="needs 1 to 1000000 steps, got 0"):
         AttAttr(steps=0)
     with pytest.raises(UsageError, match="got 'logit' and 'asked'"):
         AttAttr(output="logit")
