@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from ..core.errors import NotApplicable
 from ..methods.explanation import Explanation
+from ..methods.views import level_scores
 from ..models.layered import Layered
 from ..tasks.instance import Instance
 from .base import Scores, Shown, frame, score_row
 from .registry import metric
 
 NO_TRUTH = "the task's instances do not say which words matter (truth['positions']): use toy/counting."
-LEVELS = ("hidden", "words")
+LEVELS: tuple[Literal["hidden", "words"], ...] = ("hidden", "words")
 
 
 @metric(
@@ -69,15 +70,6 @@ def known(instance: Instance, words: np.ndarray) -> Bool[np.ndarray, " padded"]:
         raise NotApplicable(NO_TRUTH)
     wanted = {(int(segment), int(word)) for segment, word in positions}
     return np.array([(int(segment), int(word)) in wanted for segment, word in words])
-
-
-def level_scores(explanation: Explanation, level: str) -> Float[np.ndarray, " tokens"] | None:
-    """Sizes of the scores of words or of hidden[0]; None where the explanation has none."""
-    if explanation.mask is not None:
-        return explanation.mask[1 if level == "hidden" else 0]
-    nodes, tokens = explanation.nodes, explanation.tokens
-    found = (None if nodes is None else nodes[0]) if level == "hidden" else tokens
-    return None if found is None else np.abs(found)
 
 
 def _variants(explanation: Explanation, truth: np.ndarray, maskable: np.ndarray) -> Iterator[tuple[str, float, str]]:
