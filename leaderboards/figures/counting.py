@@ -45,6 +45,16 @@ class Counting:
     matters: Bool[np.ndarray, " digits"]
     bars: dict[str, dict[Level, Float[np.ndarray, " digits"] | None]]
 
+    @property
+    def largest(self) -> float:
+        """The largest share of all."""
+        return max((float(s.max()) for levels in self.bars.values() for s in levels.values() if s is not None), default=1.0)
+
+    def even(self, level: Level) -> float:
+        """What is right: an even share, of all inputs, since each must be read, or of the hidden states that matter."""
+        count = len(self.digits) if level == "words" else int(self.matters.sum())
+        return 1 / count if count else 0.0
+
 
 def counting_cells(source: Source, group: Group) -> list[Explained]:
     """The cells of a group that hold explanations: all, or those of the method asked for.
@@ -122,20 +132,24 @@ def counting_figure(one: Counting) -> Figure:
         add_text(figure, left, total - TOP + 0.12, title, fontsize=NORMAL, color=INK, va="bottom")
         for row, (label, bars) in enumerate(one.bars.items()):
             bottom = total - TOP - (row + 1) * ROW - row * GAP
-            _draw(add_axes(figure, left, bottom, width, ROW), one, bars[level], f"{label}-{level}", row == rows - 1)
+            axes = add_axes(figure, left, bottom, width, ROW)
+            _frame(axes, one, row == rows - 1)
+            _draw(axes, one, bars[level], one.even(level), f"{label}-{level}")
             if column == 0:
                 add_text(figure, LEFT - 0.32, bottom + ROW / 2, shortened(label, 26), fontsize=NORMAL, ha="right", va="center")
-    note = "green: digits of the query, which matter to a count; dashed: the uniform share of these"
+    note = (
+        "green: digits of the query; dashed: even shares, of all inputs (each must be read) and of the hidden states that matter"
+    )
     add_text(figure, 0.12, 0.1, note, fontsize=SMALL, color=GREY, va="bottom")
     return figure
 
 
-def _draw(axes: Axes, one: Counting, shares: Float[np.ndarray, " digits"] | None, name: str, last: bool) -> None:
-    """A method's bars from 0 to 1."""
+def _frame(axes: Axes, one: Counting, last: bool) -> None:
+    """From 0 to the largest share of all methods; the digits stand below the last row."""
     places = np.arange(len(one.digits))
     axes.set_xlim(-0.5, len(places) - 0.5)
-    axes.set_ylim(0, 1)
-    axes.set_yticks([0, 1], ["0", "1"], fontsize=SMALL)
+    axes.set_ylim(0, one.largest)
+    axes.set_yticks([0, one.largest], ["0", f"{one.largest:.2g}"], fontsize=SMALL)
     axes.set_xticks(places, one.digits if last else [""] * len(places), fontsize=NORMAL)
     axes.tick_params(length=0, pad=3)
     for side in ("top", "right", "left"):
@@ -144,11 +158,14 @@ def _draw(axes: Axes, one: Counting, shares: Float[np.ndarray, " digits"] | None
     for label, matters in zip(axes.get_xticklabels(), one.matters, strict=True):
         label.set_fontweight("bold" if matters else "normal")
         label.set_color(INK if matters else GREY)
+
+
+def _draw(axes: Axes, one: Counting, shares: Float[np.ndarray, " digits"] | None, even: float, name: str) -> None:
+    """A method's bars."""
     if shares is None:
-        axes.text(len(places) / 2 - 0.5, 0.5, "no scores", ha="center", va="center", fontsize=SMALL, color=GREY)
+        axes.text(len(one.digits) / 2 - 0.5, one.largest / 2, "no scores", ha="center", va="center", fontsize=SMALL, color=GREY)
         return
     colours = [POSITIVE if matters else GREY for matters in one.matters]
-    for place, bar in enumerate(axes.bar(places, shares, width=0.7, color=colours, zorder=2)):
+    for place, bar in enumerate(axes.bar(range(len(shares)), shares, width=0.7, color=colours, zorder=2)):
         bar.set_gid(f"bar-{name}-{place}")
-    if one.matters.any():
-        axes.axhline(1 / one.matters.sum(), color=INK, lw=0.7, ls=(0, (3, 2)), zorder=3)
+    axes.axhline(even, color=INK, lw=0.7, ls=(0, (3, 2)), zorder=3)
