@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from flowgauge.benchmark.plan import Plan
+from flowgauge.benchmark.resolve import check_names, model_of
 from flowgauge.core.errors import NoSplit
 from flowgauge.tasks.registry import load_task
 from flowgauge.tasks.toy import CountingTask
@@ -44,3 +46,9 @@ def test_seeds_and_splits() -> None:
     assert task.instances("test", 5) != CountingTask().instances("test", 5)
     with pytest.raises(NoSplit, match=r"no split 'validation'; it has: train, test"):
         task.instances("validation")
+
+
+def test_the_packaged_plan_names_what_exists() -> None:
+    plan = check_names(Plan.load("toy"))
+    assert [spec.name for spec in plan.tasks] == ["toy/counting"] and len(plan.seeds) == 5
+    assert model_of(plan, CountingTask()) == "toy-counting"
