@@ -74,8 +74,8 @@ def counting_cells(source: Source, group: Group) -> list[Explained]:
 def choose(cells: Sequence[Explained], wanted: Sequence[str] = ()) -> list[str]:
     """The instances asked for, else one that every cell has.
 
-    That is the first with the answer `yes`, rightly predicted, 6 digits and both digits of the query, as in the paper; else the
-    first with both digits; else the first.
+    That is the first with both digits of the query, rightly answered with `yes`, of 6 digits, as in the paper; where there is
+    none, what comes nearest, in this order of importance.
 
     Raises:
         UsageError: An instance that no cell has, or no instance that all have.
@@ -89,10 +89,9 @@ def choose(cells: Sequence[Explained], wanted: Sequence[str] = ()) -> list[str]:
     return [max(everywhere, key=lambda name: _liked(cells[0].sentences[name]))]
 
 
-def _liked(sentence: Sentence) -> tuple[bool, bool]:
+def _liked(sentence: Sentence) -> tuple[bool, bool, int]:
     query, digits = split(sentence)
-    both = set(query) <= set(digits)
-    return both and len(digits) == LIKED_LENGTH and sentence.answer == ("yes",) and sentence.correct, both
+    return set(query) <= set(digits), sentence.answer == ("yes",) and sentence.correct, -abs(len(digits) - LIKED_LENGTH)
 
 
 def split(sentence: Sentence) -> tuple[list[str], list[str]]:
@@ -137,9 +136,7 @@ def counting_figure(one: Counting) -> Figure:
             _draw(axes, one, bars[level], one.even(level), f"{label}-{level}")
             if column == 0:
                 add_text(figure, LEFT - 0.32, bottom + ROW / 2, shortened(label, 26), fontsize=NORMAL, ha="right", va="center")
-    note = (
-        "green: digits of the query; dashed: even shares, of all inputs (each must be read) and of the hidden states that matter"
-    )
+    note = "green: digits of the query; dashed: even shares of all inputs,\nand of the hidden states that matter"
     add_text(figure, 0.12, 0.1, note, fontsize=SMALL, color=GREY, va="bottom")
     return figure
 
