@@ -16,6 +16,7 @@ from ..metrics.base import Scores, Shown
 from ..metrics.summary import summarise
 from ..models.batch import Batch
 from ..models.layered import Layered
+from ..models.model import FlowModel
 from .explain import Asked
 from .jobs import Group, Job
 from .key import canonical, metric_id
@@ -69,6 +70,7 @@ def score_job(model: Layered, group: Group, job: Job, metrics: Sequence[Any], sh
         declared = _declared(metric, folder)
         started = time.perf_counter()
         try:
+            _demand(metric, model)
             against = _reference(metric, reference, show)
             found = metric.score(model, show(job), against)
             aggregates = _aggregates(found)
@@ -82,6 +84,11 @@ def score_job(model: Layered, group: Group, job: Job, metrics: Sequence[Any], sh
             score = declared.model_copy(update=update)
             job.cell.write_scores(score, found.rows)
             job.scores[name] = score
+
+
+def _demand(metric: Any, model: Layered) -> None:
+    if "transformer" in getattr(metric, "needs", ()) and not isinstance(model, FlowModel):
+        raise NotApplicable(f"it works inside a transformer, and {model.name} is none.")
 
 
 def _reference(metric: Any, reference: Job | None, show: Callable[[Job], ShownCell]) -> ShownCell | None:

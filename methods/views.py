@@ -7,7 +7,8 @@ edges    -> best path of each word by dynamic programming; a node scores the bes
          -> heads, each by its largest edge (Hao et al. 2021, section 5.1)
 units    -> heads, each by its largest unit
 nodes    -> the strongest node a layer
-mask     -> nodes, by keep probability
+mask     -> nodes, by keep probability; words and hidden[0] by their keep probabilities, where there is no mask by the sizes of
+            tokens and nodes
 """
 
 from __future__ import annotations
@@ -57,6 +58,15 @@ def token_scores(explanation: Explanation) -> Float[np.ndarray, " tokens"]:
     if explanation.tokens is None:
         raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which words cannot be scored.")
     return explanation.tokens
+
+
+def level_scores(explanation: Explanation, level: Literal["words", "hidden"]) -> Float[np.ndarray, " tokens"] | None:
+    """Size of the score of each word, or of each position of hidden[0]: its mask, else nodes and tokens; None if it has none."""
+    if explanation.mask is not None:
+        return explanation.mask[0 if level == "words" else 1]
+    nodes = None if explanation.nodes is None else explanation.nodes[0]
+    found = explanation.tokens if level == "words" else nodes
+    return None if found is None else np.abs(found)
 
 
 def best_paths(edges: Float[np.ndarray, "layers tokens tokens"], target: int) -> Paths:

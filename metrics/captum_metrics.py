@@ -23,7 +23,7 @@ UNMOVED = "no score moves with the word vectors: the method does not look at the
 
 @metric(
     "infidelity", reads="tokens", ranked="scaled", higher_is_better=False, unit="squared units of q", bounds=(0.0, None),
-    source="Yeh et al. 2019, definition 2.1",
+    needs={"transformer"}, source="Yeh et al. 2019, definition 2.1",
 )  # fmt: skip
 @dataclass(frozen=True)
 class Infidelity:
@@ -88,7 +88,7 @@ def _remove_half(there: Tensor) -> tuple[Tensor, Tensor]:
 
 @metric(
     "sensitivity", reads="tokens", ranked="sensitivity", higher_is_better=False, unit="share of the explanation's norm",
-    bounds=(0.0, None), source="Yeh et al. 2019, definition 2.4",
+    bounds=(0.0, None), needs={"transformer"}, source="Yeh et al. 2019, definition 2.4",
 )  # fmt: skip
 @dataclass(frozen=True)
 class Sensitivity:

@@ -85,7 +85,8 @@ def _check(operator: str) -> None:
 
 
 def _rows(model: FlowModel, shown: Shown, operator: Operator, keep: bool) -> Iterator[dict[str, Any]]:
-    batch, candidates = shown.predicted, removable(shown.predicted).cpu().numpy()
+    batch = shown.predicted
+    candidates = (removable(batch) & model.maskable(batch)).cpu().numpy()
     row, left, owner = [], [], []
     for number, explanation in enumerate(shown.guided):
         for draw, one in enumerate(explanation.each()):

@@ -38,6 +38,7 @@ ORDERS = {"least-first": False, "most-first": True}
 @metric(
     "head_pruning",
     reads="heads",
+    needs={"transformer"},
     ranked="least-first/auc",
     higher_is_better=True,
     unit="share of instances",
@@ -90,6 +91,7 @@ class HeadPruning:
 @metric(
     "layer_head_pruning",
     reads="heads",
+    needs={"transformer"},
     ranked="mean/least-first/auc",
     higher_is_better=True,
     unit="share of instances",

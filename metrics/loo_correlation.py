@@ -22,7 +22,7 @@ from .registry import metric
 
 @metric(
     "loo_correlation", reads="tokens", ranked="absolute", higher_is_better=True, unit="Kendall's tau", bounds=(-1.0, 1.0),
-    source="Jain & Wallace 2019, section 4.1",
+    needs={"transformer"}, source="Jain & Wallace 2019, section 4.1",
 )  # fmt: skip
 @dataclass(frozen=True)
 class LooCorrelation:

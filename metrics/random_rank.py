@@ -38,6 +38,7 @@ CHUNK = 256
 @metric(
     "random_rank",
     reads="patterns",
+    needs={"transformer"},
     ranked="embedding/beaten",
     higher_is_better=True,
     unit="random patterns",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 from ..core.errors import UsageError
@@ -11,6 +11,7 @@ from ..core.registry import Entry, Registry, check_name
 
 READS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns", "values")
 SCOPES = ("instance", "set", "cells")
+NEEDS = ("transformer",)
 
 _HOME = "flowgauge.metrics"
 METRICS = Registry(
@@ -88,6 +89,10 @@ METRICS = Registry(
             f"{_HOME}.plausibility:Plausibility",
             "How well the words an explanation ranks first are those that people gave a sentiment.",
         ),
+        "ground_truth_divergence": Entry(
+            f"{_HOME}.ground_truth_divergence:GroundTruthDivergence",
+            "How far an explanation, spread over positions, is from even weight on those known to matter.",
+        ),
         "completeness_error": Entry(
             f"{_HOME}.completeness_error:CompletenessError",
             "How far scores are from summing to the change of the output that they claim to share out.",
@@ -118,6 +123,7 @@ def metric(
     scope: Literal["instance", "set", "cells"] = "instance",
     reference: str | None = None,
     ranked: str = "",
+    needs: Collection[str] = (),
     version: int = 1,
 ) -> Callable[[Any], Any]:
     """Declares a class with `score`, or a function `(model, shown, reference, **settings) -> Scores`, as a metric.
@@ -132,20 +138,23 @@ def metric(
         scope: `instance`, `set` or `cells`.
         reference: Name of the method it is matched to; the plan adds that method's cell.
         ranked: The variant that tables and rankings use; empty: the first.
+        needs: `transformer` where it asks for more than words, hidden states and a readout; not applicable to other models.
         version: Raised by any change that moves scores.
 
     Raises:
         UsageError: A name that cannot be one, a view or scope that does not exist, bounds in the wrong order.
     """
     check_name("metric", name)
-    for kind, given, known in (("view", reads, READS), ("scope", scope, SCOPES)):
+    named = [("view", reads, READS), ("scope", scope, SCOPES), *(("need", need, NEEDS) for need in needs)]
+    for kind, given, known in named:
         if given not in known:
             raise UsageError(f"metric {name!r} names the {kind} {given!r}; there are {', '.join(known)}.")
     if bounds[0] is not None and bounds[1] is not None and bounds[0] > bounds[1]:
         raise UsageError(f"metric {name!r} has the bounds {bounds}: the smaller comes first.")
     marks = {
         "name": name, "version": version, "scope": scope, "reads": reads, "higher_is_better": higher_is_better, "bounds": bounds,
-        "unit": unit, "source": source, "reference": reference, "ranked": ranked, "flowgauge_kind": "metric",
+        "unit": unit, "source": source, "reference": reference, "ranked": ranked, "needs": frozenset(needs),
+        "flowgauge_kind": "metric",
     }  # fmt: skip
 
     def mark(target: Any) -> Any:

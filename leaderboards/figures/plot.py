@@ -16,6 +16,7 @@ from ..columns import PATTERNS
 from ..groups import Group
 from .aggregate import LEAST, aggregate_figure, superpose
 from .attribution import attribution_figure, make_drawing
+from .counting import choose, counting_cells, counting_figure, make_counting
 from .curves import CURVES, UNITS, curve_figure
 from .entropy import entropy_figure
 from .gallery import gallery_pages
@@ -73,8 +74,8 @@ def plot(
 
     Args:
         store_url: A folder or fsspec URL of results.
-        what: `pattern`, `aggregate`, `entropy`, `curve`, `pruning`, `receptive`, `attribution`, `heads`, `gallery`, or `all`
-            that the store has data for.
+        what: `pattern`, `aggregate`, `entropy`, `curve`, `pruning`, `receptive`, `attribution`, `heads`, `counting`, `gallery`,
+            or `all` that the store has data for.
         out: Folder for the files.
         model: Only this model.
         task: Only this task.
@@ -255,6 +256,21 @@ def _heads(source: Source, choices: Choices) -> Drawn:
             yield f"{_stem('heads', group, explained.label)} {id.removeprefix(f'{group.task}/')}", heads_figure(maps)
 
 
+def _counting(source: Source, choices: Choices) -> Drawn:
+    drawn, reasons = 0, list[UsageError]()
+    for group in source.groups:
+        try:
+            cells = counting_cells(source, group)
+        except UsageError as reason:
+            reasons.append(reason)
+            continue
+        for id in choose(cells, choices.instances):
+            drawn += 1
+            yield f"{_stem('counting', group)} {id.removeprefix(f'{group.task}/')}", counting_figure(make_counting(cells, id))
+    if not drawn:
+        raise reasons[0]
+
+
 FIGURES: dict[str, Callable[[Source, Choices], Drawn]] = {
     "pattern": _pattern,
     "aggregate": _aggregate,
@@ -265,5 +281,6 @@ FIGURES: dict[str, Callable[[Source, Choices], Drawn]] = {
     "gallery": _gallery,
     "attribution": _attribution,
     "heads": _heads,
+    "counting": _counting,
 }
 """Figures by name."""

@@ -111,3 +111,24 @@ def test_trained_and_other_methods_stand_in_one_table(make_plan, tmp_path) -> No
     results = run(make_plan(tasks=[TASK], methods=[METHOD, f"{PLUGINS}:by-position"], fit_limit=8))
     (group,) = groups(results.records)
     assert set(group.labels) == {"amortised", "by-position"}
+
+
+def test_on_the_toy_task_its_model_is_trained_and_metrics_apply_or_say_why_not(make_plan, monkeypatch) -> None:
+    """Every metric is asked about a recurrent model: none fails."""
+    from flowgauge.metrics.registry import METRICS
+    from flowgauge.models import toy_counting
+    from flowgauge.models.recurrent_fit import Recipe
+
+    monkeypatch.setattr(toy_counting, "RECIPE", Recipe(epochs=1, batch_size=500, lr=1e-3))
+    monkeypatch.setattr(toy_counting, "ENOUGH", 0.0)
+    results = run(
+        make_plan(model=None, tasks=["toy/counting"], methods=["random:draws=2"], metrics=list(METRICS.builtin), limit=9)
+    )
+    record = next(r for r in results.records if r.method == "random")
+    assert record.model == "toy-counting" and record.status == "done", record.error
+    states = {score.name: score.status for score in record.scores.values()}
+    assert states["ground_truth_divergence"] == states["comprehensiveness"] == "done"
+    assert states["head_pruning"] == states["infidelity"] == "not-applicable"
+    assert {score.reason for score in record.scores.values() if score.name == "infidelity"} == {
+        "it works inside a transformer, and toy-counting is none."
+    }
