@@ -54,7 +54,7 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """A Hugging Face classifier to be trained, in float32 on the CPU, and its tokenizer."""
+    """A Hugging Face model with a head to be trained, in float32 on the CPU, and its tokenizer."""
 
     hf: Any
     tokenizer: Any
@@ -124,19 +124,20 @@ def _looks_like_path(name: str) -> bool:
 
 
 def _auto_class(config: Any, name: str) -> Any:
-    from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
+    from transformers import AutoModelForMaskedLM, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
     made = (getattr(config, "architectures", None) or ["(not stated)"])[0]
     for ending, auto in (
         ("ForMaskedLM", AutoModelForMaskedLM),
         ("ForSequenceClassification", AutoModelForSequenceClassification),
+        ("ForQuestionAnswering", AutoModelForQuestionAnswering),
     ):
         if made.endswith(ending) or (ending == "ForMaskedLM" and made == "BertForPreTraining"):
             return auto
     raise UsageError(
-        f"model {name!r} was saved as {made}, which has neither a masked-LM nor a sequence-classification head; "
+        f"model {name!r} was saved as {made}, which has neither a masked-LM nor a sequence-classification nor a span head; "
         f"fine-tune it first (`flowgauge train --model {name} --task sst2 --out DIR`), "
-        "or choose a checkpoint saved as ...ForMaskedLM or ...ForSequenceClassification."
+        "or choose a checkpoint saved as ...ForMaskedLM, ...ForSequenceClassification or ...ForQuestionAnswering."
     )
 
 

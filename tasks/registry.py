@@ -59,6 +59,9 @@ TASKS = Registry(
         ),
         "rte": Entry("flowgauge.tasks.classification:rte", "Does a text entail a hypothesis (RTE, GLUE)?"),
         "mrpc": Entry("flowgauge.tasks.classification:mrpc", "Do two sentences say the same (MRPC, GLUE)?"),
+        "squad": Entry(
+            "flowgauge.tasks.squad:Squad", "Which words of a passage answer a question (SQuAD 1.1)? For models with a span head."
+        ),
     },
 )
 """The registered tasks; summaries are those of `lexicon.toml` and of docstrings, so that a listing reads no file."""
