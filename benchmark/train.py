@@ -1,4 +1,4 @@
-"""Fine-tunes an encoder for a classification task with Hugging Face's Trainer; a killed run goes on at its last checkpoint."""
+"""Fine-tunes an encoder for a task with classes or spans with Hugging Face's Trainer; a killed run goes on at its last checkpoint."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import transformers
 
 from ..core.errors import UsageError
 from ..core.registry import Spec
 from ..models.load import Base, check_device, load_base
 from ..tasks.fingerprint import fingerprint
-from ..tasks.instance import Instance
-from ..tasks.registry import fitting, load_task
+from ..tasks.registry import load_task
 from . import resolve
+from .aims import Aim, Measured, aim_of
 from .fingerprint import model_fingerprint
 from .loading import model_source, quieten, shown_name
 from .progress import Progress
@@ -43,13 +43,13 @@ def train(
     epochs: float = 3,
     lr: float = 5e-5,
     batch_size: int = 32,
-    max_length: int = 128,
+    max_length: int | None = None,
     seed: int = 0,
     limit: int | None = None,
     device: str = "auto",
     quiet: bool = True,
 ) -> Trained:
-    """Fine-tunes an encoder on a task's `train` split and measures its accuracy on all of `validation`.
+    """Fine-tunes an encoder on a task's `train` split and measures it on all of `validation`: accuracy, or exact match and F1.
 
     AdamW with weight decay 0.01, a linear schedule with 10 % warm-up; the defaults are among those of Devlin et al. 2019, A.3.
     The folder appears whole: weights, tokenizer, class names, a model card and `training.json`. Until then work is beside it, in
@@ -57,21 +57,22 @@ def train(
 
     Args:
         model: An embedded model's name, a Hugging Face name or a folder; any head it has is replaced if it does not fit.
-        task: A classification task by name, with settings after a colon.
+        task: A task with classes or spans by name, with settings after a colon.
         out: The folder to write.
         data_dir: Folder of published data sets; None: $FLOWGAUGE_DATA, else the Hub.
         revision: Branch, tag or commit on the Hub.
         epochs: Passes over the data.
         lr: Largest learning rate.
         batch_size: Texts a step.
-        max_length: Tokens a text; longer ones are cut, of two texts the longer one first, with a warning that counts them.
+        max_length: Tokens a text, None: 128 (spans: 384); longer ones are cut, of two texts the longer one first, with a warning
+            that counts them. Training questions whose answer is cut off are left out and counted.
         seed: Of the new head, the order of the data, dropout, and the sample that `limit` draws.
         limit: Training texts; None: all.
         device: `auto` (the GPU if there is one), `cpu` or `cuda`. One device is used, so that a recipe means one thing.
         quiet: Shows no progress bar.
 
     Raises:
-        UsageError: accelerate is missing, a task without classes or data, a model that cannot be used, settings out of range, a
+        UsageError: accelerate is missing, a task without classes, spans or data, a model that cannot be used, settings out of range, a
             folder that holds something else, or the same with other settings.
     """
     if importlib.util.find_spec("accelerate") is None:
@@ -80,27 +81,31 @@ def train(
     cpu = check_cpu(device)
     quieten()
     made = load_task(resolve.with_data(Spec.parse(task), data_dir))
-    classes = _classes(made)
+    aim = aim_of(made)
+    most = max_length or aim.longest
     split = {"train": made.instances("train", limit, seed), "validation": made.instances("validation", None, 0)}
     base = None
     known = model_fingerprint(model_source(model), revision)
     if known is None:
-        base = _load(model, classes, revision, seed)
+        base = _load(model, aim, revision, seed)
         known = model_fingerprint(model_source(model), revision) or ""
     recipe = Recipe(
         model=shown_name(model), model_fingerprint=known, task=made.name, task_version=made.version,
         train=fingerprint(split["train"]), validation=fingerprint(split["validation"]), limit=limit, epochs=epochs, lr=lr,
-        batch_size=batch_size, max_length=max_length, seed=seed,
+        batch_size=batch_size, max_length=most, seed=seed,
     )  # fmt: skip
     place = Workplace(Path(out).expanduser(), recipe)
     done = place.finished()
     if done is not None:
         return done
-    base = base or _load(model, classes, revision, seed)
-    rows = {name: _tokenised(base, instances, classes, max_length, name) for name, instances in split.items()}
+    base = base or _load(model, aim, revision, seed)
+    _demand_room(base, most)
+    rows = {name: aim.rows(base, instances, most, name) for name, instances in split.items()}
     place.open()
-    correct = _fit(base, rows, recipe, place.checkpoints, cpu, quiet)
-    result = Trained.of(place.out, correct, len(rows["validation"]), len(rows["train"]), str(made.source))
+    measure = partial(aim.measure, base, split["validation"], most)
+    measured = _fit(base, rows, measure, recipe, place.checkpoints, cpu, quiet)
+    counts = measured.correct, len(rows["validation"]), len(rows["train"])
+    result = Trained.of(place.out, *counts, str(made.source), measured.f1)
     return place.publish(base, result)
 
 
@@ -124,37 +129,21 @@ def _check(**settings: float | None) -> None:
             raise UsageError(f"{name.replace('_', '-')} must be above 0, got {value}.")
 
 
-def _classes(task: Any) -> tuple[str, ...]:
-    classes = tuple(getattr(task, "classes", ()))
-    if task.head != "label" or not classes:
-        known = ", ".join(fitting("label", bool))
-        raise UsageError(f"task {task.name!r} has no classes to train for; tasks that have: {known}.")
-    return classes
-
-
-def _load(model: str, classes: Sequence[str], revision: str | None, seed: int) -> Base:
+def _load(model: str, aim: Aim, revision: str | None, seed: int) -> Base:
     transformers.set_seed(seed)
-    return load_base(model, classes, revision)
+    return load_base(model, aim.classes, revision)
 
 
-def _tokenised(base: Base, instances: Sequence[Instance], classes: Sequence[str], most: int, split: str) -> list[dict[str, Any]]:
+def _demand_room(base: Base, most: int) -> None:
     reads = base.hf.config.max_position_embeddings - (2 if base.hf.config.model_type == "roberta" else 0)
     if most > reads:
         raise UsageError(f"the model reads {reads} tokens, so max-length cannot be {most}.")
-    texts = [list(part) for part in zip(*(instance.segments for instance in instances), strict=True)]
-    cut = sum(len(ids) > most for ids in base.tokenizer(*texts)["input_ids"])
-    if cut:
-        log.warning("%d of %d texts of the %s split are longer than %d tokens and were cut.", cut, len(instances), split, most)
-    encoded = base.tokenizer(*texts, truncation="longest_first", max_length=most)
-    number = {name: index for index, name in enumerate(classes)}
-    return [
-        {**{key: values[i] for key, values in encoded.items()}, "labels": number[str(instance.answer[0])]}
-        for i, instance in enumerate(instances)
-    ]
 
 
-def _fit(base: Base, rows: Rows, recipe: Recipe, folder: Path, cpu: bool, quiet: bool) -> int:
-    """Trains from the last whole checkpoint on, and counts right answers on the validation split."""
+def _fit(
+    base: Base, rows: Rows, measure: Callable[[Any], Measured], recipe: Recipe, folder: Path, cpu: bool, quiet: bool
+) -> Measured:
+    """Trains from the last whole checkpoint on, and measures on the validation split."""
     arguments = transformers.TrainingArguments(
         output_dir=str(folder), seed=recipe.seed, num_train_epochs=recipe.epochs, learning_rate=recipe.lr,
         per_device_train_batch_size=recipe.batch_size, per_device_eval_batch_size=4 * recipe.batch_size,
@@ -168,12 +157,11 @@ def _fit(base: Base, rows: Rows, recipe: Recipe, folder: Path, cpu: bool, quiet:
         trainer = transformers.Trainer(
             base.hf, arguments, train_dataset=rows["train"], eval_dataset=rows["validation"],
             data_collator=transformers.DataCollatorWithPadding(base.tokenizer), callbacks=[_Bar(progress)],
-            compute_metrics=lambda found: {"correct": int((np.argmax(found.predictions, 1) == found.label_ids).sum())},
         )  # fmt: skip
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
         progress.step("measuring", 0)
-        return int(trainer.evaluate()["eval_correct"])
+        return measure(trainer.predict(rows["validation"]))
 
 
 class _Bar(transformers.TrainerCallback):  # type: ignore[misc]
