@@ -155,7 +155,7 @@ def test_long_texts_are_cut_with_a_count(
 @pytest.mark.parametrize(
     ("task", "fields", "said"),
     [
-        ("sva/obj", {}, r"'sva/obj' has no classes to train for; tasks that have: sst2, sst, "),
+        ("sva/obj", {}, r"'sva/obj' has no classes or spans to train for; tasks that have: sst2, .*mrpc, squad"),
         ("sst2", {"epochs": 0}, "epochs must be above 0, got 0"),
         ("sst2", {"lr": float("nan")}, "lr must be above 0, got nan"),
         ("sst2", {"max_length": 41}, "the model reads 40 tokens, so max-length cannot be 41"),
