@@ -1,4 +1,4 @@
-"""Fine-tunes an encoder for a task with classes or spans with Hugging Face's Trainer; a killed run goes on at its last checkpoint."""
+"""Fine-tunes an encoder for a task with Hugging Face's Trainer; a killed run goes on at its last checkpoint."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def train(
         quiet: Shows no progress bar.
 
     Raises:
-        UsageError: accelerate is missing, a task without classes, spans or data, a model that cannot be used, settings out of range, a
-            folder that holds something else, or the same with other settings.
+        UsageError: accelerate is missing, a task without classes, spans or data, a model that cannot be used, settings out of
+            range, a folder that holds something else, or the same with other settings.
     """
     if importlib.util.find_spec("accelerate") is None:
         raise UsageError("training needs the package accelerate: pip install 'flowgauge[train]'.")

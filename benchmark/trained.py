@@ -101,7 +101,9 @@ class Trained:
         'exact match 0.9000 [0.5958, 0.9821], F1 0.9500'
         """
         overlap = "" if self.f1 is None else f", F1 {self.f1:.4f}"
-        return f"{'accuracy' if self.f1 is None else 'exact match'} {self.accuracy:.4f} [{self.low:.4f}, {self.high:.4f}]{overlap}"
+        return (
+            f"{'accuracy' if self.f1 is None else 'exact match'} {self.accuracy:.4f} [{self.low:.4f}, {self.high:.4f}]{overlap}"
+        )
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,8 @@ pipeline_tag: {"question-answering" if spans else "text-classification"}
 
 `{type(base.hf).__name__}`: `{recipe.model}` fine-tuned for the task `{recipe.task}` by `flowgauge train`. {what}
 
-**On the validation split: {result.measure}** ({result.correct} of {result.count} right; 95 % interval of Wilson 1927). The last step's weights; no choice was made on this split.
+**On the validation split: {result.measure}** ({result.correct} of {result.count} right; 95 % interval of \
+Wilson 1927). The last step's weights; no choice was made on this split.
 
 | | |
 | --- | --- |

@@ -38,7 +38,7 @@ class AttAttr:
     the diagonal included.
 
     Signed; unbounded for a quantity of logits; rows are queries. In the last layer only the target's row is not 0; where q reads
-    several positions (a span, whose two probabilities are added), all rows may be.
+    several positions (a span, whose two ends' probabilities are multiplied), no row need be 0.
     Source: Hao, Dong, Wei & Xu 2021 (AAAI; arXiv 2004.11207), the self-attention attribution score and its Riemann sum; heads:
     their importance of a head, one instance's term before the mean over instances.
 

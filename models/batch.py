@@ -100,12 +100,11 @@ class Batch:
         mask = torch.arange(order.shape[1], device=order.device) < counts[:, None]
         words = None if self.words is None else self.words[at]
         ids, segments, word_ids = self.ids[at], self.segments[at], self.word_ids[at]
-        if self.target is None:
-            answer, against = moved.chunk(2, 1)
-            place = {"answer": answer, "against": against}
-        else:
-            place = {"target": moved[:, 0]}
-        return replace(self, ids=ids, segments=segments, mask=mask, word_ids=word_ids, words=words, cache={}, **place)
+        shorter = replace(self, ids=ids, segments=segments, mask=mask, word_ids=word_ids, words=words, cache={})
+        if self.target is not None:
+            return replace(shorter, target=moved[:, 0])
+        answer, against = moved.chunk(2, 1)
+        return replace(shorter, answer=answer, against=against)
 
     def generators(self) -> list[torch.Generator]:
         """A fresh generator for each instance, on the CPU."""

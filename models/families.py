@@ -55,7 +55,7 @@ def _on_first(head: Callable[[Tensor], Tensor]) -> Callable[[At], Tensor]:
 
 
 def bert(hf: Any) -> Parts:
-    """BertForMaskedLM, BertForSequenceClassification, BertForQuestionAnswering."""
+    """BERT with a masked-LM, classification or span head."""
     base = hf.bert
     head: Head
     if hasattr(hf, "qa_outputs"):
@@ -74,7 +74,7 @@ def bert(hf: Any) -> Parts:
 
 
 def roberta(hf: Any) -> Parts:
-    """RobertaForMaskedLM, ...ForSequenceClassification, ...ForQuestionAnswering. Positions count real tokens from padding_idx + 1."""
+    """RoBERTa with a masked-LM, classification or span head. Positions count real tokens from padding_idx + 1."""
     base = hf.roberta
     offset = base.embeddings.padding_idx
 
@@ -94,7 +94,7 @@ def roberta(hf: Any) -> Parts:
 
 
 def electra(hf: Any) -> Parts:
-    """ElectraForMaskedLM, ElectraForSequenceClassification, ElectraForQuestionAnswering. Words may be narrower than hidden states."""
+    """ELECTRA with a masked-LM, classification or span head. Words may be narrower than hidden states."""
     base = hf.electra
     widen = getattr(base, "embeddings_project", lambda x: x)
     layers = _bert_layers(base.encoder, hf.config.num_attention_heads)
@@ -112,7 +112,7 @@ def electra(hf: Any) -> Parts:
 
 
 def distilbert(hf: Any) -> Parts:
-    """DistilBertForMaskedLM, DistilBertForSequenceClassification, DistilBertForQuestionAnswering. No token types."""
+    """DistilBERT with a masked-LM, classification or span head. No token types."""
     base = hf.distilbert
     heads = hf.config.n_heads
     layers = tuple(

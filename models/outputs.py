@@ -13,7 +13,7 @@ from .shapes import Outputs, PerRow
 
 
 def value(outputs: Outputs, batch: Batch) -> PerRow:
-    """q of every row: the batch's quantity, summed over output heads.
+    """q of every row: the batch's quantity, summed over output heads; the probability is that of all answers together.
 
     `logit_difference` is logit[answer] - logit[against] (logits; unbounded; positive: the answer is preferred).
     """
@@ -26,9 +26,8 @@ def value(outputs: Outputs, batch: Batch) -> PerRow:
         elif form == "logit":
             total = total + logits.gather(1, answer)[:, 0]
         else:
-            logs = logits.log_softmax(1).gather(1, answer)[:, 0]
-            total = total + (logs.exp() if form == "probability" else logs)
-    return total
+            total = total + logits.log_softmax(1).gather(1, answer)[:, 0]
+    return total.exp() if batch.quantity.form == "probability" else total
 
 
 def prediction(outputs: Outputs, batch: Batch) -> Int[Tensor, "rows heads"]:
@@ -68,9 +67,7 @@ def divergence(outputs: Outputs, reference: Outputs) -> PerRow:
     return total
 
 
-def likeliest(
-    logits: Sequence[Float[Tensor, " outputs"]], choices: Int[Tensor, "choices heads"]
-) -> Int[Tensor, " heads"]:
+def likeliest(logits: Sequence[Float[Tensor, " outputs"]], choices: Int[Tensor, "choices heads"]) -> Int[Tensor, " heads"]:
     """The choice with the largest product of probabilities over the output heads, the first of equals.
 
     A choice that is the largest output of every head is always the one.

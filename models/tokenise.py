@@ -103,14 +103,14 @@ def _tokens_of(instance: Instance, encoded: Any, named: tuple[int | str, ...]) -
     bounds = [number for number in named if isinstance(number, int)]
     if len(bounds) != 2 or len(named) != 2 or not 0 <= bounds[0] < bounds[1] <= len(instance.segments[last]):
         raise UsageError(
-            f"instance {instance.id!r} has the answer {named!r}; expected the start and the end of a span in characters of its last "
-            f"text, which has {len(instance.segments[last])}."
+            f"instance {instance.id!r} has the answer {named!r}; expected the start and the end of a span in characters of its "
+            f"last text, which has {len(instance.segments[last])}."
         )
     found = token_span(encoded["offset_mapping"], [s == last for s in encoded.sequence_ids()], *bounds)
     if found is None:
         raise UnfitSentence(
-            f"the answer {instance.segments[last][slice(*bounds)]!r} of instance {instance.id!r} has no token; choose another model, "
-            "or leave such sentences out with --on-split skip."
+            f"the answer {instance.segments[last][slice(*bounds)]!r} of instance {instance.id!r} has no token; "
+            "choose another model, or leave such sentences out with --on-split skip."
         )
     return list(found)
 

@@ -50,8 +50,10 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Found:
-    """A row: where it is (for messages), what it is called in its split, its texts as they stand there, its label (lists and
-    objects as JSON), the labels of its words."""
+    """A row: where it is (for messages), what it is called in its split, its texts unchanged, its label, its words' labels.
+
+    A label that is a list or an object is there as JSON.
+    """
 
     where: str
     key: str

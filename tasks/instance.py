@@ -62,7 +62,8 @@ class Instance:
             raise UsageError(f"instance {self.id!r}: {len(self.answer)} answers but {len(self.against)} to hold against them.")
         if any(len(other) != len(self.answer) for other in self.also) or (self.also and self.against):
             raise UsageError(
-                f"instance {self.id!r}: further answers need as many parts as the answer ({len(self.answer)}), and nothing against."
+                f"instance {self.id!r}: further answers need as many parts as the answer ({len(self.answer)}), "
+                "and nothing held against them."
             )
         words = sum(len(s.split()) for s in self.segments)
         if self.slots and len(self.slots) != words:

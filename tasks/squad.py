@@ -31,10 +31,10 @@ class Squad:
     """Which words of a passage answer a question (SQuAD 1.1)? For models with a span head.
 
     Segments are question and passage. An answer is named by the characters where it starts and ends in the passage, blanks at its
-    ends left out, so that no tokenizer is needed here; all that annotators gave are right, and the first is `answer`. `test` is the
-    published dev set, whose true test set is secret. Passages longer than a model reads are not cut: such questions are refused,
-    or left out and counted with `--on-split skip`; `--max-tokens 384` leaves out what De Cao et al. 2020 leave out. Source:
-    Rajpurkar et al. 2016.
+    ends left out, so that no tokenizer is needed here; all that annotators gave are right, and the first is `answer`. `test` is
+    the published dev set: the true test set is secret. Passages longer than a model reads are not cut: such questions are
+    refused, or left out and counted with `--on-split skip`; `--max-tokens 384` leaves out questions as De Cao et al. 2020 do.
+    Source: Rajpurkar et al. 2016.
 
     Attributes:
         data_dir: Folder with the files (`squad/dev.jsonl` and so on); None: that of the environment variable FLOWGAUGE_DATA, else
@@ -93,7 +93,7 @@ def _answers(row: Found) -> list[tuple[str, int]]:
         found, whole = [], False
     if not whole:
         raise UsageError(
-            f"{row.where}: answers must be a list of {{text, answer_start}}, got {row.label[:60]!r}; answer_start counts characters."
+            f"{row.where}: answers must be a list of {{text, answer_start}} (in characters), got {row.label[:60]!r}."
         )
     if not found:
         raise UsageError(f"{row.where}: no answer; questions that have none (SQuAD 2.0) are no part of this task.")

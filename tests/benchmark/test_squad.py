@@ -22,7 +22,7 @@ from flowgauge.models.load import load_model
 from flowgauge.models.outputs import prediction
 from flowgauge.tasks.registry import load_task
 
-NEED_TARGET = {name for name in METHODS.builtin if "target" in METHODS.factory(name).needs}
+NEED_TARGET = {name for name in METHODS.builtin if "target" in METHODS.create(name).needs}
 SMALLER = {"random_rank": "random_rank:patterns=20,words=9,samples=8", "sensitivity": "sensitivity:samples=1"}
 SMALL: dict[str, Any] = {"lr": 1e-2, "batch_size": 4, "max_length": 40, "device": "cpu"}
 
@@ -31,7 +31,7 @@ SMALL: dict[str, Any] = {"lr": 1e-2, "batch_size": 4, "max_length": 40, "device"
 def store(tiny_folder: Any, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Results]:
     """All methods and metrics on a few questions."""
     where = str(tmp_path_factory.mktemp("squad"))
-    metrics = [SMALLER.get(name, name) for name, entry in METRICS.builtin.items() if METRICS.factory(name).scope != "cells"]
+    metrics = [SMALLER.get(name, name) for name in METRICS.builtin if METRICS.create(name).scope != "cells"]
     made = run(
         model=str(tiny_folder("bert", "span")), tasks="squad", methods=list(METHODS.builtin), metrics=metrics, limit=4,
         data_dir=str(tiny_data), store=where, device="cpu",
@@ -95,7 +95,7 @@ def test_its_figures_are_drawn_or_refused_in_words(store: tuple[str, Results], t
     assert drawn
     with pytest.raises(FlowgaugeError, match="the output reads several positions, and an attribution graph has one root"):
         plot(where, "attribution", tmp_path)
-    with pytest.raises(FlowgaugeError, match="no explanations of influence-patterns"):
+    with pytest.raises(FlowgaugeError, match="no explanations by influence-patterns"):
         plot(where, "pattern", tmp_path)
 
 
@@ -158,7 +158,9 @@ def test_scores_of_answers_are_the_published_ones() -> None:
 
 def test_a_classifier_is_told_that_it_does_not_fit(tiny_folder: Any, tiny_data: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"methods": "random", "store": str(tmp_path), "device": "cpu", "data_dir": str(tiny_data)}
-    with pytest.raises(UsageError, match=r"needs a model with a span head.*`flowgauge train --model BASE --task squad --out DIR`"):
+    with pytest.raises(
+        UsageError, match=r"needs a model with a span head.*`flowgauge train --model BASE --task squad --out DIR`"
+    ):
         run(model=str(tiny_folder("bert", "label")), tasks="squad", **options)
-    with pytest.raises(UsageError, match="has a span head. It fits squad"):
+    with pytest.raises(UsageError, match=r"has a span head\. It fits squad"):
         run(model=str(tiny_folder("bert", "span")), tasks="sst2", **options)

@@ -88,8 +88,8 @@ def make_batch(model: FlowModel, lengths: list[int], seed: int = 0, target: int 
     answer, against = (torch.tensor(a).repeat(count, 1) for a in pair)
     names = tuple(f"i{n}" for n in range(count))
     words = torch.stack([torch.zeros_like(ids), torch.arange(width).expand_as(ids)], -1)
-    target = at if model.one_target else None
-    return Batch(ids, mask, torch.zeros_like(ids), words, answer, against, target, names, tuple(range(count)), pairwise=True)
+    read = at if model.one_target else None
+    return Batch(ids, mask, torch.zeros_like(ids), words, answer, against, read, names, tuple(range(count)), pairwise=True)
 
 
 def alone(batch: Batch, row: int) -> Batch:

@@ -38,7 +38,11 @@ def test_a_span_in_characters_becomes_its_first_and_last_token(model):
     batch = encode(model, [asked(), asked("one", answer=(4, 9)), asked("inner", answer=(22, 27))])
     tokens = model.tokenizer.convert_ids_to_tokens(batch.ids[0].tolist())
     assert [tokens[a : b + 1] for a, b in batch.answer.tolist()] == [["the", "tall", "chef"], ["guard"], ["tall", "chef"]]
-    assert batch.answer.tolist() == [[8, 10], [6, 6], [9, 10]]  # [CLS], three words, [SEP] before; `guard` of the question is not it
+    assert batch.answer.tolist() == [
+        [8, 10],
+        [6, 6],
+        [9, 10],
+    ]  # [CLS], three words, [SEP] before; `guard` of the question is not it
     assert batch.target is None and not batch.pairwise and batch.answer.shape == batch.against.shape
 
 
@@ -67,7 +71,9 @@ def test_the_strongest_other_position_of_each_head_is_held_against_and_never_pad
 def test_of_several_right_answers_the_models_own_is_explained(model):
     spans = [(0, 3), (4, 9), (16, 29), (20, 29)]
     logits = model.outputs(encode(model, [asked()]))
-    by_hand = [sum(float(lo[0, at]) for lo, at in zip(logits, encode(model, [asked(answer=s)]).answer[0], strict=True)) for s in spans]
+    by_hand = [
+        sum(float(lo[0, at]) for lo, at in zip(logits, encode(model, [asked(answer=s)]).answer[0], strict=True)) for s in spans
+    ]
     best = int(np.argmax(by_hand))
     given = asked(answer=spans[0], also=tuple(spans[1:]))
     assert encode(model, [given]).answer.tolist() == encode(model, [asked(answer=spans[best])]).answer.tolist()
@@ -93,13 +99,15 @@ def test_a_model_that_gives_any_of_the_right_answers_is_right(models, tiny_flows
 
 def test_what_is_no_span_of_the_passage_is_refused(model):
     for answer in ((5, 5), (9, 4), (0, 30), (-1, 3), (1,), ("the", "chef")):
-        with pytest.raises(UsageError, match=r"expected the start and the end of a span in characters of its last text, which has 29"):
+        with pytest.raises(
+            UsageError, match=r"expected the start and the end of a span in characters of its last text, which has 29"
+        ):
             encode(model, [asked(answer=answer)])
     with pytest.raises(UnfitSentence, match="the answer ' ' of instance 'i' has no token"):
         encode(model, [asked(answer=(3, 4))])
     with pytest.raises(UsageError, match="further answers need as many parts"):
         asked(also=((1,),))
-    with pytest.raises(UsageError, match="nothing against"):
+    with pytest.raises(UsageError, match="nothing held against"):
         asked(also=((0, 3),), against=(4, 9))
 
 
@@ -130,7 +138,8 @@ def test_divergence_and_its_gradient_pass_over_padding(models, batches, single):
         by_hand = sum((a.exp() * (a - b)).sum() for a, b in zip(p, q, strict=True))  # KL(start) + KL(end)
         assert torch.allclose(found[row], by_hand, atol=1e-12)
     assert torch.autograd.gradcheck(
-        lambda k: divergence(outputs_from(model, batch, 2, blend(states[2], k, torch.zeros(16, dtype=torch.float64))), clean), keep
+        lambda k: divergence(outputs_from(model, batch, 2, blend(states[2], k, torch.zeros(16, dtype=torch.float64))), clean),
+        keep,
     )
 
 
@@ -178,13 +187,16 @@ def test_deletion_moves_the_span_and_never_takes_its_ends(models, batches):
 def test_attention_attribution_and_integrated_gradients_are_complete_over_both_ends(models, batches):
     model = models("bert", "span")
     batch = batches(model, [6, 4])
-    p = sum(logits.softmax(1).gather(1, batch.answer[:, [h]])[:, 0] for h, logits in enumerate(model.outputs(batch)))
+    start, end = (logits.softmax(1).gather(1, batch.answer[:, [h]])[:, 0] for h, logits in enumerate(model.outputs(batch)))
+    p = start * end
     for row, one in enumerate(AttAttr("gauss-legendre", 48).explain(model, batch)):
         assert one.values["completeness_error"] < 1e-6
         assert one.values["probability"] == pytest.approx(float(p[row]), abs=1e-12)
+        assert one.edges is not None
         assert (np.abs(one.edges[-1]).sum((0, 2)) > 0).all()  # every position of the last layer asks
     q = value(model.outputs(batch), batch)
     for row, one in enumerate(IntegratedGradients("gauss-legendre", 100).explain(model, batch)):
         change = float(q[row]) - one.values["q_baseline"]
+        assert one.tokens is not None and one.nodes is not None
         for scores in (one.tokens, *one.nodes):
             assert scores.sum() == pytest.approx(change, rel=0.02, abs=0.02)

@@ -76,7 +76,9 @@ def test_the_hubs_form_gives_the_same_instances(tmp_path: Path, monkeypatch: pyt
     assert Squad().source == "hub rajpurkar/squad plain_text: train = train, validation = validation"
     assert hub == Squad(folder(tmp_path, listed)).instances("test")
     assert hub[0].also == ((23, 34),)
-    monkeypatch.setattr(datasets, "load_dataset", lambda *a, split: datasets.Dataset.from_list([{"question": "a", "answers": []}]))
+    monkeypatch.setattr(
+        datasets, "load_dataset", lambda *a, split: datasets.Dataset.from_list([{"question": "a", "answers": []}])
+    )
     with pytest.raises(UsageError, match="on the Hub has no column context; it has question, answers"):
         Squad().instances("test")
 
@@ -102,7 +104,10 @@ def test_a_part_of_a_sample_is_found_and_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"answers": [{"text": "Stanford", "answer_start": 27}]}, r"'Stanford' is not at character 27 .*, where 'tanford;' stands"),
+        (
+            {"answers": [{"text": "Stanford", "answer_start": 27}]},
+            r"'Stanford' is not at character 27 .*, where 'tanford;' stands",
+        ),
         ({"answers": [{"text": "Stanford", "answer_start": 4000}]}, "is not at character 4000 of the context, where '' stands"),
         ({"answers": [{"text": "Stanford", "answer_start": -42}]}, "is not at character -42"),
         ({"answers": [{"text": " ", "answer_start": 0}]}, "an answer is empty"),
@@ -111,7 +116,7 @@ def test_a_part_of_a_sample_is_found_and_named(tmp_path: Path) -> None:
         ({"answers": {"text": ["a", "b"], "answer_start": [1]}}, "answers must be a list of {text, answer_start}"),
         ({"answers": [{"text": "Stanford"}]}, "answers must be a list"),
         ({"answers": [{"text": "Stanford", "answer_start": "26"}]}, "answers must be a list"),
-        ({"answers": "Stanford"}, "answers must be a list of {text, answer_start}, got 'Stanford'"),
+        ({"answers": "Stanford"}, "answers must be a list of {text, answer_start} .*, got 'Stanford'"),
         ({"answers": 5}, "answers must be a list"),
         ({"answers": None}, "answers must be a list"),
         ({"question": " "}, "the question is empty"),
@@ -139,7 +144,8 @@ def test_the_real_sample_is_whole(shared_data: Path) -> None:
     task = Squad(shared_data)
     dev, train = task.instances("validation"), task.instances("train")
     assert (len(dev), len(train), sum(bool(i.also) for i in dev)) == (1446, 7614, 324)
-    stored = [json.loads(line) for line in gzip.open(shared_data / "squad" / "dev_sample_part.jsonl.gz", "rt", encoding="utf-8")]
+    text = gzip.decompress((shared_data / "squad" / "dev_sample_part.jsonl.gz").read_bytes()).decode()
+    stored = [json.loads(line) for line in text.splitlines()]
     for instance, row in zip(dev, stored, strict=True):
         texts = {answer["text"].strip() for answer in row["answers"]}
         assert {instance.segments[1][slice(*span)] for span in (instance.answer, *instance.also)} == texts
