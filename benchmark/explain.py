@@ -176,23 +176,25 @@ def _sentence(model: Layered, batch: Batch, predicted: Batch, row: int, instance
     real = batch.mask[row]
     ids, words = batch.ids[row][real].tolist(), batch.word_ids[row][real].tolist()
     right = bool((predicted.answer[row] == batch.answer[row]).all())
-    against = batch.against[row]
+    tokens = model.tokenizer.convert_ids_to_tokens(ids)
     return Sentence(
         id=instance.id,
         condition=instance.condition,
-        tokens=tuple(model.tokenizer.convert_ids_to_tokens(ids)),
+        tokens=tuple(tokens),
         slots=tuple(token_slots(batch, row, instance)),
         words=tuple((s, w) for s, w in words),
         target=None if batch.target is None else int(batch.target[row]),
-        answer=_texts(model, batch.answer[row].tolist()),
-        against=_texts(model, against.tolist()),
-        predicted=_texts(model, predicted.answer[row].tolist()),
+        answer=_texts(model, tokens, batch.answer[row].tolist()),
+        against=_texts(model, tokens, batch.against[row].tolist()),
+        predicted=_texts(model, tokens, predicted.answer[row].tolist()),
         correct=right,
     )
 
 
-def _texts(model: Layered, outputs: list[int]) -> tuple[str, ...]:
-    """Outputs as text: words of the vocabulary, or names of classes."""
+def _texts(model: Layered, tokens: Sequence[str], outputs: list[int]) -> tuple[str, ...]:
+    """Outputs as text: words of the vocabulary, names of classes, or `token@position`."""
     if model.head == "masked":
         return tuple(model.tokenizer.convert_ids_to_tokens(outputs))
+    if model.head == "span":
+        return tuple(f"{tokens[i]}@{i}" for i in outputs)
     return tuple(model.labels.get(i, str(i)) for i in outputs)

@@ -43,7 +43,7 @@ class Sentence:
         slots: The template's name of each token, or the word's number.
         words: (segment, word) of each token; (-1, -1) for special ones.
         target: Position that q reads, or None.
-        answer, against, predicted: Outputs as text, one a head.
+        answer, against, predicted: Outputs as text, one a head; the ends of a span as `token@position`.
         correct: Whether the model predicts the answer.
     """
 

@@ -33,6 +33,6 @@ def check_fit(model: Layered, task: Any) -> dict[str, int]:
 def _advice(model: Layered, task: Any) -> str:
     found = fitting(model.head, lambda classes: not classes or fits(model, classes))
     known = f"It fits {', '.join(found)}." if found else "It fits no task that comes with flowgauge."
-    if task.head != "label":
+    if task.head not in ("label", "span"):
         return known
     return f"{known} To fine-tune one for {task.name}: `flowgauge train --model BASE --task {task.name} --out DIR`."

@@ -1,4 +1,4 @@
-"""Fine-tunes an encoder for a classification task with Hugging Face's Trainer; a killed run goes on at its last checkpoint."""
+"""Fine-tunes an encoder for a task with Hugging Face's Trainer; a killed run goes on at its last checkpoint."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import transformers
 
 from ..core.errors import FlowgaugeError, UsageError
 from ..core.registry import Spec
 from ..models.families import most_tokens
 from ..models.load import Base, check_device, load_base
-from ..tasks.files import FileTask
 from ..tasks.fingerprint import fingerprint
-from ..tasks.instance import Instance
-from ..tasks.registry import fitting, load_task
+from ..tasks.registry import load_task
 from . import resolve
+from .aims import Aim, Measured, aim_of
 from .fingerprint import model_fingerprint
 from .loading import model_source, quieten, shown_name
 from .progress import Progress
@@ -33,13 +32,6 @@ Rows = dict[str, list[dict[str, Any]]]
 """What the Trainer reads of each split, one mapping a text."""
 CHECKPOINT_SHARE = 0.05
 """Of all steps, between two checkpoints."""
-
-OWN_SENTENCES = (
-    "A file has one split and training needs two: for negative and positive, save DIR/sst2/train.tsv and DIR/sst2/dev.tsv "
-    "and name --task sst2 --data-dir DIR; for others, write a task with `classes` and the splits train and validation in a "
-    "Python file."
-)
-"""What to do with labelled sentences in a file."""
 
 
 def train(
@@ -52,13 +44,13 @@ def train(
     epochs: float = 3,
     lr: float = 5e-5,
     batch_size: int = 32,
-    max_length: int = 128,
+    max_length: int | None = None,
     seed: int = 0,
     limit: int | None = None,
     device: str = "auto",
     quiet: bool = True,
 ) -> Trained:
-    """Fine-tunes an encoder on a task's `train` split and measures its accuracy on all of `validation`.
+    """Fine-tunes an encoder on a task's `train` split and measures it on all of `validation`: accuracy, or exact match and F1.
 
     AdamW with weight decay 0.01, a linear schedule with 10 % warm-up; the defaults are among those of Devlin et al. 2019, A.3.
     The folder appears whole: weights, tokenizer, class names, a model card and `training.json`. Until then work is beside it, in
@@ -66,22 +58,23 @@ def train(
 
     Args:
         model: An embedded model's name, a Hugging Face name or a folder; any head it has is replaced if it does not fit.
-        task: A classification task by name, with settings after a colon.
+        task: A task with classes or spans by name, with settings after a colon.
         out: The folder to write.
         data_dir: Folder of published data sets; None: $FLOWGAUGE_DATA, else the Hub.
         revision: Branch, tag or commit on the Hub.
         epochs: Passes over the data.
         lr: Largest learning rate.
         batch_size: Texts a step.
-        max_length: Tokens a text; longer ones are cut, of two texts the longer one first, with a warning that counts them.
+        max_length: Tokens a text, None: 128 (spans: 384); longer ones are cut, of two texts the longer one first, with a warning
+            that counts them. Training questions whose answer is cut off are left out and counted.
         seed: Of the new head, the order of the data, dropout, and the sample that `limit` draws.
         limit: Training texts; None: all.
         device: `auto` (the GPU if there is one), `cpu` or `cuda`. One device is used, so that a recipe means one thing.
         quiet: Shows no progress bar.
 
     Raises:
-        UsageError: accelerate is missing, a task without classes or data, a model that cannot be used, settings out of range, a
-            folder that holds something else, or the same with other settings, or that another process is writing.
+        UsageError: accelerate is missing, a task without classes, spans or data, a model that cannot be used, settings out of
+            range, a folder that holds something else, or the same with other settings, or that another process is writing.
         FlowgaugeError: Weights that are not finite.
     """
     if importlib.util.find_spec("accelerate") is None:
@@ -92,30 +85,34 @@ def train(
     cpu = check_cpu(device)
     quieten()
     made = load_task(resolve.with_data(Spec.parse(task), data_dir))
-    classes = _classes(made)
+    aim = aim_of(made)
+    most = max_length or aim.longest
     split = {"train": made.instances("train", limit, seed), "validation": made.instances("validation", None, 0)}
     base = None
     known = model_fingerprint(model_source(model), revision)
     if known is None:
-        base = _load(model, classes, revision, seed)
+        base = _load(model, aim, revision, seed)
         known = model_fingerprint(model_source(model), revision) or ""
     recipe = Recipe(
         model=shown_name(model), model_fingerprint=known, task=made.name, task_version=made.version,
         train=fingerprint(split["train"]), validation=fingerprint(split["validation"]), limit=limit, epochs=epochs, lr=lr,
-        batch_size=batch_size, max_length=max_length, seed=seed,
+        batch_size=batch_size, max_length=most, seed=seed,
     )  # fmt: skip
     place = Workplace(Path(out).expanduser(), recipe)
     done = place.finished()
     if done is not None:
         return done
-    base = base or _load(model, classes, revision, seed)
-    rows = {name: _tokenised(base, instances, classes, max_length, name) for name, instances in split.items()}
+    base = base or _load(model, aim, revision, seed)
+    _demand_room(base, most, len(split["train"][0].segments))
+    rows = {name: aim.rows(base, instances, most, name) for name, instances in split.items()}
     with place.claim():
         done = place.finished()  # by another process, in the meantime
         if done is not None:
             return done
-        correct = _fit(base, rows, recipe, place.checkpoints, cpu, quiet)
-        result = Trained.of(place.out, correct, len(rows["validation"]), len(rows["train"]), str(made.source))
+        measure = partial(aim.measure, base, split["validation"], most)
+        measured = _fit(base, rows, measure, recipe, place.checkpoints, cpu, quiet)
+        counts = measured.correct, len(rows["validation"]), len(rows["train"])
+        result = Trained.of(place.out, *counts, str(made.source), measured.f1)
         return place.publish(base, result)
 
 
@@ -139,41 +136,24 @@ def _check(**settings: float | None) -> None:
             raise UsageError(f"{name.replace('_', '-')} must be above 0, got {value}.")
 
 
-def _classes(task: Any) -> tuple[str, ...]:
-    classes = tuple(getattr(task, "classes", ()))
-    if task.head != "label" or not classes:
-        known = ", ".join(fitting("label", bool))
-        own = f" {OWN_SENTENCES}" if isinstance(task, FileTask) else ""
-        raise UsageError(f"task {task.name!r} has no classes to train for; tasks that have: {known}.{own}")
-    return classes
-
-
-def _load(model: str, classes: Sequence[str], revision: str | None, seed: int) -> Base:
+def _load(model: str, aim: Aim, revision: str | None, seed: int) -> Base:
     transformers.set_seed(seed)
-    return load_base(model, classes, revision)
+    return load_base(model, aim.classes, revision)
 
 
-def _tokenised(base: Base, instances: Sequence[Instance], classes: Sequence[str], most: int, split: str) -> list[dict[str, Any]]:
+def _demand_room(base: Base, most: int, texts: int) -> None:
     limit = most_tokens(base.hf)
     if limit is not None and most > limit:
         raise UsageError(f"the model reads {limit} tokens, so max-length cannot be {most}.")
-    texts = [list(part) for part in zip(*(instance.segments for instance in instances), strict=True)]
-    least = len(texts) + int(base.tokenizer.num_special_tokens_to_add(pair=len(texts) > 1))
+    least = texts + int(base.tokenizer.num_special_tokens_to_add(pair=texts > 1))
     if most < least:
         raise UsageError(f"max-length must be at least {least}, special tokens and one of each text, got {most}.")
-    cut = sum(len(ids) > most for ids in base.tokenizer(*texts)["input_ids"])
-    if cut:
-        log.warning("%d of %d texts of the %s split are longer than %d tokens and were cut.", cut, len(instances), split, most)
-    encoded = base.tokenizer(*texts, truncation="longest_first", max_length=most)
-    number = {name: index for index, name in enumerate(classes)}
-    return [
-        {**{key: values[i] for key, values in encoded.items()}, "labels": number[str(instance.answer[0])]}
-        for i, instance in enumerate(instances)
-    ]
 
 
-def _fit(base: Base, rows: Rows, recipe: Recipe, folder: Path, cpu: bool, quiet: bool) -> int:
-    """Trains from the last whole checkpoint on, and counts right answers on the validation split."""
+def _fit(
+    base: Base, rows: Rows, measure: Callable[[Any], Measured], recipe: Recipe, folder: Path, cpu: bool, quiet: bool
+) -> Measured:
+    """Trains from the last whole checkpoint on, and measures on the validation split."""
     arguments = transformers.TrainingArguments(
         output_dir=str(folder), seed=recipe.seed, num_train_epochs=recipe.epochs, learning_rate=recipe.lr,
         per_device_train_batch_size=recipe.batch_size, per_device_eval_batch_size=4 * recipe.batch_size,
@@ -187,7 +167,6 @@ def _fit(base: Base, rows: Rows, recipe: Recipe, folder: Path, cpu: bool, quiet:
         trainer = transformers.Trainer(
             base.hf, arguments, train_dataset=rows["train"], eval_dataset=rows["validation"],
             data_collator=transformers.DataCollatorWithPadding(base.tokenizer), callbacks=[_Bar(progress)],
-            compute_metrics=lambda found: {"correct": int((np.argmax(found.predictions, 1) == found.label_ids).sum())},
         )  # fmt: skip
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
@@ -196,7 +175,7 @@ def _fit(base: Base, rows: Rows, recipe: Recipe, folder: Path, cpu: bool, quiet:
                 f"the training diverged: weights are not finite after it. Delete {folder.parent} and try a smaller --lr."
             )
         progress.step("measuring", 0)
-        return int(trainer.evaluate()["eval_correct"])
+        return measure(trainer.predict(rows["validation"]))
 
 
 class _Bar(transformers.TrainerCallback):  # type: ignore[misc]

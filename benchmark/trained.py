@@ -62,13 +62,14 @@ class Trained:
 
     Attributes:
         folder: Where it is, as `--model` takes it.
-        accuracy: Share of right answers on the validation split.
+        accuracy: Share of right answers on the validation split; of spans, the exact matches.
         low: Of its 95 % interval (Wilson).
         high: Of the same.
         correct: Right answers.
         count: Texts they were given on.
         trained_on: Training texts.
         source: Where the data came from.
+        f1: Of spans, the mean overlap with the right answer.
         fresh: Whether this call trained it, or it was there.
     """
 
@@ -80,10 +81,11 @@ class Trained:
     count: int
     trained_on: int
     source: str
+    f1: float | None = None
     fresh: bool = field(default=True, compare=False)
 
     @classmethod
-    def of(cls, folder: Path, correct: int, count: int, trained_on: int, source: str) -> Trained:
+    def of(cls, folder: Path, correct: int, count: int, trained_on: int, source: str, f1: float | None = None) -> Trained:
         """With the interval that belongs to the counts.
 
         >>> made = Trained.of(Path("m"), 9, 10, 100, "data")
@@ -91,7 +93,19 @@ class Trained:
         (0.596, 0.982)
         """
         interval = binomtest(correct, count).proportion_ci(method="wilson")
-        return cls(folder, correct / count, float(interval.low), float(interval.high), correct, count, trained_on, source)
+        return cls(folder, correct / count, float(interval.low), float(interval.high), correct, count, trained_on, source, f1)
+
+    @property
+    def measure(self) -> str:
+        """What accuracy is called here, and its value with its interval and, of spans, F1.
+
+        >>> Trained.of(Path("m"), 9, 10, 100, "data", 0.95).measure
+        'exact match 0.9000 [0.5958, 0.9821], F1 0.9500'
+        """
+        overlap = "" if self.f1 is None else f", F1 {self.f1:.4f}"
+        return (
+            f"{'accuracy' if self.f1 is None else 'exact match'} {self.accuracy:.4f} [{self.low:.4f}, {self.high:.4f}]{overlap}"
+        )
 
 
 @dataclass(frozen=True)
@@ -177,20 +191,22 @@ class Workplace:
 
 def card(name: str, recipe: Recipe, result: Trained, base: Any, packages: Mapping[str, str]) -> str:
     """The model card: what it is, on what data, by which recipe, how good."""
+    spans = result.f1 is not None
     classes = ", ".join(f"{number} {label}" for number, label in sorted(base.hf.config.id2label.items()))
+    what = "Outputs: where the answer starts and where it ends." if spans else f"Classes: {classes}."
     taken = "all" if recipe.limit is None else f"a sample (seed {recipe.seed})"
     return f"""---
 base_model: {recipe.model}
 library_name: transformers
-pipeline_tag: text-classification
+pipeline_tag: {"question-answering" if spans else "text-classification"}
 ---
 
 # {name}
 
-`{type(base.hf).__name__}`: `{recipe.model}` fine-tuned for the task `{recipe.task}` by `flowgauge train`. Classes: {classes}.
+`{type(base.hf).__name__}`: `{recipe.model}` fine-tuned for the task `{recipe.task}` by `flowgauge train`. {what}
 
-**Accuracy on the validation split: {result.accuracy:.4f} [{result.low:.4f}, {result.high:.4f}]** ({result.correct} of \
-{result.count}; 95 % interval of Wilson 1927). The last step's weights; no choice was made on this split.
+**On the validation split: {result.measure}** ({result.correct} of {result.count} right; 95 % interval of \
+Wilson 1927). The last step's weights; no choice was made on this split.
 
 | | |
 | --- | --- |

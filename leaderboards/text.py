@@ -43,7 +43,8 @@ def as_text(tasks: Sequence[TaskTable], papers: Sequence[PaperTable], width: int
         _write_task(console, table)
     _write_legend(console, tasks)
     for paper in papers:
-        _write_paper(console, paper)
+        if any(cell.known for rows in (paper.gold, paper.predicted) for cells in rows.values() for cell in cells):
+            _write_paper(console, paper)
     return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip().splitlines())
 
 

@@ -25,7 +25,7 @@ BUDGET = 2**29
 """Bytes of the rows that run at once; larger ones spend their time on fresh memory pages."""
 
 
-@method("attattr", gives={"edges", "heads"}, needs={"attention", "gradients", "target"})
+@method("attattr", gives={"edges", "heads"}, needs={"attention", "gradients"})
 @dataclass(frozen=True)
 class AttAttr:
     """What each attention weight adds to the output, on the path from no attention in its layer to the layer's own.
@@ -37,7 +37,8 @@ class AttAttr:
     difference over layers, and `probability` (or `q`) is F on the input, all in units of F. heads[l, h] is the largest score of
     the head, special tokens and the diagonal included.
 
-    Signed; unbounded for a quantity of logits; rows are queries. In the last layer only the target's row is not 0.
+    Signed; unbounded for a quantity of logits; rows are queries. In the last layer only the target's row is not 0; where q reads
+    several positions (a span, whose two ends' probabilities are multiplied), no row need be 0.
     Source: Hao, Dong, Wei & Xu 2021 (AAAI; arXiv 2004.11207), the self-attention attribution score and its Riemann sum; heads:
     their importance of a head, one instance's term before the mean over instances.
 
@@ -101,7 +102,7 @@ def path_nodes(rule: Rule, steps: int) -> Quadrature:
 
 @dataclass(frozen=True, eq=False)
 class Clean:
-    """The run on the input itself; in the last layer, queries are the target alone.
+    """The run on the input itself; in the last layer, queries are the target alone (all positions, where there is no target).
 
     Attributes:
         attention: A of each layer (B, A, N, N).
@@ -190,7 +191,7 @@ def _parts(model: FlowModel, batch: Batch, n_steps: int) -> Iterator[tuple[Int[T
 def _edges(clean: Clean, layer: int, mean: Tensor, batch: Batch) -> Float[Tensor, "batch heads tokens tokens"]:
     """A * (G V^T): with dF/dA = (dF/dcontext) V^T, only the gradient of the context vectors is integrated."""
     scores = clean.attention[layer] * torch.einsum("bqad,bkad->baqk", mean, clean.value[layer])
-    if layer < len(clean.attention) - 1:
+    if layer < len(clean.attention) - 1 or batch.target is None:
         return scores
     whole = scores.new_zeros(*scores.shape[:2], scores.shape[-1], scores.shape[-1])
     whole[torch.arange(len(batch), device=whole.device), :, batch.target] = scores[:, :, 0]

@@ -21,7 +21,7 @@ ROWS = 512
 """Most rows captum runs at once."""
 
 
-@method("integrated-gradients", gives={"tokens", "nodes"}, needs={"gradients", "target"})
+@method("integrated-gradients", gives={"tokens", "nodes"}, needs={"gradients"})
 @dataclass(frozen=True)
 class IntegratedGradients:
     """Integrated gradients of tokens and of each layer's hidden states.

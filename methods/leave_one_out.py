@@ -26,8 +26,9 @@ class LeaveOneOut:
     """How much q falls when one word is removed.
 
     tokens[j] = q(x) - q(x without j), for every real token. A word is removed by giving its place the baseline's vector, or with
-    `delete` by closing the gap, so that later words move up; q's own position cannot be deleted and scores 0. Source: Li et al.
-    2016 ("erasure"), section 3; Jain & Wallace 2019, section 4.1. Units of q; signed; unbounded.
+    `delete` by closing the gap, so that later words move up; positions that q reads (the target; a span's ends and those held
+    against them) cannot be deleted and score 0. Source: Li et al. 2016 ("erasure"), section 3; Jain & Wallace 2019, section 4.1.
+    Units of q; signed; unbounded.
 
     Attributes:
         baseline: What takes the removed word's place: mask, zero, pad, mean; or delete.
@@ -51,9 +52,7 @@ class LeaveOneOut:
         return explanations(batch, tokens=tokens)
 
     def _removable(self, batch: Batch) -> Tensor:
-        if self.baseline != "delete" or batch.target is None:
-            return batch.mask
-        return batch.mask.scatter(1, batch.target[:, None], False)
+        return batch.mask.scatter(1, batch.asked, False) if self.baseline == "delete" else batch.mask
 
     def _without(self, model: FlowModel, rows: Batch, at: Tensor) -> Batch:
         """The rows, each without its word."""

@@ -109,11 +109,8 @@ VARIANTS = (*(f"top/{share}" for share in SHARES), "aopc")
 
 
 def removable(batch: Batch) -> Bool[Tensor, "batch tokens"]:
-    """The tokens of words: neither special nor the target."""
-    found = (batch.word_ids[..., 0] >= 0) & batch.mask
-    if batch.target is None:
-        return found
-    return found.scatter(1, batch.target[:, None], False)
+    """The tokens of words, but those where q is read: the target, or a span's ends and what stands against them."""
+    return ((batch.word_ids[..., 0] >= 0) & batch.mask).scatter(1, batch.asked, False)
 
 
 def kept_words(

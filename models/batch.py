@@ -26,7 +26,7 @@ class Batch:
         mask: True where a token is real.
         segments: Token type ids.
         word_ids: Segment and blank-separated word of each token, counted from 0; -1 for special tokens and padding.
-        answer: The explained output, one an output head.
+        answer: The explained output, one an output head; of a span, the positions of its first and last token.
         against: The output held against it, fixed on the clean input.
         target: The one position q reads, or None where it reads several.
         names: Instance ids.
@@ -68,6 +68,11 @@ class Batch:
         """Real tokens of each instance."""
         return [int(n) for n in self.mask.sum(1)]
 
+    @property
+    def asked(self) -> Int[Tensor, "batch positions"]:
+        """Positions without which q would not be defined: the target, or a span's answer and what stands against it."""
+        return torch.cat([self.answer, self.against], 1) if self.target is None else self.target[:, None]
+
     def rows(self, index: Int[Tensor, " rows"]) -> Batch:
         """The batch with its rows repeated, left out or reordered; shared work is not carried over."""
         pick = index.tolist()
@@ -80,22 +85,26 @@ class Batch:
         return replace(self, **tensors, names=names, seeds=seeds, cache={})
 
     def only(self, keep: Bool[Tensor, "batch tokens"]) -> Batch:
-        """The batch with only these tokens, moved together: positions, words and target move along.
+        """The batch with only these tokens, moved together: positions, words, target and the ends of spans move along.
 
         Raises:
-            ValueError: A target would be lost.
+            ValueError: A target, or an end of a span that q reads, would be lost.
         """
         keep = keep & self.mask
-        if self.target is not None and not keep.gather(1, self.target[:, None]).all():
+        if not keep.gather(1, self.asked).all():
             raise ValueError("the tokens kept must hold every target: q is read there.")
         counts = keep.sum(1)
         order = (~keep).to(torch.int8).argsort(dim=1, stable=True)[:, : int(counts.max())]
         at = (torch.arange(len(order), device=order.device)[:, None], order)
-        target = None if self.target is None else (keep.cumsum(1) - 1).gather(1, self.target[:, None])[:, 0]
+        moved = (keep.cumsum(1) - 1).gather(1, self.asked)
         mask = torch.arange(order.shape[1], device=order.device) < counts[:, None]
         words = None if self.words is None else self.words[at]
         ids, segments, word_ids = self.ids[at], self.segments[at], self.word_ids[at]
-        return replace(self, ids=ids, segments=segments, mask=mask, word_ids=word_ids, words=words, target=target, cache={})
+        shorter = replace(self, ids=ids, segments=segments, mask=mask, word_ids=word_ids, words=words, cache={})
+        if self.target is not None:
+            return replace(shorter, target=moved[:, 0])
+        answer, against = moved.chunk(2, 1)
+        return replace(shorter, answer=answer, against=against)
 
     def generators(self) -> list[torch.Generator]:
         """A fresh generator for each instance, on the CPU."""

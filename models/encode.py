@@ -10,12 +10,12 @@ from typing import Literal
 
 import torch
 
-from ..core.errors import UnfitSentence, UsageError
+from ..core.errors import TooLong, UnfitSentence, UsageError
 from ..tasks.instance import Instance, Quantity
 from .batch import Batch
 from .labels import label_ids
 from .layered import Layered
-from .outputs import prediction, strongest_other
+from .outputs import likeliest, prediction, strongest_other
 from .tokenise import Encoding, tokenise
 from .trace import trace_bytes
 
@@ -38,6 +38,8 @@ def encode(
     labels: Mapping[str, int] | None = None,
 ) -> Batch:
     """One padded batch of all instances, with the strongest other output filled in where an instance names none.
+
+    Of several right answers, the one that the model finds likeliest on the clean input is explained.
 
     Texts longer than the model reads are cut at their ends, of two texts the longer one first, with a warning that counts them.
 
@@ -95,14 +97,19 @@ def _collate(model: Layered, instances: Sequence[Instance], rows: Sequence[Encod
         target, tuple(i.id for i in instances), tuple(cell_seed(seed, i.id) for i in instances), quantity,
         closed == {True},
     )  # fmt: skip
-    return batch if batch.pairwise else _fill_against(model, batch)
+    return batch if batch.pairwise else _fill_against(model, batch, rows)
 
 
 @torch.no_grad()
-def _fill_against(model: Layered, batch: Batch) -> Batch:
-    outputs = model.outputs(batch)
-    found = [strongest_other(logits, batch.answer[:, h]) for h, logits in enumerate(outputs)]
-    return replace(batch, against=torch.stack(found, 1), cache={})
+def _fill_against(model: Layered, batch: Batch, rows: Sequence[Encoding]) -> Batch:
+    """The batch with the likeliest of several right answers, and the strongest other output."""
+    outputs, answer = model.outputs(batch), batch.answer.clone()
+    for number, row in enumerate(rows):
+        if row.also:
+            choices = torch.tensor([row.answer, *row.also], device=answer.device)
+            answer[number] = likeliest([logits[number] for logits in outputs], choices)
+    found = [strongest_other(logits, answer[:, h]) for h, logits in enumerate(outputs)]
+    return replace(batch, answer=answer, against=torch.stack(found, 1), cache={})
 
 
 @torch.no_grad()
@@ -151,7 +158,8 @@ def batches(
         quantity: What is explained.
         batch_size: Most instances a batch; fewer where their path trace would exceed `TRACE_BUDGET`.
         max_tokens: Leaves out instances with more tokens, special ones included (a choice of the user, counted).
-        on_split: What to do with a sentence whose words or answer are not single tokens: stop, or leave out and count.
+        on_split: What to do with a sentence that the model cannot be asked about (an answer of several tokens, a text too long to
+            be cut): stop, or leave out and count.
         labels: The output of each class name; None: the model's own names.
         samples: Path samples that will be taken of each instance; 1 where none are.
     """
@@ -162,7 +170,8 @@ def batches(
         try:
             row = tokenise(model, instance, ids)
         except UnfitSentence as error:
-            if on_split == "error":
+            by_choice = max_tokens is not None and isinstance(error, TooLong) and error.tokens > max_tokens
+            if on_split == "error" and not by_choice:
                 raise
             skipped.append(f"{instance.id}: {error}")
             continue

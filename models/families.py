@@ -15,7 +15,7 @@ from ..tasks.instance import Head
 from .batch import Batch
 from .layer import PostNorm
 
-At = Float[Tensor, "rows hidden"]
+At = Float[Tensor, "*rows hidden"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Parts:
         word_embedding: The lookup table (E wide).
         embed: Word vectors to hidden[0]: position and type embeddings, norm, and ELECTRA's widening.
         layers: One `Layer` a layer.
-        readout: hidden[L] at the target to logits.
+        readout: hidden[L] to logits: at the target, or of a span head (start, end) at every position.
         head: What the readout predicts.
     """
 
@@ -55,9 +55,12 @@ def _on_first(head: Callable[[Tensor], Tensor]) -> Callable[[At], Tensor]:
 
 
 def bert(hf: Any) -> Parts:
-    """BertForMaskedLM, BertForSequenceClassification."""
+    """BERT with a masked-LM, classification or span head."""
     base = hf.bert
-    if hasattr(hf, "cls"):
+    head: Head
+    if hasattr(hf, "qa_outputs"):
+        head, readout = "span", hf.qa_outputs
+    elif hasattr(hf, "cls"):
         head, readout = "masked", hf.cls.predictions
     else:
         head, readout = "label", lambda x: hf.classifier(base.pooler(x[:, None]))
@@ -66,12 +69,12 @@ def bert(hf: Any) -> Parts:
         lambda words, batch: base.embeddings(inputs_embeds=words, token_type_ids=batch.segments),
         _bert_layers(base.encoder, hf.config.num_attention_heads),
         readout,
-        head,  # type: ignore[arg-type]
+        head,
     )
 
 
 def roberta(hf: Any) -> Parts:
-    """RobertaForMaskedLM, RobertaForSequenceClassification. Positions count real tokens from padding_idx + 1."""
+    """RoBERTa with a masked-LM, classification or span head. Positions count real tokens from padding_idx + 1."""
     base = hf.roberta
     offset = base.embeddings.padding_idx
 
@@ -83,13 +86,15 @@ def roberta(hf: Any) -> Parts:
         return out
 
     layers = _bert_layers(base.encoder, hf.config.num_attention_heads)
+    if hasattr(hf, "qa_outputs"):
+        return Parts(base.embeddings.word_embeddings, embed, layers, hf.qa_outputs, "span")
     if hasattr(hf, "lm_head"):
         return Parts(base.embeddings.word_embeddings, embed, layers, hf.lm_head, "masked")
     return Parts(base.embeddings.word_embeddings, embed, layers, _on_first(hf.classifier), "label")
 
 
 def electra(hf: Any) -> Parts:
-    """ElectraForMaskedLM, ElectraForSequenceClassification. Words may be narrower than hidden states."""
+    """ELECTRA with a masked-LM, classification or span head. Words may be narrower than hidden states."""
     base = hf.electra
     widen = getattr(base, "embeddings_project", lambda x: x)
     layers = _bert_layers(base.encoder, hf.config.num_attention_heads)
@@ -98,6 +103,8 @@ def electra(hf: Any) -> Parts:
         out: Tensor = widen(base.embeddings(inputs_embeds=words, token_type_ids=batch.segments))
         return out
 
+    if hasattr(hf, "qa_outputs"):
+        return Parts(base.embeddings.word_embeddings, embed, layers, hf.qa_outputs, "span")
     if hasattr(hf, "generator_lm_head"):
         readout = lambda x: hf.generator_lm_head(hf.generator_predictions(x))  # noqa: E731
         return Parts(base.embeddings.word_embeddings, embed, layers, readout, "masked")
@@ -105,7 +112,7 @@ def electra(hf: Any) -> Parts:
 
 
 def distilbert(hf: Any) -> Parts:
-    """DistilBertForMaskedLM, DistilBertForSequenceClassification. No token types."""
+    """DistilBERT with a masked-LM, classification or span head. No token types."""
     base = hf.distilbert
     heads = hf.config.n_heads
     layers = tuple(
@@ -121,6 +128,8 @@ def distilbert(hf: Any) -> Parts:
         out: Tensor = base.embeddings(None, words, torch.arange(words.shape[1], device=words.device)[None])
         return out
 
+    if hasattr(hf, "qa_outputs"):
+        return Parts(base.embeddings.word_embeddings, embed, layers, hf.qa_outputs, "span")
     if hasattr(hf, "vocab_projector"):
         readout = lambda x: hf.vocab_projector(hf.vocab_layer_norm(hf.activation(hf.vocab_transform(x))))  # noqa: E731
         return Parts(base.embeddings.word_embeddings, embed, layers, readout, "masked")
@@ -141,7 +150,9 @@ def take_apart(hf: Any, name: str) -> Parts:
             f"model {name!r} is configured as a decoder (is_decoder or add_cross_attention); only encoders are supported."
         )
     if kind == "bert" and getattr(hf, "cls", True) is not True and not hasattr(hf.cls, "predictions"):
-        raise UsageError(f"model {name!r} is a {type(hf).__name__}: expected a masked-LM or sequence-classification head.")
+        raise UsageError(f"model {name!r} is a {type(hf).__name__}: expected a masked-LM, sequence-classification or span head.")
+    if hasattr(hf, "qa_outputs") and hf.qa_outputs.out_features != 2:
+        raise UsageError(f"model {name!r} has {hf.qa_outputs.out_features} span outputs; expected 2, start and end.")
     return FAMILIES[kind](hf)
 
 

@@ -55,28 +55,30 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """A Hugging Face classifier to be trained, in float32 on the CPU, and its tokenizer."""
+    """A Hugging Face model with a head to be trained, in float32 on the CPU, and its tokenizer."""
 
     hf: Any
     tokenizer: Any
 
 
-def load_base(name: str, classes: Sequence[str], revision: str | None = None) -> Base:
-    """The encoder called `name` under a sequence-classification head for `classes`.
+def load_base(name: str, classes: Sequence[str] | None, revision: str | None = None) -> Base:
+    """The encoder called `name` under a sequence-classification head for `classes`, or (None) under a span head.
 
-    A head that is there and has as many classes is kept; else transformers draws a new one from torch's global generator.
+    A head that is there and has as many outputs is kept; else transformers draws a new one from torch's global generator.
 
     Raises:
         UsageError: No such model, no tokenizer, a family that flowgauge has no adapter for.
     """
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
     source = _source(name)
     tokenizer = _tokenizer(name, source, revision)
-    labels = {"id2label": dict(enumerate(classes)), "label2id": {label: number for number, label in enumerate(classes)}}
-    options = {"num_labels": len(classes), **labels, "ignore_mismatched_sizes": True, "dtype": torch.float32}
-    load = AutoModelForSequenceClassification.from_pretrained
-    hf = _fetch(lambda: load(source, revision=revision, **options), name)
+    options: dict[str, Any] = {"num_labels": 2, "ignore_mismatched_sizes": True, "dtype": torch.float32}
+    if classes is not None:
+        labels = {"id2label": dict(enumerate(classes)), "label2id": {label: number for number, label in enumerate(classes)}}
+        options |= {"num_labels": len(classes), **labels}
+    auto = AutoModelForQuestionAnswering if classes is None else AutoModelForSequenceClassification
+    hf = _fetch(lambda: auto.from_pretrained(source, revision=revision, **options), name)
     take_apart(hf, name)
     return Base(hf, tokenizer)
 
@@ -147,19 +149,20 @@ def _looks_like_path(name: str) -> bool:
 
 
 def _auto_class(config: Any, name: str) -> Any:
-    from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
+    from transformers import AutoModelForMaskedLM, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
     made = (getattr(config, "architectures", None) or ["(not stated)"])[0]
     for ending, auto in (
         ("ForMaskedLM", AutoModelForMaskedLM),
         ("ForSequenceClassification", AutoModelForSequenceClassification),
+        ("ForQuestionAnswering", AutoModelForQuestionAnswering),
     ):
         if made.endswith(ending) or (ending == "ForMaskedLM" and made == "BertForPreTraining"):
             return auto
     raise UsageError(
-        f"model {name!r} was saved as {made}, which has neither a masked-LM nor a sequence-classification head; "
+        f"model {name!r} was saved as {made}, which has neither a masked-LM nor a sequence-classification nor a span head; "
         f"fine-tune it first (`flowgauge train --model {name} --task sst2 --out DIR`), "
-        "or choose a checkpoint saved as ...ForMaskedLM or ...ForSequenceClassification."
+        "or choose a checkpoint saved as ...ForMaskedLM, ...ForSequenceClassification or ...ForQuestionAnswering."
     )
 
 

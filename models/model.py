@@ -21,7 +21,7 @@ class FlowModel:
     """A transformer as project, attend, finish, with every site open to reading and editing.
 
     Args:
-        hf: A Hugging Face model with a masked-LM or sequence-classification head, in evaluation mode.
+        hf: A Hugging Face model with a masked-LM, sequence-classification or span head, in evaluation mode.
         tokenizer: Its fast tokenizer.
         name: What results call it.
     """
@@ -91,7 +91,12 @@ class FlowModel:
         return self._embed(words, batch)
 
     def readout(self, hidden: Hidden, batch: Batch) -> Outputs:
-        """Logits of each output head from hidden[L], of all positions or of the target alone (R, 1, D)."""
+        """Logits of each output head from hidden[L], of all positions or of the target alone (R, 1, D).
+
+        A span head has two, where it starts and where it ends, with one output a position; padding is at minus infinity.
+        """
+        if not self.one_target:
+            return self._readout(hidden).masked_fill(~batch.mask[..., None], -torch.inf).unbind(-1)
         return (self._readout(at_target(hidden, batch)[:, 0]),)
 
     def outputs(self, batch: Batch) -> Outputs:
@@ -109,12 +114,13 @@ class FlowModel:
             keep: Sites to keep besides hidden[L]. Keeping or editing `attention` computes it in the open (not fused).
             tapes: Receives each layer's intermediates, for `Layer.tangents`.
             target_only: Leaves out of the last layer what `readout` does not read: query, attention, context, skip and hidden[L]
-                have one position there, the target (a group that enters at L may have that one alone, too).
+                have one position there, the target (a group that enters at L may have that one alone, too). Nothing is left out
+                where it reads every position.
 
         Returns:
             One trace a group, in the order given.
         """
-        loop = _Loop(self, rows, frozenset(keep), tapes, target_only)
+        loop = _Loop(self, rows, frozenset(keep), tapes, target_only and self.one_target)
         return loop.run()
 
 

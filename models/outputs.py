@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -11,7 +13,7 @@ from .shapes import Outputs, PerRow
 
 
 def value(outputs: Outputs, batch: Batch) -> PerRow:
-    """q of every row: the batch's quantity, summed over output heads.
+    """q of every row: the batch's quantity, summed over output heads; the probability is that of all answers together.
 
     `logit_difference` is logit[answer] - logit[against] (logits; unbounded; positive: the answer is preferred).
     """
@@ -24,9 +26,8 @@ def value(outputs: Outputs, batch: Batch) -> PerRow:
         elif form == "logit":
             total = total + logits.gather(1, answer)[:, 0]
         else:
-            logs = logits.log_softmax(1).gather(1, answer)[:, 0]
-            total = total + (logs.exp() if form == "probability" else logs)
-    return total
+            total = total + logits.log_softmax(1).gather(1, answer)[:, 0]
+    return total.exp() if batch.quantity.form == "probability" else total
 
 
 def prediction(outputs: Outputs, batch: Batch) -> Int[Tensor, "rows heads"]:
@@ -51,12 +52,35 @@ def correct(outputs: Outputs, batch: Batch) -> Bool[Tensor, " rows"]:
 
 
 def divergence(outputs: Outputs, reference: Outputs) -> PerRow:
-    """KL(reference || outputs), summed over output heads (nats; 0 to infinity; 0: the same distribution)."""
+    """KL(reference || outputs), summed over output heads (nats; 0 to infinity; 0: the same distribution).
+
+    An output that the reference rules out, such as padding of a span (logit minus infinity), adds 0 log 0 = 0.
+
+    >>> ruled_out = (torch.tensor([[0.0, 0.0, -torch.inf]]),)
+    >>> divergence(ruled_out, ruled_out).item()
+    0.0
+    """
     total = torch.zeros(len(outputs[0]), dtype=outputs[0].dtype, device=outputs[0].device)
     for logits, clean in zip(outputs, reference, strict=True):
-        p = clean.log_softmax(1)
-        total = total + (p.exp() * (p - logits.log_softmax(1))).sum(1)
+        p, q = clean.log_softmax(1), logits.log_softmax(1)
+        total = total + (p.exp() * (p - q).masked_fill(p == -torch.inf, 0)).sum(1)
     return total
+
+
+def likeliest(logits: Sequence[Float[Tensor, " outputs"]], choices: Int[Tensor, "choices heads"]) -> Int[Tensor, " heads"]:
+    """The choice with the largest product of probabilities over the output heads, the first of equals.
+
+    A choice that is the largest output of every head is always the one.
+
+    Args:
+        logits: One row's, of each head.
+        choices: Outputs to choose among, one a head.
+
+    >>> likeliest([torch.tensor([0.0, 2.0]), torch.tensor([3.0, 0.0])], torch.tensor([[1, 1], [0, 0]])).tolist()
+    [0, 0]
+    """
+    total = torch.stack([one[choices[:, head]] for head, one in enumerate(logits)]).sum(0)
+    return choices[total.argmax()]
 
 
 def strongest_other(logits: Float[Tensor, "rows outputs"], answer: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..core.errors import UnfitSentence, UsageError
+from ..core.errors import TooLong, UnfitSentence, UsageError
 from ..tasks.instance import GAP, Instance
 from .labels import output_of
 from .layered import Layered
@@ -16,7 +16,7 @@ from .layered import Layered
 
 @dataclass(frozen=True)
 class Encoding:
-    """One instance's tokens, the question asked of them, and how many tokens were cut off."""
+    """One instance's tokens, the question asked of them with further right answers, and how many tokens were cut off."""
 
     ids: list[int]
     segments: list[int]
@@ -25,13 +25,15 @@ class Encoding:
     answer: list[int]
     against: list[int]
     cut: int = 0
+    also: list[list[int]] = field(default_factory=list)
 
 
 def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> Encoding:
     """An instance as its model reads it; `labels` has the output of each class name.
 
     Raises:
-        UsageError: A word that is not one token where it must be, a missing gap, an unknown label, a masked text too long.
+        UsageError: A word that is not one token where it must be, a missing gap, an unknown label, an answer that is no span of
+            its text, a masked text or one with a span too long.
     """
     tokenizer = model.tokenizer
     masked = model.head == "masked"
@@ -47,10 +49,11 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
     limit = model.reads
     cut = max(0, len(ids) - limit) if limit else 0
     if cut:
-        if masked or instance.slots:
-            raise UnfitSentence(
+        if model.head in ("masked", "span") or instance.slots:
+            raise TooLong(
                 f"instance {instance.id!r} has {len(ids)} tokens, more than the {limit} that model {model.name!r} reads; cut, "
-                "it could lose what is asked about. Choose another model, or leave such sentences out with --on-split skip."
+                "it could lose what is asked about. Choose another model, or leave such sentences out with --on-split skip.",
+                len(ids),
             )
         encoded = tokenizer(*texts, return_offsets_mapping=True, truncation="longest_first", max_length=limit)
         ids = encoded["input_ids"]
@@ -58,18 +61,58 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
     segments = encoded.get("token_type_ids") or [0] * len(ids)
     if instance.slots:
         _demand_whole_words(model, instance, ids, words)
-    if not masked:
-        answer, against = (_labels(model, instance, named, labels) for named in (instance.answer, instance.against))
-        return Encoding(ids, segments, words, 0, answer, against, cut)
-    target = ids.index(tokenizer.mask_token_id)
-    word_of = lambda w: [_one_token(model, instance, texts, ids, target, str(x)) for x in w]  # noqa: E731
-    answer, against = word_of(instance.answer), word_of(instance.against)
-    if set(answer) & set(against):
+    target = ids.index(tokenizer.mask_token_id) if masked else 0
+
+    def outputs(named: tuple[int | str, ...]) -> list[int]:
+        if masked:
+            return [_one_token(model, instance, texts, ids, target, str(word)) for word in named]
+        if model.head == "span" and named:
+            return _tokens_of(instance, encoded, named)
+        return _labels(model, instance, named, labels)
+
+    answer, against = outputs(instance.answer), outputs(instance.against)
+    if masked and set(answer) & set(against):
         raise UnfitSentence(
             f"the answers {instance.answer[0]!r} and {instance.against[0]!r} of instance {instance.id!r} are one token to model "
             f"{model.name!r}, so q would be 0; choose other words, or leave such sentences out with --on-split skip."
         )
-    return Encoding(ids, segments, words, target, answer, against)
+    return Encoding(ids, segments, words, target, answer, against, cut, [outputs(named) for named in instance.also])
+
+
+def token_span(offsets: Sequence[tuple[int, int]], inside: Sequence[bool], start: int, end: int) -> tuple[int, int] | None:
+    """The first and the last token with a character of text[start:end]; None where no token has one.
+
+    A span that starts or ends within a token (`198` of `1980s`) takes that whole token.
+
+    Args:
+        offsets: Of each token in its text, in characters.
+        inside: Which tokens are of the text.
+        start: The first character.
+        end: One past the last.
+
+    >>> token_span([(0, 0), (0, 2), (3, 8), (8, 9), (0, 0)], [False, True, True, True, False], 3, 9)
+    (2, 3)
+    """
+    found = [i for i, ((a, b), here) in enumerate(zip(offsets, inside, strict=True)) if here and a < end and b > start]
+    return (found[0], found[-1]) if found else None
+
+
+def _tokens_of(instance: Instance, encoded: Any, named: tuple[int | str, ...]) -> list[int]:
+    """First and last token of a span that is given in characters of the last text."""
+    last = len(instance.segments) - 1
+    bounds = [number for number in named if isinstance(number, int)]
+    if len(bounds) != 2 or len(named) != 2 or not 0 <= bounds[0] < bounds[1] <= len(instance.segments[last]):
+        raise UsageError(
+            f"instance {instance.id!r} has the answer {named!r}; expected the start and the end of a span in characters of its "
+            f"last text, which has {len(instance.segments[last])}."
+        )
+    found = token_span(encoded["offset_mapping"], [s == last for s in encoded.sequence_ids()], *bounds)
+    if found is None:
+        raise UnfitSentence(
+            f"the answer {instance.segments[last][slice(*bounds)]!r} of instance {instance.id!r} has no token; "
+            "choose another model, or leave such sentences out with --on-split skip."
+        )
+    return list(found)
 
 
 def _word_ids(encoded: Any, texts: Sequence[str]) -> list[tuple[int, int]]:

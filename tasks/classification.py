@@ -113,11 +113,12 @@ class ClassificationTask:
         return balanced(unique(self.name, [instance for instance in made if instance]), limit, seed)
 
     def _instance(self, split: str, row: Found) -> Instance | None:
-        if not all(row.texts):
+        texts = tuple(text.strip() for text in row.texts)
+        if not all(texts):
             raise UsageError(f"{row.where}: a text is empty.")
         label = self._label(row)
         truth = {"token_labels": row.word_labels} if row.word_labels else {}
-        return Instance(f"{self.name}/{split}/{row.key}", row.texts, (label,), truth=truth) if label else None
+        return Instance(f"{self.name}/{split}/{row.key}", texts, (label,), truth=truth) if label else None
 
     def _label(self, row: Found) -> str:
         """The task's class of a row that stores its number or its name; empty where the task leaves it out."""

@@ -1,7 +1,8 @@
-"""Rows of published classification data, from a folder (`data_dir`) or from the Hub; which of the two is never left open."""
+"""Rows of published data, from a folder (`data_dir`) or from the Hub; which of the two is never left open."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -15,6 +16,8 @@ from .tables import FORMATS, read_lines, read_table
 
 DATA_DIR = "FLOWGAUGE_DATA"
 """Environment variable with the data folder, for tasks that are given none."""
+MARKS = ("", "_part", "_sample", "_sample_part")
+"""What file names may end in, the first that is there: all of the split, or what is marked as a part or a sample of it."""
 LEAF = re.compile(r"\(([0-4]) ([^ ()]+)\)")
 
 
@@ -29,6 +32,7 @@ class Corpus:
         hub_splits: Our split's name to the Hub's.
         trees: Whether files hold one PTB tree a line (with a label on every word), not a table.
         home: Where the files can be had.
+        label: Column of what is asked for.
     """
 
     texts: tuple[str, ...]
@@ -37,11 +41,20 @@ class Corpus:
     hub_splits: Mapping[str, str] | None = None
     trees: bool = False
     home: str = ""
+    label: str = "label"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All that must be there."""
+        return (*self.texts, self.label)
 
 
 @dataclass(frozen=True)
 class Found:
-    """A row: where it is (for messages), what it is called in its split, its texts, its label, the labels of its words."""
+    """A row: where it is (for messages), what it is called in its split, its texts unchanged, its label, its words' labels.
+
+    A label that is a list or an object is there as JSON.
+    """
 
     where: str
     key: str
@@ -69,7 +82,7 @@ def data_folder(given: str | Path | None) -> Path | None:
 def file_of(corpus: Corpus, split: str, folder: Path) -> Path | None:
     """The file of a split: its plain name first, then what is marked as a part or a sample of it."""
     endings = (".txt",) if corpus.trees else FORMATS
-    names = [corpus.files[split] + mark + ending for mark in ("", "_part", "_sample") for ending in endings]
+    names = [corpus.files[split] + mark + ending for mark in MARKS for ending in endings]
     return next((path for name in names for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
@@ -120,24 +133,23 @@ def wanted(corpus: Corpus, split: str) -> str:
     stem, home = corpus.files[split], f"; from {corpus.home}" if corpus.home else ""
     if corpus.trees:
         return f"{stem}.txt (also with .gz; one PTB tree a line{home})"
-    columns = ", ".join((*corpus.texts, "label"))
-    return f"{stem}.tsv (or .csv, .jsonl, each also with .gz; columns {columns}; no quoting in .tsv{home})"
+    return f"{stem}.tsv (or .csv, .jsonl, each also with .gz; columns {', '.join(corpus.columns)}; no quoting in .tsv{home})"
 
 
 def _from_table(corpus: Corpus, path: Path) -> Iterator[Found]:
     table = read_table(path)
-    absent = [column for column in (*corpus.texts, "label") if column not in table.columns]
+    absent = [column for column in corpus.columns if column not in table.columns]
     if absent:
         raise UsageError(
             f"{path}, line 1: no column {' or '.join(absent)}; it has {', '.join(table.columns)}. Rename its columns."
         )
     lines: dict[str, int] = {}
     for row in table.rows:
-        texts = tuple(row.cells.get(column, "").strip() for column in corpus.texts)
+        texts = tuple(row.cells.get(column, "") for column in corpus.texts)
         key = row.cells.get("id") or str(row.number - 1)
         if lines.setdefault(key, row.line) != row.line:
             raise UsageError(f"{path}, line {row.line}: the id {key!r} is that of line {lines[key]} too; ids must differ.")
-        yield Found(f"{path}, line {row.line}", key, texts, row.cells.get("label", "").strip())
+        yield Found(f"{path}, line {row.line}", key, texts, row.cells.get(corpus.label, "").strip())
 
 
 def _from_trees(path: Path) -> Iterator[Found]:
@@ -157,14 +169,17 @@ def _from_hub(name: str, corpus: Corpus, split: str) -> Iterator[Found]:
         raise UsageError(f"task {name!r} is not on the Hub with labels of single words: {remedy}.")
     table = _load(name, corpus.hub, _hub_splits(corpus)[split], remedy)
     where = f"{' '.join(corpus.hub)} {_hub_splits(corpus)[split]}"
-    absent = [column for column in (*corpus.texts, "label") if column not in table.column_names]
+    absent = [column for column in corpus.columns if column not in table.column_names]
     if absent:
         raise UsageError(f"{where} on the Hub has no column {' or '.join(absent)}; it has {', '.join(table.column_names)}.")
-    names = getattr(table.features["label"], "names", None)
+    names = getattr(table.features[corpus.label], "names", None)
     for number, row in enumerate(table):
-        label = names[row["label"]] if names and 0 <= row["label"] < len(names) else row["label"]
-        texts = tuple(str(row[column] or "").strip() for column in corpus.texts)
-        yield Found(f"{where}, row {number}", str(row.get("idx", number)), texts, str(label))
+        label = row[corpus.label]
+        if names:
+            label = names[label] if 0 <= label < len(names) else label
+        label = json.dumps(label, ensure_ascii=False) if isinstance(label, list | dict) else str(label)
+        texts = tuple(str(row[column] or "") for column in corpus.texts)
+        yield Found(f"{where}, row {number}", str(row.get("id", row.get("idx", number))), texts, label)
 
 
 def _load(name: str, hub: tuple[str, str], split: str, remedy: str) -> Any:

@@ -15,6 +15,8 @@ from .instance import Instance
 def fingerprint(instances: Iterable[Instance]) -> str:
     """Sha256 over every field of every instance, in order, as canonical JSON (sorted keys, ASCII, one instance a line).
 
+    `also` counts where there is any, so that tasks with one answer are what they were before there could be several.
+
     Raises:
         UsageError: `truth` holds something that JSON has no form for.
 
@@ -24,6 +26,8 @@ def fingerprint(instances: Iterable[Instance]) -> str:
     total = hashlib.sha256()
     for instance in instances:
         values = {field.name: _plain(getattr(instance, field.name), instance.id) for field in fields(instance)}
+        if not instance.also:
+            del values["also"]
         total.update(json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n")
     return total.hexdigest()
 

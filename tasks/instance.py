@@ -34,8 +34,11 @@ class Instance:
     Attributes:
         id: Unique within its task and independent of order, limit and seed.
         segments: One or two texts; `[MASK]` marks the gap of a masked instance, exactly once.
-        answer: The right output, one an output head: a word (masked, next), a label name or a label index.
+        answer: The right output, one an output head: a word (masked, next), a label name or a label index. Of a span, its start
+            and end in the last text, counted in characters: the words of the answer are `segments[-1][start:end]`.
         against: The competing output, one an output head. Empty: the strongest other output, fixed on the clean input.
+        also: Further answers that are as right, each written as `answer` is. The one that the model finds likeliest on the clean
+            input is explained, so that a model that gives any of them is right.
         condition: The group that intervals are stratified by, such as `SP`.
         slots: The name of each blank-separated word's place in its template. Not empty: every word must be one token.
         truth: Planted answers and lexical items, for metrics only; never part of a batch.
@@ -48,6 +51,7 @@ class Instance:
     condition: str = ""
     slots: tuple[str, ...] = ()
     truth: Mapping[str, object] = field(default_factory=dict)
+    also: tuple[tuple[int | str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.segments) <= 2 or not all(s.strip() for s in self.segments):
@@ -56,6 +60,11 @@ class Instance:
             raise UsageError(f"instance {self.id!r} has no answer.")
         if self.against and len(self.against) != len(self.answer):
             raise UsageError(f"instance {self.id!r}: {len(self.answer)} answers but {len(self.against)} to hold against them.")
+        if any(len(other) != len(self.answer) for other in self.also) or (self.also and self.against):
+            raise UsageError(
+                f"instance {self.id!r}: further answers need as many parts as the answer ({len(self.answer)}), "
+                "and nothing held against them."
+            )
         words = sum(len(s.split()) for s in self.segments)
         if self.slots and len(self.slots) != words:
             raise UsageError(f"instance {self.id!r}: {words} words but {len(self.slots)} slot names.")

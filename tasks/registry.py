@@ -63,6 +63,9 @@ TASKS = Registry(
             "flowgauge.tasks.toy:counting",
             "Is there strictly more of one digit than of another? What matters is known (De Cao et al. 2020).",
         ),
+        "squad": Entry(
+            "flowgauge.tasks.squad:Squad", "Which words of a passage answer a question (SQuAD 1.1)? For models with a span head."
+        ),
     },
 )
 """The registered tasks; summaries are those of `lexicon.toml` and of docstrings, so that a listing reads no file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from functools import cache
@@ -29,7 +30,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48},
 }
 CLASSES = {"bert": "Bert", "roberta": "Roberta", "electra": "Electra", "distilbert": "DistilBert"}
-HEADS = {"masked": "ForMaskedLM", "label": "ForSequenceClassification"}
+HEADS = {"masked": "ForMaskedLM", "label": "ForSequenceClassification", "span": "ForQuestionAnswering"}
 
 
 @cache
@@ -123,7 +124,7 @@ def tiny_flows(tiny_folder: Callable[..., Path]) -> Callable[..., FlowModel]:
 
 
 def save_tiny_data(folder: Path) -> Path:
-    """Writes a few rows of every classification task in the layout of `--data-dir`, in words that the tiny models know."""
+    """Writes a few rows of every published task in the layout of `--data-dir`, in words that the tiny models know."""
     good, bad = ("the {} is tall", "the {} that likes the {} is old"), ("the {} hates the {}", "the {} is short")
     nouns = ("author", "pilot", "surgeon", "farmer", "manager", "chef", "guard", "skater")
     forms = (*bad, *good)  # label 0, then 1
@@ -141,10 +142,21 @@ def save_tiny_data(folder: Path) -> Path:
             files[f"{stem}.tsv"] = [columns, *(f"{i}\t{a}\t{b}\t{names[label]}" for i, ((label, a), (_, b)) in enumerate(pairs))]
     for split in ("train", "dev", "test"):
         files[f"sst/trees_{split}.txt"] = [f"({i % 5} (2 ({i % 5} the) (2 {noun})) (2 tall))" for i, noun in enumerate(nouns)]
+    for split, turn in (("train", 0), ("dev", 3)):
+        files[f"squad/{split}.jsonl"] = [squad_row(i, noun, nouns[(i + turn + 1) % 8]) for i, noun in enumerate(nouns * 2)]
     for name, lines in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+def squad_row(number: int, one: str, other: str) -> str:
+    """Who likes whom: every second answer is given in two ways."""
+    context = f"the {one} likes the tall {other}"
+    answers = [f"tall {other}", f"the tall {other}"][: 1 + number % 2]
+    found = [{"text": text, "answer_start": context.index(text)} for text in answers]
+    question = f"who likes the {other}" if number % 4 == 3 else "the author likes"
+    return json.dumps({"id": f"q{number}", "question": question, "context": context, "answers": found})
 
 
 @pytest.fixture(scope="session")

@@ -252,21 +252,23 @@ def check(
 @app.command()
 def train(
     model: Annotated[str, typer.Option("--model", "-m", help="Base encoder: embedded model, Hugging Face name or folder.")],
-    task: Annotated[str, typer.Option("--task", "-t", help="A classification task: sst2, mnli, rte, ...")],
+    task: Annotated[str, typer.Option("--task", "-t", help="A task with classes or spans: sst2, mnli, rte, squad, ...")],
     out: Annotated[Path, typer.Option(help="Folder to write; `flowgauge run --model` takes it.")],
     data_dir: DataDir = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
     epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 3,
     lr: Annotated[float, typer.Option(help="Largest learning rate.")] = 5e-5,
     batch_size: Annotated[int, typer.Option(help="Texts a step.")] = 32,
-    max_length: Annotated[int, typer.Option(help="Tokens a text; longer ones are cut and counted.")] = 128,
+    max_length: Annotated[
+        int | None, typer.Option(help="Tokens a text; longer ones are cut and counted [default: 128; spans 384].")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the new head, the data's order, dropout and the sample.")] = 0,
     limit: Annotated[int | None, typer.Option(show_default="all", help="Training texts.")] = None,
     device: Annotated[str, typer.Option(help="auto (the GPU if there is one), cpu or cuda.")] = "auto",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Fine-tune an encoder for a classification task; the same command goes on where a stopped one was."""
+    """Fine-tune an encoder for a task with classes or spans; the same command goes on where a stopped one was."""
     with reporting(debug):
         from .benchmark.train import train as fine_tune
 
@@ -275,7 +277,7 @@ def train(
             max_length=max_length, seed=seed, limit=limit, device=device, quiet=quiet,
         )  # fmt: skip
         counts = f"{made.correct} of {made.count} right on the validation split, {made.trained_on} texts trained on"
-        typer.echo(f"{made.folder}: accuracy {made.accuracy:.4f} [{made.low:.4f}, {made.high:.4f}] ({counts})")
+        typer.echo(f"{made.folder}: {made.measure} ({counts})")
         if not made.fresh:
             typer.echo("it was there already; nothing was trained.", err=True)
 

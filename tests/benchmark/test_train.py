@@ -157,14 +157,14 @@ def test_two_processes_do_not_train_into_one_folder(made: Trained, tiny_bert: Pa
 def test_what_another_process_finished_meanwhile_is_taken(
     made: Trained, tiny_bert: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, prepare = tmp_path / "model", training._tokenised
+    out, prepare = tmp_path / "model", training._demand_room
 
     def slow(*arguments: Any) -> Any:
         if not out.exists():
             shutil.copytree(made.folder, out)
         return prepare(*arguments)
 
-    monkeypatch.setattr(training, "_tokenised", slow)
+    monkeypatch.setattr(training, "_demand_room", slow)
     monkeypatch.setattr(training, "_fit", lambda *a: pytest.fail("it was trained again"))
     found = train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **SMALL)
     assert not found.fresh and found.correct == made.correct and list(tmp_path.iterdir()) == [out]
@@ -202,7 +202,7 @@ def test_long_texts_are_cut_with_a_count(
 @pytest.mark.parametrize(
     ("task", "fields", "said"),
     [
-        ("sva/obj", {}, r"'sva/obj' has no classes to train for; tasks that have: sst2, sst, "),
+        ("sva/obj", {}, r"'sva/obj' has no classes or spans to train for; tasks that have: sst2, .*mrpc, squad"),
         ("sst2", {"epochs": 0}, "epochs must be above 0, got 0"),
         ("sst2", {"lr": float("nan")}, "lr must be above 0, got nan"),
         ("sst2", {"max_length": 41}, "the model reads 40 tokens, so max-length cannot be 41"),

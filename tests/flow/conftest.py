@@ -11,15 +11,19 @@ import torch
 from transformers import (
     BertConfig,
     BertForMaskedLM,
+    BertForQuestionAnswering,
     BertForSequenceClassification,
     DistilBertConfig,
     DistilBertForMaskedLM,
+    DistilBertForQuestionAnswering,
     DistilBertForSequenceClassification,
     ElectraConfig,
     ElectraForMaskedLM,
+    ElectraForQuestionAnswering,
     ElectraForSequenceClassification,
     RobertaConfig,
     RobertaForMaskedLM,
+    RobertaForQuestionAnswering,
     RobertaForSequenceClassification,
 )
 
@@ -35,14 +39,17 @@ SIZES = {
     "vocab_size": VOCABULARY,
     "pad_token_id": PAD,
 }
-FAMILIES: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
-    "bert": (BertConfig, BertForMaskedLM, BertForSequenceClassification, SIZES),
-    "roberta": (RobertaConfig, RobertaForMaskedLM, RobertaForSequenceClassification, SIZES),
-    "electra": (ElectraConfig, ElectraForMaskedLM, ElectraForSequenceClassification, {**SIZES, "embedding_size": 8}),
+FAMILIES: dict[str, tuple[Any, tuple[Any, Any, Any], dict[str, Any]]] = {
+    "bert": (BertConfig, (BertForMaskedLM, BertForSequenceClassification, BertForQuestionAnswering), SIZES),
+    "roberta": (RobertaConfig, (RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForQuestionAnswering), SIZES),
+    "electra": (
+        ElectraConfig,
+        (ElectraForMaskedLM, ElectraForSequenceClassification, ElectraForQuestionAnswering),
+        {**SIZES, "embedding_size": 8},
+    ),
     "distilbert": (
         DistilBertConfig,
-        DistilBertForMaskedLM,
-        DistilBertForSequenceClassification,
+        (DistilBertForMaskedLM, DistilBertForSequenceClassification, DistilBertForQuestionAnswering),
         {"n_layers": 3, "dim": 16, "n_heads": 4, "hidden_dim": 32, "vocab_size": VOCABULARY, "pad_token_id": PAD},
     ),
 }
@@ -52,10 +59,11 @@ def make_model(
     family: str = "bert", head: str = "masked", dtype: torch.dtype = torch.float64, seed: int = 0, **sizes: Any
 ) -> FlowModel:
     """A random model whose weights are large enough for words to matter."""
-    config, masked, label, default = FAMILIES[family]
+    config, kinds, default = FAMILIES[family]
+    labels = {"num_labels": 2 if head == "span" else 3}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        hf = (masked if head == "masked" else label)(config(**{**default, "num_labels": 3, **sizes}))
+        hf = dict(zip(("masked", "label", "span"), kinds, strict=True))[head](config(**{**default, **labels, **sizes}))
         with torch.no_grad():
             for name, weight in hf.named_parameters():
                 if weight.ndim == 2:
@@ -67,7 +75,7 @@ def make_model(
 
 
 def make_batch(model: FlowModel, lengths: list[int], seed: int = 0, target: int = 2) -> Batch:
-    """Random tokens with [MASK] at the target (masked) or the target at 0 (label)."""
+    """Random tokens with [MASK] at the target (masked), the target at 0 (label), or the span (1, 2) against (3, 0)."""
     generator = torch.Generator().manual_seed(seed)
     count, width = len(lengths), max(lengths)
     ids = torch.randint(5, VOCABULARY, (count, width), generator=generator)
@@ -76,10 +84,12 @@ def make_batch(model: FlowModel, lengths: list[int], seed: int = 0, target: int 
     if model.head == "masked":
         ids[:, target] = MASK
     ids = torch.where(mask, ids, PAD)
-    answer, against = (torch.full((count, 1), a) for a in ((7, 8) if model.head == "masked" else (1, 2)))
+    pair = {"masked": ([7], [8]), "label": ([1], [2]), "span": ([1, 2], [3, 0])}[model.head]
+    answer, against = (torch.tensor(a).repeat(count, 1) for a in pair)
     names = tuple(f"i{n}" for n in range(count))
     words = torch.stack([torch.zeros_like(ids), torch.arange(width).expand_as(ids)], -1)
-    return Batch(ids, mask, torch.zeros_like(ids), words, answer, against, at, names, tuple(range(count)), pairwise=True)
+    read = at if model.one_target else None
+    return Batch(ids, mask, torch.zeros_like(ids), words, answer, against, read, names, tuple(range(count)), pairwise=True)
 
 
 def alone(batch: Batch, row: int) -> Batch:

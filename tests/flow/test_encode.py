@@ -25,18 +25,25 @@ def pair(text="the author [MASK] tall .", answer=("is",), against=("are",), **mo
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("head", ["masked", "label"])
+@pytest.mark.parametrize("head", ["masked", "label", "span"])
 def test_folders_of_every_family_load_and_equal_hugging_face(tiny_flows, family, head):
     model = tiny_flows(family, head)
     texts = ["the author is tall .", "the guard that the chef likes is old ."]
-    given = [
-        pair(t.replace(" is ", " [MASK] ")) if head == "masked" else Instance(str(i), (t,), (i,)) for i, t in enumerate(texts)
-    ]
-    batch = encode(model, given)
+    make = {
+        "masked": lambda i, t: pair(t.replace(" is ", " [MASK] ")),
+        "label": lambda i, t: Instance(str(i), (t,), (i,)),
+        "span": lambda i, t: Instance(str(i), ("is the author tall", t), (4, 10)),
+    }[head]
+    batch = encode(model, [make(i, t) for i, t in enumerate(texts)])
+    inputs = {"input_ids": batch.ids, "attention_mask": batch.mask.long()}
     with torch.no_grad():
-        logits = model.hf(input_ids=batch.ids, attention_mask=batch.mask.long()).logits
-    expected = logits[torch.arange(2), batch.target] if head == "masked" else logits
-    assert (model.outputs(batch)[0] - expected).abs().max() < 1e-10 * max(1, float(expected.abs().max()))
+        made = model.hf(**inputs, **({} if family == "distilbert" else {"token_type_ids": batch.segments}))
+    if head == "span":
+        expected, found = made.end_logits[batch.mask], model.outputs(batch)[1][batch.mask]
+    else:
+        expected = made.logits[torch.arange(2), batch.target] if head == "masked" else made.logits
+        found = model.outputs(batch)[0]
+    assert (found - expected).abs().max() < 1e-10 * max(1, float(expected.abs().max()))
     assert model.head == head
 
 

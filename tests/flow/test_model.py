@@ -18,31 +18,41 @@ FAMILIES = ["bert", "roberta", "electra", "distilbert"]
 
 def hf_logits(model: FlowModel, batch: Batch) -> torch.Tensor:
     with torch.no_grad():
-        logits = model.hf(input_ids=batch.ids, attention_mask=batch.mask.long()).logits
-    return logits[torch.arange(len(batch)), batch.target] if model.head == "masked" else logits
+        found = model.hf(input_ids=batch.ids, attention_mask=batch.mask.long())
+    if model.head == "span":
+        return real(batch, (found.start_logits, found.end_logits))
+    return found.logits[torch.arange(len(batch)), batch.target] if model.head == "masked" else found.logits
+
+
+def real(batch: Batch, outputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """All outputs side by side, those of padding as 0."""
+    return torch.cat([logits.masked_fill(~batch.mask, 0) for logits in outputs], 1) if len(outputs) > 1 else outputs[0]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("head", ["masked", "label"])
+@pytest.mark.parametrize("head", ["masked", "label", "span"])
 @pytest.mark.parametrize("lengths", [[6, 6], [7, 4, 5]])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 def test_logits_equal_the_hugging_face_model(models, batches, family, head, lengths, dtype, tolerance):
     model = models(family, head, dtype)
     batch = batches(model, lengths)
-    expected, found = hf_logits(model, batch), model.outputs(batch)[0]
+    expected, found = hf_logits(model, batch), real(batch, model.outputs(batch))
     scale = max(1.0, float(expected.abs().max()))
     assert (found - expected).abs().max() < tolerance * scale
     (trace,) = model.run(Rows(batch, model.embed(model.words(batch), batch)), keep={"attention"})  # not fused
-    assert (model.readout(trace.site("hidden", 3), batch)[0] - expected).abs().max() < tolerance * scale
+    assert (real(batch, model.readout(trace.site("hidden", 3), batch)) - expected).abs().max() < tolerance * scale
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_padding_changes_nothing(models, batches, single, family):
-    model = models(family, dtype=torch.float32)
+@pytest.mark.parametrize("head", ["masked", "span"])
+def test_padding_changes_nothing(models, batches, single, family, head):
+    model = models(family, head, dtype=torch.float32)
     batch = batches(model, [7, 4, 5])
-    together = model.outputs(batch)[0]
-    for row in range(3):
-        assert torch.allclose(model.outputs(single(batch, row))[0][0], together[row], atol=1e-5, rtol=1e-5)
+    together = model.outputs(batch)
+    for row, length in enumerate(batch.lengths):
+        for whole, alone in zip(together, model.outputs(single(batch, row)), strict=True):
+            there = whole[row, :length] if head == "span" else whole[row]
+            assert torch.allclose(alone[0], there, atol=1e-5, rtol=1e-5)
 
 
 def test_rows_that_enter_later_give_what_they_give_alone(model: FlowModel, batch: Batch):

@@ -32,6 +32,7 @@ CHANGES: list[dict[str, Any]] = [
     {"slots": ()},
     {"truth": {}},
     {"truth": {"SUBJ": "café", "weights": (0.5, 2)}},
+    {"also": (("was",),), "against": ()},
 ]
 
 

@@ -26,6 +26,14 @@ class UnfitSentence(UsageError):
     """A sentence that this model cannot be asked about; a user may leave such sentences out (`--on-split skip`)."""
 
 
+class TooLong(UnfitSentence):
+    """A sentence of more tokens than the model reads, that cannot be cut."""
+
+    def __init__(self, message: str, tokens: int) -> None:
+        super().__init__(message)
+        self.tokens = tokens
+
+
 class NotApplicable(FlowgaugeError):
     """A method or metric does not apply to what it was given; the text is the reason shown in tables."""
 
