@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from ..models.encode import Encoded, batches
+from ..models.encode import TRACE_SAMPLES, Encoded, batches
 from ..models.layered import Layered
 from .explain import Asked, ask
 from .fit import check_fit
@@ -46,6 +46,7 @@ class Encodings:
 
 def encode_group(
     group: Group,
+    metrics: Sequence[Any],
     batch_size: int | None = None,
     max_tokens: int | None = None,
     on_split: Literal["error", "skip"] = "error",
@@ -61,5 +62,13 @@ def encode_group(
     encoded = batches(
         model, group.instances, group.key.quantity,
         batch_size=size, max_tokens=max_tokens, on_split=on_split, labels=labels or None,
+        samples=TRACE_SAMPLES if _takes_paths(group, metrics) else 1,
     )  # fmt: skip
     return Encodings(model, encoded, labels)
+
+
+def _takes_paths(group: Group, metrics: Sequence[Any]) -> bool:
+    """Whether a method of the group, or a metric of patterns, may take path samples."""
+    return any(job.method is not None and "path" in job.method.needs for job in group.jobs) or any(
+        metric.reads == "patterns" for metric in metrics
+    )

@@ -55,6 +55,11 @@ def cell_key(
     return plain
 
 
+def question(key: Mapping[str, Any]) -> dict[str, Any]:
+    """What a cell's key says of the question, the same for every method that was asked it."""
+    return {name: value for name, value in key.items() if name not in ("method", "seed", "trained_on")}
+
+
 def method_key(method: Any) -> dict[str, Any]:
     """A method's identity: its name, version and settings, and for a user's own file its source, ready for JSON."""
     key = {"name": method.name, "version": method.version, "settings": settings(method), "source": source_hash(method)}

@@ -92,7 +92,9 @@ def _work(plan: Plan, groups: Sequence[Group], metrics: Sequence[Any], quiet: bo
     from .work import work
 
     opened = [(group, jobs) for group in groups if (jobs := [job for job in group.jobs if not finished(job, group, metrics)])]
-    ready = [(group, jobs, encode_group(group, plan.batch_size, plan.max_tokens, plan.on_split)) for group, jobs in opened]
+    ready = [
+        (group, jobs, encode_group(group, metrics, plan.batch_size, plan.max_tokens, plan.on_split)) for group, jobs in opened
+    ]
     fits = Fits(plan.store, quiet)
     with Progress(sum(len(jobs) * (len(encodings) + len(metrics)) for _, jobs, encodings in ready), quiet) as progress:
         for group, jobs, encodings in ready:

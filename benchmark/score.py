@@ -13,7 +13,7 @@ from . import resolve
 from .encodings import encode_group
 from .fits import Fits
 from .jobs import Group, Job, finished
-from .key import TaskKey
+from .key import TaskKey, question
 from .loading import Wanted, check_model
 from .plan import Plan
 from .progress import Progress
@@ -70,8 +70,7 @@ def _groups(records: Sequence[Record]) -> list[list[Record]]:
     """Records of the same model, dtype and instances."""
     found: dict[str, list[Record]] = {}
     for record in records:
-        rest = {name: value for name, value in record.key.items() if name not in ("method", "seed", "trained_on")}
-        found.setdefault(json.dumps([record.model, rest], sort_keys=True), []).append(record)
+        found.setdefault(json.dumps([record.model, question(record.key)], sort_keys=True), []).append(record)
     return list(found.values())
 
 
@@ -107,7 +106,7 @@ def _work(store: Store, group: Group, metrics: Sequence[Any], batch_size: int | 
     if not jobs:
         return
     key = jobs[0].key
-    encodings = encode_group(group, batch_size, key["max_tokens"], key["on_split"])
+    encodings = encode_group(group, metrics, batch_size, key["max_tokens"], key["on_split"])
     if jobs[0].record:
         encodings.model.name = jobs[0].record.model
     with Progress(len(jobs) * (len(encodings) + len(metrics)), quiet) as progress:

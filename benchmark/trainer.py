@@ -48,7 +48,7 @@ class Trainer:
         def fit(training: Any) -> Any:
             encoded = batches(
                 self.model, train.instances, train.key.quantity, batch_size=BATCH_SIZE, max_tokens=job.key["max_tokens"],
-                on_split=job.key["on_split"], labels=self.labels or None,
+                on_split=job.key["on_split"], labels=self.labels or None, samples=1,
             )  # fmt: skip
             return job.method.fit(self.model, encoded.batches, training)
 

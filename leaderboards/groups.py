@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..benchmark.key import question
 from ..benchmark.record import Aggregate, Record, Score
 
 
@@ -75,8 +76,7 @@ def find_aggregate(record: Record, metric: str, variant: str) -> Aggregate | str
 
 
 def _question(record: Record) -> str:
-    key = {name: value for name, value in record.key.items() if name not in ("method", "seed")}
-    return json.dumps([record.model, record.task, key], sort_keys=True, default=str)
+    return json.dumps([record.model, record.task, question(record.key)], sort_keys=True, default=str)
 
 
 def _checkpoint(record: Record) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from ..models.model import FlowModel
 from ..models.training import Training
 from .explanation import VIEWS, Explanation
 
-NEEDS = ("attention", "gradients", "target", "training", "layered")
+NEEDS = ("attention", "gradients", "target", "training", "path", "layered")
 
 
 @runtime_checkable
@@ -31,7 +31,8 @@ class Method(Protocol):
         name: As on the command line.
         version: Raised by any change that moves explanations.
         needs: Of `attention` (attention weights), `gradients`, `target` (q reads one position), `training` (see `Amortised`),
-            `layered` (only words, hidden states and the readout are used, so that models without attention do too).
+            `path` (samples of the path from a baseline, whose memory limits how much is explained at once), `layered` (only
+            words, hidden states and the readout are used, so that it applies to models without attention too).
         gives: The views it returns.
         stochastic: Whether its explanations depend on the seed.
     """

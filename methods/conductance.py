@@ -16,7 +16,7 @@ from .explanation import Explanation
 from .refinement import traced_words
 
 
-@method("conductance", gives={"tokens", "nodes", "flows"}, needs={"gradients", "attention", "target"})
+@method("conductance", gives={"tokens", "nodes", "flows"}, needs={"gradients", "attention", "target", "path"})
 @dataclass(frozen=True)
 class Conductance:
     """The influence of each word that flows through each hidden state, layer by layer.

@@ -141,6 +141,7 @@ def batches(
     max_tokens: int | None = None,
     on_split: Literal["error", "skip"] = "error",
     labels: Mapping[str, int] | None = None,
+    samples: int = TRACE_SAMPLES,
 ) -> Encoded:
     """Batches of at most `batch_size`, sorted by length so that little is padded.
 
@@ -152,6 +153,7 @@ def batches(
         max_tokens: Leaves out instances with more tokens, special ones included (a choice of the user, counted).
         on_split: What to do with a sentence whose words or answer are not single tokens: stop, or leave out and count.
         labels: The output of each class name; None: the model's own names.
+        samples: Path samples that will be taken of each instance; 1 where none are.
     """
     ids = _ids(model, labels)
     usable: list[tuple[Encoding, Instance]] = []
@@ -178,18 +180,18 @@ def batches(
         log.warning("%d of %d instances left out, first: %s", len(skipped), len(instances), skipped[0])
     cut = _warn_of_cut(model, [row for row, _ in usable])
     usable.sort(key=lambda pair: len(pair[0].ids))
-    groups = list(_groups(model, usable, batch_size))
+    groups = list(_groups(model, usable, batch_size, samples))
     made = tuple(_collate(model, instances, rows, quantity) for rows, instances in groups)
     return Encoded(made, tuple(instances for _, instances in groups), tuple(skipped), cut)
 
 
 def _groups(
-    model: Layered, usable: Sequence[tuple[Encoding, Instance]], batch_size: int
+    model: Layered, usable: Sequence[tuple[Encoding, Instance]], batch_size: int, samples: int
 ) -> Iterator[tuple[tuple[Encoding, ...], tuple[Instance, ...]]]:
     """Cuts rows, sorted by length, into batches whose path trace fits the budget."""
     group: list[tuple[Encoding, Instance]] = []
     for row, instance in usable:
-        fits = TRACE_BUDGET // trace_bytes(model, len(row.ids), TRACE_SAMPLES)
+        fits = TRACE_BUDGET // trace_bytes(model, len(row.ids), samples)
         if group and len(group) >= min(batch_size, fits):
             yield tuple(row for row, _ in group), tuple(one for _, one in group)
             group = []

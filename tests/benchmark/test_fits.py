@@ -103,3 +103,11 @@ def test_a_made_model_is_trained_once_and_named_with_its_settings(make_plan, tmp
 def test_without_a_model_the_one_of_the_task_is_explained(make_plan) -> None:
     results = run(make_plan(model=None, tasks=[TASK, "sva/obj"]))
     assert {r.model for r in results.records} == {"agreement-bert"}
+
+
+def test_trained_and_other_methods_stand_in_one_table(make_plan, tmp_path) -> None:
+    from flowgauge.leaderboards.groups import groups
+
+    results = run(make_plan(tasks=[TASK], methods=[METHOD, f"{PLUGINS}:by-position"], fit_limit=8))
+    (group,) = groups(results.records)
+    assert set(group.labels) == {"amortised", "by-position"}

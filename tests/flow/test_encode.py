@@ -13,8 +13,9 @@ from flowgauge.core.errors import UnfitSentence, UsageError
 from flowgauge.models.encode import batches, encode, relabel, reseed, token_slots
 from flowgauge.models.load import load_model
 from flowgauge.models.outputs import correct, value
+from flowgauge.models.trace import trace_bytes
 from flowgauge.tasks.instance import Instance
-from flowgauge.tasks.registry import TASKS
+from flowgauge.tasks.registry import TASKS, load_task
 
 FAMILIES = ["bert", "roberta", "electra", "distilbert"]
 
@@ -179,3 +180,10 @@ def test_a_checkpoint_without_its_heads_weights_is_refused(tiny_folder, tmp_path
     (folder / "config.json").write_text(json.dumps({**config, "architectures": ["BertForMaskedLM"]}))
     with pytest.raises(UsageError, match=r"lacks weights \(cls\.predictions.*which would be random"):
         load_model(str(folder))
+
+
+def test_only_path_samples_make_batches_smaller(tiny_flow, monkeypatch) -> None:
+    instances = load_task("sva/obj").instances("test", 8, 0)
+    monkeypatch.setattr("flowgauge.models.encode.TRACE_BUDGET", 3 * trace_bytes(tiny_flow, 11, 50))
+    assert [len(b) for b in batches(tiny_flow, instances).batches] == [3, 3, 2]
+    assert [len(b) for b in batches(tiny_flow, instances, samples=1).batches] == [8]
