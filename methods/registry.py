@@ -70,6 +70,14 @@ METHODS = Registry(
             "flowgauge.methods.attattr:AttAttr",
             "What each attention weight adds to the output, on the path from no attention in its layer to the layer's own.",
         ),
+        "diffmask-input": Entry(
+            "flowgauge.methods.diffmask:DiffMaskInput",
+            "How likely the model can do without each word, as far as its states up to each depth tell.",
+        ),
+        "diffmask-hidden": Entry(
+            "flowgauge.methods.diffmask:DiffMaskHidden",
+            "How likely the model can do without each hidden state, depth by depth.",
+        ),
         "random": Entry("flowgauge.methods.random:Random", "Uniform random scores: the floor that every method must beat."),
     },
 )
