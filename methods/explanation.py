@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ..models.graph import Patterns
 
 VIEWS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns")
-BESIDE = ("gate", "fill")
-"""What a mask may come with, so that a metric can run the masked model as the method does."""
+BESIDE = ("gate", "fill", "sets")
+"""What a mask may come with, so that a metric can run the masked model as the method does, and what else would do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,7 @@ class Explanation:
         gate: Expected gate of each state of the mask, where it is not the keep probability.
         fill: What stands in for a masked state: one vector a depth, cut to the depth's width; or a single one, for words, where
             every depth of the mask masks the words.
+        sets: Every smallest set of words that, kept alone, keeps the prediction, where all are known; the mask has one of them.
         patterns: Paths with their influence.
         values: Numbers about the explanation itself, such as `q_baseline`, what tokens sum to the distance from.
         draws: Several independent draws of a random explanation; then the views above are empty.
@@ -44,12 +45,13 @@ class Explanation:
     mask: Float[np.ndarray, "depths_and_words tokens"] | None = None
     gate: Float[np.ndarray, "depths_and_words tokens"] | None = None
     fill: Float[np.ndarray, "one_or_depths_and_words width"] | None = None
+    sets: Bool[np.ndarray, "sets tokens"] | None = None
     patterns: Patterns | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     draws: tuple[Explanation, ...] = ()
 
     def __post_init__(self) -> None:
-        dims = {"tokens": 1, "nodes": 2, "flows": 3, "units": 3, "heads": 2, "edges": 4, "mask": 2, "gate": 2, "fill": 2}
+        dims = {"tokens": 1, "nodes": 2, "flows": 3, "units": 3, "heads": 2, "edges": 4, "mask": 2, "gate": 2, "fill": 2, "sets": 2}
         for name, dim in dims.items():
             view = getattr(self, name)
             if view is None:

@@ -78,6 +78,10 @@ METHODS = Registry(
             "flowgauge.methods.diffmask:DiffMaskHidden",
             "How likely the model can do without each hidden state, depth by depth.",
         ),
+        "exact-erasure": Entry(
+            "flowgauge.methods.exact_erasure:ExactErasure",
+            "The smallest sets of words that, kept alone, keep the model's prediction.",
+        ),
         "random": Entry("flowgauge.methods.random:Random", "Uniform random scores: the floor that every method must beat."),
     },
 )
