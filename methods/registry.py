@@ -82,6 +82,14 @@ METHODS = Registry(
             "flowgauge.methods.exact_erasure:ExactErasure",
             "The smallest sets of words that, kept alone, keep the model's prediction.",
         ),
+        "diffmask-single": Entry(
+            "flowgauge.methods.diffmask_single:DiffMaskSingle",
+            "Which words one sentence's outputs need: hard concrete gates trained for that sentence alone.",
+        ),
+        "reinforce-mask": Entry(
+            "flowgauge.methods.reinforce_mask:ReinforceMask",
+            "Which words one sentence's outputs need: coins for every word, trained by REINFORCE with a moving-average baseline.",
+        ),
         "random": Entry("flowgauge.methods.random:Random", "Uniform random scores: the floor that every method must beat."),
     },
 )
