@@ -19,7 +19,7 @@ class DiffMaskSingle(MaskSearch):
 
     For every sentence apart, with z ~ HardConcrete(log alpha), one log alpha a word, from 5 on:
 
-        min over log alpha, max over lambda in [0, 200] of  lambda (KL(clean || masked) - margin) + mean over words of log P(z != 0)
+        min over log alpha, max over lambda in [0, 200] of  lambda (KL(clean || masked) - margin) + mean_words log P(z != 0)
 
     `mask` is P(z != 0), the same at every depth, and masks the words; `tokens` is the same. Source: De Cao et al. 2020, section 4
     ("non-amortised"); their published code for the logarithm and the ranges, with faster learning rates, since theirs cannot move

@@ -63,8 +63,8 @@ class ExactErasure:
         for row, size in enumerate(search.sizes):
             if size > self.limit:
                 raise NotApplicable(
-                    f"exact-erasure searches over {self.limit} positions at most, and {batch.names[row]!r} has {size}: leave longer "
-                    f"sentences out (--max-tokens {self.limit}), or raise the setting limit."
+                    f"exact-erasure searches over {self.limit} positions at most, and {batch.names[row]!r} has {size}: leave "
+                    f"longer sentences out (--max-tokens {self.limit}), or raise the setting limit."
                 )
         found = search.run(self.masks)
         return [_explanation(model, one, row, search) for row, one in enumerate(found)]
@@ -137,9 +137,10 @@ class Search:
                 found[row].tried += math.comb(self.sizes[row], size)
                 if found[row].tried > masks:
                     raise NotApplicable(
-                        f"exact-erasure tries {masks} sets a sentence at most; {self.batch.names[row]!r} keeps its prediction with no "
-                        f"{size - 1} of its {self.sizes[row]} positions, and sets of {size} are {math.comb(self.sizes[row], size)} "
-                        f"more: leave such sentences out (--max-tokens), or raise the setting masks."
+                        f"exact-erasure tries {masks} sets a sentence at most; {self.batch.names[row]!r} keeps its prediction "
+                        f"with no {size - 1} of its {self.sizes[row]} positions, and of {size} there are "
+                        f"{math.comb(self.sizes[row], size)} sets: leave long sentences out (--max-tokens), or raise the setting "
+                        "masks."
                     )
             whole = [row for row in rows if self.sizes[row] == size]
             for row in whole:  # all words are the clean input, whatever rounding says
@@ -186,7 +187,8 @@ class Search:
                 yield index.expand(len(keep)), keep, (self.model.network.logits(leaves.state),)
 
     def _places(self, row: int) -> list[int]:
-        return self.free[row].nonzero()[:, 0].tolist()  # type: ignore[no-any-return]
+        found: list[int] = self.free[row].nonzero()[:, 0].tolist()
+        return found
 
 
 def _explanation(model: Layered, kept: Kept, row: int, search: Search) -> Explanation:

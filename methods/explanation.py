@@ -51,7 +51,18 @@ class Explanation:
     draws: tuple[Explanation, ...] = ()
 
     def __post_init__(self) -> None:
-        dims = {"tokens": 1, "nodes": 2, "flows": 3, "units": 3, "heads": 2, "edges": 4, "mask": 2, "gate": 2, "fill": 2, "sets": 2}
+        dims = {
+            "tokens": 1,
+            "nodes": 2,
+            "flows": 3,
+            "units": 3,
+            "heads": 2,
+            "edges": 4,
+            "mask": 2,
+            "gate": 2,
+            "fill": 2,
+            "sets": 2,
+        }
         for name, dim in dims.items():
             view = getattr(self, name)
             if view is None:

@@ -97,7 +97,7 @@ class MaskSearch:
 
     steps: int = 1000
     margin: float = 0.1
-    lr: float = 0.05
+    lr: float = 0.02
     lambda_lr: float = 0.3
     baseline: StandIn = "zero"
 
@@ -134,16 +134,12 @@ class MaskSearch:
             kept, gate = self.kept(logits), self.gate(logits)
             ended["hard_divergence"] = problem.divergence((kept > 0.5).to(kept))
             ended["kept"] = problem.mean(kept)
-        free, depths = problem.free[:, None], (-1, model.n_layers + 2, -1)
+        free, depths = problem.free[:, None].bool(), (-1, model.n_layers + 2, -1)
         views = {"mask": kept} | ({} if gate is None else {"gate": gate})
-        spread = {name: (view[:, None] * free + 1 - free).expand(depths) for name, view in views.items()}
-        return explanations(
-            batch,
-            tokens=kept * problem.free,
-            **spread,
-            fill=problem.fill.expand(len(batch), 1, -1),
-            values=[{name: float(value[row]) for name, value in ended.items()} for row in range(len(batch))],
-        )
+        spread = {name: torch.where(free, view[:, None], 1.0).expand(depths) for name, view in views.items()}
+        values = [{name: float(value[row]) for name, value in ended.items()} for row in range(len(batch))]
+        spread |= {"tokens": kept * problem.free, "fill": problem.fill.expand(len(batch), 1, -1)}
+        return explanations(batch, patterns=None, values=values, **spread)
 
     def _descend(self, problem: Problem) -> tuple[Logits, dict[str, PerRow]]:
         """Logits after all steps, and how they ended."""
@@ -179,4 +175,3 @@ class MaskSearch:
             for row, (generator, length) in enumerate(zip(generators, lengths, strict=True)):
                 drawn[:, row, :length] = torch.rand(count, length, generator=generator, dtype=torch.float64)
             yield from drawn.to(problem.free)
-

@@ -66,9 +66,8 @@ class PrefixTree:
         replaced = words.clone()
         replaced[:, places] = fill
         hidden = [model.embed(x, replace(one, words=x, cache={}))[0, places] for x in (replaced, words)]
-        gru = model.network.gru
-        gates = torch.nn.functional.linear(torch.stack(hidden, 1), gru.weight_ih_l0, gru.bias_ih_l0)
-        return cls(gates, gru.weight_hh_l0, gru.bias_hh_l0)
+        of_word, of_state, word_bias, state_bias = model.network.gru.all_weights[0]
+        return cls(torch.nn.functional.linear(torch.stack(hidden, 1), of_word, word_bias), of_state, state_bias)
 
     def leaves(self, size: int) -> Iterator[Prefixes]:
         """All sets of `size` words with the last state of each, in parts; depth first, so that few states are held."""

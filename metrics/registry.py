@@ -88,6 +88,10 @@ METRICS = Registry(
             f"{_HOME}.plausibility:Plausibility",
             "How well the words an explanation ranks first are those that people gave a sentiment.",
         ),
+        "optimality": Entry(
+            f"{_HOME}.optimality:Optimality",
+            "How well the words a mask keeps are those of the smallest sets that keep the prediction, by exact search.",
+        ),
         "completeness_error": Entry(
             f"{_HOME}.completeness_error:CompletenessError", "How far token scores are from summing to q(x) - q(baseline)."
         ),

@@ -95,21 +95,25 @@ def test_the_tree_of_a_gru_against_every_subset(counting, digits, monkeypatch):
 def test_the_leaves_of_the_tree_are_all_sets_with_the_grus_own_outputs(counting, digits):
     search = Search.of(counting, digits, stand_in(counting, digits, "zero"))
     for size in range(4):
-        whole = {}
+        whole: dict[tuple[int, ...], torch.Tensor] = {}
         for row, keep, outputs in search._at_once(list(range(len(digits))), size):
             whole |= {(int(r), *k.tolist()): o for r, k, o in zip(row, keep, outputs[0], strict=True)}
-        shared = {}
+        shared: dict[tuple[int, ...], torch.Tensor] = {}
         for row, keep, outputs in search._by_prefix(list(range(len(digits))), size):
             shared |= {(int(r), *k.tolist()): o for r, k, o in zip(row, keep, outputs[0], strict=True)}
         assert shared.keys() == whole.keys() and len(shared) == sum(comb(n, size) for n in search.sizes)
-        for key, outputs in whole.items():
-            torch.testing.assert_close(shared[key], outputs, rtol=0, atol=1e-12)
+        for key, logits in whole.items():
+            torch.testing.assert_close(shared[key], logits, rtol=0, atol=1e-12)
 
 
 def test_the_tree_takes_few_steps(counting, digits, monkeypatch):
-    steps = []
-    whole = PrefixTree._step
-    monkeypatch.setattr(PrefixTree, "_step", lambda self, *args: steps.append(whole(self, *args)) or steps[-1])
+    steps, whole = [], PrefixTree._step
+
+    def counted(*args):
+        steps.append(whole(*args))
+        return steps[-1]
+
+    monkeypatch.setattr(PrefixTree, "_step", counted)
     index = torch.tensor([max(range(len(digits)), key=lambda row: digits.lengths[row])])
     one = digits.rows(index)
     places = counting.maskable(one)[0].nonzero()[:, 0]
