@@ -51,7 +51,7 @@ class DiffMask(Amortised):
         probe: A probe trained before (`weights.safetensors` of a folder in <store>/fits), used as it is.
     """
 
-    steps: int = 2000
+    steps: int = 3000
     batch: int = 32
     margin: float = 0.1
     accept: float = 3.0
@@ -143,9 +143,14 @@ class DiffMask(Amortised):
             return [model.words(replace(one, ids=torch.full_like(one.ids, number)))[0, 0]]
         if self.baseline == "zero":
             return [torch.zeros_like(states[0, 0]) for states in clean_states(model, data[0])[:depths]]
-        totals = [[states[batch.mask].sum(0) for states in clean_states(model, batch)[:depths]] for batch in data]
-        count = sum(int(batch.mask.sum()) for batch in data)
-        return [torch.stack(sums).sum(0) / count for sums in zip(*totals, strict=True)]
+        totals, count = [model.words(data[0]).new_zeros(())] * depths, 0
+        for batch in data:
+            free = may_be_masked(model, batch) > 0
+            totals = [
+                total + states[free].sum(0) for total, states in zip(totals, clean_states(model, batch)[:depths], strict=True)
+            ]
+            count += int(free.sum())
+        return [total / count for total in totals]
 
     def _given(self, model: Layered, batch: Batch) -> dict[str, Tensor]:
         try:

@@ -193,8 +193,9 @@ class Run:
     def step(self, examples: Examples) -> None:
         """One step of the gates of one depth, and of its multiplier.
 
-        min over gates, max over lambda in [0, 200] of  lambda (mean KL - margin) + mean over sentences and tokens of log P(z != 0)
-        (De Cao et al. 2020, section 2.3, and their code for the logarithm). The multiplier takes the divergence that the gates' step has measured; the paper's code runs the model again for it.
+        min over gates, max over lambda in [0, 200] of  lambda (mean KL - margin) + mean over sentences and tokens of
+        log P(z != 0) (De Cao et al. 2020, section 2.3; the logarithm is in their code). The multiplier takes the divergence that
+        the gates' step has measured; the paper's code runs the model again for it.
         """
         generator = np.random.default_rng([self.seed, TRAIN, self.done])
         clean, depth = examples.draw(generator, self.recipe.batch), int(generator.integers(self.model.n_layers + 2))
@@ -274,7 +275,7 @@ def _log(run: Run, training: Training, found: Sequence[np.ndarray]) -> None:
     numbers |= {f"lambda.{depth}": float(value) for depth, value in enumerate(run.multipliers.value)}
     for depth, (lost, same, kept) in enumerate(found):
         numbers |= {f"held.divergence.{depth}": lost, f"held.agreement.{depth}": same, f"held.kept.{depth}": kept}
-    training.log(run.done, run.recipe.steps, **numbers)
+    training.log(run.done, run.recipe.steps, **{name: float(number) for name, number in numbers.items()})
     run.sums = np.zeros(4)
 
 
@@ -283,6 +284,7 @@ def _failure(run: Run, found: Sequence[np.ndarray]) -> str:
     worst = int(np.argmax([row[0] for row in found]))
     return (
         f"after {run.done} steps masking costs {lost:.3g} nats on held-out sentences (most at depth {worst}: "
-        f"{found[worst][0]:.3g}), over the {run.recipe.limit:.3g} accepted at a margin of {run.recipe.margin:.3g}; {same:.0%} of predictions and "
-        f"{kept:.0%} of states are kept. Train for more steps, on more sentences (--fit-limit), or with a larger margin."
+        f"{found[worst][0]:.3g}), over the {run.recipe.limit:.3g} accepted at a margin of {run.recipe.margin:.3g}; "
+        f"{same:.0%} of predictions and {kept:.0%} of states are kept. Train for more steps, on more sentences (--fit-limit), "
+        "or with a larger margin."
     )

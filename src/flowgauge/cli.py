@@ -170,7 +170,7 @@ def compare(
     as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Compare what methods say on two tasks, from stored explanations."""
+    """Compare what methods say on two tasks, or with several seeds, from stored explanations."""
     with reporting(debug):
         from .benchmark.compare import compare as compare_cells
 
