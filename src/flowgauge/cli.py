@@ -189,7 +189,8 @@ def plot(
     what: Annotated[
         str,
         typer.Option(
-            help="pattern, aggregate, entropy, curve, pruning, receptive, attribution, heads, gallery, or all there is data for."
+            help="pattern, aggregate, entropy, curve, pruning, receptive, attribution, heads, mask, texts, depth, gallery "
+            "[default: all there is data for]."
         ),
     ] = "all",
     out: Annotated[Path, typer.Option(help="Folder for the figures, PNG and SVG of each.")] = Path("figures"),
