@@ -101,7 +101,8 @@ METRICS = Registry(
         "share_masked": Entry(f"{_HOME}.masked:ShareMasked", "How much a mask drops, of words and of hidden states."),
         "depth_kept": Entry(f"{_HOME}.depth_kept:DepthKept", "Over how many depths a mask keeps the tokens of each class."),
         "completeness_error": Entry(
-            f"{_HOME}.completeness_error:CompletenessError", "How far token scores are from summing to q(x) - q(baseline)."
+            f"{_HOME}.completeness_error:CompletenessError",
+            "How far scores are from summing to the change of the output that they claim to share out.",
         ),
     },
 )
