@@ -51,7 +51,7 @@ class DiffMask(Amortised):
         probe: A probe trained before (`weights.safetensors` of a folder in <store>/fits), used as it is.
     """
 
-    steps: int = 3000
+    steps: int = 8000
     batch: int = 32
     margin: float = 0.1
     accept: float = 3.0
@@ -184,10 +184,10 @@ class DiffMask(Amortised):
 @method("diffmask-input", gives={"mask", "tokens"}, needs={"training", "layered"}, stochastic=True)
 @dataclass(frozen=True)
 class DiffMaskInput(DiffMask):
-    """Which words the model can do without, as far as its states up to each depth tell (De Cao et al. 2020, section 2.2).
+    """Which words the model can do without, as far as its states up to each depth tell.
 
-    `mask[d, i]` is the probability that the product of the votes of depths 0 to d keeps word i: it never rises with d. A masked
-    word's vector is replaced by the learned one; its position stays. `tokens` sums over depths.
+    De Cao et al. 2020, section 2.2. `mask[d, i]` is the probability that the product of the votes of depths 0 to d keeps word i:
+    it never rises with d. A masked word's vector is replaced by the learned one; its position stays. `tokens` sums over depths.
     """
 
     at_words: ClassVar[bool] = True
@@ -196,10 +196,10 @@ class DiffMaskInput(DiffMask):
 @method("diffmask-hidden", gives={"mask", "tokens"}, needs={"training", "layered"}, stochastic=True)
 @dataclass(frozen=True)
 class DiffMaskHidden(DiffMask):
-    """Which hidden states the model can do without, depth by depth (De Cao et al. 2020, section 2.2).
+    """Which hidden states the model can do without, depth by depth.
 
-    `mask[d, i]` is the probability that state i of depth d (0: word vectors) is kept when that depth alone is masked. `tokens`
-    sums over depths: over how many a token is kept.
+    De Cao et al. 2020, section 2.2. `mask[d, i]` is the probability that state i of depth d (0: word vectors) is kept when that
+    depth alone is masked. `tokens` sums over depths: over how many a token is kept.
     """
 
     at_words: ClassVar[bool] = False

@@ -28,11 +28,11 @@ from .token_classes import By, token_classes
 )  # fmt: skip
 @dataclass(frozen=True)
 class DepthKept:
-    """Over how many depths a mask keeps the tokens of each class: the sum of P(keep) over depths 0 to L + 1.
+    """Over how many depths a mask keeps the tokens of each class.
 
-    Means over all tokens of a class, resampled by instance; the rows have each instance's means. The mask is that of the
-    predicted answer. From 0 to L + 2; neither end is better. Source: De Cao et al. 2020, figures 4 (sentiment) and 5 (parts of
-    speech, of the tagger in `flowgauge[pos]`; theirs are of spaCy).
+    The sum of P(keep) over depths 0 to L + 1. Means over all tokens of a class, resampled by instance; the rows have each
+    instance's means. The mask is that of the predicted answer. From 0 to L + 2; neither end is better. Source: De Cao et al.
+    2020, figures 4 (sentiment) and 5 (parts of speech, of the tagger in `flowgauge[pos]`; theirs are of spaCy).
 
     Attributes:
         by: Classes: the word's `label` (`sst`), the template's `slot`, or its `part_of_speech`.

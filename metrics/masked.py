@@ -61,10 +61,11 @@ class MaskedDivergence:
 )  # fmt: skip
 @dataclass(frozen=True)
 class MaskedAccuracy:
-    """How often the prediction stays (`agreement`), and is right (`accuracy`), with only what a mask keeps.
+    """How often the prediction stays, and is right, with only what a mask keeps.
 
-    Means over depths of states kept whose P(keep) is above 1/2; `agreement/<d>`, `accuracy/<d>` of one depth; `clean` is the
-    accuracy of the whole model. The mask is that of the predicted answer. In [0, 1]; higher is better, at the same share masked.
+    `agreement` with the whole model and `accuracy`, means over depths of states kept whose P(keep) is above 1/2; `agreement/<d>`
+    and `accuracy/<d>` of one depth; `clean` is the accuracy of the whole model. The mask is that of the predicted answer. In
+    [0, 1]; higher is better, at the same share masked.
 
     Attributes:
         operator: As of `masked_divergence`.
@@ -94,11 +95,11 @@ class MaskedAccuracy:
 )  # fmt: skip
 @dataclass(frozen=True)
 class MaskedF1:
-    """Macro-F1 of the model on what a mask keeps, over all instances.
+    """Macro-F1 of the model on what a mask keeps.
 
-    Mean over the classes that are gold or predicted, states kept whose P(keep) is above 1/2. `f1/<d>` of one depth, `f1` their
-    mean, `clean` of the whole model. The paper's code averages over batches of 64, each with the classes it happens to hold.
-    In [0, 1]; higher is better, at the same share masked.
+    Over all instances: mean over the classes that are gold or predicted, states kept whose P(keep) is above 1/2. `f1/<d>` of
+    one depth, `f1` their mean, `clean` of the whole model. The paper's code averages over batches of 64, each with the
+    classes it happens to hold. In [0, 1]; higher is better, at the same share masked.
 
     Attributes:
         operator: As of `masked_divergence`.
@@ -133,10 +134,11 @@ class MaskedF1:
 )  # fmt: skip
 @dataclass(frozen=True)
 class ShareMasked:
-    """How much a mask drops: the share of positions that may be masked whose P(keep) is at most 1/2.
+    """How much a mask drops, of words and of hidden states.
 
-    `expected` is the mean of 1 - P(keep) instead; `words/hard` is depth 0, `hidden/hard` the mean of the depths above. The mask
-    is that of the predicted answer. In [0, 1]; neither end is better by itself: read it beside `masked_divergence`.
+    `hard` is the share of positions that may be masked whose P(keep) is at most 1/2, mean over depths; `expected` is the mean of
+    1 - P(keep) instead; `words/hard` is depth 0, `hidden/hard` the mean of the depths above. The mask is that of the predicted
+    answer. In [0, 1]; neither end is better by itself: read it beside `masked_divergence`.
     """
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:

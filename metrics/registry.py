@@ -92,7 +92,8 @@ METRICS = Registry(
             "How well the words an explanation ranks first are those that people gave a sentiment.",
         ),
         "masked_divergence": Entry(
-            f"{_HOME}.masked:MaskedDivergence", "How far the output moves when what a mask drops is replaced, depth by depth."
+            f"{_HOME}.masked:MaskedDivergence",
+            "How far the output moves when what a mask drops is replaced: KL(clean || masked), depth by depth.",
         ),
         "masked_accuracy": Entry(
             f"{_HOME}.masked:MaskedAccuracy", "How often the prediction stays, and is right, with only what a mask keeps."

@@ -29,12 +29,13 @@ CONSTANT = "all scores of every instance are the same."
 )  # fmt: skip
 @dataclass(frozen=True)
 class Stability:
-    """How much scores hang on the seed: their standard deviation over seeds (n - 1), state by state, averaged.
+    """How much scores hang on the seed: their standard deviation over seeds, averaged.
 
-    Of the mask where there is one, else of the nodes, else of the tokens; mean over an instance's (token, state) pairs, then over
-    instances. The cells are of one method, model and task, and differ in the seed alone. From 0; lower is better, though a method
-    that says the same of everything is stable too: `relative` divides by the standard deviation over the pairs of an instance of
-    their means over seeds. Source: De Cao et al. 2020, section 4.1 (5 seeds; .05 for inputs, .03 for hidden states).
+    With n - 1, state by state. Of the mask where there is one, else of the nodes, else of the tokens; mean over an instance's
+    (token, state) pairs, then over instances. The cells are of one method, model and task, and differ in the seed alone. From
+    0; lower is better, though a method that says the same of everything is stable too: `relative` divides by the standard
+    deviation over the pairs of an instance of their means over seeds. Source: De Cao et al. 2020, section 4.1 (5 seeds; .05
+    for inputs, .03 for hidden states).
     """
 
     across: ClassVar[Literal["tasks", "seeds"]] = "seeds"

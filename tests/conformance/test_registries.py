@@ -16,13 +16,20 @@ LABELLED = [
     replace(instance, truth={"token_labels": (0, 2, 4, 2, 1) * 2}) for instance in load_task("sva/obj").instances("test", 4, 0)
 ]
 """Sentences whose words have labels."""
+NEED_TRUTH = ("plausibility", "depth_kept")
 SMALLER = {"sensitivity": "sensitivity:samples=2", "random_rank": "random_rank:patterns=20,words=9,samples=8"}
+
+QUICK = {
+    "diffmask-input": "diffmask-input:steps=10,margin=50",
+    "diffmask-hidden": "diffmask-hidden:steps=10,margin=50",
+}
+"""Methods that take as many steps as they are told."""
 
 
 @parametrize("method")
 @pytest.mark.parametrize("family", ["bert", "distilbert"])
 def test_methods(plugin, family, tiny_flows) -> None:
-    findings = check_method(plugin, tiny_flows(family))
+    findings = check_method(QUICK.get(plugin, plugin), tiny_flows(family))
     assert not failed(findings)
     assert len(findings) == 13
 
@@ -31,12 +38,12 @@ def test_methods(plugin, family, tiny_flows) -> None:
 def test_methods_on_the_embedded_model(plugin, agreement_model: FlowModel) -> None:
     """In float32, with few path samples: every promise but speed is the same."""
     sampled = "samples" in parameters(METHODS.factory(plugin))
-    assert not failed(check_method(f"{plugin}:samples=8" if sampled else plugin, agreement_model))
+    assert not failed(check_method(f"{plugin}:samples=8" if sampled else QUICK.get(plugin, plugin), agreement_model))
 
 
 @parametrize("metric")
 def test_metrics(plugin, tiny_flow) -> None:
-    findings = check_metric(SMALLER.get(plugin, plugin), tiny_flow, LABELLED if plugin == "plausibility" else None)
+    findings = check_metric(SMALLER.get(plugin, plugin), tiny_flow, LABELLED if plugin in NEED_TRUTH else None)
     assert not failed(findings)
     assert len(findings) > 12
 
