@@ -38,7 +38,7 @@ class DiffMask(Amortised):
         batch: Sentences a step.
         margin: Divergence (nats, mean over sentences) that masking may cost: .1 in the paper for classification, 1 for question
             answering, .05 for its toy task.
-        accept: Divergence on held-out sentences, in margins, over which training counts as failed.
+        accept: Divergence on held-out sentences, in margins, over which the training of a depth counts as failed.
         lr: Learning rate of the probes.
         baseline_lr: Of the vectors that stand in for what is masked.
         lambda_lr: Of the multipliers.
@@ -92,7 +92,7 @@ class DiffMask(Amortised):
         """Probes of every depth and the vectors that stand in, from the train split; or the probe given, if it is this model's.
 
         Raises:
-            FlowgaugeError: Masking costs more than `accept` margins in the second half of the training.
+            FlowgaugeError: Masking a depth costs more than `accept` margins all through the second half of the training.
             UsageError: The probe given is another model's.
         """
         if self.probe:

@@ -33,8 +33,8 @@ from .style import (
     tidy,
 )
 
-CELL_WIDTH, CELL_HEIGHT, LEFT, TOP, BELOW = 0.34, 0.26, 0.62, 0.92, 1.05
-"""Inches: of a state, left of the map, above it and below it."""
+CELL_WIDTH, CELL_HEIGHT, LEFT, TOP, LETTER = 0.34, 0.26, 0.62, 0.92, 0.075
+"""Inches: of a state, left of the map, above it, and of a letter below it."""
 WORD = 12
 TEXTS = {"squad": ("question", "passage"), "mnli": ("premise", "hypothesis"), "toy/counting": ("query", "sequence")}
 """What the two texts of a task are; others are the first and the second."""
@@ -70,23 +70,23 @@ def mask_figure(label: str, sentence: Sentence, explanation: Explanation) -> Fig
     """
     mask = mask_view(explanation)
     depths, tokens = mask.shape
-    wide = max(tokens * CELL_WIDTH, 3.2)
-    figure = new_figure(LEFT + wide + 0.75, TOP + depths * CELL_HEIGHT + BELOW)
+    words = [shortened(word, WORD) for word in sentence.tokens]
+    wide, below = max(tokens * CELL_WIDTH, 3.2), 0.2 + LETTER * max(map(len, words))
+    figure = new_figure(LEFT + wide + 0.75, TOP + depths * CELL_HEIGHT + below)
     width, height = (float(x) for x in figure.get_size_inches())
     title = shortened(f"{label}   {sentence.id}", int(9.5 * width))
     add_text(figure, 0.12, height - 0.12, title, fontsize=LARGE, color=INK, va="top")
     add_text(figure, 0.12, height - 0.36, says(sentence, explanation), fontsize=SMALL, color=INK, va="top")
-    axes = add_axes(figure, LEFT, BELOW, tokens * CELL_WIDTH, depths * CELL_HEIGHT)
+    axes = add_axes(figure, LEFT, below, tokens * CELL_WIDTH, depths * CELL_HEIGHT)
     image = axes.imshow(mask, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest", origin="lower")
     axes.set_yticks(range(depths), depth_names(depths), fontsize=SMALL)
     axes.set_ylabel("depth", fontsize=NORMAL)
-    words = [plain(shortened(word, WORD)) for word in sentence.tokens]
-    axes.set_xticks(range(tokens), words, fontsize=SMALL, rotation=90)
+    axes.set_xticks(range(tokens), [plain(word) for word in words], fontsize=SMALL, rotation=90)
     axes.tick_params(length=0, pad=2, colors=INK)
     for spine in axes.spines.values():
         spine.set_color(GREY)
         spine.set_linewidth(0.6)
-    bar = add_axes(figure, LEFT + tokens * CELL_WIDTH + 0.12, BELOW, 0.1, depths * CELL_HEIGHT)
+    bar = add_axes(figure, LEFT + tokens * CELL_WIDTH + 0.12, below, 0.1, depths * CELL_HEIGHT)
     figure.colorbar(image, cax=bar, ticks=[0, 0.5, 1]).outline.set_visible(False)
     bar.tick_params(labelsize=SMALL, length=0, colors=INK)
     bar.set_title("P(keep)", fontsize=SMALL, color=INK, loc="left")

@@ -12,9 +12,11 @@ from safetensors.torch import save_file
 
 from flowgauge.benchmark.key import method_key
 from flowgauge.core.errors import FlowgaugeError, UsageError
+from flowgauge.methods.descent import CentredRMSprop
 from flowgauge.methods.diffmask import DiffMaskHidden, DiffMaskInput
+from flowgauge.methods.gate_training import Examples, Recipe, Run
 from flowgauge.methods.gates import Gates, may_be_masked
-from flowgauge.methods.lagrangian import MOST
+from flowgauge.methods.lagrangian import MOST, Multipliers
 from flowgauge.methods.probes import Probes
 from flowgauge.models.batch import Rows
 from flowgauge.models.encode import batches
@@ -160,10 +162,35 @@ def test_seeds_differ_and_the_curve_has_every_number(flow, data, kind) -> None:
 def test_a_constraint_that_is_never_met_fails_with_the_last_numbers(flow, data, kind) -> None:
     training = InMemory()
     method = METHODS[kind](**{**QUICK, "steps": 60, "margin": 1e-9, "lr": 1e-2})
-    with pytest.raises(FlowgaugeError, match=r"after 60 steps masking costs .* nats .* over the 3e-09 accepted") as error:
+    with pytest.raises(FlowgaugeError, match=r"after 60 steps masking costs .* at depth 3 .* never 3e-09 or less") as error:
         method.fit(flow, data, training)
-    cost = np.mean([training.curve[-1][f"held.divergence.{d}"] for d in range(4)])
-    assert f"costs {cost:.3g} nats" in str(error.value)
+    assert f"{training.curve[-1]['held.divergence.0']:.3g} at depth 0" in str(error.value)
+
+
+def test_depths_of_hidden_states_have_a_best_of_their_own(flow, data) -> None:
+    """What is handed out for a depth is what kept least there; gates on words are of one step."""
+    gates = {True: DiffMaskInput(**QUICK), False: DiffMaskHidden(**QUICK)}
+    for at_words, method in gates.items():
+        run = Run(
+            method.gates,
+            flow,
+            Recipe(2, 4, 50.0, 1e6, "log"),
+            0,
+            method._start(flow, data, 0),
+            CentredRMSprop({}),
+            Multipliers.start(4),
+        )
+        run.done, examples = 2, Examples.of(flow, data, 0)
+        first = run.check(examples)
+        with torch.no_grad():
+            run.parameters["probe.1.open"] -= 20
+            run.parameters["probe.2.open"] += 20
+        second = run.check(examples)
+        kept = np.array([[row[2] for row in rows] for rows in (first, second)])
+        expected = [kept.mean(1).min()] if at_words else kept.min(0)
+        assert list(run.best_kept.values()) == pytest.approx(expected)
+        opened = [float(run.best[f"probe.{d}.open"]) for d in range(4)]
+        assert opened == ([5, -15, 25, 5] if at_words else [5, -15, 5, 5])
 
 
 def test_a_probe_trained_before_is_used_as_it_is(flow, data, kind, tmp_path) -> None:
