@@ -38,7 +38,7 @@ class DiffMask(Amortised):
         batch: Sentences a step.
         margin: Divergence (nats, mean over sentences) that masking may cost: .1 in the paper for classification, 1 for question
             answering, .05 for its toy task.
-        accept: Divergence on held-out sentences, in margins, over which training counts as failed.
+        accept: Divergence on held-out sentences, in margins, over which the training of a depth counts as failed.
         lr: Learning rate of the probes.
         baseline_lr: Of the vectors that stand in for what is masked.
         lambda_lr: Of the multipliers.
@@ -51,7 +51,7 @@ class DiffMask(Amortised):
         probe: A probe trained before (`weights.safetensors` of a folder in <store>/fits), used as it is.
     """
 
-    steps: int = 2000
+    steps: int = 8000
     batch: int = 32
     margin: float = 0.1
     accept: float = 3.0
@@ -92,7 +92,7 @@ class DiffMask(Amortised):
         """Probes of every depth and the vectors that stand in, from the train split; or the probe given, if it is this model's.
 
         Raises:
-            FlowgaugeError: Masking costs more than `accept` margins in the second half of the training.
+            FlowgaugeError: Masking a depth costs more than `accept` margins all through the second half of the training.
             UsageError: The probe given is another model's.
         """
         if self.probe:
@@ -143,9 +143,14 @@ class DiffMask(Amortised):
             return [model.words(replace(one, ids=torch.full_like(one.ids, number)))[0, 0]]
         if self.baseline == "zero":
             return [torch.zeros_like(states[0, 0]) for states in clean_states(model, data[0])[:depths]]
-        totals = [[states[batch.mask].sum(0) for states in clean_states(model, batch)[:depths]] for batch in data]
-        count = sum(int(batch.mask.sum()) for batch in data)
-        return [torch.stack(sums).sum(0) / count for sums in zip(*totals, strict=True)]
+        totals, count = [model.words(data[0]).new_zeros(())] * depths, 0
+        for batch in data:
+            free = may_be_masked(model, batch) > 0
+            totals = [
+                total + states[free].sum(0) for total, states in zip(totals, clean_states(model, batch)[:depths], strict=True)
+            ]
+            count += int(free.sum())
+        return [total / count for total in totals]
 
     def _given(self, model: Layered, batch: Batch) -> dict[str, Tensor]:
         try:
@@ -179,10 +184,10 @@ class DiffMask(Amortised):
 @method("diffmask-input", gives={"mask", "tokens"}, needs={"training", "layered"}, stochastic=True)
 @dataclass(frozen=True)
 class DiffMaskInput(DiffMask):
-    """Which words the model can do without, as far as its states up to each depth tell (De Cao et al. 2020, section 2.2).
+    """Which words the model can do without, as far as its states up to each depth tell.
 
-    `mask[d, i]` is the probability that the product of the votes of depths 0 to d keeps word i: it never rises with d. A masked
-    word's vector is replaced by the learned one; its position stays. `tokens` sums over depths.
+    De Cao et al. 2020, section 2.2. `mask[d, i]` is the probability that the product of the votes of depths 0 to d keeps word i:
+    it never rises with d. A masked word's vector is replaced by the learned one; its position stays. `tokens` sums over depths.
     """
 
     at_words: ClassVar[bool] = True
@@ -191,10 +196,10 @@ class DiffMaskInput(DiffMask):
 @method("diffmask-hidden", gives={"mask", "tokens"}, needs={"training", "layered"}, stochastic=True)
 @dataclass(frozen=True)
 class DiffMaskHidden(DiffMask):
-    """Which hidden states the model can do without, depth by depth (De Cao et al. 2020, section 2.2).
+    """Which hidden states the model can do without, depth by depth.
 
-    `mask[d, i]` is the probability that state i of depth d (0: word vectors) is kept when that depth alone is masked. `tokens`
-    sums over depths: over how many a token is kept.
+    De Cao et al. 2020, section 2.2. `mask[d, i]` is the probability that state i of depth d (0: word vectors) is kept when that
+    depth alone is masked. `tokens` sums over depths: over how many a token is kept.
     """
 
     at_words: ClassVar[bool] = False

@@ -98,6 +98,4 @@ class Gates:
 
 def may_be_masked(model: Layered, batch: Batch) -> Float[Tensor, "batch tokens"]:
     """1 where a position may be masked, 0 at padding and where the model says that it must stay."""
-    maskable = getattr(model, "maskable", None)
-    real = batch.mask if maskable is None else batch.mask & maskable(batch)
-    return real.to(torch.promote_types(model.dtype, torch.float32))
+    return (batch.mask & model.maskable(batch)).to(torch.promote_types(model.dtype, torch.float32))

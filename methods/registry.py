@@ -72,11 +72,11 @@ METHODS = Registry(
         ),
         "diffmask-input": Entry(
             "flowgauge.methods.diffmask:DiffMaskInput",
-            "How likely the model can do without each word, as far as its states up to each depth tell.",
+            "Which words the model can do without, as far as its states up to each depth tell.",
         ),
         "diffmask-hidden": Entry(
             "flowgauge.methods.diffmask:DiffMaskHidden",
-            "How likely the model can do without each hidden state, depth by depth.",
+            "Which hidden states the model can do without, depth by depth.",
         ),
         "exact-erasure": Entry(
             "flowgauge.methods.exact_erasure:ExactErasure",

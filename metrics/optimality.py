@@ -44,12 +44,12 @@ class Optimality:
     """How well the words a mask keeps are those of the smallest sets that keep the prediction, by exact search.
 
     A word is kept where P > 1/2 in the mask of the words: at depth 0, or, of masks that act on the words at every depth, at the
-    last one. Precision, recall and F1 are a sentence's own, against the closest of the smallest sets, and averaged over sentences;
-    `mean/*` averages over the smallest sets first. `optimal`: the set is one of the smallest, hence keeps the prediction, with the
-    stand-in vector of `exact-erasure`. `l0` is the share of words kept. Where no word is needed (`none_needed`; the smallest set
-    is empty), recall is 1, and precision and F1 are 1 if none is kept, else 0. All for the predicted answer, over the words that
-    may be masked. In [0, 1]; higher is better, but for `l0`. Source: De Cao et al. 2020, section 4 and table 2, which leave the
-    threshold and the choice among several smallest sets open.
+    last one. Precision, recall and F1 are a sentence's own, against the closest of the smallest sets, averaged over sentences;
+    `mean/*` averages over the smallest sets first. `optimal`: the set is one of the smallest, so it keeps the prediction, with
+    the stand-in vector of `exact-erasure`. `l0` is the share of words kept. Where no word is needed (`none_needed`; the smallest
+    set is empty), recall is 1, and precision and F1 are 1 if none is kept, else 0. All for the predicted answer, over the words
+    that may be masked. In [0, 1]; higher is better, but for `l0`. Source: De Cao et al. 2020, section 4 and table 2, which leave
+    the threshold and the choice among several smallest sets open.
     """
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
