@@ -70,6 +70,26 @@ METHODS = Registry(
             "flowgauge.methods.attattr:AttAttr",
             "What each attention weight adds to the output, on the path from no attention in its layer to the layer's own.",
         ),
+        "diffmask-input": Entry(
+            "flowgauge.methods.diffmask:DiffMaskInput",
+            "Which words the model can do without, as far as its states up to each depth tell.",
+        ),
+        "diffmask-hidden": Entry(
+            "flowgauge.methods.diffmask:DiffMaskHidden",
+            "Which hidden states the model can do without, depth by depth.",
+        ),
+        "exact-erasure": Entry(
+            "flowgauge.methods.exact_erasure:ExactErasure",
+            "The smallest sets of words that, kept alone, keep the model's prediction.",
+        ),
+        "diffmask-single": Entry(
+            "flowgauge.methods.diffmask_single:DiffMaskSingle",
+            "Which words one sentence's outputs need: hard concrete gates trained for that sentence alone.",
+        ),
+        "reinforce-mask": Entry(
+            "flowgauge.methods.reinforce_mask:ReinforceMask",
+            "Which words one sentence's outputs need: coins for every word, trained by REINFORCE with a moving-average baseline.",
+        ),
         "random": Entry("flowgauge.methods.random:Random", "Uniform random scores: the floor that every method must beat."),
     },
 )

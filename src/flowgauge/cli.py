@@ -193,7 +193,7 @@ def compare(
     as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Compare what methods say on two tasks, from stored explanations."""
+    """Compare what methods say on two tasks, or with several seeds, from stored explanations."""
     with reporting(debug):
         from .benchmark.compare import compare as compare_cells
 
@@ -212,8 +212,8 @@ def plot(
     what: Annotated[
         str,
         typer.Option(
-            help="pattern, aggregate, entropy, curve, pruning, receptive, attribution, heads, counting, gallery, or all there is "
-            "data for."
+            show_default="all there is data for",
+            help="pattern, aggregate, entropy, curve, pruning, receptive, attribution, heads, mask, texts, depth, counting, gallery.",
         ),
     ] = "all",
     out: Annotated[Path, typer.Option(help="Folder for the figures, PNG and SVG of each.")] = Path("figures"),

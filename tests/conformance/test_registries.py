@@ -17,14 +17,21 @@ LABELLED = [
     for instance in load_task("sva/obj").instances("test", 4, 0)
 ]
 """Sentences whose words have labels, and two of which matter."""
-NEED_TRUTH = ("plausibility", "ground_truth_divergence")
+NEED_TRUTH = ("plausibility", "ground_truth_divergence", "depth_kept")
 SMALLER = {"sensitivity": "sensitivity:samples=2", "random_rank": "random_rank:patterns=20,words=9,samples=8"}
+QUICK = {
+    "diffmask-single": "diffmask-single:steps=12",
+    "reinforce-mask": "reinforce-mask:steps=12",
+    "diffmask-input": "diffmask-input:steps=10,margin=50",
+    "diffmask-hidden": "diffmask-hidden:steps=10,margin=50",
+}
+"""Methods that take as many steps as they are told."""
 
 
 @parametrize("method")
 @pytest.mark.parametrize("family", ["bert", "distilbert"])
 def test_methods(plugin, family, tiny_flows) -> None:
-    findings = check_method(plugin, tiny_flows(family))
+    findings = check_method(QUICK.get(plugin, plugin), tiny_flows(family))
     assert not failed(findings)
     assert len(findings) == 13
 
@@ -33,7 +40,7 @@ def test_methods(plugin, family, tiny_flows) -> None:
 def test_methods_on_the_embedded_model(plugin, agreement_model: FlowModel) -> None:
     """In float32, with few path samples: every promise but speed is the same."""
     sampled = "samples" in parameters(METHODS.factory(plugin))
-    assert not failed(check_method(f"{plugin}:samples=8" if sampled else plugin, agreement_model))
+    assert not failed(check_method(f"{plugin}:samples=8" if sampled else QUICK.get(plugin, plugin), agreement_model))
 
 
 @parametrize("metric")

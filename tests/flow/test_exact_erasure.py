@@ -1,0 +1,150 @@
+"""Exact erasure against every subset, on transformers and through the GRU's tree of beginnings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from math import comb
+
+import numpy as np
+import pytest
+import torch
+
+from flowgauge.benchmark.explanation_io import Part, Sentence, from_bytes, to_bytes
+from flowgauge.core.errors import NotApplicable, UsageError
+from flowgauge.methods import exact_erasure
+from flowgauge.methods.exact_erasure import ExactErasure, Search
+from flowgauge.methods.prefix_tree import PrefixTree
+from flowgauge.methods.stand_in import stand_in
+from flowgauge.models.batch import Batch
+from flowgauge.models.encode import encode
+from flowgauge.models.outputs import divergence, prediction
+from flowgauge.models.recurrent import Recurrent
+from flowgauge.models.toy_counting import ToyCounting
+from flowgauge.tasks.toy import CountingTask
+
+
+@pytest.fixture(scope="module")
+def counting() -> Recurrent:
+    """Random weights, large enough for digits to matter."""
+    model = ToyCounting()._untrained().to(torch.device("cpu"), torch.float64)
+    for name, weight in model.network.named_parameters():
+        weight.mul_(3 if weight.ndim == 2 and "table" not in name else 1)
+    return model
+
+
+@pytest.fixture(scope="module")
+def digits(counting: Recurrent) -> Batch:
+    return encode(counting, [i for i in CountingTask().instances("test", 40, 0) if len(i.segments[1].split()) > 3][:12])
+
+
+def every_subset(model, batch, row, fill):
+    """Size and distance of every set of one instance that keeps the prediction, one model run over all of them."""
+    free = (model.maskable(batch) & batch.mask)[row]
+    places = free.nonzero()[:, 0]
+    sets = torch.tensor(list(product((False, True), repeat=len(places))))
+    keep = torch.zeros(len(sets), len(free), dtype=torch.bool)
+    keep[:, places] = sets
+    rows = batch.rows(torch.full((len(sets),), row))
+    words = model.words(batch)[row] * (keep | ~free)[..., None] + fill * (free & ~keep)[..., None]
+    outputs = model.outputs(replace(rows, words=words))
+    clean = model.outputs(batch)
+    right = (prediction(outputs, rows) == prediction(clean, batch)[row]).all(1)
+    far = divergence(outputs, tuple(o[row].expand_as(p) for o, p in zip(clean, outputs, strict=True)))
+    return {tuple(k.tolist()): float(d) for k, d in zip(keep[right], far[right], strict=True)}
+
+
+def check(model, batch, method, made):
+    fill, sizes = stand_in(model, batch, method.baseline), set()
+    for row, (length, explanation) in enumerate(zip(batch.lengths, made, strict=True)):
+        able = every_subset(model, batch, row, fill)
+        least = min(map(sum, able))
+        smallest = {one[:length] for one in able if sum(one) == least}
+        assert {tuple(one) for one in explanation.sets.tolist()} == smallest and len(explanation.sets) == len(smallest)
+        assert explanation.values["size"] == least
+        np.testing.assert_allclose(explanation.tokens, np.mean(list(smallest), 0))
+        free = model.maskable(batch)[row, :length].numpy()
+        assert explanation.mask.shape == (model.n_layers + 2, length) and (explanation.mask == explanation.mask[0]).all()
+        chosen = explanation.mask[0].astype(bool) & free
+        closest = min((d, one) for one, d in able.items() if sum(one) == least)[0]
+        padded = (*chosen.tolist(), *[False] * (batch.ids.shape[1] - length))
+        assert able[padded] == pytest.approx(closest, abs=1e-6) and explanation.mask[0][~free].all()
+        np.testing.assert_array_equal(explanation.fill, fill[None].numpy())
+        tried = sum(comb(int(free.sum()), k) for k in range(least + 1))
+        assert explanation.values["tried"] == tried
+        sizes.add(least)
+    return sizes
+
+
+@pytest.mark.parametrize("head", ["label", "masked"])
+@pytest.mark.parametrize("baseline", ["zero", "mask"])
+def test_transformers_against_every_subset(models, batches, head, baseline, monkeypatch):
+    monkeypatch.setattr(exact_erasure, "ROWS", 7)
+    model = models("bert", head, num_labels=40)
+    batch = replace(batches(model, [8, 7, 8, 6, 5, 8], seed=3), pairwise=False)
+    method = ExactErasure(baseline=baseline)
+    assert max(check(model, batch, method, method.explain(model, batch))) > 1
+
+
+def test_the_tree_of_a_gru_against_every_subset(counting, digits, monkeypatch):
+    monkeypatch.setattr("flowgauge.methods.prefix_tree.ROWS", 3)
+    method = ExactErasure()
+    assert max(check(counting, digits, method, method.explain(counting, digits))) > 1
+
+
+def test_the_leaves_of_the_tree_are_all_sets_with_the_grus_own_outputs(counting, digits):
+    search = Search.of(counting, digits, stand_in(counting, digits, "zero"))
+    for size in range(4):
+        whole: dict[tuple[int, ...], torch.Tensor] = {}
+        for row, keep, outputs in search._at_once(list(range(len(digits))), size):
+            whole |= {(int(r), *k.tolist()): o for r, k, o in zip(row, keep, outputs[0], strict=True)}
+        shared: dict[tuple[int, ...], torch.Tensor] = {}
+        for row, keep, outputs in search._by_prefix(list(range(len(digits))), size):
+            shared |= {(int(r), *k.tolist()): o for r, k, o in zip(row, keep, outputs[0], strict=True)}
+        assert shared.keys() == whole.keys() and len(shared) == sum(comb(n, size) for n in search.sizes)
+        for key, logits in whole.items():
+            torch.testing.assert_close(shared[key], logits, rtol=0, atol=1e-12)
+
+
+def test_the_tree_takes_few_steps(counting, digits, monkeypatch):
+    steps, whole = [], PrefixTree._step
+
+    def counted(*args):
+        steps.append(whole(*args))
+        return steps[-1]
+
+    monkeypatch.setattr(PrefixTree, "_step", counted)
+    index = torch.tensor([max(range(len(digits)), key=lambda row: digits.lengths[row])])
+    one = digits.rows(index)
+    places = counting.maskable(one)[0].nonzero()[:, 0]
+    tree = PrefixTree.of(counting, one, counting.words(one), stand_in(counting, one, "zero"), places)
+    n = len(places)
+    (leaves,) = tree.leaves(3)
+    assert len(leaves.keep) == comb(n, 3)
+    smaller = sum(comb(n - 3 + k, k + 1) for k in range(3))  # beginnings with fewer than 3 words from which 3 can still come
+    assert sum(len(made.keep) for made in steps) <= comb(n + 1, 4) + smaller + comb(n, 3)
+
+
+def test_sets_are_stored_with_the_explanation(counting, digits):
+    made = ExactErasure().explain(counting, digits)
+    names = tuple(
+        Sentence(name, "", ("t",) * n, ("s",) * n, ((0, 1),) * n, None, ("a",), ("b",), ("a",), True)
+        for name, n in zip(digits.names, digits.lengths, strict=True)
+    )
+    back = from_bytes(to_bytes(Part(names, tuple(made), tuple(made)))).gold
+    for one, stored in zip(made, back, strict=True):
+        assert stored.sets.dtype == bool
+        np.testing.assert_array_equal(one.sets, stored.sets)
+
+
+def test_limits_are_named(counting, digits):
+    with pytest.raises(NotApplicable, match=r"over 3 positions at most, and 'toy/counting/test/\d+' has \d+: .*--max-tokens 3"):
+        ExactErasure(limit=3).explain(counting, digits)
+    with pytest.raises(NotApplicable, match=r"tries 5 sets a sentence at most; .* keeps its prediction with no 0 of its \d+"):
+        ExactErasure(masks=5).explain(counting, digits)
+    with pytest.raises(UsageError, match="limit and masks must be 1 or more, got 0 and"):
+        ExactErasure(limit=0)
+    with pytest.raises(UsageError, match="baseline must be zero or mask, got 'pad'"):
+        ExactErasure(baseline="pad")  # type: ignore[arg-type]
+    with pytest.raises(NotApplicable, match="has no mask token: use baseline=zero"):
+        ExactErasure(baseline="mask").explain(counting, digits)

@@ -1,0 +1,152 @@
+"""Masks of single instances: the estimators against exact gradients, what the descent finds, and what must not matter to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logit
+
+from flowgauge.core.errors import UsageError
+from flowgauge.methods.diffmask_single import DiffMaskSingle
+from flowgauge.methods.hard_concrete import HardConcrete
+from flowgauge.methods.mask_search import Problem
+from flowgauge.methods.reinforce_mask import ReinforceMask
+from flowgauge.models.encode import encode
+from flowgauge.models.outputs import divergence
+from flowgauge.models.recurrent import Recurrent
+from flowgauge.models.toy_counting import ToyCounting
+from flowgauge.tasks.toy import CountingTask
+
+
+@pytest.fixture(scope="module")
+def counting() -> Recurrent:
+    model = ToyCounting()._untrained().to(torch.device("cpu"), torch.float64)
+    for name, weight in model.network.named_parameters():
+        weight.mul_(3 if weight.ndim == 2 and "table" not in name else 1)
+    return model
+
+
+def short(counting, words, count=3):
+    """Instances with as many digits to mask."""
+    found = [i for i in CountingTask().instances("test", None, 0) if len(i.segments[1].split()) == words]
+    return encode(counting, found[:count])
+
+
+def masked_divergence(model, batch, keep):
+    """KL by hand: the words at 0 are zero vectors."""
+    words = model.words(batch) * torch.where(model.maskable(batch), keep, 1.0)[..., None]
+    return divergence(model.outputs(replace(batch, words=words)), model.outputs(batch))
+
+
+@pytest.mark.parametrize("words", [1, 3, 4])
+@pytest.mark.parametrize("scale", ["none", "lambda"])
+@pytest.mark.parametrize("average", [0.0, 0.7])
+def test_the_mean_of_reinforces_estimate_is_the_exact_gradient(counting, words, scale, average):
+    batch = short(counting, words)
+    method, problem = ReinforceMask(reinforce_scale=scale, margin=0.05), Problem.of(counting, batch, "zero")
+    free = problem.free.bool()
+    weight = torch.tensor([3.0, 0.5, 20.0], dtype=torch.float64)
+    start = torch.randn(problem.free.shape, generator=torch.Generator().manual_seed(words), dtype=torch.float64)
+    logits, estimate, exact = start.clone().requires_grad_(), torch.zeros_like(start), torch.zeros(3, dtype=torch.float64)
+    places = [free[row].nonzero()[:, 0] for row in range(3)]
+    for coins in product((0.0, 1.0), repeat=words):
+        keep = torch.zeros_like(start)
+        for row, at in enumerate(places):
+            keep[row, at] = torch.tensor(coins, dtype=torch.float64)
+        share = torch.where(keep == 1, torch.sigmoid(logits), 1 - torch.sigmoid(logits))
+        chance = torch.where(free, share, 1.0).prod(1)
+        uniform = torch.where(keep == 1, 0.0, 1.0)  # below any probability, above any
+        state = {"average": torch.full((3,), average, dtype=torch.float64)}
+        found = method.objective(problem, logits, uniform, weight, state)
+        (grad,) = torch.autograd.grad(found.loss.sum(), logits)
+        estimate += chance.detach()[:, None] * grad
+        lost = masked_divergence(counting, batch, keep)
+        torch.testing.assert_close(found.divergence, lost)
+        torch.testing.assert_close(state["average"], 0.99 * average + 0.01 * (lost - 0.05))
+        exact = exact + chance * (lost - 0.05)
+    scaled = exact * (weight if scale == "lambda" else 1)
+    sparse = torch.where(free, torch.nn.functional.logsigmoid(logits), 0).sum(1) / words
+    (wanted,) = torch.autograd.grad((scaled + sparse).sum(), logits)
+    torch.testing.assert_close(estimate, wanted, rtol=1e-9, atol=1e-12)
+    assert (wanted[free].abs() > 1e-3).any() and (estimate[~free] == 0).all()
+
+
+def test_diffmasks_gradient_is_that_of_its_loss(counting):
+    batch = short(counting, 4)
+    method, problem = DiffMaskSingle(margin=0.05), Problem.of(counting, batch, "zero")
+    generator, weight = torch.Generator().manual_seed(0), torch.tensor([3.0, 0.5, 20.0], dtype=torch.float64)
+    logits = torch.randn(problem.free.shape, generator=generator, dtype=torch.float64)
+    uniform = torch.rand(problem.free.shape, generator=generator, dtype=torch.float64)
+
+    def loss(x):
+        return method.objective(problem, x, uniform, weight, {}).loss
+
+    assert torch.autograd.gradcheck(loss, logits.requires_grad_())
+    gates = HardConcrete(logits)
+    lost = masked_divergence(counting, batch, gates.sample(uniform))
+    sparse = (gates.log_kept() * problem.free).sum(1) / 4
+    torch.testing.assert_close(loss(logits), weight * (lost - 0.05) + sparse)
+
+
+def test_all_open_is_the_clean_input_and_all_shut_is_the_same_for_all(counting):
+    batch = short(counting, 4)
+    problem = Problem.of(counting, batch, "zero")
+    assert problem.divergence(torch.ones_like(problem.free)).abs().max() < 1e-12
+    keep = torch.zeros_like(problem.free)
+    torch.testing.assert_close(problem.divergence(keep), masked_divergence(counting, batch, keep))
+
+
+@pytest.fixture(scope="module")
+def sharp(models):
+    """A random transformer of 40 classes whose outputs hang on its words."""
+    model = models("bert", "label", num_labels=40)
+    model.hf.classifier.weight.data.mul_(40)
+    return model
+
+
+@pytest.mark.parametrize(
+    "method", [DiffMaskSingle(steps=300), ReinforceMask(steps=600, reinforce_scale="lambda")], ids=["diffmask", "reinforce"]
+)
+def test_what_is_not_needed_is_dropped_and_what_is_needed_kept(sharp, batches, method):
+    batch = batches(sharp, [8, 7, 8], seed=3)
+    ids = batch.ids.clone()
+    ids[:, 5] = sharp.tokenizer.mask_token_id  # what stands in, so that masking it changes nothing
+    batch = replace(batch, ids=ids, pairwise=False)
+    method = replace(method, lr=0.05, baseline="mask")
+    loose = replace(method, margin=20.0).explain(sharp, batch)
+    strict = replace(method, margin=0.01).explain(sharp, batch)
+    assert np.mean([e.mask[0, 5] for e in strict]) < np.mean([e.values["kept"] for e in strict]) / 2
+    for row, (most, least) in enumerate(zip(strict, loose, strict=True)):
+        assert most.values["kept"] > 0.1 > 0.01 > least.values["kept"] and least.values["lambda"] == 0
+        assert most.values["kept"] == pytest.approx(most.mask[0].mean()) and 0 < most.values["lambda"] <= 200
+        assert (most.mask == most.mask[0]).all() and most.mask.shape == (5, batch.lengths[row])
+        np.testing.assert_array_equal(most.tokens, most.mask[0])
+        np.testing.assert_array_equal(most.fill, sharp.word_embedding.weight[sharp.tokenizer.mask_token_id][None].numpy())
+        one = batch.rows(torch.tensor([row]))
+        keep = torch.nn.functional.pad(torch.from_numpy(most.mask[0] > 0.5), (0, 8 - batch.lengths[row]))[None, :, None]
+        words = torch.where(keep, sharp.words(one), torch.from_numpy(most.fill[0]))
+        lost = divergence(sharp.outputs(replace(one, words=words)), sharp.outputs(one))
+        assert most.values["hard_divergence"] == pytest.approx(float(lost), abs=1e-9)
+        assert lost < least.values["hard_divergence"]
+
+
+def test_what_may_not_be_masked_is_kept(counting):
+    for explanation in DiffMaskSingle(steps=3, margin=50.0).explain(counting, short(counting, 4)):
+        assert (explanation.mask[:, :2] == 1).all() and (explanation.gate[:, :2] == 1).all()  # the query
+        assert (explanation.tokens[:2] == 0).all() and (explanation.tokens[2:] > 0).all()
+        np.testing.assert_allclose(
+            explanation.gate[0, 2:], HardConcrete(torch.from_numpy(logit(explanation.mask[0, 2:]) - 0.2 * np.log(5))).mean()
+        )
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(UsageError, match="steps must be above 0, got 0"):
+        DiffMaskSingle(steps=0)
+    with pytest.raises(UsageError, match="baseline must be zero or mask, got 'mean'"):
+        ReinforceMask(baseline="mean")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="reinforce_scale must be none or lambda, got 'all'"):
+        ReinforceMask(reinforce_scale="all")  # type: ignore[arg-type]
