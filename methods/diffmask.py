@@ -112,7 +112,7 @@ class DiffMask(Amortised):
         states, free = clean_states(model, batch), may_be_masked(model, batch)[:, None]
         self._check(weights, model, states[0].shape[-1])
         weights = {name: tensor.to(model.device) for name, tensor in weights.items()}
-        votes = [gates.votes(weights, states, depth) for depth in range(model.n_layers + 2)]
+        votes = gates.every(weights, states)
         mask, gate = (
             torch.stack(found, 1) * free + 1 - free
             for found in ([v.log_kept().exp() for v in votes], [v.mean() for v in votes])

@@ -82,6 +82,14 @@ class Gates:
         counted = range(depth + 1) if self.at_words else (depth,)
         return Votes(tuple(HardConcrete(self.probes.log_alpha(parameters, k, seen[k])) for k in counted))
 
+    def every(self, parameters: Parameters, states: Sequence[Tensor]) -> list[Votes]:
+        """The votes behind the gates of all depths."""
+        depths = range(len(states))
+        if not self.at_words:
+            return [self.votes(parameters, states, depth) for depth in depths]
+        each = self.votes(parameters, states, len(states) - 1).each
+        return [Votes(each[: depth + 1]) for depth in depths]
+
     def fill(self, parameters: Parameters, depth: int) -> Tensor:
         """The vector that stands in for a masked state of a depth."""
         return parameters[f"fill.{self.site(depth)}"]

@@ -213,7 +213,8 @@ def plot(
         str,
         typer.Option(
             show_default="all there is data for",
-            help="pattern, aggregate, entropy, curve, pruning, receptive, attribution, heads, mask, texts, depth, counting, gallery.",
+            help="pattern, aggregate, entropy, curve, pruning, receptive, attribution, heads, mask, texts, depth, counting or "
+            "gallery.",
         ),
     ] = "all",
     out: Annotated[Path, typer.Option(help="Folder for the figures, PNG and SVG of each.")] = Path("figures"),

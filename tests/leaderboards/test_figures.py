@@ -83,7 +83,8 @@ def test_the_same_bytes_for_the_same_store(drawn_store: str, tmp_path: Path):
 def test_all_draws_every_kind_there_is_data_for(drawn_store: str, tmp_path: Path):
     names = {path.stem.split("-toy")[0] for path in plot(drawn_store, "all", tmp_path)}
     assert names == {"pattern", "aggregate", "entropy", "retention-curve", "gallery"}
-    known = {"pattern", "aggregate", "entropy", "curve", "pruning", "receptive", "gallery", "attribution", "heads", "counting"}
+    known = {"pattern", "aggregate", "entropy", "curve", "pruning", "receptive", "gallery", "attribution", "heads"}
+    known |= {"mask", "texts", "depth", "counting"}
     assert set(FIGURES) == known
 
 
