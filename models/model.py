@@ -14,7 +14,7 @@ from .attention import attention_weights, fused, mix
 from .batch import Batch, Rows, Site, Trace
 from .families import take_apart
 from .layer import Layer, Tape
-from .shapes import Hidden, Outputs, Words
+from .shapes import Hidden, Mask, Outputs, Words
 
 
 class FlowModel:
@@ -75,6 +75,10 @@ class FlowModel:
             found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
         found.update(self.tokenizer.backend_tokenizer.to_str().encode())
         return found.hexdigest()
+
+    def maskable(self, batch: Batch) -> Mask:
+        """All real positions."""
+        return batch.mask
 
     def words(self, batch: Batch) -> Words:
         """Word vectors (B, N, E): the lookup, or the batch's own."""

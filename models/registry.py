@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from ..core.registry import Registry
+from ..core.registry import Entry, Registry
 
-MODELS = Registry("model", "flowgauge.models", {})
+MODELS = Registry(
+    "model",
+    "flowgauge.models",
+    {
+        "toy-counting": Entry(
+            "flowgauge.models.toy_counting:ToyCounting",
+            "Counts digits of toy/counting: a feed-forward network and a GRU, trained here, above 99 % on held-out examples.",
+        ),
+    },
+)
 """The models that are made; those that come as files are in `models.zoo`."""

@@ -59,6 +59,10 @@ TASKS = Registry(
         ),
         "rte": Entry("flowgauge.tasks.classification:rte", "Does a text entail a hypothesis (RTE, GLUE)?"),
         "mrpc": Entry("flowgauge.tasks.classification:mrpc", "Do two sentences say the same (MRPC, GLUE)?"),
+        "toy/counting": Entry(
+            "flowgauge.tasks.toy:counting",
+            "Is there strictly more of one digit than of another? What matters is known (De Cao et al. 2020).",
+        ),
     },
 )
 """The registered tasks; summaries are those of `lexicon.toml` and of docstrings, so that a listing reads no file."""

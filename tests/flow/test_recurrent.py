@@ -1,0 +1,154 @@
+"""The recurrent model: against a GRU written out, and what must not matter to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from flowgauge.core.errors import FlowgaugeError, NotApplicable
+from flowgauge.models import toy_counting
+from flowgauge.models.batch import Batch, Rows
+from flowgauge.models.encode import encode
+from flowgauge.models.masking import clean_states, outputs_from
+from flowgauge.models.recurrent import Recurrent
+from flowgauge.models.recurrent_fit import Recipe, predictions, read_in, some
+from flowgauge.models.toy_counting import ToyCounting
+from flowgauge.models.training import InMemory
+from flowgauge.tasks.toy import CountingTask
+
+
+@pytest.fixture
+def model() -> Recurrent:
+    return ToyCounting()._untrained().to(torch.device("cpu"), torch.float64)
+
+
+@pytest.fixture
+def batch(model: Recurrent) -> Batch:
+    return encode(model, CountingTask().instances("test", 12, 0))
+
+
+def test_outputs_are_those_of_the_recurrence_written_out(model: Recurrent, batch: Batch) -> None:
+    network = model.network
+    cell = nn.GRUCell(2, 64).double()
+    cell.load_state_dict({name.removesuffix("_l0"): weight for name, weight in network.gru.state_dict().items()})
+    for row, name in enumerate(batch.names):
+        query, digits = (batch.ids[row][batch.mask[row] & (batch.segments[row] == part)] for part in (0, 1))
+        state = torch.zeros(1, 64, dtype=torch.float64)
+        for digit in digits:
+            read = torch.cat([*(network.table.weight[11 + q] for q in query), network.table.weight[digit]])
+            state = cell(network.encoder(read)[None], state)
+        z = network.linear(state)[0, 0]
+        found = model.outputs(batch)[0][row]
+        assert found[0] == 0, name
+        assert found[1].item() == pytest.approx(z.item(), abs=1e-12)
+
+
+def test_padding_and_positions_that_are_not_read_change_nothing(model: Recurrent, batch: Batch) -> None:
+    clean = model.outputs(batch)[0]
+    hidden = clean_states(model, batch)[1]
+    read = model.maskable(batch)
+    assert (read == (batch.mask & (batch.segments == 1))).all() and (hidden[~read] == 0).all()
+    (other,) = outputs_from(model, batch, 1, torch.where(read[..., None], hidden, 7.0))
+    torch.testing.assert_close(other, clean, rtol=0, atol=1e-12)
+    ids = torch.where(batch.mask, batch.ids, 3)
+    torch.testing.assert_close(model.outputs(replace(batch, ids=ids, cache={}))[0], clean, rtol=0, atol=1e-12)
+    for row in range(len(batch)):
+        (alone,) = model.outputs(some(batch, torch.tensor([row])))
+        torch.testing.assert_close(alone[0], clean[row], rtol=0, atol=1e-12)
+
+
+def test_hidden_states_can_be_edited_and_have_gradients(model: Recurrent, batch: Batch) -> None:
+    hidden = clean_states(model, batch)[1].requires_grad_(True)
+    edited, plain = model.run(Rows(batch, hidden, edits={"hidden": lambda layer, value: 2 * value}), Rows(batch, hidden))
+    assert (edited.site("hidden", 0) == 2 * plain.site("hidden", 0)).all()
+    (grad,) = torch.autograd.grad(model.readout(edited.site("hidden", 0), batch)[0][:, 1].sum(), hidden)
+    read = model.maskable(batch)
+    assert (grad[~read] == 0).all() and (grad[read].abs().sum(-1) > 0).all()
+
+
+def test_without_anything_to_read_the_answer_is_that_of_the_first_state(model: Recurrent, batch: Batch) -> None:
+    query = batch.only(batch.segments == 0)
+    (found,) = model.outputs(query)
+    torch.testing.assert_close(found[:, 1], model.network.linear.bias.expand(len(batch)))
+
+
+def test_what_a_recurrent_model_lacks_is_refused(model: Recurrent, batch: Batch) -> None:
+    hidden = clean_states(model, batch)[1]
+    with pytest.raises(NotApplicable, match=r"recurrent and has hidden\[0\] alone, no attention"):
+        model.run(Rows(batch, hidden), keep={"attention"})
+    with pytest.raises(NotApplicable, match="no context"):
+        model.run(Rows(batch, hidden, edits={"context": lambda layer, value: value}))
+    with pytest.raises(ValueError, match=r"enter a recurrent model at hidden\[0\], got hidden\[1\]"):
+        model.run(Rows(batch, hidden, 1))
+    with pytest.raises(ValueError, match=r"the edit of hidden\[0\] returned shape"):
+        model.run(Rows(batch, hidden, edits={"hidden": lambda layer, value: value[:, :1]}))
+
+
+def test_the_fingerprint_is_that_of_the_weights(model: Recurrent) -> None:
+    before = model.fingerprint()
+    assert before == ToyCounting()._untrained().to(torch.device("cpu"), torch.float64).fingerprint()
+    model.network.linear.bias.data.add_(1e-9)
+    assert model.fingerprint() != before
+
+
+def test_all_instances_become_one_batch_in_parts(model: Recurrent, monkeypatch) -> None:
+    monkeypatch.setattr("flowgauge.models.recurrent_fit.PART", 5)
+    instances = CountingTask().instances("test", 12, 0)
+    joined, whole = read_in(model, instances), encode(model, instances)
+    for name in ("ids", "mask", "segments", "word_ids", "answer", "against"):
+        assert (getattr(joined, name) == getattr(whole, name)).all(), name
+    assert (joined.names, joined.seeds) == (whole.names, whole.seeds)
+    assert (predictions(model, joined) == model.outputs(whole)[0].argmax(1)).all()
+
+
+class Killed(InMemory):
+    """Is killed after an epoch, and keeps what was checkpointed."""
+
+    kept: dict[str, torch.Tensor] = {}
+    after = 0
+
+    def resume(self) -> dict[str, torch.Tensor]:
+        return self.kept
+
+    def checkpoint(self, tensors) -> None:
+        self.kept = {name: tensor.clone() for name, tensor in tensors.items()}
+        if len(self.curve) == self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def quick(monkeypatch) -> None:
+    monkeypatch.setattr(toy_counting, "RECIPE", Recipe(epochs=3, batch_size=64, lr=1e-3))
+    monkeypatch.setattr("flowgauge.tasks.toy.SHARE", {"train": 300, "test": 40})
+    monkeypatch.setattr(toy_counting, "ENOUGH", -1.0)
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(quick) -> None:
+    straight = ToyCounting().fit(InMemory())
+    killed = Killed()
+    killed.after = 2
+    with pytest.raises(KeyboardInterrupt):
+        ToyCounting().fit(killed)
+    killed.after = 99
+    resumed = ToyCounting().fit(killed)
+    assert [row["step"] for row in killed.curve] == [1, 2, 3]
+    assert straight.keys() == resumed.keys() and all((straight[name] == resumed[name]).all() for name in straight)
+    other = ToyCounting(seed=1).fit(InMemory(seed=1))
+    assert (other["linear.weight"] != straight["linear.weight"]).any()
+
+
+def test_a_model_that_does_not_count_is_refused(quick, monkeypatch) -> None:
+    monkeypatch.setattr(toy_counting, "ENOUGH", 0.99)
+    with pytest.raises(FlowgaugeError, match=r"toy-counting:seed=0 reached an accuracy of .*above 99%: choose another seed"):
+        ToyCounting().fit(InMemory())
+
+
+@pytest.mark.slow
+def test_the_toy_model_counts() -> None:
+    weights = ToyCounting().fit(InMemory())
+    model = ToyCounting().build(weights)
+    data = read_in(model, CountingTask(seed=1).instances("test"))
+    assert (predictions(model, data) == data.answer[:, 0]).double().mean() > 0.99
