@@ -33,11 +33,12 @@ class IBAttribution(Amortised):
     """How much of each state the answer needs, when noise takes the place of the rest.
 
     At one depth at a time the state h of token i becomes z_i ~ N(g_i h_i + (1 - g_i) mu, (1 - g_i)^2 sigma^2) with g = sigmoid(a);
-    a minimises -log p(answer) + beta * mean over tokens and dimensions of KL(N(z) || N(mu, sigma^2)), one draw a step. `mask` is g,
-    as De Cao et al. 2020 read it; `nodes` (hidden states) and `tokens` (word vectors) are the information that passes, the KL
-    summed over dimensions, in bits (at least 0), the source's own measure. Positions that the model does not let be masked keep
-    their state: 1 in `mask`, 0 bits. Source: Schulz et al. 2020, section 3 (per-sample bottleneck), without their smoothing over
-    pixels; optimiser and steps of De Cao et al. 2020.
+    a minimises -log p(answer) + beta * mean over tokens and dimensions of KL(N(z) || N(mu, sigma^2)), one draw a step.
+
+    `mask` is g, as De Cao et al. 2020 read it; `nodes` (hidden states) and `tokens` (word vectors) are the information that
+    passes, the KL summed over dimensions, in bits (at least 0), the source's own measure. Positions that the model does not let be
+    masked keep their state: 1 in `mask`, 0 bits. Source: Schulz et al. 2020, section 3, the bottleneck of one sample, without
+    smoothing over neighbours; optimiser and steps of De Cao et al. 2020.
 
     Attributes:
         beta: Weight of the information (nats a dimension) against the loss (nats).
@@ -129,14 +130,14 @@ class Bottleneck:
 def information(a: Float[Tensor, "*rows"], distance: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
     """KL of the noisy state from noise alone, mean over dimensions: -ln(1 - g) + ((1 - g)^2 + g^2 r^2 - 1) / 2, g = sigmoid(a).
 
-    In nats; 0 at g = 0. Source: Schulz et al. 2020, appendix D, for z and noise that are normal with the same scale.
+    In nats; 0 at g = 0; written so that it is finite where 1 - g is not a number above 0 any more.
 
     Args:
         a: Logits of the gates.
         distance: r^2, mean over dimensions of ((h - mu) / sigma)^2.
 
-    >>> float(information(torch.tensor(-200.0), torch.tensor(3.0))), round(float(information(torch.tensor(0.0), torch.tensor(1.0))), 4)
-    (0.0, 0.4431)
+    >>> round(float(information(torch.tensor(0.0), torch.tensor(1.0))), 4)  # ln 2 - 1 / 4
+    0.4431
     """
     g, lost = a.sigmoid(), (-a).sigmoid()
     return -logsigmoid(-a) + (lost**2 + g**2 * distance - 1) / 2

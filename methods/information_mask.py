@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -31,10 +31,11 @@ class InformationMask(Amortised):
 
     At one depth at a time the state of token i gets noise of N(0, sigma_i^2 I); sigma minimises the squared change of the logits,
     in units of their variance over the train split, minus gamma * sum_i ln(sigma_i sqrt(2 pi e)), the noise's entropy. Where noise
-    on one token moves the outputs linearly, it is turned up until it moves them by gamma / 2 variances. Scores are 1 / sigma;
-    `tokens` of word vectors, `nodes` of hidden states; at least 0; 0 where the model does not let a position be masked. Source:
-    Guan et al. 2019, section 3.2; optimiser, start and score of De Cao et al. 2020, who do not divide by the variance
-    (`divide=false,gamma=1` on their toy task, .1 on SST, 5 on SQuAD).
+    on a token moves the outputs linearly, it is turned up until it moves them by gamma / 2 variances.
+
+    Scores are 1 / sigma, `tokens` of word vectors and `nodes` of hidden states; at least 0; 0 where the model does not let a
+    position be masked. Source: Guan et al. 2019; optimiser, start and score of De Cao et al. 2020, who do not divide by the
+    variance (`divide=false,gamma=1` on their toy task, .1 on SST, 5 on SQuAD).
 
     Attributes:
         gamma: Weight of the entropy (nats) against the change of the outputs.
@@ -119,7 +120,9 @@ class Entropy:
     def loss(self, strengths: Strengths, outputs: Outputs) -> Tensor:
         """Squared change of the outputs minus gamma times the entropy."""
         pairs = zip(outputs, self.piece.clean, self.variance, strict=True)
-        change = sum((((logits - clean) ** 2).sum() / variance for logits, clean, variance in pairs), start=strengths.new_zeros(()))
+        change = sum(
+            (((logits - clean) ** 2).sum() / variance for logits, clean, variance in pairs), start=strengths.new_zeros(())
+        )
         return change - self.gamma * (entropy(softplus(strengths)) * self.piece.free[:, None]).sum()
 
 

@@ -85,7 +85,11 @@ class Recipe:
 
 
 def fitted(
-    model: Layered, batch: Batch, recipe: Recipe, objective: Callable[[Piece], Objective], read: Callable[[Piece, Strengths], Tensor]
+    model: Layered,
+    batch: Batch,
+    recipe: Recipe,
+    objective: Callable[[Piece], Objective],
+    read: Callable[[Piece, Strengths], Tensor],
 ) -> Float[Tensor, "batch depths tokens"]:
     """What `read` makes of the fitted strengths of every instance, depth and token; 0 at padding."""
     found = torch.zeros(len(batch), model.n_layers + 2, batch.ids.shape[1], dtype=torch.float64, device=batch.ids.device)
@@ -126,7 +130,10 @@ def fit(piece: Piece, recipe: Recipe, objective: Objective) -> Strengths:
     for _ in range(recipe.steps):
         with torch.enable_grad():
             low = strengths.to(piece.states[0].dtype)
-            noisy = {depth: objective.noisy(k, low[:, k], noise) for k, (depth, noise) in enumerate(zip(piece.depths, draw(), strict=True))}
+            noisy = {
+                depth: objective.noisy(k, low[:, k], noise)
+                for k, (depth, noise) in enumerate(zip(piece.depths, draw(), strict=True))
+            }
             loss = objective.loss(strengths, outputs_from_each(piece.model, piece.batch, noisy))
             (strengths.grad,) = torch.autograd.grad(loss, strengths)
         step()

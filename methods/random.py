@@ -8,12 +8,12 @@ import numpy as np
 
 from ..core.errors import UsageError
 from ..models.batch import Batch
-from ..models.model import FlowModel
+from ..models.layered import Layered
 from .base import method
 from .explanation import Explanation
 
 
-@method("random", gives={"tokens", "nodes", "units"}, stochastic=True)
+@method("random", gives={"tokens", "nodes", "units"}, needs={"layered"}, stochastic=True)
 @dataclass(frozen=True)
 class Random:
     """Uniform random scores: the floor that every method must beat.
@@ -31,7 +31,7 @@ class Random:
         if self.draws < 1:
             raise UsageError(f"draws must be at least 1, got {self.draws}.")
 
-    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """`draws` explanations an instance, from the instance's own seed."""
         made = []
         for seed, n in zip(batch.seeds, batch.lengths, strict=True):
