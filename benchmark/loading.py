@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UnknownName, UsageError
-from ..core.registry import Spec, settings
+from ..core.registry import Spec, parameters, settings
 from ..models.registry import MODELS
 from ..models.zoo import ZOO
 from .fingerprint import model_fingerprint
@@ -44,9 +44,20 @@ def model_source(name: str) -> str:
 
 
 def shown_name(name: str) -> str:
-    """What results call a model: a folder goes by its last part."""
+    """What results call a model: a folder goes by its last part, also among settings; where data are is left out."""
+    if is_made(name):
+        spec = Spec.parse(name)
+        given = {key: _last_part(value) for key, value in spec.settings.items() if key != "data_dir"}
+        tail = ",".join(f"{key}={value}" for key, value in given.items())
+        return f"{spec.name}:{tail}" if tail else spec.name
     folder = Path(name).expanduser()
     return folder.resolve().name if name not in ZOO and folder.is_dir() else name
+
+
+def _last_part(value: Any) -> Any:
+    """A folder's name alone; anything else as it is."""
+    folder = Path(str(value)).expanduser()
+    return folder.resolve().name if isinstance(value, str) and folder.is_dir() else value
 
 
 def quieten() -> None:
@@ -74,6 +85,7 @@ class Wanted:
         device: A torch device; `auto`: the GPU if there is one.
         revision: Branch, tag or commit on the Hub.
         quiet: Shows no progress bar.
+        data_dir: Folder of published data sets, for models that are trained on them and name none themselves.
     """
 
     name: str
@@ -82,6 +94,7 @@ class Wanted:
     device: str = "auto"
     revision: str | None = None
     quiet: bool = True
+    data_dir: str | None = None
     _loaded: Layered | None = None
     _fingerprint: str | None = None
 
@@ -128,10 +141,17 @@ class Wanted:
 
         if self.revision is not None:
             raise UsageError(f"model {self.name!r} is made by flowgauge and has no revisions.")
-        maker = MODELS.create(self.name)
+        maker = self._maker()
         weights = {}
         if hasattr(maker, "fit"):
-            key = {"model": maker.name, "version": maker.version, "settings": settings(maker)}
+            known = maker.identity() if hasattr(maker, "identity") else settings(maker)
+            key = {"model": maker.name, "version": maker.version, "settings": known}
             weights = Fits(self.store, self.quiet).weights(maker.name, key, getattr(maker, "seed", 0), maker.fit)
         made: Layered = maker.build(weights)
         return made.to(check_device(place), DTYPES[self.dtype])
+
+    def _maker(self) -> Any:
+        spec = Spec.parse(self.name)
+        if self.data_dir and "data_dir" in parameters(MODELS.factory(spec.name)):
+            spec = Spec(spec.name, {"data_dir": self.data_dir, **spec.settings})
+        return MODELS.create(spec)

@@ -34,7 +34,7 @@ def run(plan: Plan | None = None, *, quiet: bool = True, **fields: Any) -> Resul
     models: dict[str, Wanted] = {}
     for one in drawn:
         name = resolve.model_of(plan, one.task)
-        models.setdefault(name, Wanted(name, plan.store, plan.dtype, plan.device, plan.revision, quiet))
+        models.setdefault(name, Wanted(name, plan.store, plan.dtype, plan.device, plan.revision, quiet, plan.data_dir))
     groups = [_group(plan, store, one, methods, metrics, models[resolve.model_of(plan, one.task)]) for one in drawn]
     if any(not finished(job, group, metrics) for group in groups for job in group.jobs):
         _work(plan, groups, metrics, quiet)

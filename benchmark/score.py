@@ -78,7 +78,7 @@ def _group(store: Store, records: Sequence[Record], model: str | None, data_dir:
     first = records[0]
     name = model or first.asked["model"]
     check_model(name)
-    wanted = Wanted(name, store.url, first.key["dtype"], device, first.asked["revision"], quiet)
+    wanted = Wanted(name, store.url, first.key["dtype"], device, first.asked["revision"], quiet, data_dir)
     if wanted.fingerprint() != first.key["fingerprint"]:
         hint = "its files differ; say where the right one is with --model."
         raise UsageError(f"model {name!r} is not the one that {first.task} was explained with: {hint}")

@@ -88,6 +88,10 @@ METRICS = Registry(
             f"{_HOME}.plausibility:Plausibility",
             "How well the words an explanation ranks first are those that people gave a sentiment.",
         ),
+        "ground_truth_divergence": Entry(
+            f"{_HOME}.ground_truth_divergence:GroundTruthDivergence",
+            "How far an explanation, spread over positions, is from even weight on those known to matter.",
+        ),
         "completeness_error": Entry(
             f"{_HOME}.completeness_error:CompletenessError", "How far token scores are from summing to q(x) - q(baseline)."
         ),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..core.errors import UsageError
 from .families import take_apart
@@ -78,6 +79,28 @@ def load_base(name: str, classes: Sequence[str], revision: str | None = None) ->
     hf = _fetch(lambda: load(source, revision=revision, **options), name)
     take_apart(hf, name)
     return Base(hf, tokenizer)
+
+
+@dataclass(frozen=True, eq=False)
+class WordVectors:
+    """The word-embedding matrix (V, E) of an encoder, in float32 on the CPU, and its tokenizer."""
+
+    table: Tensor
+    tokenizer: Any
+
+
+def load_word_vectors(name: str, revision: str | None = None) -> WordVectors:
+    """The word vectors of the encoder called `name`: an embedded model, a folder or a name on the Hub, with any head or none.
+
+    Raises:
+        UsageError: No such model, no fast tokenizer.
+    """
+    from transformers import AutoModel
+
+    source = _source(name)
+    tokenizer = _tokenizer(name, source, revision)
+    hf = _fetch(lambda: AutoModel.from_pretrained(source, revision=revision, dtype=torch.float32), name)
+    return WordVectors(hf.get_input_embeddings().weight.detach(), tokenizer)
 
 
 def _source(name: str) -> str:

@@ -18,6 +18,9 @@ Made = TypeVar("Made")
 class Maker(Protocol):
     """Makes a model from its settings. With a method `fit(training) -> tensors` it is trained first, once a store.
 
+    Settings identify what was trained. Where they do not (they name data or another model), a method `identity() -> mapping` has
+    what does, such as fingerprints. A setting `data_dir` is filled in from the plan's.
+
     Attributes:
         name: As on the command line.
         version: Raised by any change that moves the model.

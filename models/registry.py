@@ -12,6 +12,10 @@ MODELS = Registry(
             "flowgauge.models.toy_counting:ToyCounting",
             "Counts digits of toy/counting: a feed-forward network and a GRU, trained here, above 99 % on held-out examples.",
         ),
+        "sst-gru": Entry(
+            "flowgauge.models.sentence_gru:SentenceGru",
+            "A GRU over the frozen word vectors of an encoder (embeddings=MODEL), trained here on sst or another task.",
+        ),
     },
 )
 """The models that are made; those that come as files are in `models.zoo`."""

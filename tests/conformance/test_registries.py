@@ -13,9 +13,11 @@ from flowgauge.models.model import FlowModel
 from flowgauge.tasks.registry import load_task
 
 LABELLED = [
-    replace(instance, truth={"token_labels": (0, 2, 4, 2, 1) * 2}) for instance in load_task("sva/obj").instances("test", 4, 0)
+    replace(instance, truth={"token_labels": (0, 2, 4, 2, 1) * 2, "positions": ((0, 1), (0, 3))})
+    for instance in load_task("sva/obj").instances("test", 4, 0)
 ]
-"""Sentences whose words have labels."""
+"""Sentences whose words have labels, and two of which matter."""
+NEED_TRUTH = ("plausibility", "ground_truth_divergence")
 SMALLER = {"sensitivity": "sensitivity:samples=2", "random_rank": "random_rank:patterns=20,words=9,samples=8"}
 
 
@@ -40,7 +42,7 @@ def test_methods_on_the_embedded_model(plugin, agreement_model: FlowModel) -> No
 
 @parametrize("metric")
 def test_metrics(plugin, tiny_flow) -> None:
-    findings = check_metric(SMALLER.get(plugin, plugin), tiny_flow, LABELLED if plugin == "plausibility" else None)
+    findings = check_metric(SMALLER.get(plugin, plugin), tiny_flow, LABELLED if plugin in NEED_TRUTH else None)
     assert not failed(findings)
     assert len(findings) > 12
 
