@@ -32,12 +32,12 @@ LEAST = 0.01
 class IBAttribution(Amortised):
     """How much of each state the answer needs, when noise takes the place of the rest.
 
-    At one depth at a time the state h of token i becomes z_i ~ N(g_i h_i + (1 - g_i) mu, (1 - g_i)^2 sigma^2) with g = sigmoid(a);
-    a minimises -log p(answer) + beta * mean over tokens and dimensions of KL(N(z) || N(mu, sigma^2)), one draw a step.
+    At one depth at a time the state h of token i becomes z_i ~ N(g_i h_i + (1 - g_i) mu, (1 - g_i)^2 sigma^2), g = sigmoid(a); a
+    minimises -log p(answer) + beta * mean over tokens and dimensions of KL(N(z) || N(mu, sigma^2)), one draw a step.
 
     `mask` is g, as De Cao et al. 2020 read it; `nodes` (hidden states) and `tokens` (word vectors) are the information that
-    passes, the KL summed over dimensions, in bits (at least 0), the source's own measure. Positions that the model does not let be
-    masked keep their state: 1 in `mask`, 0 bits. Source: Schulz et al. 2020, section 3, the bottleneck of one sample, without
+    passes, the KL summed over dimensions, in bits (at least 0), the source's own measure. Positions that the model does not let
+    be masked keep their state: 1 in `mask`, 0 bits. Source: Schulz et al. 2020, section 3, the bottleneck of one sample, without
     smoothing over neighbours; optimiser and steps of De Cao et al. 2020.
 
     Attributes:

@@ -29,9 +29,9 @@ Score = Literal["inverse", "negative"]
 class InformationMask(Amortised):
     """How little noise each state bears before the outputs change.
 
-    At one depth at a time the state of token i gets noise of N(0, sigma_i^2 I); sigma minimises the squared change of the logits,
-    in units of their variance over the train split, minus gamma * sum_i ln(sigma_i sqrt(2 pi e)), the noise's entropy. Where noise
-    on a token moves the outputs linearly, it is turned up until it moves them by gamma / 2 variances.
+    At one depth at a time the state of token i gets noise of N(0, sigma_i^2 I); sigma minimises the squared change of the
+    logits, in units of their variance over the train split, minus gamma * sum_i ln(sigma_i sqrt(2 pi e)), the noise's entropy.
+    Where noise on a token moves the outputs linearly, it is turned up until it moves them by gamma / 2 variances.
 
     Scores are 1 / sigma, `tokens` of word vectors and `nodes` of hidden states; at least 0; 0 where the model does not let a
     position be masked. Source: Guan et al. 2019; optimiser, start and score of De Cao et al. 2020, who do not divide by the

@@ -31,7 +31,8 @@ class IntegratedGradients:
     token[j] = <x_j - x_b, E_z[dq/dz_j]> on word embeddings; node[l, i] is the same at hidden[l], on the straight line to the
     input's own hidden states from the baseline's, or from zeros. Tokens, and the nodes of each layer, sum to the change of q on
     the line up to the quadrature error; positions that the model does not let be masked do not move. Source: Sundararajan et al.
-    2017, equation 1; zero states as De Cao et al. 2020 have them. Units of q; unbounded.
+    2017, equation 1; zero states as De Cao et al. 2020 have them. Units of q; unbounded. What a sum misses is stored beside the
+    scores: near zero states layer norms are steep, so that hidden states of transformers may need more samples than `path`.
 
     Attributes:
         rule: midpoint, trapezoid or gauss-legendre, as captum has them.
@@ -64,7 +65,9 @@ class IntegratedGradients:
         if not self.nodes:
             return explanations(batch, tokens=tokens, values=values)
         ends = enumerate(zip(clean, self._starts(model, batch, clean, start), strict=True))
-        nodes = [self._attribute(model, batch, depth, *pair)[0] for depth, pair in ends if depth]
+        nodes, errors = zip(*(self._attribute(model, batch, depth, *pair) for depth, pair in ends if depth), strict=True)
+        for number, worst in zip(values, torch.stack(errors).abs().amax(0), strict=True):
+            number["node_completeness_error"] = float(worst)
         return explanations(batch, tokens=tokens, nodes=torch.stack(nodes, 1), values=values)
 
     @torch.no_grad()

@@ -125,6 +125,8 @@ class KernelShap:
         from captum.attr import KernelShap as Captum
 
         def attribute(forward: Forward, there: Tensor, row: Tensor) -> Tensor:
+            if there.shape[1] == 1:  # captum's kernel has no weights for a single feature
+                return (forward(there, row) - forward(0 * there, row))[:, None]
             shap, every = Captum(forward), 2 ** there.shape[1]
             if every <= self.samples:
                 each = coalitions(there)
