@@ -132,7 +132,7 @@ def test_the_loss_is_the_one_of_the_source(toy, digits) -> None:
     objective = Bottleneck(piece, weights, 3.0)
     a = torch.randn(12, 2, piece.free.shape[1], generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     outputs = outputs_from_each(toy, piece.batch, dict(enumerate(piece.states)))
-    expected = 0.0
+    expected = torch.zeros((), dtype=torch.float64)
     for row in range(12):
         for depth, states in enumerate(piece.states):
             mean, sd, free = weights[f"mean.{depth}"][0], weights[f"sd.{depth}"][0], piece.free[row]
