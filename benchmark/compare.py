@@ -29,10 +29,11 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Pair:
-    """Two cells of one method, and what a metric says of them.
+    """Two cells of one method, or several that differ in their seed alone, and what a metric says of them.
 
     Attributes:
         one, other: Their records.
+        more: Those of further seeds.
         aggregates: Empty where the metric does not apply.
         reason: Why it does not.
     """
@@ -41,6 +42,12 @@ class Pair:
     other: Record
     aggregates: tuple[Aggregate, ...] = ()
     reason: str = ""
+    more: tuple[Record, ...] = ()
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """All of them."""
+        return (self.one, self.other, *self.more)
 
 
 @dataclass(frozen=True)
@@ -51,11 +58,13 @@ class Comparison:
         metric: Its name.
         ranked: The variant that tables show.
         pairs: In order of method, model and task.
+        across: What the cells of a pair differ in, `tasks` or `seeds`.
     """
 
     metric: str
     ranked: str
     pairs: tuple[Pair, ...]
+    across: str = "tasks"
 
     def to_pandas(self) -> pd.DataFrame:
         """One row an aggregate; a pair without one is a row with NaN and the reason."""
@@ -64,13 +73,16 @@ class Comparison:
     def summary(self) -> list[tuple[str, ...]]:
         """One row a pair, after a head: method, both cells with their instances, and every variant as `value [low, high]`."""
         variants = list(dict.fromkeys(a.variant for pair in self.pairs for a in pair.aggregates)) or [self.ranked]
-        records = [record for pair in self.pairs for record in (pair.one, pair.other)]
+        records = [record for pair in self.pairs for record in pair.records]
         models = len({record.model for record in records}) > 1
+        seeds = self.across == "seeds"
         rows = []
         for pair in self.pairs:
             ends = [f"{r.task} ({f'{r.model}, ' if models else ''}{r.instances})" for r in (pair.one, pair.other)]
-            rows.append((_label(pair.one, records), *ends, *(_number(pair, variant) for variant in variants)))
-        return [("method", "task", "other task", *(f"{self.metric}\n{variant}" for variant in variants)), *rows]
+            ends = [ends[0], ", ".join(str(r.seed) for r in pair.records)] if seeds else ends
+            rows.append((_label(pair.one, records, seeds), *ends, *(_number(pair, variant) for variant in variants)))
+        names = ("method", "task", "seeds" if seeds else "other task")
+        return [(*names, *(f"{self.metric}\n{variant}" for variant in variants)), *rows]
 
     def _rows(self, pair: Pair) -> Iterator[dict[str, Any]]:
         one, other = pair.one, pair.other
@@ -91,23 +103,23 @@ def _number(pair: Pair, variant: str) -> str:
     return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
-def _label(record: Record, records: Sequence[Record]) -> str:
+def _label(record: Record, records: Sequence[Record], over_seeds: bool = False) -> str:
     """The method, with the settings (and seed) that tell it from others of its name."""
     same = [{"seed": r.seed, **r.settings} for r in records if r.method == record.method]
-    asked = {"seed": record.seed, **record.settings}
+    asked = dict(record.settings) if over_seeds else {"seed": record.seed, **record.settings}
     differs = [f"{name}={value}" for name, value in asked.items() if any(other.get(name) != value for other in same)]
     return record.method + (":" if differs else "") + ",".join(differs)
 
 
 def compare(url: str, metric: str = "head_universality", tasks: Sequence[str] = (), methods: Sequence[str] = ()) -> Comparison:
-    """Compares the cells of every method on two tasks.
+    """Compares the cells of every method on two tasks, or over seeds where the metric asks for that.
 
     Of one model where it has both tasks, else of two models, each with its own task (checkpoints of one architecture).
 
     Args:
         url: The store.
         metric: A metric of scope `cells`, with settings after a colon.
-        tasks: Two or more: only pairs of these; one: only pairs with it.
+        tasks: Two or more: only pairs of these; one: only pairs with it. Over seeds: only these.
         methods: Only these.
 
     Raises:
@@ -125,14 +137,18 @@ def compare(url: str, metric: str = "head_universality", tasks: Sequence[str] = 
         for name in wanted:
             if name not in known:
                 raise UnknownName(f"{kind} with explanations in this store", name, known)
-    pairs = [p for p in _pairs(records) if _asked(p, tasks) and (not methods or p[0].method in methods)]
-    if not pairs:
-        raise UsageError(f"no method in {url!r} has explanations of two tasks asked for; `flowgauge run` adds a task.")
-    return Comparison(made.name, made.ranked, tuple(_compare(made, store, *pair) for pair in pairs))
+    across = getattr(made, "across", "tasks")
+    found = _seeds(records) if across == "seeds" else _pairs(records)
+    groups = [g for g in found if _asked(g, tasks) and (not methods or g[0].method in methods)]
+    if not groups:
+        wanted = "several seeds (of a method that draws)" if across == "seeds" else "two tasks asked for"
+        remedy = "`flowgauge run --seeds 0,1,2` adds seeds" if across == "seeds" else "`flowgauge run` adds a task"
+        raise UsageError(f"no method in {url!r} has explanations of {wanted}; {remedy}.")
+    return Comparison(made.name, made.ranked, tuple(_compare(made, store, *group) for group in groups), across)
 
 
-def _asked(pair: tuple[Record, Record], tasks: Sequence[str]) -> bool:
-    inside = [record.task in tasks for record in pair]
+def _asked(group: Sequence[Record], tasks: Sequence[str]) -> bool:
+    inside = [record.task in tasks for record in group]
     return not tasks or (any(inside) if len(set(tasks)) == 1 else all(inside))
 
 
@@ -148,6 +164,16 @@ def _pairs(records: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
             crossed = {(here, other.task), (there, one.task)} & cells.keys()
             if one.task != other.task and (here == there or not crossed):
                 yield one, other
+
+
+def _seeds(records: Sequence[Record]) -> Iterator[tuple[Record, ...]]:
+    """Cells whose keys differ in the seed alone, by seed."""
+    found: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda r: (r.method, r.model, r.task, r.seed or 0)):
+        if record.key.get("seed") is not None:
+            rest = {name: value for name, value in record.key.items() if name != "seed"}
+            found.setdefault(json.dumps(rest, sort_keys=True), []).append(record)
+    yield from (tuple(group) for group in found.values() if len(group) > 1)
 
 
 def _checkpoint(record: Record) -> str:
@@ -173,8 +199,9 @@ def _explained(store: Store, record: Record) -> ExplainedCell:
     return ExplainedCell(tuple(sentences), tuple(s.condition for s in sentences.values()), _Gold(cell))
 
 
-def _compare(metric: Any, store: Store, one: Record, other: Record) -> Pair:
+def _compare(metric: Any, store: Store, one: Record, other: Record, *more: Record) -> Pair:
     try:
-        return Pair(one, other, tuple(metric.compare(_explained(store, one), _explained(store, other))))
+        found = metric.compare(*(_explained(store, record) for record in (one, other, *more)))
+        return Pair(one, other, tuple(found), more=more)
     except NotApplicable as reason:
-        return Pair(one, other, reason=str(reason))
+        return Pair(one, other, reason=str(reason), more=more)

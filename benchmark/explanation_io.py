@@ -2,7 +2,8 @@
 
 A part is one batch of one cell. Every explanation, gold or guided, whole or a draw, is a *piece*; `pieces` lists (instance,
 guided, draw or -1). Each array name of each dtype has `values` (flat), `pieces` (which piece) and `shapes` (one row a piece).
-Guided explanations are stored only where they differ from the gold one.
+Guided explanations are stored only where they differ from the gold one; `fill`, what stands in for masked states, is one row of
+`values` and `shapes` where all pieces have the same.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from ..core.errors import FlowgaugeError
-from ..methods.explanation import VIEWS, Explanation
+from ..methods.explanation import BESIDE, VIEWS, Explanation
 from ..models.graph import Patterns
 from .record import SCHEMA
 
@@ -99,10 +100,13 @@ def to_bytes(part: Part) -> bytes:
             _add(pieces, columns, guided, (i, 1))
     tensors = {"pieces": np.array(pieces, np.int64).reshape(-1, 3)}
     for name, column in columns.items():
-        tensors[f"{name}|values"] = np.concatenate([np.ravel(array) for _, array in column])
+        arrays = [array for _, array in column]
+        if name.startswith("fill|") and all(np.array_equal(arrays[0], array) for array in arrays[1:]):
+            arrays = arrays[:1]
+        tensors[f"{name}|values"] = np.concatenate([np.ravel(array) for array in arrays])
         tensors[f"{name}|pieces"] = np.array([piece for piece, _ in column], np.int64)
-        if column[0][1].ndim:
-            tensors[f"{name}|shapes"] = np.array([array.shape for _, array in column], np.int64)
+        if arrays[0].ndim:
+            tensors[f"{name}|shapes"] = np.array([array.shape for array in arrays], np.int64)
     header = {"schema": SCHEMA, "sentences": [asdict(s) for s in part.sentences], "cost": dict(part.cost)}
     return safetensors.save(tensors, {"flowgauge": json.dumps(header)})
 
@@ -183,7 +187,7 @@ def _add(
 def _arrays(explanation: Explanation) -> dict[str, np.ndarray]:
     """Every array of an explanation but its draws, by name."""
     found = {f"value.{name}": np.asarray(number, np.float64) for name, number in explanation.values.items()}
-    for name in VIEWS:
+    for name in (*VIEWS, *BESIDE):
         view = getattr(explanation, name)
         if name == "patterns" and view is not None:
             fields = {f"patterns.{f}": getattr(view, f) for f in PATTERN_FIELDS}
@@ -224,6 +228,10 @@ def _split(tensors: Mapping[str, np.ndarray], column: str, arrays: list[dict[str
     name, values, start = column.split("|")[0], tensors[f"{column}|values"], 0
     owners = tensors[f"{column}|pieces"]
     shapes = tensors.get(f"{column}|shapes", np.zeros((len(owners), 0), np.int64))
+    if len(shapes) == 1:  # the same in every piece, and stored once
+        for owner in owners.tolist():
+            arrays[owner][name] = values.reshape(shapes[0])
+        return
     for owner, shape in zip(owners.tolist(), shapes.tolist(), strict=True):
         size = int(np.prod(shape, dtype=np.int64))
         arrays[owner][name] = values[start : start + size].reshape(shape)
@@ -233,7 +241,7 @@ def _split(tensors: Mapping[str, np.ndarray], column: str, arrays: list[dict[str
 
 
 def _explanation(found: Mapping[str, np.ndarray], draws: Sequence[Explanation]) -> Explanation:
-    fields: dict[str, Any] = {name: found[name] for name in VIEWS if name in found}
+    fields: dict[str, Any] = {name: found[name] for name in (*VIEWS, *BESIDE) if name in found}
     if "edges" in fields and fields["edges"].size > LARGE_EDGES:
         fields["edges"] = np.ldexp(fields["edges"].astype(np.float64), found.get("edges.exponent", 0))
     if "patterns.source" in found:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from ..core.registry import parameters, settings, source_hash
@@ -61,8 +62,11 @@ def question(key: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def method_key(method: Any) -> dict[str, Any]:
-    """A method's identity: its name, version and settings, and for a user's own file its source, ready for JSON."""
+    """A method's identity: its name, version and settings, for a user's own file its source, and files it reads; for JSON."""
     key = {"name": method.name, "version": method.version, "settings": settings(method), "source": source_hash(method)}
+    files = getattr(method, "files", ())
+    if files:
+        key["files"] = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
     plain: dict[str, Any] = json.loads(canonical(key))
     return plain
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised by any change of the record or of the explanation files that older readers would misread."""
 
 Status = Literal["done", "partial", "failed", "not-applicable"]

@@ -140,7 +140,17 @@ def _factory(function: Callable[..., list[Explanation]], marks: Mapping[str, Any
     return factory
 
 
-_TOKEN_AXES = {"tokens": (0,), "nodes": (1,), "flows": (0, 2), "units": (1,), "heads": (), "edges": (2, 3), "mask": (1,)}
+_TOKEN_AXES = {
+    "tokens": (0,),
+    "nodes": (1,),
+    "flows": (0, 2),
+    "units": (1,),
+    "heads": (),
+    "edges": (2, 3),
+    "mask": (1,),
+    "gate": (1,),
+    "fill": (),
+}
 
 
 def explanations(

@@ -11,6 +11,8 @@ from jaxtyping import Float
 from ..models.graph import Patterns
 
 VIEWS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns")
+BESIDE = ("gate", "fill")
+"""What a mask may come with, so that a metric can run the masked model as the method does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,9 @@ class Explanation:
         heads: Score of each head.
         edges: Score of position p for position i at layer l: [l, head or 0, i (query, later layer), p (key, earlier layer)].
         mask: Keep probability, depth 0 = word embedding.
+        gate: Expected gate of each state of the mask, where it is not the keep probability.
+        fill: What stands in for a masked state: one vector a depth, cut to the depth's width; or a single one, for words, where
+            every depth of the mask masks the words.
         patterns: Paths with their influence.
         values: Numbers about the explanation itself, such as `q_baseline`, what tokens sum to the distance from.
         draws: Several independent draws of a random explanation; then the views above are empty.
@@ -37,12 +42,14 @@ class Explanation:
     heads: Float[np.ndarray, "layers heads"] | None = None
     edges: Float[np.ndarray, "layers heads tokens tokens"] | None = None
     mask: Float[np.ndarray, "depths_and_words tokens"] | None = None
+    gate: Float[np.ndarray, "depths_and_words tokens"] | None = None
+    fill: Float[np.ndarray, "one_or_depths_and_words width"] | None = None
     patterns: Patterns | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     draws: tuple[Explanation, ...] = ()
 
     def __post_init__(self) -> None:
-        dims = {"tokens": 1, "nodes": 2, "flows": 3, "units": 3, "heads": 2, "edges": 4, "mask": 2}
+        dims = {"tokens": 1, "nodes": 2, "flows": 3, "units": 3, "heads": 2, "edges": 4, "mask": 2, "gate": 2, "fill": 2}
         for name, dim in dims.items():
             view = getattr(self, name)
             if view is None:
@@ -52,11 +59,20 @@ class Explanation:
             if not np.isfinite(view).all():
                 bad = int((~np.isfinite(view)).sum())
                 raise ValueError(f"the view {name!r} has {bad} of {view.size} values that are NaN or infinite.")
+        self._check_beside()
         for name, number in self.values.items():
             if not np.isfinite(number):
                 raise ValueError(f"the value {name!r} is {number}.")
         if not self.views and not self.draws:
             raise ValueError("an explanation needs at least one view.")
+
+    def _check_beside(self) -> None:
+        if self.mask is None and (self.gate is not None or self.fill is not None):
+            raise ValueError("gates and fills belong to a mask, and there is none.")
+        if self.mask is not None and self.gate is not None and self.gate.shape != self.mask.shape:
+            raise ValueError(f"gates of shape {self.gate.shape} do not belong to a mask of {self.mask.shape}.")
+        if self.mask is not None and self.fill is not None and len(self.fill) not in (1, len(self.mask)):
+            raise ValueError(f"{len(self.fill)} fills do not belong to a mask of {len(self.mask)} depths.")
 
     @property
     def views(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from ..models.batch import Batch
 from ..models.layered import Layered
 from ..models.masking import clean_states, outputs_from
 from ..models.outputs import value
-from ..models.trace import Baseline, baseline_words
+from ..models.trace import Baseline, baseline_words, check_quadrature
 from .base import explanations, method
 from .explanation import Explanation
 
@@ -53,6 +53,7 @@ class IntegratedGradients:
             raise UsageError(f"captum has no rule {self.rule!r}; choose one of {', '.join(CAPTUM_RULES)}.")
         if self.states not in get_args(States):
             raise UsageError(f"states must be {' or '.join(get_args(States))}, got {self.states!r}.")
+        check_quadrature(self.rule, self.samples)
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Token and node scores of every instance."""

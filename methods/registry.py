@@ -78,6 +78,14 @@ METHODS = Registry(
             "flowgauge.methods.information_mask:InformationMask",
             "How little noise each state bears before the outputs change.",
         ),
+        "diffmask-input": Entry(
+            "flowgauge.methods.diffmask:DiffMaskInput",
+            "Which words the model can do without, as far as its states up to each depth tell.",
+        ),
+        "diffmask-hidden": Entry(
+            "flowgauge.methods.diffmask:DiffMaskHidden",
+            "Which hidden states the model can do without, depth by depth.",
+        ),
         "random": Entry("flowgauge.methods.random:Random", "Uniform random scores: the floor that every method must beat."),
     },
 )

@@ -30,11 +30,15 @@ class ExplainedCell:
 
 
 class CellMetric(Protocol):
-    """A metric of two cells of one method; besides `compare` it declares what `metrics.base.Metric` does."""
+    """A metric of several cells of one method; besides `compare` it declares what `metrics.base.Metric` does.
+
+    With a class attribute `across` of `seeds` it is shown all cells that differ in their seed alone; without, two cells of two
+    tasks.
+    """
 
     name: str
     version: int
 
-    def compare(self, one: ExplainedCell, other: ExplainedCell) -> tuple[Aggregate, ...]:
+    def compare(self, *cells: ExplainedCell) -> tuple[Aggregate, ...]:
         """The ranked variant and others; raises `NotApplicable` with the reason where the view cannot be had."""
         ...

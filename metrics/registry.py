@@ -45,6 +45,9 @@ METRICS = Registry(
             f"{_HOME}.head_universality:HeadUniversality",
             "How much head importance on two tasks agrees: Pearson's r over the heads.",
         ),
+        "stability": Entry(
+            f"{_HOME}.stability:Stability", "How much scores hang on the seed: their standard deviation over seeds, averaged."
+        ),
         "trigger_drop": Entry(
             f"{_HOME}.trigger_drop:TriggerDrop",
             "How much accuracy the triggers cost that an explanation's strongest edges suggest.",
@@ -92,8 +95,19 @@ METRICS = Registry(
             f"{_HOME}.ground_truth_divergence:GroundTruthDivergence",
             "How far an explanation, spread over positions, is from even weight on those known to matter.",
         ),
+        "masked_divergence": Entry(
+            f"{_HOME}.masked:MaskedDivergence",
+            "How far the output moves when what a mask drops is replaced: KL(clean || masked), depth by depth.",
+        ),
+        "masked_accuracy": Entry(
+            f"{_HOME}.masked:MaskedAccuracy", "How often the prediction stays, and is right, with only what a mask keeps."
+        ),
+        "masked_f1": Entry(f"{_HOME}.masked:MaskedF1", "Macro-F1 of the model on what a mask keeps."),
+        "share_masked": Entry(f"{_HOME}.masked:ShareMasked", "How much a mask drops, of words and of hidden states."),
+        "depth_kept": Entry(f"{_HOME}.depth_kept:DepthKept", "Over how many depths a mask keeps the tokens of each class."),
         "completeness_error": Entry(
-            f"{_HOME}.completeness_error:CompletenessError", "How far token scores are from summing to q(x) - q(baseline)."
+            f"{_HOME}.completeness_error:CompletenessError",
+            "How far scores are from summing to the change of the output that they claim to share out.",
         ),
     },
 )

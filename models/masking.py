@@ -39,8 +39,9 @@ def outputs_from(model: Layered, batch: Batch, depth: int, states: Words | Hidde
 def blend(
     states: Float[Tensor, "rows tokens width"], keep: Float[Tensor, "rows tokens"], fill: Float[Tensor, "*some width"]
 ) -> Float[Tensor, "rows tokens width"]:
-    """keep * state + (1 - keep) * fill, position by position (De Cao et al. 2020, section 2)."""
-    return fill + keep[..., None] * (states - fill)
+    """keep * state + (1 - keep) * fill, position by position (De Cao et al. 2020, section 2); exact where keep is 0 or 1."""
+    kept = keep[..., None]
+    return kept * states + (1 - kept) * fill
 
 
 def outputs_from_each(model: Layered, batch: Batch, states: Mapping[int, Tensor]) -> Outputs:

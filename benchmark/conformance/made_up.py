@@ -16,12 +16,12 @@ def made_up(on: Subject) -> tuple[dict[str, Explanation], dict[str, Explanation]
     gold: dict[str, Explanation] = {}
     guided: dict[str, Explanation] = {}
     for number, (name, n, target) in enumerate(zip(batch.names, batch.lengths, batch.target.tolist(), strict=True)):
-        gold[name] = _one(rng, n, target, on.model.n_layers, on.model.n_heads)
-        guided[name] = gold[name] if number % 2 else _one(rng, n, target, on.model.n_layers, on.model.n_heads)
+        gold[name] = _one(rng, n, target, on.model.n_layers, on.model.n_heads, on.model.width)
+        guided[name] = gold[name] if number % 2 else _one(rng, n, target, on.model.n_layers, on.model.n_heads, on.model.width)
     return gold, guided
 
 
-def _one(rng: np.random.Generator, n: int, target: int, layers: int, heads: int) -> Explanation:
+def _one(rng: np.random.Generator, n: int, target: int, layers: int, heads: int, width: int) -> Explanation:
     tokens = rng.normal(size=n)
     return Explanation(
         tokens=tokens,
@@ -31,6 +31,8 @@ def _one(rng: np.random.Generator, n: int, target: int, layers: int, heads: int)
         heads=rng.random((layers, heads)),
         edges=rng.random((layers, heads, n, n)),
         mask=rng.random((layers + 2, n)),
+        gate=rng.random((layers + 2, n)),
+        fill=np.zeros((layers + 2, width)),
         patterns=_patterns(rng, tokens, target, layers, heads),
         values={"completeness_error": 0.01, "q": 2.0, "q_baseline": 0.5},
     )

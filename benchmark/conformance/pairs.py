@@ -19,7 +19,7 @@ from .subject import digest
 def pair_findings(
     plugin: Any, instances: Sequence[Instance], cases: Mapping[str, Mapping[str, Explanation]], tolerance: float
 ) -> tuple[list[Finding], list[str]]:
-    """The findings on two cells, made of every second instance, and the kinds of explanations that the metric applies to."""
+    """The findings on two cells, of every second instance or of equal ones, and the explanations that the metric applies to."""
     found, applied = list[Finding](), list[str]()
     for name, gold in cases.items():
         before = digest([*gold.values()])
@@ -40,7 +40,8 @@ def _compare(
     plugin: Any, instances: Sequence[Instance], gold: Mapping[str, Explanation], backwards: bool = False
 ) -> tuple[Aggregate, ...]:
     cells = []
-    for members in (instances[::2], instances[1::2]):
+    halves = (instances, instances) if getattr(plugin, "across", "tasks") == "seeds" else (instances[::2], instances[1::2])
+    for members in halves:
         order = members[::-1] if backwards else members
         names, conditions = tuple(i.id for i in order), tuple(i.condition for i in order)
         cells.append(ExplainedCell(names, conditions, [gold[name] for name in names]))

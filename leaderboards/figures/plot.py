@@ -17,9 +17,11 @@ from ..groups import Group
 from .aggregate import LEAST, aggregate_figure, superpose
 from .attribution import attribution_figure, make_drawing
 from .curves import CURVES, UNITS, curve_figure
+from .depth import depth_figure
 from .entropy import entropy_figure
 from .gallery import gallery_pages
 from .heads import ATTENTION, heads_figure, make_maps
+from .masks import Curve, mask_figure, text_curves, texts_figure
 from .pattern import panels, pattern_figure
 from .pruning import layer_pruning_figure, pruning_figure
 from .read import Explained, Source, check_instances, one_a_condition, unit_of
@@ -29,6 +31,8 @@ from .style import save, settings
 
 ATTRIBUTION = "attattr"
 """The method whose graphs and heads are drawn where none is named."""
+MASKS = ("diffmask-input", "diffmask-hidden")
+"""The methods whose masks are drawn where none is named."""
 log = logging.getLogger(__name__)
 
 
@@ -73,12 +77,13 @@ def plot(
 
     Args:
         store_url: A folder or fsspec URL of results.
-        what: `pattern`, `aggregate`, `entropy`, `curve`, `pruning`, `receptive`, `attribution`, `heads`, `gallery`, or `all`
-            that the store has data for.
+        what: `pattern`, `aggregate`, `entropy`, `curve`, `pruning`, `receptive`, `attribution`, `heads`, `mask`, `texts`,
+            `depth`, `gallery`, or `all` that the store has data for.
         out: Folder for the files.
         model: Only this model.
         task: Only this task.
-        method: Only this method; default: influence-patterns (curves: all; attribution and heads: attattr).
+        method: Only this method; default: influence-patterns (curves, depth: all; attribution and heads: attattr; mask and
+            texts: both of DiffMask).
         instance: Ids of instances; default: the first of each condition.
         condition: Of an aggregate.
         share: Words with less of sum |g| are left out.
@@ -138,8 +143,8 @@ class Drawable(NamedTuple):
     wanted: tuple[str, ...]
 
 
-def _cells(source: Source, choices: Choices, default: str = PATTERNS) -> list[Drawable]:
-    """The cells with explanations by the method (where none is asked for, the default), in which some instance asked for is.
+def _cells(source: Source, choices: Choices, *default: str) -> list[Drawable]:
+    """The cells with explanations by the method (where none is asked for, the defaults), in which some instance asked for is.
 
     Raises:
         UsageError: There are none, or an instance is in none of them.
@@ -147,7 +152,7 @@ def _cells(source: Source, choices: Choices, default: str = PATTERNS) -> list[Dr
     found, errors = list[Drawable](), list[UsageError]()
     for group in source.groups:
         try:
-            cells = [source.explained(group, label) for label in source.labels(group, (default,))]
+            cells = [source.explained(group, label) for label in source.labels(group, default or (PATTERNS,))]
         except UsageError as error:
             errors.append(error)
             continue
@@ -255,6 +260,33 @@ def _heads(source: Source, choices: Choices) -> Drawn:
             yield f"{_stem('heads', group, explained.label)} {id.removeprefix(f'{group.task}/')}", heads_figure(maps)
 
 
+def _mask(source: Source, choices: Choices) -> Drawn:
+    for group, explained, _, wanted in _cells(source, choices, *MASKS):
+        for id in wanted or one_a_condition(explained)[:1]:
+            name = f"{_stem('mask', group, explained.label)} {id.removeprefix(f'{group.task}/')}"
+            yield name, mask_figure(explained.label, explained.sentences[id], explained.gold[id])
+
+
+def _texts(source: Source, choices: Choices) -> Drawn:
+    shown: dict[str, list[tuple[str, list[Curve]]]] = {}
+    titles, reasons = {}, list[FlowgaugeError]()
+    for group, explained, _, _ in _cells(source, choices, *MASKS):
+        try:
+            shown.setdefault(stem := _stem("texts", group), []).append((explained.label, text_curves(explained, group.task)))
+        except FlowgaugeError as reason:
+            reasons.append(reason)
+            continue
+        titles[stem] = f"Kept of either text   {group.task}   {group.model}"
+    if not titles:
+        raise reasons[0]
+    for stem, title in titles.items():
+        yield stem, texts_figure(title, shown[stem])
+
+
+def _depth(source: Source, choices: Choices) -> Drawn:
+    yield from _of_groups(source, choices, {"depth-kept": depth_figure})
+
+
 FIGURES: dict[str, Callable[[Source, Choices], Drawn]] = {
     "pattern": _pattern,
     "aggregate": _aggregate,
@@ -265,5 +297,8 @@ FIGURES: dict[str, Callable[[Source, Choices], Drawn]] = {
     "gallery": _gallery,
     "attribution": _attribution,
     "heads": _heads,
+    "mask": _mask,
+    "texts": _texts,
+    "depth": _depth,
 }
 """Figures by name."""

@@ -124,3 +124,26 @@ def test_a_run_says_where_cells_are_compared(make_plan, plug):
     (record,) = run(make_plan(methods=plug("by-head"), metrics=["head_universality"], limit=4)).records
     (score,) = record.scores.values()
     assert (score.status, score.reason) == ("not-applicable", "it compares cells: use `flowgauge compare`.")
+
+
+def test_cells_that_differ_in_the_seed_alone_are_held_against_each_other(make_plan):
+    run(make_plan(methods=["random:draws=2"], metrics=["stability"], limit=4, seeds=(0, 1, 2)))
+    stored = run(make_plan(methods=["random:draws=3"], metrics=["stability"], limit=4, seeds=(0,))).store
+    found = compare(stored, "stability")
+    (group,) = found.pairs
+    assert [r.seed for r in group.records] == [0, 1, 2] and {r.settings["draws"] for r in group.records} == {2}
+    tokens = []
+    for record in group.records:
+        cell = Store(stored).find(record)
+        tokens.append({name: np.mean([d.nodes for d in e.draws], 0) for part in cell.parts() for name, e in _named(part)})
+    spread = [np.stack([one[name] for one in tokens]).std(0, ddof=1).mean() for name in tokens[0]]
+    assert group.aggregates[0].value == pytest.approx(np.mean(spread))
+    head, row = found.summary()
+    assert head[:3] == ("method", "task", "seeds") and row[1:3] == ("sva/obj (4)", "0, 1, 2")
+    only = make_plan(methods=["random:draws=3"], metrics=["stability"], limit=4, store=f"{stored}-one")
+    with pytest.raises(UsageError, match=r"several seeds \(of a method that draws\)"):
+        compare(run(only).store, "stability")
+
+
+def _named(part):
+    return [(sentence.id, e) for sentence, e in zip(part.sentences, part.gold, strict=True)]

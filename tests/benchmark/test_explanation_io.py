@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load
 
 from flowgauge.benchmark import explanation_io
 from flowgauge.benchmark.explanation_io import DamagedPart, Part, Sentence, from_bytes, same, to_bytes
@@ -127,7 +128,7 @@ def test_newer_schema(monkeypatch) -> None:
     monkeypatch.setattr(explanation_io, "SCHEMA", 9)
     data = to_bytes(part)
     monkeypatch.undo()
-    with pytest.raises(FlowgaugeError, match="schema 9, this flowgauge reads up to 2"):
+    with pytest.raises(FlowgaugeError, match="schema 9, this flowgauge reads up to 3"):
         from_bytes(data)
 
 
@@ -142,3 +143,38 @@ def test_draws_of_draws_are_refused() -> None:
     nested = Explanation(draws=(Explanation(draws=(one,)),))
     with pytest.raises(ValueError, match="a draw cannot have draws"):
         to_bytes(Part((sentence("a"),), (nested,), (replace(nested),)))
+
+
+def masked(n: int, fill: np.ndarray) -> Explanation:
+    rng = np.random.default_rng(n)
+    return Explanation(mask=rng.random((LAYERS + 2, n)), gate=rng.random((LAYERS + 2, n)), fill=fill)
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_what_stands_in_is_stored_once_where_it_is_equal(equal: bool) -> None:
+    fill = np.random.default_rng(0).normal(size=(LAYERS + 2, 8))
+    made = tuple(masked(n, fill if equal else fill + n) for n in (3, 4, 5))
+    data = to_bytes(Part(tuple(sentence(f"i{i}", len(e.mask[0])) for i, e in enumerate(made)), made, made))
+    assert all(same(one, other) for one, other in zip(made, from_bytes(data).gold, strict=True))
+    stored = load(data)
+    assert stored["fill|<f8|2|values"].size == fill.size * (1 if equal else 3)
+
+
+def test_parts_of_the_schema_before_are_read() -> None:
+    part = random_part(3)
+    older = to_bytes(part).replace(b'{\\"schema\\": 3', b'{\\"schema\\": 2')
+    assert older != to_bytes(part)
+    assert all(same(one, other) for one, other in zip(part.gold, from_bytes(older).gold, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        ({"tokens": np.zeros(3), "fill": np.zeros((1, 4))}, "belong to a mask, and there is none"),
+        ({"mask": np.zeros((4, 3)), "gate": np.zeros((4, 2))}, "do not belong to a mask of"),
+        ({"mask": np.zeros((4, 3)), "fill": np.zeros((2, 5))}, "2 fills do not belong to a mask of 4 depths"),
+    ],
+)
+def test_what_a_mask_cannot_come_with(beside: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Explanation(**beside)

@@ -17,11 +17,15 @@ LABELLED = [
     for instance in load_task("sva/obj").instances("test", 4, 0)
 ]
 """Sentences whose words have labels, and two of which matter."""
-NEED_TRUTH = ("plausibility", "ground_truth_divergence")
+NEED_TRUTH = ("plausibility", "depth_kept", "ground_truth_divergence")
 SMALLER = {"sensitivity": "sensitivity:samples=2", "random_rank": "random_rank:patterns=20,words=9,samples=8"}
 
-
-QUICK = {"ib-attribution": "ib-attribution:steps=12", "information-mask": "information-mask:steps=12"}
+QUICK = {
+    "diffmask-input": "diffmask-input:steps=10,margin=50",
+    "diffmask-hidden": "diffmask-hidden:steps=10,margin=50",
+    "ib-attribution": "ib-attribution:steps=12",
+    "information-mask": "information-mask:steps=12",
+}
 """Methods that take as many steps as they are told."""
 
 
