@@ -1,4 +1,4 @@
-"""Gradients at the word vectors: saliency and gradient times input, computed by captum."""
+"""Gradients at the word vectors: saliency and gradient times input, by captum; 0 where a model lets nothing be masked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from ..core.errors import UsageError
 from ..models.batch import Batch
-from ..models.model import FlowModel
+from ..models.layered import Layered
 from .base import explanations, method
 from .explanation import Explanation
 from .on_words import of_words
@@ -17,7 +17,7 @@ from .on_words import of_words
 NORMS = {"l1": 1.0, "l2": 2.0}
 
 
-@method("saliency", gives={"tokens"}, needs={"gradients"})
+@method("saliency", gives={"tokens"}, needs={"layered", "gradients"})
 @dataclass(frozen=True)
 class Saliency:
     """The size of the gradient of q at each word vector.
@@ -35,16 +35,16 @@ class Saliency:
         if self.norm not in NORMS:
             raise UsageError(f"norm must be l1 or l2, got {self.norm!r}.")
 
-    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Tokens of every instance."""
         from captum.attr import Saliency as Captum
 
         words, row = _inputs(model, batch)
         found = Captum(of_words(model, batch)).attribute(words, abs=False, additional_forward_args=(row,))
-        return explanations(batch, tokens=found.norm(NORMS[self.norm], dim=-1))
+        return explanations(batch, tokens=found.norm(NORMS[self.norm], dim=-1) * model.maskable(batch))
 
 
-@method("gradient-x-input", gives={"tokens"}, needs={"gradients"})
+@method("gradient-x-input", gives={"tokens"}, needs={"layered", "gradients"})
 @dataclass(frozen=True)
 class GradientXInput:
     """The gradient of q at each word vector times the vector.
@@ -53,17 +53,16 @@ class GradientXInput:
     (gradient times input). Units of q; signed; unbounded.
     """
 
-    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Tokens of every instance."""
         from captum.attr import InputXGradient
 
         words, row = _inputs(model, batch)
-        return explanations(
-            batch, tokens=InputXGradient(of_words(model, batch)).attribute(words, additional_forward_args=(row,)).sum(-1)
-        )
+        found = InputXGradient(of_words(model, batch)).attribute(words, additional_forward_args=(row,))
+        return explanations(batch, tokens=found.sum(-1) * model.maskable(batch))
 
 
-def _inputs(model: FlowModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+def _inputs(model: Layered, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Word vectors as a leaf, and the row numbers."""
     words = model.words(batch).detach().clone().requires_grad_(True)
     return words, torch.arange(len(batch), device=words.device)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..models.batch import Batch
-from ..models.model import FlowModel
+from ..models.layered import Layered
 from ..models.outputs import value
 from ..models.trace import Baseline, baseline_words
 from .base import explanations, method
@@ -20,15 +20,15 @@ from .on_words import ROWS
 Removal = Literal[Baseline, "delete"]
 
 
-@method("leave-one-out", gives={"tokens"})
+@method("leave-one-out", gives={"tokens"}, needs={"layered"})
 @dataclass(frozen=True)
 class LeaveOneOut:
     """How much q falls when one word is removed.
 
-    tokens[j] = q(x) - q(x without j), for every real token. A word is removed by giving its place the baseline's vector, or with
-    `delete` by closing the gap, so that later words move up; positions that q reads (the target; a span's ends and those held
-    against them) cannot be deleted and score 0. Source: Li et al. 2016 ("erasure"), section 3; Jain & Wallace 2019, section 4.1.
-    Units of q; signed; unbounded.
+    tokens[j] = q(x) - q(x without j), for every real token that the model lets be masked, and 0 for the others. A word is removed
+    by giving its place the baseline's vector, or with `delete` by closing the gap, so that later words move up; positions that q
+    reads (the target; a span's ends and those held against them) cannot be deleted and score 0. Source: Li et al. 2016
+    ("erasure"), section 3; Jain & Wallace 2019, section 4.1. Units of q; signed; unbounded.
 
     Attributes:
         baseline: What takes the removed word's place: mask, zero, pad, mean; or delete.
@@ -41,9 +41,9 @@ class LeaveOneOut:
             raise UsageError(f"baseline must be {', '.join(get_args(Baseline))} or delete, got {self.baseline!r}.")
 
     @torch.no_grad()
-    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Tokens of every instance."""
-        row, at = self._removable(batch).nonzero(as_tuple=True)
+        row, at = self._removable(model, batch).nonzero(as_tuple=True)
         tokens = torch.zeros(batch.ids.shape, dtype=model.dtype, device=batch.ids.device)
         clean = value(model.outputs(batch), batch)
         for part in torch.arange(len(row), device=row.device).split(ROWS):
@@ -51,10 +51,11 @@ class LeaveOneOut:
             tokens[row[part], at[part]] = clean[row[part]] - value(model.outputs(rows), rows)
         return explanations(batch, tokens=tokens)
 
-    def _removable(self, batch: Batch) -> Tensor:
-        return batch.mask.scatter(1, batch.asked, False) if self.baseline == "delete" else batch.mask
+    def _removable(self, model: Layered, batch: Batch) -> Tensor:
+        free = model.maskable(batch)
+        return free.scatter(1, batch.asked, False) if self.baseline == "delete" else free
 
-    def _without(self, model: FlowModel, rows: Batch, at: Tensor) -> Batch:
+    def _without(self, model: Layered, rows: Batch, at: Tensor) -> Batch:
         """The rows, each without its word."""
         out = torch.arange(rows.ids.shape[1], device=at.device) == at[:, None]
         if self.baseline == "delete":

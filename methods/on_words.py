@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..models.batch import Batch
-from ..models.model import FlowModel
+from ..models.layered import Layered
 from ..models.outputs import value
 from ..models.trace import Baseline, baseline_words
 
@@ -20,7 +20,7 @@ ROWS = 256
 """Most rows captum runs at once."""
 
 
-def of_words(model: FlowModel, batch: Batch) -> Forward:
+def of_words(model: Layered, batch: Batch) -> Forward:
     """`forward(words (R, N, E), row (R,)) -> q (R,)`: q of the batch's rows with these word vectors."""
 
     def forward(words: Tensor, row: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def of_words(model: FlowModel, batch: Batch) -> Forward:
     return forward
 
 
-def of_presence(model: FlowModel, batch: Batch, baseline: Baseline) -> Forward:
+def of_presence(model: Layered, batch: Batch, baseline: Baseline) -> Forward:
     """`forward(there (R, N), row (R,)) -> q (R,)`: q with the words at 1, and the baseline's vectors at 0."""
     with torch.no_grad():
         x, x_b = model.words(batch), baseline_words(model, batch, baseline)
@@ -42,7 +42,7 @@ def of_presence(model: FlowModel, batch: Batch, baseline: Baseline) -> Forward:
     return forward
 
 
-def ends(model: FlowModel, batch: Batch, baseline: Baseline) -> list[dict[str, float]]:
+def ends(model: Layered, batch: Batch, baseline: Baseline) -> list[dict[str, float]]:
     """q with no word there, as `values` of explanations whose scores sum to the distance from it."""
     forward, row = of_presence(model, batch, baseline), torch.arange(len(batch), device=batch.ids.device)
     with torch.no_grad():
@@ -57,7 +57,7 @@ def singles(batch: Batch) -> Iterator[Batch]:
         yield one.only(one.mask)
 
 
-def all_there(model: FlowModel, one: Batch) -> tuple[Tensor, Tensor]:
+def all_there(model: Layered, one: Batch) -> tuple[Tensor, Tensor]:
     """The arguments of one instance's forward: every word there (1, N), and its row number (1,)."""
     return torch.ones_like(one.mask, dtype=model.dtype), torch.zeros_like(one.mask[:, 0], dtype=torch.long)
 

@@ -70,6 +70,14 @@ METHODS = Registry(
             "flowgauge.methods.attattr:AttAttr",
             "What each attention weight adds to the output, on the path from no attention in its layer to the layer's own.",
         ),
+        "ib-attribution": Entry(
+            "flowgauge.methods.ib_attribution:IBAttribution",
+            "How much of each state the answer needs, when noise takes the place of the rest.",
+        ),
+        "information-mask": Entry(
+            "flowgauge.methods.information_mask:InformationMask",
+            "How little noise each state bears before the outputs change.",
+        ),
         "diffmask-input": Entry(
             "flowgauge.methods.diffmask:DiffMaskInput",
             "Which words the model can do without, as far as its states up to each depth tell.",

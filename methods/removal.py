@@ -1,7 +1,7 @@
 """Methods that remove many words at once and look at q: sampled Shapley values, LIME and Kernel SHAP, by captum.
 
-A word is removed by giving its place the baseline's vector; positions and segments stay. Every real token is a feature, special
-ones included. captum adds up and fits in single precision, whatever the model's own.
+A word is removed by giving its place the baseline's vector; positions and segments stay. Every real token that the model lets be
+masked is a feature, special ones included; the others score 0. captum adds up and fits in single precision, whatever the model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..models.batch import Batch
-from ..models.model import FlowModel
+from ..models.layered import Layered
 from ..models.trace import Baseline
 from .base import explanations, method
 from .explanation import Explanation
@@ -28,7 +28,7 @@ ENDS = 1e6
 """Weight of no word and of all, as `captum.attr.KernelShap.inf_weight`."""
 
 
-@method("shapley-sampling", gives={"tokens"}, stochastic=True)
+@method("shapley-sampling", gives={"tokens"}, needs={"layered"}, stochastic=True)
 @dataclass(frozen=True)
 class ShapleySampling:
     """Shapley values of the words, from random permutations.
@@ -47,7 +47,7 @@ class ShapleySampling:
     def __post_init__(self) -> None:
         _at_least("samples", self.samples, 1)
 
-    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Tokens of every instance, from its own seed."""
         from captum.attr import ShapleyValueSampling
 
@@ -60,7 +60,7 @@ class ShapleySampling:
         return _explain(model, batch, self.baseline, attribute, with_ends=True)
 
 
-@method("lime", gives={"tokens"}, stochastic=True)
+@method("lime", gives={"tokens"}, needs={"layered"}, stochastic=True)
 @dataclass(frozen=True)
 class Lime:
     """Coefficients of a sparse linear model of q over random removals.
@@ -86,7 +86,7 @@ class Lime:
         if self.width <= 0 or self.alpha < 0:
             raise UsageError(f"width must be above 0 and alpha at least 0, got {self.width} and {self.alpha}.")
 
-    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Tokens of every instance, from its own seed."""
         from captum._utils.models.linear_model import SkLearnLinearRegression
         from captum.attr import Lime as Captum
@@ -126,7 +126,7 @@ class ShareLasso:
         return found
 
 
-@method("kernel-shap", gives={"tokens"}, stochastic=True)
+@method("kernel-shap", gives={"tokens"}, needs={"layered"}, stochastic=True)
 @dataclass(frozen=True)
 class KernelShap:
     """Shapley values of the words, from a weighted linear fit over random removals.
@@ -146,11 +146,13 @@ class KernelShap:
     def __post_init__(self) -> None:
         _at_least("samples", self.samples, 3)
 
-    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Tokens of every instance, from its own seed."""
         from captum.attr import KernelShap as Captum
 
         def attribute(forward: Forward, there: Tensor, row: Tensor) -> Tensor:
+            if there.shape[1] == 1:  # captum's kernel has no weights for a single feature
+                return (forward(there, row) - forward(0 * there, row))[:, None]
             shap, every = Captum(forward), 2 ** there.shape[1]
             if every <= self.samples:
                 each = coalitions(there)
@@ -160,15 +162,28 @@ class KernelShap:
         return _explain(model, batch, self.baseline, attribute, with_ends=True)
 
 
-def _explain(model: FlowModel, batch: Batch, baseline: Baseline, attribute: Attribute, with_ends: bool) -> list[Explanation]:
+def _explain(model: Layered, batch: Batch, baseline: Baseline, attribute: Attribute, with_ends: bool) -> list[Explanation]:
     """Sentence by sentence, since captum draws for a whole batch what each instance must draw for itself."""
     tokens = torch.zeros(batch.ids.shape, dtype=model.dtype, device=batch.ids.device)
     with torch.no_grad():
         for row, one in enumerate(singles(batch)):
             with seeded(one.seeds[0]):
-                found = attribute(of_presence(model, one, baseline), *all_there(model, one))
-            tokens[row, : found.shape[1]] = found[0]
+                free = model.maskable(one)[0]
+                there, number = all_there(model, one)
+                found = attribute(_of_free(of_presence(model, one, baseline), free), there[:, free], number)
+            tokens[row, : len(free)][free] = found[0].to(tokens.dtype)
     return explanations(batch, tokens=tokens, values=ends(model, batch, baseline) if with_ends else None)
+
+
+def _of_free(forward: Forward, free: Tensor) -> Forward:
+    """The same function of the words that may be masked alone; the others are there."""
+
+    def of_free(there: Tensor, row: Tensor) -> Tensor:
+        whole = there.new_ones(len(there), len(free))
+        whole[:, free] = there
+        return forward(whole, row)
+
+    return of_free
 
 
 def _fitted(captum: Any, there: Tensor, row: Tensor, samples: int) -> Tensor:

@@ -33,6 +33,7 @@ class Batch:
         seeds: One seed an instance, from the cell's seed and the instance's id: independent of batch size and order.
         quantity: The scalar that is explained.
         pairwise: True where only answer and against compete for the prediction (minimal pairs).
+        spans: True where answer and against are positions: the ends of spans.
         words: Replaces the word-embedding lookup (path samples, baselines).
         cache: Shared work such as path samples; it belongs to exactly these rows and dies with them.
     """
@@ -48,6 +49,7 @@ class Batch:
     seeds: tuple[int, ...]
     quantity: Quantity = Quantity()
     pairwise: bool = False
+    spans: bool = False
     words: Float[Tensor, "batch tokens word"] | None = None
     cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
@@ -70,8 +72,10 @@ class Batch:
 
     @property
     def asked(self) -> Int[Tensor, "batch positions"]:
-        """Positions without which q would not be defined: the target, or a span's answer and what stands against it."""
-        return torch.cat([self.answer, self.against], 1) if self.target is None else self.target[:, None]
+        """Positions without which q would not be defined: the target, a span's answer and what stands against it, or none."""
+        if self.spans:
+            return torch.cat([self.answer, self.against], 1)
+        return self.answer[:, :0] if self.target is None else self.target[:, None]
 
     def rows(self, index: Int[Tensor, " rows"]) -> Batch:
         """The batch with its rows repeated, left out or reordered; shared work is not carried over."""
@@ -101,10 +105,10 @@ class Batch:
         words = None if self.words is None else self.words[at]
         ids, segments, word_ids = self.ids[at], self.segments[at], self.word_ids[at]
         shorter = replace(self, ids=ids, segments=segments, mask=mask, word_ids=word_ids, words=words, cache={})
-        if self.target is not None:
-            return replace(shorter, target=moved[:, 0])
-        answer, against = moved.chunk(2, 1)
-        return replace(shorter, answer=answer, against=against)
+        if self.spans:
+            answer, against = moved.chunk(2, 1)
+            return replace(shorter, answer=answer, against=against)
+        return shorter if self.target is None else replace(shorter, target=moved[:, 0])
 
     def generators(self) -> list[torch.Generator]:
         """A fresh generator for each instance, on the CPU."""

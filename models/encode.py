@@ -95,7 +95,7 @@ def _collate(model: Layered, instances: Sequence[Instance], rows: Sequence[Encod
     batch = Batch(
         ids.to(place), mask.to(place), segments.to(place), word_ids.to(place), answer.to(place), against.to(place),
         target, tuple(i.id for i in instances), tuple(cell_seed(seed, i.id) for i in instances), quantity,
-        closed == {True},
+        closed == {True}, model.head == "span",
     )  # fmt: skip
     return batch if batch.pairwise else _fill_against(model, batch, rows)
 

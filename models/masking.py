@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -40,3 +42,22 @@ def blend(
     """keep * state + (1 - keep) * fill, position by position (De Cao et al. 2020, section 2); exact where keep is 0 or 1."""
     kept = keep[..., None]
     return kept * states + (1 - kept) * fill
+
+
+def outputs_from_each(model: Layered, batch: Batch, states: Mapping[int, Tensor]) -> Outputs:
+    """Logits when states stand at a depth, for several depths in one growing batch: what they share above runs together.
+
+    Args:
+        model: Any model.
+        batch: One instance a row of each depth's states.
+        states: By depth, as for `outputs_from`.
+
+    Returns:
+        (K R, C) an output head: all rows of the first depth given, then of the next.
+    """
+    entered = [
+        Rows(batch, model.embed(each, batch)) if depth == 0 else Rows(batch, each, depth - 1) for depth, each in states.items()
+    ]
+    traces = model.run(*entered)
+    rows = batch.rows(torch.arange(len(batch), device=batch.ids.device).repeat(len(states)))
+    return model.readout(torch.cat([trace.site("hidden", model.n_layers) for trace in traces]), rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -72,21 +72,28 @@ def quadrature(rule: Rule = "midpoint", samples: int = 50) -> Quadrature:
     return Quadrature(np.linspace(0, 1, samples), weights)
 
 
-def baseline_words(model: FlowModel, batch: Batch, baseline: Baseline) -> Float[Tensor, "batch tokens word"]:
-    """Word vectors of the baseline at every position: of [MASK], of padding, zeros, or the mean over the vocabulary."""
-    table = model.word_embedding.weight
+def baseline_words(model: Layered, batch: Batch, baseline: Baseline) -> Float[Tensor, "batch tokens word"]:
+    """Word vectors of the baseline: of [MASK], of padding, zeros, or the mean over the vocabulary.
+
+    Positions that the model does not let be masked keep their own.
+    """
+    words = model.words(batch)
     if baseline == "zero":
-        row = torch.zeros_like(table[0])
+        rows = torch.zeros_like(words)
     elif baseline == "mean":
-        row = table.mean(0)
+        table = getattr(model, "word_embedding", None)
+        if table is None:
+            raise NotApplicable(f"the model {model.name!r} has no table of words to take the mean of; choose baseline zero.")
+        rows = table.weight.mean(0)
     elif baseline in ("mask", "pad"):
-        number = model.tokenizer.mask_token_id if baseline == "mask" else model.tokenizer.pad_token_id
+        number = getattr(model.tokenizer, f"{baseline}_token_id")
         if number is None:
-            raise NotApplicable(f"the tokenizer of {model.name!r} has no {baseline} token; choose baseline zero or mean.")
-        row = table[number]
+            other = "zero or mean" if hasattr(model, "word_embedding") else "zero"
+            raise NotApplicable(f"the tokenizer of {model.name!r} has no {baseline} token; choose baseline {other}.")
+        rows = model.words(replace(batch, ids=torch.full_like(batch.ids, number), words=None, cache={}))
     else:
         raise UsageError(f"no baseline is called {baseline!r}; there are {', '.join(get_args(Baseline))}.")
-    return row.expand(*batch.ids.shape, -1)
+    return torch.where((model.maskable(batch) | ~batch.mask)[..., None], rows, words)
 
 
 @dataclass(eq=False)

@@ -24,6 +24,8 @@ QUICK = {
     "reinforce-mask": "reinforce-mask:steps=12",
     "diffmask-input": "diffmask-input:steps=10,margin=50",
     "diffmask-hidden": "diffmask-hidden:steps=10,margin=50",
+    "ib-attribution": "ib-attribution:steps=12",
+    "information-mask": "information-mask:steps=12",
 }
 """Methods that take as many steps as they are told."""
 

@@ -152,3 +152,14 @@ def test_the_toy_model_counts() -> None:
     model = ToyCounting().build(weights)
     data = read_in(model, CountingTask(seed=1).instances("test"))
     assert (predictions(model, data) == data.answer[:, 0]).double().mean() > 0.99
+
+
+def test_words_of_a_recurrent_model_can_be_deleted_at_any_place(model: Recurrent, batch: Batch) -> None:
+    """Its answers are classes; only those of a span head are positions that must stay."""
+    assert batch.asked.shape == (len(batch), 0)
+    keep = batch.mask.clone()
+    keep[:, 2] = False
+    shorter = batch.only(keep)
+    assert shorter.answer.equal(batch.answer) and shorter.against.equal(batch.against)
+    assert shorter.lengths == [n - 1 for n in batch.lengths]
+    assert model.outputs(shorter)[0].shape == (len(batch), 2)
