@@ -140,4 +140,4 @@ def _blanked(model: Layered, batch: Batch) -> Batch:
     from dataclasses import replace
 
     words, free = model.words(batch), (batch.mask & model.maskable(batch))[..., None]
-    return replace(batch, words=torch.where(free, baseline_words(model, batch, "mask"), words), cache={})  # type: ignore[arg-type]
+    return replace(batch, words=torch.where(free, baseline_words(model, batch, "mask"), words), cache={})
