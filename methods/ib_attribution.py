@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
+from torch.nn.utils.rnn import pad_sequence
 
 from ..core.errors import UsageError
 from ..models.batch import Batch
@@ -37,8 +39,8 @@ class IBAttribution(Amortised):
 
     `mask` is g, as De Cao et al. 2020 read it; `nodes` (hidden states) and `tokens` (word vectors) are the information that
     passes, the KL summed over dimensions, in bits (at least 0), the source's own measure. Positions that the model does not let
-    be masked keep their state: 1 in `mask`, 0 bits. Source: Schulz et al. 2020, section 3, the bottleneck of one sample, without
-    smoothing over neighbours; optimiser and beta of De Cao et al. 2020.
+    be masked keep their state: 1 in `mask`, 0 bits. What stands in for a masked state is mu. Source: Schulz et al. 2020, section
+    3, the bottleneck of one sample, without smoothing over neighbours; optimiser and beta of De Cao et al. 2020.
 
     Attributes:
         beta: Weight of the information (nats a dimension) against the loss (nats).
@@ -97,7 +99,11 @@ class IBAttribution(Amortised):
 
         a = fitted(model, batch, self.recipe, lambda piece: Bottleneck(piece, weights, self.beta), read)
         bits = fitted_bits(model, batch, weights, a)
-        return explanations(batch, mask=a.sigmoid(), nodes=bits[:, 1:], tokens=bits[:, 0])
+        found = partial(explanations, batch, mask=a.sigmoid(), nodes=bits[:, 1:], tokens=bits[:, 0])
+        if self.stats == "position":  # no one vector stands in for the states of a depth
+            return found()
+        means = pad_sequence([weights[f"mean.{depth}"][0] for depth in range(model.n_layers + 2)], batch_first=True)
+        return found(fill=means.expand(len(batch), -1, -1))
 
 
 class Bottleneck:

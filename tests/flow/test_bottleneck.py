@@ -203,6 +203,7 @@ def test_what_the_answer_does_not_need_is_noise(four) -> None:
             assert found.mask[depth, 0] > 0.3 and bits[0] > 50 * bits[2]
     free = IBAttribution(beta=0.0, steps=50).trained(weights).explain(Linear(), four)[0]
     assert free.mask[0, 2] == pytest.approx(1 / (1 + np.exp(-5)))  # no gradient: where it started
+    assert free.fill.tolist() == [[0.0] * 4] * 2  # mu
     ratio = torch.tensor(free.mask[0, 0]).logit()
     states = Linear().words(four)[0, 0]
     expected = 4 * float(information(ratio, ((states / 2) ** 2).mean())) / np.log(2)
