@@ -59,6 +59,22 @@ TASKS = Registry(
         ),
         "rte": Entry("flowgauge.tasks.classification:rte", "Does a text entail a hypothesis (RTE, GLUE)?"),
         "mrpc": Entry("flowgauge.tasks.classification:mrpc", "Do two sentences say the same (MRPC, GLUE)?"),
+        "planted/relay": Entry(
+            "flowgauge.tasks.planted:Relay",
+            "Number of a noun that hops to another position in every layer, by a head that is known.",
+        ),
+        "planted/skip": Entry(
+            "flowgauge.tasks.planted:Skip",
+            "Number of a noun that stays at its position for most layers, by the skip, and hops twice.",
+        ),
+        "planted/attractor": Entry(
+            "flowgauge.tasks.planted:Attractor",
+            "Number of a noun beside two others whose numbers reach the target too, with less weight, and beside heads that carry none.",
+        ),
+        "planted/superposed": Entry(
+            "flowgauge.tasks.planted:Superposed",
+            "Number of a noun whose direction overlaps with the other words' feature, in a model with random background weights.",
+        ),
     },
 )
 """The registered tasks; summaries are those of `lexicon.toml` and of docstrings, so that a listing reads no file."""
