@@ -88,6 +88,10 @@ METRICS = Registry(
             f"{_HOME}.plausibility:Plausibility",
             "How well the words an explanation ranks first are those that people gave a sentiment.",
         ),
+        "ground_truth": Entry(
+            f"{_HOME}.ground_truth:GroundTruth",
+            "How well an explanation of the gold answer finds the path that was planted in the model.",
+        ),
         "completeness_error": Entry(
             f"{_HOME}.completeness_error:CompletenessError", "How far token scores are from summing to q(x) - q(baseline)."
         ),

@@ -1,12 +1,13 @@
 """A BERT whose weights are set by hand, so that number travels to [CLS] along known routes (`tasks.planted`).
 
 Directions. Hidden states are written in an orthonormal set of directions, random and orthogonal to (1, ..., 1): one a position,
-one channel of number for words and one a route and depth, one of the other feature, and some that tell words apart. Their mean is 0, and the position's part is
-so large that the norm hardly depends on the words; so LayerNorm only rescales to a constant norm, by 1 % or less.
+one of number for words and one a route and layer, one of the other feature, and some that tell words apart. Their mean is 0, and
+the position's part is so large that the norm hardly depends on the words: LayerNorm only rescales, by 1 % or less.
 
-Heads. Queries and keys read positions alone: a head that carries a route attends, from the route's next position, to its present
-one, and everywhere else to [SEP], where nothing is. It reads the channel the route was last written to and writes that of the next
-depth, so that copies which skips leave behind are read by nobody. Feed-forward layers are zero, but for the noise.
+Heads. Queries and keys read positions alone. A head that carries a route attends, from the route's next position, to its
+present one, and everywhere else to [SEP], where nothing is. It reads the direction in which the route was last written and
+writes that of its own layer, so that copies which skips leave behind are read by nobody. Feed-forward layers are zero, but for
+what saturates and for the noise.
 """
 
 from __future__ import annotations
@@ -21,12 +22,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..core.errors import UsageError
-from ..tasks.planted import FILLERS, NOUNS, NUMBERS, SKIP, SPLITS, TARGET, PlantedTask, Wiring, route_heads, routes
+from ..tasks.planted import FILLERS, NOUNS, NUMBERS, SKIP, SPLITS, TARGET, PlantedTask, Route, Wiring, route_heads, routes
 from .batch import Rows
 from .encode import encode
 from .made import model
 from .model import FlowModel
-from .outputs import correct
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -38,10 +38,12 @@ IDENTITIES, IDENTITY = 8, 0.5
 """Directions that tell words apart, and the size of a word's part in them."""
 FOCUS, DECOY_FOCUS = 10.0, 12.0
 """Attention score of the position that a head attends to, where others have 0: .9996 of the weight among ten tokens."""
+SHARP = 20.0
+"""How sharp the corner of saturation is."""
 STEEP, LOGIT = 0.5, 5.0
 """The readout: logits are -LOGIT and LOGIT times tanh(STEEP * number)."""
-PROBED = 25
-"""Sentences a condition and split on which a model must be right when it is built."""
+PROBED, MARGIN = 100, 0.02
+"""Sentences a condition and split that a model must answer right when it is built, with at least this part of the number left."""
 
 
 @model("planted")
@@ -145,6 +147,8 @@ def _wire(hf: Any, wiring: Wiring, ids: Mapping[str, int]) -> None:
     _word_vectors(embeddings.word_embeddings.weight, along, ids, draw)
     for number, layer in enumerate(hf.bert.encoder.layer):
         _wire_layer(layer.attention, wiring, number, along, draw)
+        if wiring.saturation:
+            _saturate(layer.intermediate.dense, layer.output.dense, wiring, number, along)
     arrived = [along.read(k, route.heads, wiring.depth) for k, route in enumerate(routes(wiring))]
     hf.bert.pooler.dense.weight[0] = STEEP * torch.stack(arrived).sum(0)
     hf.classifier.weight[:, 0] = torch.tensor([-LOGIT, LOGIT])
@@ -190,6 +194,26 @@ def _wire_layer(attention: Any, wiring: Wiring, layer: int, along: Directions, d
         _attend(attention.self.query.weight[rows], attention.self.key.weight[rows], own, along.position, focus)
 
 
+def _saturate(inner: Any, outer: Any, wiring: Wiring, layer: int, along: Directions) -> None:
+    """Replaces the number x of planted routes that hop first in this layer by clip(x, -a, a) / a, a = 1 / (1 + saturation).
+
+    clip(x, -a, a) = relu(x + a) - relu(x - a) - a, with gelu(SHARP y) / SHARP for relu(y); and x = gelu(x) - gelu(-x), exactly.
+    """
+    limit = 1 / (1 + wiring.saturation)
+    firsts = [number for number, route in enumerate(routes(wiring)[: wiring.routes]) if _first_hop(route) == layer]
+    for rank, number in enumerate(firsts):
+        along_route, units = along.channel[number, layer], slice(4 * rank, 4 * rank + 4)
+        inner.weight[units] = torch.outer(SHARP * torch.tensor([1.0, 1.0, 1.0, -1.0]).to(along_route), along_route)
+        inner.bias[units] = SHARP * limit * torch.tensor([1.0, -1.0, 0.0, 0.0])
+        given = torch.tensor([1 / limit, -1 / limit, -1.0, 1.0]).to(along_route) / SHARP
+        outer.weight[:, units] = torch.outer(along_route, given)
+        outer.bias -= along_route.to(outer.bias)
+
+
+def _first_hop(route: Route) -> int:
+    return next(layer for layer, head in enumerate(route.heads) if head != SKIP)
+
+
 def _attend(query: Tensor, key: Tensor, edges: Sequence[tuple[int, int]], position: Tensor, focus: float) -> None:
     """Makes each edge's first position attend to its second, and all others to the last one, [SEP], with the score `focus`."""
     scale = math.sqrt(focus * math.sqrt(len(query))) / NORM
@@ -213,11 +237,12 @@ def _balance_and_check(made: FlowModel, wiring: Wiring) -> None:
     (trace,) = made.run(Rows(batch, made.embed(made.words(batch), batch)))
     last = trace.site("hidden", made.n_layers)
     pooler = made.hf.bert.pooler.dense
-    number = last[:, TARGET] @ pooler.weight[0]
-    pooler.bias[0] = -torch.stack([number[batch.answer[:, 0] == label].mean() for label in range(len(NUMBERS))]).mean()
-    right = correct(made.readout(last, batch), batch).double().mean()
+    number, plural = last[:, TARGET] @ pooler.weight[0], batch.answer[:, 0] == 1
+    pooler.bias[0] = -(number[plural].mean() + number[~plural].mean()) / 2
+    left = torch.where(plural, 1, -1) * (number + pooler.bias[0]) / STEEP
+    right = (left > MARGIN).double().mean()
     if right < 1:
         raise UsageError(
-            f"the model {task.model!r} answers only {100 * right:.1f} % of the sentences right, so that it does not do what was "
-            "planted: lower strength, distractors, overlap or noise."
+            f"the model {task.model!r} answers only {100 * right:.1f} % of the sentences right and by a margin, so that it does "
+            "not do what was planted: lower strength, distractors, overlap, saturation or noise."
         )

@@ -9,7 +9,8 @@ MODELS = Registry(
     "flowgauge.models",
     {
         "planted": Entry(
-            "flowgauge.models.planted:Planted", "A hand-built BERT classifier in which a noun's number takes a known path to [CLS]."
+            "flowgauge.models.planted:Planted",
+            "A hand-built BERT classifier in which a noun's number takes a known path to [CLS].",
         ),
     },
 )

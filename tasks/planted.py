@@ -53,6 +53,8 @@ class Wiring:
         decoys: Heads of a layer that attend along every route, more sharply than what carries, and move nothing of number.
         overlap: Cosine between the direction of number, in every channel, and that of the other words' feature; the model is
             right if (routes * hops - 1) * overlap stays below about 1.
+        saturation: In the layer of its first hop the subject's number is clipped at 1 / (1 + saturation) of its size and brought
+            back to it, so that the gradient at the subject is 0 and only a path from a baseline shows it; 0: not at all.
         noise: Standard deviation of random weights added to every matrix of the layers, in units of 1 / sqrt(width).
         seed: Of routes, directions and noise.
 
@@ -69,6 +71,7 @@ class Wiring:
     strength: float = 0.4
     decoys: int = 0
     overlap: float = 0.0
+    saturation: float = 0.0
     noise: float = 0.0
     seed: int = 0
 
@@ -78,8 +81,8 @@ class Wiring:
                 raise UsageError(f"{name} must be at least {low}, got {getattr(self, name)}.")
         if self.hops > self.depth:
             raise UsageError(f"{self.hops} hops do not fit into {self.depth} layers.")
-        if not (0 <= self.strength and 0 <= self.overlap < 1 and 0 <= self.noise):
-            raise UsageError("strength and noise must be at least 0, and overlap in [0, 1).")
+        if min(self.strength, self.saturation, self.noise) < 0 or not 0 <= self.overlap < 1:
+            raise UsageError("strength, saturation and noise must be at least 0, and overlap in [0, 1).")
         every = self.routes + self.distractors
         if every >= self.words:
             raise UsageError(f"{every} routes need at least {every + 1} words, got words={self.words}.")
@@ -247,7 +250,7 @@ class Skip(PlantedTask):
 
 @dataclass(frozen=True)
 class Attractor(PlantedTask):
-    """Number of a noun beside two others whose numbers reach the target too, with less weight, and beside heads that carry none."""
+    """Number of a noun beside two others whose numbers reach the target with less weight, and a head that carries none."""
 
     heads: int = 6
     distractors: int = 2

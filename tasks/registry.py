@@ -69,7 +69,7 @@ TASKS = Registry(
         ),
         "planted/attractor": Entry(
             "flowgauge.tasks.planted:Attractor",
-            "Number of a noun beside two others whose numbers reach the target too, with less weight, and beside heads that carry none.",
+            "Number of a noun beside two others whose numbers reach the target with less weight, and a head that carries none.",
         ),
         "planted/superposed": Entry(
             "flowgauge.tasks.planted:Superposed",

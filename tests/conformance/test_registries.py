@@ -16,6 +16,12 @@ LABELLED = [
     replace(instance, truth={"token_labels": (0, 2, 4, 2, 1) * 2}) for instance in load_task("sva/obj").instances("test", 4, 0)
 ]
 """Sentences whose words have labels."""
+PLANTED = [
+    replace(instance, truth={"path": (2, 5, 0), "heads": (1, -1)}) for instance in load_task("sva/obj").instances("test", 4, 0)
+]
+"""Sentences with a path through two layers."""
+OWN = {"plausibility": LABELLED, "ground_truth": PLANTED}
+"""Sentences for metrics that need a known answer."""
 SMALLER = {"sensitivity": "sensitivity:samples=2", "random_rank": "random_rank:patterns=20,words=9,samples=8"}
 
 
@@ -36,7 +42,7 @@ def test_methods_on_the_embedded_model(plugin, agreement_model: FlowModel) -> No
 
 @parametrize("metric")
 def test_metrics(plugin, tiny_flow) -> None:
-    findings = check_metric(SMALLER.get(plugin, plugin), tiny_flow, LABELLED if plugin == "plausibility" else None)
+    findings = check_metric(SMALLER.get(plugin, plugin), tiny_flow, OWN.get(plugin))
     assert not failed(findings)
     assert len(findings) > 12
 
