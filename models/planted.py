@@ -117,15 +117,18 @@ class Directions:
     other: Float[Tensor, " width"]
     identity: Float[Tensor, "some width"]
 
-    def read(self, route: int, heads: Sequence[int], layer: int) -> Float[Tensor, " width"]:
+    def read(self, wiring: Wiring, route: Route, layer: int) -> Float[Tensor, " width"]:
         """Where a route's number was last written before a layer."""
-        written = [below for below in range(layer) if heads[below] != SKIP]
-        return self.channel[route, written[-1]] if written else self.words
+        written = [below for below in range(layer) if route.heads[below] != SKIP]
+        if not written:
+            return self.words
+        writer = route_heads(wiring)[written[-1]].tolist().index(route.heads[written[-1]])
+        return self.channel[writer, written[-1]]
 
 
 def _counts(wiring: Wiring) -> list[int]:
     """How many directions there are of position, number, the other feature and identity."""
-    return [wiring.tokens, 1 + (wiring.routes + wiring.distractors) * wiring.depth, 1, IDENTITIES]
+    return [wiring.tokens, 1 + wiring.ways * wiring.depth, 1, IDENTITIES]
 
 
 def directions(wiring: Wiring, width: int, draw: torch.Generator) -> Directions:
@@ -149,7 +152,7 @@ def _wire(hf: Any, wiring: Wiring, ids: Mapping[str, int]) -> None:
         _wire_layer(layer.attention, wiring, number, along, draw)
         if wiring.saturation:
             _saturate(layer.intermediate.dense, layer.output.dense, wiring, number, along)
-    arrived = [along.read(k, route.heads, wiring.depth) for k, route in enumerate(routes(wiring))]
+    arrived = [along.read(wiring, route, wiring.depth) for route in routes(wiring)]
     hf.bert.pooler.dense.weight[0] = STEEP * torch.stack(arrived).sum(0)
     hf.classifier.weight[:, 0] = torch.tensor([-LOGIT, LOGIT])
     if wiring.noise:
@@ -180,12 +183,11 @@ def _wire_layer(attention: Any, wiring: Wiring, layer: int, along: Directions, d
         rows = slice(head * size, (head + 1) * size)
         read, write = attention.self.value.weight[rows][0], attention.output.dense.weight[:, rows][:, 0]
         own, focus = list[tuple[int, int]](), FOCUS
-        if rank < len(every) and every[rank].heads[layer] != SKIP:
+        if rank < len(every) and every[rank].heads[layer] == head:
             route = every[rank]
             own = [(route.positions[layer + 1], route.positions[layer])]
-            weak = rank >= wiring.routes and own[0][0] == TARGET
-            read.copy_(along.read(rank, route.heads, layer))
-            write.copy_((wiring.strength if weak else 1.0) * along.channel[rank, layer])
+            read.copy_(along.read(wiring, route, layer))
+            write.copy_((wiring.weight(rank) if own[0][0] == TARGET else 1.0) * along.channel[rank, layer])
         elif len(every) <= rank < len(every) + wiring.decoys:
             own, focus = edges, DECOY_FOCUS
             one, other = torch.randperm(IDENTITIES, generator=draw)[:2].tolist()

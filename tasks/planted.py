@@ -50,6 +50,9 @@ class Wiring:
         distractors: Further routes, each from a noun that is not the subject.
         strength: Weight of a distractor's number at the target, where the subject's has 1. The model is right if
             distractors * strength stays below 1.
+        forks: Weight of each of two by-ways of every planted route, at the target. They start at the same word, share the first
+            hop to another node, and part; so with more than .5 the way to that node carries more than the planted path, which
+            still is the strongest single one. 0: there are none.
         decoys: Heads of a layer that attend along every route, more sharply than what carries, and move nothing of number.
         overlap: Cosine between the direction of number, in every channel, and that of the other words' feature; the model is
             right if (routes * hops - 1) * overlap stays below about 1.
@@ -69,6 +72,7 @@ class Wiring:
     routes: int = 2
     distractors: int = 0
     strength: float = 0.4
+    forks: float = 0.0
     decoys: int = 0
     overlap: float = 0.0
     saturation: float = 0.0
@@ -83,12 +87,14 @@ class Wiring:
             raise UsageError(f"{self.hops} hops do not fit into {self.depth} layers.")
         if min(self.strength, self.saturation, self.noise) < 0 or not 0 <= self.overlap < 1:
             raise UsageError("strength, saturation and noise must be at least 0, and overlap in [0, 1).")
-        every = self.routes + self.distractors
-        if every >= self.words:
-            raise UsageError(f"{every} routes need at least {every + 1} words, got words={self.words}.")
-        if every + self.decoys > self.heads:
+        if not 0 <= self.forks < 1 or (self.forks and (self.depth < 3 or self.hops not in (0, self.depth))):
+            raise UsageError(f"forks must be in [0, 1), with 3 or more layers that all hop, got {self.forks}.")
+        if self.ways >= self.words:
+            raise UsageError(f"{self.ways} ways to the target need at least {self.ways + 1} words, got words={self.words}.")
+        if self.ways + self.decoys > self.heads:
             raise UsageError(
-                f"routes, distractors and decoys need a head each: {every + self.decoys} together, got heads={self.heads}."
+                f"routes, distractors, by-ways and decoys need a head each: {self.ways + self.decoys} together, "
+                f"got heads={self.heads}."
             )
 
     @property
@@ -96,34 +102,50 @@ class Wiring:
         """Tokens of a sentence, [CLS] and [SEP] included."""
         return self.words + 2
 
+    @property
+    def ways(self) -> int:
+        """Routes of all kinds: planted ones, those of distractors, and two by-ways of each planted one where it forks."""
+        return self.routes + self.distractors + (2 * self.routes if self.forks else 0)
+
+    def weight(self, way: int) -> float:
+        """Of a way's number at the target."""
+        own = 1.0 if way < self.routes else self.strength
+        return own if way < self.routes + self.distractors else self.forks
+
 
 def route_heads(wiring: Wiring) -> np.ndarray:
-    """[l, k]: the head of route k in layer l; the planted routes first, then distractors, decoys and idle heads."""
+    """[l, k]: the head of route k in layer l; in the order of `routes`, then decoys and idle heads."""
     rng = np.random.default_rng([wiring.seed, 1])
     return np.stack([rng.permutation(wiring.heads) for _ in range(wiring.depth)])
 
 
 @cache
 def routes(wiring: Wiring) -> tuple[Route, ...]:
-    """The planted routes, then those of distractors.
+    """The planted routes, then those of distractors, then two by-ways a planted route.
 
-    No two are at one position at the same depth, but at [CLS], where they end; so no route reads what another one carries.
+    No two are at one position at the same depth, but at [CLS], where they end, and by-ways before they part; so no route reads
+    what another one carries.
 
     >>> routes(Wiring(depth=3))[0].positions[-1]
     0
     """
     rng, heads = np.random.default_rng([wiring.seed, 0]), route_heads(wiring)
-    count = wiring.routes + wiring.distractors
-    moves = np.stack([_moves(wiring, rng) for _ in range(count)])
-    at = [list(rng.choice(np.arange(1, wiring.words + 1), count, replace=False))]
+    own = wiring.routes + wiring.distractors
+    first = {second: second - 1 for second in range(own + 1, wiring.ways, 2)}
+    moves = np.stack([_moves(wiring, rng) for _ in range(wiring.ways)])
+    starts = rng.choice(np.arange(1, wiring.words + 1), own, replace=False).tolist()
+    at = [[*starts, *(starts[by // 2] for by in range(wiring.ways - own))]]
     for layer in range(wiring.depth):
-        after = [here if not moves[k, layer] else None for k, here in enumerate(at[-1])]
-        for k in rng.permutation(np.flatnonzero(moves[:, layer])):
-            free = set(range(1, wiring.words + 1)) - {at[-1][k], *after}
-            after[k] = rng.choice(sorted(free)) if moves[k, layer + 1 :].any() else TARGET
-        at.append(after)
-    walks = np.asarray(at, int).T
-    carriers = np.where(moves, heads[:, :count].T, SKIP)
+        after: list[int | None] = [None if moves[way, layer] else here for way, here in enumerate(at[-1])]
+        for way in rng.permutation(np.flatnonzero(moves[:, layer])).tolist():
+            if layer or way not in first:
+                free = set(range(1, wiring.words + 1)) - {at[-1][way], *after}
+                after[way] = int(rng.choice(sorted(free))) if moves[way, layer + 1 :].any() else TARGET
+        at.append([after[first[way]] if here is None else here for way, here in enumerate(after)])  # type: ignore[misc]
+    carriers = np.where(moves, heads[:, : wiring.ways].T, SKIP)
+    for second, shared in first.items():
+        carriers[second, 0] = carriers[shared, 0]
+    walks = np.asarray(at).T
     return tuple(Route(tuple(p.tolist()), tuple(h.tolist())) for p, h in zip(walks, carriers, strict=True))
 
 
@@ -212,7 +234,7 @@ class PlantedTask(Wiring):
             truth={
                 "path": every[route].positions,
                 "heads": every[route].heads,
-                "distractors": tuple(r.positions[0] for r in every[self.routes :]),
+                "distractors": tuple(r.positions[0] for r in every[self.routes : self.routes + self.distractors]),
             },
         )
 
@@ -226,7 +248,8 @@ def _sentences(wiring: Wiring, condition: tuple[int, str, str], rng: np.random.G
     """Words without end: fillers, the subject at the start of its route, a noun at the start of every distractor's."""
     route, own, other = condition
     every = routes(wiring)
-    nouns = [(every[route].positions[0], own), *((r.positions[0], other) for r in every[wiring.routes :])]
+    distracting = every[wiring.routes : wiring.routes + wiring.distractors]
+    nouns = [(every[route].positions[0], own), *((r.positions[0], other) for r in distracting)]
     while True:
         words = [str(word) for word in rng.choice(FILLERS, wiring.words)]
         for position, number in nouns:
@@ -256,6 +279,15 @@ class Attractor(PlantedTask):
     distractors: int = 2
     decoys: int = 1
     name: ClassVar[str] = "planted/attractor"
+
+
+@dataclass(frozen=True)
+class Fork(PlantedTask):
+    """Number of a noun beside whose path two others share a first hop that carries more, and then part."""
+
+    heads: int = 6
+    forks: float = 0.6
+    name: ClassVar[str] = "planted/fork"
 
 
 @dataclass(frozen=True)

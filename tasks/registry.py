@@ -71,6 +71,10 @@ TASKS = Registry(
             "flowgauge.tasks.planted:Attractor",
             "Number of a noun beside two others whose numbers reach the target with less weight, and a head that carries none.",
         ),
+        "planted/fork": Entry(
+            "flowgauge.tasks.planted:Fork",
+            "Number of a noun beside whose path two others share a first hop that carries more, and then part.",
+        ),
         "planted/superposed": Entry(
             "flowgauge.tasks.planted:Superposed",
             "Number of a noun whose direction overlaps with the other words' feature, in a model with random background weights.",

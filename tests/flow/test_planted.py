@@ -140,6 +140,18 @@ def test_a_distractor_weighs_what_it_should_and_decoys_nothing() -> None:
     assert torch.allclose(number, 1 + 2 * strength * agrees, atol=0.02)
 
 
+def test_where_a_path_forks_a_greedy_search_takes_the_stronger_first_hop_and_a_beam_the_planted_path() -> None:
+    task, model = made("planted/fork")
+    instances = task.instances("test", 8, 0)
+    batch = encode(model, instances)
+    number = torch.atanh(run(model, batch)[1] / 10) / 0.5
+    assert torch.allclose(number, torch.full_like(number, 1 + 2 * task.forks), atol=0.05)
+    for beam, right in ((1, False), (4, True)):
+        for instance, found in zip(instances, InfluencePatterns(samples=10, beam=beam).explain(model, batch), strict=True):
+            best = found.patterns.positions[np.abs(found.patterns.influence).argmax(), :, 0]
+            assert (tuple(best) == instance.truth["path"]) == right
+
+
 def test_saturation_leaves_no_gradient_at_the_subject_and_the_same_answer() -> None:
     _, plain = made("planted/relay")
     task, saturated = made("planted/relay:saturation=1")
@@ -185,6 +197,16 @@ def test_every_noun_is_one_token_and_the_mask_has_no_number() -> None:
     assert not table[model.tokenizer.mask_token_id].any()
     apart = table[ids[2:-1:2]] - table[ids[1:-2:2]]
     assert torch.allclose(apart, apart[:1].expand_as(apart)) and apart[0].norm() == pytest.approx(2, rel=1e-6)
+
+
+def test_by_ways_share_their_first_hop_with_each_other_alone() -> None:
+    for seed in range(10):
+        one, other, *by_ways = routes(planted(f"planted/fork:seed={seed}").wiring)
+        for main, pair in ((one, by_ways[:2]), (other, by_ways[2:])):
+            assert pair[0].positions[:2] == pair[1].positions[:2] and pair[0].heads[0] == pair[1].heads[0] != main.heads[0]
+            assert pair[0].positions[0] == main.positions[0] and pair[0].positions[1] != main.positions[1]
+            for depth in (2, 3):
+                assert len({main.positions[depth], *(way.positions[depth] for way in pair)}) == 3
 
 
 def test_routes_are_apart_at_every_depth() -> None:

@@ -11,7 +11,7 @@ from flowgauge.core.errors import NoSplit, UsageError
 from flowgauge.tasks.planted import FILLERS, NOUNS, SKIP
 from flowgauge.tasks.registry import TASKS
 
-NAMES = ["planted/relay", "planted/skip", "planted/attractor", "planted/superposed"]
+NAMES = ["planted/relay", "planted/skip", "planted/attractor", "planted/fork", "planted/superposed"]
 
 
 @pytest.mark.parametrize("spec", NAMES)
@@ -66,6 +66,7 @@ def test_a_task_names_the_model_with_its_wiring(spec, model) -> None:
         ("noise=-0.1", "at least 0"),
         ("routes=4,words=4", "need at least 5 words"),
         ("distractors=3", "5 together, got heads=4"),
+        ("forks=0.5,depth=2", "with 3 or more layers"),
         ("sentences=501", "1 to 500 sentences"),
     ],
 )
