@@ -141,7 +141,7 @@ def routes(wiring: Wiring) -> tuple[Route, ...]:
             if layer or way not in first:
                 free = set(range(1, wiring.words + 1)) - {at[-1][way], *after}
                 after[way] = int(rng.choice(sorted(free))) if moves[way, layer + 1 :].any() else TARGET
-        at.append([after[first[way]] if here is None else here for way, here in enumerate(after)])  # type: ignore[misc]
+        at.append([after[first[way]] if here is None else here for way, here in enumerate(after)])
     carriers = np.where(moves, heads[:, : wiring.ways].T, SKIP)
     for second, shared in first.items():
         carriers[second, 0] = carriers[shared, 0]
