@@ -110,6 +110,10 @@ METRICS = Registry(
         "masked_f1": Entry(f"{_HOME}.masked:MaskedF1", "Macro-F1 of the model on what a mask keeps."),
         "share_masked": Entry(f"{_HOME}.masked:ShareMasked", "How much a mask drops, of words and of hidden states."),
         "depth_kept": Entry(f"{_HOME}.depth_kept:DepthKept", "Over how many depths a mask keeps the tokens of each class."),
+        "ground_truth": Entry(
+            f"{_HOME}.ground_truth:GroundTruth",
+            "How well an explanation of the gold answer finds the path that was planted in the model.",
+        ),
         "completeness_error": Entry(
             f"{_HOME}.completeness_error:CompletenessError",
             "How far scores are from summing to the change of the output that they claim to share out.",

@@ -16,6 +16,10 @@ MODELS = Registry(
             "flowgauge.models.sentence_gru:SentenceGru",
             "A GRU over the frozen word vectors of an encoder (embeddings=MODEL), trained here on sst or another task.",
         ),
+        "planted": Entry(
+            "flowgauge.models.planted:Planted",
+            "A hand-built BERT classifier in which a noun's number takes a known path to [CLS].",
+        ),
     },
 )
 """The models that are made; those that come as files are in `models.zoo`."""

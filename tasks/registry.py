@@ -66,6 +66,26 @@ TASKS = Registry(
         "squad": Entry(
             "flowgauge.tasks.squad:Squad", "Which words of a passage answer a question (SQuAD 1.1)? For models with a span head."
         ),
+        "planted/relay": Entry(
+            "flowgauge.tasks.planted:Relay",
+            "Number of a noun that hops to another position in every layer, by a head that is known.",
+        ),
+        "planted/skip": Entry(
+            "flowgauge.tasks.planted:Skip",
+            "Number of a noun that stays at its position for most layers, by the skip, and hops twice.",
+        ),
+        "planted/attractor": Entry(
+            "flowgauge.tasks.planted:Attractor",
+            "Number of a noun beside two others whose numbers reach the target with less weight, and a head that carries none.",
+        ),
+        "planted/fork": Entry(
+            "flowgauge.tasks.planted:Fork",
+            "Number of a noun beside whose path two others share a first hop that carries more, and then part.",
+        ),
+        "planted/superposed": Entry(
+            "flowgauge.tasks.planted:Superposed",
+            "Number of a noun whose direction overlaps with the other words' feature, in a model with random background weights.",
+        ),
     },
 )
 """The registered tasks; summaries are those of `lexicon.toml` and of docstrings, so that a listing reads no file."""

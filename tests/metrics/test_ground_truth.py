@@ -1,125 +1,103 @@
-"""Divergence from what is known to matter: closed forms on the toy task, and every case without a value."""
+"""`ground_truth` on explanations whose agreement with a path is known."""
 
 from __future__ import annotations
 
-from math import log
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from scipy.spatial.distance import jensenshannon
-from scipy.stats import entropy
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.base import Shown
-from flowgauge.metrics.ground_truth_divergence import GroundTruthDivergence, divergences
-from flowgauge.models.encode import encode
-from flowgauge.models.toy_counting import ToyCounting
+from flowgauge.metrics.ground_truth import Planted, agreement, auroc, f1, planted_of
+from flowgauge.models.graph import Patterns
 from flowgauge.tasks.registry import load_task
-from flowgauge.tasks.toy import CountingTask
+
+PLANTED = Planted(np.array([2, 1, 0]), np.array([1, -1]))
+"""Two layers, four tokens; head 1, then the skip."""
 
 
-@pytest.fixture(scope="module")
-def model():
-    return ToyCounting()._untrained()
+def values(explanation: Explanation, planted: Planted = PLANTED) -> dict[str, float]:
+    return {name: found for name, (found, reason) in agreement(explanation, planted, 4).items() if not reason}
 
 
-@pytest.fixture(scope="module")
-def instances():
-    return CountingTask().instances("test")
+def reasons(explanation: Explanation) -> dict[str, str]:
+    return {name: reason for name, (_, reason) in agreement(explanation, PLANTED, 4).items() if reason}
 
 
-def show(model, instances, explain) -> Shown:
-    """A batch whose explanations are made by `explain(truth words, real tokens)`."""
-    batch = encode(model, instances)
-    made = tuple(
-        explain([2 + word for _, word in instance.truth["positions"]], n)
-        for instance, n in zip(instances, batch.lengths, strict=True)
-    )
-    return Shown(batch, batch, tuple(instances), made, made)
+def patterns(*paths: tuple[tuple[int, ...], tuple[int, ...], float]) -> Patterns:
+    positions = np.array([p for p, _, _ in paths])[..., None]
+    influence = np.array([i for _, _, i in paths])
+    heads = np.array([h for _, h, _ in paths])[..., None, None]
+    return Patterns(positions[:, 0, 0], influence, influence, positions, influence, heads)
 
 
-def scored(model, shown):
-    rows = GroundTruthDivergence().score(model, [shown], None).rows
-    return rows.pivot(index="instance", columns="variant", values="value").loc[[i.id for i in shown.instances]], rows
+def test_nodes_are_compared_layer_by_layer_without_the_last() -> None:
+    nodes = np.array([[0.1, 0.2, -0.9, 0.3], [0.5, 0.4, 0.6, 0.1], [9.0, 0, 0, 0]])
+    found = values(Explanation(nodes=nodes))
+    assert found["nodes/auroc"] == pytest.approx((1 + 1 / 3) / 2)  # the second layer's planted node beats one of three
+    assert found["nodes/auroc/pooled"] == pytest.approx((6 + 4) / 12)  # by size, -.9 beats all six others and .4 four
+    assert found["nodes/f1"] == 0.5  # .9 and .6 are the best two
+    assert found["path"] == 0 and found["path/known_word"] == 0
+    nodes[1, 1] = 0.7
+    found = values(Explanation(nodes=nodes))
+    assert found["path"] == found["nodes/auroc"] == found["nodes/f1"] == 1
 
 
-def one_hot(at, n) -> Explanation:
-    mask = np.zeros((2, n))
-    mask[:, at[:1] or [2]] = 1
-    return Explanation(mask=mask)
+def test_words_and_heads() -> None:
+    found = values(Explanation(tokens=np.array([0.5, 0.1, -0.4, 0.0]), heads=np.array([[0.1, 0.3], [0.3, 0.2]])))
+    assert found == {"tokens/auroc": pytest.approx(2 / 3), "heads/auroc": pytest.approx(2.5 / 3), "heads/f1": 0.5}
 
 
-def test_exact_erasure_has_its_closed_form_and_the_published_mean(model, instances) -> None:
-    """One digit of k that matter: JS = (ln(2k/(k+1)) + ln(2/(k+1))/k + (k-1)/k ln 2) / 2; KL is infinite for k > 1."""
-    table, rows = scored(model, show(model, instances, one_hot))
-    counts = np.array([len(i.truth["positions"]) for i in instances])
-    k = counts[counts > 0]
-    wanted = (np.log(2 * k / (k + 1)) + np.log(2 / (k + 1)) / k + (k - 1) / k * log(2)) / 2
-    np.testing.assert_allclose(table["hidden_js"][counts > 0], wanted, atol=1e-12)
-    assert table["hidden_js"].mean() == pytest.approx(0.2664, abs=0.01), "De Cao et al. 2020, as their notebook has it"
-    assert table["hidden_js"].isna().sum() == (counts == 0).sum() > 0
-    infinite = rows[rows["reason"].str.startswith("infinite")]
-    assert set(infinite["variant"]) == {"hidden_kl", "words_kl"} and len(infinite) == 2 * (counts > 1).sum()
-    assert (table["hidden_kl"][counts == 1] == 0).all()
+def test_the_pattern_with_most_influence_is_the_path() -> None:
+    right, wrong = ((2, 1, 0), (1, -1), -2.0), ((3, 1, 0), (0, -1), 1.0)
+    tokens = np.array([0.0, 0.0, 0.1, 0.2])
+    assert values(Explanation(tokens=tokens, patterns=patterns(right, wrong)))["path/heads"] == 1
+    other = values(Explanation(tokens=tokens, patterns=patterns(right, (*wrong[:2], 3.0))))
+    assert other["path"] == other["path/heads"] == 0 and other["path/known_word"] == 1
+    by_skip = values(Explanation(tokens=tokens, patterns=patterns(((2, 1, 0), (0, -1), 1.0))))
+    assert by_skip["path"] == 1 and by_skip["path/heads"] == 0
+    assert values(Explanation(tokens=tokens, patterns=patterns(wrong)))["path/known_word"] == 0
 
 
-def test_the_truth_itself_is_at_no_distance_and_the_query_does_not_count(model, instances) -> None:
-    def explain(at, n):
-        mask = np.zeros((2, n))
-        mask[1, at], mask[:, :2], mask[0, 2:] = 0.7, 5.0, 1.0
-        return Explanation(mask=mask)
-
-    table, _ = scored(model, show(model, instances[:60], explain))
-    defined = table["hidden_js"].dropna()
-    assert len(defined) > 50 and defined.max() < 1e-15
-    share = np.array([len(i.truth["positions"]) / len(i.segments[1].split()) for i in instances[:60]])
-    np.testing.assert_allclose(table["words_kl"][share > 0], -np.log(share[share > 0]), atol=1e-12)
+def test_flows_give_the_path_of_the_largest_word() -> None:
+    flows = np.zeros((4, 3, 4))
+    flows[2, 0, 2], flows[2, 1, 1], flows[2, 2, 0] = 1.0, 0.8, 1.0
+    flows[3, 0, 3], flows[3, 1, 3], flows[3, 2, 0] = 0.5, 0.9, 1.0
+    found = values(Explanation(flows=flows))
+    assert found["path"] == found["path/known_word"] == 1
+    found = values(Explanation(flows=flows, tokens=np.array([0.0, 0.0, 1.0, -2.0])))
+    assert found["path"] == 0 and found["path/known_word"] == 1
 
 
-def test_nodes_and_tokens_count_by_size(model, instances) -> None:
-    rng = np.random.default_rng(0)
-
-    def explain(at, n):
-        return Explanation(tokens=rng.normal(size=n), nodes=rng.normal(size=(1, n)))
-
-    shown = show(model, instances[:40], explain)
-    table, _ = scored(model, shown)
-    for (_, row), instance, one in zip(table.iterrows(), shown.instances, shown.gold, strict=True):
-        query, digits = (text.split() for text in instance.segments)
-        truth = np.isin(digits, query)
-        if not truth.any():
-            continue
-        for level, view in (("hidden", one.nodes[0]), ("words", one.tokens)):
-            sizes = np.abs(view[2:])
-            assert row[f"{level}_kl"] == pytest.approx(entropy(truth / truth.sum(), sizes / sizes.sum()), abs=1e-12)
-            assert row[f"{level}_js"] == pytest.approx(jensenshannon(truth, sizes) ** 2, abs=1e-12)
+def test_edges_give_the_path_with_the_largest_product() -> None:
+    edges = np.zeros((2, 1, 4, 4))
+    edges[0, 0, 1, 2], edges[1, 0, 0, 1] = 0.9, 0.9
+    edges[0, 0, 3, 3], edges[1, 0, 0, 3] = 0.5, 0.9
+    found = values(Explanation(edges=edges))
+    assert found["path"] == 1 and found["nodes/auroc"] == 1 and "heads/auroc" not in found
 
 
-def test_padding_does_not_count(model, instances) -> None:
-    rng = np.random.default_rng(0)
-    shown = show(model, instances[:12], lambda at, n: Explanation(nodes=rng.random((1, n))))
-    together, _ = scored(model, shown)
-    for row, instance in enumerate(shown.instances):
-        batch = shown.batch.rows(torch.tensor([row]))
-        batch = batch.only(batch.mask)
-        alone, _ = scored(model, Shown(batch, batch, (instance,), shown.gold[row : row + 1], shown.gold[row : row + 1]))
-        assert alone["hidden_js"].iloc[0] == pytest.approx(together["hidden_js"].iloc[row], nan_ok=True)
+def test_a_missing_view_is_a_reason() -> None:
+    only = reasons(Explanation(tokens=np.ones(4)))
+    assert set(only) == {n for n in agreement(Explanation(tokens=np.ones(4)), PLANTED, 4) if n != "tokens/auroc"}
+    assert "nodes cannot be ranked" in only["nodes/auroc"] and "heads cannot be ranked" in only["heads/f1"]
+    bundle = Patterns(np.array([2]), np.ones(1), np.ones(1), np.array([[[2, -1], [1, 3], [0, -1]]]))
+    assert "several nodes a layer" in reasons(Explanation(tokens=np.ones(4), patterns=bundle))["path"]
 
 
-def test_what_has_no_value_says_why(model, instances) -> None:
-    assert divergences(np.zeros(2), np.array([True, False]))[0][1] == "every score is 0."
-    assert divergences(np.ones(2), np.zeros(2, bool))[1][1] == "no position matters."
-    _, rows = scored(model, show(model, instances[:3], lambda at, n: Explanation(tokens=np.ones(n))))
-    hidden = rows[rows["variant"].str.startswith("hidden")]
-    assert hidden["value"].isna().all() and set(hidden["reason"]) == {"the method gives tokens and no scores of hidden states."}
-    with pytest.raises(NotApplicable, match="the method gives heads, from which neither words nor"):
-        scored(model, show(model, instances[:3], lambda at, n: Explanation(heads=np.ones((1, 1)))))
+def test_ties_count_half_in_auroc_and_by_their_share_in_f1() -> None:
+    planted = np.array([True, False, False, False])
+    assert auroc(np.zeros(4), planted) == 0.5
+    assert f1(np.zeros(4), planted) == 0.25
+    assert auroc(np.array([-np.inf, -np.inf, 0.0, 1.0]), planted) == pytest.approx(1 / 6)
+    with pytest.raises(NotApplicable, match="all are planted"):
+        auroc(np.zeros(1), np.ones(1, bool))
 
 
-def test_tasks_that_do_not_know_what_matters_are_told(tiny_flow) -> None:
-    batch = encode(tiny_flow, (instance := load_task("sva/obj").instances("test", 1, 0)))
-    made = (Explanation(tokens=np.ones(batch.lengths[0])),)
-    with pytest.raises(NotApplicable, match=r"do not say which words matter .* use toy/counting"):
-        GroundTruthDivergence().score(tiny_flow, [Shown(batch, batch, instance, made, made)], None)
+def test_sentences_without_a_path_and_another_model_are_refused_with_what_to_do() -> None:
+    plain = load_task("sva/obj").instances("test", 1, 0)[0]
+    with pytest.raises(NotApplicable, match=r"use planted/\*"):
+        planted_of(plain, 2)
+    with pytest.raises(NotApplicable, match="planted in 2 layers, and the model has 6"):
+        planted_of(replace(plain, truth={"path": (1, 1, 0), "heads": (-1, 0)}), 6)
