@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -96,10 +97,8 @@ def alone(batch: Batch, row: int) -> Batch:
     """One instance of a batch without its padding."""
     one = batch.rows(torch.tensor([row]))
     n = int(one.mask.sum())
-    return Batch(
-        one.ids[:, :n], one.mask[:, :n], one.segments[:, :n], one.word_ids[:, :n], one.answer, one.against, one.target,
-        one.names, one.seeds, one.quantity, one.pairwise,
-    )  # fmt: skip
+    cut = {name: getattr(one, name)[:, :n] for name in ("ids", "mask", "segments", "word_ids")}
+    return replace(one, **cut)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ def test_every_metric_declares_itself(name):
     assert METRICS.builtin[name].summary.rstrip(".").split(",")[0] in " ".join(made.__doc__.split())
     assert made.unit and made.source and made.ranked
     assert made.reference is None or made.reference in METHODS.builtin
-    scopes = {"pattern_entropy": "set", "receptive_field": "set", "head_universality": "cells"}
+    scopes = {"head_universality": "cells", "stability": "cells"}
+    scopes |= dict.fromkeys(("pattern_entropy", "receptive_field", "masked_f1", "depth_kept"), "set")
     assert made.scope == scopes.get(name, "instance")
 
 
