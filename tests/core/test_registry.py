@@ -233,3 +233,11 @@ def test_foreign_messages_are_one_bounded_line() -> None:
     assert one_line(Weird()) == "Weird"
     assert one_line(ValueError("a\nb")) == "ValueError: a b"
     assert len(one_line(ValueError("x" * 10**5))) < 600
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("5e-4", 5e-4), ("1E3", 1000.0), ("2.5e-1", 0.25), ("e5", "e5"), ("5", 5), ("true", True)]
+)
+def test_numbers_are_read_as_people_write_them(text, value) -> None:
+    found = Spec.parse(f"name:key={text}").settings["key"]
+    assert found == value and type(found) is type(value)

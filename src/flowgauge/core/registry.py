@@ -67,9 +67,17 @@ class Spec:
         if any(not sep or not key for key, sep, _ in pairs) or len(set(keys)) < len(keys):
             raise UsageError(f"cannot read the settings in {text!r}: write name:key=value,key=value, each key once.")
         try:
-            return cls(name, {key: yaml.safe_load(value) for key, (_, _, value) in zip(keys, pairs, strict=True)})
+            return cls(name, {key: _value(value) for key, (_, _, value) in zip(keys, pairs, strict=True)})
         except (yaml.YAMLError, ValueError) as error:
             raise UsageError(f"cannot read the settings in {text!r}: write name:key=value with plain values.") from error
+
+
+def _value(text: str) -> Any:
+    """A plain value as YAML has it, and numbers such as 5e-4, which YAML 1.1 takes for text."""
+    value = yaml.safe_load(text)
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        return float(value)
+    return value
 
 
 class Registry:
