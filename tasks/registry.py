@@ -120,9 +120,10 @@ def takes_data(spec: Spec) -> bool:
 
 
 def fitting(head: str, fits: Callable[[Sequence[str]], bool]) -> list[str]:
-    """Names of the registered tasks that need a head; of those with classes, the ones whose classes fit."""
+    """Names of the registered tasks that need a head and bring no model; of those with classes, the ones whose classes fit."""
     made = {name: TASKS.create(name) for name in TASKS.builtin}
-    return [name for name, task in made.items() if task.head == head and fits(getattr(task, "classes", ()))]
+    open_to_all = {name: task for name, task in made.items() if not getattr(task, "model", "")}
+    return [name for name, task in open_to_all.items() if task.head == head and fits(getattr(task, "classes", ()))]
 
 
 def _from_table(spec: Spec, columns: Mapping[str, str]) -> FileTask:

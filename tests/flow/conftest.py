@@ -90,7 +90,19 @@ def make_batch(model: FlowModel, lengths: list[int], seed: int = 0, target: int 
     names = tuple(f"i{n}" for n in range(count))
     words = torch.stack([torch.zeros_like(ids), torch.arange(width).expand_as(ids)], -1)
     read = at if model.one_target else None
-    return Batch(ids, mask, torch.zeros_like(ids), words, answer, against, read, names, tuple(range(count)), pairwise=True)
+    return Batch(
+        ids,
+        mask,
+        torch.zeros_like(ids),
+        words,
+        answer,
+        against,
+        read,
+        names,
+        tuple(range(count)),
+        pairwise=True,
+        spans=model.head == "span",
+    )
 
 
 def alone(batch: Batch, row: int) -> Batch:

@@ -10,10 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from flowgauge.benchmark.conformance import check_file, failed
+from flowgauge.benchmark.loading import check_model
 from flowgauge.benchmark.plan import Plan
-from flowgauge.benchmark.resolve import check_names
+from flowgauge.benchmark.resolve import check_names, model_of
 from flowgauge.cli import app
 from flowgauge.methods.registry import METHODS
+from flowgauge.tasks.registry import load_task
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -53,3 +55,11 @@ def test_the_plans_name_what_exists(name: str) -> None:
     untrained = {name for name in METHODS.builtin if "training" not in METHODS.create(name).needs}  # these tasks train nothing
     wanted = untrained if name == "tiny" else {"influence-patterns", "attention", "conductance", "random"}
     assert wanted <= {method.name for method in plan.methods}
+
+
+def test_the_plan_of_planted_paths_names_what_exists_and_each_task_brings_its_own_model() -> None:
+    plan = check_names(Plan.load(ROOT / "benchmark" / "plans" / "planted.yaml"))
+    models = {model_of(plan, load_task(task)) for task in plan.tasks}
+    assert len(models) == len(plan.tasks) == 24
+    for model in models:
+        check_model(model)

@@ -156,7 +156,7 @@ def test_the_variable_names_the_folder_and_a_setting_goes_before_it(
         ("sentence\tlabel\ngood\n", "line 2: 1 cells, but the header has 2"),
         ("text\tlabel\ngood\t1\n", "line 1: no column sentence; it has text, label."),
         ("sentence\tlabel\n", "has no rows"),
-        ("id\tsentence\tlabel\n1\ta\t1\n1\tb\t1\n", "two instances with the id 'sst2/validation/1'"),
+        ("id\tsentence\tlabel\n1\ta\t1\n1\tb\t1\n", "line 3: the id '1' is that of line 2 too"),
     ],
 )
 def test_a_broken_file_is_one_line_with_the_place(tmp_path: Path, text: str, said: str) -> None:

@@ -133,7 +133,7 @@ def test_damaged_files_and_missing_columns_are_refused(tmp_path: Path) -> None:
         Squad(folder(tmp_path, GOOD, '{"id": ')).instances()
     with pytest.raises(UsageError, match=r"line 1: no column answers; it has question, context"):
         Squad(folder(tmp_path, {"question": "a", "context": "b"})).instances()
-    with pytest.raises(UsageError, match="two instances with the id 'squad/validation/5'"):
+    with pytest.raises(UsageError, match="line 2: the id '5' is that of line 1 too"):
         Squad(folder(tmp_path, GOOD, GOOD)).instances()
     with pytest.raises(UsageError, match=r"go online for its first use, or put squad/dev\.tsv"):
         Squad().instances()
