@@ -35,8 +35,8 @@ def store(tiny_folder: Any, tiny_data: Path, tmp_path_factory: pytest.TempPathFa
     where = str(tmp_path_factory.mktemp("squad"))
     metrics = [SMALLER.get(name, name) for name in METRICS.builtin if METRICS.create(name).scope != "cells"]
     made = run(
-        model=str(tiny_folder("bert", "span")), tasks="squad", methods=[QUICK.get(name, name) for name in UNTRAINED], metrics=metrics, limit=4,
-        data_dir=str(tiny_data), store=where, device="cpu",
+        model=str(tiny_folder("bert", "span")), tasks="squad", methods=[QUICK.get(name, name) for name in UNTRAINED],
+        metrics=metrics, limit=4, data_dir=str(tiny_data), store=where, device="cpu",
     )  # fmt: skip
     return where, made
 
