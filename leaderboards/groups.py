@@ -36,6 +36,11 @@ class Group:
         """Records by label, in order."""
         return dict(zip(self.labels, self.records, strict=True))
 
+    def methods(self) -> tuple[str, ...]:
+        """One label a record, the same for cells that differ in their seed alone."""
+        seedless = [r.model_copy(update={"seed": None}) for r in self.records]
+        return tuple(_label(record, [r for r in seedless if r.method == record.method]) for record in seedless)
+
     def of_method(self, name: str) -> Record | None:
         """The method's first cell, its default settings preferred where the label is the plain name; None where there is none."""
         found = [r for r in self.records if r.method == name]
