@@ -65,7 +65,7 @@ class Difference(NamedTuple):
     high: float
     p: float
     p_holm: float
-    count: int
+    instances: int
     needed: float
 
 
@@ -233,11 +233,11 @@ def narrow(scored: Scored, methods: Sequence[str]) -> Scored:
 
 def sentence(d: Difference, metric: str, higher_is_better: bool | None) -> str:
     """A difference in words: who is better on what, by how much, and how sure that is."""
-    if not d.count:
+    if not d.instances:
         return f"{d.one} and {d.other} share no instance with a score on {metric}"
     if higher_is_better is False:  # the better one first, so that the sign says which way better is
         d = d._replace(one=d.other, other=d.one, value=-d.value, low=-d.high, high=-d.low)
-    size = f"{d.value:+.3g} [{d.low:.3g}, {d.high:.3g}], p = {d.p_holm:.2g}, {d.count} instances"
+    size = f"{d.value:+.3g} [{d.low:.3g}, {d.high:.3g}], p = {d.p_holm:.2g}, {d.instances} instances"
     if not d.p_holm < ALPHA:
         more = "" if np.isinf(d.needed) else f"; about {np.ceil(d.needed):.0f} instances would tell"
         return f"{d.one} and {d.other} cannot be told apart on {metric}: {size}{more}"

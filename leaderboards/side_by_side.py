@@ -74,7 +74,7 @@ class Side:
     def table(self) -> list[tuple[str, ...]]:
         """A head, then a row a method: rank with its interval, mean with its interval, the runs of ties it is in."""
         runs = [run for run in self.ties if len(run) > 1]
-        rows = [("rank", "method", "n", f"{self.metric}\n{self.variant}", "not told apart")]
+        rows: list[tuple[str, ...]] = [("rank", "method", "n", f"{self.metric}\n{self.variant}", "not told apart")]
         for number, (name, values) in enumerate(zip(self.scored.methods, self.scored.values, strict=True)):
             mean = _mean(values, self.scored.conditions)
             letters = "".join(chr(ord("a") + at % 26) for at, run in enumerate(runs) if name in run)
@@ -155,6 +155,6 @@ def pairs_table(sides: Sequence[Side]) -> pd.DataFrame:
         for d in side.pairs:
             said = sentence(d, side.metric, side.scored.higher_is_better)
             row = (side.group.model, side.group.task, side.metric, side.variant, d.one, d.other, d.value, d.low, d.high, d.p,
-                   d.p_holm, d.count, d.needed, side.ranks.beats[at[d.one], at[d.other]], said)  # fmt: skip
+                   d.p_holm, d.instances, d.needed, side.ranks.beats[at[d.one], at[d.other]], said)  # fmt: skip
             rows.append(row)
     return pd.DataFrame(rows, columns=list(COLUMNS))

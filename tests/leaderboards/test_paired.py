@@ -31,7 +31,7 @@ def table(*rows, conditions=None, higher=True) -> Scored:
 
 def pair(one: str, other: str, p: float = 0.5, **fields) -> Difference:
     return Difference(
-        one, other, **{"value": 0.1, "low": 0.0, "high": 0.2, "p": p, "p_holm": p, "count": 9, "needed": 20, **fields}
+        one, other, **{"value": 0.1, "low": 0.0, "high": 0.2, "p": p, "p_holm": p, "instances": 9, "needed": 20, **fields}
     )
 
 
@@ -59,14 +59,14 @@ def test_holm_by_hand_and_undefined_tests_do_not_count() -> None:
 
 def test_differences_are_of_shared_instances_and_the_larger_mean_comes_first() -> None:
     (d,) = differences(table([0, 0, 1, np.nan, 0], [1, 1, 1, 1, np.nan]))
-    assert (d.one, d.other, d.count) == ("b", "a", 3)
+    assert (d.one, d.other, d.instances) == ("b", "a", 3)
     assert d.value == pytest.approx(2 / 3)
     assert d.p == pytest.approx(0.5, abs=0.03)  # two moving instances: a half of the four sign flips is as extreme
 
 
 def test_no_shared_instance_is_said() -> None:
     (d,) = differences(table([0, np.nan], [np.nan, 1]))
-    assert d.count == 0 and np.isnan(d.p_holm)
+    assert d.instances == 0 and np.isnan(d.p_holm)
     assert "share no instance" in sentence(d, "accuracy", True)
 
 
