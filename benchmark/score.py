@@ -58,7 +58,7 @@ def rescore(
     made = resolve.make_metrics(specs)
     groups: list[Group] = []
     for together in _groups(records):
-        group = _group(store, together, model, data_dir, device, quiet)
+        group = regroup(store, together, model, data_dir, device, quiet)
         for metric in made:
             group.refer(metric, resolve.reference_job(metric, group.jobs))
         groups.append(group)
