@@ -6,6 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from ..core.errors import UsageError
+
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 """In the order in which transformers prefers them."""
 TOKENIZER = (
@@ -22,6 +24,9 @@ def model_fingerprint(source: str, revision: str | None = None) -> str | None:
     Args:
         source: A folder or a name on the Hub.
         revision: Branch, tag or commit on the Hub.
+
+    Raises:
+        UsageError: A configuration that is no JSON.
     """
     folder = Path(source).expanduser() if Path(source).expanduser().is_dir() else _snapshot(source, revision)
     if folder is None:
@@ -37,7 +42,12 @@ def model_fingerprint(source: str, revision: str | None = None) -> str | None:
 
 def _json_sum(path: Path) -> str:
     """Sha256 of a JSON file without its labels."""
-    kept = {key: value for key, value in json.loads(path.read_bytes()).items() if key not in LABELS}
+    try:
+        kept = {key: value for key, value in json.loads(path.read_bytes()).items() if key not in LABELS}
+    except (ValueError, AttributeError) as error:
+        raise UsageError(
+            f"{path} is damaged, no JSON object can be read from it ({error}): copy the checkpoint again."
+        ) from error
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 

@@ -49,7 +49,8 @@ class Plan(BaseModel):
         dtype: Floating-point type of the weights.
         device: A torch device; `auto`: the GPU if there is one.
         batch_size: Instances a batch; None: 32, fewer for long sentences.
-        max_tokens: Leaves out sentences with more tokens.
+        max_tokens: Leaves out sentences with more tokens, of those that `limit` draws: which instances a cell is of is known
+            before a tokenizer is.
         on_split: Whether a word that is not one token stops the run or leaves the sentence out.
         columns: Our column's name to the file's, for tasks from a file.
         data_dir: Folder of published data sets, for tasks that read them; None: $FLOWGAUGE_DATA, else the Hub.

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0
 """Seconds before a bar appears."""
+PAUSE = 60.0
+"""Seconds between two lines where stderr is a file."""
 
 
 class Progress:
-    """Counts steps; shows a bar once `PATIENCE` is over and stderr is a terminal.
+    """Counts steps; shows a bar once `PATIENCE` is over, or a line every `PAUSE` where stderr is no terminal.
 
     Args:
         total: Steps in all.
@@ -25,8 +27,8 @@ class Progress:
 
     def __init__(self, total: int, quiet: bool = False) -> None:
         self.total, self.done = total, 0
-        self.shown = not quiet and sys.stderr.isatty()
-        self._started = time.monotonic()
+        self.quiet, self.shown = quiet, not quiet and sys.stderr.isatty()
+        self._started = self._told = time.monotonic()
         self._bar: Bar | None = None
         self._task: TaskID | None = None
 
@@ -40,6 +42,10 @@ class Progress:
     def step(self, text: str, advance: int = 1) -> None:
         """Notes `advance` steps done and what comes next."""
         self.done += advance
+        if not self.shown and not self.quiet and time.monotonic() - self._told > PAUSE:
+            self._told = time.monotonic()
+            minutes = (self._told - self._started) / 60
+            print(f"{text}: {self.done} of {self.total} steps after {minutes:.0f} min", file=sys.stderr, flush=True)
         if not self.shown or time.monotonic() - self._started < PATIENCE:
             return
         if self._bar is None:

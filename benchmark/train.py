@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import transformers
 
-from ..core.errors import UsageError
+from ..core.errors import FlowgaugeError, UsageError
 from ..core.registry import Spec
+from ..models.families import most_tokens
 from ..models.load import Base, check_device, load_base
+from ..tasks.files import FileTask
 from ..tasks.fingerprint import fingerprint
 from ..tasks.instance import Instance
 from ..tasks.registry import fitting, load_task
@@ -31,6 +33,13 @@ Rows = dict[str, list[dict[str, Any]]]
 """What the Trainer reads of each split, one mapping a text."""
 CHECKPOINT_SHARE = 0.05
 """Of all steps, between two checkpoints."""
+
+OWN_SENTENCES = (
+    "A file has one split and training needs two: for negative and positive, save DIR/sst2/train.tsv and DIR/sst2/dev.tsv "
+    "and name --task sst2 --data-dir DIR; for others, write a task with `classes` and the splits train and validation in a "
+    "Python file."
+)
+"""What to do with labelled sentences in a file."""
 
 
 def train(
@@ -72,11 +81,14 @@ def train(
 
     Raises:
         UsageError: accelerate is missing, a task without classes or data, a model that cannot be used, settings out of range, a
-            folder that holds something else, or the same with other settings.
+            folder that holds something else, or the same with other settings, or that another process is writing.
+        FlowgaugeError: Weights that are not finite.
     """
     if importlib.util.find_spec("accelerate") is None:
         raise UsageError("training needs the package accelerate: pip install 'flowgauge[train]'.")
     _check(epochs=epochs, lr=lr, batch_size=batch_size, max_length=max_length, limit=limit)
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed must lie in 0 to {2**32 - 1}, got {seed}.")
     cpu = check_cpu(device)
     quieten()
     made = load_task(resolve.with_data(Spec.parse(task), data_dir))
@@ -98,10 +110,13 @@ def train(
         return done
     base = base or _load(model, classes, revision, seed)
     rows = {name: _tokenised(base, instances, classes, max_length, name) for name, instances in split.items()}
-    place.open()
-    correct = _fit(base, rows, recipe, place.checkpoints, cpu, quiet)
-    result = Trained.of(place.out, correct, len(rows["validation"]), len(rows["train"]), str(made.source))
-    return place.publish(base, result)
+    with place.claim():
+        done = place.finished()  # by another process, in the meantime
+        if done is not None:
+            return done
+        correct = _fit(base, rows, recipe, place.checkpoints, cpu, quiet)
+        result = Trained.of(place.out, correct, len(rows["validation"]), len(rows["train"]), str(made.source))
+        return place.publish(base, result)
 
 
 def check_cpu(device: str) -> bool:
@@ -128,7 +143,8 @@ def _classes(task: Any) -> tuple[str, ...]:
     classes = tuple(getattr(task, "classes", ()))
     if task.head != "label" or not classes:
         known = ", ".join(fitting("label", bool))
-        raise UsageError(f"task {task.name!r} has no classes to train for; tasks that have: {known}.")
+        own = f" {OWN_SENTENCES}" if isinstance(task, FileTask) else ""
+        raise UsageError(f"task {task.name!r} has no classes to train for; tasks that have: {known}.{own}")
     return classes
 
 
@@ -138,10 +154,13 @@ def _load(model: str, classes: Sequence[str], revision: str | None, seed: int) -
 
 
 def _tokenised(base: Base, instances: Sequence[Instance], classes: Sequence[str], most: int, split: str) -> list[dict[str, Any]]:
-    reads = base.hf.config.max_position_embeddings - (2 if base.hf.config.model_type == "roberta" else 0)
-    if most > reads:
-        raise UsageError(f"the model reads {reads} tokens, so max-length cannot be {most}.")
+    limit = most_tokens(base.hf)
+    if limit is not None and most > limit:
+        raise UsageError(f"the model reads {limit} tokens, so max-length cannot be {most}.")
     texts = [list(part) for part in zip(*(instance.segments for instance in instances), strict=True)]
+    least = len(texts) + int(base.tokenizer.num_special_tokens_to_add(pair=len(texts) > 1))
+    if most < least:
+        raise UsageError(f"max-length must be at least {least}, special tokens and one of each text, got {most}.")
     cut = sum(len(ids) > most for ids in base.tokenizer(*texts)["input_ids"])
     if cut:
         log.warning("%d of %d texts of the %s split are longer than %d tokens and were cut.", cut, len(instances), split, most)
@@ -172,6 +191,10 @@ def _fit(base: Base, rows: Rows, recipe: Recipe, folder: Path, cpu: bool, quiet:
         )  # fmt: skip
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+        if not all(bool(weight.isfinite().all()) for weight in base.hf.parameters()):
+            raise FlowgaugeError(
+                f"the training diverged: weights are not finite after it. Delete {folder.parent} and try a smaller --lr."
+            )
         progress.step("measuring", 0)
         return int(trainer.evaluate()["eval_correct"])
 

@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from scipy.stats import binomtest
 
 from ..core.errors import UsageError
@@ -129,21 +131,27 @@ class Workplace:
         shutil.rmtree(self.work, ignore_errors=True)
         return replace(Trained(folder=self.out, **stored["result"]), fresh=False)
 
-    def open(self) -> None:
-        """Makes the work folder, or finds that of a killed run of the same recipe.
+    def claim(self) -> AbstractContextManager[Any]:
+        """Makes the work folder, or finds that of a killed run of the same recipe; no other process may work there meanwhile.
 
         Raises:
-            UsageError: An unfinished training with other settings is there, or the folder cannot be written.
+            UsageError: Another process works there, an unfinished training with other settings is there, or the folder cannot be
+                written.
         """
         stored = _read(self.work / RECORD)
         if stored is not None:
             self._demand_same(stored, self.work, "finish it with those, choose another --out, or delete it")
-            return
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
+            held = FileLock(self.work / "lock").acquire(blocking=False)  # the system takes it from a killed process
             _write(self.work / RECORD, {"recipe": asdict(self.recipe)})
+        except Timeout as error:
+            raise UsageError(
+                f"another process is training {self.out}: wait until it is done, or choose another --out."
+            ) from error
         except OSError as error:
             raise UsageError(f"cannot write {self.work}: {error.strerror}; choose another --out.") from error
+        return held
 
     def publish(self, base: Any, result: Trained) -> Trained:
         """Saves model, tokenizer, card and record, and renames the whole folder to its place."""
@@ -158,7 +166,7 @@ class Workplace:
         if self.out.exists():
             self.out.rmdir()
         os.replace(whole, self.out)
-        shutil.rmtree(self.work)
+        shutil.rmtree(self.work, ignore_errors=True)
         return result
 
     def _demand_same(self, stored: Mapping[str, Any], folder: Path, remedy: str) -> None:

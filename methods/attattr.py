@@ -16,7 +16,7 @@ from ..models.batch import Batch, Rows
 from ..models.encode import relabel
 from ..models.model import FlowModel
 from ..models.outputs import value
-from ..models.trace import Quadrature, quadrature, trace_bytes
+from ..models.trace import LARGEST, Quadrature, quadrature, trace_bytes
 from .base import explanations, method
 from .explanation import Explanation
 
@@ -32,10 +32,10 @@ class AttAttr:
 
     edges[l, h, i, p] = A_lh[i, p] * integral over alpha in [0, 1] of dF(alpha A_l) / dA_lh[i, p]: all heads of layer l are scaled
     together, the other layers are computed as ever, and the weights count as free inputs (no gradient through the softmax).
-    The scores of a layer sum to F(A_l) - F(0), where F(0) is the output with that layer attending to nothing. The values
-    `completeness_error` and `completeness_error_mean` are the largest and the mean absolute difference over layers, and
-    `probability` (or `q`) is F on the input, all in units of F. heads[l, h] is the largest score of the head, special tokens and
-    the diagonal included.
+    The scores of a layer sum to F(A_l) - F(0), where F(0) is the output with that layer attending to nothing: the values
+    `change/1` to `change/<L>`. `completeness_error` and `completeness_error_mean` are the largest and the mean absolute
+    difference over layers, and `probability` (or `q`) is F on the input, all in units of F. heads[l, h] is the largest score of
+    the head, special tokens and the diagonal included.
 
     Signed; unbounded for a quantity of logits; rows are queries. In the last layer only the target's row is not 0.
     Source: Hao, Dong, Wei & Xu 2021 (AAAI; arXiv 2004.11207), the self-attention attribution score and its Riemann sum; heads:
@@ -57,8 +57,8 @@ class AttAttr:
     def __post_init__(self) -> None:
         if self.rule not in get_args(Rule):
             raise UsageError(f"attattr has no rule {self.rule!r}; choose one of {', '.join(get_args(Rule))}.")
-        if self.steps < 1:
-            raise UsageError(f"attattr needs at least 1 step, got {self.steps}.")
+        if not 1 <= self.steps <= LARGEST:
+            raise UsageError(f"attattr needs 1 to {LARGEST} steps, got {self.steps}.")
         if self.output not in ("probability", "quantity") or self.target not in ("asked", "predicted"):
             raise UsageError(
                 f"output must be probability or quantity and target asked or predicted, got {self.output!r} and {self.target!r}."
@@ -78,7 +78,8 @@ class AttAttr:
         name = "probability" if self.output == "probability" else "q"
         values = [
             {"completeness_error": float(e.max()), "completeness_error_mean": float(e.mean()), name: float(f)}
-            for e, f in zip(error.T, clean.output, strict=True)
+            | {f"change/{layer}": float(moved) for layer, moved in enumerate(c, 1)}
+            for e, f, c in zip(error.T, clean.output, change.T, strict=True)
         ]
         return explanations(batch, edges=edges, heads=_largest(edges, batch), values=values)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..models.batch import Batch
 from ..models.chain import layer_flow, layer_tangent
 from ..models.model import FlowModel
-from ..models.trace import Baseline, PathTrace, Rule, path_trace
+from ..models.trace import Baseline, PathTrace, Rule, check_quadrature, path_trace
 from .base import explanations, method
 from .explanation import Explanation
 from .refinement import traced_words
@@ -34,6 +34,9 @@ class Conductance:
     rule: Rule = "midpoint"
     samples: int = 50
     baseline: Baseline = "mask"
+
+    def __post_init__(self) -> None:
+        check_quadrature(self.rule, self.samples)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Flows, nodes and tokens of every instance."""

@@ -15,7 +15,7 @@ from ..core.errors import UsageError
 from ..models.batch import Batch
 from ..models.graph import NO_EDGE, Patterns
 from ..models.model import FlowModel
-from ..models.trace import Baseline, PathTrace, Rule, path_trace
+from ..models.trace import Baseline, PathTrace, Rule, check_quadrature, path_trace
 from .base import explanations, method
 from .explanation import Explanation
 from .refinement import Found, Refined, optimality_gaps, refine, search
@@ -56,6 +56,7 @@ class InfluencePatterns:
     exact: bool = False
 
     def __post_init__(self) -> None:
+        check_quadrature(self.rule, self.samples)
         if self.beam < 1 or self.k < 1:
             raise UsageError(f"beam and k must be at least 1, got {self.beam} and {self.k}.")
         if self.beam > 1 and self.k > 1:

@@ -12,7 +12,7 @@ from ..core.errors import UsageError
 from ..models.batch import Batch, Rows
 from ..models.model import FlowModel
 from ..models.outputs import value
-from ..models.trace import Baseline, baseline_words
+from ..models.trace import Baseline, baseline_words, check_quadrature
 from .base import explanations, method
 from .explanation import Explanation
 
@@ -45,6 +45,7 @@ class IntegratedGradients:
     def __post_init__(self) -> None:
         if self.rule not in CAPTUM_RULES:
             raise UsageError(f"captum has no rule {self.rule!r}; choose one of {', '.join(CAPTUM_RULES)}.")
+        check_quadrature(self.rule, self.samples)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Token and node scores of every instance."""

@@ -8,7 +8,7 @@ import torch
 
 from ..models.batch import Batch
 from ..models.model import FlowModel
-from ..models.trace import Baseline, Rule, path_trace
+from ..models.trace import Baseline, Rule, check_quadrature, path_trace
 from .base import explanations, method
 from .explanation import Explanation
 
@@ -30,6 +30,9 @@ class InternalInfluence:
     rule: Rule = "midpoint"
     samples: int = 50
     baseline: Baseline = "mask"
+
+    def __post_init__(self) -> None:
+        check_quadrature(self.rule, self.samples)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Node scores of every instance."""

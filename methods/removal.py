@@ -7,7 +7,7 @@ ones included. captum adds up and fits in single precision, whatever the model's
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -71,8 +71,8 @@ class Lime:
     Attributes:
         samples: Random removals.
         width: Of the kernel.
-        alpha: Strength of the Lasso's penalty, in units of q: where q moves less than that, all tokens are 0; 0 is a plain
-            weighted fit.
+        alpha: Strength of the Lasso's penalty, as a share of the standard deviation of q over the removals, so that tokens are
+            in proportion to q whatever its unit; 0 is a plain weighted fit.
         baseline: Word vectors of absent words: mask, zero, pad, mean.
     """
 
@@ -88,16 +88,42 @@ class Lime:
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Tokens of every instance, from its own seed."""
-        from captum._utils.models.linear_model import SkLearnLasso, SkLearnLinearRegression
+        from captum._utils.models.linear_model import SkLearnLinearRegression
         from captum.attr import Lime as Captum
         from captum.attr._core.lime import get_exp_kernel_similarity_function
 
         def attribute(forward: Forward, there: Tensor, row: Tensor) -> Tensor:
-            linear = SkLearnLasso(alpha=self.alpha) if self.alpha else SkLearnLinearRegression()
+            linear = ShareLasso(self.alpha) if self.alpha else SkLearnLinearRegression()
             near = get_exp_kernel_similarity_function("cosine", self.width)
             return _fitted(Captum(forward, linear, near), there, row, self.samples)
 
         return _explain(model, batch, self.baseline, attribute, with_ends=False)
+
+
+@dataclass
+class ShareLasso:
+    """captum's Lasso with a penalty that is a share of the standard deviation of what it is fitted to.
+
+    Attributes:
+        alpha: The share.
+        fitted: The Lasso, once there is something to fit.
+    """
+
+    alpha: float
+    fitted: Any = None
+
+    def fit(self, data: Iterable[Sequence[Tensor]]) -> Any:
+        """Fits batches of removals, q and weights."""
+        from captum._utils.models.linear_model import SkLearnLasso
+
+        spread = float(torch.cat([q for _, q, _ in data]).std())
+        self.fitted = SkLearnLasso(alpha=self.alpha * (spread or 1.0))  # where q never moves, any penalty leaves nothing
+        return self.fitted.fit(data)
+
+    def representation(self) -> Tensor:
+        """The coefficients."""
+        found: Tensor = self.fitted.representation()
+        return found
 
 
 @method("kernel-shap", gives={"tokens"}, stochastic=True)

@@ -9,7 +9,7 @@ import numpy as np
 from ..models.batch import Batch
 from ..models.graph import ALL_HEADS, SKIP, Patterns
 from ..models.model import FlowModel
-from ..models.trace import Baseline, Rule
+from ..models.trace import Baseline, Rule, check_quadrature
 from .base import method
 from .explanation import Explanation
 from .influence_patterns import InfluencePatterns
@@ -32,6 +32,9 @@ class ReplacedSkips:
     rule: Rule = "midpoint"
     samples: int = 50
     baseline: Baseline = "mask"
+
+    def __post_init__(self) -> None:
+        check_quadrature(self.rule, self.samples)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """The patterns of `influence-patterns`, with every `SKIP` read as `ALL_HEADS`."""

@@ -18,6 +18,8 @@ from ..models.trace import Baseline
 from .base import Scores, Shown, frame, score_row
 from .registry import metric
 
+UNMOVED = "no score moves with the word vectors: the method does not look at the input."
+
 
 @metric(
     "infidelity", reads="tokens", ranked="scaled", higher_is_better=False, unit="squared units of q", bounds=(0.0, None),
@@ -94,8 +96,8 @@ class Sensitivity:
 
     max over random d in a cube of ||tokens(x + d) - tokens(x)|| / ||tokens(x)||. The method explains anew, so it must be at hand
     (`flowgauge run`). For the gold answer. At least 0; lower is more stable, which is not more true. Source: Yeh et al. 2019,
-    definition 2.4, by captum. A random method draws the same at x and at x + d, so its noise does not count, and scores that do
-    not look at the input are at 0. Undefined where all scores at x are 0.
+    definition 2.4, by captum. A random method draws the same at x and at x + d, so its noise does not count. Undefined where all
+    scores at x are 0, and where none moves at all: such scores do not look at the input, which is no merit.
 
     Attributes:
         radius: Half the cube's side, in root mean squares of the model's word vectors.
@@ -117,13 +119,12 @@ class Sensitivity:
             if batch.explain is None:
                 raise NotApplicable("it explains moved inputs anew, which needs the method: score it with `flowgauge run`.")
             for row, instance in enumerate(batch.instances):
-                value = self._one(model, batch, row, radius)
-                rows.append(
-                    score_row(instance, "sensitivity", value, 0, "the token scores are all 0." if np.isnan(value) else "")
-                )
+                value, reason = self._one(model, batch, row, radius)
+                rows.append(score_row(instance, "sensitivity", value, reason=reason))
         return Scores(frame(rows))
 
-    def _one(self, model: FlowModel, shown: Shown, row: int, radius: float) -> float:
+    def _one(self, model: FlowModel, shown: Shown, row: int, radius: float) -> tuple[float, str]:
+        """One instance's value, or NaN and why there is none."""
         from captum.metrics import sensitivity_max
 
         explain = shown.explain
@@ -143,5 +144,7 @@ class Sensitivity:
             return (scores,)
 
         with seeded(shown.batch.seeds[row]):
-            found = sensitivity_max(tokens, (words,), perturb_radius=radius, n_perturb_samples=self.samples)
-        return float(found) if norms[0] else np.nan  # captum would divide by 1
+            found = float(sensitivity_max(tokens, (words,), perturb_radius=radius, n_perturb_samples=self.samples))
+        if not norms[0]:  # captum would divide by 1
+            return np.nan, "the token scores are all 0."
+        return (found, "") if found else (np.nan, UNMOVED)

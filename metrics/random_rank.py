@@ -24,7 +24,7 @@ from ..core.errors import UsageError
 from ..models.chain import pattern_influence, single
 from ..models.graph import SKIP
 from ..models.model import FlowModel
-from ..models.trace import Baseline, PathTrace, Rule, moving_words, path_trace
+from ..models.trace import Baseline, PathTrace, Rule, check_quadrature, moving_words, path_trace
 from .base import Scores, Shown, frame, score_row
 from .reading import MIXED, NO_HEADS, Case, cases, single_heads, single_paths
 from .registry import metric
@@ -72,6 +72,9 @@ class RandomRank:
     def __post_init__(self) -> None:
         if self.patterns < 2 or self.words < 1:
             raise UsageError(f"random_rank needs at least 2 patterns and 1 word, got {self.patterns} and {self.words}.")
+        if self.seed < 0:
+            raise UsageError(f"seed must be at least 0, got {self.seed}.")
+        check_quadrature(self.rule, self.samples)
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row a (word, variant); `draw` numbers the words of an instance."""

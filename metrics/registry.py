@@ -89,7 +89,8 @@ METRICS = Registry(
             "How well the words an explanation ranks first are those that people gave a sentiment.",
         ),
         "completeness_error": Entry(
-            f"{_HOME}.completeness_error:CompletenessError", "How far token scores are from summing to q(x) - q(baseline)."
+            f"{_HOME}.completeness_error:CompletenessError",
+            "How far scores are from summing to the change of the output that they claim to share out.",
         ),
     },
 )

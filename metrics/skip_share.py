@@ -36,7 +36,7 @@ from ..models.chain import (
 from ..models.graph import SKIP, Patterns
 from ..models.layer import select
 from ..models.model import FlowModel
-from ..models.trace import Baseline, PathTrace, Rule, path_trace
+from ..models.trace import Baseline, PathTrace, Rule, check_quadrature, path_trace
 from .base import Scores, Shown, frame, score_row
 from .reading import MIXED, NO_HEADS, Case, cases, edges, single_paths
 from .registry import metric
@@ -70,6 +70,9 @@ class SkipShare:
     rule: Rule = "midpoint"
     samples: int = 50
     baseline: Baseline = "mask"
+
+    def __post_init__(self) -> None:
+        check_quadrature(self.rule, self.samples)
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row an (instance, variant)."""

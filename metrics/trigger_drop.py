@@ -72,7 +72,8 @@ class TriggerDrop:
         seed: Of the halves and of the control.
 
     Raises:
-        UsageError: An unknown score, fewer than one candidate or trigger, a ratio outside [0, 1].
+        UsageError: An unknown score, fewer than one candidate or trigger, a ratio outside [0, 1], sentences
+            too short to hold a word.
     """
 
     score_by: TriggerScore = "sum"
@@ -92,6 +93,8 @@ class TriggerDrop:
             raise UsageError(f"at least 1 trigger must be tried and kept, got candidates={self.candidates}, best={self.best}.")
         if not 0 <= self.ratio <= 1:
             raise UsageError(f"ratio must lie in [0, 1], got {self.ratio}.")
+        if self.longest < 3:
+            raise UsageError(f"an attacked sentence has at least 3 tokens, two of them special, got longest={self.longest}.")
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row an (instance, variant)."""

@@ -135,8 +135,8 @@ class Trace:
     `site(name, l)` is the part that belongs to these rows.
     """
 
-    def __init__(self, rows: slice, kept: Mapping[tuple[str, int], Tensor]) -> None:
-        self._rows, self._kept = rows, kept
+    def __init__(self, rows: slice, kept: Mapping[tuple[str, int], Tensor], entered: int = 0) -> None:
+        self._rows, self._kept, self._entered = rows, kept, entered
 
     def whole(self, site: str, layer: int) -> Tensor:
         """The loop's own tensor at a site, of all rows that ran together."""
@@ -145,5 +145,13 @@ class Trace:
         return self._kept[site, layer]
 
     def site(self, site: str, layer: int) -> Tensor:
-        """The value at a site for these rows."""
+        """The value at a site for these rows.
+
+        Raises:
+            KeyError: The site was not kept, or these rows came in above it.
+        """
+        if layer < self._entered:
+            raise KeyError(
+                f"{site}[{layer}] is below hidden[{self._entered}], where these rows came in: they have no value there."
+            )
         return self.whole(site, layer)[self._rows]

@@ -177,7 +177,8 @@ def batches(
             f"first reason: {(skipped or ['the task is empty'])[0]}"
         )
     if skipped:
-        log.warning("%d of %d instances left out, first: %s", len(skipped), len(instances), skipped[0])
+        told = "%d of the %d instances drawn are left out and %d stay; first: %s"
+        log.warning(told, len(skipped), len(instances), len(usable), skipped[0])
     cut = _warn_of_cut(model, [row for row, _ in usable])
     usable.sort(key=lambda pair: len(pair[0].ids))
     groups = list(_groups(model, usable, batch_size, samples))

@@ -143,3 +143,9 @@ def take_apart(hf: Any, name: str) -> Parts:
     if kind == "bert" and getattr(hf, "cls", True) is not True and not hasattr(hf.cls, "predictions"):
         raise UsageError(f"model {name!r} is a {type(hf).__name__}: expected a masked-LM or sequence-classification head.")
     return FAMILIES[kind](hf)
+
+
+def most_tokens(hf: Any) -> int | None:
+    """The most tokens a Hugging Face model has positions for, None where it states none; RoBERTa keeps two for padding."""
+    limit = getattr(hf.config, "max_position_embeddings", None)
+    return limit - (2 if hf.config.model_type == "roberta" else 0) if limit else None

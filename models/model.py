@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .attention import attention_weights, fused, mix
 from .batch import Batch, Rows, Site, Trace
-from .families import take_apart
+from .families import most_tokens, take_apart
 from .layer import Layer, Tape
 from .shapes import Hidden, Outputs, Words
 
@@ -54,9 +54,8 @@ class FlowModel:
 
     @property
     def reads(self) -> int | None:
-        """The most tokens it has positions for; RoBERTa keeps two for padding."""
-        limit = getattr(self.hf.config, "max_position_embeddings", None)
-        return limit - (2 if self.hf.config.model_type == "roberta" else 0) if limit else None
+        """The most tokens it has positions for, None where it states none."""
+        return most_tokens(self.hf)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> FlowModel:
         """Moves the weights; returns itself."""
@@ -135,6 +134,7 @@ class _Loop:
             raise ValueError(f"rows that run together must have the same number of tokens, got {sorted(widths)}.")
         self.model, self.keep, self.tapes, self.target_only = model, keep, tapes, target_only
         self.queue = sorted(enumerate(rows), key=lambda pair: pair[1].layer)
+        self.entered = [r.layer for r in rows]
         self.inside: list[tuple[slice, Rows]] = []
         self.spans: dict[int, slice] = {}
         self.kept: dict[tuple[str, int], Tensor] = {}
@@ -151,7 +151,7 @@ class _Loop:
                 hidden = self._layer(layer, hidden, self._mask())
         assert hidden is not None
         self.kept["hidden", model.n_layers] = hidden
-        return [Trace(self.spans[i], self.kept) for i in range(len(self.spans))]
+        return [Trace(self.spans[i], self.kept, entered) for i, entered in enumerate(self.entered)]
 
     def _join(self, hidden: Tensor | None, layer: int) -> Tensor:
         parts = [] if hidden is None else [hidden]

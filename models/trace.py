@@ -33,6 +33,23 @@ class Quadrature:
     weights: Float[np.ndarray, " samples"]
 
 
+LARGEST = 1_000_000
+"""Samples of a path that nobody waits for; more is a slip of the pen."""
+
+
+def check_quadrature(rule: Rule, samples: int) -> None:
+    """Refuses rules that do not exist and numbers of samples that a rule cannot use.
+
+    Raises:
+        UsageError: With what can be used.
+    """
+    if rule not in get_args(Rule):
+        raise UsageError(f"no quadrature rule is called {rule!r}; there are {', '.join(get_args(Rule))}.")
+    least = 1 if rule in ("midpoint", "gauss-legendre") else 2
+    if not least <= samples <= LARGEST:
+        raise UsageError(f"the rule {rule!r} needs {least} to {LARGEST} samples, got {samples}.")
+
+
 def quadrature(rule: Rule = "midpoint", samples: int = 50) -> Quadrature:
     """Nodes and weights of a rule for the mean over the path.
 
@@ -42,10 +59,7 @@ def quadrature(rule: Rule = "midpoint", samples: int = 50) -> Quadrature:
     >>> quadrature("midpoint", 2).nodes.tolist()
     [0.25, 0.75]
     """
-    if rule not in get_args(Rule):
-        raise UsageError(f"no quadrature rule is called {rule!r}; there are {', '.join(get_args(Rule))}.")
-    if samples < (1 if rule in ("midpoint", "gauss-legendre") else 2):
-        raise UsageError(f"the rule {rule!r} cannot use {samples} samples.")
+    check_quadrature(rule, samples)
     weights = np.full(samples, 1 / samples)
     if rule == "midpoint":
         return Quadrature((np.arange(samples) + 0.5) / samples, weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -130,9 +131,12 @@ def _from_table(corpus: Corpus, path: Path) -> Iterator[Found]:
         raise UsageError(
             f"{path}, line 1: no column {' or '.join(absent)}; it has {', '.join(table.columns)}. Rename its columns."
         )
+    lines: dict[str, int] = {}
     for row in table.rows:
         texts = tuple(row.cells.get(column, "").strip() for column in corpus.texts)
         key = row.cells.get("id") or str(row.number - 1)
+        if lines.setdefault(key, row.line) != row.line:
+            raise UsageError(f"{path}, line {row.line}: the id {key!r} is that of line {lines[key]} too; ids must differ.")
         yield Found(f"{path}, line {row.line}", key, texts, row.cells.get("label", "").strip())
 
 
@@ -166,6 +170,7 @@ def _from_hub(name: str, corpus: Corpus, split: str) -> Iterator[Found]:
 def _load(name: str, hub: tuple[str, str], split: str, remedy: str) -> Any:
     import datasets
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it says every retry; one line says it all
     try:
         return datasets.load_dataset(*hub, split=split)
     except Exception as error:  # the Hub's client raises its own errors, httpx's and plain ones; all mean: not to be had

@@ -14,7 +14,7 @@ from ...core.errors import UsageError
 from ..columns import ABLATED
 from ..groups import Group, find_score
 from ..tables import read_cell
-from .style import GREY, INK, LARGE, LINES, METHODS, NORMAL, SMALL, add_axes, add_text, new_figure, tidy
+from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, look, new_figure, tidy
 
 Unit = Literal["nodes", "heads"]
 BUDGET = "budget/"
@@ -106,7 +106,7 @@ def curve_figure(
 
 def draw(axes: Axes, curve: Curve, number: int) -> None:
     """A curve in its method's own colour and dashes, whichever others are shown."""
-    colour, line = METHODS[number % len(METHODS)], LINES[number % len(LINES)]
+    colour, line = look(number)
     label = f"{curve.area:.3f}  {curve.label}" if curve.area == curve.area else curve.label
     axes.fill_between(curve.budgets, curve.low, curve.high, color=colour, alpha=0.12, lw=0)
     axes.plot(curve.budgets, curve.values, color=colour, ls=line, lw=1.8, label=label)

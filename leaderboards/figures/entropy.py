@@ -16,7 +16,7 @@ from ...core.errors import UsageError
 from ..columns import PATTERNS
 from ..groups import Group, find_score
 from ..tables import read_cell
-from .style import GREY, INK, LARGE, MARKERS, METHODS, NORMAL, SMALL, add_axes, add_text, new_figure, tidy
+from .style import GREY, INK, LARGE, MARKERS, METHODS, NORMAL, SMALL, add_axes, add_text, look, new_figure, tidy
 
 METRIC = "pattern_entropy"
 SHOWN = (PATTERNS, "attention")
@@ -116,8 +116,8 @@ def _draw(axes: Axes, points: dict[str, list[Point]], label: str, title: str) ->
         line = fit(found)
         text = f"{method}: r = {line.r:.2f}, p = {line.p:.2g}" if line.r == line.r else f"{method}: too few points for a line"
         style: dict[str, Any] = {
-            "color": METHODS[number],
-            "marker": MARKERS[number],
+            "color": look(number)[0],
+            "marker": MARKERS[(number + number // len(METHODS)) % len(MARKERS)],
             "mec": "white",
             "mew": 0.6,
             "clip_on": False,
@@ -126,7 +126,7 @@ def _draw(axes: Axes, points: dict[str, list[Point]], label: str, title: str) ->
         if line.r == line.r:
             ends = [min(p.x for p in found), max(p.x for p in found)]
             heights = [line.intercept + line.slope * x for x in ends]
-            axes.plot(ends, heights, color=METHODS[number], lw=1.3, ls=("-", "--")[number % 2])
+            axes.plot(ends, heights, color=look(number)[0], lw=1.3, ls=("-", "--")[number % 2])
     axes.margins(x=0.08)
     axes.legend(fontsize=SMALL, frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.07), borderaxespad=0)
 

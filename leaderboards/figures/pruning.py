@@ -12,7 +12,7 @@ from ...core.errors import UsageError
 from ..groups import Group
 from ..tables import Cell, read_cell
 from .curves import Curve, curves, draw
-from .style import GREY, INK, LARGE, LINES, METHODS, NORMAL, SMALL, add_axes, add_text, new_figure, tidy
+from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, look, new_figure, tidy
 
 GLOBAL, PER_LAYER = "head_pruning", "layer_head_pruning"
 ORDERS = {"least-first": "least important heads first", "most-first": "most important heads first"}
@@ -98,8 +98,8 @@ def _legend(figure: Figure, group: Group, cells: Mapping[str, Cell], title: str,
     order = sorted(group.labels)
     lines, names = [], []
     for label in sorted(cells, key=lambda name: (-cells[name].value if cells[name].known else 1.0, name)):
-        number = order.index(label)
-        lines.append(Line2D([], [], color=METHODS[number % len(METHODS)], ls=LINES[number % len(LINES)], lw=1.8))
+        colour, line = look(order.index(label))
+        lines.append(Line2D([], [], color=colour, ls=line, lw=1.8))
         names.append(f"{cells[label].value:{sign}.3f}  {label}" if cells[label].known else label)
     width, height = figure.get_size_inches()
     place = ((LEFT + 2 * WIDTH + GAP + 0.85) / width, 1 - 1.0 / height)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="flowgauge",
-    help="Benchmark explanations of information flow in transformers.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -42,24 +41,42 @@ class Kind(StrEnum):
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and log messages.")]
 DataDir = Annotated[
-    str | None, typer.Option(help="Folder of published data (sst2/dev.tsv, ...) [default: $FLOWGAUGE_DATA, else the Hub].")
+    str | None, typer.Option(show_default="$FLOWGAUGE_DATA, else the Hub", help="Folder of published data (sst2/dev.tsv, ...).")
 ]
 Device = Annotated[str, typer.Option(help="A torch device; auto: the GPU if there is one.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no table.")]
 StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="Folder or fsspec URL of results.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        typer.echo(f"flowgauge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Benchmark explanations of information flow in transformers."""
+
+
 @app.command()
 def run(
     plan: Annotated[
-        Path | None, typer.Argument(metavar="[PLAN]", help="A YAML file, or a plan of ours (demo, tiny); options override it.")
+        Path | None, typer.Argument(metavar="PLAN", help="A YAML file, or a plan of ours (demo, tiny); options override it.")
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
             "--model",
             "-m",
-            help="Embedded or made model, Hugging Face name or folder [default: the task's own, or agreement-bert].",
+            show_default="the task's own, or agreement-bert",
+            help="Embedded or made model, Hugging Face name or folder.",
         ),
     ] = None,
     task: Annotated[
@@ -73,15 +90,21 @@ def run(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Instances a task, balanced over its conditions.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seed of methods that draw; repeatable.")] = None,
-    fit_limit: Annotated[int | None, typer.Option(help="Training instances for methods that are trained [default: all].")] = None,
+    fit_limit: Annotated[
+        int | None, typer.Option(show_default="all", help="Training instances for methods that are trained.")
+    ] = None,
     sample_seed: Annotated[int | None, typer.Option(help="Seed of the sample of instances.")] = None,
     split: Annotated[str | None, typer.Option(help="The task's split.")] = None,
-    store: Annotated[str | None, typer.Option(help="Folder or fsspec URL of results [default: results].")] = None,
-    device: Annotated[str | None, typer.Option(help="A torch device [default: auto, the GPU if there is one].")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, float64, bfloat16 or float16 [default: float32].")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Instances a batch [default: 32, fewer for long sentences].")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Leave out sentences with more tokens.")] = None,
-    on_split: Annotated[str | None, typer.Option(help="A word that is not one token: error or skip [default: error].")] = None,
+    store: Annotated[str | None, typer.Option(show_default="results", help="Folder or fsspec URL of results.")] = None,
+    device: Annotated[str | None, typer.Option(show_default="auto, the GPU if there is one", help="A torch device.")] = None,
+    dtype: Annotated[str | None, typer.Option(show_default="float32", help="float32, float64, bfloat16 or float16.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(show_default="32, fewer for long sentences", help="Instances a batch.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Leave out sentences with more tokens, after --limit has drawn.")] = None,
+    on_split: Annotated[
+        str | None, typer.Option(show_default="error", help="A word that is not one token: error or skip.")
+    ] = None,
     column: Annotated[list[str] | None, typer.Option(help="For task files: our column=the file's; repeatable.")] = None,
     data_dir: DataDir = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
@@ -228,7 +251,7 @@ def plot(
     task: Annotated[str | None, typer.Option("--task", "-t", help="Only this task.")] = None,
     method: Annotated[str | None, typer.Option("--method", "-x", help="Only this method.")] = None,
     instance: Annotated[list[str] | None, typer.Option(help="Id of an instance; two stand side by side.")] = None,
-    condition: Annotated[str | None, typer.Option(help="Of an aggregate [default: all].")] = None,
+    condition: Annotated[str | None, typer.Option(show_default="all", help="Of an aggregate.")] = None,
     debug: Debug = False,
 ) -> None:
     """Draw figures of a store; the files written are listed on stdout."""
@@ -268,7 +291,7 @@ def train(
     batch_size: Annotated[int, typer.Option(help="Texts a step.")] = 32,
     max_length: Annotated[int, typer.Option(help="Tokens a text; longer ones are cut and counted.")] = 128,
     seed: Annotated[int, typer.Option(help="Of the new head, the data's order, dropout and the sample.")] = 0,
-    limit: Annotated[int | None, typer.Option(help="Training texts [default: all].")] = None,
+    limit: Annotated[int | None, typer.Option(show_default="all", help="Training texts.")] = None,
     device: Annotated[str, typer.Option(help="auto (the GPU if there is one), cpu or cuda.")] = "auto",
     quiet: Quiet = False,
     debug: Debug = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,13 @@ def test_names_are_checked_without_torch() -> None:
         "check_names(Plan.make(tasks='sva/*'))\nassert not {'torch', 'transformers'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""
+
+
+def test_a_damaged_configuration_is_named(tiny_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_model, tmp_path / "model")
+    (tmp_path / "model" / "config.json").write_text("{")
+    with pytest.raises(UsageError, match=r"config.json is damaged, no JSON object"):
+        model_fingerprint(str(tmp_path / "model"))
 
 
 def test_fingerprint_sees_weights_and_configuration(tiny_model: Path, tmp_path: Path) -> None:

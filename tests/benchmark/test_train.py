@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,13 +22,28 @@ from flowgauge.benchmark.run import run
 from flowgauge.benchmark.train import last_checkpoint, train
 from flowgauge.benchmark.trained import Trained
 from flowgauge.cli import app
-from flowgauge.core.errors import UsageError
+from flowgauge.core.errors import FlowgaugeError, UsageError
 from flowgauge.models.encode import batches
 from flowgauge.models.load import load_model
 from flowgauge.models.outputs import correct
 from flowgauge.tasks.registry import load_task
 
 SMALL: dict[str, Any] = {"epochs": 5, "lr": 1e-2, "batch_size": 4, "max_length": 40, "device": "cpu"}
+
+OWN = '''
+from flowgauge import Instance, task
+
+
+@task("own", head="label")
+class Own:
+    """Three classes."""
+
+    classes = ("dull", "odd", "fine")
+
+    def instances(self, split, limit, seed):
+        numbers = range(8 if split == "train" else 4)
+        return tuple(Instance(f"own/{split}/{n}", ("the film",), (self.classes[n % 3],)) for n in numbers)
+'''
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +139,37 @@ train({str(tiny_bert)!r}, "sst2", {str(out)!r}, data_dir={str(tiny_data)!r}, **{
     assert (resumed.correct, [path.name for path in tmp_path.iterdir()]) == (made.correct, ["model"])
 
 
+def test_two_processes_do_not_train_into_one_folder(made: Trained, tiny_bert: Path, tiny_data: Path, tmp_path: Path) -> None:
+    out, work = tmp_path / "model", tmp_path / "model.training"
+    work.mkdir()
+    code = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", code, str(work / "lock")], stdin=-1, stdout=-1, text=True)
+    assert other.stdout is not None and other.stdout.readline() == "held\n"
+    with pytest.raises(UsageError, match=r"another process is training .*model: wait until it is done"):
+        train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **SMALL)
+    assert not out.exists()
+    other.kill()
+    other.communicate()
+    found = train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **SMALL)
+    assert found.fresh and same_weights(made.folder, found.folder) and list(tmp_path.iterdir()) == [out]
+
+
+def test_what_another_process_finished_meanwhile_is_taken(
+    made: Trained, tiny_bert: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, prepare = tmp_path / "model", training._tokenised
+
+    def slow(*arguments: Any) -> Any:
+        if not out.exists():
+            shutil.copytree(made.folder, out)
+        return prepare(*arguments)
+
+    monkeypatch.setattr(training, "_tokenised", slow)
+    monkeypatch.setattr(training, "_fit", lambda *a: pytest.fail("it was trained again"))
+    found = train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **SMALL)
+    assert not found.fresh and found.correct == made.correct and list(tmp_path.iterdir()) == [out]
+
+
 def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:
     for step, state in ((2, '{"global_step": 2}'), (10, '{"global_step": 10'), (9, '{"global_step": 4}'), (12, None)):
         (tmp_path / f"checkpoint-{step}").mkdir()
@@ -159,6 +206,9 @@ def test_long_texts_are_cut_with_a_count(
         ("sst2", {"epochs": 0}, "epochs must be above 0, got 0"),
         ("sst2", {"lr": float("nan")}, "lr must be above 0, got nan"),
         ("sst2", {"max_length": 41}, "the model reads 40 tokens, so max-length cannot be 41"),
+        ("rte", {"max_length": 4}, "max-length must be at least 5, special tokens and one of each text, got 4"),
+        ("sst2", {"seed": -1}, "seed must lie in 0 to 4294967295, got -1"),
+        ("sst2", {"seed": 2**32}, "seed must lie in 0 to 4294967295"),
         ("sst2", {"device": "cuda:1"}, "auto, cpu or cuda, got 'cuda:1'"),
         ("sst2", {"data_dir": "nowhere"}, "there is no data folder nowhere"),
     ],
@@ -167,6 +217,31 @@ def test_refusals(tiny_bert: Path, tiny_data: Path, tmp_path: Path, task: str, f
     with pytest.raises(UsageError, match=said):
         train(str(tiny_bert), task, tmp_path / "out", **{"data_dir": str(tiny_data), **SMALL, **fields})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_sentences_is_refused_with_what_to_do(tiny_bert: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.tsv").write_text("sentence\tlabel\ngood\t1\nbad\t0\n")
+    with pytest.raises(UsageError, match=r"'file/own' has no classes .* save DIR/sst2/train.tsv .* a Python file"):
+        train(str(tiny_bert), str(tmp_path / "own.tsv"), tmp_path / "out", **SMALL)
+
+
+def test_a_task_in_a_python_file_can_be_trained_on(tiny_bert: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    made = train(str(tiny_bert), f"{tmp_path / 'own.py'}:own", tmp_path / "out", **{**SMALL, "epochs": 1})
+    config = transformers.AutoConfig.from_pretrained(made.folder)
+    assert (made.trained_on, made.count, config.id2label) == (8, 4, {0: "dull", 1: "odd", 2: "fine"})
+
+
+def test_weights_that_are_not_finite_are_not_published(
+    tiny_bert: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(self: Any, **_: Any) -> None:
+        self.model.classifier.bias.data.fill_(float("nan"))
+
+    monkeypatch.setattr(transformers.Trainer, "train", diverge)
+    with pytest.raises(FlowgaugeError, match=r"diverged: .* try a smaller --lr"):
+        train(str(tiny_bert), "sst2", tmp_path / "out", data_dir=str(tiny_data), **SMALL)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_with_something_else_is_left_alone(tiny_bert: Path, tiny_data: Path, tmp_path: Path) -> None:

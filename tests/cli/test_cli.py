@@ -248,3 +248,18 @@ def test_every_public_name_is_there() -> None:
         assert getattr(flowgauge, name) is not None
     with pytest.raises(AttributeError, match="flowgauge has no 'plan'"):
         flowgauge.plan  # noqa: B018
+
+
+@pytest.mark.parametrize("words", [["run"], ["plot"], ["train"]])
+def test_help_says_what_is_done_without_an_option(words: list[str]) -> None:
+    shown = " ".join(CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "250"}).stdout.split())
+    said = {"run": ("[default: (results)]", "(auto, the GPU if there is one)"), "plot": ("[default: (all)]",)}
+    assert all(text in shown for text in said.get(words[0], ("[default: (all)]", "$FLOWGAUGE_DATA, else the Hub")))
+
+
+@pytest.mark.parametrize("start", [["-m", "flowgauge"], ["-c", "from flowgauge.cli import main; main()"]])
+def test_the_version_is_printed_without_heavy_imports(start: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-X", "importtime", *start, "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, ["flowgauge", "0.1.0"])
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not {"torch", "transformers", "numpy"} & loaded

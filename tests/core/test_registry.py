@@ -110,6 +110,26 @@ def test_refused_values_are_usage_errors_with_the_reason(factory: Registry) -> N
         factory.create("plain:samples=0")
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        f"{name}:samples=0"
+        for name in ("influence-patterns", "conductance", "internal-influence", "integrated-gradients", "repl-skip")
+    ]
+    + ["conductance:samples=1,rule=paper", "conductance:samples=100000000000000000000", "attattr:steps=100000000000000000000"],
+)
+def test_numbers_of_samples_that_no_rule_can_use_are_refused_before_a_run(spec: str) -> None:
+    with pytest.raises(UsageError, match=r"needs [12] to 1000000 (samples|steps), got"):
+        METHODS.create(spec)
+
+
+def test_settings_that_may_be_left_out_have_a_type_too() -> None:
+    assert settings(METHODS.create("raw-attention:depth=2")) == {"depth": 2}
+    assert settings(METHODS.create("raw-attention:depth=")) == {"depth": None}
+    with pytest.raises(UsageError, match=r"method 'raw-attention': depth must be a whole number, got 1\.5"):
+        METHODS.create("raw-attention:depth=1.5")
+
+
 def test_a_file_gives_its_plug_ins(plain: Registry, file: Path) -> None:
     assert plain.create(f"{file}:ones:scale=3").options == {"scale": 3}
     assert plain.create(f"{file}:twos").power == 2

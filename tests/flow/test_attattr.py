@@ -131,6 +131,7 @@ def test_the_scores_of_a_layer_sum_to_what_its_attention_changes(model, batch):
     whole = change(model, batch)
     for row, one in enumerate(AttAttr(rule="gauss-legendre", steps=40).explain(model, batch)):
         assert one.edges.sum((1, 2, 3)) == pytest.approx(whole[row], abs=1e-14)
+        assert [one.values[f"change/{layer}"] for layer in (1, 2, 3)] == pytest.approx(whole[row], abs=1e-14)
         assert one.values["completeness_error"] < 1e-14
     (one, *_) = AttAttr(steps=3).explain(model, batch)
     error = abs(one.edges.sum((1, 2, 3)) - whole[0])
@@ -274,7 +275,7 @@ def test_outputs_and_targets(models, batches):
 def test_settings_out_of_range_say_what_there_is():
     with pytest.raises(UsageError, match="no rule 'gauss'; choose one of right, left, midpoint, trapezoid, gauss-legendre"):
         AttAttr(rule="gauss")
-    with pytest.raises(UsageError, match="at least 1 step, got 0"):
+    with pytest.raises(UsageError, match="needs 1 to 1000000 steps, got 0"):
         AttAttr(steps=0)
     with pytest.raises(UsageError, match="got 'logit' and 'asked'"):
         AttAttr(output="logit")

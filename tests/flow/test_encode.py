@@ -93,12 +93,14 @@ def test_seeds_belong_to_the_instance_and_caches_to_the_rows(tiny_flow):
     assert batch.rows(torch.tensor([1])).cache is not batch.cache
 
 
-def test_batches_are_sorted_cut_and_counted(tiny_flow):
+def test_batches_are_sorted_cut_and_counted(tiny_flow, caplog):
     short, long = pair(id="short"), pair("the author that the chef likes [MASK] tall .", id="long")
     odd = pair("the zebra [MASK] tall .", answer=("is",), against=("zzz",), id="odd")
     made = batches(tiny_flow, [long, short, short], batch_size=2)
     assert [b.names for b in made.batches] == [("short", "short"), ("long",)]
     assert batches(tiny_flow, [long, short], max_tokens=8).skipped == ("long: 11 tokens, more than 8",)
+    told = "1 of the 2 instances drawn are left out and 1 stay; first: long: 11 tokens, more than 8"
+    assert caplog.messages == [told]
     with pytest.raises(UsageError, match="the answer 'zzz' of instance 'odd' must be one token"):
         batches(tiny_flow, [short, odd])
     skipping = batches(tiny_flow, [short, odd], on_split="skip")

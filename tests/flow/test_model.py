@@ -54,6 +54,18 @@ def test_rows_that_enter_later_give_what_they_give_alone(model: FlowModel, batch
         assert torch.allclose(trace.site("hidden", 3), own.site("hidden", 3), atol=1e-12)
 
 
+def test_rows_have_no_value_below_where_they_came_in(model: FlowModel, batch: Batch):
+    start = model.embed(model.words(batch), batch)
+    first, later = model.run(Rows(batch, start), Rows(batch, start, 2), keep={"hidden", "context"})
+    for site, layer in (("hidden", 1), ("context", 0)):
+        assert len(first.site(site, layer)) == len(batch)
+        with pytest.raises(KeyError, match=rf"{site}\[{layer}\] is below hidden\[2\], where these rows came in"):
+            later.site(site, layer)
+    assert torch.equal(later.site("hidden", 2), start)
+    with pytest.raises(KeyError, match="was not kept"):
+        later.site("value", 2)
+
+
 def test_rows_may_all_enter_at_the_last_layer(model: FlowModel, batch: Batch):
     hidden = torch.randn(3, 6, 16, dtype=torch.float64)
     (trace,) = model.run(Rows(batch, hidden, layer=3))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from captum._utils.models.linear_model import SkLearnLasso
+from captum._utils.models.linear_model import SkLearnLasso, SkLearnLinearRegression
 from captum.attr import FeatureAblation, InputXGradient, KernelShap, Lime, Saliency, ShapleyValueSampling
 from captum.attr._core.lime import get_exp_kernel_similarity_function
 
@@ -18,12 +18,13 @@ from flowgauge.core.errors import UsageError
 from flowgauge.methods import gradients, removal
 from flowgauge.methods.leave_one_out import LeaveOneOut
 from flowgauge.methods.on_words import seeded
+from flowgauge.models.outputs import value
 from flowgauge.models.trace import baseline_words
 
 FAMILIES = ["bert", "roberta", "electra", "distilbert"]
 ALL: list[Any] = [
     gradients.Saliency(), gradients.Saliency("l1"), gradients.GradientXInput(), LeaveOneOut(), removal.ShapleySampling(3),
-    removal.Lime(20, alpha=1e-4), removal.KernelShap(10),
+    removal.Lime(20), removal.KernelShap(10),
 ]  # fmt: skip
 
 
@@ -44,6 +45,21 @@ def presence(forward, words, removed):
     return lambda there: forward(words * there[..., None] + removed["baselines"] * (1 - there[..., None]))
 
 
+def spread_of_q(forward, n, seed, samples):
+    """Standard deviation of q over the removals that captum draws for LIME."""
+    seen = []
+
+    def recorded(there):
+        seen.append(forward(there))
+        return seen[-1]
+
+    with seeded(seed):
+        plain = Lime(recorded, SkLearnLinearRegression(), get_exp_kernel_similarity_function())
+        plain.attribute(torch.ones(1, n, dtype=torch.float64), n_samples=samples)
+    assert len(seen) == samples
+    return float(torch.cat(seen).std())
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("head", ["masked", "label"])
 def test_token_methods_equal_captums_own(models, batches, family, head):
@@ -56,11 +72,12 @@ def test_token_methods_equal_captums_own(models, batches, family, head):
         forward, leaf = hf_q(model, batch, row), words.clone().requires_grad_(True)
         removed = {"baselines": masked[row : row + 1, :n].clone(), "feature_mask": places}
         with torch.no_grad():
+            penalty = 1e-2 * spread_of_q(presence(forward, words, removed), n, batch.seeds[row], 20)
             ablated = FeatureAblation(forward).attribute(words, **removed)[..., 0]
             sampled = [
                 (ShapleyValueSampling(forward), {"n_samples": 3}),
                 (
-                    Lime(presence(forward, words, removed), SkLearnLasso(alpha=1e-4), get_exp_kernel_similarity_function()),
+                    Lime(presence(forward, words, removed), SkLearnLasso(alpha=penalty), get_exp_kernel_similarity_function()),
                     {"n_samples": 20},
                 ),
                 (KernelShap(presence(forward, words, removed)), {"n_samples": 10}),
@@ -187,6 +204,22 @@ def test_lime_without_a_penalty_is_a_linear_fit_and_with_one_is_sparse(model, ba
     (plain,), (strict,) = (removal.Lime(500, alpha=a).explain(model, batch) for a in (0.0, 100.0))
     assert np.corrcoef(plain.tokens, exact)[0, 1] > 0.9
     assert (strict.tokens == 0).all()
+
+
+def test_lime_does_not_depend_on_the_unit_of_q(model, batches, monkeypatch):
+    """As with small probabilities: a penalty in units of q would leave nothing of them."""
+    batch = batches(model, [6])
+    (whole,) = removal.Lime(50).explain(model, batch)
+    monkeypatch.setattr("flowgauge.methods.on_words.value", lambda outputs, rows: 1e-5 * value(outputs, rows))
+    (small,) = removal.Lime(50).explain(model, batch)
+    assert np.abs(whole.tokens).max() > 1e-3
+    assert small.tokens == pytest.approx(1e-5 * whole.tokens, rel=1e-3, abs=1e-9)
+
+
+def test_lime_of_a_q_that_never_moves_is_0(model, batches, monkeypatch):
+    monkeypatch.setattr("flowgauge.methods.on_words.value", lambda outputs, rows: torch.ones(len(rows), dtype=torch.float64))
+    (found,) = removal.Lime(10).explain(model, batches(model, [4]))
+    assert (found.tokens == 0).all()
 
 
 def test_a_word_that_is_the_baseline_matters_to_none_that_removes(model, batches):

@@ -15,6 +15,8 @@ from flowgauge.leaderboards.figures.curves import curves
 from flowgauge.leaderboards.figures.entropy import Point, fit, slot_points, task_points
 from flowgauge.leaderboards.figures.plot import FIGURES, plot
 from flowgauge.leaderboards.figures.read import Source, one_a_condition
+from flowgauge.leaderboards.figures.style import look
+from flowgauge.methods.registry import METHODS as REGISTERED
 from flowgauge.models.graph import SKIP
 
 from .conftest import keep, patterned, record, sentence
@@ -159,3 +161,8 @@ def test_what_is_not_scored_says_how_to_score_it(tmp_path: Path):
         plot(store.url, "entropy", tmp_path)
     with pytest.raises(UsageError, match="score STORE --metric retention_curve"):
         plot(store.url, "curve", tmp_path)
+
+
+def test_no_two_methods_are_drawn_alike():
+    assert len({look(number) for number in range(len(REGISTERED.builtin))}) == len(REGISTERED.builtin)
+    assert len({look(number) for number in range(64)}) == 64

@@ -33,6 +33,10 @@ def test_settings_are_read_back():
     ("spec", "message"),
     [
         ("random_rank:patterns=1", "at least 2 patterns"),
+        ("random_rank:seed=-1", "seed must be at least 0"),
+        ("random_rank:samples=0", "needs 1 to 1000000 samples, got 0"),
+        ("skip_share:samples=0", "needs 1 to 1000000 samples, got 0"),
+        ("trigger_drop:longest=2", "at least 3 tokens"),
         ("retention_curve:steps=1", "at least 2 budgets"),
         ("deletion_curve:guide=golden", "guide must be gold or predicted"),
         ("ablated_acuracy", "did you mean ablated_accuracy"),

@@ -16,6 +16,7 @@ from flowgauge.methods.explanation import Explanation
 from flowgauge.methods.gradients import GradientXInput
 from flowgauge.methods.leave_one_out import LeaveOneOut
 from flowgauge.methods.on_words import seeded
+from flowgauge.methods.random import Random
 from flowgauge.methods.removal import ShapleySampling
 from flowgauge.metrics.captum_metrics import Infidelity, Sensitivity
 from flowgauge.metrics.erasure import (
@@ -300,10 +301,16 @@ def test_sensitivity_of_scores_that_are_all_0_is_undefined(model, make):
     assert rows["value"].isna().all() and set(rows["reason"]) == {"the token scores are all 0."}
 
 
+def test_sensitivity_of_scores_that_do_not_look_at_the_input_is_undefined(model, make):
+    """Perfect stability is not something that a random method earns by drawing the same again."""
+    batch, method = make.batch(model, [5, 6]), Random(draws=3)
+    shown = replace(make.by_method(model, batch, "random:draws=3"), explain=lambda b: method.explain(model, b))
+    rows = Sensitivity(samples=2).score(model, [shown], None).rows
+    assert rows["value"].isna().all() and all("does not look at the input" in reason for reason in rows["reason"])
+
+
 def test_sensitivity_asks_the_method_anew(model, make):
     batch = make.batch(model, [5, 6])
-    constant = replace(make.by_hand(model, batch, tokens([1] * 5, [1] * 6)), explain=lambda b: tokens(*[[1] * 6] * len(b)))
-    assert (Sensitivity(samples=2).score(model, [constant], None).rows["value"] == 0).all()
     method = ShapleySampling(2)
     moving = replace(make.by_method(model, batch, "leave-one-out"), explain=lambda b: method.explain(model, b))
     small, large = (Sensitivity(radius, 3).score(model, [moving], None).rows["value"].to_numpy() for radius in (1e-4, 0.5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,25 @@ def test_offline_without_data_is_one_line_that_says_what_to_do() -> None:
         assert said in str(error.value)
     with pytest.raises(UsageError, match=r"'sst' is not on the Hub .* put sst/trees_test.txt .*trainDevTestTrees_PTB.zip"):
         ClassificationTask("sst").instances()
+
+
+def test_the_hubs_retries_are_not_told_one_by_one(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(logging.getLogger("huggingface_hub"), "level", logging.WARNING)
+
+    def load(*path: str, split: str) -> None:
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s")
+        raise ConnectionError("Couldn't reach it")
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    with pytest.raises(UsageError, match="cannot be read from the Hub"):
+        ClassificationTask("rte").instances()
+    assert caplog.messages == []
+
+
+def test_an_id_that_is_there_twice_is_named_with_both_lines(tmp_path: Path) -> None:
+    where = folder(tmp_path, "sst2/dev.tsv", "id\tsentence\tlabel\nx\tgood\t1\ny\tbad\t0\nx\tbad\t0\n")
+    with pytest.raises(UsageError, match=r"dev.tsv, line 4: the id 'x' is that of line 2 too"):
+        ClassificationTask("sst2", where).instances("validation")
 
 
 def test_which_tasks_fit_a_head_and_which_read_data() -> None:

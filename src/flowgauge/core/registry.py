@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import ModuleType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -177,8 +177,8 @@ def _typed(owner: str, factory: Callable[..., Any], given: Mapping[str, Any]) ->
         hints = {}
     found = dict(given)
     for name, value in given.items():
-        wanted = hints.get(name, Any)
-        if wanted not in (int, float, bool, str) and get_origin(wanted) is not Literal:
+        wanted, optional = _without_none(hints.get(name, Any))
+        if (optional and value is None) or (wanted not in (int, float, bool, str) and get_origin(wanted) is not Literal):
             continue
         try:
             found[name] = TypeAdapter(wanted, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
@@ -186,6 +186,13 @@ def _typed(owner: str, factory: Callable[..., Any], given: Mapping[str, Any]) ->
             names = " or ".join(str(one) for one in get_args(wanted)) or NAMES[wanted]
             raise UsageError(f"{owner}: {name} must be {names}, got {value!r}.") from None
     return found
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    """A type and whether None may stand for it: `int | None` is (int, True)."""
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+    optional = get_origin(hint) in (Union, UnionType) and len(kinds) == 1
+    return (kinds[0], True) if optional else (hint, False)
 
 
 def parameters(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
