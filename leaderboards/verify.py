@@ -27,7 +27,7 @@ Trust = Literal["self-reported", "well-formed", "re-scored", "re-run", "maintain
 TRUST: tuple[Trust, ...] = ("self-reported", "well-formed", "re-scored", "re-run", "maintained")
 """From least to most."""
 Rescore = Callable[[Store, Record, str, int], pd.DataFrame]
-"""(bundle's cells as a store, record, metric identity, instances to sample) -> rows recomputed on the verifier's model and task."""
+"""(cells of a bundle as a store, record, metric identity, instances to sample) -> rows as the verifier finds them."""
 TOLERANCE = 1e-4
 """Of recomputed scores, relative to 1 + their size: other machines round otherwise."""
 
