@@ -237,7 +237,8 @@ def sentence(d: Difference, metric: str, higher_is_better: bool | None) -> str:
         return f"{d.one} and {d.other} share no instance with a score on {metric}"
     if higher_is_better is False:  # the better one first, so that the sign says which way better is
         d = d._replace(one=d.other, other=d.one, value=-d.value, low=-d.high, high=-d.low)
-    size = f"{d.value:+.3g} [{d.low:.3g}, {d.high:.3g}], p = {d.p_holm:.2g}, {d.instances} instances"
+    value, low, high = (round(x, 9) + 0.0 for x in (d.value, d.low, d.high))  # what rounding left of 0 is 0
+    size = f"{value:+.3g} [{low:.3g}, {high:.3g}], p = {d.p_holm:.2g}, {d.instances} instances"
     if not d.p_holm < ALPHA:
         more = "" if np.isinf(d.needed) else f"; about {np.ceil(d.needed):.0f} instances would tell"
         return f"{d.one} and {d.other} cannot be told apart on {metric}: {size}{more}"

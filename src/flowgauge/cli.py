@@ -437,6 +437,18 @@ def _print(rows: list[tuple[str, ...]]) -> None:
     console.print(shown) if console.is_terminal else Console(width=60 + 30 * len(head)).print(shown)
 
 
+def _leaderboard() -> typer.Typer:
+    """The commands below `flowgauge leaderboard`."""
+    from . import bundle_cli
+
+    board = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+    bundle_cli.add_to(board, reporting)
+    return board
+
+
+app.add_typer(_leaderboard(), name="leaderboard", help="Submit, verify and publish results that anyone can recompute.")
+
+
 def main() -> None:
     """Entry point of the `flowgauge` command."""
     app()

@@ -18,24 +18,11 @@ import safetensors.numpy
 
 from flowgauge.benchmark.recheck import Recheck
 from flowgauge.benchmark.record import Record
-from flowgauge.benchmark.run import run
 from flowgauge.benchmark.store import Store
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.bundle import BadBundle, pack, read_manifest
 from flowgauge.leaderboards.verify import verify
 from flowgauge.metrics.summary import summarise
-
-METRICS = ["ablated_accuracy", "comprehensiveness"]
-
-
-@pytest.fixture(scope="module")
-def honest(tmp_path_factory) -> Path:
-    """A bundle of two methods on eight sentences of the embedded model."""
-    folder = tmp_path_factory.mktemp("bundle")
-    methods = ["integrated-gradients:samples=4", "influence-patterns"]
-    run(tasks="sva/obj", methods=methods, metrics=METRICS, limit=8, store=str(folder / "store"), device="cpu")
-    pack(str(folder / "store"), folder / "bundle", "a tester", note="for tests")
-    return folder / "bundle"
 
 
 @pytest.fixture
