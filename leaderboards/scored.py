@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ..benchmark.cell import Cell
 from ..benchmark.record import Record, Score
-from ..benchmark.store import Cell, Store
 from .groups import Group, find_score
 from .paired import Scored
 
@@ -24,10 +24,19 @@ class Found:
     Attributes:
         scored: The methods that have scores.
         missing: Why other methods have none.
+        instances: Id of each column.
     """
 
     scored: Scored
     missing: dict[str, str]
+    instances: tuple[str, ...]
+
+
+class Shelf(Protocol):
+    """Whatever knows where a record's cell is, such as a store."""
+
+    def find(self, record: Record) -> Cell:
+        """The cell a record belongs to."""
 
 
 def ranked_variant(group: Group, metric: str) -> tuple[str, bool | None, str]:
@@ -39,7 +48,7 @@ def ranked_variant(group: Group, metric: str) -> tuple[str, bool | None, str]:
     return "", None, ""
 
 
-def read_scores(store: Store, group: Group, metric: str, variant: str = "") -> Found:
+def read_scores(store: Shelf, group: Group, metric: str, variant: str = "") -> Found:
     """Scores of every method of a group on one metric.
 
     Draws of an instance are averaged, and so are cells that differ in their seed alone.
@@ -52,7 +61,7 @@ def read_scores(store: Store, group: Group, metric: str, variant: str = "") -> F
     """
     default, higher, _ = ranked_variant(group, metric)
     wanted = variant or default
-    columns: dict[str, list[pd.Series]] = {}
+    columns: dict[str, list[dict[str, float]]] = {}
     conditions: dict[str, str] = {}
     missing: dict[str, str] = {}
     for label, record in zip(group.methods(), group.records, strict=True):
@@ -60,27 +69,43 @@ def read_scores(store: Store, group: Group, metric: str, variant: str = "") -> F
         if score is None or score.status != "done":
             missing[label] = _why(record, score, metric)
             continue
-        rows = _rows(store.find(record), score.metric, wanted)
-        if not len(rows):
+        means, known = _means(store.find(record), score.metric, wanted)
+        if not means:
             missing[label] = f"{metric} has no rows of {wanted} an instance"
             continue
-        conditions.update(zip(rows["instance"], rows["condition"].fillna(""), strict=True))
-        columns.setdefault(label, []).append(rows.groupby("instance")["value"].mean())
+        conditions.update(known)
+        columns.setdefault(label, []).append(means)
     names = sorted(conditions)
-    table = {label: pd.concat(parts, axis=1).mean(axis=1).reindex(names) for label, parts in columns.items()}
-    values = np.stack([column.to_numpy(float) for column in table.values()]) if table else np.zeros((0, len(names)))
-    scored = Scored(tuple(table), values, tuple(conditions[name] for name in names), higher)
-    return Found(scored, {label: why for label, why in missing.items() if label not in table})
+    values = np.array([_over_seeds(parts, names) for parts in columns.values()]).reshape(len(columns), len(names))
+    scored = Scored(tuple(columns), values, tuple(conditions[name] for name in names), higher)
+    return Found(scored, {label: why for label, why in missing.items() if label not in columns}, tuple(names))
 
 
-def _rows(cell: Cell, metric: str, variant: str) -> pd.DataFrame:
-    """Instance, condition and value of one variant."""
+def _over_seeds(parts: Sequence[dict[str, float]], names: Sequence[str]) -> np.ndarray:
+    """The mean over cells of every instance that any of them has a score of."""
+    values = np.array([[part.get(name, np.nan) for name in names] for part in parts])
+    live = ~np.isnan(values)
+    count = live.sum(0)
+    return np.divide(np.where(live, values, 0).sum(0), count, out=np.full(len(names), np.nan), where=count > 0)
+
+
+def _means(cell: Cell, metric: str, variant: str) -> tuple[dict[str, float], dict[str, str]]:
+    """Mean over draws and condition of every instance of one variant."""
     data = cell.files.read(cell.scores_path(metric))
     if data is None:
-        return pd.DataFrame({"instance": [], "condition": [], "value": []})
-    table = pq.read_table(pa.BufferReader(data), columns=["instance", "condition", "variant", "value"])
-    kept: pd.DataFrame = table.filter(pc.equal(table["variant"], variant)).drop_columns(["variant"]).to_pandas()
-    return kept
+        return {}, {}
+    columns = ["instance", "condition", "variant", "value"]
+    rows = pq.ParquetFile(pa.BufferReader(data)).read(columns=columns, use_threads=False)
+    rows = rows.filter(pc.equal(rows["variant"], variant))
+    draws: dict[str, list[float]] = {}
+    for name, value in zip(rows["instance"].to_pylist(), rows["value"].to_numpy().tolist(), strict=True):
+        draws.setdefault(name, []).append(value)
+    known = dict(zip(rows["instance"].to_pylist(), (text or "" for text in rows["condition"].to_pylist()), strict=True))
+    return {name: _mean([v for v in values if v == v]) for name, values in draws.items()}, known
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")
 
 
 def _why(record: Record, score: Score | None, metric: str) -> str:
