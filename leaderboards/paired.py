@@ -21,8 +21,8 @@ PERMUTATIONS = 9999
 ALPHA = 0.05
 POWER = 0.8
 TAILS = (0.025, 0.975)
-FLIPPED = 2**19
-"""Most flipped sums in memory at once."""
+FLIPS = 128
+"""Permutations at once: so few that a hundred methods' sums stay in the processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,18 +151,17 @@ def _sign_flips(
         return [float("nan")] * len(pairs)
     used = sorted({place for pair in pairs for place in pair})
     values = values[used] - values[used].mean(0)  # smaller numbers round less; differences stay
-    at = {place: number for number, place in enumerate(used)}
-    one, other = np.array([(at[a], at[b]) for a, b in pairs]).T
     total = values.sum(1)
-    least = np.abs(total[one] - total[other]) - 1e-12 * np.abs(values).sum(1).max()
-    extreme, rng = np.zeros(len(pairs), int), np.random.default_rng(seed)
-    step = max(1, min(permutations, FLIPPED // len(pairs)))
-    for start in range(0, permutations, step):
-        rows = min(step, permutations - start)
-        signs = rng.integers(0, 2, (rows, values.shape[1]), dtype=np.int8) * 2.0 - 1
-        flipped = values @ signs.T
-        extreme += (np.abs(flipped[one] - flipped[other]) >= least[:, None]).sum(1)
-    return ((1 + extreme) / (1 + permutations)).tolist()
+    least = np.abs(total[:, None] - total) - 1e-12 * np.abs(values).sum(1).max()
+    extreme, rng = np.zeros((len(used), len(used)), int), np.random.default_rng(seed)
+    for start in range(0, permutations, FLIPS):
+        shape = (min(FLIPS, permutations - start), values.shape[1])
+        flipped = values @ (rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1).T
+        for number in range(len(used) - 1):
+            gap = np.abs(flipped[number + 1 :] - flipped[number])
+            extreme[number, number + 1 :] += np.count_nonzero(gap >= least[number, number + 1 :, None], axis=1)
+    at = {place: number for number, place in enumerate(used)}
+    return [float((1 + extreme[at[one], at[other]]) / (1 + permutations)) for one, other in pairs]
 
 
 def holm(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
@@ -215,14 +214,16 @@ def ranks(scored: Scored, seed: int = 0, resamples: int = 4000) -> Ranks:
 
     On the instances where every method has a score, so that no method gains from leaving out hard ones.
     """
-    return ranks_of(scored, resampled_ranks(scored, seed, resamples))
-
-
-def ranks_of(scored: Scored, replicates: Float[np.ndarray, "resamples methods"]) -> Ranks:
-    """How sure an order is, from the ranks of every method in every resample."""
+    replicates = resampled_ranks(scored, seed, resamples)
     low, high = np.quantile(replicates, TAILS, axis=0, method="inverted_cdf")
-    beats = np.stack([((r[:, None] < replicates) + 0.5 * (r[:, None] == replicates)).mean(0) for r in replicates.T])
-    return Ranks(scored.methods, order(scored, scored.values[:, scored.common].mean(1)), low, high, beats)
+    seen = order(scored, scored.values[:, scored.common].mean(1))
+    return Ranks(scored.methods, seen, low, high, shares_won(replicates))
+
+
+def shares_won(replicates: Float[np.ndarray, "resamples methods"]) -> Float[np.ndarray, "methods methods"]:
+    """[a, b]: share of resamples in which a has the smaller rank than b; a tie counts half."""
+    won: np.ndarray = np.stack([((r[:, None] < replicates) + 0.5 * (r[:, None] == replicates)).mean(0) for r in replicates.T])
+    return won
 
 
 def resampled_ranks(scored: Scored, seed: int, resamples: int) -> Float[np.ndarray, "resamples methods"]:
@@ -258,13 +259,14 @@ def tie_groups(ranked: Sequence[str], pairs: Sequence[Difference]) -> list[tuple
 
 
 class Overall(NamedTuple):
-    """The mean rank of each method over several tables, with its interval."""
+    """The mean rank of each method over several tables, with its interval; `beats` as in `Ranks`, of mean ranks."""
 
     methods: tuple[str, ...]
     rank: Float[np.ndarray, " methods"]
     low: Float[np.ndarray, " methods"]
     high: Float[np.ndarray, " methods"]
     tables: Int[np.ndarray, " methods"]
+    beats: Float[np.ndarray, "methods methods"]
 
 
 def overall(tables: Sequence[Scored], seed: int = 0, resamples: int = 4000) -> Overall:
@@ -274,12 +276,25 @@ def overall(tables: Sequence[Scored], seed: int = 0, resamples: int = 4000) -> O
     """
     methods = tuple(m for m in tables[0].methods if all(m in t.methods for t in tables))
     if not methods:
-        return Overall((), *(np.zeros(0),) * 3, np.zeros(0, int))
+        return Overall((), *(np.zeros(0),) * 3, np.zeros(0, int), np.zeros((0, 0)))
     shared = [narrow(table, methods) for table in tables]
     seen = np.mean([order(t, t.values[:, t.common].mean(1)) for t in shared], 0)
     replicates = np.mean([resampled_ranks(t, seed + n, resamples) for n, t in enumerate(shared)], 0)
     low, high = np.quantile(replicates, TAILS, axis=0)
-    return Overall(methods, seen, low, high, np.full(len(methods), len(tables)))
+    return Overall(methods, seen, low, high, np.full(len(methods), len(tables)), shares_won(replicates))
+
+
+def mean_intervals(scored: Scored) -> Float[np.ndarray, "methods 3"]:
+    """Mean of each method over its own instances with the 95 % interval (BCa, conditions apart)."""
+    found = np.full((len(scored.methods), 3), np.nan)
+    patterns, belongs = np.unique(~np.isnan(scored.values), axis=0, return_inverse=True)
+    for number, live in enumerate(patterns):
+        rows = np.flatnonzero(belongs.reshape(-1) == number)
+        if live.any():
+            features = np.stack([*scored.values[rows][:, live], np.ones(live.sum())], 1)
+            groups = condition_groups(np.array(scored.conditions)[live])
+            found[rows] = np.stack(interval(features, groups, mean_of_sums), 1)
+    return found
 
 
 def narrow(scored: Scored, methods: Sequence[str]) -> Scored:

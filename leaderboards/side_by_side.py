@@ -11,12 +11,11 @@ import pandas as pd
 
 from ..benchmark.store import Store
 from ..core.errors import UnknownName, UsageError
-from ..metrics.bootstrap import condition_groups, interval, mean_of_sums
 from ..metrics.registry import METRICS
 from .columns import RANKED
 from .groups import Group, groups
-from .paired import Difference, Ranks, Scored, differences, narrow, ranks, sentence, tie_groups
-from .scored import metrics_of, ranked_variant, read_scores
+from .paired import Difference, Ranks, Scored, differences, mean_intervals, narrow, ranks, sentence, tie_groups
+from .scored import Shelf, metrics_of, ranked_variant, read_scores
 from .tables import stored_records
 
 COLUMNS = (
@@ -75,19 +74,13 @@ class Side:
         """A head, then a row a method: rank with its interval, mean with its interval, the runs of ties it is in."""
         runs = [run for run in self.ties if len(run) > 1]
         rows: list[tuple[str, ...]] = [("rank", "method", "n", f"{self.metric}\n{self.variant}", "not told apart")]
+        bounds = mean_intervals(self.scored)
         for number, (name, values) in enumerate(zip(self.scored.methods, self.scored.values, strict=True)):
-            mean = _mean(values, self.scored.conditions)
+            mean = "{:.3f} [{:.3f}, {:.3f}]".format(*bounds[number])
             letters = "".join(chr(ord("a") + at % 26) for at, run in enumerate(runs) if name in run)
             spread = f"{self.ranks.rank[number]:g} [{self.ranks.low[number]:g}, {self.ranks.high[number]:g}]"
             rows.append((spread, name, str(int((~np.isnan(values)).sum())), mean, letters))
         return rows
-
-
-def _mean(values: np.ndarray, conditions: Sequence[str]) -> str:
-    live = ~np.isnan(values)
-    features = np.stack([values[live], np.ones(live.sum())], 1)
-    value, low, high = (x[0] for x in interval(features, condition_groups(np.array(conditions)[live]), mean_of_sums))
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def side_by_side(url: str, metric: str = "", tasks: Sequence[str] = (), methods: Sequence[str] = ()) -> list[Side]:
@@ -113,7 +106,7 @@ def side_by_side(url: str, metric: str = "", tasks: Sequence[str] = (), methods:
             raise UnknownName("method in this store", name, labels)
     chosen = [group for group in known if not tasks or group.task in tasks]
     name, variant = _metric(metric, chosen)
-    found = [side for group in chosen if (side := _side(store, group, name, variant, methods)) is not None]
+    found = [side for group in chosen if (side := side_of(store, group, name, variant, methods)) is not None]
     if not found:
         raise UsageError(
             f"no task in {url!r} has scores of {name} for two methods; `flowgauge run` or `flowgauge score` adds some."
@@ -133,7 +126,19 @@ def _metric(metric: str, chosen: Sequence[Group]) -> tuple[str, str]:
     return name, variant
 
 
-def _side(store: Store, group: Group, metric: str, variant: str, methods: Sequence[str]) -> Side | None:
+def side_of(
+    store: Shelf, group: Group, metric: str, variant: str = "", methods: Sequence[str] = (), every_interval: bool = True
+) -> Side | None:
+    """The methods of one group on one metric; None where fewer than two have scores on shared instances.
+
+    Args:
+        store: Where the group's cells are.
+        group: The cells.
+        metric: Plain name.
+        variant: Of the metric; empty: the ranked one.
+        methods: Only these, by name or label.
+        every_interval: False: only neighbours in rank, and the first and the last, get the interval of their difference.
+    """
     found = read_scores(store, group, metric, variant)
     names = {label: record.method for label, record in zip(group.methods(), group.records, strict=True)}
     wanted = [m for m in found.scored.methods if not methods or m in methods or names[m] in methods]
@@ -143,7 +148,8 @@ def _side(store: Store, group: Group, metric: str, variant: str, methods: Sequen
     order = np.argsort(ranks(scored, resamples=1).rank, kind="stable")
     scored = narrow(scored, [scored.methods[i] for i in order])
     default, _, unit = ranked_variant(group, metric)
-    pairs = tuple(differences(scored))
+    only = None if every_interval else {*pairwise(range(len(wanted))), (0, len(wanted) - 1)}
+    pairs = tuple(differences(scored, only=only))
     return Side(group, metric, variant or default, unit, scored, ranks(scored), pairs, found.missing)
 
 
