@@ -126,7 +126,12 @@ class ModelBoard:
         """Rows of the overall order."""
         return [int(i) for i in np.argsort(self.overall.rank, kind="stable")]
 
-    @property
+    @cached_property
+    def method_names(self) -> dict[str, str]:
+        """The plain name of the method behind each label."""
+        return {line.label: line.method for table in self.tables for line in table.lines}
+
+    @cached_property
     def ties(self) -> list[tuple[str, ...]]:
         """Runs of methods of which none is ahead of another in 97.5 % of the resamples; each as long as it can be."""
         rows, runs = self.best_first, list[list[int]]()
@@ -252,7 +257,7 @@ def _standing(shelf: Shelf, side: Side) -> Standing:
         lines.append(
             Line(
                 label, cells[label][0].method, float(side.ranks.rank[n]), float(side.ranks.low[n]), float(side.ranks.high[n]),
-                *map(float, bounds[n]), int(counts[n]), "".join(_letter(at) for at, run in enumerate(runs) if label in run),
+                *map(float, bounds[n]), int(counts[n]), "".join(letter(at) for at, run in enumerate(runs) if label in run),
                 float("nan") if above is None or told else float(np.ceil(above.needed)),
                 float(np.mean(costs)) if costs else float("nan"), len(cells[label]), weakest([shelf.trust(r) for r in cells[label]]),
             )  # fmt: skip
@@ -260,7 +265,7 @@ def _standing(shelf: Shelf, side: Side) -> Standing:
     return Standing(side, tuple(lines), side.missing, _beside(side))
 
 
-def _letter(at: int) -> str:
+def letter(at: int) -> str:
     """a to z, then a2, b2, ..."""
     return chr(ord("a") + at % 26) + (str(at // 26 + 1) if at >= 26 else "")
 

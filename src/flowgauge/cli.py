@@ -439,9 +439,10 @@ def _print(rows: list[tuple[str, ...]]) -> None:
 
 def _leaderboard() -> typer.Typer:
     """The commands below `flowgauge leaderboard`."""
-    from . import bundle_cli
+    from . import board_cli, bundle_cli
 
     board = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+    board_cli.add_to(board, reporting)
     bundle_cli.add_to(board, reporting)
     return board
 
