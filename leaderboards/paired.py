@@ -108,12 +108,13 @@ def _differences(
     values = scored.values[:, live]
     p_values = _sign_flips(values, pairs, seed)
     bounds = _bounds(values, [p for p in pairs if only is None or p in only], np.array(scored.conditions)[live], seed)
+    first, second = np.array(pairs).T
+    gaps = values[first] - values[second]
     found = {}
-    for pair, p in zip(pairs, p_values, strict=True):
-        gap = values[pair[0]] - values[pair[1]]
+    for pair, p, mean, more in zip(pairs, p_values, gaps.mean(1).tolist(), _needed(gaps).tolist(), strict=True):
         one, other = (scored.methods[i] for i in pair)
         low, high = bounds.get(pair, (nan, nan))
-        ahead = Difference(one, other, float(gap.mean()), low, high, p, nan, count, needed(gap))
+        ahead = Difference(one, other, mean, low, high, p, nan, count, more)
         behind = Difference(other, one, -ahead.value, -high, -low, p, nan, count, ahead.needed)
         found[pair] = behind if ahead.value < 0 else ahead
     return found
@@ -186,9 +187,17 @@ def needed(gap: Float[np.ndarray, " instances"]) -> float:
     >>> round(needed(np.array([1.0, 0.0, 1.0, 0.0])), 1)
     10.5
     """
-    if len(gap) < 2 or gap.mean() == 0:
-        return float("inf")
-    return float(((ndtri(1 - ALPHA / 2) + ndtri(POWER)) * gap.std(ddof=1) / gap.mean()) ** 2)
+    return float(_needed(gap[None])[0])
+
+
+def _needed(gaps: Float[np.ndarray, "pairs instances"]) -> Float[np.ndarray, " pairs"]:
+    """`needed` of many pairs."""
+    mean, found = gaps.mean(1), np.full(len(gaps), np.inf)
+    moves = mean != 0
+    if gaps.shape[1] > 1:
+        sd = gaps[moves].std(1, ddof=1)
+        found[moves] = ((ndtri(1 - ALPHA / 2) + ndtri(POWER)) * sd / mean[moves]) ** 2
+    return found
 
 
 @dataclass(frozen=True, eq=False)

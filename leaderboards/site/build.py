@@ -216,7 +216,7 @@ class _Site:
         cells["trust"] = [trust[key] for key in zip(cells["model"], cells["task"], cells["cell"], strict=True)]
         standings = [s for field in self.fields for s in field.standings.values()]
         ranks = pd.concat([standing_table(s) for s in standings]) if standings else pd.DataFrame()
-        frames = {"results": cells, "ranks": ranks, "pairs": pairs_table([s.side for s in standings]), "overall": self._overall()}
+        frames = {"results": cells, "ranks": ranks, "pairs": pairs_table([s.side for s in standings]).drop(columns="sentence"), "overall": self._overall()}
         what = {"results": "every stored aggregate", "ranks": "every ranked table", "pairs": "every pair of methods", "overall": "overall ranks"}
         made = []
         for name, frame in frames.items():
@@ -282,7 +282,10 @@ def _bytes(count: int) -> str:
     >>> _bytes(2048)
     '2.0 KiB'
     """
-    return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"
+    for power, unit in ((30, "GiB"), (20, "MiB")):
+        if count >= 2**power:
+            return f"{count / 2**power:.1f} {unit}"
+    return f"{count / 2**10:.1f} KiB"
 
 
 def _words(settings: Mapping[str, Any]) -> str:

@@ -107,7 +107,9 @@ def browse(shelf: Shelf, group: Group, metric: str, limit: int) -> Browsed:
             first.setdefault(label, record)
     known = _sentences(shelf, list(first.values()))
     chosen = {id: known[id] for id in balanced([(s.id, s.condition) for s in known.values()], limit)}
-    cells = {label: _explained(shelf, label, record, chosen) for label, record in first.items()} if chosen else {}
+    if not chosen:
+        return Browsed(group, len(known), {}, {}, {}, metric)
+    cells = {label: _explained(shelf, label, record, chosen) for label, record in first.items()}
     return Browsed(group, len(known), chosen, cells, _scores(shelf, group, metric), metric)
 
 

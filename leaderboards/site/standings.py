@@ -127,6 +127,11 @@ class ModelBoard:
         return [int(i) for i in np.argsort(self.overall.rank, kind="stable")]
 
     @cached_property
+    def places(self) -> list[int]:
+        """Place of each method by mean rank; equal ones share the better: 1, 1, 3."""
+        return [int(1 + (self.overall.rank < rank - 1e-12).sum()) for rank in self.overall.rank]
+
+    @cached_property
     def method_names(self) -> dict[str, str]:
         """The plain name of the method behind each label."""
         return {line.label: line.method for table in self.tables for line in table.lines}

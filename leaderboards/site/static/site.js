@@ -63,8 +63,8 @@
       field: "c" + n,
       sorter: head.dataset.type === "number" ? numbers : "string",
       headerSort: head.dataset.plain === undefined,
-      hozAlign: head.dataset.type === "number" ? "right" : "left",
-      headerHozAlign: head.dataset.type === "number" ? "right" : "left",
+      hozAlign: head.dataset.type === "number" && head.dataset.left === undefined ? "right" : "left",
+      headerHozAlign: head.dataset.type === "number" && head.dataset.left === undefined ? "right" : "left",
       visible: head.dataset.weighted === undefined,
       minWidth: head.textContent === "Method" || head.textContent === "Note" ? 170 : 64,
       headerTooltip: head.querySelector("abbr")?.title || false,
@@ -123,7 +123,7 @@
       tab.setAttribute("aria-controls", panel.id);
       panel.setAttribute("role", "tabpanel");
       panel.setAttribute("aria-labelledby", tab.id);
-      panel.querySelector("h2").classList.add("tabbed");
+      panel.querySelector("h2").classList.add("hidden");
       tab.addEventListener("click", () => { choose(n); history.replaceState(null, "", "#" + panel.id); });
       tab.addEventListener("keydown", (event) => {
         const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
