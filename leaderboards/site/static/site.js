@@ -93,7 +93,8 @@
       });
       place.before(field);
     }
-    grid.on("tableBuilt", () => table.dispatchEvent(new Event("built")));
+    // A grid's children must be rows; the links in them bring the keyboard to what scrolls.
+    grid.on("tableBuilt", () => place.querySelector(".tabulator-tableholder").removeAttribute("tabindex"));
   }
 
   // Tabs
@@ -205,7 +206,7 @@
       const line = make("span", { className: "words" });
       instance.tokens.forEach((token, n) => {
         const word = make("span", { className: scores[n] < 0 ? "word against" : "word", textContent: token, title: `${token}: ${scores[n]}` });
-        word.style.setProperty("--share", `${Math.round((60 * Math.abs(scores[n])) / most)}%`);
+        word.style.setProperty("--share", (Math.abs(scores[n]) / most).toFixed(2));
         line.append(word, " ");
       });
       return line;
