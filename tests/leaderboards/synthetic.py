@@ -7,33 +7,47 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flowgauge.benchmark.record import Cost
+from flowgauge.benchmark.record import Cost, Score
 from flowgauge.benchmark.store import Store
 
 from .conftest import record, score
 
 
-def synthetic_store(folder: Path, methods: int, tasks: int, seeds: int, instances: int = 40, metric: str = "accuracy") -> str:
-    """Methods of evenly spread quality on tasks of evenly spread difficulty; answers are right or wrong."""
+def synthetic_store(folder: Path, methods: int, tasks: int, seeds: int, instances: int = 40) -> str:
+    """Methods of evenly spread quality, right or wrong on each instance; a task gives each method another's answers in part."""
     store, rng = Store(str(folder)), np.random.default_rng(0)
-    names = [f"i{n:03d}" for n in range(instances)]
     fixed = {
-        "instance": names, "condition": ["SP"[n % 2] for n in range(instances)], "variant": "all", "draw": 0, "reason": ""
+        "instance": [f"i{n:03d}" for n in range(instances)], "condition": ["SP"[n % 2] for n in range(instances)], "variant": "all",
+        "draw": 0, "value": 0.0, "reason": "",
     }  # fmt: skip
-    for t in range(tasks):
-        for m in range(methods):
-            share = 0.2 + 0.6 * (m + 1) / (methods + 1) + 0.1 * t / tasks
+    written: dict[tuple[int, int], tuple[Score, bytes]] = {}
+    for task in range(tasks):
+        for method in range(methods):
             for seed in range(seeds):
-                values = (rng.random(instances) < share).astype(float)
-                rows = pd.DataFrame({**fixed, "value": values})[["instance", "condition", "variant", "draw", "value", "reason"]]
-                mean = float(values.mean())
-                low, high = (min(1.0, max(0.0, mean + side * 0.15)) for side in (-1, 1))
-                found = score(metric, {"all": (mean, low, high)}, ranked="all", unit="share", higher_is_better=True)
-                cost = Cost(seconds=0.01 * (m + 1), own_seconds=1.0, charged_seconds=0.0, explanations=instances, peak_bytes=2**28)
+                like = ((method + task % 3) % methods, seed)
+                found = written[like][0] if like in written else _score(rng, (like[0] + 1) / (methods + 1), instances, fixed)
                 one = record(
-                    f"method-{m:03d}", [found], task=f"made/{t:02d}", seed=seed if seeds > 1 else None, instances=instances,
-                    cell=f"{t:04x}{m:04x}{seed:04x}", cost=cost,
+                    f"method-{method:03d}", [found], task=f"made/{task:02d}", seed=seed if seeds > 1 else None,
+                    instances=instances, cell=f"{task:04x}{method:04x}{seed:04x}", cost=_cost(method, instances),
                 )  # fmt: skip
-                store.find(one).write_scores(found, rows)
-                store.find(one).write_record(one)
+                cell = store.find(one)
+                path = cell.scores_path(found.metric)
+                if like in written:
+                    store.files.write(path, written[like][1])
+                else:
+                    cell.write_scores(found, pd.DataFrame(fixed))
+                    written[like] = found, store.files.read(path) or b""
+                cell.write_record(one)
     return store.url
+
+
+def _score(rng: np.random.Generator, share: float, instances: int, fixed: dict[str, object]) -> Score:
+    """A score of so many right answers on average; the rows are left in `fixed`."""
+    fixed["value"] = (rng.random(instances) < 0.2 + 0.6 * share).astype(float)
+    mean = float(np.mean(fixed["value"]))
+    bounds = (mean, max(0.0, mean - 0.15), min(1.0, mean + 0.15))
+    return score("accuracy", {"all": bounds}, ranked="all", unit="share", higher_is_better=True)
+
+
+def _cost(method: int, instances: int) -> Cost:
+    return Cost(seconds=0.01 * (method + 1), own_seconds=1.0, charged_seconds=0.0, explanations=instances, peak_bytes=2**28)
