@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import importlib.util
 import json
@@ -50,7 +49,7 @@ class Page(HTMLParser):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path, self.tags, self.data = path, list[tuple[str, dict[str, str | None]]](), list[Any]()
-        self.rows, self.cells, self._json, self._cell = list[str](), list[list[dict[str, str]]](), False, False
+        self.rows, self.cells, self._json, self._open = list[str](), list[list[dict[str, str]]](), False, False
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
@@ -60,13 +59,18 @@ class Page(HTMLParser):
         if tag == "tr" and "data-label" in fields:
             self.rows.append(fields["data-label"])
             self.cells.append([])
-        if tag == "td" and self.cells:
+        if tag == "td" and self.rows:
+            self._open = True
             self.cells[-1].append({"sort": fields.get("data-sort", ""), "text": ""})
+
+    def handle_endtag(self, tag):
+        self._json = False
+        self._open = self._open and tag != "td"
 
     def handle_data(self, data):
         if self._json:
             self.data.append(json.loads(data))
-        elif self.cells and self.cells[-1]:
+        elif self._open:
             self.cells[-1][-1]["text"] += data
 
     def addresses(self) -> list[str]:
@@ -168,8 +172,8 @@ def test_downloads_hold_what_is_shown(made) -> None:
     for name, count in (("results", 36), ("pairs", 45), ("ranks", 18), ("overall", 6)):
         table = pd.read_parquet(folder / "data" / f"{name}.parquet")
         assert len(table) == count == len(pd.read_csv(folder / "data" / f"{name}.csv")) == len(json.loads((folder / "data" / f"{name}.json").read_text()))
-    cells = list(csv.DictReader((folder / "data" / "results.csv").open()))
-    assert {(c["method"], c["task"]) for c in cells} == {(r.method, r.task) for r in Store(store).records()}
+    cells = pd.read_csv(folder / "data" / "results.csv")
+    assert set(zip(cells["method"], cells["task"], strict=True)) == {(r.method, r.task) for r in Store(store).records()}
     for kind in ("ranks", "cost"):
         for ending, start in (("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF")):
             assert (folder / "charts" / f"{kind}-toy.{ending}").read_bytes().startswith(start)
