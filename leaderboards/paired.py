@@ -104,7 +104,8 @@ def _differences(
     """Pairs that are compared on the same instances."""
     count, nan = int(live.sum()), float("nan")
     if not count:
-        return {p: Difference(*(scored.methods[i] for i in p), nan, nan, nan, nan, nan, 0, nan) for p in pairs}
+        names = scored.methods
+        return {(a, b): Difference(names[a], names[b], nan, nan, nan, nan, nan, 0, nan) for a, b in pairs}
     values = scored.values[:, live]
     p_values = _sign_flips(values, pairs, seed)
     bounds = _bounds(values, [p for p in pairs if only is None or p in only], np.array(scored.conditions)[live], seed)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
@@ -14,15 +13,14 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from ...benchmark.record import Record
 from ...benchmark.results import table as long_table
 from ...core.errors import UsageError
 from ..figures.style import settings
-from ..groups import find_aggregate
 from ..side_by_side import pairs_table
 from ..verify import TRUST
+from . import views
 from .about import about
 from .export import overall_table, standing_table, written
 from .instances import Browsed, browse
@@ -34,16 +32,7 @@ INSTANCES = 60
 """Instances of each task in the browser, unless asked otherwise."""
 EXAMPLES = 3
 """Most drawings on a method's page, each of another task."""
-MATRIX = 25
-"""Most methods in the matrix of P(A beats B) on a page; its download has all."""
 FORMATS = {"csv": "csv", "json": "json", "markdown": "md", "latex": "tex"}
-TRUST_MEANS = {
-    "self-reported": "numbers as whoever ran it stored them",
-    "well-formed": "schema, sums, bounds and counts were checked",
-    "re-scored": "a verifier recomputed scores from the stored explanations",
-    "re-run": "a verifier ran the method anew",
-    "maintained": "run and kept up to date by the board's maintainers",
-}
 
 
 @dataclass(frozen=True)
@@ -76,7 +65,11 @@ class MethodPage:
     @property
     def settings(self) -> list[tuple[str, str]]:
         """Each set of settings it was run with."""
-        return list(dict.fromkeys((_words(r.settings), f"version {r.key.get('method', {}).get('version', '?')}") for _, _, r in self.cells))
+        return list(
+            dict.fromkeys(
+                (views.words(r.settings), f"version {r.key.get('method', {}).get('version', '?')}") for _, _, r in self.cells
+            )
+        )
 
 
 def build(urls: Sequence[str], out: str | Path, title: str = "flowgauge leaderboard", instances: int = INSTANCES) -> Built:
@@ -128,12 +121,17 @@ class _Site:
         self.names = {kind: Names() for kind in ("tasks", "methods", "instances", "data", "charts", "figures")}
         self.browsed: dict[int, Browsed] = {}
         self.pages = Environment(
-            loader=PackageLoader("flowgauge.leaderboards.site"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+            loader=PackageLoader("flowgauge.leaderboards.site"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
         )
-        self.pages.filters |= {"num": _num, "cost": _cost, "bytes": _bytes}
+        self.pages.filters |= {"num": views.number, "cost": views.seconds, "bytes": views.size}
         self.pages.globals |= {
-            "title": title, "trust_means": TRUST_MEANS, "trust_levels": TRUST, "task_page": self.task_page,
-            "method_page": self.method_page, "instance_page": self.instance_page, "formats": FORMATS, "whisker": whisker, "letter": letter,
+            "title": title, "trust_means": views.TRUST_MEANS, "trust_levels": TRUST, "task_page": self.task_page,
+            "method_page": self.method_page, "instance_page": self.instance_page, "formats": FORMATS,
+            "whisker": views.whisker, "letter": letter,
         }  # fmt: skip
 
     def task_page(self, field: Field) -> str:
@@ -159,7 +157,7 @@ class _Site:
                 self.browsed[id(field)] = found
         downloads = self._downloads()
         for field in self.fields:
-            self._page(self.task_page(field), "task.html", field=field, matrix=_matrix, files=self._tables(field))
+            self._page(self.task_page(field), "task.html", field=field, matrix=views.matrix, files=self._tables(field))
             if id(field) in self.browsed:
                 data = self.browsed[id(field)].as_data()
                 for instance in data["instances"]:
@@ -168,11 +166,12 @@ class _Site:
                 self._page(self.instance_page(field), "instances.html", field=field, browsed=self.browsed[id(field)], data=data)
         for method in self._methods():
             self._page(
-                self.method_page(method.name), "method.html", method=method, about=about(method.name), examples=self._examples(method),
-                ranked=_ranked, trust=self.shelf.trust,
+                self.method_page(method.name), "method.html", method=method, about=about(method.name),
+                examples=self._examples(method), ranked=views.ranked, trust=self.shelf.trust,
             )  # fmt: skip
         charts = [self._charts(board) for board in self.boards]
-        self._page("index.html", "index.html", boards=list(zip(self.boards, charts, strict=True)), downloads=downloads, weights=_weights,
+        self._page("index.html", "index.html", boards=list(zip(self.boards, charts, strict=True)), downloads=downloads,
+                   weights=views.weights,
                    cells=len(self.shelf.records), method_count=len({r.method for r in self.shelf.records}))  # fmt: skip
 
     def _page(self, address: str, template: str, **values: Any) -> None:
@@ -216,14 +215,27 @@ class _Site:
         cells["trust"] = [trust[key] for key in zip(cells["model"], cells["task"], cells["cell"], strict=True)]
         standings = [s for field in self.fields for s in field.standings.values()]
         ranks = pd.concat([standing_table(s) for s in standings]) if standings else pd.DataFrame()
-        frames = {"results": cells, "ranks": ranks, "pairs": pairs_table([s.side for s in standings]).drop(columns="sentence"), "overall": self._overall()}
-        what = {"results": "every stored aggregate", "ranks": "every ranked table", "pairs": "every pair of methods", "overall": "overall ranks"}
+        frames = {
+            "results": cells,
+            "ranks": ranks,
+            "pairs": pairs_table([s.side for s in standings]).drop(columns="sentence"),
+            "overall": self._overall(),
+        }
+        what = {
+            "results": "every stored aggregate",
+            "ranks": "every ranked table",
+            "pairs": "every pair of methods",
+            "overall": "overall ranks",
+        }
         made = []
         for name, frame in frames.items():
             frame.to_csv(target / f"{name}.csv", index=False)
             frame.to_parquet(target / f"{name}.parquet", index=False)
             frame.to_json(target / f"{name}.json", orient="records", indent=None)
-            made += [(what[name], f"data/{name}.{end}", (target / f"{name}.{end}").stat().st_size) for end in ("csv", "parquet", "json")]
+            made += [
+                (what[name], f"data/{name}.{end}", (target / f"{name}.{end}").stat().st_size)
+                for end in ("csv", "parquet", "json")
+            ]
         return made
 
     def _overall(self) -> pd.DataFrame:
@@ -258,81 +270,3 @@ class _Site:
             (self.folder / address).write_bytes(data.getvalue())
             found.append((field, address, f"{label} on an instance of {field.group.task}, {field.group.model}"))
         return found
-
-
-def _num(value: float | None, digits: int = 3) -> str:
-    """A number for people; a dash where there is none.
-
-    >>> _num(0.12345), _num(float("nan")), _num(1e-7)
-    ('0.123', '–', '1.0e-07')
-    """
-    if value is None or math.isnan(value):
-        return "–"
-    return f"{value:.1e}" if 0 < abs(value) < 0.5 * 10**-digits else f"{value:.{digits}f}"
-
-
-def _cost(value: float | None) -> str:
-    """Seconds for people."""
-    return "–" if value is None or math.isnan(value) else f"{value:.2g}" if value < 100 else f"{value:.0f}"
-
-
-def _bytes(count: int) -> str:
-    """A size for people.
-
-    >>> _bytes(2048)
-    '2.0 KiB'
-    """
-    for power, unit in ((30, "GiB"), (20, "MiB")):
-        if count >= 2**power:
-            return f"{count / 2**power:.1f} {unit}"
-    return f"{count / 2**10:.1f} KiB"
-
-
-def _words(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in settings.items()) or "no settings"
-
-
-def _ranked(field: Field, record: Record) -> tuple[Any, str]:
-    """A cell's aggregate by the metric that stands for its task, or None and why there is none."""
-    if field.first is None:
-        return None, record.error or "not ranked"
-    side = field.first.side
-    found = find_aggregate(record, side.metric, side.variant)
-    return (None, found) if isinstance(found, str) else (found, "")
-
-
-def _matrix(standing: Standing) -> list[tuple[str, list[tuple[str, float | None]]]]:
-    """P(A beats B) of the first methods: label, then (other, share or None for itself)."""
-    names, beats = standing.side.ranks.methods[:MATRIX], standing.side.ranks.beats
-    return [
-        (a, [(b, None if a == b else float(beats[i, j])) for j, b in enumerate(names)]) for i, a in enumerate(names)
-    ]
-
-
-def _weights(board: ModelBoard) -> dict[str, Any]:
-    """What the page needs to rank methods under a reader's weights."""
-    labels = list(dict.fromkeys(label for t in board.tables for label in t.side.scored.methods))
-    tables = []
-    for table, wanted in zip(board.tables, board.default, strict=True):
-        scored = table.side.scored
-        means = dict(zip(scored.methods, scored.values[:, scored.common].mean(1).tolist(), strict=True))
-        tables.append(
-            {"task": table.side.group.task, "metric": table.side.metric, "weight": int(wanted),
-             "higher": table.side.scored.higher_is_better, "means": [means.get(label) for label in labels]}
-        )  # fmt: skip
-    return {"methods": labels, "tables": tables}
-
-
-def whisker(line: Any, standing: Standing) -> Markup:
-    """A mean with its interval as a small drawing, on the scale of its table."""
-    known = [x for other in standing.lines for x in (other.mean, other.low, other.high) if x == x]
-    least, most = min(known, default=0.0), max(known, default=1.0)
-    place = lambda x: 4 + 112 * (x - least) / ((most - least) or 1)  # noqa: E731
-    if math.isnan(line.mean):
-        return Markup("")
-    bar = "" if math.isnan(line.low) else Markup('<line x1="{:.1f}" x2="{:.1f}" y1="7" y2="7"/>').format(place(line.low), place(line.high))
-    return Markup('<svg class="whisker" viewBox="0 0 120 14" width="120" height="14" aria-hidden="true">{}<circle cx="{:.1f}" cy="7" r="3.2"/></svg>').format(
-        bar, place(line.mean)
-    )
-
-

@@ -31,7 +31,10 @@ def difference_chart(board: ModelBoard) -> dict[str, Any] | None:
     which = "each method" if len(names) <= SHOWN else f"each of the best {SHOWN} of {len(names)} methods"
     names = names[:SHOWN]
     rows = pd.DataFrame(
-        [{"method": found.methods[i], "rank": found.rank[i], "low": found.low[i], "high": found.high[i]} for i in board.best_first[:SHOWN]]
+        [
+            {"method": found.methods[i], "rank": found.rank[i], "low": found.low[i], "high": found.high[i]}
+            for i in board.best_first[:SHOWN]
+        ]
     )
     runs = pd.DataFrame(_columns([[m for m in run if m in names] for run in board.ties], names), columns=["run", "from", "to"])
     y = alt.Y("method:N", sort=names, title=None, axis=alt.Axis(labelLimit=220))
@@ -59,7 +62,7 @@ def difference_chart(board: ModelBoard) -> dict[str, Any] | None:
 
 def cost_chart(board: ModelBoard) -> dict[str, Any] | None:
     """Seconds an explanation against the mean of the ranked metric, and the front that no other method betters in both."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"method": m, "seconds": max(board.seconds(m), 1e-6), "score": board.accuracy(m)}
         for m in board.overall.methods
         if board.seconds(m) == board.seconds(m) and board.accuracy(m) == board.accuracy(m)
@@ -78,7 +81,12 @@ def cost_chart(board: ModelBoard) -> dict[str, Any] | None:
     _name(rows, len(rows) <= NAMED)
     times = [row["seconds"] for row in rows]
     powers = [10.0**n for n in range(math.floor(math.log10(min(times))), math.ceil(math.log10(max(times))) + 1)]
-    x = alt.X("seconds:Q", scale=alt.Scale(type="log", padding=20), title="seconds an explanation", axis=alt.Axis(grid=False, values=powers, format="~g"))
+    x = alt.X(
+        "seconds:Q",
+        scale=alt.Scale(type="log", padding=20),
+        title="seconds an explanation",
+        axis=alt.Axis(grid=False, values=powers, format="~g"),
+    )
     y = alt.Y("score:Q", scale=alt.Scale(zero=False, nice=False, padding=14), title=f"{side.metric} (mean over tasks)")
     color = alt.condition("datum.front", alt.value(ORANGE), alt.value(BLUE))
     tips = ["method:N", alt.Tooltip("seconds:Q", format=".3g"), alt.Tooltip("score:Q", format=".3f")]
@@ -91,7 +99,9 @@ def cost_chart(board: ModelBoard) -> dict[str, Any] | None:
     points = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, y=y, color=color, tooltip=tips)
     names = base.mark_text(align="left", dx=7, dy=-6, fontSize=10.5).encode(x=x, y=y, text="name:N")
     chart = alt.layer(line, points, names).properties(width=360, height=300)
-    return _finished(chart, "Cost of an explanation against faithfulness; the dashed line joins methods that no other betters in both")
+    return _finished(
+        chart, "Cost of an explanation against faithfulness; the dashed line joins methods that no other betters in both"
+    )
 
 
 def _columns(runs: Sequence[Sequence[str]], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -115,18 +125,23 @@ def _name(rows: list[dict[str, Any]], everyone: bool) -> None:
         if not (row["front"] or everyone):
             continue
         near = next(
-            (o for o in named if abs(o["score"] - row["score"]) < 0.035 * height and 0.4 < row["seconds"] / o["seconds"] < 2.5), None
+            (o for o in named if abs(o["score"] - row["score"]) < 0.035 * height and 0.4 < row["seconds"] / o["seconds"] < 2.5),
+            None,
         )
         if near is None:
             row |= {"name": row["method"], "others": 0}
             named.append(row)
         else:
             near["others"] += 1
-            near["name"] = f"{near['method']} and {near['others']} more" if near["others"] > 1 else f"{near['method']}, {row['method']}"
+            near["name"] = (
+                f"{near['method']} and {near['others']} more" if near["others"] > 1 else f"{near['method']}, {row['method']}"
+            )
 
 
 def _finished(chart: Any, description: str) -> dict[str, Any]:
-    made: dict[str, Any] = chart.properties(description=description, background="transparent").configure_view(stroke=None).to_dict()
+    made: dict[str, Any] = (
+        chart.properties(description=description, background="transparent").configure_view(stroke=None).to_dict()
+    )
     return made
 
 

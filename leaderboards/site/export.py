@@ -55,10 +55,8 @@ def printed(table: Standing | ModelBoard) -> pd.DataFrame:
         )
     side = table.side
     rows = [
-        (
-            f"{line.rank:g} [{line.rank_low:g}, {line.rank_high:g}]", line.label, f"{line.mean:.3f} [{line.low:.3f}, {line.high:.3f}]",
-            str(line.count), line.ties, _cost(line.seconds),
-        )
+        (f"{line.rank:g} [{line.rank_low:g}, {line.rank_high:g}]", line.label,
+         f"{line.mean:.3f} [{line.low:.3f}, {line.high:.3f}]", str(line.count), line.ties, _cost(line.seconds))
         for line in table.lines
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["rank", "method", f"{side.metric} [95 %]", "n", "not told apart", "s/explanation"])
@@ -69,14 +67,18 @@ def _cost(seconds: float) -> str:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A table in GitHub's Markdown; what a cell holds stays in it.
+    r"""A table in GitHub's Markdown; what a cell holds stays in it.
 
     >>> print(markdown(pd.DataFrame({"a": ["x|y"]})))
     | a |
     | :-- |
-    | x\\|y |
+    | x\|y |
     """
-    lines = [list(map(str, frame.columns)), [":--"] * frame.shape[1], *(list(map(str, row)) for row in frame.itertuples(index=False))]
+    lines = [
+        list(map(str, frame.columns)),
+        [":--"] * frame.shape[1],
+        *(list(map(str, row)) for row in frame.itertuples(index=False)),
+    ]
     return "\n".join("| " + " | ".join(_plain_cell(text) for text in line) + " |" for line in lines)
 
 

@@ -56,7 +56,11 @@ class Browsed:
         }  # fmt: skip
 
     def _method(self, label: str, cell: Explained, sentence: Sentence) -> dict[str, Any]:
-        found: dict[str, Any] = {"label": label, "method": cell.record.method, "score": self.scores.get(label, {}).get(sentence.id)}
+        found: dict[str, Any] = {
+            "label": label,
+            "method": cell.record.method,
+            "score": self.scores.get(label, {}).get(sentence.id),
+        }
         explanation = cell.gold.get(sentence.id)
         if explanation is None:
             return {**found, "reason": "no explanation of this instance is stored"}

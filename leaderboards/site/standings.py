@@ -259,14 +259,16 @@ def _standing(shelf: Shelf, side: Side) -> Standing:
         above = pairs[frozenset((label, names[n - 1]))] if n else None
         told = above is None or above.p_holm < ALPHA
         costs = [record.cost.seconds for record in cells[label] if record.cost is not None]
-        lines.append(
-            Line(
-                label, cells[label][0].method, float(side.ranks.rank[n]), float(side.ranks.low[n]), float(side.ranks.high[n]),
-                *map(float, bounds[n]), int(counts[n]), "".join(letter(at) for at, run in enumerate(runs) if label in run),
-                float("nan") if above is None or told else float(np.ceil(above.needed)),
-                float(np.mean(costs)) if costs else float("nan"), len(cells[label]), weakest([shelf.trust(r) for r in cells[label]]),
-            )  # fmt: skip
-        )
+        mean, low, high = bounds[n].tolist()
+        line = Line(
+            label=label, method=cells[label][0].method, rank=float(side.ranks.rank[n]), rank_low=float(side.ranks.low[n]),
+            rank_high=float(side.ranks.high[n]), mean=mean, low=low, high=high, count=int(counts[n]),
+            ties="".join(letter(at) for at, run in enumerate(runs) if label in run),
+            needed=float("nan") if above is None or told else float(np.ceil(above.needed)),
+            seconds=float(np.mean(costs)) if costs else float("nan"), seeds=len(cells[label]),
+            trust=weakest([shelf.trust(r) for r in cells[label]]),
+        )  # fmt: skip
+        lines.append(line)
     return Standing(side, tuple(lines), side.missing, _beside(side))
 
 
@@ -312,5 +314,3 @@ def _default(tables: Sequence[Standing]) -> tuple[bool, ...]:
 def _shares(table: Standing, methods: set[str]) -> bool:
     """Whether there is an instance that all these methods have a score of."""
     return len(methods) > 1 and bool(narrow(table.side.scored, sorted(methods)).common.any())
-
-

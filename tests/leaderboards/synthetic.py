@@ -17,8 +17,8 @@ def synthetic_store(folder: Path, methods: int, tasks: int, seeds: int, instance
     """Methods of evenly spread quality, right or wrong on each instance; a task gives each method another's answers in part."""
     store, rng = Store(str(folder)), np.random.default_rng(0)
     fixed = {
-        "instance": [f"i{n:03d}" for n in range(instances)], "condition": ["SP"[n % 2] for n in range(instances)], "variant": "all",
-        "draw": 0, "value": 0.0, "reason": "",
+        "instance": [f"i{n:03d}" for n in range(instances)], "condition": ["SP"[n % 2] for n in range(instances)],
+        "variant": "all", "draw": 0, "value": 0.0, "reason": "",
     }  # fmt: skip
     written: dict[tuple[int, int], tuple[Score, bytes]] = {}
     for task in range(tasks):
@@ -43,8 +43,8 @@ def synthetic_store(folder: Path, methods: int, tasks: int, seeds: int, instance
 
 def _score(rng: np.random.Generator, share: float, instances: int, fixed: dict[str, object]) -> Score:
     """A score of so many right answers on average; the rows are left in `fixed`."""
-    fixed["value"] = (rng.random(instances) < 0.2 + 0.6 * share).astype(float)
-    mean = float(np.mean(fixed["value"]))
+    values = (rng.random(instances) < 0.2 + 0.6 * share).astype(float)
+    fixed["value"], mean = values, float(values.mean())
     bounds = (mean, max(0.0, mean - 0.15), min(1.0, mean + 0.15))
     return score("accuracy", {"all": bounds}, ranked="all", unit="share", higher_is_better=True)
 

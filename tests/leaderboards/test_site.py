@@ -49,7 +49,7 @@ class Page(HTMLParser):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path, self.tags, self.data = path, list[tuple[str, dict[str, str | None]]](), list[Any]()
-        self.rows, self.cells, self._json, self._open = list[str](), list[list[dict[str, str]]](), False, False
+        self.rows, self.cells, self._json, self._open, self._row = list[str](), list[list[dict[str, str]]](), False, False, False
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
@@ -59,13 +59,15 @@ class Page(HTMLParser):
         if tag == "tr" and "data-label" in fields:
             self.rows.append(fields["data-label"])
             self.cells.append([])
-        if tag == "td" and self.rows:
+            self._row = True
+        if tag == "td" and self._row:
             self._open = True
             self.cells[-1].append({"sort": fields.get("data-sort", ""), "text": ""})
 
     def handle_endtag(self, tag):
         self._json = False
         self._open = self._open and tag != "td"
+        self._row = self._row and tag != "tr"
 
     def handle_data(self, data):
         if self._json:
@@ -74,7 +76,7 @@ class Page(HTMLParser):
             self.cells[-1][-1]["text"] += data
 
     def addresses(self) -> list[str]:
-        return [fields[name] for _, fields in self.tags for name in ("href", "src") if fields.get(name)]
+        return [found for _, fields in self.tags for name in ("href", "src") if (found := fields.get(name))]
 
 
 def pages(folder: Path) -> list[Page]:
@@ -105,7 +107,9 @@ def hostile(tmp_path: Path) -> str:
     store = Store(str(tmp_path / "hostile"))
     words = sentence("id" + HOSTILE, "S" + HOSTILE, tokens=("[CLS]", HOSTILE, "[MASK]", "."))
     for method, values in (("x" + HOSTILE, [1.0]), ("y|_`$&%#{}", [0.0])):
-        named = score("m" + HOSTILE.replace("/", ""), {"v" + HOSTILE: values[0]}, ranked="v" + HOSTILE, unit=HOSTILE, higher_is_better=True)
+        named = score(
+            "m" + HOSTILE.replace("/", ""), {"v" + HOSTILE: values[0]}, ranked="v" + HOSTILE, unit=HOSTILE, higher_is_better=True
+        )
         one = record(
             method, [named.model_copy(update={"metric": "m@1"})], task="t" + HOSTILE, model="b" + HOSTILE, instances=1,
             settings={HOSTILE: HOSTILE},
@@ -171,7 +175,12 @@ def test_downloads_hold_what_is_shown(made) -> None:
     assert [float(cells[2]["sort"]) for cells in shown.cells] == overall["rank"].tolist()
     for name, count in (("results", 36), ("pairs", 45), ("ranks", 18), ("overall", 6)):
         table = pd.read_parquet(folder / "data" / f"{name}.parquet")
-        assert len(table) == count == len(pd.read_csv(folder / "data" / f"{name}.csv")) == len(json.loads((folder / "data" / f"{name}.json").read_text()))
+        assert (
+            len(table)
+            == count
+            == len(pd.read_csv(folder / "data" / f"{name}.csv"))
+            == len(json.loads((folder / "data" / f"{name}.json").read_text()))
+        )
     cells = pd.read_csv(folder / "data" / "results.csv")
     assert set(zip(cells["method"], cells["task"], strict=True)) == {(r.method, r.task) for r in Store(store).records()}
     for kind in ("ranks", "cost"):
@@ -200,8 +209,16 @@ def test_hostile_texts_are_only_texts(hostile: str, tmp_path: Path) -> None:
     assert len(found) == 6  # index, task, sentences, three methods
     for page in found:
         raw = page.path.read_text(encoding="utf-8")
-        assert "<script>alert" not in raw and "<img src=x" not in raw and raw.count("</script>") == sum(t == "script" for t, _ in page.tags)
-        assert all(fields.get("src", "").endswith((".js", ".svg")) for tag, fields in page.tags if tag in ("script", "img") and "src" in fields)
+        assert (
+            "<script>alert" not in raw
+            and "<img src=x" not in raw
+            and raw.count("</script>") == sum(t == "script" for t, _ in page.tags)
+        )
+        assert all(
+            fields.get("src", "").endswith((".js", ".svg"))
+            for tag, fields in page.tags
+            if tag in ("script", "img") and "src" in fields
+        )
     assert all(re.fullmatch(r"[\w./-]+", str(p.relative_to(tmp_path))) for p in (tmp_path / "site").rglob("*"))
     browsed = next(page for page in found if page.path.parent.name == "instances").data[0]["instances"][0]
     assert browsed["tokens"][1] == HOSTILE and browsed["condition"] == "S" + HOSTILE
@@ -214,7 +231,10 @@ def test_hostile_texts_are_escaped_in_exports(hostile: str) -> None:
     assert "<script>" not in export([hostile], "overall", "markdown")
     shown = export([hostile], "overall", "latex")
     assert r"y|\_`\$\&\%\#\{\}" in shown
-    assert markdown(pd.DataFrame({"a": ["[x](javascript:y) *b* _c_ d_e"]})).splitlines()[-1] == r"| [x]\(javascript:y) \*b\* \_c\_ d_e |"
+    assert (
+        markdown(pd.DataFrame({"a": ["[x](javascript:y) *b* _c_ d_e"]})).splitlines()[-1]
+        == r"| [x]\(javascript:y) \*b\* \_c\_ d_e |"
+    )
     assert r"\caption{50\% of a\_b}" in latex(pd.DataFrame({"a": ["x"]}), "50% of a_b")
 
 
