@@ -137,6 +137,24 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
         raise typer.Exit(results.exit_code)
 
     @app.command()
+    def exchange(
+        store: Annotated[str, typer.Argument(help="Folder or fsspec URL of results.")],
+        out: Annotated[Path, typer.Option(help="Folder to write into.")],
+        name: Annotated[str, typer.Option(help="Who evaluated.")] = "flowgauge user",
+        dataset: Annotated[str, typer.Option(help="For the Hub: id of the benchmark's dataset there.")] = "",
+        model: Annotated[str | None, typer.Option("--model", "-m", help="For the Hub: only this model.")] = None,
+        source: Annotated[str, typer.Option(help="For the Hub: link to the board.")] = "",
+        debug: Debug = False,
+    ) -> None:
+        """Write results as Every Eval Ever's JSON or, with --dataset, as the Hub's evaluation results (YAML)."""
+        with reporting(debug):
+            from .leaderboards.exchange import write_every_eval_ever, write_hub_results
+
+            made = write_hub_results(store, out, dataset, model, source) if dataset else write_every_eval_ever(store, out, name)
+            for path in made:
+                typer.echo(str(path))
+
+    @app.command()
     def publish(
         site: Annotated[Path, typer.Argument(help="A built site.")],
         url: Annotated[str, typer.Argument(help="Folder, s3://bucket/prefix, hf://datasets/owner/name, ...")],
