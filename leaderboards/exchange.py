@@ -15,6 +15,7 @@ from ..benchmark.cell import safe_name
 from ..benchmark.key import short_hash
 from ..benchmark.record import Aggregate, Record, Score
 from ..core.errors import UnknownName, UsageError
+from ..core.version import VERSION
 from .groups import Group, groups
 from .tables import stored_records
 
@@ -31,8 +32,6 @@ def every_eval_ever(records: Sequence[Record], organization: str) -> list[dict[s
         records: Of one or more models.
         organization: Who evaluated.
     """
-    from .. import __version__
-
     found = []
     for model in dict.fromkeys(group.model for group in groups(records)):
         mine = [group for group in groups(records) if group.model == model]
@@ -61,7 +60,7 @@ def every_eval_ever(records: Sequence[Record], organization: str) -> list[dict[s
                         "fingerprint": fingerprint,
                     },
                 },
-                "eval_library": {"name": "flowgauge", "version": __version__},
+                "eval_library": {"name": "flowgauge", "version": VERSION},
                 "evaluation_results": results,
             }
         )
