@@ -86,7 +86,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
             if trust is not None and trust not in TRUST:
                 raise UsageError(f"no level of trust is called {trust!r}; there are {', '.join(TRUST)}.")
             rescore = None if form_only else _recheck(model, data_dir, device)
-            event = add(bundle, board, rescore, sample=sample, why=why, trust=trust)  # type: ignore[arg-type]  # checked above
+            event = add(bundle, board, rescore, sample=sample, why=why, trust=trust)
             typer.echo(f"{len(event.cells)} cells entered {board} as {event.trust}")
 
     @app.command()
