@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..benchmark.record import Record
 from ..benchmark.store import Store
 from ..core.errors import FlowgaugeError, UnknownName, UsageError
+from ..core.version import VERSION
 
 SCHEMA = 1
 """Raised by any change of the manifest that older readers would misread."""
@@ -132,11 +133,9 @@ def _copy(store: Store, source: str, target: Path) -> Kept:
 
 
 def _manifest(submitter: str, note: str, files: dict[str, Kept]) -> Manifest:
-    from .. import __version__
-
     try:
         return Manifest(
-            submitter=submitter, note=note, created=datetime.now(UTC).isoformat(timespec="seconds"), flowgauge=__version__,
+            submitter=submitter, note=note, created=datetime.now(UTC).isoformat(timespec="seconds"), flowgauge=VERSION,
             files=files,
         )  # fmt: skip
     except ValidationError as error:

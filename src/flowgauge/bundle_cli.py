@@ -86,7 +86,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
             if trust is not None and trust not in TRUST:
                 raise UsageError(f"no level of trust is called {trust!r}; there are {', '.join(TRUST)}.")
             rescore = None if form_only else _recheck(model, data_dir, device)
-            event = add(bundle, board, rescore, sample=sample, why=why, trust=trust)  # type: ignore[arg-type]  # checked above
+            event = add(bundle, board, rescore, sample=sample, why=why, trust=trust)
             typer.echo(f"{len(event.cells)} cells entered {board} as {event.trust}")
 
     @app.command()
@@ -135,6 +135,24 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
             events = rescored(board, results.records, why or ", ".join(metric))
             typer.echo(f"{sum(len(event.cells) for event in events)} cells scored again")
         raise typer.Exit(results.exit_code)
+
+    @app.command()
+    def exchange(
+        store: Annotated[str, typer.Argument(help="Folder or fsspec URL of results.")],
+        out: Annotated[Path, typer.Option(help="Folder to write into.")],
+        name: Annotated[str, typer.Option(help="Who evaluated.")] = "flowgauge user",
+        dataset: Annotated[str, typer.Option(help="For the Hub: id of the benchmark's dataset there.")] = "",
+        model: Annotated[str | None, typer.Option("--model", "-m", help="For the Hub: only this model.")] = None,
+        source: Annotated[str, typer.Option(help="For the Hub: link to the board.")] = "",
+        debug: Debug = False,
+    ) -> None:
+        """Write results as Every Eval Ever's JSON or, with --dataset, as the Hub's evaluation results (YAML)."""
+        with reporting(debug):
+            from .leaderboards.exchange import write_every_eval_ever, write_hub_results
+
+            made = write_hub_results(store, out, dataset, model, source) if dataset else write_every_eval_ever(store, out, name)
+            for path in made:
+                typer.echo(str(path))
 
     @app.command()
     def publish(

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,22 @@ def edit_json(path: Path, change: Callable[[Any], Any]) -> None:
     path.write_text(json.dumps(change(data) or data))
 
 
+def _with_files(files: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"files": files}
+
+
 def resign(bundle: Path) -> None:
     """What a careful cheat does: records list the sums of the spoilt files, and the manifest those of everything."""
     for record in bundle.glob("cells/**/record.json"):
         listed = sorted([*record.parent.glob("explanations/*"), *record.parent.glob("scores/*")])
         sums = {p.relative_to(record.parent).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in listed}
-        edit_json(record, lambda data, sums=sums: data | {"files": sums})
+        edit_json(record, partial(_with_files, sums))
     files = {
         p.relative_to(bundle).as_posix(): {"sha256": hashlib.sha256(p.read_bytes()).hexdigest(), "bytes": p.stat().st_size}
         for p in bundle.rglob("*")
         if p.is_file() and p.name != "manifest.json"
     }
-    edit_json(bundle / "manifest.json", lambda data: data | {"files": files})
+    edit_json(bundle / "manifest.json", partial(_with_files, files))
 
 
 def edit_rows(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame], metric: str = "ablated_accuracy@1") -> None:
