@@ -1,4 +1,4 @@
-"""Stores of any size with made-up scores, written fast."""
+"""Stores made for the site: of any size with made-up scores, written fast; and one of which every text is an attack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import pandas as pd
 from flowgauge.benchmark.record import Cost, Score
 from flowgauge.benchmark.store import Store
 
-from .conftest import record, score
+from .conftest import keep, patterned, record, score, sentence
+from .test_side_by_side import rows
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 
 
 def synthetic_store(folder: Path, methods: int, tasks: int, seeds: int, instances: int = 40) -> str:
@@ -51,3 +54,22 @@ def _score(rng: np.random.Generator, share: float, instances: int, fixed: dict[s
 
 def _cost(method: int, instances: int) -> Cost:
     return Cost(seconds=0.01 * (method + 1), own_seconds=1.0, charged_seconds=0.0, explanations=instances, peak_bytes=2**28)
+
+
+def hostile_store(folder: Path) -> str:
+    """Every text of a store is an attack."""
+    store = Store(str(folder))
+    words = sentence("id" + HOSTILE, "S" + HOSTILE, tokens=("[CLS]", HOSTILE, "[MASK]", "."))
+    for method, values in (("x" + HOSTILE, [1.0]), ("y|_`$&%#{}", [0.0])):
+        named = score(
+            "m" + HOSTILE.replace("/", ""), {"v" + HOSTILE: values[0]}, ranked="v" + HOSTILE, unit=HOSTILE, higher_is_better=True
+        )
+        one = record(
+            method, [named.model_copy(update={"metric": "m@1"})], task="t" + HOSTILE, model="b" + HOSTILE, instances=1,
+            settings={HOSTILE: HOSTILE},
+        )  # fmt: skip
+        keep(store, one, [words], [patterned()])
+        frame = rows(values, "v" + HOSTILE).assign(instance="id" + HOSTILE, condition=HOSTILE)
+        store.find(one).write_scores(named.model_copy(update={"metric": "m@1"}), frame)
+    keep(store, record("z", [], task="t" + HOSTILE, model="b" + HOSTILE, status="failed", error=HOSTILE, instances=0))
+    return store.url

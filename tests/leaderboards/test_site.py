@@ -32,14 +32,12 @@ from flowgauge.leaderboards.site.instances import balanced
 from flowgauge.leaderboards.site.shelf import open_shelf
 from flowgauge.leaderboards.site.standings import fields_of, model_boards
 
-from .conftest import keep, patterned, record, score, sentence
-from .synthetic import synthetic_store
-from .test_side_by_side import rows
+from .conftest import keep, record
+from .synthetic import HOSTILE, hostile_store, synthetic_store
 
 pytest.importorskip("altair", reason="the site's charts need altair: pip install 'flowgauge[site]'.")
 pytest.importorskip("vl_convert", reason="the site's charts need vl-convert-python: pip install 'flowgauge[site]'.")
 
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 VENDOR = Path(building.__file__).parent / "static" / "vendor"
 
 
@@ -103,22 +101,7 @@ def made(tmp_path_factory) -> tuple[str, Path]:
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> str:
-    """Every text of a store is an attack."""
-    store = Store(str(tmp_path / "hostile"))
-    words = sentence("id" + HOSTILE, "S" + HOSTILE, tokens=("[CLS]", HOSTILE, "[MASK]", "."))
-    for method, values in (("x" + HOSTILE, [1.0]), ("y|_`$&%#{}", [0.0])):
-        named = score(
-            "m" + HOSTILE.replace("/", ""), {"v" + HOSTILE: values[0]}, ranked="v" + HOSTILE, unit=HOSTILE, higher_is_better=True
-        )
-        one = record(
-            method, [named.model_copy(update={"metric": "m@1"})], task="t" + HOSTILE, model="b" + HOSTILE, instances=1,
-            settings={HOSTILE: HOSTILE},
-        )  # fmt: skip
-        keep(store, one, [words], [patterned()])
-        frame = rows(values, "v" + HOSTILE).assign(instance="id" + HOSTILE, condition=HOSTILE)
-        store.find(one).write_scores(named.model_copy(update={"metric": "m@1"}), frame)
-    keep(store, record("z", [], task="t" + HOSTILE, model="b" + HOSTILE, status="failed", error=HOSTILE, instances=0))
-    return store.url
+    return hostile_store(tmp_path / "hostile")
 
 
 @pytest.mark.parametrize("which", ["real", "made"])

@@ -15,11 +15,10 @@ import pytest
 
 from flowgauge.leaderboards.site.build import build
 
-from .synthetic import synthetic_store
-from .test_site import HOSTILE
-from .test_site import hostile as hostile  # a fixture
+from .synthetic import HOSTILE, hostile_store, synthetic_store
 
 pytestmark = pytest.mark.browser
+pytest.importorskip("altair", reason="the site's charts need altair: pip install 'flowgauge[site]'.")
 sync = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright.")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if BROWSER is None:
@@ -143,6 +142,8 @@ def test_weights_order_the_table_anew(reader: Reader) -> None:
     for number in (1, 2):
         sliders.nth(number).fill("0")
     weighted = [float(text) for text in reader.column("c6")]
+    place = page.locator(".tabulator-col[tabulator-field=c6]:visible").bounding_box()
+    assert place["x"] + place["width"] <= 1280
     assert weighted == sorted(weighted) and len(weighted) == 8
     assert page.locator(".verdict:visible").inner_text().startswith("First with these weights: ")
     page.get_by_role("link", name="method-").first.wait_for()
@@ -196,8 +197,8 @@ def test_print_shows_whole_tables_without_controls(reader: Reader, site: Path) -
     assert page.locator(".tabulator:visible, button:visible, input:visible").count() == 0
 
 
-def test_hostile_texts_run_nothing(browser, hostile: str, tmp_path: Path) -> None:
-    build([hostile], tmp_path / "site", title=HOSTILE)
+def test_hostile_texts_run_nothing(browser, tmp_path: Path) -> None:
+    build([hostile_store(tmp_path / "hostile")], tmp_path / "site", title=HOSTILE)
     reader = Reader(browser, tmp_path / "site")
     reader.page.on("dialog", lambda dialog: pytest.fail(f"a script of the store ran: {dialog.message}"))
     for address in kinds(tmp_path / "site"):

@@ -170,7 +170,7 @@
       verdict.textContent = first ? `First with these weights: ${first} (${kept.length} methods ranked).` : "Nothing is ranked with these weights.";
       const grid = tables.get(table);
       if (!grid) return;
-      grid.showColumn("c" + place);
+      if (!grid.getColumn("c" + place).isVisible()) { grid.showColumn("c" + place); grid.redraw(true); }
       grid.replaceData(rowsOf(table)).then(() => grid.setSort("c" + place, "asc"));
     };
     list.forEach((one, n) => {
