@@ -65,7 +65,7 @@
       headerSort: head.dataset.plain === undefined,
       hozAlign: head.dataset.type === "number" && head.dataset.left === undefined ? "right" : "left",
       headerHozAlign: head.dataset.type === "number" && head.dataset.left === undefined ? "right" : "left",
-      visible: head.dataset.weighted === undefined,
+      visible: head.dataset.weighted !== "later",
       minWidth: head.textContent === "Method" || head.textContent === "Note" ? 170 : 64,
       headerTooltip: head.querySelector("abbr")?.title || false,
       formatter: (cell) => {
@@ -95,6 +95,19 @@
     }
     // A grid's children must be rows; the links in them bring the keyboard to what scrolls.
     grid.on("tableBuilt", () => place.querySelector(".tabulator-tableholder").removeAttribute("tabindex"));
+  }
+
+  // The column of weights enters when it is first asked for; widths are found anew with it.
+  function renew(table, place) {
+    table.tHead.rows[0].cells[place].dataset.weighted = "";
+    const old = table.nextElementSibling;
+    tables.get(table).destroy();
+    (old.classList.contains("filter") ? old.nextElementSibling : old).remove();
+    if (old.isConnected) old.remove();
+    tables.delete(table);
+    table.classList.remove("replaced");
+    enhance(table);
+    tables.get(table).on("tableBuilt", () => tables.get(table).setSort("c" + place, "asc"));
   }
 
   // Tabs
@@ -170,7 +183,7 @@
       verdict.textContent = first ? `First with these weights: ${first} (${kept.length} methods ranked).` : "Nothing is ranked with these weights.";
       const grid = tables.get(table);
       if (!grid) return;
-      if (!grid.getColumn("c" + place).isVisible()) { grid.showColumn("c" + place); grid.redraw(true); }
+      if (table.tHead.rows[0].cells[place].dataset.weighted === "later") return renew(table, place);
       grid.replaceData(rowsOf(table)).then(() => grid.setSort("c" + place, "asc"));
     };
     list.forEach((one, n) => {
