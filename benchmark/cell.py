@@ -169,11 +169,11 @@ class Cell:
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"flowgauge": score.model_dump_json().encode()})
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
-        self.files.write(self._scores_path(score.metric), buffer.getvalue())
+        self.files.write(self.scores_path(score.metric), buffer.getvalue())
 
     def read_score(self, metric: str) -> Score | None:
         """A metric's stored score, None where there is no whole file."""
-        data = self.files.read(self._scores_path(metric))
+        data = self.files.read(self.scores_path(metric))
         if data is None:
             return None
         try:
@@ -192,7 +192,7 @@ class Cell:
         Raises:
             FlowgaugeError: There are none.
         """
-        data = self.files.read(self._scores_path(metric))
+        data = self.files.read(self.scores_path(metric))
         if data is None:
             raise FlowgaugeError(f"{self.path} has no scores of {metric}.")
         frame: Any = pq.read_table(pa.BufferReader(data)).to_pandas()
@@ -222,5 +222,6 @@ class Cell:
             if name.startswith(".") and name.endswith(".tmp"):
                 self.files.remove(path)
 
-    def _scores_path(self, metric: str) -> str:
+    def scores_path(self, metric: str) -> str:
+        """Where a metric's rows are."""
         return f"{self.path}/scores/{metric}.parquet"

@@ -58,7 +58,7 @@ def rescore(
     made = resolve.make_metrics(specs)
     groups: list[Group] = []
     for together in _groups(records):
-        group = _group(store, together, model, data_dir, device, quiet)
+        group = regroup(store, together, model, data_dir, device, quiet)
         for metric in made:
             group.refer(metric, resolve.reference_job(metric, group.jobs))
         groups.append(group)
@@ -74,7 +74,12 @@ def _groups(records: Sequence[Record]) -> list[list[Record]]:
     return list(found.values())
 
 
-def _group(store: Store, records: Sequence[Record], model: str | None, data_dir: str | None, device: str, quiet: bool) -> Group:
+def regroup(store: Store, records: Sequence[Record], model: str | None, data_dir: str | None, device: str, quiet: bool) -> Group:
+    """Stored cells of one question as a group again.
+
+    Raises:
+        UsageError: Another model or other instances than explained.
+    """
     first = records[0]
     name = model or first.asked["model"]
     check_model(name)

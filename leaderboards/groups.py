@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..benchmark.key import question
@@ -35,6 +36,14 @@ class Group:
     def by_label(self) -> dict[str, Record]:
         """Records by label, in order."""
         return dict(zip(self.labels, self.records, strict=True))
+
+    def methods(self) -> tuple[str, ...]:
+        """One label a record, the same for cells that differ in their seed alone."""
+        return self._methods
+
+    @cached_property
+    def _methods(self) -> tuple[str, ...]:
+        return _named([r.model_copy(update={"seed": None}) for r in self.records])
 
     def of_method(self, name: str) -> Record | None:
         """The method's first cell, its default settings preferred where the label is the plain name; None where there is none."""
@@ -108,13 +117,30 @@ def _note(key: dict[str, Any]) -> str:
 
 def _labels(members: Sequence[Record]) -> tuple[str, ...]:
     """Method names, with the settings that tell cells of one method apart, and at last the cell's own digits."""
-    labels = [_label(record, [r for r in members if r.method == record.method]) for record in members]
+    labels = _named(members)
     count = Counter(labels)
     pairs = zip(labels, members, strict=True)
     return tuple(label if count[label] == 1 else f"{label} #{record.cell[:6]}" for label, record in pairs)
 
 
-def _label(record: Record, same: Sequence[Record]) -> str:
+def _named(members: Sequence[Record]) -> tuple[str, ...]:
+    """Method names, with the settings (seed included) in which cells of one method differ."""
+    of_method: dict[str, list[dict[str, Any]]] = {}
+    for record in members:
+        of_method.setdefault(record.method, []).append({"seed": record.seed, **record.settings})
+    differs = {method: _differing(asked) for method, asked in of_method.items()}
+    return tuple(_label(record, differs[record.method]) for record in members)
+
+
+def _differing(asked: Sequence[dict[str, Any]]) -> set[str]:
+    """Names of the settings that have several values."""
+    if len(asked) == 1:
+        return set()
+    names = dict.fromkeys(name for one in asked for name in one)
+    return {name for name in names if len({str(one.get(name)) for one in asked}) > 1}
+
+
+def _label(record: Record, differs: set[str]) -> str:
     asked = {"seed": record.seed, **record.settings}
-    differs = [name for name in asked if len({str({"seed": r.seed, **r.settings}.get(name)) for r in same}) > 1]
-    return record.method + (":" + ",".join(f"{name}={asked[name]}" for name in differs) if differs else "")
+    named = ",".join(f"{name}={value}" for name, value in asked.items() if name in differs)
+    return f"{record.method}:{named}" if named else record.method

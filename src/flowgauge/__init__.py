@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .core.version import VERSION
+
 if TYPE_CHECKING:
     from .benchmark.plan import Plan as Plan
     from .benchmark.record import Record as Record
@@ -76,7 +78,7 @@ _HOME = {
 """Public name to the module it lives in."""
 
 __all__ = sorted(_HOME)
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> Any:

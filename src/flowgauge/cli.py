@@ -186,24 +186,55 @@ def score(
 @app.command()
 def compare(
     store: StoreUrl,
-    metric: Annotated[str, typer.Option("--metric", help="A metric of scope cells.")] = "head_universality",
-    task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Only pairs of these tasks, or with this one.")] = None,
+    task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Only these tasks; repeatable.")] = None,
+    metric: Annotated[
+        str,
+        typer.Option(
+            "--metric",
+            show_default="the one that tables rank by",
+            help="Compare by this metric, or name/variant; head_universality compares two tasks instead, stability seeds.",
+        ),
+    ] = "",
     method: Annotated[list[str] | None, typer.Option("--method", "-x", help="Only these methods; repeatable.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines: every pair.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets: every pair.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Compare what methods say on two tasks, or with several seeds, from stored explanations."""
+    """Compare methods on each task: paired differences, and how sure the order is."""
     with reporting(debug):
-        from .benchmark.compare import compare as compare_cells
+        if _of_cells(metric):
+            from .benchmark.compare import compare as compare_cells
 
-        found = compare_cells(store, metric, task or (), method or ())
-        if as_json:
-            typer.echo(found.to_pandas().to_json(orient="records", indent=1))
-        elif as_csv:
-            typer.echo(found.to_pandas().to_csv(index=False).rstrip("\n"))
+            found = compare_cells(store, metric, task or (), method or ())
+            table, texts = found.to_pandas(), [("", found.summary(), list[str]())]
         else:
-            _print(found.summary())
+            from .leaderboards.side_by_side import pairs_table, side_by_side
+
+            sides = side_by_side(store, metric, task or (), method or ())
+            table, texts = pairs_table(sides), [side.text() for side in sides]
+        if as_json:
+            typer.echo(table.to_json(orient="records", indent=1))
+        elif as_csv:
+            typer.echo(table.to_csv(index=False).rstrip("\n"))
+        else:
+            for title, rows, lines in texts:
+                _say(title)
+                _print(rows)
+                _say("\n".join(lines))
+
+
+def _of_cells(metric: str) -> bool:
+    """Whether a metric compares cells of one method, rather than methods."""
+    from .core.registry import Spec
+    from .metrics.registry import METRICS
+
+    name = Spec.parse(metric).name if metric else ""
+    return (name in METRICS.entries() or ".py" in name) and METRICS.create(metric).scope == "cells"
+
+
+def _say(text: str) -> None:
+    if text:
+        typer.echo(text)
 
 
 @app.command()
@@ -408,6 +439,19 @@ def _print(rows: list[tuple[str, ...]]) -> None:
         shown.add_row(*row)
     console = Console()
     console.print(shown) if console.is_terminal else Console(width=60 + 30 * len(head)).print(shown)
+
+
+def _leaderboard() -> typer.Typer:
+    """The commands below `flowgauge leaderboard`."""
+    from . import board_cli, bundle_cli
+
+    board = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+    board_cli.add_to(board, reporting)
+    bundle_cli.add_to(board, reporting)
+    return board
+
+
+app.add_typer(_leaderboard(), name="leaderboard", help="Submit, verify and publish results that anyone can recompute.")
 
 
 def main() -> None:

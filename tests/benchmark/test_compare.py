@@ -72,7 +72,8 @@ def test_checkpoints_of_two_tasks(make_plan, plug, tiny_folder, store):
 
 
 def test_the_command(store):
-    call = lambda *words: CliRunner().invoke(app, ["compare", store, "--task", "sva/obj", "--task", "sva/subj", *words])  # noqa: E731
+    asked = ["compare", store, "--metric", "head_universality", "--task", "sva/obj", "--task", "sva/subj"]
+    call = lambda *words: CliRunner().invoke(app, [*asked, *words])  # noqa: E731
     pair = compare(store, tasks=TASKS[:2], methods=["by-head"]).pairs[0]
     value = pair.aggregates[0]
     shown = call()
@@ -91,7 +92,7 @@ def test_the_command(store):
     [
         (["--task", "sva/onj"], "did you mean sva/obj"),
         (["--method", "by-heat"], "did you mean by-head"),
-        (["--metric", "head_pruning"], "scores single cells: use `flowgauge score"),
+        (["--metric", "head_pruning"], "has no scores of head_pruning: `flowgauge score"),
         (["--metric", "head_univrsality"], "did you mean head_universality"),
     ],
 )

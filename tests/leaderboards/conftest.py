@@ -114,3 +114,16 @@ def drawn_store(tmp_path: Path) -> str:
     for method, (explanations, scores) in methods.items():
         keep(store, record(method, scores, instances=3), sentences, explanations)
     return store.url
+
+
+@pytest.fixture(scope="session")
+def honest(tmp_path_factory) -> Path:
+    """A bundle of two methods on eight sentences of the embedded model; the store is beside it."""
+    from flowgauge.benchmark.run import run
+    from flowgauge.leaderboards.bundle import pack
+
+    folder = tmp_path_factory.mktemp("bundle")
+    methods, metrics = ["integrated-gradients:samples=4", "influence-patterns"], ["ablated_accuracy", "comprehensiveness"]
+    run(tasks="sva/obj", methods=methods, metrics=metrics, limit=8, store=str(folder / "store"), device="cpu")
+    pack(str(folder / "store"), folder / "bundle", "a tester", note="for tests")
+    return folder / "bundle"

@@ -1,0 +1,272 @@
+"""`flowgauge leaderboard build`: the pages of a board, which open from disk and ask nothing of any server. No torch."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ...benchmark.record import Record
+from ...benchmark.results import table as long_table
+from ...core.errors import UsageError
+from ..figures.style import settings
+from ..side_by_side import pairs_table
+from ..verify import TRUST
+from . import views
+from .about import about
+from .export import overall_table, standing_table, written
+from .instances import Browsed, browse
+from .names import Names
+from .shelf import Shelf, open_shelf
+from .standings import Field, ModelBoard, Standing, fields_of, letter, model_boards
+
+INSTANCES = 60
+"""Instances of each task in the browser, unless asked otherwise."""
+EXAMPLES = 3
+"""Most drawings on a method's page, each of another task."""
+FORMATS = {"csv": "csv", "json": "json", "markdown": "md", "latex": "tex"}
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written.
+
+    Attributes:
+        index: The first page.
+        pages: How many pages.
+        bytes: Of all files.
+    """
+
+    index: Path
+    pages: int
+    bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class MethodPage:
+    """A method over all its cells.
+
+    Attributes:
+        name: Plain name.
+        cells: Its records with the field they stand in and their label there.
+    """
+
+    name: str
+    cells: tuple[tuple[Field, str, Record], ...]
+
+    @property
+    def settings(self) -> list[tuple[str, str]]:
+        """Each set of settings it was run with."""
+        return list(
+            dict.fromkeys(
+                (views.words(r.settings), f"version {r.key.get('method', {}).get('version', '?')}") for _, _, r in self.cells
+            )
+        )
+
+
+def build(urls: Sequence[str], out: str | Path, title: str = "flowgauge leaderboard", instances: int = INSTANCES) -> Built:
+    """Writes the site of one or several stores.
+
+    Args:
+        urls: Folders or fsspec URLs of results.
+        out: Folder for the site; made, or a site of before is replaced.
+        title: Of the board.
+        instances: Instances of each task in the browser; 0: none.
+
+    Raises:
+        UsageError: A store is missing or empty, `out` holds something else, or the packages for charts are not installed.
+    """
+    for package in ("altair", "vl_convert"):
+        if find_spec(package) is None:
+            raise UsageError(f"a site's charts need {package}: pip install 'flowgauge[site]'.")
+    shelf = open_shelf(urls)
+    folder = _empty(Path(out))
+    site = _Site(shelf, folder, title)
+    site.write(instances)
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return Built(folder / "index.html", sum(p.suffix == ".html" for p in found), sum(p.stat().st_size for p in found))
+
+
+def _empty(folder: Path) -> Path:
+    """The folder, without the site that was in it.
+
+    Raises:
+        UsageError: It is a file, or holds something that is no site.
+    """
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "assets" / "site.js").is_file())):
+        raise UsageError(f"{folder} is there already and is no site: choose another --out.")
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror or error}; choose another --out.") from error
+    return folder
+
+
+class _Site:
+    """One site while it is written."""
+
+    def __init__(self, shelf: Shelf, folder: Path, title: str) -> None:
+        self.shelf, self.folder = shelf, folder
+        self.fields = fields_of(shelf)
+        self.boards = model_boards(self.fields)
+        self.names = {kind: Names() for kind in ("tasks", "methods", "instances", "data", "charts", "figures")}
+        self.browsed: dict[int, Browsed] = {}
+        self.pages = Environment(
+            loader=PackageLoader("flowgauge.leaderboards.site"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.pages.filters |= {"num": views.number, "cost": views.seconds, "bytes": views.size}
+        self.pages.globals |= {
+            "title": title, "trust_means": views.TRUST_MEANS, "trust_levels": TRUST, "task_page": self.task_page,
+            "method_page": self.method_page, "instance_page": self.instance_page, "formats": FORMATS,
+            "whisker": views.whisker, "letter": letter,
+        }  # fmt: skip
+
+    def task_page(self, field: Field) -> str:
+        """Address of a group's page."""
+        return f"tasks/{self.names['tasks'].of(field.group.model, field.group.task, field.group.note)}.html"
+
+    def method_page(self, name: str) -> str:
+        """Address of a method's page."""
+        return f"methods/{self.names['methods'].of(name)}.html"
+
+    def instance_page(self, field: Field) -> str:
+        """Address of a group's browser, empty where it has none."""
+        if id(field) not in self.browsed:
+            return ""
+        return f"instances/{self.names['instances'].of(field.group.model, field.group.task, field.group.note)}.html"
+
+    def write(self, instances: int) -> None:
+        """Everything."""
+        self._assets()
+        for field in self.fields:
+            found = browse(self.shelf, field.group, field.first.side.metric if field.first else "", instances)
+            if found.sentences:
+                self.browsed[id(field)] = found
+        downloads = self._downloads()
+        for field in self.fields:
+            self._page(self.task_page(field), "task.html", field=field, matrix=views.matrix, files=self._tables(field))
+            if id(field) in self.browsed:
+                data = self.browsed[id(field)].as_data()
+                for instance in data["instances"]:
+                    for one in instance["methods"]:
+                        one["page"] = self.method_page(one["method"])
+                self._page(self.instance_page(field), "instances.html", field=field, browsed=self.browsed[id(field)], data=data)
+        for method in self._methods():
+            self._page(
+                self.method_page(method.name), "method.html", method=method, about=about(method.name),
+                examples=self._examples(method), ranked=views.ranked, trust=self.shelf.trust,
+            )  # fmt: skip
+        charts = [self._charts(board) for board in self.boards]
+        self._page("index.html", "index.html", boards=list(zip(self.boards, charts, strict=True)), downloads=downloads,
+                   weights=views.weights,
+                   cells=len(self.shelf.records), method_count=len({r.method for r in self.shelf.records}))  # fmt: skip
+
+    def _page(self, address: str, template: str, **values: Any) -> None:
+        root = "../" * address.count("/")
+        path = self.folder / address
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(self.pages.get_template(template).render(root=root, **values), encoding="utf-8")
+
+    def _assets(self) -> None:
+        home, target = files("flowgauge.leaderboards.site") / "static", self.folder / "assets"
+        target.mkdir()
+        for entry in [*home.iterdir(), *(home / "vendor").iterdir()]:
+            if entry.is_file():
+                (target / entry.name).write_bytes(entry.read_bytes())
+
+    def _methods(self) -> list[MethodPage]:
+        found: dict[str, list[tuple[Field, str, Record]]] = {}
+        for field in self.fields:
+            for label, record in field.group.by_label().items():
+                found.setdefault(record.method, []).append((field, label, record))
+        return [MethodPage(name, tuple(cells)) for name, cells in sorted(found.items())]
+
+    def _tables(self, field: Field) -> dict[str, dict[str, str]]:
+        """Address of every table of a page in every format."""
+        return {metric: self._files(standing, standing.key + field.group.note) for metric, standing in field.standings.items()}
+
+    def _files(self, table: Standing | ModelBoard, key: str) -> dict[str, str]:
+        stem, found = self.names["data"].of(key), {}
+        (self.folder / "data").mkdir(exist_ok=True)
+        for format, ending in FORMATS.items():
+            found[format] = f"data/{stem}.{ending}"
+            (self.folder / found[format]).write_text(written(table, format) + "\n", encoding="utf-8")  # type: ignore[arg-type]
+        return found
+
+    def _downloads(self) -> list[tuple[str, str, int]]:
+        """What it is, address and bytes of the downloads of everything."""
+        target = self.folder / "data"
+        target.mkdir(exist_ok=True)
+        trust = pd.Series({(r.model, r.task, r.cell): self.shelf.trust(r) for r in self.shelf.records})
+        cells = long_table(self.shelf.records)
+        cells["trust"] = [trust[key] for key in zip(cells["model"], cells["task"], cells["cell"], strict=True)]
+        standings = [s for field in self.fields for s in field.standings.values()]
+        ranks = pd.concat([standing_table(s) for s in standings]) if standings else pd.DataFrame()
+        frames = {
+            "results": cells,
+            "ranks": ranks,
+            "pairs": pairs_table([s.side for s in standings]).drop(columns="sentence"),
+            "overall": self._overall(),
+        }
+        what = {
+            "results": "every stored aggregate",
+            "ranks": "every ranked table",
+            "pairs": "every pair of methods",
+            "overall": "overall ranks",
+        }
+        made = []
+        for name, frame in frames.items():
+            frame.to_csv(target / f"{name}.csv", index=False)
+            frame.to_parquet(target / f"{name}.parquet", index=False)
+            frame.to_json(target / f"{name}.json", orient="records", indent=None)
+            made += [
+                (what[name], f"data/{name}.{end}", (target / f"{name}.{end}").stat().st_size)
+                for end in ("csv", "parquet", "json")
+            ]
+        return made
+
+    def _overall(self) -> pd.DataFrame:
+        return pd.concat([overall_table(board) for board in self.boards])
+
+    def _charts(self, board: ModelBoard) -> dict[str, Any]:
+        """Specifications of a model's charts with the addresses of their files, and of its overall table."""
+        from .charts import cost_chart, difference_chart, draw
+
+        found: dict[str, Any] = {"files": self._files(board, f"overall {board.model}") if board.overall.methods else {}}
+        for name, make in (("ranks", difference_chart), ("cost", cost_chart)):
+            spec = make(board)
+            stem = self.names["charts"].of(name, board.model)
+            paths = [] if spec is None else draw(spec, self.folder / "charts" / stem)
+            found[name] = None if spec is None else (spec, {p.suffix[1:]: f"charts/{p.name}" for p in paths})
+        return found
+
+    def _examples(self, method: MethodPage) -> list[tuple[Field, str, str]]:
+        """Field, address and description of drawings of a method, at most one a task."""
+        found: list[tuple[Field, str, str]] = []
+        for field, label, _ in method.cells:
+            if len(found) == EXAMPLES or field.group.task in {f.group.task for f, _, _ in found} or id(field) not in self.browsed:
+                continue
+            with settings():
+                figure = self.browsed[id(field)].example(label)
+                if figure is None:
+                    continue
+                address = f"figures/{self.names['figures'].of(method.name, field.group.model, field.group.task)}.svg"
+                (self.folder / "figures").mkdir(exist_ok=True)
+                data = io.BytesIO()
+                figure.savefig(data, format="svg", metadata={"Date": None, "Creator": "flowgauge"})
+            (self.folder / address).write_bytes(data.getvalue())
+            found.append((field, address, f"{label} on an instance of {field.group.task}, {field.group.model}"))
+        return found

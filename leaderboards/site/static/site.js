@@ -1,0 +1,265 @@
+"use strict";
+(() => {
+  const all = (selector, home = document) => [...home.querySelectorAll(selector)];
+  const make = (tag, fields = {}, ...children) => {
+    const made = Object.assign(document.createElement(tag), fields);
+    made.append(...children);
+    return made;
+  };
+  const data = (element) => JSON.parse(element.textContent);
+
+  // Light and dark
+  const root = document.documentElement;
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  const button = document.getElementById("theme");
+  const paint = () => {
+    button.textContent = dark() ? "Light" : "Dark";
+    button.setAttribute("aria-label", dark() ? "Use light colours" : "Use dark colours");
+    all(".chart").forEach(drawChart);
+  };
+  button.hidden = false;
+  button.removeAttribute("aria-pressed");
+  button.addEventListener("click", () => {
+    root.dataset.theme = dark() ? "light" : "dark";
+    try { localStorage.setItem("theme", root.dataset.theme); } catch { /* storage is off */ }
+    paint();
+  });
+  system.addEventListener("change", paint);
+
+  // Charts; vega's own interpreter, since the page allows no code made from text
+  function drawChart(home) {
+    if (!window.vegaEmbed || !home.offsetParent) return;
+    const look = getComputedStyle(root);
+    const ink = look.getPropertyValue("--ink").trim(), line = look.getPropertyValue("--line").trim();
+    const axis = { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line, titleFontWeight: "normal", labelFontSize: 11 };
+    const config = { axis, title: { color: ink }, text: { color: ink }, style: { text: { color: ink } }, font: "system-ui, sans-serif" };
+    let place = home.querySelector(".drawn");
+    if (!place) home.append((place = make("div", { className: "drawn" })));
+    vegaEmbed(place, data(home.querySelector("script")), { ast: true, actions: false, renderer: "svg", defaultStyle: false, tooltip: { disableDefaultStyle: true }, config });
+  }
+
+  // Tables: what the page holds as plain tables, made sortable and searchable
+  const tables = new Map();
+  function rowsOf(table) {
+    return all("tbody tr", table).map((row, id) => {
+      const found = { id, text: row.textContent.toLowerCase() };
+      [...row.cells].forEach((cell, n) => {
+        const sort = cell.dataset.sort;
+        found["c" + n] = sort === undefined ? cell.textContent : Number(sort);
+        found["n" + n] = cell;
+      });
+      return found;
+    });
+  }
+  const numbers = (a, b, x, y, column, way) => {
+    if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b) ? (Number.isNaN(a) ? 1 : -1) * (way === "asc" ? 1 : -1) : 0;
+    return a - b;
+  };
+  function enhance(table) {
+    if (tables.has(table) || !table.offsetParent) return;
+    const columns = all("thead th", table).map((head, n) => ({
+      title: head.textContent,
+      field: "c" + n,
+      sorter: head.dataset.type === "number" ? numbers : "string",
+      headerSort: head.dataset.plain === undefined,
+      hozAlign: head.dataset.type === "number" && head.dataset.left === undefined ? "right" : "left",
+      headerHozAlign: head.dataset.type === "number" && head.dataset.left === undefined ? "right" : "left",
+      visible: head.dataset.weighted !== "later",
+      minWidth: head.textContent === "Method" || head.textContent === "Note" ? 170 : 64,
+      headerTooltip: head.querySelector("abbr")?.title || false,
+      formatter: (cell) => {
+        const holder = make("span", { className: "cell" });
+        holder.append(...[...cell.getData()["n" + n].childNodes].map((node) => node.cloneNode(true)));
+        return holder;
+      },
+    }));
+    const rows = rowsOf(table);
+    const place = make("div", { className: "grid" });
+    table.after(place);
+    table.classList.add("replaced");
+    const grid = new Tabulator(place, {
+      data: rows, columns, layout: "fitDataStretch", height: rows.length > 60 ? "36rem" : undefined,
+      headerSortElement: "<span aria-hidden='true'>▾</span>", placeholder: "Nothing matches.", columnDefaults: { resizable: false },
+    });
+    place.setAttribute("aria-label", table.caption ? table.caption.textContent : "table");
+    tables.set(table, grid);
+    if (rows.length > 5) {
+      const field = make("input", { type: "search", className: "filter", placeholder: table.dataset.filter, autocomplete: "off" });
+      field.setAttribute("aria-label", table.dataset.filter);
+      field.addEventListener("input", () => {
+        const wanted = field.value.toLowerCase().trim();
+        wanted ? grid.setFilter((row) => row.text.includes(wanted)) : grid.clearFilter();
+      });
+      place.before(field);
+    }
+    // A grid's children must be rows; the links in them bring the keyboard to what scrolls.
+    grid.on("tableBuilt", () => place.querySelector(".tabulator-tableholder").removeAttribute("tabindex"));
+  }
+
+  // The column of weights enters when it is first asked for; widths are found anew with it.
+  function renew(table, place) {
+    table.tHead.rows[0].cells[place].dataset.weighted = "";
+    const old = table.nextElementSibling;
+    tables.get(table).destroy();
+    (old.classList.contains("filter") ? old.nextElementSibling : old).remove();
+    if (old.isConnected) old.remove();
+    tables.delete(table);
+    table.classList.remove("replaced");
+    enhance(table);
+    tables.get(table).on("tableBuilt", () => tables.get(table).setSort("c" + place, "asc"));
+  }
+
+  // Tabs
+  function reveal() {
+    all("table.board").forEach(enhance);
+    all(".chart").forEach((home) => home.querySelector(".drawn") || drawChart(home));
+  }
+  all("[data-tabs]").forEach((home, group) => {
+    const panels = [...home.children].filter((one) => one.dataset.tab !== undefined);
+    if (panels.length < 2) return;
+    const bar = make("div", { className: "bar" });
+    bar.setAttribute("role", "tablist");
+    bar.setAttribute("aria-label", home.getAttribute("aria-label"));
+    home.removeAttribute("aria-label");
+    const choose = (wanted, focus) => {
+      panels.forEach((panel, n) => {
+        panel.hidden = n !== wanted;
+        bar.children[n].setAttribute("aria-selected", String(n === wanted));
+        bar.children[n].tabIndex = n === wanted ? 0 : -1;
+      });
+      if (focus) bar.children[wanted].focus();
+      reveal();
+    };
+    panels.forEach((panel, n) => {
+      const tab = make("button", { type: "button", textContent: panel.dataset.tab, id: `tab-${group}-${n}` });
+      tab.setAttribute("role", "tab");
+      tab.setAttribute("aria-controls", panel.id);
+      panel.setAttribute("role", "tabpanel");
+      panel.setAttribute("aria-labelledby", tab.id);
+      panel.querySelector("h2").classList.add("hidden");
+      tab.addEventListener("click", () => { choose(n); history.replaceState(null, "", "#" + panel.id); });
+      tab.addEventListener("keydown", (event) => {
+        const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        const to = event.key === "Home" ? 0 : event.key === "End" ? panels.length - 1 : step ? (n + step + panels.length) % panels.length : -1;
+        if (to >= 0) { event.preventDefault(); choose(to, true); }
+      });
+      bar.append(tab);
+    });
+    home.prepend(bar);
+    const asked = panels.findIndex((panel) => "#" + panel.id === location.hash);
+    choose(Math.max(asked, 0));
+  });
+
+  // Weights
+  const ranksOf = (values) => {
+    const order = values.map((value, n) => [value, n]).sort((a, b) => a[0] - b[0]);
+    const ranks = Array(values.length);
+    for (let start = 0, stop; start < order.length; start = stop) {
+      for (stop = start; stop < order.length && Math.abs(order[stop][0] - order[start][0]) < 1e-12; stop++);
+      for (let n = start; n < stop; n++) ranks[order[n][1]] = (start + stop + 1) / 2;
+    }
+    return ranks;
+  };
+  all("[data-weights]").forEach((home) => {
+    const { methods, tables: list } = data(home.querySelector("script"));
+    const table = document.getElementById("overall-" + home.dataset.weights);
+    const sliders = home.querySelector(".sliders"), verdict = home.querySelector(".verdict");
+    const place = table.tHead.rows[0].cells.length - 1;
+    const reweigh = () => {
+      const weights = list.map((_, n) => Number(sliders.querySelectorAll("input")[n].value));
+      const kept = methods.map((_, m) => m).filter((m) => list.every((one, n) => !weights[n] || one.means[m] !== null));
+      const total = weights.reduce((a, b) => a + b, 0), sums = kept.map(() => 0);
+      list.forEach((one, n) => {
+        if (weights[n]) ranksOf(kept.map((m) => (one.higher ? -1 : 1) * one.means[m])).forEach((rank, k) => { sums[k] += (weights[n] * rank) / total; });
+      });
+      const found = new Map(kept.map((m, k) => [methods[m], sums[k]]));
+      all("tbody tr", table).forEach((row) => {
+        const rank = total ? found.get(row.dataset.label) : undefined;
+        row.cells[place].dataset.sort = rank === undefined ? "NaN" : rank;
+        row.cells[place].textContent = rank === undefined ? "–" : rank.toFixed(2);
+      });
+      const first = total && kept.length ? kept.filter((m, k) => sums[k] === Math.min(...sums)).map((m) => methods[m]).join(", ") : "";
+      verdict.textContent = first ? `First with these weights: ${first} (${kept.length} methods ranked).` : "Nothing is ranked with these weights.";
+      const grid = tables.get(table);
+      if (!grid) return;
+      if (table.tHead.rows[0].cells[place].dataset.weighted === "later") return renew(table, place);
+      grid.replaceData(rowsOf(table)).then(() => grid.setSort("c" + place, "asc"));
+    };
+    list.forEach((one, n) => {
+      const id = `weight-${home.dataset.weights}-${n}`;
+      const slider = make("input", { type: "range", min: 0, max: 3, step: 0.5, id });
+      slider.defaultValue = slider.value = one.weight;
+      const shown = make("output", { textContent: one.weight });
+      shown.htmlFor = id;
+      slider.addEventListener("input", () => { shown.textContent = slider.value; reweigh(); });
+      sliders.append(make("div", {}, make("label", { htmlFor: id, textContent: `${one.task}, ${one.metric}` }), slider, shown));
+    });
+    home.querySelector(".reset").addEventListener("click", () => {
+      all("input", sliders).forEach((slider, n) => { slider.value = list[n].weight; slider.nextElementSibling.textContent = slider.value; });
+      reweigh();
+    });
+  });
+
+  // Sentences
+  const source = document.getElementById("sentences");
+  if (source) {
+    const { instances, metric } = data(source);
+    const pick = document.getElementById("pick"), find = document.getElementById("find"), home = document.getElementById("instance");
+    let shown = instances;
+    document.querySelector(".picker").hidden = false;
+    const words = (instance) => instance.tokens.join(" ");
+    const fill = () => {
+      const wanted = find.value.toLowerCase().trim();
+      shown = instances.filter((one) => [one.id, one.condition, words(one)].join(" ").toLowerCase().includes(wanted));
+      pick.replaceChildren(...shown.map((one) => make("option", { value: one.id, textContent: words(one) })));
+    };
+    const chips = (instance, scores) => {
+      const most = Math.max(...scores.map(Math.abs)) || 1;
+      const line = make("span", { className: "words" });
+      instance.tokens.forEach((token, n) => {
+        const word = make("span", { className: scores[n] < 0 ? "word against" : "word", textContent: token, title: `${token}: ${scores[n]}` });
+        word.style.setProperty("--share", (Math.abs(scores[n]) / most).toFixed(2));
+        line.append(word, " ");
+      });
+      return line;
+    };
+    const show = (id) => {
+      const instance = instances.find((one) => one.id === id);
+      if (!instance) { home.replaceChildren(make("p", { textContent: "Nothing matches." })); return; }
+      pick.value = id;
+      history.replaceState(null, "", "#" + encodeURIComponent(id));
+      const asked = instance.against ? `${instance.answer} rather than ${instance.against}` : instance.answer;
+      const said = instance.correct ? "right" : `wrong: ${instance.predicted}`;
+      const facts = make("p", {}, make("strong", { textContent: asked }), `; the model is ${said}. `, make("span", { className: "note", textContent: [instance.id, instance.condition].filter(Boolean).join(", ") }));
+      const body = make("tbody");
+      instance.methods.forEach((one) => {
+        const link = make("a", { textContent: one.label, href: document.body.dataset.root + one.page });
+        const name = make("th", { scope: "row" }, link);
+        const cell = one.tokens ? make("td", {}, chips(instance, one.tokens), one.draw ? make("span", { className: "note", textContent: " first draw" }) : "") : make("td", { className: "note", textContent: one.reason });
+        const score = make("td", { className: "number", textContent: one.score == null ? "–" : one.score });
+        body.append(make("tr", {}, name, cell, score));
+      });
+      const head = make("thead", {}, make("tr", {}, make("th", { scope: "col", textContent: "Method" }), make("th", { scope: "col", textContent: "Words" }), make("th", { scope: "col", className: "number", textContent: metric || "score" })));
+      const table = make("table", { className: "plain side" }, head, body);
+      const scroll = make("div", { className: "scroll", tabIndex: 0 }, table);
+      scroll.setAttribute("role", "group");
+      scroll.setAttribute("aria-label", "Word scores of every method");
+      home.replaceChildren(facts, scroll);
+    };
+    const step = (by) => {
+      const at = shown.findIndex((one) => one.id === pick.value);
+      if (shown.length) show(shown[(at + by + shown.length) % shown.length].id);
+    };
+    find.addEventListener("input", () => { fill(); show(shown.length ? shown[0].id : ""); });
+    pick.addEventListener("change", () => show(pick.value));
+    document.getElementById("previous").addEventListener("click", () => step(-1));
+    document.getElementById("next").addEventListener("click", () => step(1));
+    fill();
+    const asked = decodeURIComponent(location.hash.slice(1));
+    show(instances.some((one) => one.id === asked) ? asked : instances[0].id);
+  }
+
+  reveal();
+  paint();
+})();

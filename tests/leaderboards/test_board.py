@@ -1,0 +1,139 @@
+"""Boards: what enters and leaves, what the ledger keeps, and the way from a run to a published page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import fsspec
+import pytest
+from typer.testing import CliRunner
+
+from flowgauge.benchmark.recheck import Recheck
+from flowgauge.benchmark.store import Store
+from flowgauge.cli import app
+from flowgauge.core.errors import FlowgaugeError, UsageError
+from flowgauge.leaderboards.board import leave, merge, name_of, publish
+from flowgauge.leaderboards.bundle import BadBundle
+from flowgauge.leaderboards.ledger import LEDGER, add_event, read_ledger, trusted
+from flowgauge.leaderboards.verify import verify
+
+from .test_bundle import cell, edit_rows, flip, resign
+
+
+def test_a_verified_bundle_enters_and_the_ledger_says_so(honest: Path, tmp_path: Path) -> None:
+    board = str(tmp_path / "board")
+    event = merge(honest, board, Recheck(device="cpu"), sample=2, why="first")
+    assert event.trust == "re-scored" and event.who == "a tester" and len(event.cells) == 2
+    ours, theirs = Store(board), Store(str(honest.parent / "store"))
+    assert {name_of(r) for r in ours.records()} == {name_of(r) for r in theirs.records()} == set(event.cells)
+    for record in theirs.records():
+        assert ours.find(record).sums() == record.files
+    assert trusted(read_ledger(ours)) == dict.fromkeys(event.cells, "re-scored")
+
+
+def test_what_was_not_recomputed_is_well_formed_unless_a_maintainer_vouches(honest: Path, tmp_path: Path) -> None:
+    assert merge(honest, str(tmp_path / "one")).trust == "well-formed"
+    assert merge(honest, str(tmp_path / "two"), trust="maintained").trust == "maintained"
+    assert merge(honest, str(tmp_path / "three"), Recheck(device="cpu"), sample=1, trust="well-formed").trust == "re-scored"
+
+
+def test_a_bundle_with_problems_stays_out(honest: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(honest, tmp_path / "copy"))
+    edit_rows(cell(copy), flip)
+    resign(copy)
+    with pytest.raises(BadBundle, match=r"recomputed rows differ .* \(1 problems in all\)"):
+        merge(copy, str(tmp_path / "board"), Recheck(device="cpu"))
+    assert not (tmp_path / "board" / LEDGER).exists()
+
+
+def test_other_numbers_do_not_replace_what_is_trusted_as_much(honest: Path, tmp_path: Path) -> None:
+    board = str(tmp_path / "board")
+    merge(honest, board)
+    copy = Path(shutil.copytree(honest, tmp_path / "copy"))
+    edit_rows(cell(copy), flip)
+    resign(copy)
+    assert not verify(copy).problems, "by form alone it cannot be told"
+    with pytest.raises(UsageError, match="already with other numbers, as well-formed"):
+        merge(copy, board)
+    merge(honest, board, why="again, the same")
+    assert len(read_ledger(Store(board))) == 2
+
+
+def test_cells_leave_with_a_reason(honest: Path, tmp_path: Path) -> None:
+    board = str(tmp_path / "board")
+    first, second = merge(honest, board).cells
+    leave(board, [first], "a bug in the method", who="me")
+    assert [name_of(r) for r in Store(board).records()] == [second]
+    assert set(trusted(read_ledger(Store(board)))) == {second}
+    with pytest.raises(UsageError, match="has no cell"):
+        leave(board, [first], "twice")
+    with pytest.raises(UsageError, match="say why"):
+        leave(board, [second], " ")
+
+
+@pytest.mark.parametrize("spoil", ["change", "drop", "garbage"])
+def test_a_ledger_that_was_edited_is_refused(tmp_path: Path, spoil: str) -> None:
+    board = Store(str(tmp_path / "board"))
+    for why in ("one", "two", "three"):
+        add_event(board, "entered", ["m/t/c"], "well-formed", why=why)
+    path = tmp_path / "board" / LEDGER
+    lines = path.read_text().splitlines()
+    spoilt = {
+        "change": [lines[0].replace("one", "won"), *lines[1:]],
+        "drop": [lines[0], lines[2]],
+        "garbage": [*lines[:2], "{}"],
+    }[spoil]
+    path.write_text("\n".join(spoilt) + "\n")
+    with pytest.raises(FlowgaugeError, match=r"line [23]: (a line before it was changed|it cannot be read)"):
+        read_ledger(board)
+
+
+def test_a_metric_added_later_scores_every_entry(honest: Path, tmp_path: Path) -> None:
+    board = str(tmp_path / "board")
+    merge(honest, board, trust="maintained")
+    result = CliRunner().invoke(app, ["leaderboard", "rescore", board, "--metric", "loo_correlation", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert "2 cells scored again" in result.stdout
+    assert all("loo_correlation@1" in record.scores for record in Store(board).records())
+    last = read_ledger(Store(board))[-1]
+    assert (last.action, last.trust, last.why) == ("re-scored", "maintained", "loo_correlation")
+
+
+def test_a_site_is_published_anywhere(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    (site / "data").mkdir(parents=True)
+    (site / "index.html").write_text("<p>hello")
+    (site / "data" / "all.json").write_text("{}")
+    assert publish(site, str(tmp_path / "there")) == 2
+    assert (tmp_path / "there" / "data" / "all.json").read_text() == "{}"
+    assert publish(site, "memory://board/site") == 2
+    assert fsspec.filesystem("memory").cat("/board/site/index.html") == b"<p>hello"
+    with pytest.raises(UsageError, match=r"has no index\.html"):
+        publish(tmp_path, "memory://x")
+    with pytest.raises(UsageError, match="cannot publish to 'nowhere://x'"):
+        publish(site, "nowhere://x")
+
+
+def test_the_whole_way_on_the_command_line(honest: Path, tmp_path: Path) -> None:
+    store, bundle, board = (str(p) for p in (honest.parent / "store", tmp_path / "bundle", tmp_path / "board"))
+    call = lambda *words: CliRunner().invoke(app, ["leaderboard", *words])  # noqa: E731
+    made = call("submit", store, "--out", bundle, "--name", "me")
+    assert made.exit_code == 0 and "2 cells" in made.stdout, made.output
+    seen = call("verify", bundle, "--sample", "2", "--device", "cpu")
+    assert seen.exit_code == 0 and "2 cells are re-scored" in seen.stdout, seen.output
+    assert "2 cells entered" in call("merge", bundle, board, "--form-only").stdout
+    told = call("ledger", board).stdout
+    assert "entered, well-formed by me" in told and told.count("agreement-bert/sva/obj/") == 2
+    resigned = Path(bundle)
+    edit_rows(cell(resigned), flip)
+    resign(resigned)
+    caught = call("verify", bundle, "--device", "cpu")
+    assert caught.exit_code == 1 and "recomputed rows differ" in caught.stdout
+    wrong = call("merge", bundle, board, "--trust", "blindly")
+    assert wrong.exit_code == 2 and "no level of trust" in wrong.stderr
+    manifest = Path(bundle) / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"kind": "other"}))
+    broken = call("verify", bundle)
+    assert broken.exit_code == 1 and len(broken.stderr.strip().splitlines()) == 1

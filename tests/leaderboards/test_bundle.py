@@ -1,0 +1,305 @@
+"""Bundles: what an honest one passes, and what each way of cheating or harming is caught by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import safetensors.numpy
+
+from flowgauge.benchmark.recheck import Recheck
+from flowgauge.benchmark.record import Record
+from flowgauge.benchmark.store import Store
+from flowgauge.core.errors import UsageError
+from flowgauge.leaderboards.bundle import BadBundle, pack, read_manifest
+from flowgauge.leaderboards.verify import verify
+from flowgauge.metrics.summary import summarise
+
+
+@pytest.fixture
+def bundle(honest: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    return Path(shutil.copytree(honest, tmp_path / "copy"))
+
+
+def cell(bundle: Path, method: str = "integrated-gradients") -> Path:
+    (found,) = (bundle / "cells" / "agreement-bert" / "sva" / "obj").glob(f"{method}-*")
+    return found
+
+
+def edit_json(path: Path, change: Callable[[Any], Any]) -> None:
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps(change(data) or data))
+
+
+def _with_files(files: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"files": files}
+
+
+def resign(bundle: Path) -> None:
+    """What a careful cheat does: records list the sums of the spoilt files, and the manifest those of everything."""
+    for record in bundle.glob("cells/**/record.json"):
+        listed = sorted([*record.parent.glob("explanations/*"), *record.parent.glob("scores/*")])
+        sums = {p.relative_to(record.parent).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in listed}
+        edit_json(record, partial(_with_files, sums))
+    files = {
+        p.relative_to(bundle).as_posix(): {"sha256": hashlib.sha256(p.read_bytes()).hexdigest(), "bytes": p.stat().st_size}
+        for p in bundle.rglob("*")
+        if p.is_file() and p.name != "manifest.json"
+    }
+    edit_json(bundle / "manifest.json", partial(_with_files, files))
+
+
+def edit_rows(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame], metric: str = "ablated_accuracy@1") -> None:
+    """Other rows, with the aggregates that they give."""
+    path = folder / "scores" / f"{metric}.parquet"
+    table = pq.read_table(path)
+    rows = change(table.to_pandas())
+    score = json.loads(table.schema.metadata[b"flowgauge"])
+    aggregates = [a.__dict__ for a in summarise(rows)]
+    score["aggregates"] = [{k: None if v != v else v for k, v in a.items()} if a else a for a in aggregates]
+    new = type(table).from_pandas(rows, preserve_index=False)
+    pq.write_table(new.replace_schema_metadata({**new.schema.metadata, b"flowgauge": json.dumps(score).encode()}), path)
+    edit_json(folder / "record.json", lambda data: data | {"scores": {**data["scores"], metric: score}})
+
+
+def problems(bundle: Path, **fields: Any) -> str:
+    checked = verify(bundle, Recheck(device="cpu"), **fields)
+    assert checked.trust != "re-scored" if checked.problems else checked.trust == "re-scored"
+    return "\n".join(f"{p.where}: {p.what}" for p in checked.problems)
+
+
+def test_an_honest_bundle_is_rescored(honest: Path) -> None:
+    checked = verify(honest, Recheck(device="cpu"), sample=3)
+    assert checked.problems == () and checked.trust == "re-scored"
+    assert {r.method for r in checked.records} == {"integrated-gradients", "influence-patterns"}
+    assert set(checked.rescored) == {"ablated_accuracy@1", "comprehensiveness@1"} and min(checked.rescored.values()) >= 3
+    assert verify(honest).trust == "well-formed"
+    assert checked.manifest.submitter == "a tester"
+
+
+def test_a_sample_is_all_that_is_recomputed(honest: Path) -> None:
+    record = next(r for r in verify(honest).records if r.method == "integrated-gradients")
+    rows = Recheck(device="cpu")(Store(str(honest / "cells")), record, "comprehensiveness@1", 3)
+    assert rows["instance"].nunique() == 3
+
+
+def flip(rows: pd.DataFrame) -> pd.DataFrame:
+    ranked = rows["variant"] == "embedding/matched/predicted"
+    rows.loc[ranked, "value"] = 1 - rows.loc[ranked, "value"]
+    return rows
+
+
+def scaled(folder: Path) -> None:
+    for path in (folder / "explanations").iterdir():
+        data = path.read_bytes()
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        arrays = safetensors.numpy.load(data)
+        arrays = {
+            k: v[::-1].copy() if k.startswith(("nodes", "tokens")) and k.endswith("values") else v for k, v in arrays.items()
+        }
+        path.write_bytes(safetensors.numpy.save(arrays, header))
+
+
+def test_an_edited_score_is_caught(bundle: Path) -> None:
+    edit_rows(cell(bundle), flip)
+    resign(bundle)
+    assert "recomputed rows differ by up to 1" in problems(bundle)
+
+
+def test_edited_explanations_are_caught(bundle: Path) -> None:
+    scaled(cell(bundle))
+    resign(bundle)
+    assert "recomputed rows differ" in problems(bundle)
+
+
+def test_another_model_is_caught(bundle: Path, tiny_bert: Path) -> None:
+    for record in bundle.glob("cells/**/record.json"):
+        edit_json(record, lambda data: data | {"asked": data["asked"] | {"model": str(tiny_bert)}})
+    resign(bundle)
+    assert "is not the one that sva/obj was explained with" in problems(bundle)
+
+
+def test_a_swapped_task_is_caught(bundle: Path) -> None:
+    for record in bundle.glob("cells/**/record.json"):
+        edit_json(record, lambda data: data | {"asked": data["asked"] | {"task": "sva/subj"}})
+    resign(bundle)
+    assert "has other instances now" in problems(bundle)
+
+
+def test_a_key_that_does_not_fit_the_name_is_caught(bundle: Path) -> None:
+    edit_json(cell(bundle) / "record.json", lambda data: data["key"]["task"].update(version=9))
+    resign(bundle)
+    assert "its name is not the hash of its key" in problems(bundle)
+
+
+def test_dropped_hard_instances_are_caught(bundle: Path) -> None:
+    for folder in (cell(bundle), cell(bundle, "influence-patterns")):
+        _without_first(folder)
+    resign(bundle)
+    assert "1 of 8 instances of the task are not explained" in problems(bundle)
+
+
+def _without_first(folder: Path) -> None:
+    """The cell as if it had been run on seven sentences."""
+    from flowgauge.benchmark.explanation_io import Part, from_bytes, to_bytes
+
+    (path,) = (folder / "explanations").iterdir()
+    part = from_bytes(path.read_bytes())
+    gone = part.sentences[0].id
+    path.write_bytes(to_bytes(Part(part.sentences[1:], part.gold[1:], part.guided[1:], part.cost)))
+    for metric in ("ablated_accuracy@1", "comprehensiveness@1"):
+        edit_rows(folder, lambda rows: rows[rows["instance"] != gone].reset_index(drop=True), metric)
+    edit_json(folder / "record.json", lambda data: data | {"instances": 7})
+
+
+def test_rows_left_out_are_caught(bundle: Path) -> None:
+    edit_rows(cell(bundle), lambda rows: rows[rows["instance"] != rows["instance"].iloc[0]].reset_index(drop=True))
+    resign(bundle)
+    assert "1 explained instances have no row of embedding/matched/predicted" in problems(bundle)
+
+
+def test_duplicated_rows_are_caught(bundle: Path) -> None:
+    edit_rows(cell(bundle), lambda rows: pd.concat([rows, rows.head(3)], ignore_index=True))
+    resign(bundle)
+    assert "an instance stands twice" in problems(bundle)
+
+
+def test_nan_without_a_reason_is_caught(bundle: Path) -> None:
+    def spoil(rows: pd.DataFrame) -> pd.DataFrame:
+        rows.loc[rows.index[rows["variant"] == "embedding/matched/predicted"][0], "value"] = np.nan
+        return rows
+
+    edit_rows(cell(bundle), spoil)
+    resign(bundle)
+    assert "NaN without a reason" in problems(bundle)
+
+
+def test_scores_out_of_bounds_are_caught(bundle: Path) -> None:
+    edit_rows(
+        cell(bundle), lambda rows: rows.assign(value=rows["value"].where(rows["variant"] != "embedding/matched/predicted", 3.0))
+    )
+    resign(bundle)
+    assert "8 scores lie outside [0, 1], first 3" in problems(bundle)
+
+
+def test_aggregates_that_are_not_those_of_the_rows_are_caught(bundle: Path) -> None:
+    path = cell(bundle) / "scores" / "ablated_accuracy@1.parquet"
+    table = pq.read_table(path)
+    score = json.loads(table.schema.metadata[b"flowgauge"])
+    score["aggregates"][0]["value"] += 0.1
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"flowgauge": json.dumps(score).encode()}), path)
+    edit_json(cell(bundle) / "record.json", lambda data: data["scores"].update({"ablated_accuracy@1": score}))
+    resign(bundle)
+    assert "its rows give" in problems(bundle)
+
+
+def test_wrong_sums_are_caught(bundle: Path) -> None:
+    path = next(cell(bundle).glob("explanations/*"))
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(BadBundle, match="another sha256"):
+        verify(bundle)
+
+
+def test_newer_schemas_are_refused(bundle: Path) -> None:
+    edit_json(cell(bundle) / "record.json", lambda data: data | {"schema_version": 99})
+    resign(bundle)
+    assert "has schema 99" in problems(bundle)
+    edit_json(bundle / "manifest.json", lambda data: data | {"schema_version": 99})
+    with pytest.raises(BadBundle, match="schema 99, this flowgauge reads up to 1"):
+        verify(bundle)
+
+
+HOSTILE = [
+    "../../etc/passwd.json",
+    "/etc/passwd.json",
+    "cells/../../x/y.json",
+    "cells/a/b/c.pkl",
+    "cells/a/b/c/\x00.json",
+    "cells/a/./b.json",
+    "cells\\a\\b\\c.json",
+    f"cells/a/b/{'x' * 300}.json",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_that_leave_the_bundle_or_are_no_data_are_refused(bundle: Path, name: str) -> None:
+    edit_json(bundle / "manifest.json", lambda data: data["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
+    with pytest.raises(BadBundle, match="the manifest names"):
+        read_manifest(bundle)
+
+
+def test_links_are_refused_and_not_followed(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.json").write_text("{}")
+    os.symlink(tmp_path / "secret.json", cell(bundle) / "scores" / "link.json")
+    with pytest.raises(BadBundle, match="neither a plain file nor a folder"):
+        verify(bundle)
+    (cell(bundle) / "scores" / "link.json").unlink()
+    os.symlink(tmp_path, bundle / "cells" / "up")
+    with pytest.raises(BadBundle, match="neither a plain file nor a folder"):
+        verify(bundle)
+
+
+def test_files_beside_the_manifest_and_missing_ones_are_refused(bundle: Path) -> None:
+    (bundle / "cells" / "run.py").write_text("print()")
+    with pytest.raises(BadBundle, match=r"'cells/run\.py' is not in the manifest"):
+        verify(bundle)
+    (bundle / "cells" / "run.py").unlink()
+    next(cell(bundle).glob("scores/*")).unlink()
+    with pytest.raises(BadBundle, match="is missing"):
+        verify(bundle)
+
+
+def test_sizes_beyond_the_limits_are_refused_before_anything_is_read(bundle: Path) -> None:
+    edit_json(bundle / "manifest.json", lambda data: next(iter(data["files"].values())).update(bytes=2**40))
+    with pytest.raises(BadBundle, match="less than or equal to 2147483648"):
+        read_manifest(bundle)
+
+
+def test_an_array_that_claims_to_be_huge_is_a_problem_and_no_crash(bundle: Path) -> None:
+    path = next(cell(bundle).glob("explanations/*"))
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    name = next(k for k in header if k.endswith("|values"))
+    header[name]["shape"] = [2**50]
+    new = json.dumps(header).encode()
+    path.write_bytes(len(new).to_bytes(8, "little") + new + data[8 + size :])
+    resign(bundle)
+    assert "cannot be read" in problems(bundle)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "not json", "[" * 100_000, '{"schema_version": "x"}'])
+def test_what_is_no_manifest_is_one_line(bundle: Path, text: str) -> None:
+    (bundle / "manifest.json").write_text(text)
+    with pytest.raises(BadBundle, match="is not a manifest"):
+        read_manifest(bundle)
+
+
+def test_an_unfinished_store_and_a_used_folder_are_refused(tmp_path: Path, honest: Path) -> None:
+    with pytest.raises(UsageError, match="already and not empty"):
+        pack(str(honest.parent / "store"), honest, "me")
+    with pytest.raises(UsageError, match="did you mean integrated-gradients"):
+        pack(str(honest.parent / "store"), tmp_path / "new", "me", methods=["integrated-gradient"])
+    with pytest.raises(UsageError, match="cannot be described"):
+        pack(str(honest.parent / "store"), tmp_path / "new", "")
+    assert not (tmp_path / "new").exists() and not list(tmp_path.iterdir())
+
+
+def test_only_what_is_asked_for_is_packed(tmp_path: Path, honest: Path) -> None:
+    pack(str(honest.parent / "store"), tmp_path / "new", "me", methods=["integrated-gradients"])
+    (record,) = verify(tmp_path / "new").records
+    assert isinstance(record, Record) and record.method == "integrated-gradients"
+    assert "influence-patterns" in "\n".join(p.what for p in verify(tmp_path / "new", Recheck(device="cpu")).problems)

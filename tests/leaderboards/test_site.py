@@ -1,0 +1,341 @@
+"""The static site of a board, read as files: links, numbers, escaping, trust, exports."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from flowgauge.benchmark.store import Store
+from flowgauge.cli import app
+from flowgauge.core.errors import UnknownName, UsageError
+from flowgauge.leaderboards.board import name_of
+from flowgauge.leaderboards.ledger import add_event
+from flowgauge.leaderboards.paired import order
+from flowgauge.leaderboards.side_by_side import side_by_side
+from flowgauge.leaderboards.site import build as building
+from flowgauge.leaderboards.site.about import about
+from flowgauge.leaderboards.site.build import build
+from flowgauge.leaderboards.site.export import export, latex, markdown
+from flowgauge.leaderboards.site.instances import balanced
+from flowgauge.leaderboards.site.shelf import open_shelf
+from flowgauge.leaderboards.site.standings import fields_of, model_boards
+
+from .conftest import keep, record
+from .synthetic import HOSTILE, hostile_store, synthetic_store
+
+pytest.importorskip("altair", reason="the site's charts need altair: pip install 'flowgauge[site]'.")
+pytest.importorskip("vl_convert", reason="the site's charts need vl-convert-python: pip install 'flowgauge[site]'.")
+
+VENDOR = Path(building.__file__).parent / "static" / "vendor"
+
+
+class Page(HTMLParser):
+    """What a page holds, as a browser would see it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path, self.tags, self.data = path, list[tuple[str, dict[str, str | None]]](), list[Any]()
+        self.rows, self.cells, self._json, self._open, self._row = list[str](), list[list[dict[str, str]]](), False, False, False
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        fields = dict(attrs)
+        self.tags.append((tag, fields))
+        self._json = tag == "script" and fields.get("type") == "application/json"
+        if tag == "tr" and "data-label" in fields:
+            self.rows.append(fields["data-label"])
+            self.cells.append([])
+            self._row = True
+        if tag == "td" and self._row:
+            self._open = True
+            self.cells[-1].append({"sort": fields.get("data-sort", ""), "text": ""})
+
+    def handle_endtag(self, tag):
+        self._json = False
+        self._open = self._open and tag != "td"
+        self._row = self._row and tag != "tr"
+
+    def handle_data(self, data):
+        if self._json:
+            self.data.append(json.loads(data))
+        elif self._open:
+            self.cells[-1][-1]["text"] += data
+
+    def addresses(self) -> list[str]:
+        return [found for _, fields in self.tags for name in ("href", "src") if (found := fields.get(name))]
+
+
+def pages(folder: Path) -> list[Page]:
+    return [Page(path) for path in sorted(folder.rglob("*.html"))]
+
+
+@pytest.fixture(scope="module")
+def real(honest: Path, tmp_path_factory) -> tuple[str, Path]:
+    """A store of two methods on the embedded model, and its site."""
+    store = str(honest.parent / "store")
+    out = tmp_path_factory.mktemp("sites") / "real"
+    build([store], out)
+    return store, out
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> tuple[str, Path]:
+    """Six methods on three tasks, two seeds each, and the site."""
+    folder = tmp_path_factory.mktemp("made")
+    store = synthetic_store(folder / "store", 6, 3, 2)
+    build([store], folder / "site")
+    return store, folder / "site"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> str:
+    return hostile_store(tmp_path / "hostile")
+
+
+@pytest.mark.parametrize("which", ["real", "made"])
+def test_every_link_resolves_and_nothing_is_asked_of_a_server(which, request) -> None:
+    _, folder = request.getfixturevalue(which)
+    found = pages(folder)
+    assert {page.path.parent.name for page in found} >= {folder.name, "tasks", "methods"}
+    for page in found:
+        for address in page.addresses():
+            parts = urlsplit(address)
+            assert parts.scheme in ("", "data"), address
+            if parts.path and not parts.scheme:
+                assert (page.path.parent / unquote(parts.path)).resolve().is_file(), f"{page.path}: {address}"
+        ids = [fields["id"] for _, fields in page.tags if "id" in fields]
+        assert len(ids) == len(set(ids)), page.path
+    for sheet in folder.glob("assets/*.css"):
+        assert not re.search(r"@import|url\(\s*['\"]?(?!data:)", sheet.read_text(encoding="utf-8")), sheet
+
+
+@pytest.mark.parametrize("which", ["real", "made"])
+def test_pages_allow_no_code_but_their_own_files(which, request) -> None:
+    for page in pages(request.getfixturevalue(which)[1]):
+        policy = next(fields["content"] for tag, fields in page.tags if fields.get("http-equiv") == "Content-Security-Policy")
+        assert "default-src 'none'" in policy and "script-src 'self';" in policy and "unsafe" not in policy
+        for tag, fields in page.tags:
+            assert not [name for name in fields if name.startswith("on") or name == "style"], (page.path, tag, fields)
+            assert tag != "script" or fields.get("src") or fields.get("type") == "application/json"
+
+
+@pytest.mark.parametrize("which", ["real", "made"])
+def test_numbers_are_those_of_compare(which, request) -> None:
+    store, folder = request.getfixturevalue(which)
+    checked = 0
+    for side in side_by_side(store):
+        path = next(p for p in folder.glob("tasks/*.html") if side.group.task.replace("/", "-") in p.name)
+        page = Page(path)
+        for number, label in enumerate(side.scored.methods):
+            cells = page.cells[number]
+            assert page.rows[number] == label
+            assert float(cells[0]["sort"]) == side.ranks.rank[number]
+            assert f"[{side.ranks.low[number]:g}, {side.ranks.high[number]:g}]" in cells[0]["text"]
+            assert float(cells[2]["sort"]) == pytest.approx(np.nanmean(side.scored.values[number]), abs=1e-12)
+            assert side.table()[number + 1][3] == " ".join(cells[2]["text"].split())
+            checked += 1
+        assert all(said in " ".join(path.read_text(encoding="utf-8").replace("&#39;", "'").split()) for said in side.sentences)
+    assert checked >= 2
+
+
+def test_downloads_hold_what_is_shown(made) -> None:
+    store, folder = made
+    shown = Page(folder / "index.html")
+    overall = pd.read_csv(folder / "data" / "overall.csv")
+    assert shown.rows == overall["label"].tolist()
+    assert [float(cells[2]["sort"]) for cells in shown.cells] == overall["rank"].tolist()
+    for name, count in (("results", 36), ("pairs", 45), ("ranks", 18), ("overall", 6)):
+        table = pd.read_parquet(folder / "data" / f"{name}.parquet")
+        assert (
+            len(table)
+            == count
+            == len(pd.read_csv(folder / "data" / f"{name}.csv"))
+            == len(json.loads((folder / "data" / f"{name}.json").read_text()))
+        )
+    cells = pd.read_csv(folder / "data" / "results.csv")
+    assert set(zip(cells["method"], cells["task"], strict=True)) == {(r.method, r.task) for r in Store(store).records()}
+    for kind in ("ranks", "cost"):
+        for ending, start in (("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF")):
+            assert (folder / "charts" / f"{kind}-toy.{ending}").read_bytes().startswith(start)
+
+
+def test_weights_of_the_page_give_the_overall_ranks(made) -> None:
+    page = Page(made[1] / "index.html")
+    data = next(one for one in page.data if "tables" in one)
+    means = np.array([table["means"] for table in data["tables"]])
+    ranks = np.mean([order(_higher(), row) for row in means], 0)
+    shown = {label: float(cells[2]["sort"]) for label, cells in zip(page.rows, page.cells, strict=True)}
+    assert dict(zip(data["methods"], ranks.tolist(), strict=True)) == pytest.approx(shown)
+
+
+def _higher():
+    from flowgauge.leaderboards.paired import Scored
+
+    return Scored((), np.zeros((0, 0)), (), True)
+
+
+def test_hostile_texts_are_only_texts(hostile: str, tmp_path: Path) -> None:
+    build([hostile], tmp_path / "site", title=HOSTILE)
+    found = pages(tmp_path / "site")
+    assert len(found) == 6  # index, task, sentences, three methods
+    for page in found:
+        raw = page.path.read_text(encoding="utf-8")
+        assert (
+            "<script>alert" not in raw
+            and "<img src=x" not in raw
+            and raw.count("</script>") == sum(t == "script" for t, _ in page.tags)
+        )
+        assert all(
+            fields.get("src", "").endswith((".js", ".svg"))
+            for tag, fields in page.tags
+            if tag in ("script", "img") and "src" in fields
+        )
+    assert all(re.fullmatch(r"[\w./-]+", str(p.relative_to(tmp_path))) for p in (tmp_path / "site").rglob("*"))
+    browsed = next(page for page in found if page.path.parent.name == "instances").data[0]["instances"][0]
+    assert browsed["tokens"][1] == HOSTILE and browsed["condition"] == "S" + HOSTILE
+    assert browsed["methods"][0]["tokens"] == [0.04, 2.0, 0.0, -0.5]
+    for svg in (tmp_path / "site").rglob("*.svg"):
+        assert "<script" not in svg.read_text(encoding="utf-8")
+
+
+def test_hostile_texts_are_escaped_in_exports(hostile: str) -> None:
+    assert "<script>" not in export([hostile], "overall", "markdown")
+    shown = export([hostile], "overall", "latex")
+    assert r"y|\_`\$\&\%\#\{\}" in shown
+    assert (
+        markdown(pd.DataFrame({"a": ["[x](javascript:y) *b* _c_ d_e"]})).splitlines()[-1]
+        == r"| [x]\(javascript:y) \*b\* \_c\_ d_e |"
+    )
+    assert r"\caption{50\% of a\_b}" in latex(pd.DataFrame({"a": ["x"]}), "50% of a_b")
+
+
+def test_trust_is_the_ledgers_else_self_reported(made, tmp_path: Path) -> None:
+    store = Store(synthetic_store(tmp_path / "store", 2, 1, 1))
+    first = store.records()[0]
+    add_event(store, "entered", [name_of(first)], "re-scored", who="someone")
+    build([store.url], tmp_path / "site")
+    badges = {row: cells[-1]["text"].strip() for row, cells in _task_rows(tmp_path / "site")}
+    assert badges == {first.method: "re-scored", store.records()[1].method: "self-reported"}
+    assert {cells[-1]["text"].strip() for _, cells in _task_rows(made[1])} == {"self-reported"}
+
+
+def _task_rows(folder: Path):
+    page = Page(next(iter(sorted(folder.glob("tasks/*.html")))))
+    return zip(page.rows, page.cells, strict=True)
+
+
+def test_a_missing_score_says_why_and_several_stores_are_one_board(tmp_path: Path) -> None:
+    one, other = Store(synthetic_store(tmp_path / "one", 2, 1, 1)), Store(str(tmp_path / "other"))
+    keep(other, record("broken", [], task="made/00", status="failed", error="out of memory at layer 3", instances=0))
+    keep(other, one.records()[0].model_copy(update={"instances": 7}))
+    shelf = open_shelf([one.url, other.url])
+    assert [r.method for r in shelf.records] == ["method-000", "method-001", "broken"]
+    assert shelf.records[0].instances == 40  # the first store's
+    build([one.url, other.url], tmp_path / "site")
+    for path in ("tasks", "methods"):
+        texts = [p.read_text(encoding="utf-8") for p in (tmp_path / "site" / path).glob("*.html")]
+        assert any("out of memory at layer 3" in text for text in texts)
+    assert "1 not in the overall order" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+
+
+def test_method_pages_have_settings_citation_and_drawings(real) -> None:
+    text = (real[1] / "methods" / "influence-patterns.html").read_text(encoding="utf-8")
+    assert "Lu et al. 2021" in text and "beam=1" in text
+    drawn = list((real[1] / "figures").glob("*.svg"))
+    assert len(drawn) == 2
+    assert about("saliency").source.startswith("Simonyan et al. 2014, section 3")
+    assert "not part of flowgauge" in about("nobody's").summary
+
+
+def test_instances_show_the_stored_explanations(real) -> None:
+    store, folder = real
+    page = Page(next(iter(folder.glob("instances/*.html"))))
+    data = page.data[0]
+    assert len(data["instances"]) == 8
+    shelf = open_shelf([store])
+    gradients = next(r for r in shelf.records if r.method == "integrated-gradients")
+    first = data["instances"][0]
+    stored = shelf.find(gradients).explanations([first["id"]])[0][0].tokens
+    shown = next(one for one in first["methods"] if one["method"] == "integrated-gradients")
+    assert shown["tokens"] == pytest.approx(stored.tolist(), rel=1e-3)
+    assert balanced([("a", "S"), ("b", "S"), ("c", "P"), ("d", "P")], 3) == ["a", "b", "c"]
+
+
+def test_leaving_one_task_out(made) -> None:
+    board = model_boards(fields_of(open_shelf([made[0]])))[0]
+    assert len(board.counted) == 3 and board.left_out("metric") == []
+    changes = board.left_out("task")
+    assert [change.name for change in changes] == ["made/00", "made/01", "made/02"]
+    ranks = board.table_ranks
+    np.testing.assert_allclose(ranks.mean(0), board.overall.rank)
+    rest = ranks[1:].mean(0)
+    assert changes[0].first == tuple(np.array(board.overall.methods)[rest == rest.min()])
+    place = {name: before for name, before, _ in changes[0].moves}
+    assert all(place[name] == order_of(board.overall.rank)[board.overall.methods.index(name)] for name in place)
+    assert all(len(run) > 1 for run in board.ties)
+
+
+def order_of(ranks: np.ndarray) -> np.ndarray:
+    from scipy.stats import rankdata
+
+    return rankdata(ranks)
+
+
+def test_export_by_name_and_near_matches(made) -> None:
+    store, folder = made
+    table = export([store], "made/00", "csv").splitlines()
+    assert table == (folder / "data" / "toy-made-00-accuracy.csv").read_text().splitlines() and len(table) == 7
+    assert export([store], "made/00:accuracy", "json") == (folder / "data" / "toy-made-00-accuracy.json").read_text().rstrip()
+    with pytest.raises(UnknownName, match="made/00"):
+        export([store], "made/000", "csv")
+    with pytest.raises(UnknownName, match="toy"):
+        export([store], "overall", "csv", model="toi")
+    done = CliRunner().invoke(app, ["leaderboard", "export", store, "--table", "overall", "--format", "markdown"])
+    assert done.exit_code == 0 and done.stdout.startswith("| method | mean rank |") and len(done.stdout.splitlines()) == 8
+
+
+def test_build_replaces_a_site_and_nothing_else(made, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("precious")
+    with pytest.raises(UsageError, match="is no site"):
+        build([made[0]], tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "precious"
+    done = CliRunner().invoke(app, ["leaderboard", "build", made[0], "--out", str(tmp_path / "site")])
+    assert done.exit_code == 0, done.output
+    before = {p.relative_to(tmp_path): p.read_bytes() for p in (tmp_path / "site").rglob("*.html")}
+    (tmp_path / "site" / "old.html").write_text("old")
+    build([made[0]], tmp_path / "site")
+    assert before == {p.relative_to(tmp_path): p.read_bytes() for p in (tmp_path / "site").rglob("*.html")}
+
+
+def test_without_the_charts_packages_the_command_says_what_to_install(made, tmp_path: Path, monkeypatch) -> None:
+    known = importlib.util.find_spec
+    monkeypatch.setattr(building, "find_spec", lambda name: None if name == "vl_convert" else known(name))
+    with pytest.raises(UsageError, match=r"pip install 'flowgauge\[site\]'"):
+        build([made[0]], tmp_path / "site")
+
+
+def test_vendored_scripts_are_those_that_their_table_names() -> None:
+    table = dict(re.findall(r"^\| (\S+) \| .* \| ([0-9a-f]{64}) \|$", (VENDOR / "README.md").read_text(), re.MULTILINE))
+    assert table == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in VENDOR.iterdir() if p.suffix in (".js", ".css")}
+
+
+@pytest.mark.slow
+def test_a_hundred_methods_on_twenty_tasks_with_five_seeds(tmp_path: Path) -> None:
+    store = synthetic_store(tmp_path / "store", 100, 20, 5)
+    start = time.process_time()
+    made = build([store], tmp_path / "site")
+    assert time.process_time() - start < 30
+    assert made.pages == 121 and (tmp_path / "site" / "index.html").stat().st_size < 2**18

@@ -1,0 +1,265 @@
+"""The static site of a board in a browser, opened from disk: tables, charts, weights, sentences, dark mode, accessibility.
+
+Screenshots are kept in the folder that `FLOWGAUGE_SCREENSHOTS` names.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowgauge.leaderboards.site.build import build
+
+from .synthetic import HOSTILE, hostile_store, synthetic_store
+
+pytestmark = pytest.mark.browser
+pytest.importorskip("altair", reason="the site's charts need altair: pip install 'flowgauge[site]'.")
+sync = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright.")
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if BROWSER is None:
+    pytest.skip("the browser tests need Chromium: apt-get install chromium.", allow_module_level=True)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=BROWSER, headless=True, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def site(honest: Path, tmp_path_factory) -> Path:
+    """Eight made-up methods on three tasks beside two real ones with their explanations."""
+    folder = tmp_path_factory.mktemp("browsed")
+    build([synthetic_store(folder / "made", 8, 3, 2), str(honest.parent / "store")], folder / "site")
+    return folder / "site"
+
+
+class Reader:
+    """A page, what it asked for and what it complained of."""
+
+    def __init__(self, browser: Any, site: Path, **options: Any) -> None:
+        self.site, self.asked, self.complaints = site, list[str](), list[str]()
+        self.page = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}).new_page()
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _heard(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def open(self, address: str) -> Any:
+        self.page.goto(f"file://{self.site}/{address}")
+        return self.page
+
+    def column(self, field: str) -> list[str]:
+        return [text.strip() for text in self.page.locator(f".tabulator-cell[tabulator-field={field}]:visible").all_inner_texts()]
+
+    def close(self) -> None:
+        """Nothing was asked of a server, and nothing complained."""
+        self.page.context.close()
+        assert not self.complaints
+        assert self.asked and all(url.startswith(("file://", "data:")) for url in self.asked)
+
+
+@pytest.fixture
+def reader(browser, site) -> Iterator[Reader]:
+    opened = Reader(browser, site)
+    yield opened
+    opened.close()
+
+
+def task_page(site: Path, name: str = "toy-made-00") -> str:
+    return next(str(path.relative_to(site)) for path in site.glob("tasks/*.html") if name in path.name)
+
+
+def test_tables_sort_and_filter(reader: Reader, site: Path) -> None:
+    page = reader.open(task_page(site))
+    names = reader.column("c1")
+    assert len(names) == 8
+    means = [float(text.split()[0]) for text in reader.column("c2")]
+    assert means == sorted(means, reverse=True)
+    page.locator(".tabulator-col[tabulator-field=c2]").click()
+    assert [float(text.split()[0]) for text in reader.column("c2")] == sorted(means)
+    page.get_by_label("Filter methods").fill("method-003")
+    assert [name.split()[0] for name in reader.column("c1")] == ["method-003"]
+    page.get_by_label("Filter methods").fill("nothing like it")
+    page.get_by_text("Nothing matches.").wait_for()
+    page.get_by_label("Filter methods").fill("")
+    assert sorted(reader.column("c1")) == sorted(names)
+
+
+def test_a_method_page_opens_from_a_table(reader: Reader) -> None:
+    page = reader.open("index.html")
+    page.get_by_role("tab", name="agreement-bert").click()
+    page.locator(".tabulator-cell a:visible", has_text="influence-patterns").first.click()
+    page.get_by_role("heading", name="influence-patterns", level=1).wait_for()
+    page.get_by_text("Lu et al. 2021").first.wait_for()
+    assert page.locator(".example img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
+
+
+def test_an_instances_explanation_opens_and_has_an_address(reader: Reader, site: Path) -> None:
+    page = reader.open("index.html")
+    page.get_by_role("tab", name="agreement-bert").click()
+    page.get_by_role("link", name="browse sentences of sva/obj").click()
+    assert page.locator(".side tbody tr").count() == 2
+    first = page.locator("#pick").input_value()
+    page.get_by_label("Next sentence").click()
+    second = page.locator("#pick").input_value()
+    assert first != second
+    page.reload()
+    assert page.locator("#pick").input_value() == second
+    words = page.locator(".words").first.locator(".word")
+    assert " ".join(words.all_inner_texts()) == page.locator("#pick option:checked").inner_text()
+    strongest = words.evaluate_all("all => all.map(w => w.style.getPropertyValue('--share'))")
+    assert max(map(float, strongest)) == 1
+    page.get_by_label("Find").fill("no such word")
+    page.get_by_text("Nothing matches.").wait_for()
+
+
+def test_charts_are_drawn_without_code_from_text(reader: Reader) -> None:
+    page = reader.open("index.html")
+    page.wait_for_selector(".drawn svg")
+    assert page.locator(".chart:visible").count() == 2 == page.locator(".drawn svg:visible").count()
+    assert page.locator(".drawn svg:visible").first.get_by_text("influence-patterns").count() >= 1
+
+
+def test_weights_order_the_table_anew(reader: Reader) -> None:
+    page = reader.open("index.html")
+    page.get_by_role("tab", name="toy").click()
+    before = [float(text.split()[0]) for text in reader.column("c2")]
+    page.get_by_text("Weigh tasks and metrics").locator("visible=true").click()
+    sliders = page.locator(".sliders input:visible")
+    assert sliders.count() == 3
+    for number in (1, 2):
+        sliders.nth(number).fill("0")
+    weighted = [float(text) for text in reader.column("c6")]
+    place = page.locator(".tabulator-col[tabulator-field=c6]:visible").bounding_box()
+    assert place["x"] + place["width"] <= 1280
+    assert weighted == sorted(weighted) and len(weighted) == 8
+    assert page.locator(".verdict:visible").inner_text().startswith("First with these weights: ")
+    page.get_by_role("link", name="method-").first.wait_for()
+    page.get_by_role("button", name="Back to equal weights").click()
+    assert [float(text) for text in reader.column("c6")] == sorted(before)
+    for number in range(3):
+        sliders.nth(number).fill("0")
+    assert page.locator(".verdict:visible").inner_text() == "Nothing is ranked with these weights."
+
+
+def test_dark_mode_by_system_and_by_button(browser, site: Path) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    dark = Reader(browser, site, color_scheme="dark")
+    page = dark.open("index.html")
+    black = page.evaluate(paper)
+    page.get_by_role("button", name="Use light colours").click()
+    white = page.evaluate(paper)
+    assert white == "rgb(255, 255, 255)" != black
+    dark.open(task_page(site))
+    assert page.evaluate(paper) == white  # the choice stays
+    dark.close()
+
+
+def test_tabs_by_keyboard_and_address(reader: Reader) -> None:
+    page = reader.open("index.html")
+    first = page.get_by_role("tab").first
+    first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.getAttribute('aria-selected')") == "true"
+    assert first.get_attribute("aria-selected") == "false"
+    page.keyboard.press("Home")
+    assert first.get_attribute("aria-selected") == "true"
+    reader.open("index.html#model-2")
+    page.reload()
+    assert page.get_by_role("tab").nth(1).get_attribute("aria-selected") == "true"
+
+
+def test_a_phone_needs_no_sideways_scrolling(browser, site: Path) -> None:
+    phone = Reader(browser, site, viewport={"width": 390, "height": 800})
+    for address in kinds(site):
+        page = phone.open(address)
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
+    phone.close()
+
+
+def test_print_shows_whole_tables_without_controls(reader: Reader, site: Path) -> None:
+    page = reader.open(task_page(site))
+    page.emulate_media(media="print")
+    assert page.locator("table.board tbody tr:visible").count() == 8
+    assert page.locator(".tabulator:visible, button:visible, input:visible").count() == 0
+
+
+def test_hostile_texts_run_nothing(browser, tmp_path: Path) -> None:
+    build([hostile_store(tmp_path / "hostile")], tmp_path / "site", title=HOSTILE)
+    reader = Reader(browser, tmp_path / "site")
+    reader.page.on("dialog", lambda dialog: pytest.fail(f"a script of the store ran: {dialog.message}"))
+    for address in kinds(tmp_path / "site"):
+        page = reader.open(address)
+        page.wait_for_timeout(200)
+        assert page.locator("img[src=x]").count() == 0
+    assert HOSTILE in page.locator(".word").all_inner_texts()
+    reader.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser, site: Path, scheme: str) -> None:
+    package = pytest.importorskip("axe_playwright_python", reason="accessibility is checked by axe-playwright-python.")
+    script = (Path(package.__file__ or "").parent / "axe.min.js").read_text(encoding="utf-8")
+    reader = Reader(browser, site, color_scheme=scheme, bypass_csp=True)
+    for address in kinds(site):
+        page = reader.open(address)
+        page.wait_for_timeout(300)
+        for closed in page.locator("details:not([open]) > summary:visible").all():
+            closed.click()
+        page.evaluate(script)
+        found = page.evaluate(
+            "axe.run({preload: false}).then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].failureSummary]))"
+        )
+        assert [one for one in found if one[1] in ("serious", "critical")] == [], address
+    reader.close()
+
+
+@pytest.mark.slow
+def test_the_first_page_of_a_hundred_methods_opens_within_a_second(browser, tmp_path: Path) -> None:
+    build([synthetic_store(tmp_path / "store", 100, 20, 1)], tmp_path / "site")
+    reader = Reader(browser, tmp_path / "site")
+    times = []
+    for _ in range(3):
+        page = reader.open("index.html")
+        page.wait_for_selector(".tabulator-row")
+        times.append(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+    assert min(times) < 1000
+    reader.close()
+
+
+def test_screenshots(browser, site: Path, tmp_path: Path) -> None:
+    """Kept where `FLOWGAUGE_SCREENSHOTS` says; each has something on it."""
+    folder = Path(os.environ.get("FLOWGAUGE_SCREENSHOTS", tmp_path))
+    for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390)):
+        reader = Reader(browser, site, color_scheme=scheme, viewport={"width": width, "height": 900})
+        for address in kinds(site):
+            page = reader.open(address)
+            page.wait_for_timeout(500)
+            path = folder / f"{address.partition('/')[0].removesuffix('.html')}-{scheme}-{width}.png"
+            page.screenshot(path=path, full_page=True)
+            assert path.stat().st_size > 10_000, path
+        reader.close()
+
+
+def kinds(site: Path) -> list[str]:
+    """The first page, and one of each other kind, on the embedded model where it is there."""
+    found = ["index.html"]
+    for kind in ("tasks", "methods", "instances"):
+        pages = sorted(
+            site.glob(f"{kind}/*.html"), key=lambda p: ("agreement" not in p.name and "patterns" not in p.name, p.name)
+        )
+        found.append(str(pages[0].relative_to(site)))
+    return found
