@@ -292,7 +292,7 @@ def train(
     lr: Annotated[float, typer.Option(help="Largest learning rate.")] = 5e-5,
     batch_size: Annotated[int, typer.Option(help="Texts a step.")] = 32,
     max_length: Annotated[
-        int | None, typer.Option(help="Tokens a text; longer ones are cut and counted [default: 128; spans 384].")
+        int | None, typer.Option(show_default="128; spans 384", help="Tokens a text; longer ones are cut and counted.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the new head, the data's order, dropout and the sample.")] = 0,
     limit: Annotated[int | None, typer.Option(show_default="all", help="Training texts.")] = None,
