@@ -189,8 +189,7 @@ def macro_f1(sums: Float[np.ndarray, "*some classes 3"]) -> Float[np.ndarray, "*
     """
     right, members = sums[..., 0], sums[..., 1] + sums[..., 2]
     f1 = np.divide(2 * right, members, out=np.zeros_like(right), where=members > 0)
-    found: np.ndarray = f1.sum(-1) / np.maximum((members > 0).sum(-1), 1)
-    return found
+    return np.asarray(f1.sum(-1) / np.maximum((members > 0).sum(-1), 1))
 
 
 def _by_depth(shown: Shown, values: Float[np.ndarray, "forms depths rows"], draw: int) -> Iterator[dict[str, Any]]:
