@@ -32,10 +32,10 @@ def test_the_method_in_the_readme_keeps_every_promise(tmp_path: Path) -> None:
 def test_every_command_in_the_readme_exists() -> None:
     """Each subcommand and each of its options is known."""
     runner = CliRunner()
-    lines = re.findall(r"^    flowgauge (\w+)(.*?)(?:#.*)?$", README, re.MULTILINE)
+    lines = re.findall(r"^    flowgauge (leaderboard \w+|\w+)(.*?)(?:#.*)?$", README, re.MULTILINE)
     assert len(lines) >= 9
     for command, rest in lines:
-        result = runner.invoke(app, [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+        result = runner.invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
         assert result.exit_code == 0, command
         for option in re.findall(r"--[a-z-]+", rest):
             assert option in result.output, f"flowgauge {command} {option}"
