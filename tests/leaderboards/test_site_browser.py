@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,16 @@ class Reader:
     def column(self, field: str) -> list[str]:
         return [text.strip() for text in self.page.locator(f".tabulator-cell[tabulator-field={field}]:visible").all_inner_texts()]
 
+    def numbers(self, field: str) -> list[float]:
+        return [float(text.split()[0]) for text in self.column(field)]
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for what a click or a letter starts; the caller then asserts it, for a message that says what was there."""
+        for _ in range(100):
+            if holds():
+                return
+            self.page.wait_for_timeout(50)
+
     def close(self) -> None:
         """Nothing was asked of a server, and nothing complained."""
         self.page.context.close()
@@ -83,17 +93,21 @@ def task_page(site: Path, name: str = "toy-made-00") -> str:
 
 def test_tables_sort_and_filter(reader: Reader, site: Path) -> None:
     page = reader.open(task_page(site))
+    reader.until(lambda: len(reader.column("c1")) == 8)
     names = reader.column("c1")
     assert len(names) == 8
-    means = [float(text.split()[0]) for text in reader.column("c2")]
+    means = reader.numbers("c2")
     assert means == sorted(means, reverse=True)
     page.locator(".tabulator-col[tabulator-field=c2]").click()
-    assert [float(text.split()[0]) for text in reader.column("c2")] == sorted(means)
+    reader.until(lambda: reader.numbers("c2") == sorted(means))
+    assert reader.numbers("c2") == sorted(means)
     page.get_by_label("Filter methods").fill("method-003")
+    reader.until(lambda: len(reader.column("c1")) == 1)
     assert [name.split()[0] for name in reader.column("c1")] == ["method-003"]
     page.get_by_label("Filter methods").fill("nothing like it")
     page.get_by_text("Nothing matches.").wait_for()
     page.get_by_label("Filter methods").fill("")
+    reader.until(lambda: len(reader.column("c1")) == 8)
     assert sorted(reader.column("c1")) == sorted(names)
 
 
@@ -110,12 +124,13 @@ def test_an_instances_explanation_opens_and_has_an_address(reader: Reader, site:
     page = reader.open("index.html")
     page.get_by_role("tab", name="agreement-bert").click()
     page.get_by_role("link", name="browse sentences of sva/obj").click()
-    assert page.locator(".side tbody tr").count() == 2
+    sync.expect(page.locator(".side tbody tr")).to_have_count(2)
     first = page.locator("#pick").input_value()
     page.get_by_label("Next sentence").click()
+    sync.expect(page.locator("#pick")).not_to_have_value(first)
     second = page.locator("#pick").input_value()
-    assert first != second
     page.reload()
+    sync.expect(page.locator(".side tbody tr")).to_have_count(2)
     assert page.locator("#pick").input_value() == second
     words = page.locator(".words").first.locator(".word")
     assert " ".join(words.all_inner_texts()) == page.locator("#pick option:checked").inner_text()
@@ -127,31 +142,34 @@ def test_an_instances_explanation_opens_and_has_an_address(reader: Reader, site:
 
 def test_charts_are_drawn_without_code_from_text(reader: Reader) -> None:
     page = reader.open("index.html")
-    page.wait_for_selector(".drawn svg")
-    assert page.locator(".chart:visible").count() == 2 == page.locator(".drawn svg:visible").count()
+    sync.expect(page.locator(".drawn svg:visible")).to_have_count(2)
+    assert page.locator(".chart:visible").count() == 2
     assert page.locator(".drawn svg:visible").first.get_by_text("influence-patterns").count() >= 1
 
 
 def test_weights_order_the_table_anew(reader: Reader) -> None:
     page = reader.open("index.html")
     page.get_by_role("tab", name="toy").click()
-    before = [float(text.split()[0]) for text in reader.column("c2")]
+    reader.until(lambda: len(reader.column("c2")) == 8)
+    before = reader.numbers("c2")
     page.get_by_text("Weigh tasks and metrics").locator("visible=true").click()
     sliders = page.locator(".sliders input:visible")
-    assert sliders.count() == 3
+    sync.expect(sliders).to_have_count(3)
     for number in (1, 2):
         sliders.nth(number).fill("0")
-    weighted = [float(text) for text in reader.column("c6")]
+    reader.until(lambda: reader.numbers("c6") == sorted(reader.numbers("c6")) != sorted(before))
+    weighted = reader.numbers("c6")
     place = page.locator(".tabulator-col[tabulator-field=c6]:visible").bounding_box()
     assert place["x"] + place["width"] <= 1280
     assert weighted == sorted(weighted) and len(weighted) == 8
-    assert page.locator(".verdict:visible").inner_text().startswith("First with these weights: ")
+    sync.expect(page.locator(".verdict:visible")).to_contain_text("First with these weights: ")
     page.get_by_role("link", name="method-").first.wait_for()
     page.get_by_role("button", name="Back to equal weights").click()
-    assert [float(text) for text in reader.column("c6")] == sorted(before)
+    reader.until(lambda: reader.numbers("c6") == sorted(before))
+    assert reader.numbers("c6") == sorted(before)
     for number in range(3):
         sliders.nth(number).fill("0")
-    assert page.locator(".verdict:visible").inner_text() == "Nothing is ranked with these weights."
+    sync.expect(page.locator(".verdict:visible")).to_have_text("Nothing is ranked with these weights.")
 
 
 def test_dark_mode_by_system_and_by_button(browser, site: Path) -> None:
@@ -160,6 +178,7 @@ def test_dark_mode_by_system_and_by_button(browser, site: Path) -> None:
     page = dark.open("index.html")
     black = page.evaluate(paper)
     page.get_by_role("button", name="Use light colours").click()
+    dark.until(lambda: page.evaluate(paper) == "rgb(255, 255, 255)")
     white = page.evaluate(paper)
     assert white == "rgb(255, 255, 255)" != black
     dark.open(task_page(site))
@@ -192,9 +211,10 @@ def test_a_phone_needs_no_sideways_scrolling(browser, site: Path) -> None:
 
 def test_print_shows_whole_tables_without_controls(reader: Reader, site: Path) -> None:
     page = reader.open(task_page(site))
+    page.wait_for_selector(".tabulator-row")
     page.emulate_media(media="print")
-    assert page.locator("table.board tbody tr:visible").count() == 8
-    assert page.locator(".tabulator:visible, button:visible, input:visible").count() == 0
+    sync.expect(page.locator("table.board tbody tr:visible")).to_have_count(8)
+    sync.expect(page.locator(".tabulator:visible, button:visible, input:visible")).to_have_count(0)
 
 
 def test_hostile_texts_run_nothing(browser, tmp_path: Path) -> None:
@@ -205,6 +225,7 @@ def test_hostile_texts_run_nothing(browser, tmp_path: Path) -> None:
         page = reader.open(address)
         page.wait_for_timeout(200)
         assert page.locator("img[src=x]").count() == 0
+    reader.until(lambda: HOSTILE in page.locator(".word").all_inner_texts())
     assert HOSTILE in page.locator(".word").all_inner_texts()
     reader.close()
 
