@@ -64,8 +64,8 @@ def groups(records: Sequence[Record]) -> list[Group]:
 
 
 def find_score(record: Record, metric: str) -> Score | None:
-    """The record's score of a metric by plain name: default settings before others, then the latest version."""
-    found = [s for s in record.scores.values() if s.name == metric]
+    """The record's score of a metric by identity, or by plain name: default settings before others, then the latest version."""
+    found = [s for s in record.scores.values() if metric in (s.name, s.metric)]
     return max(found, key=lambda s: (s.metric == f"{s.name}@{s.version}", s.version), default=None)
 
 

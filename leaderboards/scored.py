@@ -56,7 +56,7 @@ def read_scores(store: Shelf, group: Group, metric: str, variant: str = "") -> F
     Args:
         store: Where the group's cells are.
         group: Cells of one model on the same instances.
-        metric: Plain name.
+        metric: Plain name or identity.
         variant: Of the metric; empty: the ranked one.
     """
     default, higher, _ = ranked_variant(group, metric)

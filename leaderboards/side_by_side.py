@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,9 +11,11 @@ import pandas as pd
 
 from ..benchmark.store import Store
 from ..core.errors import UnknownName, UsageError
+from ..core.registry import Spec
 from ..metrics.registry import METRICS
 from .columns import RANKED
 from .groups import Group, groups
+from .operators import Panel, panels
 from .paired import Difference, Ranks, Scored, differences, mean_intervals, narrow, ranks, sentence, tie_groups
 from .scored import Shelf, metrics_of, ranked_variant, read_scores
 from .tables import stored_records
@@ -37,6 +39,7 @@ class Side:
         ranks: Their order and its uncertainty, on the instances that all have.
         pairs: Every pair of methods.
         missing: Why other methods have no score.
+        panels: The metric under other ablation operators, where the store has scores under several.
     """
 
     group: Group
@@ -47,6 +50,7 @@ class Side:
     ranks: Ranks
     pairs: tuple[Difference, ...]
     missing: dict[str, str]
+    panels: tuple[Panel, ...] = ()
 
     @property
     def ties(self) -> list[tuple[str, ...]]:
@@ -68,7 +72,8 @@ class Side:
         way = {True: "higher is better", False: "lower is better", None: "neither end is better"}[self.scored.higher_is_better]
         common = int(self.scored.common.sum())
         notes = [f"Ranks are of the {common} instances that every method has a score for; {way}. Intervals are 95 %."]
-        return title, self.table(), [*notes, *self.sentences, *(f"{name}: {why}" for name, why in self.missing.items()), ""]
+        panels = [line for panel in self.panels for line in panel.lines()]
+        return title, self.table(), [*notes, *self.sentences, *(f"{k}: {why}" for k, why in self.missing.items()), *panels, ""]
 
     def table(self) -> list[tuple[str, ...]]:
         """A head, then a row a method: rank with its interval, mean with its interval, the runs of ties it is in."""
@@ -88,7 +93,8 @@ def side_by_side(url: str, metric: str = "", tasks: Sequence[str] = (), methods:
 
     Args:
         url: The store.
-        metric: Plain name, or `name/variant`; empty: the one that tables rank by, else the store's first.
+        metric: Plain name, with settings after a colon, or `name/variant`; empty: the one that tables rank by, else the store's
+            first.
         tasks: Only these.
         methods: Only these, by name or label.
 
@@ -106,7 +112,9 @@ def side_by_side(url: str, metric: str = "", tasks: Sequence[str] = (), methods:
             raise UnknownName("method in this store", name, labels)
     chosen = [group for group in known if not tasks or group.task in tasks]
     name, variant = _metric(metric, chosen)
-    found = [side for group in chosen if (side := side_of(store, group, name, variant, methods)) is not None]
+    identity = _identity(name, chosen)
+    sides = [side_of(store, group, identity, variant, methods) for group in chosen]
+    found = [_with_panels(store, side, name, not (variant or methods)) for side in sides if side is not None]
     if not found:
         raise UsageError(
             f"no task in {url!r} has scores of {name} for two methods; `flowgauge run` or `flowgauge score` adds some."
@@ -119,11 +127,35 @@ def _metric(metric: str, chosen: Sequence[Group]) -> tuple[str, str]:
     name, _, variant = metric.partition("/")
     if not name:
         name = RANKED[0] if RANKED[0] in known or not known else known[0]
-    if name not in known and name in METRICS.entries():
-        raise UsageError(f"this store has no scores of {name}: `flowgauge score STORE --metric {name}` adds them.")
-    if name not in known:
-        raise UnknownName("metric", name, [*known, *METRICS.entries()])
-    return name, variant
+    plain = Spec.parse(name).name
+    if plain in known:
+        return name, variant
+    if plain in METRICS.entries():
+        raise UsageError(f"this store has no scores of {plain}: `flowgauge score STORE --metric {name}` adds them.")
+    raise UnknownName("metric", plain, [*known, *METRICS.entries()])
+
+
+def _identity(name: str, chosen: Sequence[Group]) -> str:
+    """The name itself or, where it has settings, the identity of a metric of the store that has them, the default's first.
+
+    Raises:
+        UsageError: The store has the metric with other settings only.
+    """
+    spec = Spec.parse(name)
+    if not spec.settings:
+        return name
+    scores = [s for group in chosen for record in group.records for s in record.scores.values() if s.name == spec.name]
+    found = [s.metric for s in scores if all(s.settings.get(k) == value for k, value in spec.settings.items())]
+    if not found:
+        there = dict.fromkeys(", ".join(f"{k}={value}" for k, value in s.settings.items()) for s in scores)
+        raise UsageError(f"this store has {spec.name} with other settings: {'; '.join(there)}.")
+    return min(found, key=len)
+
+
+def _with_panels(store: Store, side: Side, name: str, whole: bool) -> Side:
+    """The side as the user named its metric, with what other operators say of all methods."""
+    plain = Spec.parse(name).name
+    return replace(side, metric=name, panels=tuple(p for p in panels(store, side.group) if p.metric == plain) if whole else ())
 
 
 def side_of(
@@ -134,7 +166,7 @@ def side_of(
     Args:
         store: Where the group's cells are.
         group: The cells.
-        metric: Plain name.
+        metric: Plain name or identity.
         variant: Of the metric; empty: the ranked one.
         methods: Only these, by name or label.
         every_interval: False: only neighbours in rank, and the first and the last, get the interval of their difference.

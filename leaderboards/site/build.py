@@ -18,6 +18,7 @@ from ...benchmark.record import Record
 from ...benchmark.results import table as long_table
 from ...core.errors import UsageError
 from ..figures.style import settings
+from ..operators import panel_table
 from ..side_by_side import pairs_table
 from ..verify import TRUST
 from . import views
@@ -221,11 +222,15 @@ class _Site:
             "pairs": pairs_table([s.side for s in standings]).drop(columns="sentence"),
             "overall": self._overall(),
         }
+        operators = [panel_table(field.group, panel) for field in self.fields for panel in field.panels]
+        if operators:
+            frames["operators"] = pd.concat(operators)
         what = {
             "results": "every stored aggregate",
             "ranks": "every ranked table",
             "pairs": "every pair of methods",
             "overall": "overall ranks",
+            "operators": "means and ranks under each ablation operator",
         }
         made = []
         for name, frame in frames.items():

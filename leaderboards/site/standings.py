@@ -13,6 +13,7 @@ from scipy.stats import kendalltau
 from ...benchmark.record import Record
 from ..columns import RANKED
 from ..groups import Group, find_aggregate, groups
+from ..operators import Panel, panels
 from ..paired import ALPHA, Overall, Scored, mean_intervals, narrow, order, overall
 from ..scored import metrics_of
 from ..side_by_side import Side, side_of
@@ -86,11 +87,13 @@ class Field:
         group: The cells.
         standings: By metric; the ranked one first.
         unranked: Why other metrics have no table.
+        panels: Metrics that have scores under several ablation operators.
     """
 
     group: Group
     standings: dict[str, Standing]
     unranked: dict[str, str]
+    panels: tuple[Panel, ...] = ()
 
     @property
     def first(self) -> Standing | None:
@@ -164,12 +167,19 @@ class ModelBoard:
         return [self._without(kind, np.array([name != kind for name in names])) for kind in kinds]
 
     def _without(self, kind: str, kept: np.ndarray) -> LeftOut:
-        rank = self.table_ranks[kept].mean(0)
-        first = tuple(m for m, r in zip(self.overall.methods, rank, strict=True) if r == rank.min())
-        now, then = order(_plain(rank), rank), order(_plain(rank), self.overall.rank)
-        moves = [(m, float(a), float(b)) for m, a, b in zip(self.overall.methods, then, now, strict=True) if a != b]
-        moves.sort(key=lambda move: -abs(move[1] - move[2]))
-        return LeftOut(kind, float(kendalltau(self.overall.rank, rank).statistic), first, tuple(moves))
+        return _changed(kind, self.overall.methods, self.overall.rank, self.table_ranks[kept].mean(0))
+
+    def under_operators(self) -> list[LeftOut]:
+        """How the order by a metric changes under another ablation operator: mean ranks over the tasks that have both."""
+        found: dict[str, list[tuple[Panel, int]]] = {}
+        for field in {f.group.task: f for f in reversed(self.fields)}.values():  # the largest run of each task comes first
+            for panel in field.panels:
+                for number, operator in enumerate(panel.operators[1:], start=1):
+                    settings = f" ({panel.settings})" if panel.settings else ""
+                    name = f"{panel.metric}{settings}: {operator} for {panel.operators[0]}"
+                    found.setdefault(name, []).append((panel, number))
+        made = [_operator_changed(name, members) for name, members in found.items()]
+        return sorted((change for change in made if change is not None), key=lambda change: change.name)
 
     def methods_without(self) -> dict[str, str]:
         """Why methods of this model are not in the overall order."""
@@ -202,10 +212,10 @@ class ModelBoard:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """The order without one task or metric.
+    """The order without one task or metric, or under another operator.
 
     Attributes:
-        name: What is left out.
+        name: What is left out, or otherwise.
         tau: Kendall's tau-b of the mean ranks with and without it.
         first: Who is first then.
         moves: Method, its place before and after; the largest moves first.
@@ -215,6 +225,30 @@ class LeftOut:
     tau: float
     first: tuple[str, ...]
     moves: tuple[tuple[str, float, float], ...]
+
+
+def _changed(
+    name: str, methods: Sequence[str], before: Float[np.ndarray, " methods"], after: Float[np.ndarray, " methods"]
+) -> LeftOut:
+    """What becomes of an order by mean ranks."""
+    first = tuple(m for m, r in zip(methods, after, strict=True) if r == after.min())
+    then, now = order(_plain(before), before), order(_plain(after), after)
+    moves = [(m, float(a), float(b)) for m, a, b in zip(methods, then, now, strict=True) if a != b]
+    moves.sort(key=lambda move: -abs(move[1] - move[2]))
+    return LeftOut(name, float(kendalltau(before, after).statistic), first, tuple(moves))
+
+
+def _operator_changed(name: str, members: Sequence[tuple[Panel, int]]) -> LeftOut | None:
+    """Mean ranks under the default against those under another operator, of the methods that all panels have."""
+    methods = [m for m in members[0][0].methods if all(m in panel.methods for panel, _ in members)]
+    if len(methods) < 2:
+        return None
+    rows = [[panel.methods.index(m) for m in methods] for panel, _ in members]
+    orders = [
+        np.mean([order(p.tables[0], np.round(p.means[at, r], 12)) for (p, at), r in zip(chosen, rows, strict=True)], 0)
+        for chosen in ([(panel, 0) for panel, _ in members], members)
+    ]
+    return _changed(name, methods, *orders)
 
 
 def _plain(values: Float[np.ndarray, " methods"]) -> Scored:
@@ -245,7 +279,7 @@ def _field(shelf: Shelf, group: Group) -> Field:
             unranked[metric] = "fewer than two methods have scores on shared instances"
         else:
             standings[metric] = _standing(shelf, side)
-    return Field(group, standings, unranked)
+    return Field(group, standings, unranked, tuple(panels(shelf, group)))
 
 
 def _standing(shelf: Shelf, side: Side) -> Standing:

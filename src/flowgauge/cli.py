@@ -228,8 +228,9 @@ def _of_cells(metric: str) -> bool:
     from .core.registry import Spec
     from .metrics.registry import METRICS
 
-    name = Spec.parse(metric).name if metric else ""
-    return (name in METRICS.entries() or ".py" in name) and METRICS.create(metric).scope == "cells"
+    asked = metric if ".py" in metric else metric.partition("/")[0]
+    name = Spec.parse(asked).name if asked else ""
+    return (name in METRICS.entries() or ".py" in name) and METRICS.create(asked).scope == "cells"
 
 
 def _say(text: str) -> None:
