@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -120,36 +120,54 @@ class Panel:
 def panels(store: Shelf, group: Group) -> list[Panel]:
     """A panel for every metric of a group that has scores of two methods or more under two operators or more."""
     found = []
-    for name, settings, identities in _families(group):
-        if len(identities) > 1 and (panel := _panel(store, group, name, settings, identities)) is not None:
+    for family in _families(group):
+        if len(family.identities) > 1 and (panel := _panel(store, group, family)) is not None:
             found.append(panel)
     return found
 
 
-def _families(group: Group) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Metrics that differ in nothing but their operator: name, other settings, and identity by operator."""
-    found: dict[tuple[str, int, str], dict[str, str]] = {}
+@dataclass
+class _Family:
+    """Scores that differ in nothing but their operator: other settings, and the metric's identity by operator."""
+
+    name: str
+    version: int
+    settings: dict[str, Any]
+    identities: dict[str, str]
+
+    def holds(self, score: Score) -> bool:
+        """Whether a score agrees in every other setting; one that was stored before a setting came agrees in that."""
+        same = all(self.settings.get(name, value) == value for name, value in score.settings.items() if name != "operator")
+        return (self.name, self.version) == (score.name, score.version) and same
+
+    @property
+    def words(self) -> str:
+        """The settings, empty where they are the defaults."""
+        plain = f"{self.name}@{self.version}" in self.identities.values()
+        return "" if plain else ", ".join(f"{name}={value}" for name, value in self.settings.items())
+
+    @property
+    def ordered(self) -> dict[str, str]:
+        """Identities by operator, the default's first."""
+        return dict(sorted(self.identities.items(), key=lambda one: (one[1] != f"{self.name}@{self.version}", one[0])))
+
+
+def _families(group: Group) -> list[_Family]:
+    found: list[_Family] = []
     for record in group.records:
         for score in record.scores.values():
-            if score.status == "done":
-                family = found.setdefault((score.name, score.version, _rest(score)), {})
-                family.setdefault(str(score.settings.get("operator", BEFORE)), score.metric)
-    for (name, version, rest), identities in sorted(found.items()):
-        default = f"{name}@{version}"
-        ordered = dict(sorted(identities.items(), key=lambda one: (one[1] != default, one[0])))
-        plain = default in identities.values()
-        words = "" if plain else ", ".join(f"{key}={value}" for key, value in json.loads(rest).items())
-        yield name, words, ordered
+            if score.status != "done":
+                continue
+            family = next((one for one in found if one.holds(score)), None)
+            if family is None:
+                found.append(family := _Family(score.name, score.version, {}, {}))
+            family.settings |= {name: value for name, value in score.settings.items() if name != "operator"}
+            family.identities.setdefault(str(score.settings.get("operator", BEFORE)), score.metric)
+    return sorted(found, key=lambda one: (one.name, one.version, one.words))
 
 
-def _rest(score: Score) -> str:
-    """All settings but the operator, and but the seed where it is 0, which came with it."""
-    kept = {name: value for name, value in score.settings.items() if name != "operator" and (name, value) != ("seed", 0)}
-    return json.dumps(kept, sort_keys=True)
-
-
-def _panel(store: Shelf, group: Group, name: str, settings: str, identities: dict[str, str]) -> Panel | None:
-    read = {operator: read_scores(store, group, identity) for operator, identity in identities.items()}
+def _panel(store: Shelf, group: Group, family: _Family) -> Panel | None:
+    read = {operator: read_scores(store, group, identity) for operator, identity in family.ordered.items()}
     methods = [m for m in next(iter(read.values())).scored.methods if all(m in found.scored.methods for found in read.values())]
     if len(methods) < 2:
         return None
@@ -157,7 +175,7 @@ def _panel(store: Shelf, group: Group, name: str, settings: str, identities: dic
     shared = sorted(set.intersection(*known))
     if not shared:
         return None
-    return Panel(name, settings, tuple(read), tuple(_narrow(found, methods, shared) for found in read.values()))
+    return Panel(family.name, family.words, tuple(read), tuple(_narrow(found, methods, shared) for found in read.values()))
 
 
 def _defined(found: Found, methods: Sequence[str]) -> set[str]:

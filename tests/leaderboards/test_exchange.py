@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,11 @@ from flowgauge.benchmark.record import Aggregate
 from flowgauge.benchmark.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
-from flowgauge.leaderboards.exchange import every_eval_ever, hub_results
+from flowgauge.leaderboards.exchange import EEE_SCHEMA, every_eval_ever, hub_results
 
 from .conftest import record, score
+
+SCHEMA = Path(__file__).resolve().parents[1] / "fixtures" / "every-eval-ever" / "eval.schema.json"
 
 
 @pytest.fixture
@@ -40,13 +41,15 @@ def test_every_ranked_score_with_a_direction_is_a_result(records) -> None:
     assert every_eval_ever([record("none")], "we") == []
 
 
-@pytest.mark.skipif("FLOWGAUGE_EEE_SCHEMA" not in os.environ, reason="FLOWGAUGE_EEE_SCHEMA does not name eval.schema.json")
 def test_the_document_fits_the_published_schema(records) -> None:
-    validate = pytest.importorskip("jsonschema").validate
-    schema = json.loads(Path(os.environ["FLOWGAUGE_EEE_SCHEMA"]).read_text())
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed: pip install 'flowgauge[test]'.")
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     (document,) = every_eval_ever(records, "we")
-    validate(document, schema)
-    assert schema["version"] == document["schema_version"]
+    jsonschema.validate(document, schema)
+    assert schema["version"] == document["schema_version"] == EEE_SCHEMA
+    for spoilt in ({"schema_version": 3}, {"evaluation_results": [{}]}, {"more": 1}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(document | spoilt, schema)
 
 
 def test_the_hub_reads_what_is_written_for_it(records) -> None:
