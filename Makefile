@@ -12,7 +12,7 @@ CODE := benchmark leaderboards methods metrics models src/flowgauge/core src/flo
 SOURCES := $(shell find $(CODE) -name '*.py' -o -name '*.toml' -o -name '*.safetensors') $(PLAN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports clean
+.PHONY: help demo test check format schemas lint types imports clean
 
 help: ## show these lines
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -47,6 +47,9 @@ check: $(VENV)/.tested lint types imports test ## the gate: format, lint, types,
 format: $(VENV)/.tested ## rewrite the code in the house's format
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
+
+schemas: $(VENV)/.installed ## write the JSON Schemas of records, bundles, ledgers and plans to docs/schemas
+	@$(BIN)/python -m flowgauge.leaderboards.schemas docs/schemas
 
 lint: $(VENV)/.tested
 	@$(BIN)/ruff format --check --quiet .

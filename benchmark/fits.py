@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import safetensors.torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -26,31 +26,11 @@ from .cell import safe_name
 from .files import Files
 from .key import canonical, short_hash
 from .progress import Progress
+from .record import Fit
 
 log = logging.getLogger(__name__)
 PAUSE = 5.0
 """Seconds between checkpoints: more often would cost more than a kill loses."""
-
-
-class Fit(BaseModel):
-    """The record of one training.
-
-    Attributes:
-        key: Everything that may change what was trained.
-        status: `failed` fits keep their curve; the same run trains them anew.
-        error: Why it failed.
-        seconds: Of training, over all sessions.
-        curve: One row a logged step.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: int = 1
-    key: dict[str, Any]
-    status: Literal["done", "failed"]
-    error: str = ""
-    seconds: float
-    curve: list[dict[str, float]]
 
 
 class Fits:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, WithJsonSchema
 
 from ..core.errors import UnknownName, UsageError
 from ..core.registry import Spec
@@ -28,8 +28,22 @@ def _several(entry: Any) -> Any:
     return (entry,) if isinstance(entry, (str, int, Mapping, Spec)) else entry
 
 
-PlugIn = Annotated[Spec, BeforeValidator(_spec)]
-PlugIns = Annotated[tuple[PlugIn, ...], BeforeValidator(_several), Field(min_length=1)]
+_WORD = {"type": "string", "description": "name, or name:key=value,key=value"}
+_MAPPING = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}},
+    "required": ["name"],
+    "description": "name and settings",
+}
+_ONE: dict[str, Any] = {"anyOf": [_WORD, _MAPPING]}
+PlugIn = Annotated[Spec, BeforeValidator(_spec), WithJsonSchema(_ONE)]
+PlugIns = Annotated[
+    tuple[PlugIn, ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]}),
+]
+_SEEDS = WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "minItems": 1}]})
 
 
 class Plan(BaseModel):
@@ -64,7 +78,7 @@ class Plan(BaseModel):
     tasks: PlugIns
     methods: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METHODS)
     metrics: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METRICS)
-    seeds: Annotated[tuple[int, ...], BeforeValidator(_several), Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[int, ...], BeforeValidator(_several), Field(min_length=1), _SEEDS] = (0,)
     limit: PositiveInt | None = None
     fit_limit: PositiveInt | None = None
     sample_seed: NonNegativeInt = 0

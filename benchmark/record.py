@@ -1,4 +1,4 @@
-"""What a cell leaves behind: `record.json`. No torch: leaderboards read it on any machine."""
+"""What a cell and a training leave behind: `record.json` and `fit.json`. No torch: leaderboards read them on any machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
 SCHEMA = 3
 """Raised by any change of the record or of the explanation files that older readers would misread."""
@@ -22,7 +22,8 @@ def _write_number(value: float) -> float | str | None:
     return None if math.isnan(value) else str(value) if math.isinf(value) else value
 
 
-Number = Annotated[float, BeforeValidator(_read_number), PlainSerializer(_write_number, when_used="json")]
+_AS_JSON = WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "null"}, {"enum": ["inf", "-inf"]}]})
+Number = Annotated[float, BeforeValidator(_read_number), PlainSerializer(_write_number, when_used="json"), _AS_JSON]
 """A float whose NaN is null and whose infinities are text in JSON."""
 
 
@@ -149,3 +150,22 @@ class Record(_Stored):
     def folder(self) -> str:
         """Its folder below model and task: `<method>-<12 hex>`."""
         return f"{self.method}-{self.cell}"
+
+
+class Fit(_Stored):
+    """The record of one training.
+
+    Attributes:
+        key: Everything that may change what was trained.
+        status: `failed` fits keep their curve; the same run trains them anew.
+        error: Why it failed.
+        seconds: Of training, over all sessions.
+        curve: One row a logged step.
+    """
+
+    schema_version: int = 1
+    key: dict[str, Any]
+    status: Literal["done", "failed"]
+    error: str = ""
+    seconds: float
+    curve: list[dict[str, float]]

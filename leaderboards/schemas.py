@@ -1,0 +1,48 @@
+"""JSON Schemas of everything that is exchanged: `python -m flowgauge.leaderboards.schemas docs/schemas` writes them. No torch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..benchmark.plan import Plan
+from ..benchmark.record import Fit, Record
+from .bundle import Manifest
+from .ledger import Event
+
+SCHEMAS: dict[str, type[BaseModel]] = {"record": Record, "fit": Fit, "plan": Plan, "bundle": Manifest, "ledger-event": Event}
+"""By file name: `record.json` and `fit.json` of a store, a plan's YAML, a bundle's `manifest.json`, a line of `ledger.jsonl`."""
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of a kind of file; what is missing there has its default.
+
+    >>> schema("record")["title"]
+    'Record'
+    """
+    return {"$schema": DIALECT, **SCHEMAS[name].model_json_schema()}
+
+
+def written(name: str) -> str:
+    """Its text."""
+    return json.dumps(schema(name), indent=1, ensure_ascii=False) + "\n"
+
+
+def write(folder: Path) -> list[Path]:
+    """Writes one file a schema; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    for name in SCHEMAS:
+        path = folder / f"{name}.json"
+        path.write_text(written(name), encoding="utf-8")
+        made.append(path)
+    return made
+
+
+if __name__ == "__main__":
+    print(*write(Path(*sys.argv[1:])), sep="\n")
