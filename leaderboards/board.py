@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import fsspec
 
@@ -99,6 +100,8 @@ def name_of(record: Record) -> str:
 def publish(site: str | Path, url: str) -> int:
     """Copies a built site to any fsspec target: a folder, `s3://bucket/prefix`, `hf://datasets/owner/name`; returns its files.
 
+    To a repository on the Hub it goes as one commit: one a file would be hundreds, and be refused.
+
     Raises:
         UsageError: No site there, or a target that cannot be written.
     """
@@ -106,15 +109,32 @@ def publish(site: str | Path, url: str) -> int:
     if not (site / "index.html").is_file():
         raise UsageError(f"{site} has no index.html: `flowgauge leaderboard build STORE --out {site}` makes one.")
     files = sorted(path for path in site.rglob("*") if path.is_file() and not path.is_symlink())
+    named = {path.relative_to(site).as_posix(): path for path in files}
     try:
         fs, root = fsspec.core.url_to_fs(url)
-        for path in files:
-            target = f"{root.rstrip('/')}/{path.relative_to(site).as_posix()}"
+        if url.startswith("hf://") and _committed(fs.resolve_path(root), named):
+            return len(files)
+        for name, path in named.items():
+            target = f"{root.rstrip('/')}/{name}"
             fs.makedirs(target.rpartition("/")[0], exist_ok=True)
             fs.pipe_file(target, path.read_bytes())
     except (ImportError, ValueError, OSError) as error:
         raise UsageError(f"cannot publish to {url!r}: {error}") from error
     return len(files)
+
+
+def _committed(at: Any, files: Mapping[str, Path]) -> bool:
+    """Adds files below a place in a repository on the Hub in one commit; False where the place is in no repository."""
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    if not hasattr(at, "repo_id"):
+        return False
+    folder = f"{at.path_in_repo.strip('/')}/".lstrip("/")
+    operations = [CommitOperationAdd(f"{folder}{name}", path) for name, path in files.items()]
+    HfApi().create_commit(
+        at.repo_id, operations, repo_type=at.repo_type, revision=at.revision, commit_message="Publish a flowgauge board"
+    )
+    return True
 
 
 def _copy(source: Cell, target: Cell) -> None:
