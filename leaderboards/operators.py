@@ -101,8 +101,8 @@ class Panel:
             ahead, behind = np.flatnonzero(gap > 0), np.flatnonzero(gap < 0)
             if len(ahead) and len(behind):
                 sure = all(any(pair in apart[at] for at in side) for side in (ahead, behind))
-                sides = (tuple(self.operators[at] for at in side) for side in (ahead, behind))
-                found.append(Flip(self.methods[one], self.methods[other], *sides, sure))
+                better, worse = (tuple(self.operators[at] for at in side) for side in (ahead, behind))
+                found.append(Flip(self.methods[one], self.methods[other], better, worse, sure))
         return tuple(sorted(found, key=lambda flip: not flip.sure))
 
     def lines(self) -> Iterator[str]:

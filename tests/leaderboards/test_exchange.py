@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -47,7 +48,8 @@ def test_the_document_fits_the_published_schema(records) -> None:
     (document,) = every_eval_ever(records, "we")
     jsonschema.validate(document, schema)
     assert schema["version"] == document["schema_version"] == EEE_SCHEMA
-    for spoilt in ({"schema_version": 3}, {"evaluation_results": [{}]}, {"more": 1}):
+    changes: list[dict[str, Any]] = [{"schema_version": 3}, {"evaluation_results": [{}]}, {"more": 1}]
+    for spoilt in changes:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(document | spoilt, schema)
 

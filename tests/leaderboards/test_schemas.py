@@ -69,5 +69,11 @@ def test_plans_fit_as_they_are_written_by_hand() -> None:
         assert fits("plan", yaml.safe_load(path.read_text())), path
     short = {"tasks": "sva/obj", "methods": ["random:draws=2", {"name": "attention", "residual": 0.5}], "seeds": 1}
     assert fits("plan", short) and Plan.make(**short)
-    for wrong in ({"tasks": []}, {"tasks": [{"residual": 0.5}]}, {"tasks": "a", "seed": 1}, {"tasks": "a", "limit": 0}):
+    spoilt: list[dict[str, Any]] = [
+        {"tasks": []},
+        {"tasks": [{"residual": 0.5}]},
+        {"tasks": "a", "seed": 1},
+        {"tasks": "a", "limit": 0},
+    ]
+    for wrong in spoilt:
         assert not fits("plan", wrong)

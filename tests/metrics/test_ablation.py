@@ -31,7 +31,7 @@ def naive_logits(model, batch, row: int, kept: Subgraph, hidden=None, context=No
             for head in range(model.n_heads):
                 part = slice(head * size, (head + 1) * size)
                 scores = [a.query(h[i])[part] @ a.key(h[p])[part] / size**0.5 for p in seen]
-                weights = torch.stack(scores).softmax(0) if seen else []
+                weights = torch.stack(scores).softmax(0) if seen else torch.zeros(0)
                 mixed = sum((w * a.value(h[p])[part] for w, p in zip(weights, seen, strict=True)), torch.zeros(size).double())
                 made.append(pick(kept.heads is None or kept.heads[number, i, head], mixed, context(number, i, head)))
             skip = pick(kept.skips is None or kept.skips[number, i], h[i], hidden(number, i))
