@@ -232,7 +232,8 @@ def ranks(scored: Scored, seed: int = 0, resamples: int = 4000) -> Ranks:
 
 def shares_won(replicates: Float[np.ndarray, "resamples methods"]) -> Float[np.ndarray, "methods methods"]:
     """[a, b]: share of resamples in which a has the smaller rank than b; a tie counts half."""
-    won: np.ndarray = np.stack([((r[:, None] < replicates) + 0.5 * (r[:, None] == replicates)).mean(0) for r in replicates.T])
+    ahead = np.stack([np.count_nonzero(r[:, None] < replicates, axis=0) for r in replicates.T]) / len(replicates)
+    won: np.ndarray = 0.5 * (1 + ahead - ahead.T)
     return won
 
 
@@ -257,14 +258,20 @@ def tie_groups(ranked: Sequence[str], pairs: Sequence[Difference]) -> list[tuple
 
     What a critical-difference diagram joins with a bar (Demsar 2006). Runs within a longer run are left out.
     """
-    apart = {frozenset((d.one, d.other)) for d in pairs if d.p_holm < ALPHA}
+    at, apart = {name: number for number, name in enumerate(ranked)}, np.zeros((len(ranked), len(ranked)), bool)
+    for d in pairs:
+        if d.p_holm < ALPHA and d.one in at and d.other in at:
+            first, second = sorted((at[d.one], at[d.other]))
+            apart[second, first] = True
     runs: list[tuple[str, ...]] = []
+    end = 0
     for start in range(len(ranked)):
         stop = start + 1
-        while stop < len(ranked) and not any(frozenset((ranked[stop], m)) in apart for m in ranked[start:stop]):
+        while stop < len(ranked) and not apart[stop, start:stop].any():
             stop += 1
-        if not runs or not set(ranked[start:stop]) <= set(runs[-1]):
+        if stop > end:
             runs.append(tuple(ranked[start:stop]))
+            end = stop
     return runs
 
 

@@ -97,10 +97,13 @@ def _means(cell: Cell, metric: str, variant: str) -> tuple[dict[str, float], dic
     columns = ["instance", "condition", "variant", "value"]
     rows = pq.ParquetFile(pa.BufferReader(data)).read(columns=columns, use_threads=False)
     rows = rows.filter(pc.equal(rows["variant"], variant))
+    names, values = rows["instance"].to_pylist(), rows["value"].to_numpy().tolist()
+    known = dict(zip(names, (text or "" for text in rows["condition"].to_pylist()), strict=True))
+    if len(known) == len(names):  # nothing is drawn
+        return dict(zip(names, values, strict=True)), known
     draws: dict[str, list[float]] = {}
-    for name, value in zip(rows["instance"].to_pylist(), rows["value"].to_numpy().tolist(), strict=True):
+    for name, value in zip(names, values, strict=True):
         draws.setdefault(name, []).append(value)
-    known = dict(zip(rows["instance"].to_pylist(), (text or "" for text in rows["condition"].to_pylist()), strict=True))
     return {name: _mean([v for v in values if v == v]) for name, values in draws.items()}, known
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -52,7 +53,12 @@ class Side:
     missing: dict[str, str]
     panels: tuple[Panel, ...] = ()
 
-    @property
+    @cached_property
+    def by_pair(self) -> dict[frozenset[str], Difference]:
+        """Each pair's difference."""
+        return {frozenset((d.one, d.other)): d for d in self.pairs}
+
+    @cached_property
     def ties(self) -> list[tuple[str, ...]]:
         """Runs of methods that cannot be told apart."""
         return tie_groups(self.scored.methods, self.pairs)
@@ -62,8 +68,7 @@ class Side:
         """Each method against the next in rank, then the first against the last."""
         names = self.scored.methods
         wanted = [*pairwise(names), *([(names[0], names[-1])] if len(names) > 2 else [])]
-        by_pair = {frozenset((d.one, d.other)): d for d in self.pairs}
-        return [sentence(by_pair[frozenset(pair)], self.metric, self.scored.higher_is_better) for pair in wanted]
+        return [sentence(self.by_pair[frozenset(pair)], self.metric, self.scored.higher_is_better) for pair in wanted]
 
     def text(self) -> tuple[str, list[tuple[str, ...]], list[str]]:
         """A title, the table, and the lines below it."""
@@ -185,14 +190,14 @@ def side_of(
     return Side(group, metric, variant or default, unit, scored, ranks(scored), pairs, found.missing)
 
 
-def pairs_table(sides: Sequence[Side]) -> pd.DataFrame:
-    """One row a pair of methods."""
+def pairs_table(sides: Sequence[Side], words: bool = True) -> pd.DataFrame:
+    """One row a pair of methods, with a sentence or without."""
     rows = []
     for side in sides:
         at = {name: number for number, name in enumerate(side.ranks.methods)}
         for d in side.pairs:
-            said = sentence(d, side.metric, side.scored.higher_is_better)
+            said = sentence(d, side.metric, side.scored.higher_is_better) if words else ""
             row = (side.group.model, side.group.task, side.metric, side.variant, d.one, d.other, d.value, d.low, d.high, d.p,
                    d.p_holm, d.instances, d.needed, side.ranks.beats[at[d.one], at[d.other]], said)  # fmt: skip
             rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).drop(columns=[] if words else "sentence")

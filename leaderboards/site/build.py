@@ -219,7 +219,7 @@ class _Site:
         frames = {
             "results": cells,
             "ranks": ranks,
-            "pairs": pairs_table([s.side for s in standings]).drop(columns="sentence"),
+            "pairs": pairs_table([s.side for s in standings], words=False),
             "overall": self._overall(),
         }
         operators = [panel_table(field.group, panel) for field in self.fields for panel in field.panels]

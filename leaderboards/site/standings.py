@@ -286,11 +286,10 @@ def _standing(shelf: Shelf, side: Side) -> Standing:
     cells: dict[str, list[Record]] = {}
     for label, record in zip(side.group.methods(), side.group.records, strict=True):
         cells.setdefault(label, []).append(record)
-    pairs = {frozenset((d.one, d.other)): d for d in side.pairs}
     runs, names, lines = [run for run in side.ties if len(run) > 1], side.scored.methods, list[Line]()
     bounds, counts = mean_intervals(side.scored), (~np.isnan(side.scored.values)).sum(1)
     for n, label in enumerate(names):
-        above = pairs[frozenset((label, names[n - 1]))] if n else None
+        above = side.by_pair[frozenset((label, names[n - 1]))] if n else None
         told = above is None or above.p_holm < ALPHA
         costs = [record.cost.seconds for record in cells[label] if record.cost is not None]
         mean, low, high = bounds[n].tolist()
