@@ -39,7 +39,7 @@ class Recheck:
     _groups: dict[str, tuple[Group, Encodings]] = field(default_factory=dict)
 
     def __call__(self, store: Store, record: Record, metric: str, sample: int) -> pd.DataFrame:
-        """Rows of `metric` as they come out here; for metrics of a whole set, of all instances.
+        """Rows of `metric` as they come out here; where a score rests on the whole set, of all instances.
 
         Raises:
             FlowgaugeError: Another model or other instances than explained, instances left out, a metric or reference that is
@@ -50,7 +50,7 @@ class Recheck:
         if metric_id(made) != metric:
             raise FlowgaugeError(f"{metric} is not among this flowgauge's metrics, which has {metric_id(made)}.")
         group, encodings = self._encoded(store, record)
-        if score.scope == "instance":
+        if score.scope == "instance" and not getattr(made, "pools", False):
             encodings = _sampled(encodings, sample, self.seed)
         jobs = {job.cell.folder: job for job in group.jobs}
         show = lambda job: ShownCell(job.cell, encodings, len(encodings))  # noqa: E731

@@ -32,6 +32,7 @@ from .ablation import ablated_predictions, clean_predictions
 from .base import Scores, Shown, frame, score_row
 from .breakdown import by_condition, by_item
 from .budgets import Budget, Yardstick, every_later_node, kept_nodes, kept_units, with_target, yardstick
+from .operators import POOLING, Operator, StandIn, check_operator, stand_ins, undefined
 from .registry import metric
 
 __all__ = ["RANKED", "AblatedAccuracy", "by_condition", "by_item"]
@@ -72,27 +73,40 @@ class Answer(NamedTuple):
 class AblatedAccuracy:
     """Accuracy of the model reduced to the nodes an explanation keeps, at a matched budget.
 
-    Every node outside the retained set is replaced by zeros from hidden[0] up; the sources of every method are the words of
-    Pi_+ of the reference, hidden[L] is the target alone, and the layers between are matched. Guided by the gold answer it can
-    exceed the original model: that is leakage, so rankings use the guide `predicted`. Source: Lu et al. 2021, section 4.4; the
-    budget a layer is our reading of "the same number of nodes". In [0, 1]; higher is better.
+    Every node outside the retained set is replaced (by zeros, as published) from hidden[0] up; the sources of every method are
+    the words of Pi_+ of the reference, hidden[L] is the target alone, and the layers between are matched. Guided by the gold
+    answer it can exceed the original model: that is leakage, so rankings use the guide `predicted`. Source: Lu et al. 2021,
+    section 4.4; the budget a layer is our reading of "the same number of nodes". In [0, 1]; higher is better.
 
     Attributes:
         keep_target: Keeps hidden[l][target] (and its skips) at every layer, whether or not a pattern passes through it.
+        operator: What stands in for what is not kept: `zero`, `mean`, `resample`, `mask` or `cut` (metrics/operators.py).
+        seed: Of the instances that are resampled from.
     """
 
     keep_target: bool = False
+    operator: Operator = "zero"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_operator(self.operator)
+
+    @property
+    def pools(self) -> bool:
+        """Whether an instance's score rests on others."""
+        return self.operator in POOLING
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         if reference is None:
             raise NotApplicable("a matched budget needs the explanations of influence-patterns.")
+        stands_in = stand_ins(model, shown, self.operator, self.seed)
         rows: list[dict[str, Any]] = []
         for batch, matched in zip(shown, reference, strict=True):
-            rows += self._batch(model, batch, matched)
+            rows += self._batch(model, batch, matched, stands_in(batch.batch))
         return Scores(frame(rows))
 
-    def _batch(self, model: FlowModel, shown: Shown, reference: Shown) -> Iterator[dict[str, Any]]:
+    def _batch(self, model: FlowModel, shown: Shown, reference: Shown, stand_in: StandIn) -> Iterator[dict[str, Any]]:
         if shown.batch.names != reference.batch.names:
             raise ValueError("the method and its reference were shown different instances.")
         if shown.batch.target is None:
@@ -100,14 +114,14 @@ class AblatedAccuracy:
         asked = [self._guides(model, shown, reference, row) for row in range(len(shown.batch))]
         clean = clean_predictions(model, shown.batch)
         gold = shown.batch.answer.cpu().numpy()
-        answers = _run(model, shown, [asks for guides in asked for asks in guides.values()], gold, clean)
+        answers = _run(model, shown, [asks for guides in asked for asks in guides.values()], gold, clean, stand_in)
         chance = 0.5 if shown.batch.pairwise else 1 / _outputs(model, shown)
         for row, (instance, guides) in enumerate(zip(shown.instances, asked, strict=True)):
             yield score_row(instance, "original", float((clean[row] == gold[row]).all()))
             yield score_row(instance, "chance", chance)
             for guide in ("gold", "predicted"):
                 asks = guides.get(guide, guides["gold"])
-                yield from _rows(instance, guide, asks, answers[id(asks)])
+                yield from _rows(instance, guide, asks, answers[id(asks)], stand_in.without.get(row, ""))
 
     def _guides(self, model: FlowModel, shown: Shown, reference: Shown, row: int) -> dict[Guide, _Asks]:
         """What is asked for an instance, by guide; `predicted` is left out where it is the same as `gold`."""
@@ -155,11 +169,13 @@ def _outputs(model: FlowModel, shown: Shown) -> int:
     return int(model.outputs(one)[0].shape[1])
 
 
-def _run(model: FlowModel, shown: Shown, asked: list[_Asks], gold: np.ndarray, clean: np.ndarray) -> dict[int, list[Answer]]:
+def _run(
+    model: FlowModel, shown: Shown, asked: list[_Asks], gold: np.ndarray, clean: np.ndarray, stand_in: StandIn
+) -> dict[int, list[Answer]]:
     """Runs everything that is asked together; answers by the identity of their `_Asks`."""
     jobs = [(asks.row, ask.kept) for asks in asked for ask in asks.asks if ask.kept is not None]
     row = [r for r, _ in jobs]
-    predicted = ablated_predictions(model, shown.batch, row, [kept for _, kept in jobs])
+    predicted = ablated_predictions(model, shown.batch, row, [kept for _, kept in jobs], stand_in)
     correct, agrees = (iter((predicted == wanted[row]).all(1).astype(float).tolist()) for wanted in (gold, clean))
     return {
         id(asks): [
@@ -169,12 +185,13 @@ def _run(model: FlowModel, shown: Shown, asked: list[_Asks], gold: np.ndarray, c
     }
 
 
-def _rows(instance: Instance, guide: str, asks: _Asks, answers: list[Answer]) -> Iterator[dict[str, Any]]:
+def _rows(instance: Instance, guide: str, asks: _Asks, answers: list[Answer], without: str) -> Iterator[dict[str, Any]]:
     yield score_row(instance, f"empty/{guide}", float(asks.empty))
     for ask, correct, agrees in answers:
         name = ask.variant.format(guide)
-        yield score_row(instance, name, correct, ask.draw, ask.reason)
-        yield score_row(instance, f"{name}/agreement", agrees, ask.draw, ask.reason)
+        reason = ask.reason or without
+        yield score_row(instance, name, undefined(correct, reason), ask.draw, reason)
+        yield score_row(instance, f"{name}/agreement", undefined(agrees, reason), ask.draw, reason)
         if guide == "predicted" and ask.variant.count("/") == 2 and not ask.variant.startswith("control"):
             yield _size_row(instance, ask)
 

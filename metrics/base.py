@@ -57,6 +57,7 @@ class Metric(Protocol):
         source: Where the metric was defined.
         reference: Name of the method whose budget it is matched to, or None.
         ranked: The variant that tables and rankings use; empty: the first.
+        pools: Whether the score of an instance rests on the others that are shown (optional, False).
     """
 
     name: str

@@ -118,7 +118,7 @@ def _stand_ins(
     at_words = fill is not None and len(fill) == 1
     if operator == "own" and fill is None:
         raise NotApplicable("the method says nothing of what stands in for a masked state: use operator=zero or mask.")
-    blank = clean_states(model, _blanked(model, batch)) if operator == "mask" else []
+    blank = clean_states(model, blanked(model, batch)) if operator == "mask" else []
     for depth in range(depths):
         site = 0 if at_words else depth
         if operator == "zero":
@@ -135,7 +135,7 @@ def _fill(explanation: Explanation) -> np.ndarray:
     return explanation.fill
 
 
-def _blanked(model: Layered, batch: Batch) -> Batch:
+def blanked(model: Layered, batch: Batch) -> Batch:
     """The batch with [MASK] at every position that may be masked."""
     from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Runs a model without some of its heads: the context vectors of a pruned head are zeros at every position."""
+"""Runs a model without some of its heads: the context vectors of a pruned head are replaced at every position."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from ..models.batch import Batch, Edit, Rows
 from ..models.model import FlowModel
 from ..models.outputs import prediction
 from ..models.shapes import Outputs
-from .ablation import ELEMENTS, clean_predictions
+from .ablation import ELEMENTS, clean_predictions, replacing
 from .base import Shown, score_row
+from .operators import ZERO, StandIn
 
 
 def kept_heads(
@@ -37,7 +37,11 @@ def kept_heads(
 
 
 def pruned_predictions(
-    model: FlowModel, batch: Batch, row: Sequence[int], kept: Bool[np.ndarray, "rows steps layers heads"]
+    model: FlowModel,
+    batch: Batch,
+    row: Sequence[int],
+    kept: Bool[np.ndarray, "rows steps layers heads"],
+    stand_in: StandIn = ZERO,
 ) -> Int[np.ndarray, "rows steps outputs"]:
     """What the model predicts for instance `row[r]` at each step, with the heads `kept[r, s]` alone; equal rows run once."""
     first = list({(at, kept[number].tobytes()): number for number, at in reversed(list(enumerate(row)))}.values())
@@ -48,17 +52,22 @@ def pruned_predictions(
         part = first[start : start + limit]
         index = [row[number] for number in part]
         rows = batch.rows(torch.tensor(index, device=batch.ids.device))
-        for step, outputs in enumerate(pruned_outputs(model, batch, index, kept[part])):
+        for step, outputs in enumerate(pruned_outputs(model, batch, index, kept[part], stand_in)):
             found[start : start + limit, step] = prediction(outputs, rows).cpu().numpy()
     return found[[asked[at, kept[number].tobytes()] for number, at in enumerate(row)]]
 
 
 @torch.no_grad()
 def pruned_outputs(
-    model: FlowModel, batch: Batch, row: Sequence[int], kept: Bool[np.ndarray, "rows steps layers heads"]
+    model: FlowModel,
+    batch: Batch,
+    row: Sequence[int],
+    kept: Bool[np.ndarray, "rows steps layers heads"],
+    stand_in: StandIn = ZERO,
 ) -> Iterator[Outputs]:
-    """Logits of every row, step by step; a pruned head's context vectors are zeros, so that of its layer's output b_o stays.
+    """Logits of every row, step by step, with the context vectors of pruned heads replaced.
 
+    By zeros, as published, so that of a layer without heads b_o stays.
     A row goes on from its own hidden states of the step before (at first: of the whole model), at the lowest layer whose heads
     have changed since; nothing below is computed again.
     """
@@ -67,10 +76,19 @@ def pruned_outputs(
     clean = batch.rows(torch.tensor(instances, device=batch.ids.device))
     (trace,) = model.run(Rows(clean, model.embed(model.words(clean), clean)), keep={"hidden"})
     hidden = torch.stack([trace.site("hidden", layer) for layer in range(model.n_layers + 1)])[:, again]
+    states = stand_in.states
+
+    def prune(left: np.ndarray, instance: np.ndarray) -> Edit:
+        factor = torch.from_numpy(left).to(hidden)[:, :, None, :, None]  # one for all positions
+        context = None if states is None else states.rows(torch.from_numpy(instance).to(hidden.device)).context
+        return replacing(factor, context)
+
     for before, now in pairwise([np.ones_like(kept[:, 0]), *np.moveaxis(kept, 1, 0)]):
         groups = entries(before, now)
         made = [
-            Rows(rows.rows(torch.from_numpy(index)), hidden[at, index], at, {"context": _prune(now[index], hidden)})
+            Rows(
+                rows.rows(torch.from_numpy(index)), hidden[at, index], at, {"context": prune(now[index], np.asarray(row)[index])}
+            )
             for at, index in groups
         ]
         for (at, index), part in zip(groups, model.run(*made, keep={"hidden"}) if made else [], strict=True):
@@ -93,17 +111,12 @@ def entries(
     return [(int(at), np.flatnonzero(first == at)) for at in np.unique(first) if at < changed.shape[1]]
 
 
-def _prune(kept: Bool[np.ndarray, "rows layers heads"], like: Tensor) -> Edit:
-    factor = torch.from_numpy(kept).to(like.device, like.dtype)[:, :, None, :, None]  # one for all positions
-
-    def edit(layer: int, value: Tensor) -> Tensor:
-        return value * factor[:, layer]
-
-    return edit
-
-
 def curve_rows(
-    model: FlowModel, shown: Shown, lines: Mapping[str, Bool[np.ndarray, "batch draws steps layers heads"]], ticks: Sequence[str]
+    model: FlowModel,
+    shown: Shown,
+    lines: Mapping[str, Bool[np.ndarray, "batch draws steps layers heads"]],
+    ticks: Sequence[str],
+    stand_in: StandIn = ZERO,
 ) -> Iterator[dict[str, Any]]:
     """Score rows of pruning curves: `<line>/<tick>`, `<line>/auc` and `<line>/auc/agreement`.
 
@@ -112,11 +125,12 @@ def curve_rows(
         shown: The batch.
         lines: The heads left at each step, by the line's name.
         ticks: The steps' names.
+        stand_in: For the context vectors of pruned heads.
     """
     sizes = {name: kept.shape[:2] for name, kept in lines.items()}
     row = [number for count, draws in sizes.values() for number in range(count) for _ in range(draws)]
     found = pruned_predictions(
-        model, shown.batch, row, np.concatenate([kept.reshape(-1, *kept.shape[2:]) for kept in lines.values()])
+        model, shown.batch, row, np.concatenate([kept.reshape(-1, *kept.shape[2:]) for kept in lines.values()]), stand_in
     )
     gold, clean = shown.batch.answer.cpu().numpy()[row], clean_predictions(model, shown.batch)[row]
     curves = zip(*((found == wanted[:, None]).all(2).astype(float) for wanted in (gold, clean)), strict=True)

@@ -145,6 +145,7 @@ def metric(
     reference: str | None = None,
     ranked: str = "",
     needs: Collection[str] = (),
+    pools: bool = False,
     version: int = 1,
 ) -> Callable[[Any], Any]:
     """Declares a class with `score`, or a function `(model, shown, reference, **settings) -> Scores`, as a metric.
@@ -160,6 +161,7 @@ def metric(
         reference: Name of the method it is matched to; the plan adds that method's cell.
         ranked: The variant that tables and rankings use; empty: the first.
         needs: `transformer` where it asks for more than words, hidden states and a readout; not applicable to other models.
+        pools: Whether the score of an instance rests on the others that are shown; then no sample of them can be scored alone.
         version: Raised by any change that moves scores.
 
     Raises:
@@ -175,13 +177,14 @@ def metric(
     marks = {
         "name": name, "version": version, "scope": scope, "reads": reads, "higher_is_better": higher_is_better, "bounds": bounds,
         "unit": unit, "source": source, "reference": reference, "ranked": ranked, "needs": frozenset(needs),
-        "flowgauge_kind": "metric",
+        "pools": pools, "flowgauge_kind": "metric",
     }  # fmt: skip
 
     def mark(target: Any) -> Any:
         made = target if inspect.isclass(target) else _factory(target, marks)
         for key, value in marks.items():
-            setattr(made, key, value)
+            if not isinstance(getattr(made, key, None), property):  # what hangs on a setting, the class says itself
+                setattr(made, key, value)
         return made
 
     return mark

@@ -27,6 +27,7 @@ from ..models.graph import Subgraph
 from ..models.model import FlowModel
 from .ablation import ablated_predictions, clean_predictions
 from .base import Scores, Shown, frame, score_row
+from .operators import POOLING, Operator, StandIn, check_operator, stand_ins
 from .pruning import area, curve_rows
 from .registry import metric
 
@@ -47,25 +48,35 @@ class RetentionCurve:
     """Accuracy when only the top share of each layer's nodes is kept, and its area.
 
     At hidden[l], l = 0..L-1, the ceil(b N) nodes with the largest score stay (`views.score_nodes`; lower positions win ties)
-    and the others are zeros; at hidden[L] the target alone. Where heads are scored (`views.head_scores`), so for the context
-    vectors of the ceil(b L A) best heads. In [0, 1]; higher is better.
+    and the others are replaced (by zeros); at hidden[L] the target alone. Where heads are scored (`views.head_scores`), so for
+    the context vectors of the ceil(b L A) best heads. In [0, 1]; higher is better.
 
     Attributes:
         steps: Budgets, evenly spaced up to 100 %.
         guide: Whose explanation sets the ranking: `predicted` has no leakage.
         select: Whether nodes that work against q come last (`signed`) or by their size (`absolute`).
+        operator: What stands in for what is not kept: `zero`, `mean`, `resample`, `mask` or `cut` (metrics/operators.py).
+        seed: Of the instances that are resampled from.
     """
 
     steps: int = 20
     guide: Guide = "predicted"
     select: Select = "signed"
+    operator: Operator = "zero"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         _check(self.steps, self.guide, self.select)
+        check_operator(self.operator)
+
+    @property
+    def pools(self) -> bool:
+        """Whether an instance's score rests on others."""
+        return self.operator in POOLING
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row an (instance, budget, draw), and one for the area."""
-        return _curve(model, shown, self.steps, self.guide, self.select, keep=True)
+        return _curve(model, shown, self, keep=True)
 
 
 @metric(
@@ -81,25 +92,35 @@ class RetentionCurve:
 class DeletionCurve:
     """Accuracy when the top share of each layer's nodes is removed, and its area.
 
-    As `retention_curve`, with the nodes that it would keep at hidden[0..L-1], or the heads, as zeros instead. In [0, 1]; lower is
+    As `retention_curve`, with the nodes that it would keep at hidden[0..L-1], or the heads, replaced instead. In [0, 1]; lower is
     better.
 
     Attributes:
         steps: Budgets, evenly spaced up to 100 %.
         guide: Whose explanation sets the ranking: `predicted` has no leakage.
         select: Whether nodes that work against q come last (`signed`) or by their size (`absolute`).
+        operator: What stands in for what is not kept: `zero`, `mean`, `resample`, `mask` or `cut` (metrics/operators.py).
+        seed: Of the instances that are resampled from.
     """
 
     steps: int = 20
     guide: Guide = "predicted"
     select: Select = "signed"
+    operator: Operator = "zero"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         _check(self.steps, self.guide, self.select)
+        check_operator(self.operator)
+
+    @property
+    def pools(self) -> bool:
+        """Whether an instance's score rests on others."""
+        return self.operator in POOLING
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row an (instance, budget, draw), and one for the area."""
-        return _curve(model, shown, self.steps, self.guide, self.select, keep=False)
+        return _curve(model, shown, self, keep=False)
 
 
 def _check(steps: int, guide: str, select: str) -> None:
@@ -111,33 +132,39 @@ def _check(steps: int, guide: str, select: str) -> None:
         raise UsageError(f"select must be signed or absolute, got {select!r}.")
 
 
-def _curve(model: FlowModel, shown: Sequence[Shown], steps: int, guide: Guide, select: Select, keep: bool) -> Scores:
+def _curve(model: FlowModel, shown: Sequence[Shown], asked: RetentionCurve | DeletionCurve, keep: bool) -> Scores:
+    stands_in = stand_ins(model, shown, asked.operator, asked.seed)
     rows: list[dict[str, Any]] = []
     for batch in shown:
-        rows += _batch(model, batch, steps, guide, select, keep)
+        if batch.batch.target is None:
+            raise NotApplicable("q reads several positions, and the reduced model keeps one at the last layer.")
+        stand_in = stands_in(batch.batch)
+        why = {batch.instances[row].id: reason for row, reason in stand_in.without.items()}
+        for row in _batch(model, batch, asked, keep, stand_in):
+            rows.append(row | {"value": np.nan, "reason": why[row["instance"]]} if row["instance"] in why else row)
     return Scores(frame(rows))
 
 
-def _batch(model: FlowModel, shown: Shown, steps: int, guide: Guide, select: Select, keep: bool) -> list[dict[str, Any]]:
+def _batch(
+    model: FlowModel, shown: Shown, asked: RetentionCurve | DeletionCurve, keep: bool, stand_in: StandIn
+) -> list[dict[str, Any]]:
     """Rows by nodes and by heads, whichever can be had."""
-    if shown.batch.target is None:
-        raise NotApplicable("q reads several positions, and the reduced model keeps one at the last layer.")
-    made = shown.guided if guide == "predicted" else shown.gold
+    made = shown.guided if asked.guide == "predicted" else shown.gold
     try:
-        nodes = list(_by_nodes(model, shown, made, steps, select, keep))
+        nodes = list(_by_nodes(model, shown, made, asked.steps, asked.select, keep, stand_in))
     except NotApplicable as reason:
         try:
-            heads = list(_by_heads(model, shown, made, steps, select, keep))
+            heads = list(_by_heads(model, shown, made, asked.steps, asked.select, keep, stand_in))
         except NotApplicable:
             raise reason from None
         return [*heads, *(score_row(instance, "auc", np.nan, reason=f"{reason} See heads/auc.") for instance in shown.instances)]
     with suppress(NotApplicable):
-        nodes += _by_heads(model, shown, made, steps, select, keep)
+        nodes += _by_heads(model, shown, made, asked.steps, asked.select, keep, stand_in)
     return nodes
 
 
 def _by_nodes(
-    model: FlowModel, shown: Shown, made: Sequence[Explanation], steps: int, select: Select, keep: bool
+    model: FlowModel, shown: Shown, made: Sequence[Explanation], steps: int, select: Select, keep: bool, stand_in: StandIn
 ) -> Iterator[dict[str, Any]]:
     assert shown.batch.target is not None
     asked, row = [], []
@@ -145,7 +172,7 @@ def _by_nodes(
         for one in made[number].each():
             asked += [Subgraph(nodes) for nodes in budget_masks(one, size, target, steps, keep, select)]
             row += [number] * steps
-    found = ablated_predictions(model, shown.batch, row, asked)
+    found = ablated_predictions(model, shown.batch, row, asked, stand_in)
     gold, clean = shown.batch.answer.cpu().numpy()[row], clean_predictions(model, shown.batch)[row]
     correct, agrees = ((found == wanted).all(1).astype(float).reshape(-1, steps) for wanted in (gold, clean))
     draw_of = [(number, draw) for number in range(len(made)) for draw in range(len(made[number].each()))]
@@ -158,10 +185,10 @@ def _by_nodes(
 
 
 def _by_heads(
-    model: FlowModel, shown: Shown, made: Sequence[Explanation], steps: int, select: Select, keep: bool
+    model: FlowModel, shown: Shown, made: Sequence[Explanation], steps: int, select: Select, keep: bool, stand_in: StandIn
 ) -> Iterator[dict[str, Any]]:
     kept = np.array([[head_masks(head_scores(one), steps, keep, select) for one in each.each()] for each in made])
-    return curve_rows(model, shown, {"heads": kept}, _budgets(steps))
+    return curve_rows(model, shown, {"heads": kept}, _budgets(steps), stand_in)
 
 
 def _budgets(steps: int) -> list[str]:

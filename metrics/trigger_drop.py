@@ -39,6 +39,7 @@ NONE = "no trigger was found in the other half of the instances."
 @metric(
     "trigger_drop",
     reads="edges",
+    pools=True,
     ranked="drop",
     higher_is_better=True,
     unit="share of instances",

@@ -19,6 +19,7 @@ import safetensors.numpy
 
 from flowgauge.benchmark.recheck import Recheck
 from flowgauge.benchmark.record import Record
+from flowgauge.benchmark.run import run
 from flowgauge.benchmark.store import Store
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.bundle import BadBundle, pack, read_manifest
@@ -86,6 +87,19 @@ def test_an_honest_bundle_is_rescored(honest: Path) -> None:
     assert set(checked.rescored) == {"ablated_accuracy@1", "comprehensiveness@1"} and min(checked.rescored.values()) >= 3
     assert verify(honest).trust == "well-formed"
     assert checked.manifest.submitter == "a tester"
+
+
+def test_scores_that_rest_on_other_instances_are_recomputed_whole(tmp_path: Path) -> None:
+    metrics = ["head_pruning", "retention_curve:steps=4,operator=resample", "deletion_curve:steps=4,operator=mean"]
+    store = str(tmp_path / "store")
+    run(tasks="sva/obj", methods="raw-attention", metrics=metrics, limit=8, store=store, device="cpu")
+    pack(store, tmp_path / "bundle", "a tester")
+    checked = verify(tmp_path / "bundle", Recheck(device="cpu"), sample=3)
+    assert checked.problems == () and checked.trust == "re-scored"
+    record = checked.records[0]
+    for metric in record.scores:
+        rows = Recheck(device="cpu")(Store(str(tmp_path / "bundle" / "cells")), record, metric, 3)
+        assert rows["instance"].nunique() == 8
 
 
 def test_a_sample_is_all_that_is_recomputed(honest: Path) -> None:

@@ -10,28 +10,35 @@ from flowgauge.metrics.ablation import ablated_predictions, clean_predictions, r
 from flowgauge.models.graph import Subgraph
 
 
-def naive_logits(model, batch, row: int, kept: Subgraph) -> torch.Tensor:
-    """One instance without padding, position by position, head by head."""
+def naive_logits(model, batch, row: int, kept: Subgraph, hidden=None, context=None, cut: bool = False) -> torch.Tensor:
+    """One instance without padding, position by position, head by head.
+
+    `hidden(l, i)` and `context(l, i, head)` stand in for what is not kept; left out: zeros.
+    """
+    zero = lambda *_: 0.0  # noqa: E731
+    hidden, context = hidden or zero, context or zero
+    pick = lambda stays, value, other: value if stays else torch.zeros_like(value) + other  # noqa: E731
     bert, n = model.hf.bert, batch.lengths[row]
     h = bert.embeddings(batch.ids[row : row + 1, :n])[0]
-    h = torch.stack([h[i] * float(kept.nodes[0, i]) for i in range(n)])
+    h = torch.stack([pick(kept.nodes[0, i], h[i], hidden(0, i)) for i in range(n)])
     for number, layer in enumerate(bert.encoder.layer):
         a, o = layer.attention.self, layer.attention.output
         size = a.attention_head_size
         nxt = []
+        seen = [p for p in range(n) if kept.nodes[number, p] or not cut]
         for i in range(n):
-            context = []
+            made = []
             for head in range(model.n_heads):
                 part = slice(head * size, (head + 1) * size)
-                scores = torch.stack([a.query(h[i])[part] @ a.key(h[p])[part] for p in range(n)]) / size**0.5
-                weights = scores.softmax(0)
-                mixed = sum(weights[p] * a.value(h[p])[part] for p in range(n))
-                context.append(mixed * (1.0 if kept.heads is None else float(kept.heads[number, i, head])))
-            skip = h[i] * (1.0 if kept.skips is None else float(kept.skips[number, i]))
-            middle = o.LayerNorm(o.dense(torch.cat(context)) + skip)
+                scores = [a.query(h[i])[part] @ a.key(h[p])[part] / size**0.5 for p in seen]
+                weights = torch.stack(scores).softmax(0) if seen else []
+                mixed = sum((w * a.value(h[p])[part] for w, p in zip(weights, seen, strict=True)), torch.zeros(size).double())
+                made.append(pick(kept.heads is None or kept.heads[number, i, head], mixed, context(number, i, head)))
+            skip = pick(kept.skips is None or kept.skips[number, i], h[i], hidden(number, i))
+            middle = o.LayerNorm(o.dense(torch.cat(made)) + skip)
             inner = layer.intermediate.intermediate_act_fn(layer.intermediate.dense(middle))
             out = layer.output.LayerNorm(layer.output.dense(inner) + middle)
-            nxt.append(out * float(kept.nodes[number + 1, i]))
+            nxt.append(pick(kept.nodes[number + 1, i], out, hidden(number + 1, i)))
         h = torch.stack(nxt)
     at = int(batch.target[row])
     if hasattr(model.hf, "cls"):
@@ -113,9 +120,9 @@ def test_predictions_of_mixed_levels_in_any_order_and_in_small_pieces(model, bat
 def test_equal_questions_run_once(model, batch, monkeypatch):
     asked: list[int] = []
 
-    def counted(model, rows, hidden, kept):
+    def counted(model, rows, hidden, kept, *stand_in):
         asked.append(len(kept))
-        return reduced_outputs(model, rows, hidden, kept)
+        return reduced_outputs(model, rows, hidden, kept, *stand_in)
 
     monkeypatch.setattr("flowgauge.metrics.ablation.reduced_outputs", counted)
     n, nodes = batch.lengths[0], np.ones((4, 6), bool)

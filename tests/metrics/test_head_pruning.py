@@ -115,9 +115,9 @@ def test_equal_rows_run_once(model, make, monkeypatch):
     apart = [pruned_predictions(model, batch, [at], kept[[n]])[0] for n, at in enumerate([0, 1, 0, 0])]
     seen: list[list[int]] = []
 
-    def noted(model, batch, row, kept):
+    def noted(model, batch, row, kept, *stand_in):
         seen.append(row)
-        return pruned_outputs(model, batch, row, kept)
+        return pruned_outputs(model, batch, row, kept, *stand_in)
 
     monkeypatch.setattr("flowgauge.metrics.pruning.pruned_outputs", noted)
     assert (pruned_predictions(model, batch, [0, 1, 0, 0], kept) == np.array(apart)).all()

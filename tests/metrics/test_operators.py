@@ -1,0 +1,170 @@
+"""Ablation operators: each against a loop by hand, their effect, and that batches do not matter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from flowgauge.benchmark.conformance import check_metric, failed
+from flowgauge.benchmark.key import metric_id
+from flowgauge.core.errors import UsageError
+from flowgauge.methods.explanation import Explanation
+from flowgauge.metrics.ablated_accuracy import AblatedAccuracy
+from flowgauge.metrics.ablation import reduced_outputs
+from flowgauge.metrics.operators import ALONE, stand_ins
+from flowgauge.metrics.pruning import pruned_outputs
+from flowgauge.metrics.retention_curve import DeletionCurve, RetentionCurve
+from flowgauge.models.batch import Rows
+
+from .test_ablation import naive_logits, random_subgraph
+
+OPERATORS = ("zero", "mean", "resample", "mask", "cut")
+
+
+@pytest.fixture(scope="module")
+def model(make):
+    return make.model(seed=1)
+
+
+@pytest.fixture(scope="module")
+def shown(make, model):
+    """Two batches; the longest instance has no other of its length."""
+    batches = [make.batch(model, [6, 5], seed=3), make.batch(model, [4, 5, 4, 7], seed=4)]
+    made = [[Explanation(nodes=np.random.default_rng(n).random((4, n)), heads=np.random.default_rng(n).random((3, 4)))
+             for n in batch.lengths] for batch in batches]  # fmt: skip
+    return [make.by_hand(model, batch, explained) for batch, explained in zip(batches, made, strict=True)]
+
+
+def states(model, batch):
+    """hidden[l] and context[l] of the whole model, layer by layer."""
+    with torch.no_grad():
+        (trace,) = model.run(Rows(batch, model.embed(model.words(batch), batch)), keep={"hidden", "context"})
+    return [trace.site("hidden", layer) for layer in range(4)], [trace.site("context", layer) for layer in range(3)]
+
+
+def by_hand(model, shown, operator, row):
+    """What stands in for instance `row` of the first batch: (hidden, context, cut) of `naive_logits`."""
+    if operator == "mean":
+        known = [(batch.batch, *states(model, batch.batch)) for batch in shown]
+        mean = lambda at: torch.cat([parts[at[0]][at[1]][b.mask] for b, *parts in known]).mean(0)  # noqa: E731
+        return lambda layer, i: mean((0, layer)), lambda layer, i, head: mean((1, layer))[head], False
+    if operator == "mask":
+        batch = shown[0].batch
+        hidden, context = states(model, replace(batch, ids=torch.where(batch.mask, 4, batch.ids), cache={}))
+    elif operator == "resample":
+        other, at = {0: (shown[1].batch, 3), 1: (shown[1].batch, 1)}[row]  # 6 tokens: the one with 7; 5 tokens: the other with 5
+        hidden, context = ([part[at : at + 1].expand(2, -1, *part.shape[2:]) for part in parts] for parts in states(model, other))
+    else:
+        return None, None, operator == "cut"
+    return lambda layer, i: hidden[layer][row, i], lambda layer, i, head: context[layer][row, i, head], False
+
+
+@pytest.mark.parametrize("attention", [False, True])
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_the_reduced_model_is_the_naive_loop(model, shown, operator, attention):
+    batch, rng = shown[0].batch, np.random.default_rng(5)
+    kept = [random_subgraph(rng, n, attention) for n in (6, 5, 6)]
+    index = torch.tensor([0, 1, 0])
+    hidden = model.embed(model.words(batch), batch)[index]
+    stand_in = stand_ins(model, shown, operator)(batch)
+    with torch.no_grad():
+        (found,) = reduced_outputs(model, batch.rows(index), hidden, kept, stand_in, index)
+        for row, subgraph, logits in zip(index.tolist(), kept, found, strict=True):
+            expected = naive_logits(model, batch, row, subgraph, *by_hand(model, shown, operator, row))
+            assert logits.numpy() == pytest.approx(expected.numpy(), abs=1e-10)
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_pruned_heads_have_the_stand_in_of_their_context_vectors(model, shown, operator):
+    batch, rng = shown[0].batch, np.random.default_rng(6)
+    kept = np.sort(rng.random((2, 3, 3, 4)), axis=1)[:, ::-1] < 0.7
+    stand_in = stand_ins(model, shown, operator)(batch)
+    for step, (logits,) in enumerate(pruned_outputs(model, batch, [1, 0], kept, stand_in)):
+        for number, row in enumerate((1, 0)):
+            hidden, context, _ = by_hand(model, shown, operator, row)
+            n = batch.lengths[row]
+            heads = np.repeat(kept[number, step][:, None], n, 1)
+            whole = replace(random_subgraph(rng, n, True), nodes=np.ones((4, n), bool), skips=np.ones((3, n), bool), heads=heads)
+            with torch.no_grad():
+                expected = naive_logits(model, batch, row, whole, hidden, context)
+            assert logits[number].numpy() == pytest.approx(expected.numpy(), abs=1e-10)
+
+
+def test_operators_change_the_output(model, shown):
+    """Otherwise the tests above could not fail."""
+    batch, rng = shown[0].batch, np.random.default_rng(5)
+    kept = [random_subgraph(rng, n, True) for n in (6, 5)]
+    hidden = model.embed(model.words(batch), batch)
+    with torch.no_grad():
+        found = [reduced_outputs(model, batch, hidden, kept, stand_ins(model, shown, name)(batch))[0] for name in OPERATORS]
+    for number, one in enumerate(found):
+        assert all(abs(one - other).max() > 1e-3 for other in found[number + 1 :])
+
+
+def test_what_is_resampled_from_depends_on_the_seed_and_not_on_batches(make, model):
+    batch = make.batch(model, [5] * 6, seed=8)
+    one = make.by_hand(model, batch, [Explanation(nodes=np.zeros((4, 5)))] * 6)
+    parts = [make.by_hand(model, batch.rows(torch.tensor(rows)), one.gold[: len(rows)]) for rows in ([5, 0], [3, 1, 2, 4])]
+    whole, apart = stand_ins(model, [one], "resample")(batch), stand_ins(model, parts, "resample")(batch)
+    other = stand_ins(model, [one], "resample", seed=1)(batch)
+    for layer in range(4):
+        torch.testing.assert_close(whole.states.hidden[layer], apart.states.hidden[layer])
+    assert (whole.states.hidden[2] != other.states.hidden[2]).any()
+    own, _ = states(model, batch)
+    assert (whole.states.hidden[3] != own[3]).flatten(1).any(1).all(), "no instance is its own donor"
+
+
+def test_the_longest_instance_cannot_be_resampled(model, shown):
+    rows = RetentionCurve(steps=2, operator="resample").score(model, shown, None).rows
+    longest = shown[1].batch.names[3]
+    assert rows[rows["instance"] == longest]["value"].isna().all()
+    assert set(rows[rows["instance"] == longest]["reason"]) == {ALONE}
+    assert rows[rows["instance"] != longest]["value"].notna().all()
+
+
+@pytest.mark.parametrize("metric", [RetentionCurve(), DeletionCurve()])
+def test_curves_take_their_operator(make, model, metric):
+    """By what the models give, and zero is what it was; all tokens kept is the whole model under every operator."""
+    batch = make.batch(model, [6] * 12, seed=2)
+    ranking = [Explanation(nodes=np.random.default_rng(n).random((4, 6))) for n in range(12)]
+    shown = [make.by_hand(model, batch, ranking)]
+    found = {name: replace(metric, operator=name).score(model, shown, None).rows for name in OPERATORS}
+    assert found["zero"].equals(metric.score(model, shown, None).rows)
+    values = {name: tuple(rows["value"]) for name, rows in found.items()}
+    assert len(set(values.values())) == len(OPERATORS)
+    if isinstance(metric, RetentionCurve):
+        ends = [rows[rows["variant"] == "budget/100"]["value"].tolist() for rows in found.values()]
+        assert (
+            ends == [(model.outputs(batch)[0].gather(1, torch.cat([batch.answer, batch.against], 1)).argmax(1) == 0).tolist()] * 5
+        )
+
+
+def test_ablated_accuracy_takes_its_operator(make, model):
+    batch = make.batch(model, [6] * 8 + [5] * 4, seed=2)
+    shown = make.by_method(model, batch, "influence-patterns:samples=4")
+    found = {name: AblatedAccuracy(operator=name).score(model, [shown], [shown]).rows for name in OPERATORS}
+    assert found["zero"].equals(AblatedAccuracy().score(model, [shown], [shown]).rows)
+    assert len({tuple(rows["value"]) for rows in found.values()}) == len(OPERATORS)
+    for rows in found.values():
+        for variant in ("original", "chance", "nodes/embedding/matched"):
+            assert rows[rows["variant"] == variant]["value"].equals(found["zero"][rows["variant"] == variant]["value"])
+
+
+PROMISES = ("ablated_accuracy:operator=resample", *(f"retention_curve:steps=4,operator={name}" for name in OPERATORS[1:]))
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_every_operator_keeps_the_promises_of_a_metric(tiny_flow, name):
+    assert failed(check_metric(name, tiny_flow)) == []
+
+
+def test_the_default_keeps_its_name_and_others_have_their_own() -> None:
+    assert metric_id(AblatedAccuracy()) == "ablated_accuracy@1" and metric_id(RetentionCurve()) == "retention_curve@1"
+    names = {metric_id(AblatedAccuracy(operator=name)) for name in OPERATORS}
+    assert len(names) == len(OPERATORS)
+    assert [AblatedAccuracy(operator=name).pools for name in OPERATORS] == [False, True, True, False, False]
+    with pytest.raises(UsageError, match="operator must be one of zero, mean, resample, mask, cut, got 'nought'"):
+        AblatedAccuracy(operator="nought")
