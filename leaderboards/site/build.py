@@ -138,7 +138,7 @@ class _Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.pages.filters |= {"num": views.number, "cost": views.seconds, "bytes": views.size}
+        self.pages.filters |= {"num": views.number, "cost": views.seconds, "bytes": views.size, "coded": views.coded}
         self.pages.globals |= {
             "title": title, "trust_means": views.TRUST_MEANS, "trust_levels": TRUST, "task_page": self.task_page,
             "method_page": self.method_page, "instance_page": self.instance_page, "bare": self.bare,

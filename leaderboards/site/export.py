@@ -99,7 +99,9 @@ def beats_sheet(standing: Standing) -> Sheet:
     data.insert(0, corner, list(ranks.methods))
     few = matrix(standing)
     shown = [[label, *("" if share is None else f"{share:.2f}" for _, share in row)] for label, row in few]
-    caption = f"Share of resamples in which the row's method beats the column's: {standing.side.metric}, {_place(standing.side.group)}."
+    caption = (
+        f"Share of resamples in which the row's method beats the column's: {standing.side.metric}, {_place(standing.side.group)}."
+    )
     return Sheet(data, pd.DataFrame(shown, columns=[corner, *(label for label, _ in few)]), caption)
 
 

@@ -74,7 +74,9 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
         form_only: Form = False,
         why: Annotated[str, typer.Option(help="A line for the ledger.")] = "",
         trust: Annotated[str | None, typer.Option(help="Vouch for more than is verified here: re-run or maintained.")] = None,
-        explanations: Annotated[int | None, typer.Option(min=0, help="Keep those of so many instances a cell. [default: (all)]")] = None,
+        explanations: Annotated[
+            int | None, typer.Option(min=0, help="Keep those of so many instances a cell. [default: (all)]")
+        ] = None,
         device: Annotated[str, typer.Option(help="A torch device.")] = "auto",
         debug: Debug = False,
     ) -> None:
@@ -93,7 +95,9 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     @app.command()
     def leave(
         board: BoardUrl,
-        cell: Annotated[list[str], typer.Option(help="<model>/<task>/<method>-<12 hex>, or a pattern such as '*/sva/obj/*'; repeatable.")],
+        cell: Annotated[
+            list[str], typer.Option(help="<model>/<task>/<method>-<12 hex>, or a pattern such as '*/sva/obj/*'; repeatable.")
+        ],
         why: Annotated[str, typer.Option(help="The reason, for everyone to read.")],
         name: Annotated[str, typer.Option(help="Who says so.")] = "",
         debug: Debug = False,
