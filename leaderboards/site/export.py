@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -83,7 +83,7 @@ def standing_sheet(standing: Standing) -> Sheet:
     """The table of a metric."""
     rows = [
         (f"{line.rank:g} [{line.rank_low:g}, {line.rank_high:g}]", line.label,
-         f"{line.mean:.3f} [{line.low:.3f}, {line.high:.3f}]", str(line.count), line.ties, _cost(line.seconds))
+         _mean(line.mean, line.low, line.high), str(line.count), line.ties, _cost(line.seconds))
         for line in standing.lines
     ]  # fmt: skip
     side = standing.side
@@ -110,16 +110,22 @@ def left_out_sheet(board: ModelBoard, by: str) -> Sheet | None:
     changes = board.left_out(by)
     if not changes:
         return None
-    rows = [
-        {"model": board.model, "left_out": c.name, "first": ", ".join(c.first), "tau": c.tau,
-         "moves": "; ".join(f"{name} {before:g} to {after:g}" for name, before, after in c.moves)}
-        for c in changes
-    ]  # fmt: skip
-    shown = pd.DataFrame(
-        [(row["left_out"], row["first"], f"{row['tau']:.2f}", "; ".join(row["moves"].split("; ")[:3])) for row in rows],
-        columns=["left out", "first then", "Kendall's tau", "largest moves"],
-    )
-    return Sheet(pd.DataFrame(rows), shown, f"The order of methods on {board.model} without one {by}.")
+    moves = [[f"{name} {before:g} to {after:g}" for name, before, after in change.moves] for change in changes]
+    data = {
+        "model": board.model,
+        "left_out": [change.name for change in changes],
+        "first": [", ".join(change.first) for change in changes],
+        "tau": [change.tau for change in changes],
+        "moves": ["; ".join(found) for found in moves],
+    }
+    shown = {
+        "left out": data["left_out"],
+        "first then": data["first"],
+        "Kendall's tau": [f"{change.tau:.2f}" for change in changes],
+        "largest moves": ["; ".join(found[:3]) for found in moves],
+    }
+    caption = f"The order of methods on {board.model} without one {by}."
+    return Sheet(pd.DataFrame(data), pd.DataFrame(shown), caption)
 
 
 def tasks_sheet(board: ModelBoard) -> Sheet:
@@ -137,7 +143,7 @@ def tasks_sheet(board: ModelBoard) -> Sheet:
 
 def method_sheet(name: str, cells: Sequence[tuple[Field, str, Record]], trust: Callable[[Record], Trust]) -> Sheet:
     """The cells of a method by the metric that each task is ranked by."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for field, label, record in cells:
         found, why = ranked(field, record)
         rows.append(
@@ -148,8 +154,8 @@ def method_sheet(name: str, cells: Sequence[tuple[Field, str, Record]], trust: C
              "peak_bytes": record.cost.peak_bytes if record.cost else 0, "trust": trust(record), "reason": why}
         )  # fmt: skip
     shown = [
-        (r["task"], r["model"], r["label"], r["metric"], "" if r["value"] != r["value"] else f"{r['value']:.3f} [{r['low']:.3f}, {r['high']:.3f}]",
-         str(r["instances"]), _cost(r["seconds"]), r["trust"])
+        (r["task"], r["model"], r["label"], r["metric"], _mean(r["value"], r["low"], r["high"]), str(r["instances"]),
+         _cost(r["seconds"]), r["trust"])
         for r in rows
     ]  # fmt: skip
     columns = ["task", "model", "as", "metric", "score [95 %]", "n", "s/explanation", "trust"]
@@ -159,6 +165,11 @@ def method_sheet(name: str, cells: Sequence[tuple[Field, str, Record]], trust: C
 def _place(group: Group) -> str:
     """Task and model in words."""
     return f"{group.task}{f' ({group.note})' if group.note else ''} with {group.model}"
+
+
+def _mean(value: float, low: float, high: float) -> str:
+    """A mean with its interval; nothing where there is none."""
+    return "" if value != value else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _cost(seconds: float) -> str:

@@ -308,8 +308,8 @@ def test_export_by_name_and_near_matches(made) -> None:
 
 
 def test_every_table_comes_in_every_format(made) -> None:
-    store, folder = made
-    found = {}
+    folder = made[1]
+    found: dict[str, set[str]] = {}
     for page in pages(folder):
         for tag, fields in page.tags:
             address = fields.get("href") or ""
