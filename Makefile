@@ -1,10 +1,13 @@
-# make demo    install into .venv and run the demo; make test, make check: as in continuous integration.
+# make demo    install into .venv and run the demo; make test, make check: as in continuous integration; make site: the published board.
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
 PLAN ?= benchmark/plans/demo.yaml
 STORE ?= results/demo
 FIGURES ?= $(STORE)-figures
+PUBLISHED := leaderboards/published
+SITE ?= results/site
+WHY ?= first results
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt
@@ -12,7 +15,7 @@ CODE := benchmark leaderboards methods metrics models src/flowgauge/core src/flo
 SOURCES := $(shell find $(CODE) -name '*.py' -o -name '*.toml' -o -name '*.safetensors') $(PLAN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format schemas lint types imports clean
+.PHONY: help demo site published test check format schemas lint types imports clean
 
 help: ## show these lines
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -38,6 +41,24 @@ $(STORE)/.shown: $(VENV)/.installed $(SOURCES)
 	@$(BIN)/flowgauge run $(PLAN) --store $(STORE) >/dev/null
 	@$(BIN)/flowgauge plot $(STORE) --out $(FIGURES) >/dev/null
 	@touch $@
+
+$(VENV)/.charted: $(VENV)/.installed
+	@$(PIP) -e '.[site]'
+	@touch $@
+
+site: $(VENV)/.charted ## build the published board's pages, which open from disk
+	@$(BIN)/flowgauge leaderboard build $(PUBLISHED)/board --out $(SITE)
+
+# Everything is verified with its explanations; the board keeps four sentences' of one task, and the sums of all.
+published: $(VENV)/.installed ## run the published plan anew and renew its board: make published WHY='a reason for the ledger'
+	@rm -rf results/published results/bundles
+	@$(BIN)/flowgauge run $(PUBLISHED)/plan.yaml >/dev/null
+	@$(BIN)/flowgauge leaderboard submit results/published --out results/bundles/shown --name flowgauge --task sva/obj
+	@$(BIN)/flowgauge leaderboard submit results/published --out results/bundles/others --name flowgauge \
+		--task sva/subj --task sva/wsc --task sva/app --task ra/na --task ra/ga
+	@test ! -e $(PUBLISHED)/board || $(BIN)/flowgauge leaderboard leave $(PUBLISHED)/board --cell '*' --why '$(WHY)' --name flowgauge
+	@$(BIN)/flowgauge leaderboard merge results/bundles/shown $(PUBLISHED)/board --explanations 4 --trust maintained --why '$(WHY)'
+	@$(BIN)/flowgauge leaderboard merge results/bundles/others $(PUBLISHED)/board --explanations 0 --trust maintained --why '$(WHY)'
 
 test: $(VENV)/.tested ## the whole offline test suite with doctests
 	@HF_HUB_OFFLINE=1 $(BIN)/pytest -n $(JOBS) --dist worksteal --doctest-modules --pyargs tests flowgauge

@@ -165,10 +165,12 @@ class Cell:
 
     def write_scores(self, score: Score, rows: pd.DataFrame) -> None:
         """One metric's rows, with the score itself in the file's metadata so that the file stands alone."""
-        table = pa.Table.from_pandas(rows, preserve_index=False)
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"flowgauge": score.model_dump_json().encode()})
+        table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
         buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
+        # Without Arrow's own copy of the schema, which would hold the score a second time, in base64: half the file.
+        with pq.ParquetWriter(buffer, table.schema, compression="zstd", store_schema=False) as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata({"flowgauge": score.model_dump_json()})
         self.files.write(self.scores_path(score.metric), buffer.getvalue())
 
     def read_score(self, metric: str) -> Score | None:
@@ -195,7 +197,8 @@ class Cell:
         data = self.files.read(self.scores_path(metric))
         if data is None:
             raise FlowgaugeError(f"{self.path} has no scores of {metric}.")
-        frame: Any = pq.read_table(pa.BufferReader(data)).to_pandas()
+        table = pq.read_table(pa.BufferReader(data))
+        frame: Any = table.to_pandas(types_mapper={pa.string(): pd.StringDtype()}.get)
         return frame
 
     def sums(self) -> dict[str, str]:

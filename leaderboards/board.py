@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,14 @@ from .verify import TRUST, Checked, Rescore, Trust, rejected, verify
 
 
 def merge(
-    bundle: str | Path, url: str, rescore: Rescore | None = None, *, sample: int = 20, why: str = "", trust: Trust | None = None
+    bundle: str | Path,
+    url: str,
+    rescore: Rescore | None = None,
+    *,
+    sample: int = 20,
+    why: str = "",
+    trust: Trust | None = None,
+    explanations: int | None = None,
 ) -> Event:
     """Verifies a bundle and adds its cells to a board.
 
@@ -30,6 +38,8 @@ def merge(
         sample: Instances that are recomputed.
         why: A line for the ledger.
         trust: What a maintainer vouches for, if more than was verified here (`re-run`, `maintained`).
+        explanations: Instances of each cell whose explanations the board keeps, in whole files; None: all. Everything is verified
+            before; the records go on listing the files that are left out, with their sums.
 
     Raises:
         BadBundle: It has problems.
@@ -52,7 +62,7 @@ def merge(
                 f"{name} is on the board already with other numbers, as {known.get(name, 'self-reported')}: `leave` first."
             )
     for record in names.values():
-        _copy(source.find(record), board.find(record))
+        _copy(source.find(record), board.find(record), explanations)
     _copy_fits(checked, Path(bundle), board)
     digest = hashlib.sha256((Path(bundle) / MANIFEST).read_bytes()).hexdigest()
     return add_event(board, "entered", list(names), level, who=checked.manifest.submitter, why=why, bundle=digest)
@@ -63,7 +73,7 @@ def leave(url: str, cells: Sequence[str], why: str, who: str = "") -> Event:
 
     Args:
         url: The board.
-        cells: `<model>/<task>/<method>-<12 hex>`.
+        cells: `<model>/<task>/<method>-<12 hex>`, or patterns of such names (`*/sva/obj/*`).
         why: The reason, for everyone to read.
         who: Who says so.
 
@@ -74,20 +84,23 @@ def leave(url: str, cells: Sequence[str], why: str, who: str = "") -> Event:
     if not why.strip():
         raise UsageError("say why they leave: --why '...'.")
     there = {name_of(record): record for record in board.records()}
-    for name in cells:
-        if name not in there:
-            raise UsageError(f"the board has no cell {name!r}; `flowgauge leaderboard ledger {url}` shows what it has.")
-    for name in cells:
-        board.find(there[name]).remove()
-    return add_event(board, "left", cells, "self-reported", who=who, why=why)
+    leaving: dict[str, Record] = {}
+    for pattern in cells:
+        found = {name: record for name, record in there.items() if fnmatchcase(name, pattern)}
+        if not found:
+            raise UsageError(f"the board has no cell {pattern!r}; `flowgauge leaderboard ledger {url}` shows what it has.")
+        leaving |= found
+    for record in leaving.values():
+        board.find(record).remove()
+    return add_event(board, "left", list(leaving), "self-reported", who=who, why=why)
 
 
 def rescored(url: str, records: Sequence[Record], why: str) -> list[Event]:
-    """Notes that cells were scored again, one event a level of trust, which stays what it was."""
+    """Notes that cells were scored again, one event a level of trust, which stays what it was; what failed is left out."""
     board = Store(url)
     known = trusted(read_ledger(board))
     levels: dict[Trust, list[str]] = {}
-    for record in records:
+    for record in (record for record in records if record.status == "done"):
         levels.setdefault(known.get(name_of(record), "self-reported"), []).append(name_of(record))
     return [add_event(board, "re-scored", cells, level, why=why) for level, cells in levels.items()]
 
@@ -137,13 +150,16 @@ def _committed(at: Any, files: Mapping[str, Path]) -> bool:
     return True
 
 
-def _copy(source: Cell, target: Cell) -> None:
-    """A cell's files, its record last."""
+def _copy(source: Cell, target: Cell, explanations: int | None) -> None:
+    """A cell's files, its record last; explanations of so many instances or a few more."""
     record = source.record()
     assert record is not None
     if target.record() is not None:
         target.remove()
-    for name in [*record.files, "record.json"]:
+    parts = source.part_names()
+    first = len(parts) if explanations is None else sum(int(Path(name).stem) < explanations for name in parts)
+    left_out = set(parts[first:])
+    for name in [*(name for name in record.files if name not in left_out), "record.json"]:
         data = source.files.read(f"{source.path}/{name}")
         assert data is not None
         target.files.write(f"{target.path}/{name}", data)

@@ -20,6 +20,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..benchmark.jobs import FINAL
 from ..benchmark.record import Record
 from ..benchmark.store import Store
 from ..core.errors import FlowgaugeError, UnknownName, UsageError
@@ -73,7 +74,7 @@ class Manifest(BaseModel):
 def pack(
     url: str, out: str | Path, submitter: str, note: str = "", tasks: Sequence[str] = (), methods: Sequence[str] = ()
 ) -> Manifest:
-    """Copies finished cells of a store on this machine into a new bundle.
+    """Copies finished cells of a store on this machine into a new bundle, and what says that a method is not applicable.
 
     Args:
         url: The store.
@@ -89,7 +90,7 @@ def pack(
     store, out = Store(url), Path(out).expanduser()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already and not empty: choose another --out.")
-    records = [record for record in store.records() if record.status == "done"]
+    records = [record for record in store.records() if record.status in FINAL]
     for kind, wanted in (("task", tasks), ("method", methods)):
         known = {getattr(record, kind) for record in records}
         for name in wanted:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from ..benchmark.cell import Cell
 from ..benchmark.record import Record, Score
-from .groups import Group, find_score
+from .groups import Group, find_aggregate, find_score
 from .paired import Scored
 
 
@@ -51,7 +51,8 @@ def ranked_variant(group: Group, metric: str) -> tuple[str, bool | None, str]:
 def read_scores(store: Shelf, group: Group, metric: str, variant: str = "") -> Found:
     """Scores of every method of a group on one metric.
 
-    Draws of an instance are averaged, and so are cells that differ in their seed alone.
+    Draws of an instance are averaged, and so are cells that differ in their seed alone. A method whose score is undefined for
+    every instance has none.
 
     Args:
         store: Where the group's cells are.
@@ -72,6 +73,10 @@ def read_scores(store: Shelf, group: Group, metric: str, variant: str = "") -> F
         means, known = _means(store.find(record), score.metric, wanted)
         if not means:
             missing[label] = f"{metric} has no rows of {wanted} an instance"
+            continue
+        if all(value != value for value in means.values()):  # it would leave no instance that all methods share
+            why = find_aggregate(record, metric, wanted)
+            missing[label] = why if isinstance(why, str) else "undefined for every instance"
             continue
         conditions.update(known)
         columns.setdefault(label, []).append(means)

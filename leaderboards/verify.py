@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from ..benchmark.cell import Cell
 from ..benchmark.explanation_io import DamagedPart
+from ..benchmark.jobs import FINAL
 from ..benchmark.key import short_hash
 from ..benchmark.record import SCHEMA, Record, Score
 from ..benchmark.store import Store
@@ -117,7 +118,7 @@ def _record(cell: Cell, problems: list[Problem]) -> Record | None:
     except (ValueError, TypeError, KeyError, RecursionError, ValidationError) as error:
         problems.append(Problem(where, f"its record cannot be read: {' '.join(str(error).split())[:200]}"))
         return None
-    if record.status != "done":
+    if record.status not in FINAL:
         problems.append(Problem(where, f"its status is {record.status}; only finished cells are taken."))
     if short_hash(record.key) != record.cell or record.folder != where:
         problems.append(Problem(where, "its name is not the hash of its key."))
@@ -128,8 +129,16 @@ def _record(cell: Cell, problems: list[Problem]) -> Record | None:
 
 def _consistent(cell: Cell, record: Record) -> Iterator[Problem]:
     """Explanations, rows and aggregates of one cell against one another."""
-    if cell.sums() != record.files:
+    there = cell.sums()
+    if absent := sorted(record.files.keys() - there.keys()):
+        yield Problem(cell.folder, f"{len(absent)} of the files that its record lists are not in it, first {absent[0]}.")
+        return
+    if there != record.files:
         yield Problem(cell.folder, "its files are not those that its record lists.")
+        return
+    if record.status == "not-applicable":
+        if record.instances or record.scores or there or not record.error:
+            yield Problem(cell.folder, "it says that its method is not applicable, but has explanations or scores, or no reason.")
         return
     try:
         ids = [sentence.id for name in cell.part_names() for sentence in cell.part(name).sentences]

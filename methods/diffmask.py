@@ -186,8 +186,9 @@ class DiffMask(Amortised):
 class DiffMaskInput(DiffMask):
     """Which words the model can do without, as far as its states up to each depth tell.
 
-    De Cao et al. 2020, section 2.2. `mask[d, i]` is the probability that the product of the votes of depths 0 to d keeps word i:
-    it never rises with d. A masked word's vector is replaced by the learned one; its position stays. `tokens` sums over depths.
+    `mask[d, i]` is the probability that the product of the votes of depths 0 to d keeps word i: it never rises with d. A masked
+    word's vector is replaced by the learned one; its position stays. `tokens` sums over depths. Source: De Cao et al. 2020,
+    section 2.2.
     """
 
     at_words: ClassVar[bool] = True
@@ -198,8 +199,8 @@ class DiffMaskInput(DiffMask):
 class DiffMaskHidden(DiffMask):
     """Which hidden states the model can do without, depth by depth.
 
-    De Cao et al. 2020, section 2.2. `mask[d, i]` is the probability that state i of depth d (0: word vectors) is kept when that
-    depth alone is masked. `tokens` sums over depths: over how many a token is kept.
+    `mask[d, i]` is the probability that state i of depth d (0: word vectors) is kept when that depth alone is masked. `tokens`
+    sums over depths: over how many a token is kept. Source: De Cao et al. 2020, section 2.2.
     """
 
     at_words: ClassVar[bool] = False

@@ -23,17 +23,28 @@ from ..side_by_side import pairs_table
 from ..verify import TRUST
 from . import views
 from .about import about
-from .export import overall_table, standing_table, written
+from .export import (
+    Sheet,
+    beats_sheet,
+    by_method,
+    left_out_sheet,
+    method_sheet,
+    overall_sheet,
+    overall_table,
+    save,
+    standing_sheet,
+    standing_table,
+    tasks_sheet,
+)
 from .instances import Browsed, browse
 from .names import Names
 from .shelf import Shelf, open_shelf
-from .standings import Field, ModelBoard, Standing, fields_of, letter, model_boards
+from .standings import Field, ModelBoard, fields_of, letter, model_boards
 
 INSTANCES = 60
 """Instances of each task in the browser, unless asked otherwise."""
 EXAMPLES = 3
 """Most drawings on a method's page, each of another task."""
-FORMATS = {"csv": "csv", "json": "json", "markdown": "md", "latex": "tex"}
 
 
 @dataclass(frozen=True)
@@ -128,10 +139,10 @@ class _Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.pages.filters |= {"num": views.number, "cost": views.seconds, "bytes": views.size}
+        self.pages.filters |= {"num": views.number, "cost": views.seconds, "bytes": views.size, "coded": views.coded}
         self.pages.globals |= {
             "title": title, "trust_means": views.TRUST_MEANS, "trust_levels": TRUST, "task_page": self.task_page,
-            "method_page": self.method_page, "instance_page": self.instance_page, "formats": FORMATS,
+            "method_page": self.method_page, "instance_page": self.instance_page, "bare": self.bare,
             "whisker": views.whisker, "letter": letter,
         }  # fmt: skip
 
@@ -148,6 +159,11 @@ class _Site:
         if id(field) not in self.browsed:
             return ""
         return f"instances/{self.names['instances'].of(field.group.model, field.group.task, field.group.note)}.html"
+
+    def bare(self, field: Field) -> bool:
+        """Whether its records list explanations of which the stores keep none."""
+        listed = any(name.startswith("explanations/") for record in field.group.records for name in record.files)
+        return listed and id(field) not in self.browsed
 
     def write(self, instances: int) -> None:
         """Everything."""
@@ -169,6 +185,7 @@ class _Site:
             self._page(
                 self.method_page(method.name), "method.html", method=method, about=about(method.name),
                 examples=self._examples(method), ranked=views.ranked, trust=self.shelf.trust,
+                files=self._files(method_sheet(method.name, method.cells, self.shelf.trust), f"method {method.name}"),
             )  # fmt: skip
         charts = [self._charts(board) for board in self.boards]
         self._page("index.html", "index.html", boards=list(zip(self.boards, charts, strict=True)), downloads=downloads,
@@ -189,23 +206,23 @@ class _Site:
                 (target / entry.name).write_bytes(entry.read_bytes())
 
     def _methods(self) -> list[MethodPage]:
-        found: dict[str, list[tuple[Field, str, Record]]] = {}
-        for field in self.fields:
-            for label, record in field.group.by_label().items():
-                found.setdefault(record.method, []).append((field, label, record))
-        return [MethodPage(name, tuple(cells)) for name, cells in sorted(found.items())]
+        return [MethodPage(name, tuple(cells)) for name, cells in by_method(self.fields).items()]
 
-    def _tables(self, field: Field) -> dict[str, dict[str, str]]:
-        """Address of every table of a page in every format."""
-        return {metric: self._files(standing, standing.key + field.group.note) for metric, standing in field.standings.items()}
+    def _tables(self, field: Field) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+        """Addresses of every table of a page and of its matrix, by metric."""
+        return {
+            metric: (
+                self._files(standing_sheet(standing), standing.key + field.group.note),
+                self._files(beats_sheet(standing), f"{standing.key}{field.group.note} beats"),
+            )
+            for metric, standing in field.standings.items()
+        }
 
-    def _files(self, table: Standing | ModelBoard, key: str) -> dict[str, str]:
-        stem, found = self.names["data"].of(key), {}
+    def _files(self, sheet: Sheet, key: str) -> dict[str, str]:
+        """Address of a table in every format."""
         (self.folder / "data").mkdir(exist_ok=True)
-        for format, ending in FORMATS.items():
-            found[format] = f"data/{stem}.{ending}"
-            (self.folder / found[format]).write_text(written(table, format) + "\n", encoding="utf-8")  # type: ignore[arg-type]
-        return found
+        paths = save(sheet, self.folder / "data" / self.names["data"].of(key))
+        return {format: f"data/{path.name}" for format, path in paths.items()}
 
     def _downloads(self) -> list[tuple[str, str, int]]:
         """What it is, address and bytes of the downloads of everything."""
@@ -247,15 +264,24 @@ class _Site:
         return pd.concat([overall_table(board) for board in self.boards])
 
     def _charts(self, board: ModelBoard) -> dict[str, Any]:
-        """Specifications of a model's charts with the addresses of their files, and of its overall table."""
+        """Specifications of a model's charts with the addresses of their files, and those of the tables beside them."""
         from .charts import cost_chart, difference_chart, draw
 
-        found: dict[str, Any] = {"files": self._files(board, f"overall {board.model}") if board.overall.methods else {}}
+        sheets = {
+            "files": overall_sheet(board) if board.overall.methods else None,
+            "tasks": tasks_sheet(board),
+            "task": left_out_sheet(board, "task"),
+            "metric": left_out_sheet(board, "metric"),
+        }
+        names = {"files": "overall", "tasks": "tasks", "task": "without task", "metric": "without metric"}
+        found: dict[str, Any] = {
+            kind: self._files(sheet, f"{names[kind]} {board.model}") if sheet else {} for kind, sheet in sheets.items()
+        }
         for name, make in (("ranks", difference_chart), ("cost", cost_chart)):
             spec = make(board)
             stem = self.names["charts"].of(name, board.model)
-            paths = [] if spec is None else draw(spec, self.folder / "charts" / stem)
-            found[name] = None if spec is None else (spec, {p.suffix[1:]: f"charts/{p.name}" for p in paths})
+            paths = {} if spec is None else draw(spec, self.folder / "charts" / stem)
+            found[name] = None if spec is None else (spec, {kind: f"charts/{path.name}" for kind, path in paths.items()})
         return found
 
     def _examples(self, method: MethodPage) -> list[tuple[Field, str, str]]:

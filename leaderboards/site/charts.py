@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -145,14 +146,15 @@ def _finished(chart: Any, description: str) -> dict[str, Any]:
     return made
 
 
-def draw(spec: dict[str, Any], stem: Path) -> list[Path]:
-    """The chart as SVG, PNG and PDF on white."""
+def draw(spec: dict[str, Any], stem: Path) -> dict[str, Path]:
+    """The chart as SVG, PNG and PDF on white, and its specification; by kind."""
     import vl_convert
 
     white = {**spec, "background": "white"}
     stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = [stem.with_suffix(ending) for ending in (".svg", ".png", ".pdf")]
-    paths[0].write_text(vl_convert.vegalite_to_svg(white), encoding="utf-8")
-    paths[1].write_bytes(vl_convert.vegalite_to_png(white, scale=2))
-    paths[2].write_bytes(vl_convert.vegalite_to_pdf(white))
+    paths = {kind: stem.with_suffix(f".{kind}") for kind in ("svg", "png", "pdf", "json")}
+    paths["svg"].write_text(vl_convert.vegalite_to_svg(white), encoding="utf-8")
+    paths["png"].write_bytes(vl_convert.vegalite_to_png(white, scale=2))
+    paths["pdf"].write_bytes(vl_convert.vegalite_to_pdf(white))
+    paths["json"].write_text(json.dumps(white, indent=1), encoding="utf-8")
     return paths

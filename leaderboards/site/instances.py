@@ -112,9 +112,9 @@ def browse(shelf: Shelf, group: Group, metric: str, limit: int) -> Browsed:
     known = _sentences(shelf, list(first.values()))
     chosen = {id: known[id] for id in balanced([(s.id, s.condition) for s in known.values()], limit)}
     if not chosen:
-        return Browsed(group, len(known), {}, {}, {}, metric)
+        return Browsed(group, group.instances, {}, {}, {}, metric)
     cells = {label: _explained(shelf, label, record, chosen) for label, record in first.items()}
-    return Browsed(group, len(known), chosen, cells, _scores(shelf, group, metric), metric)
+    return Browsed(group, group.instances, chosen, cells, _scores(shelf, group, metric), metric)
 
 
 def balanced(named: Sequence[tuple[str, str]], limit: int) -> list[str]:

@@ -100,6 +100,12 @@ class Field:
         """The table of the metric that stands for the task."""
         return next(iter(self.standings.values()), None)
 
+    @property
+    def leaders(self) -> tuple[str, ...]:
+        """Methods that share the first rank of that table."""
+        lines = self.first.lines if self.first else ()
+        return tuple(line.label for line in lines if line.rank == lines[0].rank)
+
 
 @dataclass(frozen=True, eq=False)
 class ModelBoard:

@@ -51,6 +51,16 @@ def size(count: int) -> str:
     return f"{count / 2**10:.1f} KiB"
 
 
+def coded(text: str) -> Markup:
+    """A docstring's text, what stands between backticks as code.
+
+    >>> print(coded("`a<b` sums"))
+    <code>a&lt;b</code> sums
+    """
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+
+
 def words(settings: Mapping[str, Any]) -> str:
     """Settings in a line."""
     return ", ".join(f"{name}={value}" for name, value in settings.items()) or "no settings"

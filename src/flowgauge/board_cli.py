@@ -43,7 +43,9 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     @app.command()
     def export(
         stores: Stores,
-        table: Annotated[str, typer.Option(help="overall, a task, or task:metric.")] = "overall",
+        table: Annotated[
+            str, typer.Option(help="overall, tasks, a task, task:metric, method:name, ...; an unknown name lists them.")
+        ] = "overall",
         format: Annotated[TableFormat, typer.Option(help="Of the table.")] = TableFormat.markdown,
         model: Annotated[str | None, typer.Option("--model", "-m", help="Which, where the board has several.")] = None,
         debug: Debug = False,

@@ -74,6 +74,9 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
         form_only: Form = False,
         why: Annotated[str, typer.Option(help="A line for the ledger.")] = "",
         trust: Annotated[str | None, typer.Option(help="Vouch for more than is verified here: re-run or maintained.")] = None,
+        explanations: Annotated[
+            int | None, typer.Option(min=0, help="Keep those of so many instances a cell. [default: (all)]")
+        ] = None,
         device: Annotated[str, typer.Option(help="A torch device.")] = "auto",
         debug: Debug = False,
     ) -> None:
@@ -86,13 +89,15 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
             if trust is not None and trust not in TRUST:
                 raise UsageError(f"no level of trust is called {trust!r}; there are {', '.join(TRUST)}.")
             rescore = None if form_only else _recheck(model, data_dir, device)
-            event = add(bundle, board, rescore, sample=sample, why=why, trust=trust)
+            event = add(bundle, board, rescore, sample=sample, why=why, trust=trust, explanations=explanations)
             typer.echo(f"{len(event.cells)} cells entered {board} as {event.trust}")
 
     @app.command()
     def leave(
         board: BoardUrl,
-        cell: Annotated[list[str], typer.Option(help="<model>/<task>/<method>-<12 hex>; repeatable.")],
+        cell: Annotated[
+            list[str], typer.Option(help="<model>/<task>/<method>-<12 hex>, or a pattern such as '*/sva/obj/*'; repeatable.")
+        ],
         why: Annotated[str, typer.Option(help="The reason, for everyone to read.")],
         name: Annotated[str, typer.Option(help="Who says so.")] = "",
         debug: Debug = False,
@@ -133,6 +138,9 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
 
             results = score_again(board, metric, model=model, data_dir=data_dir, device=device)
             events = rescored(board, results.records, why or ", ".join(metric))
+            for record in results.records:
+                if record.status != "done":
+                    typer.echo(f"{record.model}/{record.task}/{record.folder}: {record.error}", err=True)
             typer.echo(f"{sum(len(event.cells) for event in events)} cells scored again")
         raise typer.Exit(results.exit_code)
 

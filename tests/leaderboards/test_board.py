@@ -11,11 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from flowgauge.benchmark.recheck import Recheck
+from flowgauge.benchmark.run import run
 from flowgauge.benchmark.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import FlowgaugeError, UsageError
 from flowgauge.leaderboards.board import leave, merge, name_of, publish
-from flowgauge.leaderboards.bundle import BadBundle
+from flowgauge.leaderboards.bundle import BadBundle, pack
 from flowgauge.leaderboards.ledger import LEDGER, add_event, read_ledger, trusted
 from flowgauge.leaderboards.verify import verify
 
@@ -71,6 +72,54 @@ def test_cells_leave_with_a_reason(honest: Path, tmp_path: Path) -> None:
         leave(board, [first], "twice")
     with pytest.raises(UsageError, match="say why"):
         leave(board, [second], " ")
+
+
+def test_cells_leave_by_pattern(honest: Path, tmp_path: Path) -> None:
+    board = str(tmp_path / "board")
+    merge(honest, board)
+    assert len(leave(board, ["*/sva/obj/influence-*"], "made anew").cells) == 1
+    assert len(leave(board, ["*"], "made anew").cells) == 1 and not Store(board).records()
+
+
+def test_a_board_may_keep_scores_alone(honest: Path, tmp_path: Path) -> None:
+    """Nothing is lost in silence: records list what is not there, and whoever needs it is told."""
+    board = str(tmp_path / "board")
+    merge(honest, board, Recheck(device="cpu"), sample=1, explanations=0, trust="maintained")
+    store = Store(board)
+    for record in store.records():
+        cell = store.find(record)
+        assert not cell.part_names() and "explanations/00000.safetensors" in record.files
+        assert all(len(cell.rows(metric)) for metric in record.scores)
+    with pytest.raises(UsageError, match=r"explanations/00000\.safetensors is missing"):
+        pack(board, tmp_path / "again", "me")
+    events = len(read_ledger(store))
+    told = CliRunner().invoke(app, ["leaderboard", "rescore", board, "--metric", "loo_correlation", "--device", "cpu"])
+    assert told.exit_code == 1 and told.stderr.count("some of its explanations are missing") == 2
+    assert "0 cells scored again" in told.stdout and len(read_ledger(store)) == events
+    assert {r.status for r in store.records()} == {"done"}
+    copy = Path(shutil.copytree(honest, tmp_path / "copy"))
+    for part in copy.glob("cells/**/*.safetensors"):
+        part.unlink()
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["files"] = {name: kept for name, kept in manifest["files"].items() if not name.endswith(".safetensors")}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    said = {problem.what for problem in verify(copy).problems}
+    assert said == {"1 of the files that its record lists are not in it, first explanations/00000.safetensors."}
+
+
+def test_a_method_that_does_not_apply_enters_with_its_reason(honest: Path, tmp_path: Path) -> None:
+    source = str(honest.parent / "unfit")
+    run(tasks="sva/obj", methods=["diffmask-input", "saliency"], metrics=["sufficiency"], limit=4, store=source, device="cpu")
+    pack(source, tmp_path / "bundle", "me")
+    event = merge(tmp_path / "bundle", str(tmp_path / "board"), Recheck(device="cpu"), sample=2)
+    assert event.trust == "re-scored" and len(event.cells) == 2
+    record = next(r for r in Store(str(tmp_path / "board")).records() if r.method == "diffmask-input")
+    assert record.status == "not-applicable" and "has no split 'train'" in record.error
+    path = cell(tmp_path / "bundle", "diffmask-input") / "record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"error": ""}))
+    resign(tmp_path / "bundle")
+    (problem,) = verify(tmp_path / "bundle").problems
+    assert "not applicable, but has" in problem.what
 
 
 @pytest.mark.parametrize("spoil", ["change", "drop", "garbage"])

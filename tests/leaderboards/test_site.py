@@ -17,10 +17,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from flowgauge.benchmark.record import Aggregate
 from flowgauge.benchmark.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UnknownName, UsageError
-from flowgauge.leaderboards.board import name_of
+from flowgauge.leaderboards.board import merge, name_of
 from flowgauge.leaderboards.ledger import add_event
 from flowgauge.leaderboards.paired import order
 from flowgauge.leaderboards.side_by_side import side_by_side
@@ -167,7 +168,7 @@ def test_downloads_hold_what_is_shown(made) -> None:
     cells = pd.read_csv(folder / "data" / "results.csv")
     assert set(zip(cells["method"], cells["task"], strict=True)) == {(r.method, r.task) for r in Store(store).records()}
     for kind in ("ranks", "cost"):
-        for ending, start in (("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        for ending, start in (("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("json", b"{")):
             assert (folder / "charts" / f"{kind}-toy.{ending}").read_bytes().startswith(start)
 
 
@@ -304,6 +305,72 @@ def test_export_by_name_and_near_matches(made) -> None:
         export([store], "overall", "csv", model="toi")
     done = CliRunner().invoke(app, ["leaderboard", "export", store, "--table", "overall", "--format", "markdown"])
     assert done.exit_code == 0 and done.stdout.startswith("| method | mean rank |") and len(done.stdout.splitlines()) == 8
+
+
+def test_every_table_comes_in_every_format(made) -> None:
+    folder = made[1]
+    found: dict[str, set[str]] = {}
+    for page in pages(folder):
+        for tag, fields in page.tags:
+            address = fields.get("href") or ""
+            if tag == "a" and "download" in fields and "/charts/" not in address and not address.startswith("charts/"):
+                stem, _, ending = address.rpartition("/")[2].rpartition(".")
+                found.setdefault(stem, set()).add(ending)
+    whole = {"results", "ranks", "pairs", "overall"}
+    assert all(found.pop(name) == {"csv", "parquet", "json"} for name in whole)
+    assert set(map(frozenset, found.values())) == {frozenset(("csv", "parquet", "json", "md", "tex"))}
+    assert {"overall-toy", "tasks-toy", "without-task-toy", "method-method-000", "toy-made-00-accuracy-beats"} <= found.keys()
+    for stem in found:
+        frames = [pd.read_csv(folder / "data" / f"{stem}.csv"), pd.read_parquet(folder / "data" / f"{stem}.parquet"),
+                  pd.DataFrame(json.loads((folder / "data" / f"{stem}.json").read_text()))]  # fmt: skip
+        assert len({tuple(frame.columns) for frame in frames}) == len({len(frame) for frame in frames}) == 1
+        lines = (folder / "data" / f"{stem}.md").read_text().splitlines()
+        assert len(lines) == len(frames[0]) + 2
+        assert (folder / "data" / f"{stem}.tex").read_text().count(r"\\") == len(frames[0]) + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("tasks", "tasks-toy"), ("without-task", "without-task-toy"), ("method:method-001", "method-method-001"),
+     ("made/01:accuracy:beats", "toy-made-01-accuracy-beats"), ("overall", "overall-toy")],
+)  # fmt: skip
+def test_the_command_prints_what_the_page_offers(made, name: str, stem: str) -> None:
+    store, folder = made
+    for format, ending in (("csv", "csv"), ("markdown", "md"), ("latex", "tex"), ("json", "json")):
+        assert export([store], name, format) == (folder / "data" / f"{stem}.{ending}").read_text().rstrip("\n"), format
+
+
+def test_the_matrix_holds_what_the_page_shows(made) -> None:
+    store, folder = made
+    data = pd.read_csv(folder / "data" / "toy-made-00-accuracy-beats.csv", index_col=0)
+    side = next(s for s in side_by_side(store) if s.group.task == "made/00")
+    assert data.index.tolist() == data.columns.tolist() == list(side.ranks.methods)
+    off = ~np.eye(len(data), dtype=bool)
+    np.testing.assert_allclose(data.to_numpy()[off], side.ranks.beats[off])
+    assert data.isna().to_numpy()[~off].all()
+
+
+def test_a_method_that_is_nowhere_defined_does_not_take_the_others_ranks(tmp_path: Path) -> None:
+    store = Store(synthetic_store(tmp_path / "store", 2, 1, 1))
+    first = store.records()[0]
+    found = next(iter(first.scores.values()))
+    rows = store.find(first).rows(found.metric).assign(value=np.nan, reason="it scores no words.")
+    nothing = Aggregate(variant="all", value=np.nan, low=np.nan, high=np.nan, count=0, undefined=40, reason="it scores no words.")
+    bare = found.model_copy(update={"aggregates": (nothing,)})
+    third = first.model_copy(update={"cell": "f" * 12, "method": "headless", "scores": {found.metric: bare}})
+    store.find(third).write_scores(bare, rows)
+    store.find(third).write_record(third)
+    (side,) = side_by_side(store.url)
+    assert side.scored.methods == ("method-001", "method-000") and side.scored.common.all()
+    assert side.missing == {"headless": "it scores no words."}
+
+
+def test_a_board_without_explanations_says_so(honest: Path, tmp_path: Path) -> None:
+    merge(honest, str(tmp_path / "board"), explanations=0, trust="maintained")
+    build([str(tmp_path / "board")], tmp_path / "site")
+    assert not list(tmp_path.glob("site/instances/*"))
+    assert "of the explanations only their sums" in next(tmp_path.glob("site/tasks/*.html")).read_text()
+    assert "not kept" in (tmp_path / "site" / "index.html").read_text()
 
 
 def test_build_replaces_a_site_and_nothing_else(made, tmp_path: Path) -> None:

@@ -53,7 +53,9 @@ def sources() -> set[str]:
 
 def wanted(path: Path) -> bool:
     return (
-        path.is_file() and "__pycache__" not in path.parts and path.suffix in {".py", ".toml", ".yaml", ".safetensors", ".json"}
+        path.is_file()
+        and not {"__pycache__", "published"} & set(path.parts)
+        and path.suffix in {".py", ".toml", ".yaml", ".safetensors", ".json"}
     )
 
 
@@ -70,7 +72,7 @@ def test_the_wheel_holds_every_source_and_data_file(wheel: Path) -> None:
         "leaderboards/site/static/vendor/tabulator.min.js",
     }
     assert {f"flowgauge/{name}" for name in named} <= names
-    assert not [name for name in names if name.startswith(FOLDERS)]
+    assert not [name for name in names if name.startswith(FOLDERS) or "/published/" in name]
 
 
 def test_the_sdist_holds_the_licence_and_the_pins(sdist: Path) -> None:

@@ -67,6 +67,8 @@
       headerHozAlign: head.dataset.type === "number" && head.dataset.left === undefined ? "right" : "left",
       visible: head.dataset.weighted !== "later",
       minWidth: head.textContent === "Method" || head.textContent === "Note" ? 170 : 64,
+      variableHeight: head.textContent === "Note",
+      cssClass: head.textContent === "Note" ? "wraps" : "",
       headerTooltip: head.querySelector("abbr")?.title || false,
       formatter: (cell) => {
         const holder = make("span", { className: "cell" });

@@ -1,0 +1,109 @@
+"""The project's own results: the board that is committed, the plan that made it, its table in the README, and its numbers."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flowgauge.benchmark import run as running
+from flowgauge.benchmark.plan import Plan
+from flowgauge.benchmark.record import Record
+from flowgauge.benchmark.run import run
+from flowgauge.benchmark.store import Store
+from flowgauge.leaderboards.board import name_of
+from flowgauge.leaderboards.ledger import read_ledger, trusted
+from flowgauge.leaderboards.site.export import export
+from flowgauge.leaderboards.verify import TOLERANCE
+from flowgauge.methods.registry import METHODS
+from flowgauge.metrics.registry import METRICS
+from flowgauge.tasks.registry import TASKS
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / "leaderboards" / "published"
+BOARD = Store(str(HOME / "board"))
+AGREEMENT = {name for name in TASKS.builtin if name.startswith(("sva/", "ra/"))}
+RENEW = "the plan or what it names has changed: `make published WHY='...'` makes the board anew, then commit it."
+
+
+@cache
+def plan() -> Plan:
+    return Plan.load(HOME / "plan.yaml")
+
+
+@cache
+def records() -> dict[str, Record]:
+    return {name_of(record): record for record in BOARD.records()}
+
+
+def test_every_method_on_every_agreement_task_is_there() -> None:
+    assert {(r.method, r.task) for r in records().values()} == {(m, t) for m in METHODS.builtin for t in AGREEMENT}
+    for record in records().values():
+        trains = "training" in METHODS.create(record.method).needs
+        assert record.status == ("not-applicable" if trains else "done"), name_of(record)
+        assert ("has no split 'train'" in record.error) == trains, "what is missing has its reason"
+        assert trains or record.instances == plan().limit
+
+
+def test_the_ledger_is_whole_and_vouches_for_every_cell() -> None:
+    assert trusted(read_ledger(BOARD)) == dict.fromkeys(records(), "maintained")
+
+
+def test_the_board_holds_what_its_records_list_but_for_explanations() -> None:
+    kept = 0
+    for record in records().values():
+        there = BOARD.find(record).sums()
+        assert there.items() <= record.files.items(), name_of(record)
+        assert {name.partition("/")[0] for name in record.files.keys() - there.keys()} <= {"explanations"}
+        kept += sum(name.startswith("explanations/") for name in there)
+    assert kept, "some sentences are there to be looked at"
+    assert sum(path.stat().st_size for path in HOME.rglob("*") if path.is_file()) < 2**23
+
+
+def test_every_cell_is_the_committed_plans(tmp_path: Path, monkeypatch) -> None:
+    """A run of the plan finds all that it asks for on the board, and nothing else is there."""
+    shutil.copytree(HOME / "board", tmp_path / "board")
+    monkeypatch.setattr(running, "_work", lambda *_: pytest.fail(RENEW))
+    found = run(plan(), store=str(tmp_path / "board"))
+    assert {name_of(record): record for record in found.records} == records(), RENEW
+
+
+def test_the_table_of_the_readme_is_the_boards() -> None:
+    (table,) = re.findall(r"<!-- published -->\n\n(.*?)\n\n<!-- -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    made = export([BOARD.url], "overall", "markdown")
+    assert table == made, "put what `flowgauge leaderboard export leaderboards/published/board` prints into the README"
+
+
+@pytest.mark.slow
+def test_a_sample_of_the_published_scores_comes_out_again(tmp_path: Path) -> None:
+    """The first sentence of each condition of one task, explained and scored from scratch by every method."""
+    task = sorted(AGREEMENT)[int(np.random.default_rng(0).integers(len(AGREEMENT)))]
+    found = run(plan(), tasks=task, limit=4, store=str(tmp_path / "store"), device="cpu")
+    published = {r.method: r for r in records().values() if r.task == task}
+    assert {r.method for r in found.records} == published.keys()
+    compared = [
+        _gaps(found.cell(record).rows(metric), BOARD.find(published[record.method]).rows(metric)).assign(
+            method=record.method, metric=metric
+        )
+        for record in found.records
+        for metric, score in record.scores.items()
+        if score.status == "done" and not METRICS.create(score.name).pools
+    ]
+    rows = pd.concat(compared)
+    assert len(rows) > 8_000 and rows["method"].nunique() >= 20 and rows["metric"].nunique() >= 7
+    off = rows[rows["gap"] > TOLERANCE]
+    # An accuracy is right or wrong: where a processor rounds otherwise, a tie may fall to the other side.
+    assert len(off) <= 0.002 * len(rows), off.groupby(["method", "metric"]).size().to_string()
+
+
+def _gaps(ours: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Each row's distance from the published one, relative to 1 + its size; infinite where only one is defined or there."""
+    both = ours.merge(published, on=["instance", "variant", "draw"], how="left", suffixes=("", "_published"), validate="1:1")
+    value, known = both["value"].to_numpy(float), both["value_published"].to_numpy(float)
+    gap = np.where(np.isnan(value) & np.isnan(known), 0.0, np.abs(value - known) / (1 + np.abs(value)))
+    return both.assign(gap=np.where(np.isnan(gap), np.inf, gap))
