@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ..benchmark.cell import Cell
 from ..benchmark.explanation_io import DamagedPart
 from ..benchmark.key import short_hash
+from ..benchmark.outside import content_sum, is_outside, marks
 from ..benchmark.record import SCHEMA, Record, Score
 from ..benchmark.store import Store
 from ..core.errors import FlowgaugeError
@@ -123,6 +124,9 @@ def _record(cell: Cell, problems: list[Problem]) -> Record | None:
         problems.append(Problem(where, "its name is not the hash of its key."))
     if record.key.get("method", {}).get("name") != record.method or record.key.get("task", {}).get("name") != record.task:
         problems.append(Problem(where, "method or task of its record are not those of its key."))
+    if record.key.get("method", {}).get("settings") != record.settings or record.key.get("seed") != record.seed:
+        problems.append(Problem(where, "settings or seed of its record are not those of its key."))
+    problems += [Problem(where, what) for what in marks(record)]
     return record
 
 
@@ -138,6 +142,8 @@ def _consistent(cell: Cell, record: Record) -> Iterator[Problem]:
         return
     if len(ids) != len(set(ids)) or len(ids) != record.instances:
         yield Problem(cell.folder, f"{len(ids)} explanations of {len(set(ids))} instances, its record says {record.instances}.")
+    if is_outside(record) and content_sum(cell.parts()) != record.key.get("explanations"):
+        yield Problem(cell.folder, "its explanations are not those that its key was made of.")
     for metric, score in record.scores.items():
         if score.status == "done":
             yield from _score(cell, metric, score, set(ids))

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ...benchmark.outside import is_outside
 from ...benchmark.record import Record
 from ...benchmark.results import table as long_table
 from ...core.errors import UsageError
@@ -21,7 +22,7 @@ from ..figures.style import settings
 from ..side_by_side import pairs_table
 from ..verify import TRUST
 from . import views
-from .about import about
+from .about import About, about, about_outside
 from .export import overall_table, standing_table, written
 from .instances import Browsed, browse
 from .names import Names
@@ -61,6 +62,12 @@ class MethodPage:
 
     name: str
     cells: tuple[tuple[Field, str, Record], ...]
+
+    @property
+    def about(self) -> About:
+        """What is known of it."""
+        record = self.cells[0][2]
+        return about_outside(record) if is_outside(record) else about(self.name)
 
     @property
     def settings(self) -> list[tuple[str, str]]:
@@ -166,7 +173,7 @@ class _Site:
                 self._page(self.instance_page(field), "instances.html", field=field, browsed=self.browsed[id(field)], data=data)
         for method in self._methods():
             self._page(
-                self.method_page(method.name), "method.html", method=method, about=about(method.name),
+                self.method_page(method.name), "method.html", method=method, about=method.about,
                 examples=self._examples(method), ranked=views.ranked, trust=self.shelf.trust,
             )  # fmt: skip
         charts = [self._charts(board) for board in self.boards]
