@@ -43,7 +43,7 @@ from .explanation_io import Part
 from .plan import UniqueKeys
 from .record import Record
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 """Raised by any change of folder or manifest that older readers would misread."""
 TENSORS = "explanations.safetensors"
 MANIFESTS = ("manifest.json", "manifest.yaml", "manifest.yml")
@@ -146,7 +146,7 @@ class Handed:
         name = instance + PREDICTED if predicted else instance
         views = {view: array for view, array in self._found.get(name, {}).items() if view != IDS}
         try:
-            made = {view: np.asarray(array, np.float64) for view, array in views.items()}
+            made: dict[str, Any] = {view: np.asarray(array, np.float64) for view, array in views.items()}
             return Explanation(**made) if made else None
         except ValueError as error:
             raise UsageError(f"instance {name!r}: {error}") from error

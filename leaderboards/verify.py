@@ -54,8 +54,10 @@ class Checked:
         manifest: Of the bundle.
         records: Its cells.
         problems: None of them: it may enter.
-        trust: What its rows may show.
+        trust: What all its rows may show.
         rescored: Rows recomputed, by metric.
+        rerun: Instances on which the method itself was run here, by the 12 digits of the cell: these rows may show `re-run`.
+        notes: What was seen, and what could not be checked and why; that speaks against nobody.
     """
 
     manifest: Manifest
@@ -63,15 +65,26 @@ class Checked:
     problems: tuple[Problem, ...]
     trust: Trust
     rescored: dict[str, int] = field(default_factory=dict)
+    rerun: dict[str, int] = field(default_factory=dict)
+    notes: tuple[Problem, ...] = ()
+
+    def level(self, record: Record) -> Trust:
+        """What the rows of one of its cells may show."""
+        return "re-run" if record.cell in self.rerun and not self.problems else self.trust
 
 
-def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20) -> Checked:
+Further = Callable[[Store, Checked], Checked]
+"""(cells of a bundle as a store, what was found so far) -> what was found with this: methods run again, or on fresh instances."""
+
+
+def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20, further: Sequence[Further] = ()) -> Checked:
     """Checks schema, sums, fingerprints, bounds and counts, then recomputes the scores of a seeded sample.
 
     Args:
         bundle: Its folder.
         rescore: Recomputes rows from stored explanations on the verifier's model and task; None: form and consistency alone.
         sample: Instances of each cell and metric that are recomputed (metrics of the whole set are recomputed whole).
+        further: Checks that follow where scores were recomputed (`leaderboards.again`, `leaderboards.fresh`).
 
     Raises:
         BadBundle: It cannot even be read as a bundle: manifest, links, names, sizes or sums.
@@ -93,7 +106,10 @@ def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20)
     counts: dict[str, int] = {}
     for record in records:
         problems += _rescored(store, record, rescore, sample, counts)
-    return Checked(manifest, tuple(records), tuple(problems), "well-formed" if problems else "re-scored", counts)
+    checked = Checked(manifest, tuple(records), tuple(problems), "well-formed" if problems else "re-scored", counts)
+    for check in further:
+        checked = check(store, checked)
+    return checked
 
 
 def _cells(store: Store, manifest: Manifest) -> Iterator[Cell]:

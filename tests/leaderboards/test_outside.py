@@ -16,7 +16,7 @@ from safetensors import numpy as safetensors
 from typer.testing import CliRunner
 
 import flowgauge
-from flowgauge.benchmark.outside import OUTSIDE, TENSORS, content_sum, read_explanations
+from flowgauge.benchmark.outside import TENSORS, content_sum, read_explanations
 from flowgauge.benchmark.recheck import Recheck
 from flowgauge.benchmark.record import Record
 from flowgauge.benchmark.store import Store
@@ -26,8 +26,9 @@ from flowgauge.leaderboards.board import merge
 from flowgauge.leaderboards.bundle import pack
 from flowgauge.leaderboards.side_by_side import side_by_side
 from flowgauge.leaderboards.verify import verify
-from flowgauge.methods.registry import METHODS
+from flowgauge.methods.registry import METHODS, OUTSIDE
 
+from .forged import rekey
 from .test_bundle import edit_json, resign
 
 STEPS = 4
@@ -150,20 +151,6 @@ def bundle(scored, tmp_path) -> Path:
     return tmp_path / "bundle"
 
 
-def renamed(bundle: Path, change: Any) -> Path:
-    """The outside cell under another key, as a careful cheat would write it."""
-    from flowgauge.benchmark.key import short_hash
-
-    (folder,) = bundle.glob("cells/agreement-bert/sva/obj/outside.captum-lig-*")
-    stored = json.loads((folder / "record.json").read_text())
-    change(stored)
-    stored["cell"] = short_hash(stored["key"])
-    (folder / "record.json").write_text(json.dumps(stored))
-    folder = folder.rename(folder.with_name(f"{stored['method']}-{stored['cell']}"))
-    resign(bundle)
-    return folder
-
-
 def found(bundle: Path) -> str:
     return "\n".join(problem.what for problem in verify(bundle).problems)
 
@@ -172,7 +159,7 @@ def test_a_cell_that_hides_where_it_came_from_is_caught(bundle):
     def hide(stored):
         stored["method"] = stored["key"]["method"]["name"] = "integrated-gradients"
 
-    renamed(bundle, hide)
+    rekey(bundle, "outside.captum-lig", hide)
     assert "half marked as explanations from outside" in found(bundle)
 
 
@@ -180,12 +167,12 @@ def test_a_name_that_looks_like_a_method_of_ours_is_caught(bundle):
     def alike(stored):
         stored["method"] = stored["key"]["method"]["name"] = "outside.Integrated_Gradients"
 
-    renamed(bundle, alike)
+    rekey(bundle, "outside.captum-lig", alike)
     assert "is taken by a method that flowgauge runs itself (integrated-gradients)" in found(bundle)
 
 
 def test_settings_that_are_not_those_of_the_key_are_caught(bundle):
-    renamed(bundle, lambda stored: stored.update(settings={"samples": 500}))
+    rekey(bundle, "outside.captum-lig", lambda stored: stored.update(settings={"samples": 500}))
     assert "settings or seed of its record are not those of its key" in found(bundle)
 
 
