@@ -68,8 +68,9 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     ) -> None:
         """Check a bundle and recompute a sample of its scores on your own copy of model and task; exit code 1 if it fails.
 
-        --rerun runs the methods themselves and compares explanations. --seed checks that a seed opens a commitment of --board,
-        runs the methods on instances regenerated from it, and compares mean scores.
+        --rerun runs the methods themselves and compares explanations.
+
+        --seed checks that a seed opens a commitment of --board, then compares scores with those on sentences drawn with it.
         """
         with reporting(debug):
             from .leaderboards.verify import verify as check
@@ -168,7 +169,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
 
     @app.command()
     def ledger(board: BoardUrl, debug: Debug = False) -> None:
-        """Show what entered, left or was scored again, and why."""
+        """Show what entered, left, was scored or run again, and why; and seeds that were committed to."""
         with reporting(debug):
             from .benchmark.store import Store
             from .leaderboards.ledger import read_ledger
