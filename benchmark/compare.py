@@ -171,7 +171,7 @@ def _seeds(records: Sequence[Record]) -> Iterator[tuple[Record, ...]]:
     found: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: (r.method, r.model, r.task, r.seed or 0)):
         if record.key.get("seed") is not None:
-            rest = {name: value for name, value in record.key.items() if name != "seed"}
+            rest = {name: value for name, value in record.key.items() if name not in ("seed", "explanations")}
             found.setdefault(json.dumps(rest, sort_keys=True), []).append(record)
     yield from (tuple(group) for group in found.values() if len(group) > 1)
 

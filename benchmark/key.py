@@ -41,24 +41,24 @@ def cell_key(
 
     The seed counts for methods that draw only, and what they are trained on for methods that are trained.
     """
-    key = {
-        "fingerprint": fingerprint,
-        "dtype": dtype,
-        "task": asdict(task),
-        "max_tokens": max_tokens,
-        "on_split": on_split,
-        "method": method_key(method),
-        "seed": seed if method.stochastic else None,
-    }
+    key = question_key(fingerprint=fingerprint, dtype=dtype, task=task, max_tokens=max_tokens, on_split=on_split)
+    key |= {"method": method_key(method), "seed": seed if method.stochastic else None}
     if trained_on is not None:
         key["trained_on"] = asdict(trained_on)
     plain: dict[str, Any] = json.loads(canonical(key))
     return plain
 
 
+def question_key(*, fingerprint: str, dtype: str, task: TaskKey, max_tokens: int | None, on_split: str) -> dict[str, Any]:
+    """The part of a key that says what is asked, ready for JSON."""
+    key = {"fingerprint": fingerprint, "dtype": dtype, "task": asdict(task), "max_tokens": max_tokens, "on_split": on_split}
+    plain: dict[str, Any] = json.loads(canonical(key))
+    return plain
+
+
 def question(key: Mapping[str, Any]) -> dict[str, Any]:
     """What a cell's key says of the question, the same for every method that was asked it."""
-    return {name: value for name, value in key.items() if name not in ("method", "seed", "trained_on")}
+    return {name: value for name, value in key.items() if name not in ("method", "seed", "trained_on", "explanations")}
 
 
 def method_key(method: Any) -> dict[str, Any]:

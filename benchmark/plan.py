@@ -118,7 +118,7 @@ class Plan(BaseModel):
         """
         path = _find(path)
         try:
-            stored = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+            stored = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
         except OSError as error:
             raise UsageError(f"cannot read the plan {path}: {error.strerror}.") from error
         except UnicodeDecodeError as error:
@@ -134,7 +134,7 @@ class Plan(BaseModel):
         return cls.make(**{str(key): value for key, value in stored.items()} | given)
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+class UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
     """Refuses a key that stands twice in a mapping; YAML forbids it, and the last would win in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -15,10 +15,12 @@ from . import resolve
 from .encodings import Encodings, encode_group
 from .jobs import Group, Job
 from .key import canonical, metric_id, question
-from .record import Record
+from .record import Record, Score
 from .score import regroup
 from .scoring import ShownCell
 from .store import Store
+
+NOT_RUN = "code that comes with a bundle is not run: install it as a plug-in with an entry point."
 
 
 @dataclass(eq=False)
@@ -46,12 +48,10 @@ class Recheck:
                 not here.
         """
         score = record.scores[metric]
-        made = resolve.make_metrics([Spec(score.name, dict(score.settings))])[0]
-        if metric_id(made) != metric:
-            raise FlowgaugeError(f"{metric} is not among this flowgauge's metrics, which has {metric_id(made)}.")
-        group, encodings = self._encoded(store, record)
+        made = metric_of(score)
+        group, encodings = self.encoded(store, record)
         if score.scope == "instance" and not getattr(made, "pools", False):
-            encodings = _sampled(encodings, sample, self.seed)
+            encodings = sampled(encodings, sample, self.seed)
         jobs = {job.cell.folder: job for job in group.jobs}
         show = lambda job: ShownCell(job.cell, encodings, len(encodings))  # noqa: E731
         if score.reference and score.reference not in jobs:
@@ -63,11 +63,16 @@ class Recheck:
             raise FlowgaugeError(f"here it is not applicable: {reason}") from reason
         return rows
 
-    def _encoded(self, store: Store, record: Record) -> tuple[Group, Encodings]:
-        """The question's cells and batches, made once."""
+    def encoded(self, store: Store, record: Record) -> tuple[Group, Encodings]:
+        """The question's cells and batches on the verifier's model and task, made once.
+
+        Raises:
+            FlowgaugeError: Another model or other instances than explained, instances left out, a file of the submitter's.
+        """
         name = canonical([store.url, record.model, question(record.key)])
         if name not in self._groups:
             self._groups.clear()  # one question at a time: batches and models take memory
+            _no_files(record)
             records = [r for r in store.records() if r.model == record.model and question(r.key) == question(record.key)]
             group = regroup(store, records, self.model, self.data_dir, self.device, True)
             key = record.key
@@ -77,6 +82,28 @@ class Recheck:
         group, encodings = self._groups[name]
         _whole(next(job for job in group.jobs if job.cell.folder == record.folder), encodings)
         return group, encodings
+
+
+def metric_of(score: Score) -> Any:
+    """The metric that a score names.
+
+    Raises:
+        FlowgaugeError: It is not here, or of another version; or it is a file of the submitter's, which is not run.
+    """
+    if ".py" in score.name:
+        raise FlowgaugeError(f"{score.metric} is a file of the submitter's, and {NOT_RUN}")
+    made = resolve.make_metrics([Spec(score.name, dict(score.settings))])[0]
+    if metric_id(made) != score.metric:
+        raise FlowgaugeError(f"{score.metric} is not among this flowgauge's metrics, which has {metric_id(made)}.")
+    return made
+
+
+def _no_files(record: Record) -> None:
+    """Raises: FlowgaugeError: Model or task is a Python file: a bundle could name any on the verifier's machine."""
+    task = record.asked.get("task") or {}
+    for kind, name in (("model", record.asked.get("model", "")), ("task", task.get("name", ""))):
+        if ".py" in str(name):
+            raise FlowgaugeError(f"its {kind} {str(name)[:100]!r} is a file of the submitter's, and {NOT_RUN}")
 
 
 def _whole(job: Job, encodings: Encodings) -> None:
@@ -91,8 +118,8 @@ def _whole(job: Job, encodings: Encodings) -> None:
         raise FlowgaugeError(f"{len(absent)} of {len(wanted)} instances of the task are not explained, first {absent[0]!r}.")
 
 
-def _sampled(encodings: Encodings, sample: int, seed: int) -> Encodings:
-    """The same question for a seeded sample of its instances."""
+def sampled(encodings: Encodings, sample: int, seed: int) -> Encodings:
+    """The same question for a seeded sample of its instances, or for all where there are no more."""
     names = [(at, row) for at, batch in enumerate(encodings.encoded.batches) for row in range(len(batch))]
     if sample >= len(names):
         return encodings

@@ -16,7 +16,7 @@ from ..benchmark.store import Store
 from ..core.errors import UsageError
 from .bundle import MANIFEST
 from .ledger import Event, add_event, read_ledger, trusted
-from .verify import TRUST, Checked, Rescore, Trust, rejected, verify
+from .verify import TRUST, Checked, Further, Rescore, Trust, rejected, verify
 
 
 def merge(
@@ -25,17 +25,21 @@ def merge(
     rescore: Rescore | None = None,
     *,
     sample: int = 20,
+    further: Sequence[Further] = (),
     why: str = "",
     trust: Trust | None = None,
     explanations: int | None = None,
 ) -> Event:
     """Verifies a bundle and adds its cells to a board.
 
+    Cells that were re-run here, where others of the bundle were not, are raised to `re-run` by an event of their own.
+
     Args:
         bundle: Its folder.
         url: The board's store; made if it is not there.
         rescore: Recomputes scores; None: the cells enter as well-formed.
         sample: Instances that are recomputed.
+        further: Checks that follow, as for `verify`.
         why: A line for the ledger.
         trust: What a maintainer vouches for, if more than was verified here (`re-run`, `maintained`).
         explanations: Instances of each cell whose explanations the board keeps, in whole files; None: all. Everything is verified
@@ -45,18 +49,19 @@ def merge(
         BadBundle: It has problems.
         UsageError: A cell is there already, with other content and no less trust.
     """
-    checked = verify(bundle, rescore, sample)
+    checked = verify(bundle, rescore, sample, further)
     rejected(checked)
     board, source = Store(url), Store(str(Path(bundle) / "cells"))
     level = max(checked.trust, trust or checked.trust, key=TRUST.index)
     known = trusted(read_ledger(board))
     names = {name_of(record): record for record in checked.records}
+    raised = [name for name, record in names.items() if TRUST.index(checked.level(record)) > TRUST.index(level)]
     for name, record in names.items():
         there = board.find(record).record()
         if (
             there is not None
             and there.files != record.files
-            and TRUST.index(known.get(name, "self-reported")) >= TRUST.index(level)
+            and TRUST.index(known.get(name, "self-reported")) >= TRUST.index("re-run" if name in raised else level)
         ):
             raise UsageError(
                 f"{name} is on the board already with other numbers, as {known.get(name, 'self-reported')}: `leave` first."
@@ -65,7 +70,10 @@ def merge(
         _copy(source.find(record), board.find(record), explanations)
     _copy_fits(checked, Path(bundle), board)
     digest = hashlib.sha256((Path(bundle) / MANIFEST).read_bytes()).hexdigest()
-    return add_event(board, "entered", list(names), level, who=checked.manifest.submitter, why=why, bundle=digest)
+    event = add_event(board, "entered", list(names), level, who=checked.manifest.submitter, why=why, bundle=digest)
+    if raised:
+        add_event(board, "re-run", raised, "re-run", why="the method itself was run on a sample", bundle=digest)
+    return event
 
 
 def leave(url: str, cells: Sequence[str], why: str, who: str = "") -> Event:

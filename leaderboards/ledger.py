@@ -1,4 +1,4 @@
-"""A board's memory: what entered, left or was scored again, and why; one line an event, each holding the one before. No torch."""
+"""A board's memory: what entered, left, was scored or run again; one line an event, each holding the one before. No torch."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .verify import Trust
 
 LEDGER = "ledger.jsonl"
 START = "0" * 64
+Action = Literal["entered", "left", "re-scored", "re-run", "committed", "revealed"]
 
 
 class Event(BaseModel):
@@ -27,18 +28,22 @@ class Event(BaseModel):
         who: The submitter, or who ran the command.
         why: In words.
         bundle: Sha256 of the bundle's manifest, where one entered.
+        commitment: Sha256 of a secret seed, where one was committed to or revealed (`leaderboards.secret`).
+        secret: The seed and its salt, once revealed.
         before: Sha256 of the line before; 64 zeros at the start.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     when: str
-    action: Literal["entered", "left", "re-scored"]
+    action: Action
     cells: tuple[str, ...]
     trust: Trust
     who: str = ""
     why: str = ""
     bundle: str = ""
+    commitment: str = ""
+    secret: str = ""
     before: str = START
 
 
@@ -64,13 +69,15 @@ def read_ledger(board: Store) -> list[Event]:
 
 def add_event(
     board: Store,
-    action: Literal["entered", "left", "re-scored"],
+    action: Action,
     cells: Sequence[str],
     trust: Trust,
     *,
     who: str = "",
     why: str = "",
     bundle: str = "",
+    commitment: str = "",
+    secret: str = "",
 ) -> Event:
     """Appends an event; what is there is held against its sums first."""
     read_ledger(board)
@@ -79,8 +86,9 @@ def add_event(
     now = datetime.now(UTC).isoformat(timespec="seconds")
     before = _sum(lines[-1]) if lines else START
     event = Event(
-        when=now, action=action, cells=tuple(sorted(cells)), trust=trust, who=who, why=why, bundle=bundle, before=before
-    )
+        when=now, action=action, cells=tuple(sorted(cells)), trust=trust, who=who, why=why, bundle=bundle,
+        commitment=commitment, secret=secret, before=before,
+    )  # fmt: skip
     board.files.write(path, ("\n".join([*lines, event.model_dump_json()]) + "\n").encode())
     return event
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ..benchmark.outside import is_outside
 from ..benchmark.record import Record
 from ..benchmark.results import table as long_table
 from ..benchmark.store import Store
@@ -173,7 +174,7 @@ def _cell(record: Record, column: Column) -> Cell:
     if column.metric:
         return read_cell(record, column.metric, column.variant)
     if record.cost is None:
-        return Cell(reason=record.error or "nothing was explained")
+        return Cell(reason=record.error or ("it was explained elsewhere" if is_outside(record) else "nothing was explained"))
     return Cell(record.cost.seconds, count=record.cost.explanations)
 
 

@@ -17,6 +17,7 @@ from ..benchmark.cell import Cell
 from ..benchmark.explanation_io import DamagedPart
 from ..benchmark.jobs import FINAL
 from ..benchmark.key import short_hash
+from ..benchmark.outside import content_sum, is_outside, marks
 from ..benchmark.record import SCHEMA, Record, Score
 from ..benchmark.store import Store
 from ..core.errors import FlowgaugeError
@@ -54,8 +55,10 @@ class Checked:
         manifest: Of the bundle.
         records: Its cells.
         problems: None of them: it may enter.
-        trust: What its rows may show.
+        trust: What all its rows may show.
         rescored: Rows recomputed, by metric.
+        rerun: Instances on which the method itself was run here, by the 12 digits of the cell: these rows may show `re-run`.
+        notes: What was seen, and what could not be checked and why; that speaks against nobody.
     """
 
     manifest: Manifest
@@ -63,15 +66,26 @@ class Checked:
     problems: tuple[Problem, ...]
     trust: Trust
     rescored: dict[str, int] = field(default_factory=dict)
+    rerun: dict[str, int] = field(default_factory=dict)
+    notes: tuple[Problem, ...] = ()
+
+    def level(self, record: Record) -> Trust:
+        """What the rows of one of its cells may show."""
+        return "re-run" if record.cell in self.rerun and not self.problems else self.trust
 
 
-def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20) -> Checked:
+Further = Callable[[Store, Checked], Checked]
+"""(cells of a bundle as a store, what was found so far) -> what was found with this: methods run again, or on fresh instances."""
+
+
+def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20, further: Sequence[Further] = ()) -> Checked:
     """Checks schema, sums, fingerprints, bounds and counts, then recomputes the scores of a seeded sample.
 
     Args:
         bundle: Its folder.
         rescore: Recomputes rows from stored explanations on the verifier's model and task; None: form and consistency alone.
         sample: Instances of each cell and metric that are recomputed (metrics of the whole set are recomputed whole).
+        further: Checks that follow where scores were recomputed (`leaderboards.again`, `leaderboards.fresh`).
 
     Raises:
         BadBundle: It cannot even be read as a bundle: manifest, links, names, sizes or sums.
@@ -93,7 +107,10 @@ def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20)
     counts: dict[str, int] = {}
     for record in records:
         problems += _rescored(store, record, rescore, sample, counts)
-    return Checked(manifest, tuple(records), tuple(problems), "well-formed" if problems else "re-scored", counts)
+    checked = Checked(manifest, tuple(records), tuple(problems), "well-formed" if problems else "re-scored", counts)
+    for check in further:
+        checked = check(store, checked)
+    return checked
 
 
 def _cells(store: Store, manifest: Manifest) -> Iterator[Cell]:
@@ -124,6 +141,9 @@ def _record(cell: Cell, problems: list[Problem]) -> Record | None:
         problems.append(Problem(where, "its name is not the hash of its key."))
     if record.key.get("method", {}).get("name") != record.method or record.key.get("task", {}).get("name") != record.task:
         problems.append(Problem(where, "method or task of its record are not those of its key."))
+    if record.key.get("method", {}).get("settings") != record.settings or record.key.get("seed") != record.seed:
+        problems.append(Problem(where, "settings or seed of its record are not those of its key."))
+    problems += [Problem(where, what) for what in marks(record)]
     return record
 
 
@@ -147,6 +167,8 @@ def _consistent(cell: Cell, record: Record) -> Iterator[Problem]:
         return
     if len(ids) != len(set(ids)) or len(ids) != record.instances:
         yield Problem(cell.folder, f"{len(ids)} explanations of {len(set(ids))} instances, its record says {record.instances}.")
+    if is_outside(record) and content_sum(cell.parts()) != record.key.get("explanations"):
+        yield Problem(cell.folder, "its explanations are not those that its key was made of.")
     for metric, score in record.scores.items():
         if score.status == "done":
             yield from _score(cell, metric, score, set(ids))

@@ -19,6 +19,7 @@ from ..models.layered import Layered
 from ..models.model import FlowModel
 from ..models.training import Training
 from .explanation import VIEWS, Explanation
+from .registry import OUTSIDE
 
 NEEDS = ("attention", "gradients", "target", "training", "path", "layered")
 
@@ -106,6 +107,8 @@ def method(
         UsageError: A view or need that does not exist, a name that cannot be one.
     """
     check_name("method", name)
+    if name.startswith(OUTSIDE):
+        raise UsageError(f"a method cannot be called {name!r}: {OUTSIDE!r} marks explanations that were computed elsewhere.")
     gives, needs = ({one} if isinstance(one, str) else one for one in (gives, needs))
     for kind, given, known in (("view", gives, VIEWS), ("need", needs, NEEDS)):
         unknown = sorted(set(given) - set(known))

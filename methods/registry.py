@@ -2,6 +2,9 @@
 
 from ..core.registry import Entry, Registry
 
+OUTSIDE = "outside."
+"""What the names of explanations that were computed elsewhere begin with (`benchmark.outside`), and those of no method here."""
+
 METHODS = Registry(
     "method",
     "flowgauge.methods",

@@ -117,7 +117,9 @@ class Sensitivity:
         radius = self.radius * float(model.word_embedding.weight.detach().square().mean().sqrt())
         for batch in shown:
             if batch.explain is None:
-                raise NotApplicable("it explains moved inputs anew, which needs the method: score it with `flowgauge run`.")
+                raise NotApplicable(
+                    "it explains moved inputs anew, which needs the method itself: score it with `flowgauge run`, if that has it."
+                )
             for row, instance in enumerate(batch.instances):
                 value, reason = self._one(model, batch, row, radius)
                 rows.append(score_row(instance, "sensitivity", value, reason=reason))

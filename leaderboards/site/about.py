@@ -10,6 +10,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from ...benchmark.record import Record
 from ...methods.registry import METHODS
 
 
@@ -26,6 +27,15 @@ class About:
     summary: str
     text: tuple[str, ...] = ()
     source: str = ""
+
+
+def about_outside(record: Record) -> About:
+    """What is known of a method whose explanations were computed elsewhere: what was handed in with them."""
+    producer = record.key.get("method", {}).get("producer", "")
+    text = "They are scored like all others; flowgauge cannot run the method, so its cells cannot be re-run."
+    return About(
+        f"Explanations computed outside flowgauge, by {producer}.", (text,), str(record.asked.get("citation", "")).rstrip(".")
+    )
 
 
 @cache

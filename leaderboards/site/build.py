@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ...benchmark.outside import is_outside
 from ...benchmark.record import Record
 from ...benchmark.results import table as long_table
 from ...core.errors import UsageError
@@ -22,7 +23,7 @@ from ..operators import panel_table
 from ..side_by_side import pairs_table
 from ..verify import TRUST
 from . import views
-from .about import about
+from .about import About, about, about_outside
 from .export import (
     Sheet,
     beats_sheet,
@@ -73,6 +74,12 @@ class MethodPage:
 
     name: str
     cells: tuple[tuple[Field, str, Record], ...]
+
+    @property
+    def about(self) -> About:
+        """What is known of it."""
+        record = self.cells[0][2]
+        return about_outside(record) if is_outside(record) else about(self.name)
 
     @property
     def settings(self) -> list[tuple[str, str]]:
@@ -183,7 +190,7 @@ class _Site:
                 self._page(self.instance_page(field), "instances.html", field=field, browsed=self.browsed[id(field)], data=data)
         for method in self._methods():
             self._page(
-                self.method_page(method.name), "method.html", method=method, about=about(method.name),
+                self.method_page(method.name), "method.html", method=method, about=method.about,
                 examples=self._examples(method), ranked=views.ranked, trust=self.shelf.trust,
                 files=self._files(method_sheet(method.name, method.cells, self.shelf.trust), f"method {method.name}"),
             )  # fmt: skip

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 from .core.version import VERSION
 
 if TYPE_CHECKING:
+    from .benchmark.bring_in import import_explanations as import_explanations
+    from .benchmark.bring_in import questions as questions
+    from .benchmark.outside import write_explanations as write_explanations
     from .benchmark.plan import Plan as Plan
     from .benchmark.record import Record as Record
     from .benchmark.results import Results as Results
@@ -45,6 +48,9 @@ if TYPE_CHECKING:
     from .tasks.registry import load_task as load_task
 
 _HOME = {
+    "import_explanations": "benchmark.bring_in",
+    "questions": "benchmark.bring_in",
+    "write_explanations": "benchmark.outside",
     "Plan": "benchmark.plan",
     "Record": "benchmark.record",
     "Results": "benchmark.results",

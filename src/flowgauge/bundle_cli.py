@@ -1,18 +1,28 @@
-"""`flowgauge leaderboard submit|verify|merge|leave|ledger|rescore|publish`."""
+"""`flowgauge leaderboard submit|verify|merge|commit-seed|reveal-seed|leave|ledger|rescore|exchange|publish`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from .benchmark.recheck import Recheck
+    from .leaderboards.verify import Checked, Further
 
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle's folder.")]
 BoardUrl = Annotated[str, typer.Argument(metavar="BOARD", help="Folder or fsspec URL of the board, a store.")]
 Model = Annotated[str | None, typer.Option("--model", "-m", help="Where you have the model, if not under its name there.")]
 DataDir = Annotated[str | None, typer.Option(help="Folder of published data.", envvar="FLOWGAUGE_DATA", show_envvar=False)]
 Sample = Annotated[int, typer.Option(min=1, help="Instances of each cell and metric that are recomputed.")]
+SampleSeed = Annotated[
+    int | None, typer.Option(min=0, show_default="drawn and shown", help="Seed of what is sampled, to repeat a check.")
+]
+Rerun = Annotated[
+    int, typer.Option(min=0, show_default="none", help="Instances of each cell on which its method is run, for trust re-run.")
+]
 Form = Annotated[bool, typer.Option("--form-only", help="Check form and consistency alone; recompute nothing.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and log messages.")]
 
@@ -46,22 +56,35 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
         data_dir: DataDir = None,
         sample: Sample = 20,
         form_only: Form = False,
+        rerun: Rerun = 0,
+        seed: Annotated[
+            str | None, typer.Option(help="A secret seed, or the file with it: checks that the scores hold on fresh instances.")
+        ] = None,
+        board: Annotated[str | None, typer.Option(help="For --seed: the board whose ledger has the commitment.")] = None,
+        fresh: Annotated[int, typer.Option(min=1, help="For --seed: instances of each task.")] = 40,
+        sample_seed: SampleSeed = None,
         device: Annotated[str, typer.Option(help="A torch device.")] = "auto",
         debug: Debug = False,
     ) -> None:
-        """Check a bundle and recompute a sample of its scores on your own copy of model and task; exit code 1 if it fails."""
+        """Check a bundle and recompute a sample of its scores on your own copy of model and task; exit code 1 if it fails.
+
+        --rerun runs the methods themselves and compares explanations.
+
+        --seed checks that a seed opens a commitment of --board, then compares scores with those on sentences drawn with it.
+        """
         with reporting(debug):
             from .leaderboards.verify import verify as check
 
-            checked = check(bundle, None if form_only else _recheck(model, data_dir, device), sample)
+            recheck = _recheck(model, data_dir, device, sample_seed, form_only)
+            further = [*_again(recheck, rerun), *_on_fresh(recheck, seed, board, fresh)]
+            checked = check(bundle, recheck, sample, further)
+            for note in checked.notes:
+                typer.echo(f"note: {note.where}: {note.what}")
             for problem in checked.problems:
                 typer.echo(f"{problem.where}: {problem.what}")
             for metric, count in checked.rescored.items():
                 typer.echo(f"{metric}: {count} rows recomputed", err=True)
-            verdict = (
-                f"{len(checked.problems)} problems" if checked.problems else f"{len(checked.records)} cells are {checked.trust}"
-            )
-            typer.echo(verdict)
+            typer.echo(f"{len(checked.problems)} problems" if checked.problems else _levels(checked))
         raise typer.Exit(1 if checked.problems else 0)
 
     @app.command()
@@ -72,6 +95,8 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
         data_dir: DataDir = None,
         sample: Sample = 20,
         form_only: Form = False,
+        rerun: Rerun = 0,
+        sample_seed: SampleSeed = None,
         why: Annotated[str, typer.Option(help="A line for the ledger.")] = "",
         trust: Annotated[str | None, typer.Option(help="Vouch for more than is verified here: re-run or maintained.")] = None,
         explanations: Annotated[
@@ -82,15 +107,63 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     ) -> None:
         """Verify a bundle and add its cells to a board."""
         with reporting(debug):
+            from .benchmark.store import Store
             from .core.errors import UsageError
             from .leaderboards.board import merge as add
+            from .leaderboards.ledger import read_ledger
             from .leaderboards.verify import TRUST
 
             if trust is not None and trust not in TRUST:
                 raise UsageError(f"no level of trust is called {trust!r}; there are {', '.join(TRUST)}.")
-            rescore = None if form_only else _recheck(model, data_dir, device)
-            event = add(bundle, board, rescore, sample=sample, why=why, trust=trust, explanations=explanations)
+            recheck = _recheck(model, data_dir, device, sample_seed, form_only)
+            event = add(
+                bundle,
+                board,
+                recheck,
+                sample=sample,
+                further=_again(recheck, rerun),
+                why=why,
+                trust=trust,
+                explanations=explanations,
+            )
             typer.echo(f"{len(event.cells)} cells entered {board} as {event.trust}")
+            last = read_ledger(Store(board))[-1]
+            if last.action == "re-run":
+                typer.echo(f"{len(last.cells)} of them are re-run")
+
+    @app.command("commit-seed")
+    def commit_seed(
+        board: BoardUrl,
+        out: Annotated[Path, typer.Option(help="File for the secret; keep it to yourself.")],
+        why: Annotated[str, typer.Option(help="A line for the ledger.")] = "",
+        name: Annotated[str, typer.Option(help="Who commits.")] = "",
+        debug: Debug = False,
+    ) -> None:
+        """Draw a secret seed and publish its commitment (sha256) in the board's ledger, before anyone submits.
+
+        `verify --seed` regenerates tasks from it; `reveal-seed` publishes it.
+        """
+        with reporting(debug):
+            from .leaderboards.secret import commit, new_secret, write_secret
+
+            secret = new_secret()
+            write_secret(out, secret)
+            typer.echo(commit(board, secret, name, why).commitment)
+            typer.echo(f"the secret is in {out}", err=True)
+
+    @app.command("reveal-seed")
+    def reveal_seed(
+        board: BoardUrl,
+        seed: Annotated[str, typer.Argument(metavar="SEED", help="The secret, or the file with it.")],
+        why: Annotated[str, typer.Option(help="A line for the ledger.")] = "",
+        name: Annotated[str, typer.Option(help="Who reveals it.")] = "",
+        debug: Debug = False,
+    ) -> None:
+        """Publish a secret seed in the ledger that has its commitment, so that anyone can repeat the checks made with it."""
+        with reporting(debug):
+            from .leaderboards.secret import read_secret, reveal
+
+            typer.echo(reveal(board, read_secret(seed), name, why).secret)
 
     @app.command()
     def leave(
@@ -110,14 +183,15 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
 
     @app.command()
     def ledger(board: BoardUrl, debug: Debug = False) -> None:
-        """Show what entered, left or was scored again, and why."""
+        """Show what entered, left, was scored or run again, and why; and seeds that were committed to."""
         with reporting(debug):
             from .benchmark.store import Store
             from .leaderboards.ledger import read_ledger
 
             for event in read_ledger(Store(board)):
                 by, why = f" by {event.who}" if event.who else "", f": {event.why}" if event.why else ""
-                typer.echo(f"{event.when}  {event.action}, {event.trust}{by}{why}")
+                what = f"{event.secret or event.commitment}" if event.commitment else event.trust
+                typer.echo(f"{event.when}  {event.action}, {what}{by}{why}")
                 for name in event.cells:
                     typer.echo(f"    {name}")
 
@@ -175,7 +249,57 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
             typer.echo(f"{put(site, url)} files at {url}")
 
 
-def _recheck(model: str | None, data_dir: str | None, device: str) -> Any:
+def _recheck(model: str | None, data_dir: str | None, device: str, seed: int | None, form_only: bool) -> Recheck | None:
+    """What recomputes scores. Whoever hands in a bundle must not know what will be sampled: by default the seed is drawn."""
+    if form_only:
+        return None
+    import secrets
+
     from .benchmark.recheck import Recheck
 
-    return Recheck(model, data_dir, device)
+    chosen = secrets.randbits(32) if seed is None else seed
+    if seed is None:
+        typer.echo(f"sampled with --sample-seed {chosen}", err=True)
+    return Recheck(model, data_dir, device, chosen)
+
+
+def _again(recheck: Recheck | None, count: int) -> list[Further]:
+    """Runs methods, where that is asked for."""
+    from .core.errors import UsageError
+
+    if not count:
+        return []
+    if recheck is None:
+        raise UsageError("--rerun runs methods, and --form-only runs nothing: leave one out.")
+    from .benchmark.rerun import Rerun
+    from .leaderboards.again import Again
+
+    return [Again(Rerun(recheck), count)]
+
+
+def _on_fresh(recheck: Recheck | None, given: str | None, board: str | None, count: int) -> list[Further]:
+    """Runs methods on fresh instances, where a seed is given that the board committed to."""
+    from .core.errors import UsageError
+    from .leaderboards.secret import opened, read_secret, revealed
+
+    if given is None:
+        return []
+    if recheck is None or board is None:
+        raise UsageError("--seed needs --board, whose ledger has the commitment, and cannot go with --form-only.")
+    secret = read_secret(given)
+    typer.echo(f"the seed opens the commitment of {opened(board, secret).when}", err=True)
+    since = revealed(board, secret)
+    if since:
+        typer.echo(f"the seed is public since {since}: what was made later may be tuned to it", err=True)
+    from .benchmark.fresh import Fresh
+    from .leaderboards.fresh import OnFresh
+
+    return [OnFresh(Fresh(recheck, secret.seed, count))]
+
+
+def _levels(checked: Checked) -> str:
+    """How many cells reached each level of trust."""
+    from collections import Counter
+
+    counts = Counter(checked.level(record) for record in checked.records)
+    return ", ".join(f"{count} cells are {level}" for level, count in counts.items())

@@ -442,6 +442,13 @@ def _print(rows: list[tuple[str, ...]]) -> None:
     console.print(shown) if console.is_terminal else Console(width=60 + 30 * len(head)).print(shown)
 
 
+def _outside() -> None:
+    """The commands for explanations computed elsewhere."""
+    from . import outside_cli
+
+    outside_cli.add_to(app, reporting, _tell)
+
+
 def _leaderboard() -> typer.Typer:
     """The commands below `flowgauge leaderboard`."""
     from . import board_cli, bundle_cli
@@ -452,6 +459,7 @@ def _leaderboard() -> typer.Typer:
     return board
 
 
+_outside()
 app.add_typer(_leaderboard(), name="leaderboard", help="Submit, verify and publish results that anyone can recompute.")
 
 

@@ -32,7 +32,7 @@ def test_the_method_in_the_readme_keeps_every_promise(tmp_path: Path) -> None:
 def test_every_command_in_the_readme_exists() -> None:
     """Each subcommand and each of its options is known."""
     runner = CliRunner()
-    lines = re.findall(r"^    flowgauge (leaderboard \w+|\w+)(.*?)(?:#.*)?$", README, re.MULTILINE)
+    lines = re.findall(r"^    flowgauge (leaderboard [\w-]+|\w+)(.*?)(?:#.*)?$", README, re.MULTILINE)
     assert len(lines) >= 9
     for command, rest in lines:
         result = runner.invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})

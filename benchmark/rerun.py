@@ -1,0 +1,114 @@
+"""Runs the methods of a bundle's cells anew: what a verifier holds stored explanations against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ..core.errors import FlowgaugeError, NotApplicable, UsageError
+from ..core.registry import Spec
+from ..methods.registry import METHODS
+from . import resolve
+from .agree import Reran, difference, tolerance
+from .encodings import Encodings
+from .explain import explain_batch
+from .fits import Fits
+from .jobs import Group, Job
+from .key import canonical, method_key
+from .outside import is_outside
+from .plan import Plan
+from .recheck import Recheck, sampled
+from .record import Record
+from .store import Store
+from .trainer import Trainer
+
+
+@dataclass(frozen=True, eq=False)
+class Rerun:
+    """Explains a seeded sample of a cell's instances anew, with the record's settings and seed.
+
+    Methods that are trained are trained anew: weights that come with a bundle show nothing about how they were made.
+
+    Attributes:
+        recheck: Where the verifier has model and data, and the seed of the sample.
+    """
+
+    recheck: Recheck
+
+    def __call__(self, store: Store, record: Record, sample: int) -> Reran:
+        """Holds `sample` stored explanations, of gold and predicted answers, against those that come out here.
+
+        Raises:
+            NotApplicable: The method cannot be run here, with the reason.
+            FlowgaugeError: Another model or other instances than explained, or the method fails here.
+        """
+        method = method_of(record)
+        group, encodings = self.recheck.encoded(store, record)
+        job = job_of(group, record, method, store)
+        with TemporaryDirectory() as folder:
+            trainer = Trainer(Fits(folder), encodings.model, encodings.labels)
+            return _compare(job, record, sampled(encodings, sample, self.recheck.seed), trainer)
+
+
+def method_of(record: Record) -> Any:
+    """The method that a cell says it was explained with, as this flowgauge has it.
+
+    Only what is registered here is made, never a file that a record names.
+
+    Raises:
+        NotApplicable: It came from outside, is not installed, or is another version or source here.
+    """
+    known: Mapping[str, Any] = record.key["method"]
+    if is_outside(record):
+        raise NotApplicable(f"its explanations were computed outside flowgauge, by {known['producer']}: there is nothing to run.")
+    if record.method not in METHODS.entries():
+        raise NotApplicable(f"the method {record.method!r} is not installed here.")
+    try:
+        made = METHODS.create(Spec(record.method, dict(known["settings"])))
+    except UsageError as error:
+        raise NotApplicable(f"here {record.method} cannot be made with its settings: {error}") from error
+    ours = method_key(made)
+    if ours != known:
+        differs = [name for name in sorted({*ours, *known}) if ours.get(name) != known.get(name)]
+        told = "; ".join(f"{name} is {canonical(ours.get(name))}, there {canonical(known.get(name))}" for name in differs)
+        raise NotApplicable(f"here {record.method} is another: its {told}.")
+    return made
+
+
+def job_of(group: Group, record: Record, method: Any, store: Store) -> Job:
+    """The cell's job with its method, and what that is trained on.
+
+    Raises:
+        FlowgaugeError: It is trained, and the task's train split is another here.
+    """
+    job = Job(store.find(record), record.key, method, record.method, record.seed or 0, record, record.asked)
+    if hasattr(method, "fit"):
+        asked, key = record.key.get("trained_on") or {}, group.key
+        task = record.asked["task"]
+        plan = Plan.make(
+            tasks=task, split=key.split, limit=key.limit, sample_seed=asked.get("sample_seed", 0), fit_limit=asked.get("limit")
+        )
+        job.train = resolve.draw_train(plan, resolve.Drawn(plan.tasks[0], group.task, key, group.instances))
+        if job.train.key.fingerprint != asked.get("fingerprint"):
+            raise FlowgaugeError(f"{record.method} was trained on other instances than the train split has here.")
+    return job
+
+
+def _compare(job: Job, record: Record, encodings: Encodings, trainer: Trainer) -> Reran:
+    within, count, found = tolerance(str(record.key["dtype"])), 0, list[str]()
+    for number in range(len(encodings)):
+        asked = encodings(number)
+        try:
+            part = explain_batch(encodings.model, trainer.ready(job), asked, job.seed)
+        except NotApplicable as reason:
+            raise FlowgaugeError(f"here the method is not applicable: {reason}") from reason
+        stored = job.cell.explanations(asked.batch.names)
+        for name, *pairs in zip(asked.batch.names, *stored, part.gold, part.guided, strict=True):
+            gold, guided, our_gold, our_guided = pairs
+            text = difference(gold, our_gold, within) or difference(guided, our_guided, within)
+            count += 1
+            found += [f"{name!r}: {text}"] if text else []
+    encodings.free()
+    return Reran(count, len(found), next(iter(found), ""))

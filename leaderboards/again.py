@@ -1,0 +1,56 @@
+"""Whether a bundle's explanations are those that its methods give: the level of trust `re-run`. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..benchmark.agree import Reran
+from ..benchmark.record import Record
+from ..benchmark.store import Store
+from ..core.errors import FlowgaugeError, NotApplicable
+from .verify import Checked, Problem, Trust, weakest
+
+Rerun = Callable[[Store, Record, int], Reran]
+"""(cells of a bundle as a store, record, instances to sample) -> how explanations come out on the verifier's machine."""
+QUICK = 4
+"""Instances of a cell that are explained again: the quick tier."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """Runs the method of every cell on a few instances; a further check of `verify`.
+
+    A cell whose explanations come out as stored may show `re-run`. One whose method cannot be run here stays what it is, with the
+    reason among the notes. Explanations that come out otherwise are a problem.
+
+    Attributes:
+        rerun: Runs a method.
+        sample: Instances of each cell.
+    """
+
+    rerun: Rerun
+    sample: int = QUICK
+
+    def __call__(self, store: Store, checked: Checked) -> Checked:
+        """What was found so far, and this."""
+        problems, notes, again = list(checked.problems), list(checked.notes), dict(checked.rerun)
+        for record in checked.records:
+            try:
+                found = self.rerun(store, record, self.sample)
+            except NotApplicable as reason:
+                notes.append(Problem(record.folder, f"cannot be re-run: {reason}"))
+            except FlowgaugeError as error:
+                problems.append(Problem(record.folder, f"re-running it failed: {error}"))
+            else:
+                again |= {} if found.differing else {record.cell: found.instances}
+                problems += [Problem(record.folder, _told(record, found))] if found.differing else []
+        levels: list[Trust] = ["re-run" if record.cell in again else checked.trust for record in checked.records]
+        trust: Trust = "well-formed" if problems else weakest(levels)
+        return replace(checked, problems=tuple(problems), notes=tuple(notes), rerun=again, trust=trust)
+
+
+def _told(record: Record, found: Reran) -> str:
+    return (
+        f"{found.differing} of {found.instances} explanations are not those that {record.method} gives here; first {found.first}."
+    )

@@ -1,0 +1,217 @@
+"""Re-running methods: what reaches `re-run`, what is caught, and what says why it cannot be run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import numpy as safetensors
+from typer.testing import CliRunner
+
+import flowgauge
+from flowgauge.benchmark.agree import difference
+from flowgauge.benchmark.recheck import Recheck
+from flowgauge.benchmark.rerun import Rerun
+from flowgauge.benchmark.store import Store
+from flowgauge.cli import app
+from flowgauge.leaderboards.again import Again
+from flowgauge.leaderboards.board import merge
+from flowgauge.leaderboards.bundle import pack
+from flowgauge.leaderboards.ledger import read_ledger, trusted
+from flowgauge.leaderboards.verify import Checked, verify
+from flowgauge.methods.explanation import Explanation
+from flowgauge.models.graph import Patterns
+
+from .forged import claim, rekey
+from .test_bundle import cell, edit_json, resign
+
+
+@pytest.fixture
+def bundle(honest: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(honest, tmp_path / "copy"))
+
+
+def rerun(bundle: Path, count: int = 3) -> Checked:
+    recheck = Recheck(device="cpu", seed=5)
+    return verify(bundle, recheck, 2, [Again(Rerun(recheck), count)])
+
+
+def told(checked: Checked) -> str:
+    return "\n".join(problem.what for problem in checked.problems)
+
+
+def test_an_honest_bundle_is_rerun(honest):
+    checked = rerun(honest)
+    assert checked.problems == checked.notes == () and checked.trust == "re-run"
+    assert set(checked.rerun.values()) == {3} and len(checked.rerun) == 2
+    assert all(checked.level(record) == "re-run" for record in checked.records)
+
+
+def test_explanations_of_other_settings_are_caught_although_their_scores_are_right(bundle):
+    claim(bundle, "integrated-gradients", "integrated-gradients:samples=4,baseline=zero")
+    assert verify(bundle, Recheck(device="cpu"), 2).trust == "re-scored", "by scores alone it cannot be told"
+    checked = rerun(bundle)
+    assert "3 of 3 explanations are not those that integrated-gradients gives here; first 'sva/obj/" in told(checked)
+    assert "tokens differ by up to" in told(checked) and checked.trust == "well-formed"
+
+
+def test_explanations_of_another_method_are_caught(bundle):
+    claim(bundle, "integrated-gradients", "saliency")
+    assert "it has nodes, tokens, here it has tokens" in told(rerun(bundle))
+
+
+def test_a_claim_of_paths_is_held_against_paths(bundle):
+    claim(bundle, "influence-patterns", "influence-patterns:samples=3")
+    assert "explanations are not those that influence-patterns gives here" in told(rerun(bundle))
+
+
+def test_explanations_touched_up_by_a_percent_are_caught(bundle):
+    folder = cell(bundle)
+    (path,) = (folder / "explanations").iterdir()
+    data = path.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    arrays = {name: array.copy() for name, array in safetensors.load(data).items()}
+    name = next(name for name in arrays if name.startswith("nodes") and name.endswith("values"))
+    arrays[name] *= 1.01
+    path.write_bytes(safetensors.save(arrays, header))
+    resign(bundle)
+    recheck = Recheck(device="cpu")
+    (record,) = [r for r in verify(bundle).records if r.method == "integrated-gradients"]
+    found = Rerun(recheck)(Store(str(bundle / "cells")), record, 8)
+    assert (found.instances, found.differing) == (8, 8) and "nodes differ by up to 1" in found.first
+
+
+def test_what_cannot_be_run_says_why_and_keeps_its_level(bundle, tmp_path):
+    questions = flowgauge.questions("sva/obj", limit=8, device="cpu")
+    flowgauge.write_explanations(
+        tmp_path / "handed", {q.id: np.arange(len(q.tokens)) for q in questions}, method="mine", producer="a notebook",
+        producer_version="3", task="sva/obj", limit=8, same_for_predicted=True,
+    )  # fmt: skip
+    store = str(tmp_path / "store")
+    flowgauge.run(tasks="sva/obj", methods="saliency", metrics="comprehensiveness", limit=8, store=store, device="cpu")
+    flowgauge.import_explanations(tmp_path / "handed", store, ["comprehensiveness"], device="cpu")
+    pack(store, tmp_path / "new", "me")
+    checked = rerun(tmp_path / "new")
+    assert checked.problems == () and checked.trust == "re-scored"
+    assert [n.what for n in checked.notes] == [
+        "cannot be re-run: its explanations were computed outside flowgauge, by a notebook 3: there is nothing to run."
+    ]
+    recheck, board = Recheck(device="cpu"), str(tmp_path / "board")
+    event = merge(tmp_path / "new", board, recheck, sample=2, further=[Again(Rerun(recheck), 2)])
+    assert (event.action, event.trust, len(event.cells)) == ("entered", "re-scored", 2)
+    levels = trusted(read_ledger(Store(board)))
+    assert {name.split("/")[3].rpartition("-")[0]: level for name, level in levels.items()} == {
+        "saliency": "re-run", "outside.mine": "re-scored",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            lambda s: (s.update(method="other"), s["key"]["method"].update(name="other")),
+            "the method 'other' is not installed here",
+        ),
+        (lambda s: s["key"]["method"].update(version=99), "is another: its version is 1, there 99"),
+        (lambda s: s["key"]["method"].update(source="ab" * 32), 'is another: its source is "", there "abab'),
+        (lambda s: (s["settings"].update(x=1), s["key"]["method"]["settings"].update(x=1)), "cannot be made with its settings"),
+    ],
+)
+def test_methods_that_are_not_here_are_named(bundle, change, why):
+    rekey(bundle, "integrated-gradients", change)
+    checked = rerun(bundle, 1)
+    (note,) = checked.notes
+    assert why in note.what and checked.trust == "re-scored" and checked.problems == ()
+    assert len(checked.rerun) == 1, "the other cell was re-run all the same"
+
+
+@pytest.mark.parametrize("what", ["task", "model", "metric"])
+def test_files_that_a_bundle_names_are_not_run(bundle, tmp_path, what):
+    trap = tmp_path / "trap.py"
+    trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')")
+
+    def name_it(stored):
+        if what == "metric":
+            stored["scores"]["ablated_accuracy@1"]["name"] = str(trap)
+        else:
+            stored["asked"][what] = {"name": str(trap)} if what == "task" else str(trap)
+
+    for record in bundle.glob("cells/**/record.json"):
+        edit_json(record, name_it)
+    resign(bundle)
+    recheck = Recheck(device="cpu")
+    for record in (Store(str(bundle / "cells"))).records():
+        with pytest.raises(flowgauge.FlowgaugeError, match="code that comes with a bundle is not run"):
+            recheck(Store(str(bundle / "cells")), record, "ablated_accuracy@1", 2)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_method_that_is_trained_is_trained_anew(tmp_path, tiny_folder, tiny_data):
+    store = str(tmp_path / "store")
+    flowgauge.run(
+        tasks="sst2", model=str(tiny_folder("bert", "label")), data_dir=str(tiny_data), store=store, device="cpu", limit=4,
+        methods="diffmask-input:steps=3,batch=4", metrics="share_masked", fit_limit=8,
+    )  # fmt: skip
+    (record,) = Store(store).records()
+    assert record.status == "done", record.error
+    recheck = Recheck(data_dir=str(tiny_data), device="cpu")
+    assert Rerun(recheck)(Store(store), record, 4) == Rerun(recheck)(Store(store), record, 4)
+    assert Rerun(recheck)(Store(store), record, 4).differing == 0
+    (weights,) = (tmp_path / "store" / "fits").glob("*/weights.safetensors")
+    arrays = {name: np.asarray(array * 3) for name, array in safetensors.load(weights.read_bytes()).items()}
+    weights.write_bytes(safetensors.save(arrays))
+    assert Rerun(recheck)(Store(store), record, 4).differing == 0, "weights of the bundle are not used"
+
+
+def test_on_the_command_line(honest, bundle, tmp_path):
+    call = lambda *words: CliRunner().invoke(app, ["leaderboard", *words, "--device", "cpu"])  # noqa: E731
+    seen = call("verify", str(honest), "--sample", "1", "--rerun", "1")
+    assert seen.exit_code == 0 and "2 cells are re-run" in seen.stdout and "--sample-seed" in seen.stderr, seen.output
+    made = call("merge", str(honest), str(tmp_path / "board"), "--sample", "1", "--rerun", "1", "--sample-seed", "3")
+    assert made.exit_code == 0 and "2 cells entered" in made.stdout and "as re-run" in made.stdout, made.output
+    claim(bundle, "integrated-gradients", "integrated-gradients:samples=4,baseline=zero")
+    caught = call("verify", str(bundle), "--sample", "1", "--rerun", "1")
+    assert caught.exit_code == 1 and "1 of 1 explanations are not those" in caught.stdout
+    refused = call("verify", str(bundle), "--form-only", "--rerun", "1")
+    assert refused.exit_code == 2 and "leave one out" in refused.stderr
+
+
+def paths(**fields) -> Explanation:
+    plain = {
+        "source": np.arange(4), "total": np.ones(4), "influence": np.ones(4), "positions": np.zeros((4, 3, 1), int),
+    }  # fmt: skip
+    return Explanation(patterns=Patterns(**{**plain, **fields}))
+
+
+def test_a_tie_of_paths_is_no_difference_but_many_are():
+    moved = np.zeros((4, 3, 1), int)
+    moved[0, 1] = 2
+    assert difference(paths(positions=moved), paths(), 1e-3) == ""
+    moved[1, 1] = 2
+    assert difference(paths(positions=moved), paths(), 1e-3) == "2 of 4 paths are others"
+    assert difference(paths(influence=np.array([1, 1, 1, 1.1])), paths(), 1e-3) == (
+        "influence of paths differ by up to 10 % of the largest"
+    )
+    assert difference(paths(source=np.array([0, 1, 2, 2])), paths(), 1e-3) == "paths start at other words"
+
+
+def test_draws_gates_and_reported_numbers_count():
+    one, other = Explanation(tokens=np.array([1.0])), Explanation(tokens=np.array([2.0]))
+    assert difference(Explanation(draws=(one, one)), Explanation(draws=(one, other)), 1e-3) == (
+        "tokens differ by up to 50 % of the largest, draw 1"
+    )
+    assert difference(Explanation(draws=(one,)), Explanation(draws=(one, one)), 1e-3) == (
+        "it has tokens in 1 draws, here it has tokens in 2 draws"
+    )
+    mask = np.ones((2, 3))
+    assert difference(Explanation(mask=mask, gate=mask), Explanation(mask=mask), 1e-3) == "gate are there in one of them only"
+    zero = Explanation(tokens=np.array([0.0]))
+    assert difference(one, zero, 1e-3) == "tokens should all be 0" and difference(zero, zero, 1e-3) == ""
+    reported = Explanation(tokens=np.array([1.0]), values={"q_baseline": 1.0})
+    assert difference(reported, one, 1e-3) == "it reports q_baseline, here none"
+    assert difference(reported, Explanation(tokens=np.array([1.0]), values={"q_baseline": 2.0}), 1e-3) == (
+        "its q_baseline is 1, here 2"
+    )
