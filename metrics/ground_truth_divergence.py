@@ -37,8 +37,9 @@ class GroundTruthDivergence:
     KL(truth || scores), JS the Jensen-Shannon divergence; natural logarithms; smaller is better. `hidden_*` reads the mask at
     hidden[0], else the nodes there; `words_*` the mask of words, else token scores. The truth is that of hidden states: where
     words are asked for, `toy/counting` needs every digit to know the query's from the others, and a uniform score is right there.
-    Undefined: a mask that acts on words at every depth says nothing of hidden states; no position matters, no score is other than 0; for KL, infinite, as it is where a position that matters scores 0.
-    Source: De Cao et al. 2020, table 1, with numbers as published in their code.
+    Undefined: a mask that acts on words at every depth says nothing of hidden states; no position matters, no score is other
+    than 0; for KL, infinite, as it is where a position that matters scores 0. Source: De Cao et al. 2020, table 1, with numbers
+    as published in their code.
     """
 
     def score(self, model: Layered, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:

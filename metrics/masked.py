@@ -140,7 +140,8 @@ class ShareMasked:
 
     `hard` is the share of positions that may be masked whose P(keep) is at most 1/2, mean over depths; `expected` is the mean of
     1 - P(keep) instead. `words/*` is depth 0, and `hidden/*` the mean of the depths above; of masks that act on the words at
-    every depth `words/*` is the last one, and `hidden/*` undefined. The mask is that of the predicted answer. In [0, 1]; neither end is better by itself: read it beside `masked_divergence`.
+    every depth `words/*` is the last one, and `hidden/*` undefined. The mask is that of the predicted answer. In [0, 1]; neither
+    end is better by itself: read it beside `masked_divergence`.
     """
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:

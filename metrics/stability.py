@@ -63,7 +63,7 @@ def _scores(explanation: Explanation) -> Float[np.ndarray, " scores"]:
 
 
 def _spread(scores: Float[np.ndarray, "seeds scores"]) -> tuple[float, float]:
-    """Mean over scores of the sd over seeds, and the sd over scores of the mean over seeds (0 if all are equal, without what rounding leaves).
+    """Mean over scores of the sd over seeds, and the sd over scores of the mean over seeds; exactly 0 if these are equal.
 
     >>> _spread(np.array([[0.0, 1.0], [0.0, 3.0]]))
     (0.7071067811865476, 1.0)

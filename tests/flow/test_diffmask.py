@@ -165,6 +165,25 @@ def test_a_constraint_that_is_never_met_fails_with_the_last_numbers(flow, data, 
     with pytest.raises(FlowgaugeError, match=r"after 60 steps masking costs .* at depth 3 .* never 3e-09 or less") as error:
         method.fit(flow, data, training)
     assert f"{training.curve[-1]['held.divergence.0']:.3g} at depth 0" in str(error.value)
+    assert "(lambda_lr)" in str(error.value)
+
+
+def test_a_failed_training_that_goes_on_at_its_last_step_fails_the_same(flow, data, kind) -> None:
+    class Kept(InMemory):
+        kept: dict = {}
+
+        def resume(self):
+            return self.kept
+
+        def checkpoint(self, tensors):
+            self.kept = {name: t.detach().clone() for name, t in tensors.items()}
+
+    method, training, told = METHODS[kind](**{**QUICK, "margin": 1e-9, "lr": 1e-2}), Kept(), []
+    for _ in range(2):
+        with pytest.raises(FlowgaugeError, match="after 30 steps") as error:
+            method.fit(flow, data, training)
+        told.append(str(error.value))
+    assert told[0] == told[1]
 
 
 def test_depths_of_hidden_states_have_a_best_of_their_own(flow, data) -> None:
@@ -279,3 +298,4 @@ def test_recurrent_models_and_positions_that_stay(kind) -> None:
             stays = free[row, : made.mask.shape[1]] == 0
             assert stays.sum() == 2
             assert (made.mask[:, stays] == 1).all() and (made.mask[:, ~stays] < 1).all()
+            assert (made.tokens[stays] == 0).all() and (made.tokens[~stays] > 0).all()
