@@ -120,7 +120,9 @@ class DiffMask(Amortised):
             for found in ([v.log_kept().exp() for v in votes], [v.mean() for v in votes])
         )  # fmt: skip
         fills = [gates.fill(weights, depth) for depth in range(1 if self.at_words else model.n_layers + 2)]
-        return explanations(batch, mask=mask, gate=gate, tokens=(mask * free).sum(1), fill=_padded(fills).expand(len(batch), -1, -1))
+        return explanations(
+            batch, mask=mask, gate=gate, tokens=(mask * free).sum(1), fill=_padded(fills).expand(len(batch), -1, -1)
+        )
 
     def _start(self, model: Layered, data: Sequence[Batch], seed: int) -> dict[str, Tensor]:
         """Parameters before training; what is learned requires a gradient."""

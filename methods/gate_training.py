@@ -303,6 +303,6 @@ def _failure(run: Run, found: Sequence[np.ndarray]) -> str:
     return (
         f"after {run.done} steps masking costs {costs} (nats on held-out sentences), and never {run.recipe.limit:.3g} or less in "
         f"the second half of the training (margin {run.recipe.margin:.3g}); {same:.0%} of predictions and {kept:.0%} of states "
-        "are kept over all depths. Train for more steps, with gates that move slower (lr, warmup) or multipliers that rise faster "
-        "(lambda_lr), on more sentences (--fit-limit), or with a larger margin."
+        "are kept over all depths. Train for more steps, with slower gates (lr, warmup) or faster multipliers (lambda_lr), on "
+        "more sentences (--fit-limit), or with a larger margin."
     )
