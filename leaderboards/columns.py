@@ -39,6 +39,8 @@ class Column:
         metric: The metric's plain name; empty for seconds an explanation.
         variant: Of the metric.
         format: `share`: three decimals; `small`: three digits, as a power of ten where tiny; `number`: three digits.
+        unit: Of a metric without a column of its own in these tables.
+        higher_is_better: Of the same.
     """
 
     key: str
@@ -46,11 +48,16 @@ class Column:
     metric: str
     variant: str
     format: Format
+    unit: str = ""
+    higher_is_better: bool | None = None
 
     @property
     def meaning(self) -> str:
         """One line below the tables; empty where another column's line says it."""
-        return MEANINGS.get(self.key, "")
+        if not self.unit:
+            return MEANINGS.get(self.key, "")
+        better = {True: "; higher is better", False: "; lower is better", None: ""}[self.higher_is_better]
+        return f"{self.key}: {self.variant}, {self.unit}{better}"
 
 
 ACCURACY = Column("accuracy", "accuracy", *RANKED, "share")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ..benchmark.outside import is_outside
@@ -66,6 +66,8 @@ class TaskTable:
 
     Attributes:
         beside: The whole model (`original`) and `chance`, where stored.
+        scores: Columns of metrics that have none among `COLUMNS`, in the order in which they were scored.
+        ranked_by: Key of the column that ranks: `accuracy`, or where no method has one the first of `scores` with a direction.
     """
 
     model: str
@@ -74,6 +76,8 @@ class TaskTable:
     note: str
     rows: tuple[Row, ...]
     beside: dict[str, Cell]
+    scores: tuple[Column, ...] = ()
+    ranked_by: str = ACCURACY.key
 
 
 @dataclass(frozen=True)
@@ -157,16 +161,39 @@ def read_cell(record: Record | None, metric: str, variant: str, scale: float = 1
 
 
 def _task_table(group: Group) -> TaskTable:
-    rows = [_row(label, record) for label, record in group.by_label().items()]
-    ranked = sorted((r for r in rows if r.cells["accuracy"].known), key=lambda r: (-r.cells["accuracy"].value, r.label))
-    unranked = sorted((r for r in rows if not r.cells["accuracy"].known), key=lambda r: (r.status == "failed", r.label))
-    values = [row.cells["accuracy"].value for row in ranked]
-    placed = [Row(values.index(row.cells["accuracy"].value) + 1, row.label, row.cells, row.status, row.error) for row in ranked]
-    return TaskTable(group.model, group.task, group.instances, group.note, (*placed, *unranked), _beside(group))
+    scores = _scores(group)
+    rows = [_row(label, record, scores) for label, record in group.by_label().items()]
+    by = _ranking(rows, scores)
+    sign = 1 if by.higher_is_better is False else -1
+    ranked = sorted((r for r in rows if r.cells[by.key].known), key=lambda r: (sign * r.cells[by.key].value, r.label))
+    unranked = sorted((r for r in rows if not r.cells[by.key].known), key=lambda r: (r.status == "failed", r.label))
+    values = [row.cells[by.key].value for row in ranked]
+    placed = [replace(row, rank=values.index(row.cells[by.key].value) + 1) for row in ranked]
+    return TaskTable(
+        group.model, group.task, group.instances, group.note, (*placed, *unranked), _beside(group), scores, by.key
+    )  # fmt: skip
 
 
-def _row(label: str, record: Record) -> Row:
-    cells = {column.key: _cell(record, column) for column in COLUMNS}
+def _scores(group: Group) -> tuple[Column, ...]:
+    """Columns of metrics without one of their own: the variant that each ranks by."""
+    found: dict[str, Column] = {}
+    for score in (score for record in group.records for score in record.scores.values()):
+        if score.name not in {column.metric for column in COLUMNS} and not (score.name in found and found[score.name].variant):
+            title = score.name.replace("_", "\n")
+            found[score.name] = Column(
+                score.name, title, score.name, score.ranked, "share", score.unit or score.name, score.higher_is_better
+            )
+    return tuple(found.values())
+
+
+def _ranking(rows: Sequence[Row], scores: Sequence[Column]) -> Column:
+    """Accuracy where any method has one; else the first other metric with a direction that one has."""
+    directed = (column for column in scores if column.higher_is_better is not None)
+    return next((column for column in (ACCURACY, *directed) if any(row.cells[column.key].known for row in rows)), ACCURACY)
+
+
+def _row(label: str, record: Record, scores: Sequence[Column]) -> Row:
+    cells = {column.key: _cell(record, column) for column in (*COLUMNS, *scores)}
     return Row(None, label, cells, record.status, record.error)
 
 

@@ -14,6 +14,8 @@ from .columns import ACCURACY, FAITHFULNESS, PAPER_ROWS, SHAPE, Column, Format
 from .tables import Cell, PaperTable, TaskTable
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+ABREAST = 2
+"""Metrics with their intervals in one table."""
 NEVER_ASKED = ("not run", "not scored with")
 """Reasons that a dash says well enough."""
 
@@ -65,8 +67,11 @@ def number(value: float, format: Format) -> str:
 def _write_task(console: Console, table: TaskTable) -> None:
     note = f", {table.note}" if table.note else ""
     console.print(f"\n{table.model} on {table.task}: {table.instances} instances{note}")
-    notes = Notes()
-    console.print(_faithfulness(table, notes))
+    notes, apart = Notes(), _never_ablated(table)
+    if not (apart and table.scores):
+        console.print(_faithfulness(table, notes))
+    for start in range(0, len(table.scores), ABREAST):
+        console.print(_scores(table, table.scores[start : start + ABREAST], notes, first=apart and start == 0))
     shape = [column for column in SHAPE if any(row.cells[column.key].known for row in table.rows)]
     if shape:
         console.print(_shape(table, shape, notes))
@@ -78,6 +83,8 @@ def _write_legend(console: Console, tables: Sequence[TaskTable]) -> None:
     known = {key for table in tables for row in table.rows for key, cell in row.cells.items() if cell.known}
     console.print()
     _write_lines(console, [c.meaning for c in (ACCURACY, *FAITHFULNESS, *SHAPE) if c.key in known and c.meaning])
+    others = {column.key: column for table in tables for column in table.scores if column.key in known}
+    _write_lines(console, [column.meaning for column in others.values()])
 
 
 def _write_lines(console: Console, lines: Sequence[str]) -> None:
@@ -95,6 +102,23 @@ def _faithfulness(table: TaskTable, notes: Notes) -> Table:
         made.add_row(rank, row.label, *_ranked(row.cells["accuracy"], notes), *others)
     for name, cell in table.beside.items():
         made.add_row("", f"({name})", *_ranked(cell, notes), *("" for _ in columns))
+    return made
+
+
+def _never_ablated(table: TaskTable) -> bool:
+    """Whether no method was asked for what the first table shows."""
+    cells = (row.cells[c.key] for row in table.rows for c in (ACCURACY, *FAITHFULNESS) if c.metric and row.status == "done")
+    return all(not cell.known and cell.reason.startswith(NEVER_ASKED) for cell in cells)
+
+
+def _scores(table: TaskTable, columns: Sequence[Column], notes: Notes, first: bool) -> Table:
+    """Metrics beside each other with their intervals; the table that stands first has ranks and seconds too."""
+    made = _empty(["", "method", *(t for c in columns for t in (c.title, "95 % CI", "n")), *(["s/inst"] if first else [])])
+    for row in table.rows:
+        rank = str(row.rank) if first and row.rank is not None else ""
+        cells = (text for c in columns for text in _ranked(row.cells[c.key], notes))
+        seconds = [_text(row.cells["seconds"], "number", notes)] if first else []
+        made.add_row(rank, row.label, *cells, *seconds)
     return made
 
 

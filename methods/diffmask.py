@@ -35,14 +35,16 @@ class DiffMask(Amortised):
 
     Attributes:
         steps: Of training. Each draws one depth.
-        batch: Sentences a step.
+        batch: Sentences a step, all from one batch of the train split: 64 at most.
         margin: Divergence (nats, mean over sentences) that masking may cost: .1 in the paper for classification, 1 for question
             answering, .05 for its toy task.
-        accept: Divergence on held-out sentences, in margins, over which the training of a depth counts as failed.
-        lr: Learning rate of the probes.
+        accept: Divergence on held-out sentences, in margins, over which the training of a depth counts as failed; of the probes
+            within it, those that keep least are used.
+        lr: Learning rate of the probes. Gates close while the constraint is met, and the multiplier then has to rise from about 0
+            to open them: where they overshoot so far that nothing opens them again, lower it, or raise `lambda_lr`.
         baseline_lr: Of the vectors that stand in for what is masked.
-        lambda_lr: Of the multipliers.
-        warmup: Steps over which learning rates rise.
+        lambda_lr: Of the multipliers, each of which moves only when its depth is drawn, once in L + 2 steps.
+        warmup: Steps, over all depths, in which the rates of probes and vectors rise.
         baseline: What stands in: a `learned` vector (from [MASK]'s on, or from the mean state), `zero`, the `mask` token's word
             vector, or the `mean` state of the train split.
         penalty: Mean over tokens of log P(z != 0) (`log`, the paper's code) or of P(z != 0) (`l0`, its text).
@@ -107,7 +109,7 @@ class DiffMask(Amortised):
 
     @torch.no_grad()
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """P(keep) of every depth and token (`mask`), and over how many depths a token is kept (`tokens`)."""
+        """P(keep) of every depth and token (`mask`), and over how many depths a token is kept (`tokens`; 0 if it may not go)."""
         weights, gates = self.demand_weights(), self.gates
         states, free = clean_states(model, batch), may_be_masked(model, batch)[:, None]
         self._check(weights, model, states[0].shape[-1])
@@ -118,7 +120,9 @@ class DiffMask(Amortised):
             for found in ([v.log_kept().exp() for v in votes], [v.mean() for v in votes])
         )  # fmt: skip
         fills = [gates.fill(weights, depth) for depth in range(1 if self.at_words else model.n_layers + 2)]
-        return explanations(batch, mask=mask, gate=gate, tokens=mask.sum(1), fill=_padded(fills).expand(len(batch), -1, -1))
+        return explanations(
+            batch, mask=mask, gate=gate, tokens=(mask * free).sum(1), fill=_padded(fills).expand(len(batch), -1, -1)
+        )
 
     def _start(self, model: Layered, data: Sequence[Batch], seed: int) -> dict[str, Tensor]:
         """Parameters before training; what is learned requires a gradient."""

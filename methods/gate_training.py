@@ -276,17 +276,14 @@ def train(run: Run, data: Sequence[Batch], training: Training) -> dict[str, Tens
     kept = training.resume()
     if kept:
         run.restore(kept)
-    found = [np.full(3, np.nan)]
     while run.done < steps:
         run.step(examples)
         checked = run.done % max(1, steps // CHECKS) == 0 or run.done == steps
-        if checked:
-            found = run.check(examples)
         if checked or run.done % max(1, steps // ROWS) == 0:
-            _log(run, training, found if checked else [])
+            _log(run, training, run.check(examples) if checked else [])
         training.checkpoint(run.tensors())
     if run.failed:
-        raise FlowgaugeError(_failure(run, found))
+        raise FlowgaugeError(_failure(run, run.check(examples)))
     return run.best
 
 
@@ -306,6 +303,6 @@ def _failure(run: Run, found: Sequence[np.ndarray]) -> str:
     return (
         f"after {run.done} steps masking costs {costs} (nats on held-out sentences), and never {run.recipe.limit:.3g} or less in "
         f"the second half of the training (margin {run.recipe.margin:.3g}); {same:.0%} of predictions and {kept:.0%} of states "
-        "are kept over all depths. Train for more steps, more slowly (lr, warmup), on more sentences (--fit-limit), or with a "
-        "larger margin."
+        "are kept over all depths. Train for more steps, with slower gates (lr, warmup) or faster multipliers (lambda_lr), on "
+        "more sentences (--fit-limit), or with a larger margin."
     )

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ..core.errors import FlowgaugeError, UsageError
+from ..core.errors import FlowgaugeError, NotApplicable, UsageError
 from ..models.batch import Batch
 from ..models.layered import Layered
 from ..models.shapes import Outputs
@@ -39,7 +39,8 @@ class InformationMask(Amortised):
 
     Attributes:
         gamma: Weight of the entropy (nats) against the change of the outputs.
-        divide: Whether changes are divided by the variance of the outputs, summed over the outputs of a head.
+        divide: Whether changes are divided by the variance of the outputs, summed over the outputs of a head; not for spans,
+            whose outputs are other positions in every text.
         steps: Of the optimiser: 50 as De Cao et al. 2020 have it on SST; 500 on their toy task and on SQuAD.
         lr: Its learning rate.
         optimiser: `rmsprop` (centred) or `adam`.
@@ -69,11 +70,16 @@ class InformationMask(Amortised):
 
     @torch.no_grad()
     def fit(self, model: Layered, data: Sequence[Batch], training: Training) -> dict[str, Tensor]:
-        """The variance of each output head over the train split, summed over its outputs: `variance` (H,).
+        """The variance of each output head over the train split, summed over its outputs: `variance` (H,); 1 if not divided by.
 
         Raises:
+            NotApplicable: It would be the variance of positions.
             FlowgaugeError: The outputs do not vary.
         """
+        if not self.divide:
+            return {"variance": torch.ones(len(model.outputs(data[0])), dtype=torch.float64)}
+        if model.head == "span":
+            raise NotApplicable("the outputs of a span head are positions, whose variance says nothing: use divide=false.")
         sums: list[list[Tensor]] = []
         for number, batch in enumerate(data):
             heads = [logits.double() for logits in model.outputs(batch)]
@@ -89,8 +95,7 @@ class InformationMask(Amortised):
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Scores of every instance."""
         weights = self.demand_weights()
-        variance = weights["variance"] if self.divide else torch.ones_like(weights["variance"])
-        found = fitted(model, batch, self.recipe, lambda piece: Entropy(piece, variance, self.gamma), self._read)
+        found = fitted(model, batch, self.recipe, lambda piece: Entropy(piece, weights["variance"], self.gamma), self._read)
         return explanations(batch, tokens=found[:, 0], nodes=found[:, 1:])
 
     def _read(self, piece: Piece, strengths: Strengths) -> Tensor:
@@ -120,9 +125,10 @@ class Entropy:
     def loss(self, strengths: Strengths, outputs: Outputs) -> Tensor:
         """Squared change of the outputs minus gamma times the entropy."""
         pairs = zip(outputs, self.piece.clean, self.variance, strict=True)
-        change = sum(
-            (((logits - clean) ** 2).sum() / variance for logits, clean, variance in pairs), start=strengths.new_zeros(())
+        changes = (  # what is ruled out, such as padding of a span, is at minus infinity in both
+            ((logits - clean).masked_fill(clean == -torch.inf, 0) ** 2).sum() / variance for logits, clean, variance in pairs
         )
+        change = sum(changes, start=strengths.new_zeros(()))
         return change - self.gamma * (entropy(softplus(strengths)) * self.piece.free[:, None]).sum()
 
 

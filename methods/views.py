@@ -7,8 +7,8 @@ edges    -> best path of each word by dynamic programming; a node scores the bes
          -> heads, each by its largest edge (Hao et al. 2021, section 5.1)
 units    -> heads, each by its largest unit
 nodes    -> the strongest node a layer
-mask     -> nodes, by keep probability; words and hidden[0] by their keep probabilities, where there is no mask by the sizes of
-            tokens and nodes
+mask     -> nodes, by keep probability, and hidden[0] and words; a mask that acts on the words at every depth says nothing of
+            hidden states, and of words by its last depth, which has seen most. Without a mask: by the sizes of nodes and tokens
 """
 
 from __future__ import annotations
@@ -62,11 +62,41 @@ def token_scores(explanation: Explanation) -> Float[np.ndarray, " tokens"]:
 
 def level_scores(explanation: Explanation, level: Literal["words", "hidden"]) -> Float[np.ndarray, " tokens"] | None:
     """Size of the score of each word, or of each position of hidden[0]: its mask, else nodes and tokens; None if it has none."""
-    if explanation.mask is not None:
-        return explanation.mask[0 if level == "words" else 1]
-    nodes = None if explanation.nodes is None else explanation.nodes[0]
-    found = explanation.tokens if level == "words" else nodes
+    if level == "words":
+        found = explanation.tokens if explanation.mask is None else word_mask(explanation)
+    elif explanation.mask is not None and not masks_words(explanation):
+        found = explanation.mask[1]
+    else:
+        found = None if explanation.nodes is None else explanation.nodes[0]
     return None if found is None else np.abs(found)
+
+
+def told(explanation: Explanation) -> str:
+    """The views it has, in words.
+
+    >>> told(Explanation(tokens=np.ones(2), mask=np.ones((3, 2)), fill=np.zeros((1, 4))))
+    'mask of words, tokens'
+    """
+    one = explanation.each()[0]
+    return ", ".join("mask of words" if view == "mask" and masks_words(one) else view for view in sorted(one.views))
+
+
+def masks_words(explanation: Explanation) -> bool:
+    """Whether its mask acts on the words at every depth, and not on that depth's own states."""
+    return explanation.mask is not None and explanation.fill is not None and len(explanation.fill) == 1
+
+
+def word_mask(explanation: Explanation) -> Float[np.ndarray, " tokens"]:
+    """The keep probability of each word, of an explanation with a mask.
+
+    >>> word_mask(Explanation(mask=np.array([[0.9, 0.2], [0.1, 0.8]]))).tolist()
+    [0.9, 0.2]
+    >>> word_mask(Explanation(mask=np.array([[0.9, 0.8], [0.9, 0.1]]), fill=np.zeros((1, 4)))).tolist()
+    [0.9, 0.1]
+    """
+    assert explanation.mask is not None
+    found: np.ndarray = explanation.mask[-1 if masks_words(explanation) else 0]
+    return found
 
 
 def best_paths(edges: Float[np.ndarray, "layers tokens tokens"], target: int) -> Paths:
@@ -137,9 +167,9 @@ def head_scores(explanation: Explanation) -> Float[np.ndarray, "layers heads"]:
 
 def node_scores(explanation: Explanation) -> Float[np.ndarray, "depths tokens"] | None:
     """Node scores that are the same for every word, where the explanation has them."""
-    if explanation.nodes is not None:
-        return explanation.nodes
-    return None if explanation.mask is None else explanation.mask[1:]
+    if explanation.mask is not None and explanation.nodes is None and not masks_words(explanation):
+        return explanation.mask[1:]
+    return explanation.nodes
 
 
 def rank_nodes(explanation: Explanation, sources: Int[np.ndarray, " words"], target: int) -> NodeRanking:
@@ -163,7 +193,7 @@ def rank_nodes(explanation: Explanation, sources: Int[np.ndarray, " words"], tar
         own, score = nodes == nodes.max(1, keepdims=True), nodes
         own &= np.cumsum(own, 1) == 1
     else:
-        raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which nodes cannot be ranked.")
+        raise NotApplicable(f"the method gives {told(explanation)}, from which nodes cannot be ranked.")
     own[0], own[-1] = False, False
     own[0, sources], own[-1, target] = True, True
     return NodeRanking(own, np.where(np.isfinite(score), score, -np.inf))

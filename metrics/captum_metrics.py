@@ -13,6 +13,7 @@ from torch import Tensor
 from ..core.errors import NotApplicable, UsageError
 from ..methods.on_words import Forward, all_there, of_presence, seeded, singles
 from ..methods.views import token_scores
+from ..models.layered import Layered
 from ..models.model import FlowModel
 from ..models.trace import Baseline
 from .base import Scores, Shown, frame, score_row
@@ -23,15 +24,15 @@ UNMOVED = "no score moves with the word vectors: the method does not look at the
 
 @metric(
     "infidelity", reads="tokens", ranked="scaled", higher_is_better=False, unit="squared units of q", bounds=(0.0, None),
-    needs={"transformer"}, source="Yeh et al. 2019, definition 2.1",
+    source="Yeh et al. 2019, definition 2.1",
 )  # fmt: skip
 @dataclass(frozen=True)
 class Infidelity:
     """How badly scores predict the fall of q when random words are removed.
 
-    E_I[(<I, tokens> - (q(x) - q(x without I)))^2], I a random half of the words; `scaled` first multiplies the tokens by the
-    factor that suits them best, so that methods without a scale can be compared. For the predicted answer. At least 0; lower is
-    better. Source: Yeh et al. 2019, definition 2.1, by captum.
+    E_I[(<I, tokens> - (q(x) - q(x without I)))^2], I a random half of the words that may be masked; `scaled` first multiplies
+    the tokens by the factor that suits them best, so that methods without a scale can be compared. For the predicted answer. At
+    least 0; lower is better. Source: Yeh et al. 2019, definition 2.1, by captum.
 
     Attributes:
         samples: Random removals.
@@ -45,7 +46,7 @@ class Infidelity:
         if self.samples < 2:
             raise UsageError(f"samples must be at least 2, got {self.samples}.")
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: Layered, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         from captum.metrics import infidelity
 
@@ -53,8 +54,9 @@ class Infidelity:
         for batch in shown:
             for one, instance, explanation in zip(singles(batch.predicted), batch.instances, batch.guided, strict=True):
                 forward, (there, number) = remembered(of_presence(model, one, self.baseline)), all_there(model, one)
+                free = model.maskable(one)[0].cpu().numpy()
                 for draw, made in enumerate(explanation.each()):
-                    tokens = torch.as_tensor(token_scores(made), dtype=torch.float64, device=there.device)[None]
+                    tokens = torch.as_tensor(token_scores(made) * free, dtype=torch.float64, device=there.device)[None]
                     for name in ("scaled", "raw"):
                         with seeded(one.seeds[0]), torch.no_grad():
                             found = infidelity(

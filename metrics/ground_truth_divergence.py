@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from ..core.errors import NotApplicable
 from ..methods.explanation import Explanation
-from ..methods.views import level_scores
+from ..methods.views import level_scores, told
 from ..models.layered import Layered
 from ..tasks.instance import Instance
 from .base import Scores, Shown, frame, score_row
@@ -37,8 +37,9 @@ class GroundTruthDivergence:
     KL(truth || scores), JS the Jensen-Shannon divergence; natural logarithms; smaller is better. `hidden_*` reads the mask at
     hidden[0], else the nodes there; `words_*` the mask of words, else token scores. The truth is that of hidden states: where
     words are asked for, `toy/counting` needs every digit to know the query's from the others, and a uniform score is right there.
-    Undefined: no position matters, no score is other than 0; for KL, infinite, as it is where a position that matters scores 0.
-    Source: De Cao et al. 2020, table 1, with numbers as published in their code.
+    Undefined: a mask that acts on words at every depth says nothing of hidden states; no position matters, no score is other
+    than 0; for KL, infinite, as it is where a position that matters scores 0. Source: De Cao et al. 2020, table 1, with numbers
+    as published in their code.
     """
 
     def score(self, model: Layered, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
@@ -75,7 +76,7 @@ def known(instance: Instance, words: np.ndarray) -> Bool[np.ndarray, " padded"]:
 def _variants(explanation: Explanation, truth: np.ndarray, maskable: np.ndarray) -> Iterator[tuple[str, float, str]]:
     """Name, value and, where it is not defined, the reason of each variant."""
     found = {level: level_scores(explanation, level) for level in LEVELS}
-    views = ", ".join(sorted(explanation.views))
+    views = told(explanation)
     if all(scores is None for scores in found.values()):
         raise NotApplicable(f"the method gives {views}, from which neither words nor hidden[0] can be scored.")
     for level, scores in found.items():

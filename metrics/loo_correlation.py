@@ -14,7 +14,7 @@ from scipy.stats import kendalltau
 
 from ..methods.leave_one_out import LeaveOneOut
 from ..methods.views import token_scores
-from ..models.model import FlowModel
+from ..models.layered import Layered
 from ..models.trace import Baseline, moving_words
 from .base import Scores, Shown, frame, score_row
 from .registry import metric
@@ -22,7 +22,7 @@ from .registry import metric
 
 @metric(
     "loo_correlation", reads="tokens", ranked="absolute", higher_is_better=True, unit="Kendall's tau", bounds=(-1.0, 1.0),
-    needs={"transformer"}, source="Jain & Wallace 2019, section 4.1",
+    source="Jain & Wallace 2019, section 4.1",
 )  # fmt: skip
 @dataclass(frozen=True)
 class LooCorrelation:
@@ -38,7 +38,7 @@ class LooCorrelation:
 
     baseline: Baseline = "mask"
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: Layered, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         rows = []
         for batch in shown:

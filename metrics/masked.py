@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ..core.errors import NotApplicable
+from ..methods.views import masks_words
 from ..models.model import FlowModel
 from .base import Aggregate, Scores, Shown, frame, score_row
 from .bootstrap import condition_groups, interval
-from .masked_model import FORMS, Operator, check_operator, masked_runs, masks
+from .masked_model import FORMS, Form, Operator, check_operator, masked_runs, masks
 from .registry import metric
 
+ONLY_WORDS = "the mask acts on the words at every depth."
 SOURCE = "De Cao et al. 2020, section 4"
 
 
@@ -137,8 +139,9 @@ class ShareMasked:
     """How much a mask drops, of words and of hidden states.
 
     `hard` is the share of positions that may be masked whose P(keep) is at most 1/2, mean over depths; `expected` is the mean of
-    1 - P(keep) instead; `words/hard` is depth 0, `hidden/hard` the mean of the depths above. The mask is that of the predicted
-    answer. In [0, 1]; neither end is better by itself: read it beside `masked_divergence`.
+    1 - P(keep) instead. `words/*` is depth 0, and `hidden/*` the mean of the depths above; of masks that act on the words at
+    every depth `words/*` is the last one, and `hidden/*` undefined. The mask is that of the predicted answer. In [0, 1]; neither
+    end is better by itself: read it beside `masked_divergence`.
     """
 
     def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
@@ -151,9 +154,18 @@ class ShareMasked:
                 shares = ((1 - kept) * free).sum(-1) / free.sum(-1)
                 rows += _by_depth(batch, shares, draw)
                 for form, share in zip(FORMS, shares, strict=True):
-                    rows += _each(batch, f"words/{form}", share[0], draw)
-                    rows += _each(batch, f"hidden/{form}", share[1:].mean(0), draw)
+                    rows += _by_kind(batch, form, share, np.array([masks_words(one) for one in each]), draw)
         return Scores(frame(rows))
+
+
+def _by_kind(
+    shown: Shown, form: Form, share: Float[np.ndarray, "depths rows"], of_words: Bool[np.ndarray, " rows"], draw: int
+) -> Iterator[dict[str, Any]]:
+    """What is masked of words and of hidden states."""
+    yield from _each(shown, f"words/{form}", np.where(of_words, share[-1], share[0]), draw)
+    hidden = np.where(of_words, np.nan, share[1:].mean(0))
+    for instance, value in zip(shown.instances, hidden, strict=True):
+        yield score_row(instance, f"hidden/{form}", float(value), draw, ONLY_WORDS if np.isnan(value) else "")
 
 
 def counts(told: np.ndarray, gold: np.ndarray) -> Float[np.ndarray, "rows features"]:

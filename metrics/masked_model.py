@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..core.errors import NotApplicable, UsageError
 from ..methods.explanation import Explanation
+from ..methods.views import masks_words
 from ..models.batch import Batch
 from ..models.layered import Layered
 from ..models.masking import blend, clean_states, outputs_from
@@ -114,9 +115,8 @@ def _stand_ins(
     model: Layered, batch: Batch, draw: Sequence[Explanation], operator: Operator, states: Sequence[Tensor]
 ) -> Iterator[tuple[int, Tensor]]:
     """For each depth of the mask: which states it masks, and what stands in for them (B, N or 1, width)."""
-    depths, fill = len(states), draw[0].fill
-    at_words = fill is not None and len(fill) == 1
-    if operator == "own" and fill is None:
+    depths, at_words = len(states), masks_words(draw[0])
+    if operator == "own" and draw[0].fill is None:
         raise NotApplicable("the method says nothing of what stands in for a masked state: use operator=zero or mask.")
     blank = clean_states(model, blanked(model, batch)) if operator == "mask" else []
     for depth in range(depths):

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 
 from ..core.errors import NotApplicable
 from ..methods.explanation import Explanation
-from ..methods.views import token_scores
+from ..methods.views import token_scores, word_mask
 from ..models.model import FlowModel
 from .base import Scores, Shown, frame, score_row
 from .registry import metric
@@ -93,9 +93,7 @@ def kept_words(explanation: Explanation) -> Words:
     >>> kept_words(Explanation(mask=np.array([[0.9, 0.2], [0.1, 0.8]])))
     array([ True, False])
     """
-    assert explanation.mask is not None
-    of_words = explanation.fill is not None and len(explanation.fill) == 1
-    kept: np.ndarray = explanation.mask[-1 if of_words else 0] > 0.5
+    kept: np.ndarray = word_mask(explanation) > 0.5
     return kept
 
 

@@ -63,12 +63,13 @@ def _scores(explanation: Explanation) -> Float[np.ndarray, " scores"]:
 
 
 def _spread(scores: Float[np.ndarray, "seeds scores"]) -> tuple[float, float]:
-    """Mean over scores of the sd over seeds, and the sd over scores of the mean over seeds.
+    """Mean over scores of the sd over seeds, and the sd over scores of the mean over seeds; exactly 0 if these are equal.
 
     >>> _spread(np.array([[0.0, 1.0], [0.0, 3.0]]))
     (0.7071067811865476, 1.0)
     """
-    return float(scores.std(0, ddof=1).mean()), float(scores.mean(0).std())
+    means = scores.mean(0)
+    return float(scores.std(0, ddof=1).mean()), float(means.std()) if np.ptp(means) > 0 else 0.0
 
 
 def _aggregates(each: Float[np.ndarray, "instances two"], conditions: np.ndarray) -> Iterator[Aggregate]:

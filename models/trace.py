@@ -174,7 +174,7 @@ def path_trace(
     return trace
 
 
-def moving_words(model: FlowModel, batch: Batch, baseline: Baseline = "mask") -> Bool[Tensor, "batch tokens"]:
+def moving_words(model: Layered, batch: Batch, baseline: Baseline = "mask") -> Bool[Tensor, "batch tokens"]:
     """Which words have another vector than the baseline's; the others, such as a gap, move nothing along the path."""
     with torch.no_grad():
         delta = model.words(batch) - baseline_words(model, batch, baseline)

@@ -165,6 +165,25 @@ def test_a_constraint_that_is_never_met_fails_with_the_last_numbers(flow, data, 
     with pytest.raises(FlowgaugeError, match=r"after 60 steps masking costs .* at depth 3 .* never 3e-09 or less") as error:
         method.fit(flow, data, training)
     assert f"{training.curve[-1]['held.divergence.0']:.3g} at depth 0" in str(error.value)
+    assert "(lambda_lr)" in str(error.value)
+
+
+def test_a_failed_training_that_goes_on_at_its_last_step_fails_the_same(flow, data, kind) -> None:
+    class Kept(InMemory):
+        kept: dict = {}
+
+        def resume(self):
+            return self.kept
+
+        def checkpoint(self, tensors):
+            self.kept = {name: t.detach().clone() for name, t in tensors.items()}
+
+    method, training, told = METHODS[kind](**{**QUICK, "margin": 1e-9, "lr": 1e-2}), Kept(), []
+    for _ in range(2):
+        with pytest.raises(FlowgaugeError, match="after 30 steps") as error:
+            method.fit(flow, data, training)
+        told.append(str(error.value))
+    assert told[0] == told[1]
 
 
 def test_depths_of_hidden_states_have_a_best_of_their_own(flow, data) -> None:
@@ -279,3 +298,54 @@ def test_recurrent_models_and_positions_that_stay(kind) -> None:
             stays = free[row, : made.mask.shape[1]] == 0
             assert stays.sum() == 2
             assert (made.mask[:, stays] == 1).all() and (made.mask[:, ~stays] < 1).all()
+            assert (made.tokens[stays] == 0).all() and (made.tokens[~stays] > 0).all()
+
+
+def run_of(flow, data, method: DiffMaskInput | DiffMaskHidden, penalty="log") -> Run:
+    recipe = Recipe(10, 4, 0.1, 0.3, penalty)
+    parameters = method._start(flow, data, 0)
+    multipliers = Multipliers.start(flow.n_layers + 2, like=parameters["probe.0.open"])
+    return Run(method.gates, flow, recipe, 0, parameters, CentredRMSprop(dict.fromkeys(parameters, 1e-3)), multipliers)
+
+
+@pytest.mark.parametrize("penalty", ["log", "l0"])
+def test_what_a_step_measures_is_of_the_real_tokens_with_the_clean_output_first(flow, data, kind, penalty, monkeypatch) -> None:
+    weight = flow.hf.classifier.weight
+    monkeypatch.setattr(weight, "data", 300 * weight.data)  # so that masking matters
+    run = run_of(flow, data, METHODS[kind](**QUICK), penalty)
+    with torch.no_grad():
+        for depth in range(4):
+            run.parameters[f"probe.{depth}.open"] -= 9
+    clean = next(e for b in data if len(set(b.lengths)) > 1 for e in Examples.of(flow, [b], 0).cached)
+    depth, key = 2, (1, 5, 1)
+    votes = run.gates.votes(run.parameters, clean.states, depth)
+    gates = votes.sample(run._uniform(clean, len(votes.each), *key))
+    tried = run.masked(clean, depth, *key)
+    at = 0 if kind == "input" else depth
+    for row, n in enumerate(clean.batch.lengths):
+        one = clean.batch.rows(torch.tensor([row]))
+        one = one.only(one.mask)
+        masked = blend(clean.states[at][[row], :n], gates[[row], :n], run.parameters[f"fill.{at}"])
+        p, q = (torch.distributions.Categorical(logits=x) for x in (flow.outputs(one)[0], outputs_from(flow, one, at, masked)[0]))
+        assert tried.divergence[row].item() == pytest.approx(torch.distributions.kl_divergence(p, q).item(), abs=1e-12)
+        assert tried.agreement[row] == (p.logits.argmax() == q.logits.argmax())
+        logs = votes.log_kept()[row, :n]
+        assert tried.kept[row].item() == pytest.approx(logs.exp().mean().item())
+        assert tried.penalty[row].item() == pytest.approx((logs if penalty == "log" else logs.exp()).mean().item())
+    assert tried.divergence.max() > 0.01
+
+
+def test_a_step_moves_the_gates_and_the_multiplier_of_one_depth(flow, data, kind) -> None:
+    run, drawn = run_of(flow, data, METHODS[kind](**QUICK)), set()
+    examples = Examples.of(flow, data, 0)
+    for _ in range(10):
+        before = {name: t.detach().clone() for name, t in run.parameters.items()}
+        multipliers = run.multipliers.value.clone()
+        run.step(examples)
+        (depth,) = (run.multipliers.value != multipliers).nonzero()[:, 0].tolist() or [None]
+        if depth is None:  # a multiplier that is 0 stays there while its constraint is met
+            continue
+        drawn.add(depth)
+        moved = {name.split(".")[1] for name in before if "inner" in name and not torch.equal(before[name], run.parameters[name])}
+        assert moved == ({str(d) for d in range(depth + 1)} if kind == "input" else {str(depth)})
+    assert len(drawn) > 2

@@ -132,6 +132,22 @@ def test_descent_is_torch_s_centred_rmsprop() -> None:
     np.testing.assert_allclose(ours.detach(), theirs.detach(), rtol=1e-9)
 
 
+def test_rates_rise_over_the_warmup() -> None:
+    lengths = []
+    for warmup in (0, 4):
+        x, descent, walk = (
+            torch.zeros(1, dtype=torch.float64, requires_grad=True),
+            CentredRMSprop({"x": 1e-2}, warmup=warmup),
+            [0.0],
+        )
+        for grad in (1.0, -2.0, 0.5, 1.0, -1.0, 2.0):
+            x.grad = torch.tensor([grad], dtype=torch.float64)
+            descent.step({"x": x})
+            walk.append(x.item())
+        lengths.append(np.diff(walk))
+    np.testing.assert_allclose(lengths[1] / lengths[0], [1 / 4, 2 / 4, 3 / 4, 1, 1, 1])
+
+
 def test_descent_survives_constant_and_broken_gradients_and_leaves_others() -> None:
     x, other = torch.zeros(2, requires_grad=True), torch.ones(1, requires_grad=True)
     descent = CentredRMSprop({"x": 1e-3, "other": 1e-3}, warmup=10)

@@ -184,6 +184,8 @@ def test_rank_nodes_reads_each_view():
     assert ranking.score[1].tolist() == [0, 0.5, 0]
     ranking = rank_nodes(Explanation(mask=np.arange(12.0).reshape(4, 3)), np.array([1]), 0)
     assert ranking.score.tolist() == [[3, 4, 5], [6, 7, 8], [9, 10, 11]]
+    with pytest.raises(NotApplicable, match="gives mask of words, from which nodes cannot be ranked"):
+        rank_nodes(Explanation(mask=np.arange(12.0).reshape(4, 3), fill=np.zeros((1, 5))), np.array([1]), 0)
     with pytest.raises(NotApplicable, match="gives tokens, from which nodes cannot be ranked"):
         rank_nodes(Explanation(tokens=np.ones(3)), np.array([0]), 2)
     with pytest.raises(NotApplicable, match="gives nodes, from which no word's sign"):

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from flowgauge.core.errors import UnfitSentence, UsageError
+from flowgauge.core.errors import NotApplicable, UnfitSentence, UsageError
 from flowgauge.methods.attattr import AttAttr
+from flowgauge.methods.information_mask import Entropy, InformationMask
 from flowgauge.methods.integrated_gradients import IntegratedGradients
 from flowgauge.methods.leave_one_out import LeaveOneOut
+from flowgauge.methods.noisy_states import pieces
 from flowgauge.metrics.erasure import removable
 from flowgauge.models.batch import Rows
 from flowgauge.models.encode import batches as make_batches
@@ -20,6 +22,7 @@ from flowgauge.models.encode import encode, relabel
 from flowgauge.models.masking import blend, clean_states, outputs_from
 from flowgauge.models.outputs import correct, divergence, prediction, value
 from flowgauge.models.tokenise import token_span
+from flowgauge.models.training import InMemory
 from flowgauge.tasks.instance import Instance, Quantity
 
 CONTEXT = "the guard likes the tall chef"
@@ -200,3 +203,18 @@ def test_attention_attribution_and_integrated_gradients_are_complete_over_both_e
         assert one.tokens is not None and one.nodes is not None
         for scores in (one.tokens, *one.nodes):
             assert scores.sum() == pytest.approx(change, rel=0.02, abs=0.02)
+
+
+def test_information_masks_of_spans_are_not_divided_by_a_variance_of_positions(model):
+    data = [encode(model, [asked(), asked("longer", CONTEXT + " " + CONTEXT)]), encode(model, [asked("short")])]
+    with pytest.raises(NotApplicable, match=r"the outputs of a span head are positions, .* use divide=false"):
+        InformationMask().fit(model, data, InMemory())
+    method = InformationMask(divide=False, gamma=5.0, steps=20)
+    assert method.fit(model, data, InMemory())["variance"].tolist() == [1, 1]
+    piece = next(piece for _, piece in pieces(model, data[0]))
+    loss = Entropy(piece, torch.ones(2), 5.0).loss(torch.zeros(2, len(piece.depths), piece.batch.ids.shape[1]), piece.clean)
+    assert loss.isfinite()  # padding, at minus infinity before and after, does not change
+    together = method.trained({"variance": torch.ones(2)}).explain(model, data[0])
+    one = data[0].rows(torch.tensor([0]))
+    (alone,) = method.trained({"variance": torch.ones(2)}).explain(model, one.only(one.mask))
+    np.testing.assert_allclose(together[0].tokens, alone.tokens, rtol=1e-4)

@@ -53,11 +53,12 @@ def test_known_numbers(results):
     accuracy = frame[frame["metric"] == "ablated_accuracy@1"].set_index(["method", "variant"])["value"]
     assert accuracy["influence-patterns", "original"] == 1
     assert accuracy["influence-patterns", "chance"] == 0.5
-    ranking = [name for name in UNTRAINED if METHODS.create(name).gives & {"nodes", "flows", "edges", "mask", "patterns"}]
+    ranking = [name for name in UNTRAINED if METHODS.create(name).gives & {"nodes", "flows", "edges", "patterns"}]
     for method in ranking:  # the whole model is right on all, so gold and guided explanations are the same
         gold, guided = (accuracy[method, f"embedding/matched/{g}"] for g in ("gold", "predicted"))
         assert gold == guided
     assert math.isnan(accuracy["conductance", "attention/matched/gold"])
+    assert "exact-erasure" not in accuracy  # its mask is of words
     assert (frame[frame["variant"] == "union"]["value"] > 0).all()
 
 

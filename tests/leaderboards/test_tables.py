@@ -16,6 +16,7 @@ from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.columns import RANKED
 from flowgauge.leaderboards.groups import find_score, groups
 from flowgauge.leaderboards.tables import paper_tables, render, task_tables
+from flowgauge.leaderboards.text import as_text
 
 from .conftest import keep, record, score
 
@@ -82,6 +83,39 @@ def test_an_undefined_aggregate_is_no_number():
     )
     (table,) = task_tables([record("attention", [score("ablated_accuracy", {RANKED_VARIANT: undefined})])])
     assert table.rows[0].rank is None and table.rows[0].cells["accuracy"].reason == "no word."
+
+
+def divergence(value: float) -> Score:
+    return score(
+        "ground_truth_divergence", {"hidden_js": (value, value - 0.01, value + 0.01), "words_js": 0.5},
+        ranked="hidden_js", higher_is_better=False, unit="nats",
+    )  # fmt: skip
+
+
+def test_metrics_without_a_column_of_their_own_have_one_and_rank_where_nothing_was_ablated():
+    refused = Score(
+        metric="ground_truth_divergence@1", name="ground_truth_divergence", version=1, settings={}, status="not-applicable",
+        reason="no scores of hidden states.",
+    )  # fmt: skip
+    kept = score("share_masked", {"hard": 0.4}, ranked="hard", unit="share of states")
+    runs = [record("far", [divergence(0.3)]), record("none", [refused]), record("near", [kept, divergence(0.1)])]
+    (table,) = task_tables(runs)
+    assert [(row.rank, row.label) for row in table.rows] == [(1, "near"), (2, "far"), (None, "none")]
+    assert table.ranked_by == "ground_truth_divergence" and {c.key for c in table.scores} == {table.ranked_by, "share_masked"}
+    assert table.rows[2].cells[table.ranked_by].reason == "no scores of hidden states."
+    lines = as_text([table], []).splitlines()
+    assert any(line.split()[:5] == ["1", "near", ".100", ".090–.110", "8"] for line in lines)
+    assert any(line.split()[:2] == ["none", "n/a¹"] for line in lines) and "  ¹ n/a: no scores of hidden states." in lines
+    assert "  ground_truth_divergence: hidden_js, nats; lower is better" in lines
+    assert "  share_masked: hard, share of states" in lines and not any("accuracy" in line for line in lines)
+
+
+def test_where_methods_were_ablated_other_metrics_stand_beside_the_ranking():
+    runs = [record("one", [accuracy(0.5), divergence(0.1)]), record("two", [accuracy(0.7), divergence(0.3)])]
+    (table,) = task_tables(runs)
+    assert [(row.rank, row.label) for row in table.rows] == [(1, "two"), (2, "one")] and table.ranked_by == "accuracy"
+    text = as_text([table], [])
+    assert "accuracy" in text and ".300" in text and max(map(len, text.splitlines())) <= 100
 
 
 def test_runs_on_other_instances_stand_apart():

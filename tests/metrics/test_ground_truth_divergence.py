@@ -118,6 +118,22 @@ def test_what_has_no_value_says_why(model, instances) -> None:
         scored(model, show(model, instances[:3], lambda at, n: Explanation(heads=np.ones((1, 1)))))
 
 
+def test_masks_of_words_at_every_depth_say_nothing_of_hidden_states(model, instances) -> None:
+    """All words kept by what is seen at depth 0, those that matter by what is seen at hidden[0]."""
+
+    def explain(at, n):
+        mask = np.ones((2, n))
+        mask[1] = 0.0
+        mask[1, at] = 0.7
+        return Explanation(mask=mask, fill=np.zeros((1, 64)))
+
+    table, rows = scored(model, show(model, instances[:40], explain))
+    hidden = rows[rows["variant"].str.startswith("hidden")]
+    assert hidden["value"].isna().all()
+    assert set(hidden["reason"]) == {"the method gives mask of words and no scores of hidden states."}
+    assert table["words_js"].notna().any() and table["words_js"].max() < 1e-15
+
+
 def test_tasks_that_do_not_know_what_matters_are_told(tiny_flow) -> None:
     batch = encode(tiny_flow, (instance := load_task("sva/obj").instances("test", 1, 0)))
     made = (Explanation(tokens=np.ones(batch.lengths[0])),)

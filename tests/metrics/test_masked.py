@@ -121,6 +121,16 @@ def test_share_masked(shown, value_of) -> None:
     assert value_of(scores, "hidden/expected", name) == pytest.approx(1 - made[1:].mean())
 
 
+def test_masks_of_words_at_every_depth_drop_words_and_no_hidden_states(shown, value_of) -> None:
+    model, one = shown(at_words=True)
+    scores = ShareMasked().score(model, [one], None)
+    made, name = one.gold[2].mask, one.batch.names[2]
+    assert value_of(scores, "hard", name) == pytest.approx((made <= 0.5).mean())
+    assert value_of(scores, "words/expected", name) == pytest.approx(1 - made[-1].mean())
+    hidden = scores.rows[scores.rows["variant"].str.startswith("hidden/")]
+    assert hidden["value"].isna().all() and set(hidden["reason"]) == {"the mask acts on the words at every depth."}
+
+
 def test_positions_that_stay_do_not_count(shown, value_of, monkeypatch) -> None:
     model, one = shown()
     monkeypatch.setattr(model, "maskable", lambda batch: batch.mask & (torch.arange(batch.ids.shape[1]) != 1))
@@ -234,10 +244,10 @@ def test_stability_is_the_mean_standard_deviation_over_seeds() -> None:
 
 
 def test_stability_of_what_has_no_spread_and_of_other_instances() -> None:
-    same = [cell("ab", [0.5, 0.5], [0.1, 0.1]) for _ in range(2)]
+    same = [cell("ab", [0.5, 0.5], [0.1] * 7) for _ in range(3)]  # numpy has 1e-17 for the sd of seven times .1
     sd, relative = Stability().compare(*same)
-    assert sd.value == 0 and np.isnan(relative.value) and "are the same" in relative.reason
+    assert sd.value < 1e-16 and np.isnan(relative.value) and relative.undefined == 2 and "are the same" in relative.reason
     with pytest.raises(NotApplicable, match="other instances"):
-        Stability().compare(same[0], cell("ac", [0.5, 0.5], [0.1, 0.1]))
+        Stability().compare(same[0], cell("ac", [0.5, 0.5], [0.1] * 7))
     tokens = [cell("a", [0.0, 1.0], view="tokens"), cell("a", [1.0, 1.0], view="tokens")]
     assert Stability().compare(*tokens)[0].value == pytest.approx(np.std([0, 1], ddof=1) / 2)

@@ -18,6 +18,7 @@ from flowgauge.methods.leave_one_out import LeaveOneOut
 from flowgauge.methods.on_words import seeded
 from flowgauge.methods.random import Random
 from flowgauge.methods.removal import ShapleySampling
+from flowgauge.metrics.base import Shown
 from flowgauge.metrics.captum_metrics import Infidelity, Sensitivity
 from flowgauge.metrics.erasure import (
     SHARES,
@@ -31,8 +32,11 @@ from flowgauge.metrics.erasure import (
 )
 from flowgauge.metrics.loo_correlation import LooCorrelation
 from flowgauge.metrics.plausibility import Plausibility, agreement, direction, word_scores
+from flowgauge.models.encode import encode
+from flowgauge.models.toy_counting import ToyCounting
 from flowgauge.models.trace import baseline_words
 from flowgauge.tasks.instance import Instance
+from flowgauge.tasks.toy import CountingTask
 
 
 def tokens(*rows) -> list[Explanation]:
@@ -250,6 +254,26 @@ def test_infidelity_by_hand(model, make, value_of):
     scores = Infidelity(50).score(model, [shown], None)
     assert value_of(scores, "raw") == pytest.approx(float(drawn) * (0.7 - fall.tokens[1]) ** 2)
     assert 0 <= value_of(scores, "scaled") < 1e-12
+
+
+def test_recurrent_models_are_asked_about_what_may_be_masked():
+    """What is said of the query, which is never removed, does not count."""
+    model = ToyCounting()._untrained().to(torch.device("cpu"), torch.float64)
+    instances = [i for i in CountingTask().instances("test") if len(i.segments[1].split()) == 4][:3]
+    batch = encode(model, instances)
+    falls = [e.tokens for e in LeaveOneOut("zero").explain(model, batch)]
+    loud = tokens(*(np.where(model.maskable(batch)[row].numpy(), t, 1e3) for row, t in enumerate(falls)))
+    found = {}
+    for name, made in (("plain", tokens(*falls)), ("loud", loud)):
+        shown = Shown(batch, batch, tuple(instances), tuple(made), tuple(made))
+        rows = LooCorrelation("zero").score(model, [shown], None).rows
+        assert rows["value"].tolist() == pytest.approx([1] * 6)
+        found[name] = Infidelity(20, "zero").score(model, [shown], None).rows["value"]
+    assert found["plain"].tolist() == found["loud"].tolist() and (found["plain"] > 0).any()
+    for metric in (LooCorrelation(), Infidelity()):
+        assert "transformer" not in metric.needs
+        with pytest.raises(NotApplicable, match="has no mask token; choose baseline zero"):
+            metric.score(model, [shown], None)
 
 
 def test_infidelity_runs_the_model_once_for_all_draws(model, make, monkeypatch):
