@@ -9,13 +9,17 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ..benchmark import outside
 from ..benchmark.plan import Plan
 from ..benchmark.record import Fit, Record
 from .bundle import Manifest
 from .ledger import Event
 
-SCHEMAS: dict[str, type[BaseModel]] = {"record": Record, "fit": Fit, "plan": Plan, "bundle": Manifest, "ledger-event": Event}
-"""By file name: `record.json` and `fit.json` of a store, a plan's YAML, a bundle's `manifest.json`, a line of `ledger.jsonl`."""
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "record": Record, "fit": Fit, "plan": Plan, "bundle": Manifest, "ledger-event": Event, "outside": outside.Manifest,
+}  # fmt: skip
+"""By file name: `record.json` and `fit.json` of a store, a plan's YAML, a bundle's `manifest.json`, a line of `ledger.jsonl`, the
+`manifest.json` beside explanations computed elsewhere."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from flowgauge.benchmark import outside
+from flowgauge.benchmark.bring_in import import_explanations
 from flowgauge.benchmark.fits import Fits
 from flowgauge.benchmark.record import SCHEMA
 from flowgauge.benchmark.results import table
@@ -36,6 +38,8 @@ def test_there_are_files_of_every_version() -> None:
     assert manifests == set(range(1, MANIFEST_SCHEMA + 1)), f"add tests/fixtures/bundle-{MANIFEST_SCHEMA}."
     fits = {json.loads(path.read_text())["schema_version"] for path in FIXTURES.glob("store-*/fits/*/fit.json")}
     assert fits == {1}
+    handed = {json.loads(path.read_text())["schema_version"] for path in FIXTURES.glob("outside-*/manifest.json")}
+    assert handed == set(range(1, outside.SCHEMA + 1)), f"add tests/fixtures/outside-{outside.SCHEMA}."
 
 
 @pytest.mark.parametrize("folder", STORES, ids=lambda path: path.name)
@@ -127,3 +131,12 @@ def test_a_bundle_is_well_formed() -> None:
     assert manifest.submitter == "flowgauge" and len(manifest.files) == 5
     checked = verify(folder)
     assert checked.problems == () and checked.trust == "well-formed" and len(checked.records) == 1
+
+
+def test_explanations_from_outside_are_scored(tmp_path: Path) -> None:
+    import_explanations(FIXTURES / "outside-1", store=str(tmp_path), metrics=["concentration"])
+    (record,) = Store(str(tmp_path)).records()
+    assert (record.method, record.status, record.instances) == ("outside.place-in-sentence", "done", 2)
+    (part,) = Store(str(tmp_path)).find(record).parts()
+    for sentence, one in zip(part.sentences, part.gold, strict=True):
+        np.testing.assert_array_equal(one.tokens, np.arange(len(sentence.tokens)) / 8)

@@ -38,6 +38,7 @@ def test_they_are_up_to_date(tmp_path: Path) -> None:
         ("fit", "store-*/fits/*/fit.json"),
         ("bundle", "bundle-*/manifest.json"),
         ("ledger-event", "store-*/ledger.jsonl"),
+        ("outside", "outside-*/manifest.json"),
     ],
 )
 def test_files_of_every_version_fit(name: str, pattern: str) -> None:
