@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -72,7 +73,8 @@ class Recheck:
         name = canonical([store.url, record.model, question(record.key)])
         if name not in self._groups:
             self._groups.clear()  # one question at a time: batches and models take memory
-            _no_files(record)
+            for kind in ("model", "task"):
+                _no_file(kind, Spec.parse(record.asked.get(kind, "")))
             records = [r for r in store.records() if r.model == record.model and question(r.key) == question(record.key)]
             group = regroup(store, records, self.model, self.data_dir, self.device, True)
             key = record.key
@@ -90,20 +92,18 @@ def metric_of(score: Score) -> Any:
     Raises:
         FlowgaugeError: It is not here, or of another version; or it is a file of the submitter's, which is not run.
     """
-    if ".py" in score.name:
-        raise FlowgaugeError(f"{score.metric} is a file of the submitter's, and {NOT_RUN}")
+    _no_file("metric", Spec(score.name, score.settings))
     made = resolve.make_metrics([Spec(score.name, dict(score.settings))])[0]
     if metric_id(made) != score.metric:
         raise FlowgaugeError(f"{score.metric} is not among this flowgauge's metrics, which has {metric_id(made)}.")
     return made
 
 
-def _no_files(record: Record) -> None:
-    """Raises: FlowgaugeError: Model or task is a Python file: a bundle could name any on the verifier's machine."""
-    task = record.asked.get("task") or {}
-    for kind, name in (("model", record.asked.get("model", "")), ("task", task.get("name", ""))):
-        if ".py" in str(name):
-            raise FlowgaugeError(f"its {kind} {str(name)[:100]!r} is a file of the submitter's, and {NOT_RUN}")
+def _no_file(kind: str, spec: Spec) -> None:
+    """Raises: FlowgaugeError: It is a Python file, or a setting is: a bundle could name any on the verifier's machine."""
+    for text in (spec.name, *map(str, spec.settings.values())):
+        if re.search(r"\.py(:|$)", text):
+            raise FlowgaugeError(f"its {kind} {text[:100]!r} is a file of the submitter's, and {NOT_RUN}")
 
 
 def _whole(job: Job, encodings: Encodings) -> None:

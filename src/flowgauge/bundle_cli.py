@@ -78,6 +78,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
             recheck = _recheck(model, data_dir, device, sample_seed, form_only)
             further = [*_again(recheck, rerun), *_on_fresh(recheck, seed, board, fresh)]
             checked = check(bundle, recheck, sample, further)
+            _tell_seed(recheck)
             for note in checked.notes:
                 typer.echo(f"note: {note.where}: {note.what}")
             for problem in checked.problems:
@@ -116,16 +117,11 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
             if trust is not None and trust not in TRUST:
                 raise UsageError(f"no level of trust is called {trust!r}; there are {', '.join(TRUST)}.")
             recheck = _recheck(model, data_dir, device, sample_seed, form_only)
+            further = _again(recheck, rerun)
             event = add(
-                bundle,
-                board,
-                recheck,
-                sample=sample,
-                further=_again(recheck, rerun),
-                why=why,
-                trust=trust,
-                explanations=explanations,
-            )
+                bundle, board, recheck, sample=sample, further=further, why=why, trust=trust, explanations=explanations
+            )  # fmt: skip
+            _tell_seed(recheck)
             typer.echo(f"{len(event.cells)} cells entered {board} as {event.trust}")
             last = read_ledger(Store(board))[-1]
             if last.action == "re-run":
@@ -257,10 +253,13 @@ def _recheck(model: str | None, data_dir: str | None, device: str, seed: int | N
 
     from .benchmark.recheck import Recheck
 
-    chosen = secrets.randbits(32) if seed is None else seed
-    if seed is None:
-        typer.echo(f"sampled with --sample-seed {chosen}", err=True)
-    return Recheck(model, data_dir, device, chosen)
+    return Recheck(model, data_dir, device, secrets.randbits(32) if seed is None else seed)
+
+
+def _tell_seed(recheck: Recheck | None) -> None:
+    """For whoever repeats the check."""
+    if recheck is not None:
+        typer.echo(f"sampled with --sample-seed {recheck.seed}", err=True)
 
 
 def _again(recheck: Recheck | None, count: int) -> list[Further]:

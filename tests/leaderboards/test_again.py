@@ -128,13 +128,15 @@ def test_methods_that_are_not_here_are_named(bundle, change, why):
     assert len(checked.rerun) == 1, "the other cell was re-run all the same"
 
 
-@pytest.mark.parametrize("what", ["task", "model", "metric"])
+@pytest.mark.parametrize("what", ["task", "model", "metric", "setting"])
 def test_files_that_a_bundle_names_are_not_run(bundle, tmp_path, what):
     trap = tmp_path / "trap.py"
     trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')")
 
     def name_it(stored):
-        if what == "metric":
+        if what == "setting":
+            stored["asked"]["model"] = f"sst-gru:embeddings={trap}:name"
+        elif what == "metric":
             stored["scores"]["ablated_accuracy@1"]["name"] = str(trap)
         else:
             stored["asked"][what] = {"name": str(trap)} if what == "task" else str(trap)
