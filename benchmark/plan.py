@@ -28,6 +28,8 @@ def _several(entry: Any) -> Any:
     return (entry,) if isinstance(entry, (str, int, Mapping, Spec)) else entry
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""What every generator takes."""
 PlugIn = Annotated[Spec, BeforeValidator(_spec)]
 PlugIns = Annotated[tuple[PlugIn, ...], BeforeValidator(_several), Field(min_length=1)]
 
@@ -64,7 +66,7 @@ class Plan(BaseModel):
     tasks: PlugIns
     methods: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METHODS)
     metrics: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METRICS)
-    seeds: Annotated[tuple[int, ...], BeforeValidator(_several), Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_several), Field(min_length=1)] = (0,)
     limit: PositiveInt | None = None
     fit_limit: PositiveInt | None = None
     sample_seed: NonNegativeInt = 0
