@@ -84,7 +84,7 @@ class InformationMask(Amortised):
         variance = torch.stack([(square - mean**2).sum() for mean, square in moments])
         if self.divide and not (variance > 0).all():
             raise FlowgaugeError(
-                f"the outputs of {model.name} are the same on all {count} training instances, so that changes cannot be divided by "
+                f"the outputs of {model.name} are the same on all {count} training instances, and changes are to be divided by "
                 "their variance: train on more (--fit-limit), or set divide=false."
             )
         return {"variance": variance}

@@ -123,8 +123,8 @@ def _numbers(model: Layered, batch: Batch) -> Outputs:
     broken = torch.stack([logits.isnan().any(1) for logits in outputs]).any(0)
     if broken.any():
         raise UsageError(
-            f"model {model.name!r} answers {batch.names[int(broken.nonzero()[0])]!r} with NaN: its weights are damaged, or too large "
-            f"for {str(model.dtype).removeprefix('torch.')}. Copy or train it again, or use --dtype float32."
+            f"model {model.name!r} answers {batch.names[int(broken.nonzero()[0])]!r} with NaN: its weights are damaged, or too "
+            f"large for {str(model.dtype).removeprefix('torch.')}. Copy or train it again, or use --dtype float32."
         )
     return outputs
 

@@ -225,7 +225,7 @@ def test_weights_of_another_model_and_bad_settings_are_refused(toy, digits, mode
     with pytest.raises(UsageError, match="train on this model"):
         trained.explain(model, batch)
     one = [digits.rows(torch.tensor([0]))]
-    with pytest.raises(FlowgaugeError, match="the same on all 1 .* or set divide=false"):
+    with pytest.raises(FlowgaugeError, match=r"the same on all 1 .* or set divide=false"):
         InformationMask().fit(toy, one, InMemory())
     assert InformationMask(divide=False).fit(toy, one, InMemory())["variance"].tolist() == [0.0]
     for make, said in (
