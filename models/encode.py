@@ -122,10 +122,9 @@ def _numbers(model: Layered, batch: Batch) -> Outputs:
     outputs = model.outputs(batch)
     broken = torch.stack([logits.isnan().any(1) for logits in outputs]).any(0)
     if broken.any():
-        raise UsageError(
-            f"model {model.name!r} answers {batch.names[int(broken.nonzero()[0])]!r} with NaN: its weights are damaged, or too "
-            f"large for {str(model.dtype).removeprefix('torch.')}. Copy or train it again, or use --dtype float32."
-        )
+        small = torch.finfo(model.dtype).bits < 32
+        remedy = "use --dtype float32" if small else "its weights are damaged, copy or train it again"
+        raise UsageError(f"model {model.name!r} answers {batch.names[int(broken.nonzero()[0])]!r} with NaN: {remedy}.")
     return outputs
 
 
