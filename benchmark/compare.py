@@ -142,7 +142,7 @@ def compare(url: str, metric: str = "head_universality", tasks: Sequence[str] = 
     groups = [g for g in found if _asked(g, tasks) and (not methods or g[0].method in methods)]
     if not groups:
         wanted = "several seeds (of a method that draws)" if across == "seeds" else "two tasks asked for"
-        remedy = "`flowgauge run --seeds 0,1,2` adds seeds" if across == "seeds" else "`flowgauge run` adds a task"
+        remedy = "`flowgauge run --seed 0 --seed 1 --seed 2` adds seeds" if across == "seeds" else "`flowgauge run` adds a task"
         raise UsageError(f"no method in {url!r} has explanations of {wanted}; {remedy}.")
     return Comparison(made.name, made.ranked, tuple(_compare(made, store, *group) for group in groups), across)
 

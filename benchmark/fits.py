@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -67,11 +69,11 @@ class Fits:
         fit, data = self.read(folder), self.files.read(f"{folder}/weights.safetensors")
         if fit is None or fit.status != "done" or data is None:
             return None
-        try:
-            return safetensors.torch.load(data)
-        except (SafetensorError, ValueError):
-            log.warning("%s/weights.safetensors is damaged and is trained anew.", folder)
-            return None
+        with suppress(SafetensorError, ValueError):
+            if fit.weights in ("", hashlib.sha256(data).hexdigest()):  # the first records had no sum
+                return safetensors.torch.load(data)
+        log.warning("%s/weights.safetensors is damaged and is trained anew.", folder)
+        return None
 
     def read(self, folder: str) -> Fit | None:
         """The record of a training, None where there is none or it is not whole."""
@@ -107,12 +109,12 @@ class _Tracked:
                 self._finish("failed", str(error))
                 raise
         metadata = {"flowgauge": canonical({"name": self.name, "key": self.key})}
-        self.fits.files.write(f"{self.folder}/weights.safetensors", safetensors.torch.save(weights, metadata))
-        self._finish("done")
+        written = self.fits.files.write(f"{self.folder}/weights.safetensors", safetensors.torch.save(weights, metadata))
+        self._finish("done", weights=written)
         return weights
 
     def resume(self) -> dict[str, Tensor]:
-        """Tensors of the last checkpoint; empty at the start."""
+        """Tensors of the last checkpoint of this very training; empty at the start."""
         data = self.fits.files.read(f"{self.folder}/checkpoint.safetensors")
         if data is None:
             return {}
@@ -120,10 +122,15 @@ class _Tracked:
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
             kept = json.loads(header["__metadata__"]["flowgauge"])
             tensors = safetensors.torch.load(data)
-        except (SafetensorError, ValueError, KeyError):
+            same = kept.get("key") in (None, short_hash(self.key))  # the first checkpoints named none
+            curve, seconds = kept["curve"], kept["seconds"]
+        except (SafetensorError, ValueError, KeyError, TypeError, AttributeError):
             log.warning("%s: a damaged checkpoint is left out; training starts anew.", self.folder)
             return {}
-        self.curve, self.seconds = kept["curve"], kept["seconds"]
+        if not same:
+            log.warning("%s: a checkpoint of another training is left out; training starts anew.", self.folder)
+            return {}
+        self.curve, self.seconds = curve, seconds
         return tensors
 
     def checkpoint(self, tensors: Mapping[str, Tensor]) -> None:
@@ -131,7 +138,7 @@ class _Tracked:
         if time.monotonic() - self._written < PAUSE:
             return
         whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        kept = json.dumps({"curve": self.curve, "seconds": self._elapsed()})
+        kept = json.dumps({"key": short_hash(self.key), "curve": self.curve, "seconds": self._elapsed()})
         self.fits.files.write(f"{self.folder}/checkpoint.safetensors", safetensors.torch.save(whole, {"flowgauge": kept}))
         self._written = time.monotonic()
 
@@ -144,8 +151,9 @@ class _Tracked:
     def _elapsed(self) -> float:
         return self.seconds + time.monotonic() - self._started
 
-    def _finish(self, status: Literal["done", "failed"], error: str = "") -> None:
-        fit = Fit(key=json.loads(canonical(self.key)), status=status, error=error, seconds=self._elapsed(), curve=self.curve)
+    def _finish(self, status: Literal["done", "failed"], error: str = "", weights: str = "") -> None:
+        key, seconds = json.loads(canonical(self.key)), self._elapsed()
+        fit = Fit(key=key, status=status, error=error, seconds=seconds, curve=self.curve, weights=weights)
         self.fits.files.write(f"{self.folder}/fit.json", fit.model_dump_json(indent=1).encode())
-        if self.fits.files.read(f"{self.folder}/checkpoint.safetensors") is not None:
+        with suppress(FileNotFoundError):  # there was none, or another process that trained the same was first
             self.fits.files.remove(f"{self.folder}/checkpoint.safetensors")

@@ -36,6 +36,8 @@ _MAPPING = {
     "description": "name and settings",
 }
 _ONE: dict[str, Any] = {"anyOf": [_WORD, _MAPPING]}
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""What every generator takes."""
 PlugIn = Annotated[Spec, BeforeValidator(_spec), WithJsonSchema(_ONE)]
 PlugIns = Annotated[
     tuple[PlugIn, ...],
@@ -43,7 +45,8 @@ PlugIns = Annotated[
     Field(min_length=1),
     WithJsonSchema({"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]}),
 ]
-_SEEDS = WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "minItems": 1}]})
+_SEED = {"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63}
+_SEEDS = WithJsonSchema({"anyOf": [_SEED, {"type": "array", "items": _SEED, "minItems": 1}]})
 
 
 class Plan(BaseModel):
@@ -78,7 +81,7 @@ class Plan(BaseModel):
     tasks: PlugIns
     methods: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METHODS)
     metrics: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METRICS)
-    seeds: Annotated[tuple[int, ...], BeforeValidator(_several), Field(min_length=1), _SEEDS] = (0,)
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_several), Field(min_length=1), _SEEDS] = (0,)
     limit: PositiveInt | None = None
     fit_limit: PositiveInt | None = None
     sample_seed: NonNegativeInt = 0

@@ -161,6 +161,7 @@ class Fit(_Stored):
         error: Why it failed.
         seconds: Of training, over all sessions.
         curve: One row a logged step.
+        weights: Sha256 of the weights file; empty where the training failed.
     """
 
     schema_version: int = 1
@@ -168,4 +169,5 @@ class Fit(_Stored):
     status: Literal["done", "failed"]
     error: str = ""
     seconds: float
-    curve: list[dict[str, float]]
+    curve: list[dict[str, Number]]
+    weights: str = ""

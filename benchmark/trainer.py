@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..models.batch import Batch
 from ..models.encode import batches
 from ..models.layered import Layered
 from .fits import Fits
 from .jobs import Job
+from .key import canonical
 
 BATCH_SIZE = 64
 
@@ -28,6 +30,7 @@ class Trainer:
     model: Layered
     labels: Mapping[str, int]
     _ready: dict[int, Any] = field(default_factory=dict)
+    _read: dict[str, tuple[Batch, ...]] = field(default_factory=dict)
 
     def ready(self, job: Job) -> Any:
         """The job's method; trained, if it is one that is.
@@ -42,14 +45,19 @@ class Trainer:
         return self._ready[id(job)]
 
     def _weights(self, job: Job) -> dict[str, Any]:
-        train = job.train
         key = {name: job.key[name] for name in ("fingerprint", "dtype", "trained_on", "max_tokens", "on_split", "method", "seed")}
 
         def fit(training: Any) -> Any:
-            encoded = batches(
-                self.model, train.instances, train.key.quantity, batch_size=BATCH_SIZE, max_tokens=job.key["max_tokens"],
-                on_split=job.key["on_split"], labels=self.labels or None, samples=1,
-            )  # fmt: skip
-            return job.method.fit(self.model, encoded.batches, training)
+            return job.method.fit(self.model, self._data(job), training)
 
         return self.fits.weights(job.name, key, job.seed, fit)
+
+    def _data(self, job: Job) -> tuple[Batch, ...]:
+        """The train split as batches, encoded once for all methods, without what a method before left in their caches."""
+        asked = canonical({name: job.key[name] for name in ("trained_on", "max_tokens", "on_split")})
+        if asked not in self._read:
+            self._read[asked] = batches(
+                self.model, job.train.instances, job.train.key.quantity, batch_size=BATCH_SIZE, max_tokens=job.key["max_tokens"],
+                on_split=job.key["on_split"], labels=self.labels or None, samples=1,
+            ).batches  # fmt: skip
+        return tuple(replace(batch, cache={}) for batch in self._read[asked])

@@ -105,7 +105,7 @@ class DiffMask(Amortised):
         multipliers = Multipliers.start(model.n_layers + 2, rate=self.lambda_lr, like=parameters["probe.0.open"])
         run = Run(self.gates, model, recipe, training.seed, parameters, CentredRMSprop(rates, warmup=self.warmup), multipliers)
         found = train(run, data, training)
-        return {**found, "model": _digest(model)}
+        return {**found, "model": _digest(model), "gate": _bytes(self.gate)}
 
     @torch.no_grad()
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
@@ -160,10 +160,15 @@ class DiffMask(Amortised):
         try:
             weights = load_file(self.probe)
         except (SafetensorError, OSError) as error:
-            raise UsageError(f"the probe {self.probe!r} cannot be read: {error}") from error
+            raise UsageError(
+                f"the probe {self.probe!r} cannot be read ({error}): name the weights.safetensors of a folder in <store>/fits."
+            ) from error
         self._check(weights, model, model.words(batch).shape[-1])
         if not torch.equal(weights["model"], _digest(model)):
             raise UsageError(f"the probe {self.probe!r} was trained on another model than {model.name!r}: train one for it.")
+        kind = bytes(weights.get("gate", _bytes(self.gate)).tolist()).decode(errors="replace")
+        if kind != self.gate:
+            raise UsageError(f"the probe {self.probe!r} was trained with gate={kind}, not {self.gate}: add gate={kind}.")
         return weights
 
     def _check(self, weights: Mapping[str, Tensor], model: Layered, words: int) -> None:
@@ -171,7 +176,7 @@ class DiffMask(Amortised):
         wanted = self.gates.inputs(model, words)
         try:
             found = [weights[f"probe.{d}.inner"].shape[1] for d in range(sum(n.endswith(".inner") for n in weights))]
-        except KeyError:
+        except (KeyError, IndexError):
             found = []
         if not found or "model" not in weights or "fill.0" not in weights:
             raise UsageError(
@@ -183,6 +188,18 @@ class DiffMask(Amortised):
                 f"the probes are for {told}; {type(self).__name__} on {model.name!r} has {model.n_layers} and {_told(wanted)}: "
                 "train probes for this method and model."
             )
+        self._check_whole(weights, [words, *[model.width] * (model.n_layers + 1)], wanted)
+
+    def _check_whole(self, weights: Mapping[str, Tensor], sizes: Sequence[int], inputs: Sequence[int]) -> None:
+        """Refuses probes of which a part is missing, has another shape, or is no number."""
+        hidden = len(weights["probe.0.inner"])
+        shapes = self.gates.probes.shapes(list(inputs), hidden)
+        shapes |= {f"fill.{depth}": (size,) for depth, size in enumerate(sizes[:1] if self.at_words else sizes)}
+        for name, shape in shapes.items():
+            tensor = weights.get(name)
+            if tensor is None or tensor.shape != shape or not tensor.is_floating_point() or not tensor.isfinite().all():
+                fault = "is missing" if tensor is None else "is not what it should be (another shape or type, NaN or infinite)"
+                raise UsageError(f"{self.probe or 'what was given'} is damaged: {name} {fault}. Train the probes again.")
 
 
 @method("diffmask-input", gives={"mask", "tokens"}, needs={"training", "layered"}, stochastic=True)
@@ -212,7 +229,11 @@ class DiffMaskHidden(DiffMask):
 
 def _digest(model: Layered) -> Tensor:
     """The model's fingerprint as bytes."""
-    return torch.frombuffer(bytearray(model.fingerprint().encode()), dtype=torch.uint8)
+    return _bytes(model.fingerprint())
+
+
+def _bytes(text: str) -> Tensor:
+    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
 
 def _told(sizes: Sequence[int]) -> str:

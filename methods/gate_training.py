@@ -298,6 +298,13 @@ def _log(run: Run, training: Training, found: Sequence[np.ndarray]) -> None:
 
 
 def _failure(run: Run, found: Sequence[np.ndarray]) -> str:
+    lost = [depth for depth in run.failed if np.isnan(found[depth]).any()]
+    if lost:
+        where = ", ".join(map(str, lost))
+        return (
+            f"the training diverged: after {run.done} steps gates or vectors of depth {where} are no numbers. Train more slowly "
+            "(lr, baseline_lr, warmup)."
+        )
     costs = ", ".join(f"{found[depth][0]:.3g} at depth {depth}" for depth in run.failed)
     _, same, kept = np.mean(found, 0)
     return (

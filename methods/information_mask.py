@@ -19,7 +19,7 @@ from ..models.shapes import Outputs
 from ..models.training import Training
 from .base import Amortised, explanations, method
 from .explanation import Explanation
-from .noisy_states import Optimiser, Piece, Recipe, Strengths, fitted
+from .noisy_states import SLOWER, Optimiser, Piece, Recipe, Strengths, fitted
 
 Score = Literal["inverse", "negative"]
 
@@ -89,13 +89,22 @@ class InformationMask(Amortised):
         moments = [torch.stack(parts).sum(0) / count for parts in zip(*sums, strict=True)]
         variance = torch.stack([(square - mean**2).sum() for mean, square in moments])
         if not (variance > 0).all():
-            raise FlowgaugeError(f"the outputs of {model.name} are the same on all {count} instances: train on others.")
+            raise FlowgaugeError(
+                f"the outputs of {model.name} are the same on all {count} training instances, and changes are to be divided by "
+                "their variance: train on more (--fit-limit), or set divide=false."
+            )
         return {"variance": variance}
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Scores of every instance."""
+        """Scores of every instance.
+
+        Raises:
+            FlowgaugeError: The noise of a state fell to 0, or rose beyond all numbers.
+        """
         weights = self.demand_weights()
         found = fitted(model, batch, self.recipe, lambda piece: Entropy(piece, weights["variance"], self.gamma), self._read)
+        if not found.isfinite().all():
+            raise FlowgaugeError(f"the noise of a state in {batch.names[0]!r} or beside it fell to 0: {SLOWER}, or raise start.")
         return explanations(batch, tokens=found[:, 0], nodes=found[:, 1:])
 
     def _read(self, piece: Piece, strengths: Strengths) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..core.errors import UsageError
+from ..core.errors import FlowgaugeError, UsageError
 from ..models.batch import Batch
 from ..models.layered import Layered
 from ..models.masking import clean_states, outputs_from_each
@@ -19,6 +19,7 @@ from .descent import CentredRMSprop
 
 Optimiser = Literal["rmsprop", "adam"]
 Strengths = Float[Tensor, "batch depths tokens"]
+SLOWER = "lower lr, or what weighs against the outputs (beta, gamma)"
 TOKENS = 8192
 """Most positions that run at once, over instances and depths."""
 
@@ -122,6 +123,9 @@ def fit(piece: Piece, recipe: Recipe, objective: Objective) -> Strengths:
     """The strengths after the last step, from noise that each instance and depth draws for itself.
 
     They are float64 whatever the model is, since centred RMSprop subtracts means that are nearly equal.
+
+    Raises:
+        FlowgaugeError: Some are NaN or infinite.
     """
     shape = (len(piece.batch), len(piece.depths), piece.batch.ids.shape[1])
     strengths = torch.full(shape, recipe.start, dtype=torch.float64, device=piece.free.device, requires_grad=True)
@@ -137,6 +141,8 @@ def fit(piece: Piece, recipe: Recipe, objective: Objective) -> Strengths:
             loss = objective.loss(strengths, outputs_from_each(piece.model, piece.batch, noisy))
             (strengths.grad,) = torch.autograd.grad(loss, strengths)
         step()
+    if not strengths.isfinite().all():
+        raise FlowgaugeError(f"the fit to {piece.batch.names[0]!r} diverged within {recipe.steps} steps: {SLOWER}.")
     return strengths.detach()
 
 

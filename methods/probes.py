@@ -51,6 +51,15 @@ class Probes:
             made[f"{depth}.open"] = torch.full((), OPEN)
         return {f"probe.{name}": value.to(like) for name, value in made.items()}
 
+    def shapes(self, inputs: list[int], hidden: int) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter that `start` makes."""
+        one = {"inner.size": (hidden, 1), "bias": (hidden,), "outer": (1, hidden), "outer.size": (1, 1), "open": ()}
+        return {
+            f"probe.{depth}.{name}": shape
+            for depth, size in enumerate(inputs)
+            for name, shape in {"inner": (hidden, size), **one}.items()
+        }
+
     def log_alpha(
         self, parameters: Mapping[str, Tensor], depth: int, states: Float[Tensor, "rows tokens inputs"]
     ) -> Float[Tensor, "rows tokens"]:

@@ -16,6 +16,7 @@ from .batch import Batch
 from .labels import label_ids
 from .layered import Layered
 from .outputs import likeliest, prediction, strongest_other
+from .shapes import Outputs
 from .tokenise import Encoding, tokenise
 from .trace import trace_bytes
 
@@ -103,7 +104,7 @@ def _collate(model: Layered, instances: Sequence[Instance], rows: Sequence[Encod
 @torch.no_grad()
 def _fill_against(model: Layered, batch: Batch, rows: Sequence[Encoding]) -> Batch:
     """The batch with the likeliest of several right answers, and the strongest other output."""
-    outputs, answer = model.outputs(batch), batch.answer.clone()
+    outputs, answer = _numbers(model, batch), batch.answer.clone()
     for number, row in enumerate(rows):
         if row.also:
             choices = torch.tensor([row.answer, *row.also], device=answer.device)
@@ -112,10 +113,25 @@ def _fill_against(model: Layered, batch: Batch, rows: Sequence[Encoding]) -> Bat
     return replace(batch, answer=answer, against=torch.stack(found, 1), cache={})
 
 
+def _numbers(model: Layered, batch: Batch) -> Outputs:
+    """The logits on the clean input.
+
+    Raises:
+        UsageError: Some are NaN, of which every prediction would be made up.
+    """
+    outputs = model.outputs(batch)
+    broken = torch.stack([logits.isnan().any(1) for logits in outputs]).any(0)
+    if broken.any():
+        small = torch.finfo(model.dtype).bits < 32
+        remedy = "use --dtype float32" if small else "its weights are damaged, copy or train it again"
+        raise UsageError(f"model {model.name!r} answers {batch.names[int(broken.nonzero()[0])]!r} with NaN: {remedy}.")
+    return outputs
+
+
 @torch.no_grad()
 def relabel(model: Layered, batch: Batch) -> Batch:
     """The batch with q taken for the class the model predicts on the clean input, and against re-chosen."""
-    outputs = model.outputs(batch)
+    outputs = _numbers(model, batch)
     predicted = prediction(outputs, batch)
     if batch.pairwise:
         against = torch.where(predicted == batch.answer, batch.against, batch.answer)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
+from ..core.errors import UsageError
 from ..tasks.instance import Instance
 from .batch import Batch
 from .encode import encode
@@ -35,6 +36,16 @@ class Recipe:
     batch_size: int
     lr: float
     best: str = ""
+
+
+def check_seed(seed: int) -> None:
+    """Refuses seeds that generators do not take, here or as a part of an epoch's own.
+
+    Raises:
+        UsageError: It is not in [0, 2**32).
+    """
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed must be from 0 to {2**32 - 1}, got {seed}.")
 
 
 def read_in(model: Recurrent, instances: Sequence[Instance], labels: Mapping[str, int] | None = None) -> Batch:

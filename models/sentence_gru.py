@@ -18,7 +18,7 @@ from ..tasks.registry import load_task, takes_data
 from .load import WordVectors, load_word_vectors
 from .made import model
 from .recurrent import Network, Recurrent
-from .recurrent_fit import Recipe, fit_recurrent, predictions, read_in
+from .recurrent_fit import Recipe, check_seed, fit_recurrent, predictions, read_in
 from .training import Training
 
 BATCH_SIZE = 64
@@ -66,6 +66,7 @@ class SentenceGru:
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise UsageError(f"epochs must be 1 or more, got {self.epochs}.")
+        check_seed(self.seed)
 
     @cached_property
     def _vectors(self) -> WordVectors:

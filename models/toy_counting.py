@@ -14,7 +14,7 @@ from ..tasks.toy import CLASSES, CountingTask
 from .batch import Batch
 from .made import model
 from .recurrent import Network, Recurrent
-from .recurrent_fit import Recipe, fit_recurrent, predictions, read_in
+from .recurrent_fit import Recipe, check_seed, fit_recurrent, predictions, read_in
 from .shapes import Hidden, Mask, Words
 from .training import Training
 
@@ -80,6 +80,9 @@ class ToyCounting:
     """
 
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
     def fit(self, training: Training) -> Mapping[str, Tensor]:
         """Trains on the task's train split; the test split is only measured on.

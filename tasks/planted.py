@@ -80,7 +80,16 @@ class Wiring:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, low in {"depth": 1, "hops": 0, "words": 4, "heads": 1, "routes": 1, "distractors": 0, "decoys": 0}.items():
+        for name, low in {
+            "depth": 1,
+            "hops": 0,
+            "words": 4,
+            "heads": 1,
+            "routes": 1,
+            "distractors": 0,
+            "decoys": 0,
+            "seed": 0,
+        }.items():
             if getattr(self, name) < low:
                 raise UsageError(f"{name} must be at least {low}, got {getattr(self, name)}.")
         if self.hops > self.depth:

@@ -89,7 +89,7 @@ def _answers(row: Found) -> list[tuple[str, int]]:
         listed = zip(stored["text"], stored["answer_start"], strict=True) if isinstance(stored, Mapping) else map(_pair, stored)
         found = [(text, start) for text, start in listed if isinstance(text, str) and type(start) is int]
         whole = len(found) == len(stored["text"] if isinstance(stored, Mapping) else stored)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         found, whole = [], False
     if not whole:
         raise UsageError(

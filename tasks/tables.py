@@ -143,6 +143,8 @@ def _objects(path: Path, text: str) -> Table:
             made = json.loads(stored)
         except json.JSONDecodeError as error:
             raise UsageError(f"{path}, line {line}: not JSON ({error.msg} at character {error.colno}).") from error
+        except RecursionError as error:
+            raise UsageError(f"{path}, line {line}: brackets within brackets, too deep to be read.") from error
         if not isinstance(made, dict):
             raise UsageError(f"{path}, line {line}: expected one JSON object a line, got {type(made).__name__}.")
         columns.update(dict.fromkeys(made))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..core.errors import NoSplit
+from ..core.errors import NoSplit, UsageError
 from .instance import Head, Instance, Quantity
 from .sampling import balanced
 
@@ -37,6 +37,10 @@ class CountingTask:
     source: str = field(init=False, default="drawn here")
     classes: tuple[str, ...] = field(init=False, default=CLASSES)
     model: str = field(init=False, default="toy-counting")
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise UsageError(f"seed must be 0 or more, got {self.seed}.")
 
     def instances(self, split: str = "test", limit: int | None = None, seed: int = 0) -> tuple[Instance, ...]:
         """The examples of a split; with a limit, a seeded sample.

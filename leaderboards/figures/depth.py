@@ -77,7 +77,7 @@ def depth_figure(group: Group, labels: Sequence[str] | None = None) -> Figure:
                 axes.plot([cell.low, cell.high], [row, row], color=INK, lw=1.0)
         axes.axvline(one.overall.value, color=INK, lw=0.8, ls=":")
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_xlim(0, high * 1.05)
+        axes.set_xlim(0, high * 1.05 or 1.0)  # nothing may be kept at all
         axes.set_yticks(range(len(rows)), [plain(name) for name in rows] if number == 0 else [""] * len(rows), fontsize=SMALL)
         axes.set_title(one.label, fontsize=NORMAL, loc="left", color=INK)
         axes.set_xlabel("depths kept", fontsize=NORMAL)

@@ -6,6 +6,7 @@ too: negative lines are hollow.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -29,6 +30,8 @@ FAINT, GREY, INK = "#D9D9D9", "#8C8C8C", "#222222"
 SMALL, NORMAL, LARGE = 7.5, 9.0, 11.0
 """Font sizes in points."""
 DPI = 150
+LONGEST = 200
+"""Characters of a file's name; most systems take 255 bytes."""
 SETTINGS: Any = {"svg.hashsalt": "flowgauge", "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": NORMAL}
 
 
@@ -113,9 +116,12 @@ def save(figure: Figure, out: Path, stem: str) -> list[Path]:
 
 
 def file_stem(text: str) -> str:
-    """A name for files.
+    """A name for files; a long one ends in a hash of the whole.
 
     >>> file_stem("pattern sva/obj SP/0001")
     'pattern-sva-obj-SP-0001'
     """
-    return re.sub(r"[^A-Za-z0-9._+=]+", "-", text).strip("-.") or "figure"
+    name = re.sub(r"[^A-Za-z0-9._+=]+", "-", text).strip("-.") or "figure"
+    if len(name) <= LONGEST:
+        return name
+    return f"{name[: LONGEST - 9].rstrip('-.')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
+import flowgauge.benchmark.trainer
 from flowgauge.benchmark.fits import Fits
 from flowgauge.benchmark.run import run
 from flowgauge.core.errors import UsageError
@@ -73,6 +76,89 @@ def test_a_training_that_fails_is_a_failed_cell_with_its_curve_and_is_tried_agai
     assert fit is not None and fit.status == "failed" and len(fit.curve) == 1
     assert not (folder / "weights.safetensors").exists()
     assert run(plan(f"{METHOD}:breaks_at=-1")).exit_code == 1
+
+
+def test_a_curve_that_is_no_number_can_be_read_again(tmp_path) -> None:
+    fits = Fits(str(tmp_path))
+
+    def fit(training):
+        training.log(1, 2, loss=math.inf, size=math.nan)
+        return {"mean": torch.ones(2)}
+
+    fits.weights("m", {"a": 1}, 0, fit)
+    fits.weights("m", {"a": 1}, 0, lambda training: pytest.fail("trained again"))
+    stored = fits.read(fits.folder("m", {"a": 1}))
+    assert stored is not None and stored.curve[0]["loss"] == math.inf and math.isnan(stored.curve[0]["size"])
+    assert "NaN" not in Path(fits.folder("m", {"a": 1}), "fit.json").read_text()
+
+
+def test_weights_of_which_a_byte_is_wrong_are_trained_anew(tmp_path, caplog) -> None:
+    fits = Fits(str(tmp_path))
+    one = fits.weights("m", {"a": 1}, 0, lambda training: {"mean": torch.ones(2)})
+    path = Path(fits.folder("m", {"a": 1}), "weights.safetensors")
+    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+    assert torch.equal(fits.weights("m", {"a": 1}, 0, lambda training: {"mean": torch.ones(2)})["mean"], one["mean"])
+    assert "weights.safetensors is damaged and is trained anew" in caplog.text
+
+
+def test_the_checkpoint_of_another_training_is_left_out(plan, tmp_path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr("flowgauge.benchmark.fits.PAUSE", 0.0)
+    for seed in (0, 1):
+        with pytest.raises(KeyboardInterrupt):
+            run(plan(f"{METHOD}:breaks_at=7", seeds=(seed,)))
+    one, other = fits(tmp_path / "store")
+    (other / "checkpoint.safetensors").write_bytes((one / "checkpoint.safetensors").read_bytes())
+    with pytest.raises(KeyboardInterrupt):
+        run(plan(f"{METHOD}:breaks_at=7", seeds=(0, 1)))
+    assert "a checkpoint of another training is left out; training starts anew" in caplog.text
+
+
+def test_two_processes_that_train_the_same_both_end(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("flowgauge.benchmark.fits.PAUSE", 0.0)
+    fits = Fits(str(tmp_path))
+
+    def fit(training):
+        training.checkpoint({"mean": torch.ones(2)})
+        if fits.read(folder) is None:
+            Fits(str(tmp_path)).weights("m", {"a": 1}, 0, lambda other: fit_other(other))
+        return {"mean": torch.ones(2)}
+
+    def fit_other(training):
+        assert training.resume()["mean"].tolist() == [1, 1]
+        return {"mean": torch.ones(2)}
+
+    folder = fits.folder("m", {"a": 1})
+    assert fits.weights("m", {"a": 1}, 0, fit)["mean"].tolist() == [1, 1]
+    assert sorted(path.name for path in Path(folder).iterdir()) == ["fit.json", "weights.safetensors"]
+
+
+def test_a_removal_that_another_process_was_first_with_is_no_failure(tmp_path, monkeypatch) -> None:
+    def gone(path):
+        raise FileNotFoundError(path)
+
+    fits = Fits(str(tmp_path))
+    monkeypatch.setattr("flowgauge.benchmark.fits.PAUSE", 0.0)
+    monkeypatch.setattr(fits.files, "remove", gone)
+
+    def fit(training):
+        training.checkpoint({"mean": torch.ones(2)})
+        return {"mean": torch.ones(2)}
+
+    assert fits.weights("m", {"a": 1}, 0, fit)["mean"].tolist() == [1, 1]
+
+
+def test_the_train_split_is_encoded_once_for_all_methods(plan, monkeypatch) -> None:
+    asked = []
+    encode = flowgauge.benchmark.trainer.batches
+    monkeypatch.setattr(flowgauge.benchmark.trainer, "batches", lambda *a, **k: asked.append(1) or encode(*a, **k))
+    run(plan(seeds=(0, 1)))
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_seeds_that_no_generator_takes_are_refused(plan, seed) -> None:
+    with pytest.raises(UsageError, match=rf"seeds\.0: .* got {seed}"):
+        plan(seeds=(seed,))
 
 
 def test_a_task_without_a_train_split_is_not_applicable_with_the_reason(make_plan) -> None:

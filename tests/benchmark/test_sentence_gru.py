@@ -14,6 +14,7 @@ from flowgauge.benchmark.run import run
 from flowgauge.core.errors import UsageError
 from flowgauge.models.load import load_model, load_word_vectors
 from flowgauge.models.sentence_gru import SentenceGru
+from flowgauge.models.toy_counting import ToyCounting
 from flowgauge.models.training import InMemory
 
 
@@ -72,6 +73,10 @@ def test_tasks_without_classes_and_bad_settings_are_refused(tiny_bert) -> None:
         SentenceGru(str(tiny_bert), "sva/obj").fit(InMemory())
     with pytest.raises(UsageError, match="epochs must be 1 or more, got 0"):
         SentenceGru(str(tiny_bert), epochs=0)
+    for make in (lambda seed: SentenceGru(str(tiny_bert), seed=seed), ToyCounting):
+        for seed in (-1, 2**32):
+            with pytest.raises(UsageError, match=f"seed must be from 0 to 4294967295, got {seed}"):
+                make(seed)
     with pytest.raises(UsageError, match="there is no model folder"):
         load_word_vectors("./nowhere")
     assert load_word_vectors(str(tiny_bert)).table.dtype == torch.float32

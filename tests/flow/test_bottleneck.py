@@ -224,8 +224,10 @@ def test_weights_of_another_model_and_bad_settings_are_refused(toy, digits, mode
     trained = IBAttribution().trained(IBAttribution().fit(toy, [digits], InMemory()))
     with pytest.raises(UsageError, match="train on this model"):
         trained.explain(model, batch)
-    with pytest.raises(FlowgaugeError, match="the same on all 1"):
-        InformationMask().fit(toy, [digits.rows(torch.tensor([0]))], InMemory())
+    one = [digits.rows(torch.tensor([0]))]
+    with pytest.raises(FlowgaugeError, match=r"the same on all 1 .* or set divide=false"):
+        InformationMask().fit(toy, one, InMemory())
+    assert InformationMask(divide=False).fit(toy, one, InMemory())["variance"].tolist() == [0.0]
     for make, said in (
         (lambda: IBAttribution(stats="token"), "stats must be feature or position"),
         (lambda: IBAttribution(beta=-1), "beta must be at least 0"),
@@ -236,6 +238,19 @@ def test_weights_of_another_model_and_bad_settings_are_refused(toy, digits, mode
     ):
         with pytest.raises(UsageError, match=said):
             make()
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (IBAttribution(beta=1e300, steps=20), "diverged within 20 steps: lower lr"),
+        (InformationMask(gamma=1e300, steps=20), "diverged within 20 steps: lower lr"),
+        (InformationMask(start=-1e4, steps=2), "fell to 0: lower lr, .* or raise start"),
+    ],
+)
+def test_a_fit_that_diverges_says_so(toy, digits, method, said) -> None:
+    with pytest.raises(FlowgaugeError, match=said):
+        method.trained(method.fit(toy, [digits], InMemory())).explain(toy, digits)
 
 
 def test_strengths_without_a_gradient_stay(toy, digits) -> None:

@@ -245,6 +245,40 @@ def test_probes_of_others_are_refused(flow, data, tiny_flows, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("probe.1.open", None),
+        ("fill.1", None),
+        ("probe.0.outer", torch.zeros(1, 3)),
+        ("fill.0", torch.zeros(3)),
+        ("probe.2.bias", torch.full((32,), torch.nan)),
+        ("probe.0.inner", torch.zeros(32, 32, dtype=torch.int64)),
+    ],
+)
+def test_damaged_probes_are_refused_by_the_part_that_is(flow, data, tmp_path, name, broken) -> None:
+    path = tmp_path / "weights.safetensors"
+    whole = {**DiffMaskHidden(**QUICK).fit(flow, data, InMemory()), name: broken}
+    save_file({name: tensor for name, tensor in whole.items() if tensor is not None}, path)
+    with pytest.raises(UsageError, match=f"is damaged: {name} is .* Train the probes again"):
+        DiffMaskHidden(probe=str(path)).fit(flow, data, InMemory())
+
+
+def test_probes_of_the_other_kind_of_gate_are_refused(flow, data, tmp_path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file(DiffMaskHidden(**QUICK, gate="plain").fit(flow, data, InMemory()), path)
+    with pytest.raises(UsageError, match="was trained with gate=plain, not bounded: add gate=plain"):
+        DiffMaskHidden(probe=str(path)).fit(flow, data, InMemory())
+    assert DiffMaskHidden(probe=str(path), gate="plain").fit(flow, data, InMemory())
+
+
+def test_training_that_diverges_says_so(flow, data, kind) -> None:
+    with pytest.raises(
+        FlowgaugeError, match=r"the training diverged: after 30 steps .* depth 0, 1, 2, 3 are no numbers. Train more slowly \(lr,"
+    ):
+        METHODS[kind](**{**QUICK, "lr": 1e300}).fit(flow, data, InMemory())
+
+
+@pytest.mark.parametrize(
     ("settings", "said"),
     [
         ({"steps": 0}, "steps must be above 0"),

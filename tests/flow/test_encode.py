@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -192,6 +193,21 @@ def test_a_checkpoint_without_its_heads_weights_is_refused(tiny_folder, tmp_path
     (folder / "config.json").write_text(json.dumps({**config, "architectures": ["BertForMaskedLM"]}))
     with pytest.raises(UsageError, match=r"lacks weights \(cls\.predictions.*which would be random"):
         load_model(str(folder))
+
+
+@pytest.mark.parametrize("head", ["masked", "label", "span"])
+def test_a_model_that_answers_with_nan_is_refused(tiny_flows, head) -> None:
+    model = tiny_flows("bert", head)
+    texts, labels = ("the guard likes", "the guard likes the tall chef"), {"no": 0, "yes": 1} if head == "label" else None
+    asked = [{"masked": pair(), "label": Instance("i", texts, ("no",)), "span": Instance("i", texts, (16, 29))}[head]]
+    batch = encode(model, asked, labels=labels)
+    next(model.parameters()).data.fill_(torch.nan)
+    said = "answers 'i' with NaN: its weights are damaged, copy or train it again"
+    with pytest.raises(UsageError, match=said):
+        relabel(model, replace(batch, cache={}))
+    if head != "masked":
+        with pytest.raises(UsageError, match=said):
+            encode(model, asked, labels=labels)
 
 
 def test_only_path_samples_make_batches_smaller(tiny_flow, monkeypatch) -> None:

@@ -15,7 +15,7 @@ from flowgauge.leaderboards.figures.curves import curves
 from flowgauge.leaderboards.figures.entropy import Point, fit, slot_points, task_points
 from flowgauge.leaderboards.figures.plot import FIGURES, plot
 from flowgauge.leaderboards.figures.read import Source, one_a_condition
-from flowgauge.leaderboards.figures.style import look
+from flowgauge.leaderboards.figures.style import LONGEST, file_stem, look
 from flowgauge.methods.registry import METHODS as REGISTERED
 from flowgauge.models.graph import SKIP
 
@@ -162,6 +162,11 @@ def test_what_is_not_scored_says_how_to_score_it(tmp_path: Path):
         plot(store.url, "entropy", tmp_path)
     with pytest.raises(UsageError, match="score STORE --metric retention_curve"):
         plot(store.url, "curve", tmp_path)
+
+
+def test_names_of_files_are_never_too_long() -> None:
+    names = [file_stem(f"mask {'probe=folder/' * 40} {end}") for end in "ab"]
+    assert [len(name) for name in names] == [LONGEST, LONGEST] and names[0] != names[1]
 
 
 def test_no_two_methods_are_drawn_alike():

@@ -61,6 +61,7 @@ def test_a_task_names_the_model_with_its_wiring(spec, model) -> None:
     ("settings", "said"),
     [
         ("depth=0", "depth must be at least 1"),
+        ("seed=-1", "seed must be at least 0"),
         ("hops=5", "5 hops do not fit into 4 layers"),
         ("overlap=1.0", "overlap in"),
         ("noise=-0.1", "at least 0"),

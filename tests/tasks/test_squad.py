@@ -119,6 +119,7 @@ def test_a_part_of_a_sample_is_found_and_named(tmp_path: Path) -> None:
         ({"answers": "Stanford"}, "answers must be a list of {text, answer_start} .*, got 'Stanford'"),
         ({"answers": 5}, "answers must be a list"),
         ({"answers": None}, "answers must be a list"),
+        ({"answers": "[" * 5000}, "answers must be a list"),
         ({"question": " "}, "the question is empty"),
         ({"context": ""}, "the context is empty"),
     ],
@@ -131,6 +132,8 @@ def test_broken_rows_are_refused_with_their_line(tmp_path: Path, change: dict[st
 def test_damaged_files_and_missing_columns_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"line 2: not JSON"):
         Squad(folder(tmp_path, GOOD, '{"id": ')).instances()
+    with pytest.raises(UsageError, match=r"line 2: brackets within brackets"):
+        Squad(folder(tmp_path, GOOD, "[" * 100_000)).instances()
     with pytest.raises(UsageError, match=r"line 1: no column answers; it has question, context"):
         Squad(folder(tmp_path, {"question": "a", "context": "b"})).instances()
     with pytest.raises(UsageError, match="line 2: the id '5' is that of line 1 too"):

@@ -6,7 +6,7 @@ import pytest
 
 from flowgauge.benchmark.plan import Plan
 from flowgauge.benchmark.resolve import check_names, model_of
-from flowgauge.core.errors import NoSplit
+from flowgauge.core.errors import NoSplit, UsageError
 from flowgauge.tasks.registry import load_task
 from flowgauge.tasks.toy import CountingTask
 
@@ -46,6 +46,8 @@ def test_seeds_and_splits() -> None:
     assert task.instances("test", 5) != CountingTask().instances("test", 5)
     with pytest.raises(NoSplit, match=r"no split 'validation'; it has: train, test"):
         task.instances("validation")
+    with pytest.raises(UsageError, match="seed must be 0 or more, got -1"):
+        load_task("toy/counting:seed=-1")
 
 
 def test_the_packaged_plan_names_what_exists() -> None:
