@@ -7,7 +7,6 @@ STORE ?= results/demo
 FIGURES ?= $(STORE)-figures
 PUBLISHED := leaderboards/published
 SITE ?= results/site
-WHY ?= first results
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt
@@ -51,6 +50,7 @@ site: $(VENV)/.charted ## build the published board's pages, which open from dis
 
 # Everything is verified with its explanations; the board keeps four sentences' of one task, and the sums of all.
 published: $(VENV)/.installed ## run the published plan anew and renew its board: make published WHY='a reason for the ledger'
+	@test -n '$(WHY)' || { echo "say why, for the ledger: make published WHY='...'"; exit 2; }
 	@rm -rf results/published results/bundles
 	@$(BIN)/flowgauge run $(PUBLISHED)/plan.yaml >/dev/null
 	@$(BIN)/flowgauge leaderboard submit results/published --out results/bundles/shown --name flowgauge --task sva/obj
