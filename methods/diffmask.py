@@ -41,7 +41,8 @@ class DiffMask(Amortised):
         accept: Divergence on held-out sentences, in margins, over which the training of a depth counts as failed; of the probes
             within it, those that keep least are used.
         lr: Learning rate of the probes. Gates close while the constraint is met, and the multiplier then has to rise from about 0
-            to open them: where they overshoot so far that nothing opens them again, lower it, or raise `lambda_lr`.
+            to open them: where they overshoot so far that nothing opens them again, lower it, or raise `lambda_lr`
+            (3e-4 and 1 keep the constraint on short trainings in which the defaults lose it).
         baseline_lr: Of the vectors that stand in for what is masked.
         lambda_lr: Of the multipliers, each of which moves only when its depth is drawn, once in L + 2 steps.
         warmup: Steps, over all depths, in which the rates of probes and vectors rise.
