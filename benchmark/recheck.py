@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..core.errors import FlowgaugeError, NotApplicable
 from ..core.registry import Spec
+from ..metrics.scores import Scores
 from . import resolve
 from .encodings import Encodings, encode_group
 from .jobs import Group, Job
@@ -41,8 +41,8 @@ class Recheck:
     seed: int = 0
     _groups: dict[str, tuple[Group, Encodings]] = field(default_factory=dict)
 
-    def __call__(self, store: Store, record: Record, metric: str, sample: int) -> pd.DataFrame:
-        """Rows of `metric` as they come out here; where a score rests on the whole set, of all instances.
+    def __call__(self, store: Store, record: Record, metric: str, sample: int) -> Scores:
+        """The metric as it comes out here; where a score rests on the whole set, of all instances.
 
         Raises:
             FlowgaugeError: Another model or other instances than explained, instances left out, a metric or reference that is
@@ -59,10 +59,10 @@ class Recheck:
             raise FlowgaugeError(f"the cell {score.reference} that its budget is matched to is not there.")
         reference = show(jobs[score.reference]) if score.reference else None
         try:
-            rows: pd.DataFrame = made.score(encodings.model, show(jobs[record.folder]), reference).rows
+            found: Scores = made.score(encodings.model, show(jobs[record.folder]), reference)
         except NotApplicable as reason:
             raise FlowgaugeError(f"here it is not applicable: {reason}") from reason
-        return rows
+        return found
 
     def encoded(self, store: Store, record: Record) -> tuple[Group, Encodings]:
         """The question's cells and batches on the verifier's model and task, made once.

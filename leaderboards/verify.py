@@ -21,17 +21,19 @@ from ..benchmark.outside import content_sum, is_outside, marks
 from ..benchmark.record import SCHEMA, Record, Score
 from ..benchmark.store import Store
 from ..core.errors import FlowgaugeError
-from ..metrics.scores import COLUMNS
+from ..metrics.scores import COLUMNS, Scores
 from ..metrics.summary import summarise
 from .bundle import BadBundle, Manifest, check_sums, read_manifest
 
 Trust = Literal["self-reported", "well-formed", "re-scored", "re-run", "maintained"]
 TRUST: tuple[Trust, ...] = ("self-reported", "well-formed", "re-scored", "re-run", "maintained")
 """From least to most."""
-Rescore = Callable[[Store, Record, str, int], pd.DataFrame]
-"""(cells of a bundle as a store, record, metric identity, instances to sample) -> rows as the verifier finds them."""
+Rescore = Callable[[Store, Record, str, int], Scores]
+"""(cells of a bundle as a store, record, metric identity, instances to sample) -> the metric as the verifier finds it."""
 TOLERANCE = 1e-4
 """Of recomputed scores, relative to 1 + their size: other machines round otherwise."""
+WIDTHS = 0.2
+"""Of an interval: how far its resampled ends may lie from those that are recomputed in another order."""
 
 
 @dataclass(frozen=True)
@@ -231,8 +233,10 @@ def _rescored(store: Store, record: Record, rescore: Rescore, sample: int, count
         except FlowgaugeError as error:
             yield Problem(where, f"it cannot be recomputed: {error}")
             continue
-        counts[metric] = counts.get(metric, 0) + len(ours)
-        yield from _differ(where, store.find(record).rows(metric), ours)
+        counts[metric] = counts.get(metric, 0) + (len(ours.rows) or len(ours.aggregates))
+        yield from _differ(where, store.find(record).rows(metric), ours.rows)
+        if score.scope == "set":
+            yield from _set_differs(where, score, ours)
 
 
 def _differ(where: str, theirs: pd.DataFrame, ours: pd.DataFrame) -> Iterator[Problem]:
@@ -253,6 +257,22 @@ def _differ(where: str, theirs: pd.DataFrame, ours: pd.DataFrame) -> Iterator[Pr
             f"{int(differs.sum())} of {len(both)} recomputed rows differ {size}; first {first['instance']!r}, "
             f"{first['variant']}: {first['value_theirs']:g} there, {first['value']:g} recomputed.",
         )
+
+
+def _set_differs(where: str, score: Score, ours: Scores) -> Iterator[Problem]:
+    """Aggregates that are no means of rows; the ends of intervals hang on the order of instances, which may be another here."""
+    theirs = {a.variant: a for a in score.aggregates}
+    if {a.variant for a in ours.aggregates} != theirs.keys():
+        yield Problem(where, "its aggregates are of other variants than recomputed.")
+        return
+    for found in ours.aggregates:
+        stored, width = theirs[found.variant], abs(found.high - found.low)
+        slack = {"value": 0.0, "low": WIDTHS * width, "high": WIDTHS * width, "count": 0.0, "undefined": 0.0}
+        for name, more in slack.items():
+            there, here = float(getattr(stored, name)), float(getattr(found, name))
+            if not np.isclose(there, here, rtol=TOLERANCE, atol=TOLERANCE + np.nan_to_num(more), equal_nan=True):
+                yield Problem(where, f"{name} of {found.variant} is {there:g}, recomputed {here:g}.")
+                return
 
 
 def rejected(checked: Checked) -> None:

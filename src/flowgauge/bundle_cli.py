@@ -84,7 +84,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
             for problem in checked.problems:
                 typer.echo(f"{problem.where}: {problem.what}")
             for metric, count in checked.rescored.items():
-                typer.echo(f"{metric}: {count} rows recomputed", err=True)
+                typer.echo(f"{metric}: {count} scores recomputed", err=True)
             typer.echo(f"{len(checked.problems)} problems" if checked.problems else _levels(checked))
         raise typer.Exit(1 if checked.problems else 0)
 

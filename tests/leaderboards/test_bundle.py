@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,13 +61,21 @@ def resign(bundle: Path) -> None:
     edit_json(bundle / "manifest.json", partial(_with_files, files))
 
 
-def edit_rows(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame], metric: str = "ablated_accuracy@1") -> None:
-    """Other rows, with the aggregates that they give."""
+def edit_rows(
+    folder: Path,
+    change: Callable[[pd.DataFrame], pd.DataFrame],
+    metric: str = "ablated_accuracy@1",
+    factors: Mapping[str, float] | None = None,
+) -> None:
+    """Other rows, with the aggregates that they give; or the first aggregate times factors."""
     path = folder / "scores" / f"{metric}.parquet"
     table = pq.read_table(path)
     rows = change(table.to_pandas())
     score = json.loads(table.schema.metadata[b"flowgauge"])
     aggregates = [a.__dict__ for a in summarise(rows)]
+    if factors is not None:
+        first, *others = score["aggregates"]
+        aggregates = [first | {name: first[name] * factor for name, factor in factors.items()}, *others]
     score["aggregates"] = [{k: None if v != v else v for k, v in a.items()} if a else a for a in aggregates]
     new = type(table).from_pandas(rows, preserve_index=False)
     pq.write_table(new.replace_schema_metadata({**new.schema.metadata, b"flowgauge": json.dumps(score).encode()}), path)
@@ -98,14 +106,31 @@ def test_scores_that_rest_on_other_instances_are_recomputed_whole(tmp_path: Path
     assert checked.problems == () and checked.trust == "re-scored"
     record = checked.records[0]
     for metric in record.scores:
-        rows = Recheck(device="cpu")(Store(str(tmp_path / "bundle" / "cells")), record, metric, 3)
+        rows = Recheck(device="cpu")(Store(str(tmp_path / "bundle" / "cells")), record, metric, 3).rows
         assert rows["instance"].nunique() == 8
 
 
 def test_a_sample_is_all_that_is_recomputed(honest: Path) -> None:
     record = next(r for r in verify(honest).records if r.method == "integrated-gradients")
-    rows = Recheck(device="cpu")(Store(str(honest / "cells")), record, "comprehensiveness@1", 3)
+    rows = Recheck(device="cpu")(Store(str(honest / "cells")), record, "comprehensiveness@1", 3).rows
     assert rows["instance"].nunique() == 3
+
+
+def test_an_edited_aggregate_that_no_rows_give_is_caught(tmp_path: Path) -> None:
+    """Scores of a whole set are their aggregates; these are recomputed, in batches of another size."""
+    store, bundle = str(tmp_path / "store"), tmp_path / "bundle"
+    run(
+        tasks="sva/obj", methods="influence-patterns", metrics="pattern_entropy", limit=8, store=store, device="cpu", batch_size=3
+    )
+    pack(store, bundle, "a tester")
+    assert problems(bundle) == ""
+    for name, factor in (("value", 1.01), ("high", 1.5)):
+        spoilt = tmp_path / name
+        shutil.copytree(bundle, spoilt)
+        folder = cell(spoilt, "influence-patterns")
+        edit_rows(folder, lambda rows: rows, "pattern_entropy@1", {name: factor})
+        resign(spoilt)
+        assert f"{name} of " in problems(spoilt) and "recomputed" in problems(spoilt)
 
 
 def flip(rows: pd.DataFrame) -> pd.DataFrame:
