@@ -128,7 +128,11 @@ def test_on_the_toy_task_its_model_is_trained_and_metrics_apply_or_say_why_not(m
     assert record.model == "toy-counting" and record.status == "done", record.error
     states = {score.name: score.status for score in record.scores.values()}
     assert states["ground_truth_divergence"] == states["comprehensiveness"] == "done"
-    assert states["head_pruning"] == states["infidelity"] == "not-applicable"
-    assert {score.reason for score in record.scores.values() if score.name == "infidelity"} == {
-        "it works inside a transformer, and toy-counting is none."
-    }
+    assert states["head_pruning"] == states["sensitivity"] == states["infidelity"] == "not-applicable"
+    reasons = {score.name: score.reason for score in record.scores.values()}
+    assert reasons["sensitivity"] == "it works inside a transformer, and toy-counting is none."
+    assert (
+        reasons["infidelity"]
+        == reasons["loo_correlation"]
+        == ("the tokenizer of 'toy-counting' has no mask token; choose baseline zero.")
+    )
