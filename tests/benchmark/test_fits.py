@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import flowgauge.benchmark.trainer
 from flowgauge.benchmark.fits import Fits
 from flowgauge.benchmark.run import run
 from flowgauge.core.errors import UsageError
+from flowgauge.models.encode import batches
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 TASK, METHOD = f"{PLUGINS}:splits", f"{PLUGINS}:amortised"
@@ -149,8 +149,12 @@ def test_a_removal_that_another_process_was_first_with_is_no_failure(tmp_path, m
 
 def test_the_train_split_is_encoded_once_for_all_methods(plan, monkeypatch) -> None:
     asked = []
-    encode = flowgauge.benchmark.trainer.batches
-    monkeypatch.setattr(flowgauge.benchmark.trainer, "batches", lambda *a, **k: asked.append(1) or encode(*a, **k))
+
+    def count(*given, **settings):
+        asked.append(1)
+        return batches(*given, **settings)
+
+    monkeypatch.setattr("flowgauge.benchmark.trainer.batches", count)
     run(plan(seeds=(0, 1)))
     assert asked == [1]
 

@@ -91,7 +91,7 @@ def test_classes_of_which_nothing_is_kept_have_bars_of_no_length(tmp_path) -> No
     keep(store, record("diffmask-hidden", [score("depth_kept", {"all": 0.0, "class/ADJ": 0.0})], task="sst"))
     (group,) = Source(store.url).groups
     axes = depth_figure(group).axes[0]
-    assert axes.get_xlim() == (0, 1) and [bar.get_width() for bar in axes.patches] == [0]
+    assert axes.get_xlim() == (0, 1) and [bar.get_extents().width for bar in axes.patches] == [0]
 
 
 def test_sentiment_stands_in_its_order(tmp_path) -> None:
