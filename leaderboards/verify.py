@@ -98,7 +98,7 @@ def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20,
     problems: list[Problem] = []
     records: list[Record] = []
     for cell in _cells(store, manifest):
-        record = _record(cell, problems)
+        record = _record(store, cell, problems)
         if record is not None:
             records.append(record)
             problems += _consistent(cell, record)
@@ -123,7 +123,7 @@ def _cells(store: Store, manifest: Manifest) -> Iterator[Cell]:
         yield Cell(store.files, f"{store.files.root}/{folder}")
 
 
-def _record(cell: Cell, problems: list[Problem]) -> Record | None:
+def _record(store: Store, cell: Cell, problems: list[Problem]) -> Record | None:
     where = cell.folder
     data = cell.files.read(f"{cell.path}/record.json")
     try:
@@ -141,6 +141,8 @@ def _record(cell: Cell, problems: list[Problem]) -> Record | None:
         problems.append(Problem(where, f"its status is {record.status}; only finished cells are taken."))
     if short_hash(record.key) != record.cell or record.folder != where:
         problems.append(Problem(where, "its name is not the hash of its key."))
+    if store.find(record).path != cell.path:
+        problems.append(Problem(where, "it is not in the folder of the model and task of its record."))
     if record.key.get("method", {}).get("name") != record.method or record.key.get("task", {}).get("name") != record.task:
         problems.append(Problem(where, "method or task of its record are not those of its key."))
     if record.key.get("method", {}).get("settings") != record.settings or record.key.get("seed") != record.seed:
@@ -178,6 +180,9 @@ def _consistent(cell: Cell, record: Record) -> Iterator[Problem]:
 
 def _score(cell: Cell, metric: str, score: Score, ids: set[str]) -> Iterator[Problem]:
     where = f"{cell.folder}, {metric}"
+    if score.metric != metric:
+        yield Problem(where, f"it holds the score of {score.metric}.")
+        return
     stored = cell.read_score(metric)
     if stored is None or stored.model_dump_json() != score.model_dump_json():
         yield Problem(where, "the score in its record is not the one beside its rows.")
@@ -241,20 +246,27 @@ def _rescored(store: Store, record: Record, rescore: Rescore, sample: int, count
 
 def _differ(where: str, theirs: pd.DataFrame, ours: pd.DataFrame) -> Iterator[Problem]:
     keys = ["instance", "variant", "draw"]
-    both = ours.merge(theirs, on=keys, how="left", suffixes=("", "_theirs"), indicator=True)
-    absent = int((both["_merge"] == "left_only").sum())
-    value, stored = both["value"].to_numpy(float), both["value_theirs"].to_numpy(float)
-    gap = np.abs(value - stored)
-    differs = (gap > TOLERANCE * (1 + np.abs(value))) | (np.isnan(value) != np.isnan(stored))
-    differs &= (both["_merge"] == "both").to_numpy()
+    theirs = theirs[theirs["instance"].isin(ours["instance"])]
+    both = ours.merge(theirs, on=keys, how="outer", suffixes=("", "_theirs"), indicator=True)
+    absent, extra = (int((both["_merge"] == side).sum()) for side in ("left_only", "right_only"))
     if absent:
-        yield Problem(where, f"{absent} of {len(both)} recomputed rows are missing from it.")
+        yield Problem(where, f"{absent} of {len(ours)} recomputed rows are missing from it.")
+    if extra:
+        first = both[both["_merge"] == "right_only"].iloc[0]
+        yield Problem(where, f"{extra} of its rows are not recomputed, first {first['instance']!r}, {first['variant']}.")
+    both = both[both["_merge"] == "both"]
+    moved = both["condition"].fillna("") != both["condition_theirs"].fillna("")
+    if moved.any():
+        first = both[moved].iloc[0]
+        yield Problem(where, f"{first['instance']!r} is of condition {first['condition']}, not {first['condition_theirs']}.")
+    value, stored = both["value"].to_numpy(float), both["value_theirs"].to_numpy(float)
+    differs = ~np.isclose(stored, value, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
     if differs.any():
-        first = both[differs].iloc[0]
-        size = f"by up to {np.nanmax(gap[differs]):.3g}" if not np.isnan(gap[differs]).all() else "in being defined"
+        first, gap = both[differs].iloc[0], np.abs(value - stored)[differs]
+        size = f"by up to {np.nanmax(gap):.3g}" if not np.isnan(gap).all() else "in being defined"
         yield Problem(
             where,
-            f"{int(differs.sum())} of {len(both)} recomputed rows differ {size}; first {first['instance']!r}, "
+            f"{int(differs.sum())} of {len(ours)} recomputed rows differ {size}; first {first['instance']!r}, "
             f"{first['variant']}: {first['value_theirs']:g} there, {first['value']:g} recomputed.",
         )
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
 
+from flowgauge.benchmark.key import short_hash
 from flowgauge.benchmark.recheck import Recheck
 from flowgauge.benchmark.record import Record
 from flowgauge.benchmark.run import run
@@ -166,7 +167,91 @@ def test_another_model_is_caught(bundle: Path, tiny_bert: Path) -> None:
     for record in bundle.glob("cells/**/record.json"):
         edit_json(record, lambda data: data | {"asked": data["asked"] | {"model": str(tiny_bert)}})
     resign(bundle)
-    assert "is not the one that sva/obj was explained with" in problems(bundle)
+    assert "folders of the submitter's are not read; say where yours is with --model" in problems(bundle)
+    checked = verify(bundle, Recheck(str(tiny_bert), device="cpu"))
+    assert all("is not the one that sva/obj was explained with" in problem.what for problem in checked.problems)
+
+
+def test_a_model_under_the_name_of_another_is_caught(tmp_path: Path, tiny_bert: Path) -> None:
+    run(tasks="sva/obj", model=str(tiny_bert), methods="saliency", metrics="comprehensiveness", limit=4,
+        store=str(tmp_path / "store"), device="cpu")  # fmt: skip
+    pack(str(tmp_path / "store"), tmp_path / "bundle", "a tester")
+    (record,) = (tmp_path / "bundle").glob("cells/**/record.json")
+    edit_json(record, lambda data: data | {"model": "agreement-bert"})
+    record.parents[2].parent.rename(tmp_path / "bundle" / "cells" / "agreement-bert")
+    resign(tmp_path / "bundle")
+    assert "folders of the submitter's are not read" in problems(tmp_path / "bundle")
+
+
+def test_a_task_under_the_name_of_another_is_caught(bundle: Path) -> None:
+    for record in [*bundle.glob("cells/**/record.json")]:
+        stored = json.loads(record.read_text())
+        stored["key"]["task"]["name"] = stored["task"] = "sva/subj"
+        stored["cell"] = short_hash(stored["key"])
+        record.write_text(json.dumps(stored))
+        target = bundle / "cells" / "agreement-bert" / "sva" / "subj" / f"{stored['method']}-{stored['cell']}"
+        target.parent.mkdir(exist_ok=True)
+        record.parent.rename(target)
+    resign(bundle)
+    assert "the name of its task is 'sva/subj', here 'sva/obj'" in problems(bundle)
+
+
+def test_a_cell_in_the_folder_of_another_task_is_caught(bundle: Path) -> None:
+    folder = bundle / "cells" / "agreement-bert" / "sva"
+    (folder / "obj").rename(folder / "subj")
+    resign(bundle)
+    assert "it is not in the folder of the model and task of its record" in problems(bundle)
+
+
+def rescore_as(folder: Path, change: dict[str, Any], metric: str = "comprehensiveness@1") -> None:
+    """A score with other fields, in its record and beside its rows."""
+    path = folder / "scores" / f"{metric}.parquet"
+    table = pq.read_table(path)
+    score = json.loads(table.schema.metadata[b"flowgauge"]) | change
+    pq.write_table(table.replace_schema_metadata({b"flowgauge": json.dumps(score)}), path)
+    edit_json(folder / "record.json", lambda data: data | {"scores": {**data["scores"], metric: score}})
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"ranked": "top/20"}, "its ranked is 'top/20', comprehensiveness@1 has 'aopc'"),
+        ({"higher_is_better": False}, "its higher_is_better is False"),
+        ({"bounds": [None, None]}, "its bounds is (None, None)"),
+        ({"unit": "accuracy"}, "its unit is 'accuracy'"),
+        ({"metric": "sufficiency@1"}, "it holds the score of sufficiency@1"),
+    ],
+)
+def test_what_a_score_says_of_its_metric_is_the_metrics(bundle: Path, change: dict[str, Any], what: str) -> None:
+    rescore_as(cell(bundle), change)
+    resign(bundle)
+    assert what in problems(bundle, sample=2)
+
+
+def test_a_budget_matched_to_a_cell_of_choice_is_caught(bundle: Path) -> None:
+    rescore_as(cell(bundle), {"reference": cell(bundle).name}, "ablated_accuracy@1")
+    resign(bundle)
+    assert "expected a cell of influence-patterns" in problems(bundle, sample=2)
+
+
+def test_rows_that_nobody_asked_for_are_caught(bundle: Path) -> None:
+    edit_rows(cell(bundle), lambda rows: pd.concat([rows, rows.assign(draw=1, value=1.0)]), "comprehensiveness@1")
+    resign(bundle)
+    assert "of its rows are not recomputed, first" in problems(bundle, sample=2)
+
+
+def test_other_conditions_are_caught(bundle: Path) -> None:
+    edit_rows(cell(bundle), lambda rows: rows.assign(condition="easy"), "comprehensiveness@1")
+    resign(bundle)
+    assert "not easy" in problems(bundle, sample=2)
+
+
+def test_a_metric_that_explains_anew_is_recomputed(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    run(tasks="sva/obj", methods="saliency", metrics="sensitivity:samples=2", limit=4, store=store, device="cpu")
+    pack(store, tmp_path / "bundle", "a tester")
+    checked = verify(tmp_path / "bundle", Recheck(device="cpu"), sample=2)
+    assert checked.problems == () and list(checked.rescored.values()) == [2]
 
 
 def test_a_swapped_task_is_caught(bundle: Path) -> None:
