@@ -75,6 +75,7 @@ class Recheck:
         except NotApplicable as reason:
             raise FlowgaugeError(f"here it is not applicable: {reason}") from reason
         _as_declared(score, made, found)
+        _as_asked(jobs[record.folder], encodings)
         return found
 
     def encoded(self, store: Store, record: Record) -> tuple[Group, Encodings]:
@@ -101,7 +102,7 @@ class Recheck:
         return group, encodings
 
     def _no_folder(self, record: Record) -> None:
-        """Raises: FlowgaugeError: Its model or data are a folder that the submitter names: it could be one of the bundle's own."""
+        """Raises: FlowgaugeError: Its model or data are a folder of the submitter's choice: the bundle itself could hold one."""
         for kind, ours, text in _folders(record):
             if ours not in ("model", "data_dir") or getattr(self, ours) is None:
                 hint = f"; say where yours is with --{ours.replace('_', '-')}." if ours in ("model", "data_dir") else "."
@@ -209,6 +210,21 @@ def _whole(job: Job, encodings: Encodings) -> None:
     absent = [name for name in wanted if name not in job.cell.index]
     if absent:
         raise FlowgaugeError(f"{len(absent)} of {len(wanted)} instances of the task are not explained, first {absent[0]!r}.")
+
+
+def _as_asked(job: Job, encodings: Encodings) -> None:
+    """What pages show of an instance is what the task has.
+
+    Raises:
+        FlowgaugeError: Names the first that is stored otherwise, and in what.
+    """
+    stored = job.cell.sentences()
+    for number in range(len(encodings)):
+        for ours in encodings(number).sentences:
+            for name in ("condition", "tokens", "target", "answer", "against"):
+                if getattr(stored[ours.id], name) != getattr(ours, name):
+                    theirs = str(getattr(stored[ours.id], name))[:200]
+                    raise FlowgaugeError(f"{name} of {ours.id!r} is stored as {theirs}, here {getattr(ours, name)}.")
 
 
 def sampled(encodings: Encodings, sample: int, seed: int) -> Encodings:

@@ -11,6 +11,9 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from ..benchmark.cell import Cell
@@ -32,6 +35,10 @@ Rescore = Callable[[Store, Record, str, int], Scores]
 """(cells of a bundle as a store, record, metric identity, instances to sample) -> the metric as the verifier finds it."""
 TOLERANCE = 1e-4
 """Of recomputed scores, relative to 1 + their size: other machines round otherwise."""
+ROWS, LETTERS = 10**7, 10_000
+"""The most rows that a score may have, and bytes that one of its texts may."""
+KINDS = {"float64": "double"}
+"""What Arrow calls a column's type, where that is another word."""
 WIDTHS = 0.2
 """Of an interval: how far its resampled ends may lie from those that are recomputed in another order."""
 
@@ -187,13 +194,36 @@ def _score(cell: Cell, metric: str, score: Score, ids: set[str]) -> Iterator[Pro
     if stored is None or stored.model_dump_json() != score.model_dump_json():
         yield Problem(where, "the score in its record is not the one beside its rows.")
         return
-    rows = cell.rows(metric)
-    if list(rows.columns) != list(COLUMNS):
-        yield Problem(where, f"its rows have the columns {list(rows.columns)}.")
+    fault = _table_fault(cell.files.read(cell.scores_path(metric)) or b"")
+    if fault:
+        yield Problem(where, fault)
         return
+    rows = cell.rows(metric)
     yield from _rows(where, rows, score, ids)
     if score.scope == "instance":
         yield from _aggregates(where, rows, score)
+
+
+def _table_fault(data: bytes) -> str:
+    """Why a file of rows is not read; said before texts that a few bytes repeat are spread out in memory."""
+    texts = [name for name, kind in COLUMNS.items() if kind == "string"]
+    try:
+        schema = pq.read_schema(pa.BufferReader(data))
+        if schema.names != list(COLUMNS):
+            return f"its rows have the columns {schema.names}."
+        found = {column.name: str(column.type).removeprefix("large_") for column in schema}
+        odd = [name for name, kind in COLUMNS.items() if found[name] != KINDS.get(kind, kind)]
+        if odd:
+            return f"its column {odd[0]} is of {found[odd[0]]}, expected {COLUMNS[odd[0]]}."
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
+        if file.metadata.num_rows > ROWS:
+            return f"it has {file.metadata.num_rows} rows, more than {ROWS}."
+        for batch in file.iter_batches(columns=texts):
+            if any((pc.max(pc.binary_length(c.dictionary)).as_py() or 0) > LETTERS for c in batch.columns):
+                return f"it has texts of more than {LETTERS} bytes."
+    except (pa.ArrowException, OSError, ValueError) as error:
+        return f"its rows cannot be read: {' '.join(str(error).split())[:200]}"
+    return ""
 
 
 def _rows(where: str, rows: pd.DataFrame, score: Score, ids: set[str]) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
 
+from flowgauge.benchmark.explanation_io import Part, from_bytes, to_bytes
 from flowgauge.benchmark.key import short_hash
 from flowgauge.benchmark.recheck import Recheck
 from flowgauge.benchmark.record import Record
@@ -228,6 +230,15 @@ def test_what_a_score_says_of_its_metric_is_the_metrics(bundle: Path, change: di
     assert what in problems(bundle, sample=2)
 
 
+def test_sentences_that_are_not_those_of_the_task_are_caught(bundle: Path) -> None:
+    (path,) = (cell(bundle) / "explanations").iterdir()
+    part = from_bytes(path.read_bytes())
+    worded = tuple(replace(one, tokens=("[CLS]", "Buy", *one.tokens[2:])) for one in part.sentences)
+    path.write_bytes(to_bytes(replace(part, sentences=worded)))
+    resign(bundle)
+    assert "is stored as ('[CLS]', 'Buy'" in problems(bundle, sample=2)
+
+
 def test_a_budget_matched_to_a_cell_of_choice_is_caught(bundle: Path) -> None:
     rescore_as(cell(bundle), {"reference": cell(bundle).name}, "ablated_accuracy@1")
     resign(bundle)
@@ -276,8 +287,6 @@ def test_dropped_hard_instances_are_caught(bundle: Path) -> None:
 
 def _without_first(folder: Path) -> None:
     """The cell as if it had been run on seven sentences."""
-    from flowgauge.benchmark.explanation_io import Part, from_bytes, to_bytes
-
     (path,) = (folder / "explanations").iterdir()
     part = from_bytes(path.read_bytes())
     gone = part.sentences[0].id
@@ -403,6 +412,28 @@ def test_an_array_that_claims_to_be_huge_is_a_problem_and_no_crash(bundle: Path)
     path.write_bytes(len(new).to_bytes(8, "little") + new + data[8 + size :])
     resign(bundle)
     assert "cannot be read" in problems(bundle)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda rows: rows.take(np.zeros(10_001, int)), "it has 10001 rows, more than 10000"),
+        (lambda rows: rows.assign(reason="x" * 20_000), "it has texts of more than 10000 bytes"),
+        (lambda rows: rows.assign(value="much"), "its column value is of string, expected float64"),
+        (lambda rows: rows.assign(instance=range(len(rows))), "its column instance is of int64, expected string"),
+        (lambda rows: rows.drop(columns="reason"), "its rows have the columns"),
+    ],
+)
+def test_tables_that_are_huge_or_odd_are_a_problem_and_no_crash(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[pd.DataFrame], pd.DataFrame], what: str
+) -> None:
+    path = cell(bundle) / "scores" / "comprehensiveness@1.parquet"
+    table = pq.read_table(path)
+    new = type(table).from_pandas(change(table.to_pandas()), preserve_index=False)
+    pq.write_table(new.replace_schema_metadata({**new.schema.metadata, **table.schema.metadata}), path)
+    resign(bundle)
+    monkeypatch.setattr("flowgauge.leaderboards.verify.ROWS", 10_000)
+    assert what in "\n".join(p.what for p in verify(bundle).problems)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "not json", "[" * 100_000, '{"schema_version": "x"}'])
