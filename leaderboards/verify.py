@@ -21,7 +21,7 @@ from ..benchmark.explanation_io import DamagedPart
 from ..benchmark.jobs import FINAL
 from ..benchmark.key import short_hash
 from ..benchmark.outside import content_sum, is_outside, marks
-from ..benchmark.record import SCHEMA, Record, Score
+from ..benchmark.record import SCHEMA, Fit, Record, Score
 from ..benchmark.store import Store
 from ..core.errors import FlowgaugeError
 from ..metrics.scores import COLUMNS, Scores
@@ -116,10 +116,24 @@ def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20,
     counts: dict[str, int] = {}
     for record in records:
         problems += _rescored(store, record, rescore, sample, counts)
-    checked = Checked(manifest, tuple(records), tuple(problems), "well-formed" if problems else "re-scored", counts)
+    notes = tuple(_lent(store, manifest))
+    checked = Checked(manifest, tuple(records), tuple(problems), "well-formed" if problems else "re-scored", counts, notes=notes)
     for check in further:
         checked = check(store, checked)
     return checked
+
+
+def _lent(store: Store, manifest: Manifest) -> Iterator[Problem]:
+    """Models that were trained by the submitter: their weights come with the bundle, and nothing shows how they were made."""
+    for name in manifest.files:
+        if name.startswith("cells/fits/") and name.endswith("/fit.json"):
+            data = store.files.read(f"{store.files.root}/{name.removeprefix('cells/')}") or b""
+            try:
+                model = Fit.model_validate_json(data).key.get("model")
+            except ValidationError:
+                continue  # weights that cannot be read are trained anew
+            if model is not None:
+                yield Problem(name, f"the model {model} was trained by the submitter; scores were recomputed with its weights.")
 
 
 def _cells(store: Store, manifest: Manifest) -> Iterator[Cell]:

@@ -257,6 +257,17 @@ def test_other_conditions_are_caught(bundle: Path) -> None:
     assert "not easy" in problems(bundle, sample=2)
 
 
+def test_a_model_whose_weights_come_with_the_bundle_is_said(bundle: Path) -> None:
+    fit = bundle / "cells" / "fits" / "sst-gru-1" / "fit.json"
+    fit.parent.mkdir(parents=True)
+    fit.write_text(json.dumps({"key": {"model": "sst-gru"}, "status": "done", "seconds": 1, "curve": []}))
+    resign(bundle)
+    checked = verify(bundle, Recheck(device="cpu"), 1)
+    (note,) = checked.notes
+    assert note.what == "the model sst-gru was trained by the submitter; scores were recomputed with its weights."
+    assert checked.problems == ()
+
+
 def test_a_metric_that_explains_anew_is_recomputed(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     run(tasks="sva/obj", methods="saliency", metrics="sensitivity:samples=2", limit=4, store=store, device="cpu")
@@ -362,6 +373,8 @@ HOSTILE = [
     "cells/a/b/c.pkl",
     "cells/a/b/c/\x00.json",
     "cells/a/./b.json",
+    "cells/fits/bert/config.json",
+    "cells/fits/bert/b/weights.safetensors",
     "cells\\a\\b\\c.json",
     f"cells/a/b/{'x' * 300}.json",
 ]
