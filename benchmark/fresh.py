@@ -18,9 +18,9 @@ from .fits import Fits
 from .jobs import Group, Job, folder_name
 from .key import TaskKey, metric_id
 from .progress import Progress
-from .recheck import Recheck, metric_of
+from .recheck import Recheck, method_of, metric_of
 from .record import Record
-from .rerun import job_of, method_of
+from .rerun import job_of
 from .store import Store
 from .work import work
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..core.errors import FlowgaugeError, NotApplicable, UsageError
-from ..core.registry import Spec
-from ..methods.registry import METHODS
+from ..core.errors import FlowgaugeError, NotApplicable
 from . import resolve
 from .agree import Reran, difference, tolerance
 from .encodings import Encodings
 from .explain import explain_batch
 from .fits import Fits
 from .jobs import Group, Job
-from .key import canonical, method_key
-from .outside import is_outside
 from .plan import Plan
-from .recheck import Recheck, sampled
+from .recheck import Recheck, method_of, sampled
 from .record import Record
 from .store import Store
 from .trainer import Trainer
@@ -41,40 +36,17 @@ class Rerun:
         """Holds `sample` stored explanations, of gold and predicted answers, against those that come out here.
 
         Raises:
-            NotApplicable: The method cannot be run here, with the reason.
+            NotApplicable: The method cannot be run here, with the reason; or the cell has no explanations.
             FlowgaugeError: Another model or other instances than explained, or the method fails here.
         """
+        if record.status != "done":
+            raise NotApplicable(f"it has no explanations: {record.error}")
         method = method_of(record)
         group, encodings = self.recheck.encoded(store, record)
         job = job_of(group, record, method, store)
         with TemporaryDirectory() as folder:
             trainer = Trainer(Fits(folder), encodings.model, encodings.labels)
             return _compare(job, record, sampled(encodings, sample, self.recheck.seed), trainer)
-
-
-def method_of(record: Record) -> Any:
-    """The method that a cell says it was explained with, as this flowgauge has it.
-
-    Only what is registered here is made, never a file that a record names.
-
-    Raises:
-        NotApplicable: It came from outside, is not installed, or is another version or source here.
-    """
-    known: Mapping[str, Any] = record.key["method"]
-    if is_outside(record):
-        raise NotApplicable(f"its explanations were computed outside flowgauge, by {known['producer']}: there is nothing to run.")
-    if record.method not in METHODS.entries():
-        raise NotApplicable(f"the method {record.method!r} is not installed here.")
-    try:
-        made = METHODS.create(Spec(record.method, dict(known["settings"])))
-    except UsageError as error:
-        raise NotApplicable(f"here {record.method} cannot be made with its settings: {error}") from error
-    ours = method_key(made)
-    if ours != known:
-        differs = [name for name in sorted({*ours, *known}) if ours.get(name) != known.get(name)]
-        told = "; ".join(f"{name} is {canonical(ours.get(name))}, there {canonical(known.get(name))}" for name in differs)
-        raise NotApplicable(f"here {record.method} is another: its {told}.")
-    return made
 
 
 def job_of(group: Group, record: Record, method: Any, store: Store) -> Job:

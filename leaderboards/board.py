@@ -60,7 +60,7 @@ def merge(
         there = board.find(record).record()
         if (
             there is not None
-            and there.files != record.files
+            and there != record
             and TRUST.index(known.get(name, "self-reported")) >= TRUST.index("re-run" if name in raised else level)
         ):
             raise UsageError(

@@ -29,6 +29,7 @@ from ..core.version import VERSION
 SCHEMA = 1
 """Raised by any change of the manifest that older readers would misread."""
 MANIFEST = "manifest.json"
+FIT = ("fit.json", "weights.safetensors")
 ENDINGS = (".json", ".parquet", ".safetensors")
 FILE_BYTES, BUNDLE_BYTES, FILES = 2**31, 2**35, 200_000
 """The most that one file, a whole bundle, and its number of files may be."""
@@ -120,7 +121,7 @@ def _wanted(store: Store, records: Sequence[Record]) -> Iterator[tuple[str, str]
         names = ["record.json", *(name for name in record.files if name.endswith(ENDINGS))]
         yield from ((f"{cell.path}/{name}", f"cells{cell.path.removeprefix(root)}/{name}") for name in names)
     for path in store.files.below(f"{root}/fits"):
-        if path.endswith(("/fit.json", "/weights.safetensors")):
+        if path.rpartition("/")[2] in FIT:
             yield path, f"cells{path.removeprefix(root)}"
 
 
@@ -187,6 +188,8 @@ def _check_name(name: str) -> None:
     """A path of plain names below `cells/` that ends like data."""
     parts = name.split("/")
     plain = all(PART.fullmatch(part) and set(part) != {"."} for part in parts)
+    if parts[1:2] == ["fits"] and (len(parts) != 4 or parts[3] not in FIT):
+        raise BadBundle(f"the manifest names {name[:200]!r}: expected cells/fits/<fit>/{' or '.join(FIT)}.")
     if not plain or parts[0] != "cells" or len(parts) < 4 or not name.endswith(ENDINGS):
         raise BadBundle(
             f"the manifest names {name[:200]!r}: expected cells/<model>/<task>/<cell>/... ending in {', '.join(ENDINGS)}."

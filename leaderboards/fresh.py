@@ -83,7 +83,7 @@ class OnFresh:
         """What was found so far, and this: a note on every comparison, a problem where sampling does not explain it."""
         problems, notes = list(checked.problems), list(checked.notes)
         pairs: list[tuple[Record, str, pd.DataFrame]] = []
-        for group in groups(checked.records):
+        for group in groups([record for record in checked.records if record.status == "done"]):
             try:
                 found = self.refresh(store, group.records)
             except NotApplicable as reason:
@@ -100,8 +100,8 @@ class OnFresh:
         for record, metric, rows in pairs:
             stored = store.find(record).rows(metric)
             drift = compare(stored, rows, record.scores[metric].ranked, ALPHA / len(pairs))
-            if drift is not None:
-                (problems if drift.outside else notes).append(Problem(f"{record.folder}, {metric}", drift.text()))
+            text = drift.text() if drift else "no scores of a condition that fresh instances are of: nothing to compare."
+            (problems if drift and drift.outside else notes).append(Problem(f"{record.folder}, {metric}", text))
         trust = "well-formed" if problems else checked.trust
         return replace(checked, problems=tuple(problems), notes=tuple(notes), trust=trust)
 

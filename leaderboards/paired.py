@@ -286,17 +286,26 @@ class Overall(NamedTuple):
     beats: Float[np.ndarray, "methods methods"]
 
 
-def overall(tables: Sequence[Scored], seed: int = 0, resamples: int = 4000) -> Overall:
+def overall(tables: Sequence[Scored], tasks: Sequence[str] = (), seed: int = 0, resamples: int = 4000) -> Overall:
     """Mean rank over tables of the methods that every table has, ranked among themselves.
 
-    Each table's instances are resampled apart; a replicate of the mean rank is the mean over one replicate of each table.
+    A replicate of the mean rank is the mean over one replicate of each table. Tables of one task are of the same instances, which
+    are drawn together (where all of them have the same scores undefined); tasks are resampled apart.
+
+    Args:
+        tables: Of scores.
+        tasks: What each is of; none: each of another.
+        seed: Of the resamples.
+        resamples: How many.
     """
+    named = tuple(tasks) or range(len(tables))
+    seeds = {name: seed + number for number, name in enumerate(dict.fromkeys(named))}
     methods = tuple(m for m in tables[0].methods if all(m in t.methods for t in tables))
     if not methods:
         return Overall((), *(np.zeros(0),) * 3, np.zeros(0, int), np.zeros((0, 0)))
     shared = [narrow(table, methods) for table in tables]
     seen = np.mean([order(t, t.values[:, t.common].mean(1)) for t in shared], 0)
-    replicates = np.mean([resampled_ranks(t, seed + n, resamples) for n, t in enumerate(shared)], 0)
+    replicates = np.mean([resampled_ranks(t, seeds[name], resamples) for name, t in zip(named, shared, strict=True)], 0)
     low, high = np.quantile(replicates, TAILS, axis=0)
     return Overall(methods, seen, low, high, np.full(len(methods), len(tables)), shares_won(replicates))
 

@@ -11,6 +11,9 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from ..benchmark.cell import Cell
@@ -18,7 +21,7 @@ from ..benchmark.explanation_io import DamagedPart
 from ..benchmark.jobs import FINAL
 from ..benchmark.key import short_hash
 from ..benchmark.outside import content_sum, is_outside, marks
-from ..benchmark.record import SCHEMA, Record, Score
+from ..benchmark.record import SCHEMA, Fit, Record, Score
 from ..benchmark.store import Store
 from ..core.errors import FlowgaugeError
 from ..metrics.scores import COLUMNS, Scores
@@ -32,6 +35,10 @@ Rescore = Callable[[Store, Record, str, int], Scores]
 """(cells of a bundle as a store, record, metric identity, instances to sample) -> the metric as the verifier finds it."""
 TOLERANCE = 1e-4
 """Of recomputed scores, relative to 1 + their size: other machines round otherwise."""
+ROWS, LETTERS = 10**7, 10_000
+"""The most rows that a score may have, and bytes that one of its texts may."""
+KINDS = {"float64": "double"}
+"""What Arrow calls a column's type, where that is another word."""
 WIDTHS = 0.2
 """Of an interval: how far its resampled ends may lie from those that are recomputed in another order."""
 
@@ -98,7 +105,7 @@ def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20,
     problems: list[Problem] = []
     records: list[Record] = []
     for cell in _cells(store, manifest):
-        record = _record(cell, problems)
+        record = _record(store, cell, problems)
         if record is not None:
             records.append(record)
             problems += _consistent(cell, record)
@@ -109,10 +116,24 @@ def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20,
     counts: dict[str, int] = {}
     for record in records:
         problems += _rescored(store, record, rescore, sample, counts)
-    checked = Checked(manifest, tuple(records), tuple(problems), "well-formed" if problems else "re-scored", counts)
+    notes = tuple(_lent(store, manifest))
+    checked = Checked(manifest, tuple(records), tuple(problems), "well-formed" if problems else "re-scored", counts, notes=notes)
     for check in further:
         checked = check(store, checked)
     return checked
+
+
+def _lent(store: Store, manifest: Manifest) -> Iterator[Problem]:
+    """Models that were trained by the submitter: their weights come with the bundle, and nothing shows how they were made."""
+    for name in manifest.files:
+        if name.startswith("cells/fits/") and name.endswith("/fit.json"):
+            data = store.files.read(f"{store.files.root}/{name.removeprefix('cells/')}") or b""
+            try:
+                model = Fit.model_validate_json(data).key.get("model")
+            except ValidationError:
+                continue  # weights that cannot be read are trained anew
+            if model is not None:
+                yield Problem(name, f"the model {model} was trained by the submitter; scores were recomputed with its weights.")
 
 
 def _cells(store: Store, manifest: Manifest) -> Iterator[Cell]:
@@ -123,7 +144,7 @@ def _cells(store: Store, manifest: Manifest) -> Iterator[Cell]:
         yield Cell(store.files, f"{store.files.root}/{folder}")
 
 
-def _record(cell: Cell, problems: list[Problem]) -> Record | None:
+def _record(store: Store, cell: Cell, problems: list[Problem]) -> Record | None:
     where = cell.folder
     data = cell.files.read(f"{cell.path}/record.json")
     try:
@@ -141,6 +162,8 @@ def _record(cell: Cell, problems: list[Problem]) -> Record | None:
         problems.append(Problem(where, f"its status is {record.status}; only finished cells are taken."))
     if short_hash(record.key) != record.cell or record.folder != where:
         problems.append(Problem(where, "its name is not the hash of its key."))
+    if store.find(record).path != cell.path:
+        problems.append(Problem(where, "it is not in the folder of the model and task of its record."))
     if record.key.get("method", {}).get("name") != record.method or record.key.get("task", {}).get("name") != record.task:
         problems.append(Problem(where, "method or task of its record are not those of its key."))
     if record.key.get("method", {}).get("settings") != record.settings or record.key.get("seed") != record.seed:
@@ -178,17 +201,43 @@ def _consistent(cell: Cell, record: Record) -> Iterator[Problem]:
 
 def _score(cell: Cell, metric: str, score: Score, ids: set[str]) -> Iterator[Problem]:
     where = f"{cell.folder}, {metric}"
+    if score.metric != metric:
+        yield Problem(where, f"it holds the score of {score.metric}.")
+        return
     stored = cell.read_score(metric)
     if stored is None or stored.model_dump_json() != score.model_dump_json():
         yield Problem(where, "the score in its record is not the one beside its rows.")
         return
-    rows = cell.rows(metric)
-    if list(rows.columns) != list(COLUMNS):
-        yield Problem(where, f"its rows have the columns {list(rows.columns)}.")
+    fault = _table_fault(cell.files.read(cell.scores_path(metric)) or b"")
+    if fault:
+        yield Problem(where, fault)
         return
+    rows = cell.rows(metric)
     yield from _rows(where, rows, score, ids)
     if score.scope == "instance":
         yield from _aggregates(where, rows, score)
+
+
+def _table_fault(data: bytes) -> str:
+    """Why a file of rows is not read; said before texts that a few bytes repeat are spread out in memory."""
+    texts = [name for name, kind in COLUMNS.items() if kind == "string"]
+    try:
+        schema = pq.read_schema(pa.BufferReader(data))
+        if schema.names != list(COLUMNS):
+            return f"its rows have the columns {schema.names}."
+        found = {column.name: str(column.type).removeprefix("large_") for column in schema}
+        odd = [name for name, kind in COLUMNS.items() if found[name] != KINDS.get(kind, kind)]
+        if odd:
+            return f"its column {odd[0]} is of {found[odd[0]]}, expected {COLUMNS[odd[0]]}."
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
+        if file.metadata.num_rows > ROWS:
+            return f"it has {file.metadata.num_rows} rows, more than {ROWS}."
+        for batch in file.iter_batches(columns=texts):
+            if any((pc.max(pc.binary_length(c.dictionary)).as_py() or 0) > LETTERS for c in batch.columns):
+                return f"it has texts of more than {LETTERS} bytes."
+    except (pa.ArrowException, OSError, ValueError) as error:
+        return f"its rows cannot be read: {' '.join(str(error).split())[:200]}"
+    return ""
 
 
 def _rows(where: str, rows: pd.DataFrame, score: Score, ids: set[str]) -> Iterator[Problem]:
@@ -241,20 +290,27 @@ def _rescored(store: Store, record: Record, rescore: Rescore, sample: int, count
 
 def _differ(where: str, theirs: pd.DataFrame, ours: pd.DataFrame) -> Iterator[Problem]:
     keys = ["instance", "variant", "draw"]
-    both = ours.merge(theirs, on=keys, how="left", suffixes=("", "_theirs"), indicator=True)
-    absent = int((both["_merge"] == "left_only").sum())
-    value, stored = both["value"].to_numpy(float), both["value_theirs"].to_numpy(float)
-    gap = np.abs(value - stored)
-    differs = (gap > TOLERANCE * (1 + np.abs(value))) | (np.isnan(value) != np.isnan(stored))
-    differs &= (both["_merge"] == "both").to_numpy()
+    theirs = theirs[theirs["instance"].isin(ours["instance"])]
+    both = ours.merge(theirs, on=keys, how="outer", suffixes=("", "_theirs"), indicator=True)
+    absent, extra = (int((both["_merge"] == side).sum()) for side in ("left_only", "right_only"))
     if absent:
-        yield Problem(where, f"{absent} of {len(both)} recomputed rows are missing from it.")
+        yield Problem(where, f"{absent} of {len(ours)} recomputed rows are missing from it.")
+    if extra:
+        first = both[both["_merge"] == "right_only"].iloc[0]
+        yield Problem(where, f"{extra} of its rows are not recomputed, first {first['instance']!r}, {first['variant']}.")
+    both = both[both["_merge"] == "both"]
+    moved = both["condition"].fillna("") != both["condition_theirs"].fillna("")
+    if moved.any():
+        first = both[moved].iloc[0]
+        yield Problem(where, f"{first['instance']!r} is of condition {first['condition']}, not {first['condition_theirs']}.")
+    value, stored = both["value"].to_numpy(float), both["value_theirs"].to_numpy(float)
+    differs = ~np.isclose(stored, value, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
     if differs.any():
-        first = both[differs].iloc[0]
-        size = f"by up to {np.nanmax(gap[differs]):.3g}" if not np.isnan(gap[differs]).all() else "in being defined"
+        first, gap = both[differs].iloc[0], np.abs(value - stored)[differs]
+        size = f"by up to {np.nanmax(gap):.3g}" if not np.isnan(gap).all() else "in being defined"
         yield Problem(
             where,
-            f"{int(differs.sum())} of {len(both)} recomputed rows differ {size}; first {first['instance']!r}, "
+            f"{int(differs.sum())} of {len(ours)} recomputed rows differ {size}; first {first['instance']!r}, "
             f"{first['variant']}: {first['value_theirs']:g} there, {first['value']:g} recomputed.",
         )
 

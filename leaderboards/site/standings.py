@@ -334,9 +334,10 @@ def _model_board(model: str, fields: Sequence[Field]) -> ModelBoard:
         largest.setdefault(field.group.task, field)
     tables = tuple(s for f in largest.values() for s in f.standings.values() if s.side.scored.higher_is_better is not None)
     default = _default(tables)
-    counted = [t.side.scored for t, wanted in zip(tables, default, strict=True) if wanted]
+    counted = [t.side for t, wanted in zip(tables, default, strict=True) if wanted]
     empty = Scored((), np.zeros((0, 0)), ())
-    return ModelBoard(model, tuple(fields), tables, default, overall(counted or [empty]))
+    ranked = overall([s.scored for s in counted], [s.group.task for s in counted]) if counted else overall([empty])
+    return ModelBoard(model, tuple(fields), tables, default, ranked)
 
 
 def _default(tables: Sequence[Standing]) -> tuple[bool, ...]:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import flowgauge
 from flowgauge.benchmark.agree import difference
+from flowgauge.benchmark.fresh import Fresh
 from flowgauge.benchmark.recheck import Recheck
 from flowgauge.benchmark.rerun import Rerun
 from flowgauge.benchmark.store import Store
@@ -20,6 +21,7 @@ from flowgauge.cli import app
 from flowgauge.leaderboards.again import Again
 from flowgauge.leaderboards.board import merge
 from flowgauge.leaderboards.bundle import pack
+from flowgauge.leaderboards.fresh import OnFresh
 from flowgauge.leaderboards.ledger import read_ledger, trusted
 from flowgauge.leaderboards.verify import Checked, verify
 from flowgauge.methods.explanation import Explanation
@@ -108,6 +110,19 @@ def test_what_cannot_be_run_says_why_and_keeps_its_level(bundle, tmp_path):
     }  # fmt: skip
 
 
+def test_a_cell_whose_method_does_not_apply_is_no_problem(tmp_path):
+    store = str(tmp_path / "store")
+    flowgauge.run(
+        tasks="sva/obj", methods=["saliency", "diffmask-input:steps=3"], metrics="comprehensiveness", limit=4, store=store,
+        device="cpu",
+    )  # fmt: skip
+    pack(store, tmp_path / "bundle", "me")
+    recheck = Recheck(device="cpu")
+    checked = verify(tmp_path / "bundle", recheck, 2, [Again(Rerun(recheck), 1), OnFresh(Fresh(recheck, 5, 4))])
+    assert {record.status for record in checked.records} == {"done", "not-applicable"} and checked.problems == ()
+    assert "cannot be re-run: it has no explanations: " in checked.notes[0].what and len(checked.rerun) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -159,7 +174,7 @@ def test_a_method_that_is_trained_is_trained_anew(tmp_path, tiny_folder, tiny_da
     )  # fmt: skip
     (record,) = Store(store).records()
     assert record.status == "done", record.error
-    recheck = Recheck(data_dir=str(tiny_data), device="cpu")
+    recheck = Recheck(str(tiny_folder("bert", "label")), str(tiny_data), "cpu")
     assert Rerun(recheck)(Store(store), record, 4) == Rerun(recheck)(Store(store), record, 4)
     assert Rerun(recheck)(Store(store), record, 4).differing == 0
     (weights,) = (tmp_path / "store" / "fits").glob("*/weights.safetensors")

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
 
+from flowgauge.benchmark.explanation_io import Part, from_bytes, to_bytes
+from flowgauge.benchmark.key import short_hash
 from flowgauge.benchmark.recheck import Recheck
 from flowgauge.benchmark.record import Record
 from flowgauge.benchmark.run import run
@@ -166,7 +169,111 @@ def test_another_model_is_caught(bundle: Path, tiny_bert: Path) -> None:
     for record in bundle.glob("cells/**/record.json"):
         edit_json(record, lambda data: data | {"asked": data["asked"] | {"model": str(tiny_bert)}})
     resign(bundle)
-    assert "is not the one that sva/obj was explained with" in problems(bundle)
+    assert "folders of the submitter's are not read; say where yours is with --model" in problems(bundle)
+    checked = verify(bundle, Recheck(str(tiny_bert), device="cpu"))
+    assert all("is not the one that sva/obj was explained with" in problem.what for problem in checked.problems)
+
+
+def test_a_model_under_the_name_of_another_is_caught(tmp_path: Path, tiny_bert: Path) -> None:
+    run(tasks="sva/obj", model=str(tiny_bert), methods="saliency", metrics="comprehensiveness", limit=4,
+        store=str(tmp_path / "store"), device="cpu")  # fmt: skip
+    pack(str(tmp_path / "store"), tmp_path / "bundle", "a tester")
+    (record,) = (tmp_path / "bundle").glob("cells/**/record.json")
+    edit_json(record, lambda data: data | {"model": "agreement-bert"})
+    record.parents[2].parent.rename(tmp_path / "bundle" / "cells" / "agreement-bert")
+    resign(tmp_path / "bundle")
+    assert "folders of the submitter's are not read" in problems(tmp_path / "bundle")
+
+
+def test_a_task_under_the_name_of_another_is_caught(bundle: Path) -> None:
+    for record in [*bundle.glob("cells/**/record.json")]:
+        stored = json.loads(record.read_text())
+        stored["key"]["task"]["name"] = stored["task"] = "sva/subj"
+        stored["cell"] = short_hash(stored["key"])
+        record.write_text(json.dumps(stored))
+        target = bundle / "cells" / "agreement-bert" / "sva" / "subj" / f"{stored['method']}-{stored['cell']}"
+        target.parent.mkdir(exist_ok=True)
+        record.parent.rename(target)
+    resign(bundle)
+    assert "the name of its task is 'sva/subj', here 'sva/obj'" in problems(bundle)
+
+
+def test_a_cell_in_the_folder_of_another_task_is_caught(bundle: Path) -> None:
+    folder = bundle / "cells" / "agreement-bert" / "sva"
+    (folder / "obj").rename(folder / "subj")
+    resign(bundle)
+    assert "it is not in the folder of the model and task of its record" in problems(bundle)
+
+
+def rescore_as(folder: Path, change: dict[str, Any], metric: str = "comprehensiveness@1") -> None:
+    """A score with other fields, in its record and beside its rows."""
+    path = folder / "scores" / f"{metric}.parquet"
+    table = pq.read_table(path)
+    score = json.loads(table.schema.metadata[b"flowgauge"]) | change
+    pq.write_table(table.replace_schema_metadata({b"flowgauge": json.dumps(score)}), path)
+    edit_json(folder / "record.json", lambda data: data | {"scores": {**data["scores"], metric: score}})
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"ranked": "top/20"}, "its ranked is 'top/20', comprehensiveness@1 has 'aopc'"),
+        ({"higher_is_better": False}, "its higher_is_better is False"),
+        ({"bounds": [None, None]}, "its bounds is (None, None)"),
+        ({"unit": "accuracy"}, "its unit is 'accuracy'"),
+        ({"metric": "sufficiency@1"}, "it holds the score of sufficiency@1"),
+    ],
+)
+def test_what_a_score_says_of_its_metric_is_the_metrics(bundle: Path, change: dict[str, Any], what: str) -> None:
+    rescore_as(cell(bundle), change)
+    resign(bundle)
+    assert what in problems(bundle, sample=2)
+
+
+def test_sentences_that_are_not_those_of_the_task_are_caught(bundle: Path) -> None:
+    (path,) = (cell(bundle) / "explanations").iterdir()
+    part = from_bytes(path.read_bytes())
+    worded = tuple(replace(one, tokens=("[CLS]", "Buy", *one.tokens[2:])) for one in part.sentences)
+    path.write_bytes(to_bytes(replace(part, sentences=worded)))
+    resign(bundle)
+    assert "is stored as ('[CLS]', 'Buy'" in problems(bundle, sample=2)
+
+
+def test_a_budget_matched_to_a_cell_of_choice_is_caught(bundle: Path) -> None:
+    rescore_as(cell(bundle), {"reference": cell(bundle).name}, "ablated_accuracy@1")
+    resign(bundle)
+    assert "expected a cell of influence-patterns" in problems(bundle, sample=2)
+
+
+def test_rows_that_nobody_asked_for_are_caught(bundle: Path) -> None:
+    edit_rows(cell(bundle), lambda rows: pd.concat([rows, rows.assign(draw=1, value=1.0)]), "comprehensiveness@1")
+    resign(bundle)
+    assert "of its rows are not recomputed, first" in problems(bundle, sample=2)
+
+
+def test_other_conditions_are_caught(bundle: Path) -> None:
+    edit_rows(cell(bundle), lambda rows: rows.assign(condition="easy"), "comprehensiveness@1")
+    resign(bundle)
+    assert "not easy" in problems(bundle, sample=2)
+
+
+def test_a_model_whose_weights_come_with_the_bundle_is_said(bundle: Path) -> None:
+    fit = bundle / "cells" / "fits" / "sst-gru-1" / "fit.json"
+    fit.parent.mkdir(parents=True)
+    fit.write_text(json.dumps({"key": {"model": "sst-gru"}, "status": "done", "seconds": 1, "curve": []}))
+    resign(bundle)
+    checked = verify(bundle, Recheck(device="cpu"), 1)
+    (note,) = checked.notes
+    assert note.what == "the model sst-gru was trained by the submitter; scores were recomputed with its weights."
+    assert checked.problems == ()
+
+
+def test_a_metric_that_explains_anew_is_recomputed(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    run(tasks="sva/obj", methods="saliency", metrics="sensitivity:samples=2", limit=4, store=store, device="cpu")
+    pack(store, tmp_path / "bundle", "a tester")
+    checked = verify(tmp_path / "bundle", Recheck(device="cpu"), sample=2)
+    assert checked.problems == () and list(checked.rescored.values()) == [2]
 
 
 def test_a_swapped_task_is_caught(bundle: Path) -> None:
@@ -191,8 +298,6 @@ def test_dropped_hard_instances_are_caught(bundle: Path) -> None:
 
 def _without_first(folder: Path) -> None:
     """The cell as if it had been run on seven sentences."""
-    from flowgauge.benchmark.explanation_io import Part, from_bytes, to_bytes
-
     (path,) = (folder / "explanations").iterdir()
     part = from_bytes(path.read_bytes())
     gone = part.sentences[0].id
@@ -268,6 +373,8 @@ HOSTILE = [
     "cells/a/b/c.pkl",
     "cells/a/b/c/\x00.json",
     "cells/a/./b.json",
+    "cells/fits/bert/config.json",
+    "cells/fits/bert/b/weights.safetensors",
     "cells\\a\\b\\c.json",
     f"cells/a/b/{'x' * 300}.json",
 ]
@@ -318,6 +425,28 @@ def test_an_array_that_claims_to_be_huge_is_a_problem_and_no_crash(bundle: Path)
     path.write_bytes(len(new).to_bytes(8, "little") + new + data[8 + size :])
     resign(bundle)
     assert "cannot be read" in problems(bundle)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda rows: rows.take(np.zeros(10_001, int)), "it has 10001 rows, more than 10000"),
+        (lambda rows: rows.assign(reason="x" * 20_000), "it has texts of more than 10000 bytes"),
+        (lambda rows: rows.assign(value="much"), "its column value is of string, expected float64"),
+        (lambda rows: rows.assign(instance=range(len(rows))), "its column instance is of int64, expected string"),
+        (lambda rows: rows.drop(columns="reason"), "its rows have the columns"),
+    ],
+)
+def test_tables_that_are_huge_or_odd_are_a_problem_and_no_crash(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[pd.DataFrame], pd.DataFrame], what: str
+) -> None:
+    path = cell(bundle) / "scores" / "comprehensiveness@1.parquet"
+    table = pq.read_table(path)
+    new = type(table).from_pandas(change(table.to_pandas()), preserve_index=False)
+    pq.write_table(new.replace_schema_metadata({**new.schema.metadata, **table.schema.metadata}), path)
+    resign(bundle)
+    monkeypatch.setattr("flowgauge.leaderboards.verify.ROWS", 10_000)
+    assert what in "\n".join(p.what for p in verify(bundle).problems)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "not json", "[" * 100_000, '{"schema_version": "x"}'])

@@ -95,7 +95,7 @@ def test_what_cannot_be_regenerated_says_why(tmp_path, tiny_folder, tiny_data):
         methods="saliency", metrics="comprehensiveness",
     )  # fmt: skip
     pack(store, tmp_path / "bundle", "me")
-    recheck = Recheck(data_dir=str(tiny_data), device="cpu")
+    recheck = Recheck(str(tiny_folder("bert", "label")), str(tiny_data), "cpu")
     found = verify(tmp_path / "bundle", recheck, 2, [OnFresh(Fresh(recheck, 5, 4))])
     (note,) = found.notes
     assert "the instances of sst2 do not depend on a seed, so that none are fresh" in note.what

@@ -122,6 +122,13 @@ def test_the_overall_rank_is_the_mean_over_tables_of_shared_methods() -> None:
     assert overall(noisy).low[0] < overall(noisy).high[0]
 
 
+def test_metrics_of_one_task_are_resampled_together() -> None:
+    one = table(*np.random.default_rng(1).random((2, 20)))
+    alone, together, apart = overall([one]), overall([one, one], ["sva/obj"] * 2), overall([one, one], ["sva/obj", "sva/subj"])
+    assert np.array_equal(together.beats, alone.beats), "the same scores twice tell no more than once"
+    assert not np.array_equal(apart.beats, alone.beats)
+
+
 def test_sentences() -> None:
     d = pair("a", "b", 0.001, value=0.12, low=0.08, high=0.16)
     assert sentence(d, "accuracy", True) == "a is better than b on accuracy: +0.12 [0.08, 0.16], p = 0.001, 9 instances"
