@@ -61,10 +61,10 @@ def merge(
         if (
             there is not None
             and there.files != record.files
-            and TRUST.index(known.get(name, "self-reported")) >= TRUST.index("re-run" if name in raised else level)
+            and TRUST.index(known.get(name_of(there), "self-reported")) >= TRUST.index("re-run" if name in raised else level)
         ):
             raise UsageError(
-                f"{name} is on the board already with other numbers, as {known.get(name, 'self-reported')}: `leave` first."
+                f"{name} is on the board already with other numbers, as {known.get(name_of(there), 'self-reported')}: `leave` first."
             )
     for record in names.values():
         _copy(source.find(record), board.find(record), explanations)
@@ -174,6 +174,8 @@ def _copy(source: Cell, target: Cell, explanations: int | None) -> None:
 
 
 def _copy_fits(checked: Checked, bundle: Path, board: Store) -> None:
-    for name in checked.manifest.files:
-        if name.startswith("cells/fits/"):
-            board.files.write(f"{board.files.root}/{name.removeprefix('cells/')}", (bundle / name).read_bytes())
+    """Trainings that the board does not have; others' cells rest on those that it has."""
+    names = [name for name in checked.manifest.files if name.startswith("cells/fits/")]
+    targets = {name: f"{board.files.root}/{name.removeprefix('cells/')}" for name in names}
+    for name in [name for name, target in targets.items() if board.files.read(target) is None]:
+        board.files.write(targets[name], (bundle / name).read_bytes())

@@ -35,6 +35,9 @@ TOLERANCE = 1e-4
 WIDTHS = 0.2
 """Of an interval: how far its resampled ends may lie from those that are recomputed in another order."""
 
+TEXTS = ("instance", "condition", "variant", "reason")
+"""Columns of score rows that hold text."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -98,7 +101,7 @@ def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20,
     problems: list[Problem] = []
     records: list[Record] = []
     for cell in _cells(store, manifest):
-        record = _record(cell, problems)
+        record = _record(store, cell, problems)
         if record is not None:
             records.append(record)
             problems += _consistent(cell, record)
@@ -123,7 +126,7 @@ def _cells(store: Store, manifest: Manifest) -> Iterator[Cell]:
         yield Cell(store.files, f"{store.files.root}/{folder}")
 
 
-def _record(cell: Cell, problems: list[Problem]) -> Record | None:
+def _record(store: Store, cell: Cell, problems: list[Problem]) -> Record | None:
     where = cell.folder
     data = cell.files.read(f"{cell.path}/record.json")
     try:
@@ -134,8 +137,14 @@ def _record(cell: Cell, problems: list[Problem]) -> Record | None:
             )
             return None
         record = Record.model_validate(stored)
-    except (ValueError, TypeError, KeyError, RecursionError, ValidationError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, ValidationError) as error:
         problems.append(Problem(where, f"its record cannot be read: {' '.join(str(error).split())[:200]}"))
+        return None
+    if not all(isinstance(record.key.get(part), dict) for part in ("method", "task")):
+        problems.append(Problem(where, "its key does not describe its method and its task."))
+        return None
+    if store.find(record).path != cell.path:
+        problems.append(Problem(where, "it lies in another folder than model, task and name of its record say."))
         return None
     if record.status not in FINAL:
         problems.append(Problem(where, f"its status is {record.status}; only finished cells are taken."))
@@ -182,13 +191,28 @@ def _score(cell: Cell, metric: str, score: Score, ids: set[str]) -> Iterator[Pro
     if stored is None or stored.model_dump_json() != score.model_dump_json():
         yield Problem(where, "the score in its record is not the one beside its rows.")
         return
-    rows = cell.rows(metric)
+    try:
+        rows = cell.rows(metric)
+    except FlowgaugeError as error:
+        yield Problem(where, str(error))
+        return
     if list(rows.columns) != list(COLUMNS):
         yield Problem(where, f"its rows have the columns {list(rows.columns)}.")
+        return
+    if mistyped := _mistyped(rows):
+        yield Problem(where, f"its rows have a column {mistyped!r} with values of another kind, or none.")
         return
     yield from _rows(where, rows, score, ids)
     if score.scope == "instance":
         yield from _aggregates(where, rows, score)
+
+
+def _mistyped(rows: pd.DataFrame) -> str | None:
+    """The first column that does not hold what score rows hold; None where all do."""
+    fitting = {name: all(isinstance(one, str) for one in rows[name].dropna()) for name in TEXTS}
+    fitting |= {name: fitting[name] and rows[name].notna().all() for name in ("instance", "variant")}
+    fitting |= {"draw": pd.api.types.is_integer_dtype(rows["draw"]), "value": pd.api.types.is_float_dtype(rows["value"])}
+    return next((name for name, fits in fitting.items() if not fits), None)
 
 
 def _rows(where: str, rows: pd.DataFrame, score: Score, ids: set[str]) -> Iterator[Problem]:

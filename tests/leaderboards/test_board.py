@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -186,3 +187,41 @@ def test_the_whole_way_on_the_command_line(honest: Path, tmp_path: Path) -> None
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"kind": "other"}))
     broken = call("verify", bundle)
     assert broken.exit_code == 1 and len(broken.stderr.strip().splitlines()) == 1
+
+
+def test_no_text_ends_a_line_of_the_ledger(tmp_path: Path) -> None:
+    board = Store(str(tmp_path / "board"))
+    for why in ("a\u2028b", "a\x85b", "a\nb\r\x0bc"):
+        add_event(board, "entered", ["m/t/c"], "well-formed", why=why)
+    assert [event.why for event in read_ledger(board)] == ["a\u2028b", "a\x85b", "a\nb\r\x0bc"]
+    shown = CliRunner().invoke(app, ["leaderboard", "ledger", board.url]).output
+    assert len(shown.splitlines()) == 6 and "a\\nb\\r\\x0bc" in shown
+
+
+def test_events_at_once_are_all_kept(tmp_path: Path) -> None:
+    board = str(tmp_path / "board")
+
+    def add(number: int) -> None:
+        add_event(Store(board), "entered", [f"m/t/{number}"], "well-formed")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(40)))
+    assert len(read_ledger(Store(board))) == 40
+
+
+def test_a_training_that_the_board_has_is_kept(honest: Path, tmp_path: Path) -> None:
+    bundle, board = Path(shutil.copytree(honest, tmp_path / "bundle")), tmp_path / "board"
+    for folder, text in ((board, "ours"), (bundle / "cells", "theirs")):
+        (folder / "fits" / "probe-0").mkdir(parents=True)
+        (folder / "fits" / "probe-0" / "fit.json").write_text(text)
+    resign(bundle)
+    merge(bundle, str(board))
+    assert (board / "fits" / "probe-0" / "fit.json").read_text() == "ours"
+
+
+def test_a_secret_that_was_not_committed_to_does_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "board").mkdir()
+    (tmp_path / "board" / LEDGER).write_text("{}\n")
+    call = ["leaderboard", "commit-seed", str(tmp_path / "board"), "--out", str(tmp_path / "secret")]
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code and "bring back a whole copy" in result.output and not (tmp_path / "secret").exists()
