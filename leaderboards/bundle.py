@@ -159,7 +159,9 @@ def read_manifest(folder: str | Path) -> Manifest:
     folder = Path(folder)
     path = folder / MANIFEST
     if not path.is_file() or path.is_symlink() or path.stat().st_size > 2**28:
-        raise BadBundle(f"{folder} is no bundle: it has no {MANIFEST} that is a plain file of sensible size.")
+        raise BadBundle(
+            f"{folder} is no bundle: it has no {MANIFEST} that is a plain file of sensible size; `leaderboard submit` makes one."
+        )
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         newer = isinstance(stored, dict) and int(stored.get("schema_version", 0)) > SCHEMA

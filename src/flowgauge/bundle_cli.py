@@ -188,10 +188,13 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
         """Show what entered, left, was scored or run again, and why; and seeds that were committed to."""
         with reporting(debug):
             from .benchmark.store import Store
-            from .core.errors import printable
+            from .core.errors import UsageError, printable
             from .leaderboards.ledger import read_ledger
 
-            for event in read_ledger(Store(board)):
+            events = read_ledger(Store(board))
+            if not events:
+                raise UsageError(f"{board!r} has no ledger: `flowgauge leaderboard merge BUNDLE {board}` starts one.")
+            for event in events:
                 by, why = f" by {event.who}" if event.who else "", f": {event.why}" if event.why else ""
                 what = f"{event.secret or event.commitment}" if event.commitment else event.trust
                 typer.echo(printable(f"{event.when}  {event.action}, {what}{by}{why}"))

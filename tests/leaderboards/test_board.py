@@ -225,3 +225,32 @@ def test_a_secret_that_was_not_committed_to_does_not_stay(tmp_path: Path) -> Non
     call = ["leaderboard", "commit-seed", str(tmp_path / "board"), "--out", str(tmp_path / "secret")]
     result = CliRunner().invoke(app, call)
     assert result.exit_code and "bring back a whole copy" in result.output and not (tmp_path / "secret").exists()
+
+
+def test_what_was_found_out_about_a_cell_stays(honest: Path, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    merge(honest, str(board), trust="maintained")
+    kept = {path.relative_to(board): path.read_bytes() for path in board.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="more trusted than it would be now"):
+        merge(honest, str(board), explanations=0)
+    assert kept == {path.relative_to(board): path.read_bytes() for path in board.rglob("*") if path.is_file()}
+
+
+def test_the_same_scores_with_another_cost_are_another_cell(honest: Path, tmp_path: Path) -> None:
+    bundle, board = Path(shutil.copytree(honest, tmp_path / "bundle")), str(tmp_path / "board")
+    merge(honest, board)
+    path = cell(bundle) / "record.json"
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps(data | {"cost": data["cost"] | {"seconds": 1e-9}}))
+    resign(bundle)
+    with pytest.raises(UsageError, match="already with other numbers"):
+        merge(bundle, board)
+
+
+def test_what_is_missing_or_in_the_way_is_said(honest: Path, tmp_path: Path) -> None:
+    shown = CliRunner().invoke(app, ["leaderboard", "ledger", str(tmp_path / "nowhere")])
+    assert shown.exit_code == 2 and "has no ledger" in shown.output
+    (tmp_path / "file").write_text("")
+    call = ["leaderboard", "exchange", str(honest.parent / "store"), "--out", str(tmp_path / "file")]
+    shown = CliRunner().invoke(app, call)
+    assert shown.exit_code == 2 and "choose another --out" in shown.output
