@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from ..core.errors import FlowgaugeError
+from ..core.errors import FlowgaugeError, one_line
 from ..methods.explanation import Explanation
 from . import explanation_io
 from .explanation_io import DamagedPart, Part, Sentence
@@ -192,12 +192,15 @@ class Cell:
         """A metric's rows: instance, condition, variant, draw, value, reason.
 
         Raises:
-            FlowgaugeError: There are none.
+            FlowgaugeError: There are none, or they are not whole.
         """
         data = self.files.read(self.scores_path(metric))
         if data is None:
             raise FlowgaugeError(f"{self.path} has no scores of {metric}.")
-        table = pq.read_table(pa.BufferReader(data))
+        try:
+            table = pq.read_table(pa.BufferReader(data))
+        except (pa.ArrowException, OSError) as error:
+            raise FlowgaugeError(f"{self.path}: the scores of {metric} are not whole: {one_line(error)}.") from error
         frame: Any = table.to_pandas(types_mapper={pa.string(): pd.StringDtype()}.get)
         return frame
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
@@ -83,6 +84,10 @@ class Part:
             )
 
 
+SENTENCES, COST = TypeAdapter(tuple[Sentence, ...]), TypeAdapter(dict[str, float])
+"""What a part's header has to hold; it may have been written by anyone."""
+
+
 class Head(NamedTuple):
     """What a part says without its explanations."""
 
@@ -122,7 +127,7 @@ def from_bytes(data: bytes, where: str = "explanations") -> Part:
     try:
         gold, guided = _pieces(safetensors.load(data), len(sentences))
         return Part(sentences, gold, guided, cost)
-    except (SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise DamagedPart(f"{where} is not a whole explanations file: {error}") from error
 
 
@@ -136,8 +141,8 @@ def head(data: bytes, where: str = "explanations") -> Head:
     try:
         header = _header(data)
         newer = header["schema"] > SCHEMA
-        found = Head(() if newer else tuple(_sentence(s) for s in header["sentences"]), header["cost"])
-    except (ValueError, KeyError, TypeError) as error:
+        found = Head(() if newer else SENTENCES.validate_python(header["sentences"]), COST.validate_python(header["cost"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedPart(f"{where} is not a whole explanations file: {error}") from error
     if newer:
         raise FlowgaugeError(
@@ -161,12 +166,6 @@ def _header(data: bytes) -> dict[str, Any]:
     if len(data) != whole:
         raise ValueError(f"it has {len(data)} bytes of {whole}")
     return found
-
-
-def _sentence(stored: Mapping[str, Any]) -> Sentence:
-    made: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
-    made["words"] = tuple((int(segment), int(word)) for segment, word in stored["words"])
-    return Sentence(**made)
 
 
 def _add(

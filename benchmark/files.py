@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import fsspec
+from filelock import FileLock
 
 from ..core.errors import FlowgaugeError, UsageError
 
@@ -59,6 +61,20 @@ class Files:
         except OSError as error:
             raise UsageError(f"cannot write the store {self.url!r}: {error}; choose another with --store.") from error
         return hashlib.sha256(data).hexdigest()
+
+    def alone(self) -> AbstractContextManager[Any]:
+        """Keeps other processes waiting that ask for the same folder; a bucket has no such thing.
+
+        Raises:
+            UsageError: The folder cannot be written.
+        """
+        if not self._local:
+            return nullcontext()
+        try:
+            self.fs.makedirs(self.root, exist_ok=True)
+            return FileLock(f"{self.root}/.lock").acquire()
+        except OSError as error:
+            raise UsageError(f"cannot write the store {self.url!r}: {error}; choose another.") from error
 
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, sorted; temporary ones left out."""

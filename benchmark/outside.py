@@ -145,6 +145,8 @@ class Handed:
         """
         name = instance + PREDICTED if predicted else instance
         views = {view: array for view, array in self._found.get(name, {}).items() if view != IDS}
+        if any(np.iscomplexobj(array) for array in views.values()):
+            raise UsageError(f"instance {name!r}: its numbers are complex; scores are real.")
         try:
             made: dict[str, Any] = {view: np.asarray(array, np.float64) for view, array in views.items()}
             return Explanation(**made) if made else None
@@ -200,7 +202,7 @@ def read_explanations(folder: str | Path) -> Handed:
         raise UsageError(f"{folder} needs {TENSORS} and {MANIFESTS[0]} (or {MANIFESTS[1]}); `flowgauge import --help` says more.")
     try:
         text = path.read_text(encoding="utf-8")
-        stored = json.loads(text) if path.suffix == ".json" else yaml.load(text, UniqueKeys)
+        stored = json.loads(text, object_pairs_hook=_unique) if path.suffix == ".json" else yaml.load(text, _NoAliases)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(stored, dict):
@@ -223,6 +225,8 @@ def check_free(method: str) -> None:
     >>> check_free("captum-integrated-gradients")
     """
     check_name("method", method)
+    if method.startswith(OUTSIDE):
+        raise UsageError(f"a method cannot be called {method!r}: leave {OUTSIDE!r} out, boards put it there themselves.")
     if not method.isascii():
         raise UsageError(f"a method cannot be called {method!r}: use letters without accents, for others may be taken for them.")
     taken = next((name for name in METHODS.entries() if _letters(name) == _letters(method)), None)
@@ -273,6 +277,25 @@ def _views(given: Any) -> Iterator[tuple[str, np.ndarray]]:
             array = array.detach().cpu().double()
         kind = np.int64 if view == IDS else np.float64
         yield view, np.ascontiguousarray(np.asarray(array, kind))
+
+
+class _NoAliases(UniqueKeys):
+    """Refuses `*name`: nested, a few lines stand for more than any memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """As the safe loader makes it."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "an alias (*name): write it out", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys differ; of two that do not, the last would win in silence."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return made
 
 
 def _manifest(stored: Mapping[str, Any], where: str) -> Manifest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -145,6 +145,8 @@ class UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
         seen: set[Any] = set()
         for key, _ in node.value:
             name = self.construct_object(key, deep=True)
+            if not isinstance(name, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, "a list or a mapping is no key", key.start_mark)
             if name in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{name!r} stands twice", key.start_mark)
             seen.add(name)

@@ -47,25 +47,20 @@ def merge(
 
     Raises:
         BadBundle: It has problems.
-        UsageError: A cell is there already, with other content and no less trust.
+        UsageError: A cell is there already, with other content and no less trust; or all are, with more trust.
     """
     checked = verify(bundle, rescore, sample, further)
     rejected(checked)
     board, source = Store(url), Store(str(Path(bundle) / "cells"))
     level = max(checked.trust, trust or checked.trust, key=TRUST.index)
-    known = trusted(read_ledger(board))
-    names = {name_of(record): record for record in checked.records}
-    raised = [name for name, record in names.items() if TRUST.index(checked.level(record)) > TRUST.index(level)]
-    for name, record in names.items():
-        there = board.find(record).record()
-        if (
-            there is not None
-            and there != record
-            and TRUST.index(known.get(name, "self-reported")) >= TRUST.index("re-run" if name in raised else level)
-        ):
-            raise UsageError(
-                f"{name} is on the board already with other numbers, as {known.get(name, 'self-reported')}: `leave` first."
-            )
+    cells = {name_of(record): record for record in checked.records}
+    levels = {name: max(level, checked.level(record), key=TRUST.index) for name, record in cells.items()}
+    names = {name: record for name, record in cells.items() if _enters(board, name, record, levels[name])}
+    if not names:
+        raise UsageError(
+            f"all of {bundle} is on the board already, and more trusted than it would be now: nothing is left to do."
+        )
+    raised = [name for name in names if TRUST.index(levels[name]) > TRUST.index(level)]
     for record in names.values():
         _copy(source.find(record), board.find(record), explanations)
     _copy_fits(checked, Path(bundle), board)
@@ -74,6 +69,23 @@ def merge(
     if raised:
         add_event(board, "re-run", raised, "re-run", why="the method itself was run on a sample", bundle=digest)
     return event
+
+
+def _enters(board: Store, name: str, record: Record, level: Trust) -> bool:
+    """Whether a cell is to be written: not where the same is there with more trust, for what was found out about it stays true.
+
+    Raises:
+        UsageError: Other content is there, with no less trust.
+    """
+    there = board.find(record).record()
+    if there is None:
+        return True
+    then = trusted(read_ledger(board)).get(name_of(there), "self-reported")
+    if there.model_dump_json() == record.model_dump_json():
+        return TRUST.index(then) <= TRUST.index(level)
+    if TRUST.index(then) >= TRUST.index(level):
+        raise UsageError(f"{name} is on the board already with other numbers, as {then}: `leave` first.")
+    return True
 
 
 def leave(url: str, cells: Sequence[str], why: str, who: str = "") -> Event:
@@ -174,6 +186,8 @@ def _copy(source: Cell, target: Cell, explanations: int | None) -> None:
 
 
 def _copy_fits(checked: Checked, bundle: Path, board: Store) -> None:
-    for name in checked.manifest.files:
-        if name.startswith("cells/fits/"):
-            board.files.write(f"{board.files.root}/{name.removeprefix('cells/')}", (bundle / name).read_bytes())
+    """Trainings that the board does not have; others' cells rest on those that it has."""
+    names = [name for name in checked.manifest.files if name.startswith("cells/fits/")]
+    targets = {name: f"{board.files.root}/{name.removeprefix('cells/')}" for name in names}
+    for name in [name for name, target in targets.items() if board.files.read(target) is None]:
+        board.files.write(targets[name], (bundle / name).read_bytes())

@@ -29,8 +29,9 @@ from ..core.version import VERSION
 SCHEMA = 1
 """Raised by any change of the manifest that older readers would misread."""
 MANIFEST = "manifest.json"
-FIT = ("fit.json", "weights.safetensors")
 ENDINGS = (".json", ".parquet", ".safetensors")
+FIT = ("fit.json", "weights.safetensors")
+"""What a bundle takes of a training."""
 FILE_BYTES, BUNDLE_BYTES, FILES = 2**31, 2**35, 200_000
 """The most that one file, a whole bundle, and its number of files may be."""
 PART = re.compile(r"[A-Za-z0-9._+@=-]{1,200}")
@@ -89,6 +90,8 @@ def pack(
         UsageError: No such store, task or method, nothing finished, or a folder that holds something.
     """
     store, out = Store(url), Path(out).expanduser()
+    if out.name in ("", ".."):
+        raise UsageError(f"{str(out)!r} names no folder to make: choose another --out, such as bundle.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already and not empty: choose another --out.")
     records = [record for record in store.records() if record.status in FINAL]
@@ -108,6 +111,8 @@ def pack(
         if out.exists():
             out.rmdir()
         folder.rename(out)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}; choose another --out.") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return manifest
@@ -154,12 +159,14 @@ def read_manifest(folder: str | Path) -> Manifest:
     folder = Path(folder)
     path = folder / MANIFEST
     if not path.is_file() or path.is_symlink() or path.stat().st_size > 2**28:
-        raise BadBundle(f"{folder} is no bundle: it has no {MANIFEST} that is a plain file of sensible size.")
+        raise BadBundle(
+            f"{folder} is no bundle: it has no {MANIFEST} that is a plain file of sensible size; `leaderboard submit` makes one."
+        )
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         newer = isinstance(stored, dict) and int(stored.get("schema_version", 0)) > SCHEMA
         manifest = None if newer else Manifest.model_validate(stored)
-    except (ValueError, TypeError, RecursionError, ValidationError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError, ValidationError) as error:
         raise BadBundle(f"{path} is not a manifest: {' '.join(str(error).split())[:300]}") from error
     if manifest is None:
         raise BadBundle(
@@ -188,11 +195,14 @@ def _check_name(name: str) -> None:
     """A path of plain names below `cells/` that ends like data."""
     parts = name.split("/")
     plain = all(PART.fullmatch(part) and set(part) != {"."} for part in parts)
-    if parts[1:2] == ["fits"] and (len(parts) != 4 or parts[3] not in FIT):
-        raise BadBundle(f"the manifest names {name[:200]!r}: expected cells/fits/<fit>/{' or '.join(FIT)}.")
-    if not plain or parts[0] != "cells" or len(parts) < 4 or not name.endswith(ENDINGS):
+    if parts[1:2] == ["fits"]:  # no place for a cell: what lies there is not held against a record
+        known = len(parts) == 4 and parts[3] in FIT
+    else:
+        known = parts[-1] == "record.json" or parts[-2:-1] in (["explanations"], ["scores"])
+    if not plain or parts[0] != "cells" or len(parts) < 4 or not name.endswith(ENDINGS) or not known:
         raise BadBundle(
-            f"the manifest names {name[:200]!r}: expected cells/<model>/<task>/<cell>/... ending in {', '.join(ENDINGS)}."
+            f"the manifest names {name[:200]!r}: expected cells/<model>/<task>/<cell>/... ending in {', '.join(ENDINGS)}, or "
+            f"cells/fits/<name>/ with {' and '.join(FIT)}."
         )
 
 

@@ -175,7 +175,10 @@ def write_hub_results(url: str, out: str | Path, dataset: str, model: str | None
 
 def _write(folder: Path, name: str, ending: str, text: str) -> Path:
     path = folder / f"{safe_name(name).replace('/', '_')}{ending}"
-    folder.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    return temporary.replace(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        return temporary.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; choose another --out.") from error

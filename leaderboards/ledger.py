@@ -53,15 +53,16 @@ def read_ledger(board: Store) -> list[Event]:
     Raises:
         FlowgaugeError: A line that cannot be read, or that does not follow from the one before.
     """
-    data = board.files.read(f"{board.files.root}/{LEDGER}") or b""
     events, before = [], START
-    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
+    for number, line in enumerate(_lines(board), start=1):
         try:
             event = Event.model_validate_json(line)
         except ValidationError as error:
-            raise FlowgaugeError(f"{board.url}/{LEDGER}, line {number}: it cannot be read.") from error
+            raise FlowgaugeError(f"{board.url}/{LEDGER}, line {number}: it cannot be read: bring back a whole copy.") from error
         if event.before != before:
-            raise FlowgaugeError(f"{board.url}/{LEDGER}, line {number}: a line before it was changed or taken out.")
+            raise FlowgaugeError(
+                f"{board.url}/{LEDGER}, line {number}: a line before it was changed or taken out: bring back a whole copy."
+            )
         events.append(event)
         before = _sum(line)
     return events
@@ -79,17 +80,17 @@ def add_event(
     commitment: str = "",
     secret: str = "",
 ) -> Event:
-    """Appends an event; what is there is held against its sums first."""
-    read_ledger(board)
-    path = f"{board.files.root}/{LEDGER}"
-    lines = (board.files.read(path) or b"").decode().splitlines()
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    before = _sum(lines[-1]) if lines else START
-    event = Event(
-        when=now, action=action, cells=tuple(sorted(cells)), trust=trust, who=who, why=why, bundle=bundle,
-        commitment=commitment, secret=secret, before=before,
-    )  # fmt: skip
-    board.files.write(path, ("\n".join([*lines, event.model_dump_json()]) + "\n").encode())
+    """Appends an event; what is there is held against its sums first. Processes that do so at once wait for one another."""
+    with board.files.alone():
+        read_ledger(board)
+        lines = _lines(board)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        before = _sum(lines[-1]) if lines else START
+        event = Event(
+            when=now, action=action, cells=tuple(sorted(cells)), trust=trust, who=who, why=why, bundle=bundle,
+            commitment=commitment, secret=secret, before=before,
+        )  # fmt: skip
+        board.files.write(f"{board.files.root}/{LEDGER}", ("\n".join([*lines, event.model_dump_json()]) + "\n").encode())
     return event
 
 
@@ -103,6 +104,12 @@ def trusted(events: Sequence[Event]) -> dict[str, Trust]:
             else:
                 found[cell] = event.trust
     return found
+
+
+def _lines(board: Store) -> list[str]:
+    """Lines as they are hashed. A line feed alone ends one: JSON escapes it, but not what `splitlines` takes for an end, too."""
+    text = (board.files.read(f"{board.files.root}/{LEDGER}") or b"").decode("utf-8", "replace")
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _sum(line: str) -> str:

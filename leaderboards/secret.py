@@ -69,7 +69,11 @@ def read_secret(given: str) -> Secret:
         UsageError: Neither.
     """
     path = Path(given)
-    text = path.read_text(encoding="utf-8", errors="replace").strip() if len(given) < 1000 and path.is_file() else given.strip()
+    try:
+        kept = len(given) < 1000 and path.is_file()
+        text = path.read_text(encoding="utf-8", errors="replace").strip() if kept else given.strip()
+    except OSError as error:
+        raise UsageError(f"cannot read the secret {given!r}: {error.strerror}.") from error
     found = re.fullmatch(rf"{MARK}:(\d{{1,15}}):([0-9a-f]{{{2 * SALT_BYTES}}})", text)
     if found is None:
         raise UsageError(f"{given[:80]!r} is no secret seed and no file with one: expected {MARK}:<seed>:<salt>.")
@@ -92,9 +96,12 @@ def reveal(url: str, secret: Secret, who: str = "", why: str = "") -> Event:
     """Publishes the seed itself, so that anyone can repeat what was checked with it; from then on it is no secret.
 
     Raises:
-        UsageError: The board never committed to it.
+        UsageError: The board never committed to it, or it is revealed already.
     """
     opened(url, secret)
+    since = revealed(url, secret)
+    if since:
+        raise UsageError(f"the board {url!r} revealed this seed already, on {since}.")
     return add_event(
         Store(url), "revealed", [], "self-reported", who=who, why=why, commitment=secret.commitment, secret=secret.text
     )

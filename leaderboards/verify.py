@@ -155,8 +155,14 @@ def _record(store: Store, cell: Cell, problems: list[Problem]) -> Record | None:
             )
             return None
         record = Record.model_validate(stored)
-    except (ValueError, TypeError, KeyError, RecursionError, ValidationError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, ValidationError) as error:
         problems.append(Problem(where, f"its record cannot be read: {' '.join(str(error).split())[:200]}"))
+        return None
+    if not all(isinstance(record.key.get(part), dict) for part in ("method", "task")):
+        problems.append(Problem(where, "its key does not describe its method and its task."))
+        return None
+    if store.find(record).path != cell.path:
+        problems.append(Problem(where, "it lies in another folder than model, task and name of its record say."))
         return None
     if record.status not in FINAL:
         problems.append(Problem(where, f"its status is {record.status}; only finished cells are taken."))
@@ -212,7 +218,11 @@ def _score(cell: Cell, metric: str, score: Score, ids: set[str]) -> Iterator[Pro
     if fault:
         yield Problem(where, fault)
         return
-    rows = cell.rows(metric)
+    try:
+        rows = cell.rows(metric)
+    except FlowgaugeError as error:
+        yield Problem(where, str(error))
+        return
     yield from _rows(where, rows, score, ids)
     if score.scope == "instance":
         yield from _aggregates(where, rows, score)
@@ -228,15 +238,17 @@ def _table_fault(data: bytes) -> str:
         found = {column.name: str(column.type).removeprefix("large_") for column in schema}
         odd = [name for name, kind in COLUMNS.items() if found[name] != KINDS.get(kind, kind)]
         if odd:
-            return f"its column {odd[0]} is of {found[odd[0]]}, expected {COLUMNS[odd[0]]}."
+            return f"its column {odd[0]!r} is of {found[odd[0]]}, expected {COLUMNS[odd[0]]}."
         file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
         if file.metadata.num_rows > ROWS:
             return f"it has {file.metadata.num_rows} rows, more than {ROWS}."
         for batch in file.iter_batches(columns=texts):
+            if absent := [name for name in ("instance", "variant") if batch.column(name).null_count]:
+                return f"its column {absent[0]!r} has no value in some rows."
             if any((pc.max(pc.binary_length(c.dictionary)).as_py() or 0) > LETTERS for c in batch.columns):
                 return f"it has texts of more than {LETTERS} bytes."
     except (pa.ArrowException, OSError, ValueError) as error:
-        return f"its rows cannot be read: {' '.join(str(error).split())[:200]}"
+        return f"its rows are not whole: {' '.join(str(error).split())[:200]}"
     return ""
 
 

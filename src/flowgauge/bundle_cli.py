@@ -73,6 +73,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
         --seed checks that a seed opens a commitment of --board, then compares scores with those on sentences drawn with it.
         """
         with reporting(debug):
+            from .core.errors import printable
             from .leaderboards.verify import verify as check
 
             recheck = _recheck(model, data_dir, device, sample_seed, form_only)
@@ -80,9 +81,9 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
             checked = check(bundle, recheck, sample, further)
             _tell_seed(recheck)
             for note in checked.notes:
-                typer.echo(f"note: {note.where}: {note.what}")
+                typer.echo(printable(f"note: {note.where}: {note.what}"))
             for problem in checked.problems:
-                typer.echo(f"{problem.where}: {problem.what}")
+                typer.echo(printable(f"{problem.where}: {problem.what}"))
             for metric, count in checked.rescored.items():
                 typer.echo(f"{metric}: {count} scores recomputed", err=True)
             typer.echo(f"{len(checked.problems)} problems" if checked.problems else _levels(checked))
@@ -144,7 +145,12 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
 
             secret = new_secret()
             write_secret(out, secret)
-            typer.echo(commit(board, secret, name, why).commitment)
+            try:
+                event = commit(board, secret, name, why)
+            except BaseException:
+                out.unlink(missing_ok=True)  # nothing was promised with it, and it would stand in the way of the next try
+                raise
+            typer.echo(event.commitment)
             typer.echo(f"the secret is in {out}", err=True)
 
     @app.command("reveal-seed")
@@ -182,14 +188,18 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
         """Show what entered, left, was scored or run again, and why; and seeds that were committed to."""
         with reporting(debug):
             from .benchmark.store import Store
+            from .core.errors import UsageError, printable
             from .leaderboards.ledger import read_ledger
 
-            for event in read_ledger(Store(board)):
+            events = read_ledger(Store(board))
+            if not events:
+                raise UsageError(f"{board!r} has no ledger: `flowgauge leaderboard merge BUNDLE {board}` starts one.")
+            for event in events:
                 by, why = f" by {event.who}" if event.who else "", f": {event.why}" if event.why else ""
                 what = f"{event.secret or event.commitment}" if event.commitment else event.trust
-                typer.echo(f"{event.when}  {event.action}, {what}{by}{why}")
+                typer.echo(printable(f"{event.when}  {event.action}, {what}{by}{why}"))
                 for name in event.cells:
-                    typer.echo(f"    {name}")
+                    typer.echo(printable(f"    {name}"))
 
     @app.command()
     def rescore(

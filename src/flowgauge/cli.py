@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .core.errors import FlowgaugeError, UsageError, one_line
+from .core.errors import FlowgaugeError, UsageError, one_line, printable
 
 if TYPE_CHECKING:
     from .benchmark.plan import Plan
@@ -369,7 +369,7 @@ def reporting(debug: bool) -> Iterator[None]:
 
 
 def _complain(text: str) -> None:
-    typer.echo("flowgauge: " + " ".join(text.split()), err=True)
+    typer.echo("flowgauge: " + printable(" ".join(text.split())), err=True)
 
 
 def _before_heavy_imports() -> None:

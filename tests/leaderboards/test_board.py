@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -186,3 +187,70 @@ def test_the_whole_way_on_the_command_line(honest: Path, tmp_path: Path) -> None
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"kind": "other"}))
     broken = call("verify", bundle)
     assert broken.exit_code == 1 and len(broken.stderr.strip().splitlines()) == 1
+
+
+def test_no_text_ends_a_line_of_the_ledger(tmp_path: Path) -> None:
+    board = Store(str(tmp_path / "board"))
+    for why in ("a\u2028b", "a\x85b", "a\nb\r\x0bc"):
+        add_event(board, "entered", ["m/t/c"], "well-formed", why=why)
+    assert [event.why for event in read_ledger(board)] == ["a\u2028b", "a\x85b", "a\nb\r\x0bc"]
+    shown = CliRunner().invoke(app, ["leaderboard", "ledger", board.url]).output
+    assert len(shown.splitlines()) == 6 and "a\\nb\\r\\x0bc" in shown
+
+
+def test_events_at_once_are_all_kept(tmp_path: Path) -> None:
+    board = str(tmp_path / "board")
+
+    def add(number: int) -> None:
+        add_event(Store(board), "entered", [f"m/t/{number}"], "well-formed")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(40)))
+    assert len(read_ledger(Store(board))) == 40
+
+
+def test_a_training_that_the_board_has_is_kept(honest: Path, tmp_path: Path) -> None:
+    bundle, board = Path(shutil.copytree(honest, tmp_path / "bundle")), tmp_path / "board"
+    for folder, text in ((board, "ours"), (bundle / "cells", "theirs")):
+        (folder / "fits" / "probe-0").mkdir(parents=True)
+        (folder / "fits" / "probe-0" / "fit.json").write_text(text)
+    resign(bundle)
+    merge(bundle, str(board))
+    assert (board / "fits" / "probe-0" / "fit.json").read_text() == "ours"
+
+
+def test_a_secret_that_was_not_committed_to_does_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "board").mkdir()
+    (tmp_path / "board" / LEDGER).write_text("{}\n")
+    call = ["leaderboard", "commit-seed", str(tmp_path / "board"), "--out", str(tmp_path / "secret")]
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code and "bring back a whole copy" in result.output and not (tmp_path / "secret").exists()
+
+
+def test_what_was_found_out_about_a_cell_stays(honest: Path, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    merge(honest, str(board), trust="maintained")
+    kept = {path.relative_to(board): path.read_bytes() for path in board.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="more trusted than it would be now"):
+        merge(honest, str(board), explanations=0)
+    assert kept == {path.relative_to(board): path.read_bytes() for path in board.rglob("*") if path.is_file()}
+
+
+def test_the_same_scores_with_another_cost_are_another_cell(honest: Path, tmp_path: Path) -> None:
+    bundle, board = Path(shutil.copytree(honest, tmp_path / "bundle")), str(tmp_path / "board")
+    merge(honest, board)
+    path = cell(bundle) / "record.json"
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps(data | {"cost": data["cost"] | {"seconds": 1e-9}}))
+    resign(bundle)
+    with pytest.raises(UsageError, match="already with other numbers"):
+        merge(bundle, board)
+
+
+def test_what_is_missing_or_in_the_way_is_said(honest: Path, tmp_path: Path) -> None:
+    shown = CliRunner().invoke(app, ["leaderboard", "ledger", str(tmp_path / "nowhere")])
+    assert shown.exit_code == 2 and "has no ledger" in shown.output
+    (tmp_path / "file").write_text("")
+    call = ["leaderboard", "exchange", str(honest.parent / "store"), "--out", str(tmp_path / "file")]
+    shown = CliRunner().invoke(app, call)
+    assert shown.exit_code == 2 and "choose another --out" in shown.output

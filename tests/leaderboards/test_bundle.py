@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
@@ -471,3 +473,91 @@ def test_only_what_is_asked_for_is_packed(tmp_path: Path, honest: Path) -> None:
     (record,) = verify(tmp_path / "new").records
     assert isinstance(record, Record) and record.method == "integrated-gradients"
     assert "influence-patterns" in "\n".join(p.what for p in verify(tmp_path / "new", Recheck(device="cpu")).problems)
+
+
+@pytest.mark.parametrize(
+    "name", ["cells/fits/obj/attention-0/record.json", "cells/fits/a-0/other.json", "cells/m/t/c-0/notes.json"]
+)
+def test_no_file_lies_where_nothing_checks_it(bundle: Path, name: str) -> None:
+    (bundle / name).parent.mkdir(parents=True)
+    (bundle / name).write_text((cell(bundle) / "record.json").read_text())
+    resign(bundle)
+    with pytest.raises(BadBundle, match="the manifest names"):
+        verify(bundle)
+
+
+def test_a_cell_in_the_place_of_another_is_caught(bundle: Path) -> None:
+    shutil.copytree(cell(bundle), bundle / "cells" / "other" / "sva" / "obj" / cell(bundle).name)
+    resign(bundle)
+    (problem,) = verify(bundle).problems
+    assert "lies in another folder" in problem.what
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "record.json"])
+def test_an_infinite_schema_is_one_line(bundle: Path, name: str) -> None:
+    edit_json(bundle / name if name == "manifest.json" else cell(bundle) / name, lambda data: data | {"schema_version": math.inf})
+    if name == "record.json":
+        resign(bundle)
+        assert "cannot be read" in verify(bundle).problems[0].what
+    else:
+        with pytest.raises(BadBundle, match="is not a manifest"):
+            verify(bundle)
+
+
+@pytest.mark.parametrize("key", [{"method": "x"}, {"task": []}, {"method": None}])
+def test_a_key_of_another_shape_is_a_problem(bundle: Path, key: dict[str, Any]) -> None:
+    edit_json(cell(bundle) / "record.json", lambda data: data | {"key": data["key"] | key})
+    resign(bundle)
+    assert "its key does not describe" in verify(bundle).problems[0].what
+
+
+def _safetensors(header: str) -> bytes:
+    return len(header).to_bytes(8, "little") + header.encode()
+
+
+def _head(sentences: str, cost: str = "{}") -> bytes:
+    said = f'{{"schema": 1, "sentences": {sentences}, "cost": {cost}}}'
+    return _safetensors(json.dumps({"__metadata__": {"flowgauge": said}}))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [_safetensors('"text"'), _safetensors("[" * 100_000), _head('["a"]'), _head("[]", "5"), _head('[{"id": {}}]')],
+    ids=["text", "deep", "sentence", "cost", "id"],
+)
+def test_explanations_with_any_header_are_a_problem_and_no_crash(bundle: Path, data: bytes) -> None:
+    next(cell(bundle).glob("explanations/*")).write_bytes(data)
+    resign(bundle)
+    assert "its explanations cannot be read" in verify(bundle).problems[0].what
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("value", "x"), ("instance", None), ("instance", 1), ("variant", None), ("draw", "a"), ("reason", 1)]
+)
+def test_rows_of_another_kind_are_a_problem_and_no_crash(bundle: Path, column: str, value: Any) -> None:
+    path = cell(bundle) / "scores" / "ablated_accuracy@1.parquet"
+    table = pq.read_table(path)
+    place, kind = table.schema.get_field_index(column), pa.string() if value is None else None
+    pq.write_table(table.set_column(place, column, pa.array([value] * len(table), kind)), path)
+    resign(bundle)
+    assert f"column {column!r}" in verify(bundle).problems[0].what
+
+
+def test_rows_that_cannot_be_decoded_are_a_problem_and_no_crash(bundle: Path) -> None:
+    path = cell(bundle) / "scores" / "ablated_accuracy@1.parquet"
+    data = bytearray(path.read_bytes())
+    data[4:200] = b"\xff" * 196
+    path.write_bytes(data)
+    resign(bundle)
+    assert "are not whole" in verify(bundle).problems[0].what
+
+
+def test_a_bundle_has_a_name_and_a_place(honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = str(honest.parent / "store")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="choose another --out"):
+        pack(store, tmp_path / "file" / "bundle", "a tester")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="names no folder to make"):
+        pack(store, ".", "a tester")
+    assert os.listdir(tmp_path) == ["file"]

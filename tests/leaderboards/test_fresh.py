@@ -174,6 +174,8 @@ def test_a_commitment_binds(tmp_path):
     assert revealed(board, SEED) == read_ledger(Store(board))[-1].when
     assert read_secret(read_ledger(Store(board))[-1].secret) == SEED
     assert trusted(read_ledger(Store(board))) == {}
+    with pytest.raises(UsageError, match="revealed this seed already"):
+        reveal(board, SEED)
 
 
 def test_secrets_are_drawn_and_kept(tmp_path):

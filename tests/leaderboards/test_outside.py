@@ -16,7 +16,7 @@ from safetensors import numpy as safetensors
 from typer.testing import CliRunner
 
 import flowgauge
-from flowgauge.benchmark.outside import TENSORS, content_sum, read_explanations
+from flowgauge.benchmark.outside import TENSORS, content_sum, read_explanations, write_explanations
 from flowgauge.benchmark.recheck import Recheck
 from flowgauge.benchmark.record import Record
 from flowgauge.benchmark.store import Store
@@ -301,3 +301,33 @@ def test_the_commands(tmp_path):
     edit_json(handed / "manifest.json", lambda data: data | {"method": "saliency"})
     refused = CliRunner().invoke(app, call)
     assert refused.exit_code == 2 and refused.stderr.count("\n") == 1 and "such as captum-saliency" in refused.stderr
+
+
+YAML = "method: mine\nproducer: p\nproducer_version: '1'\ntask: sva/obj\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (YAML + "settings: {a: &a [x], b: *a}\n", "an alias"),
+        (YAML + "settings: &a {a: *a}\n", "an alias"),
+        (YAML + "? [a]\n: b\n", "is no key"),
+        ('{"method": "a", "method": "b"}', "'method' stands twice"),
+    ],
+)
+def test_manifests_that_hide_something_are_refused(tmp_path, text, why):
+    write_explanations(tmp_path, {"a": [1.0]}, method="mine", producer="p", producer_version="1", task="sva/obj")
+    (tmp_path / "manifest.json").unlink()
+    (tmp_path / ("manifest.json" if text.startswith("{") else "manifest.yaml")).write_text(text)
+    with pytest.raises(UsageError, match=why):
+        read_explanations(tmp_path)
+
+
+def test_a_name_has_the_mark_once_and_numbers_are_real(tmp_path):
+    said = {"producer": "p", "producer_version": "1", "task": "sva/obj"}
+    with pytest.raises(UsageError, match=r"leave 'outside\.' out"):
+        write_explanations(tmp_path, {"a": [1.0]}, method="outside.attention", **said)
+    write_explanations(tmp_path, {"a": [1.0]}, method="mine", **said)
+    (tmp_path / "explanations.safetensors").write_bytes(safetensors.save({"a/tokens": np.array([1j], np.complex64)}))
+    with pytest.raises(UsageError, match="are complex"):
+        read_explanations(tmp_path).explanation("a")

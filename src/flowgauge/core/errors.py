@@ -54,6 +54,15 @@ LONGEST = 500
 """Characters of a foreign message that are shown and stored."""
 
 
+def printable(text: str) -> str:
+    r"""Text of any origin as a terminal may show it: what would move the cursor or start a line is escaped.
+
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
 def one_line(error: BaseException) -> str:
     """An exception of any origin as one line of bounded length."""
     try:
