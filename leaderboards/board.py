@@ -53,9 +53,10 @@ def merge(
     rejected(checked)
     board, source = Store(url), Store(str(Path(bundle) / "cells"))
     level = max(checked.trust, trust or checked.trust, key=TRUST.index)
+    known = trusted(read_ledger(board))
     cells = {name_of(record): record for record in checked.records}
     levels = {name: max(level, checked.level(record), key=TRUST.index) for name, record in cells.items()}
-    names = {name: record for name, record in cells.items() if _enters(board, name, record, levels[name])}
+    names = {name: record for name, record in cells.items() if _enters(board, known, record, levels[name])}
     if not names:
         raise UsageError(
             f"all of {bundle} is on the board already, and more trusted than it would be now: nothing is left to do."
@@ -71,7 +72,7 @@ def merge(
     return event
 
 
-def _enters(board: Store, name: str, record: Record, level: Trust) -> bool:
+def _enters(board: Store, known: Mapping[str, Trust], record: Record, level: Trust) -> bool:
     """Whether a cell is to be written: not where the same is there with more trust, for what was found out about it stays true.
 
     Raises:
@@ -80,11 +81,11 @@ def _enters(board: Store, name: str, record: Record, level: Trust) -> bool:
     there = board.find(record).record()
     if there is None:
         return True
-    then = trusted(read_ledger(board)).get(name_of(there), "self-reported")
+    then = known.get(name_of(there), "self-reported")
     if there.model_dump_json() == record.model_dump_json():
         return TRUST.index(then) <= TRUST.index(level)
     if TRUST.index(then) >= TRUST.index(level):
-        raise UsageError(f"{name} is on the board already with other numbers, as {then}: `leave` first.")
+        raise UsageError(f"{name_of(record)} is on the board already with other numbers, as {then}: `leave` first.")
     return True
 
 
