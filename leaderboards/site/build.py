@@ -277,12 +277,11 @@ class _Site:
         sheets = {
             "files": overall_sheet(board) if board.overall.methods else None,
             "tasks": tasks_sheet(board),
-            "task": left_out_sheet(board, "task"),
-            "metric": left_out_sheet(board, "metric"),
+            **{by: left_out_sheet(board, by) for by in ("task", "metric", "operator")},
         }
-        names = {"files": "overall", "tasks": "tasks", "task": "without task", "metric": "without metric"}
+        names = {"files": "overall", "task": "without task", "metric": "without metric", "operator": "under operator"}
         found: dict[str, Any] = {
-            kind: self._files(sheet, f"{names[kind]} {board.model}") if sheet else {} for kind, sheet in sheets.items()
+            kind: self._files(sheet, f"{names.get(kind, kind)} {board.model}") if sheet else {} for kind, sheet in sheets.items()
         }
         for name, make in (("ranks", difference_chart), ("cost", cost_chart)):
             spec = make(board)

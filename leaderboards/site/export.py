@@ -106,8 +106,8 @@ def beats_sheet(standing: Standing) -> Sheet:
 
 
 def left_out_sheet(board: ModelBoard, by: str) -> Sheet | None:
-    """The order without one task or one metric (`by`); None where only one counts."""
-    changes = board.left_out(by)
+    """The order without one task or one metric, or under another ablation operator (`by`); None where there is no other."""
+    changes = board.under_operators() if by == "operator" else board.left_out(by)
     if not changes:
         return None
     moves = [[f"{name} {before:g} to {after:g}" for name, before, after in change.moves] for change in changes]
@@ -124,7 +124,8 @@ def left_out_sheet(board: ModelBoard, by: str) -> Sheet | None:
         "Kendall's tau": [f"{change.tau:.2f}" for change in changes],
         "largest moves": ["; ".join(found[:3]) for found in moves],
     }
-    caption = f"The order of methods on {board.model} without one {by}."
+    how = "under another ablation operator" if by == "operator" else f"without one {by}"
+    caption = f"The order of methods on {board.model} {how}."
     return Sheet(pd.DataFrame(data), pd.DataFrame(shown), caption)
 
 
@@ -214,7 +215,8 @@ def export(urls: Sequence[str], name: str, format: Format, model: str | None = N
 
     Args:
         urls: Stores.
-        name: `overall`, `tasks`, `without-task`, `without-metric`, a task, `task:metric`, `task:metric:beats`, or `method:name`.
+        name: `overall`, `tasks`, `without-task`, `without-metric`, `under-operator`, a task, `task:metric`,
+            `task:metric:beats`, or `method:name`.
         format: `latex`, `markdown`, `csv` or `json`.
         model: Its name, where the board has several.
 
@@ -243,6 +245,8 @@ def _sheets(fields: Sequence[Field], shelf: Shelf) -> dict[str, Callable[[], She
     for by in ("task", "metric"):
         if board.left_out(by):
             known[f"without-{by}"] = partial(left_out_sheet, board, by)
+    if board.under_operators():
+        known["under-operator"] = partial(left_out_sheet, board, "operator")
     for field in fields:
         if field.first is not None:
             known.setdefault(field.group.task, partial(standing_sheet, field.first))

@@ -103,6 +103,7 @@ def test_compare_tells_it_in_words(store: Store) -> None:
 def test_the_site_has_the_panel_and_the_change_of_the_whole_order(store: Store, tmp_path: Path) -> None:
     pytest.importorskip("altair", reason="the site's charts need altair: pip install 'flowgauge[site]'.")
     from flowgauge.leaderboards.site.build import build
+    from flowgauge.leaderboards.site.export import export
 
     (board,) = model_boards(fields_of(open_shelf([store.url])))
     cut, mean = board.under_operators()
@@ -116,3 +117,6 @@ def test_the_site_has_the_panel_and_the_change_of_the_whole_order(store: Store, 
     assert "Under another ablation operator" in index and "kept: cut for zero" in index
     table = pd.read_csv(tmp_path / "site" / "data" / "operators.csv")
     assert len(table) == 18 and table[(table["operator"] == "cut") & (table["label"] == "b")]["rank"].tolist() == [1, 1]
+    (changes,) = (tmp_path / "site" / "data").glob("**/under-operator-*.csv")
+    assert pd.read_csv(changes)["left_out"].tolist() == ["kept: cut for zero", "kept: mean for zero"]
+    assert "kept: cut for zero" in export([store.url], "under-operator", "markdown")
