@@ -29,6 +29,7 @@ def merge(
     why: str = "",
     trust: Trust | None = None,
     explanations: int | None = None,
+    quiet: bool = True,
 ) -> Event:
     """Verifies a bundle and adds its cells to a board.
 
@@ -44,12 +45,13 @@ def merge(
         trust: What a maintainer vouches for, if more than was verified here (`re-run`, `maintained`).
         explanations: Instances of each cell whose explanations the board keeps, in whole files; None: all. Everything is verified
             before; the records go on listing the files that are left out, with their sums.
+        quiet: Shows no progress bar.
 
     Raises:
         BadBundle: It has problems.
         UsageError: A cell is there already, with other content and no less trust; or all are, with more trust.
     """
-    checked = verify(bundle, rescore, sample, further)
+    checked = verify(bundle, rescore, sample, further, quiet)
     rejected(checked)
     board, source = Store(url), Store(str(Path(bundle) / "cells"))
     level = max(checked.trust, trust or checked.trust, key=TRUST.index)

@@ -21,6 +21,7 @@ from ..benchmark.explanation_io import DamagedPart
 from ..benchmark.jobs import FINAL
 from ..benchmark.key import short_hash
 from ..benchmark.outside import content_sum, is_outside, marks
+from ..benchmark.progress import Progress
 from ..benchmark.record import SCHEMA, Fit, Record, Score
 from ..benchmark.store import Store
 from ..core.errors import FlowgaugeError
@@ -87,7 +88,13 @@ Further = Callable[[Store, Checked], Checked]
 """(cells of a bundle as a store, what was found so far) -> what was found with this: methods run again, or on fresh instances."""
 
 
-def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20, further: Sequence[Further] = ()) -> Checked:
+def verify(
+    bundle: str | Path,
+    rescore: Rescore | None = None,
+    sample: int = 20,
+    further: Sequence[Further] = (),
+    quiet: bool = True,
+) -> Checked:
     """Checks schema, sums, fingerprints, bounds and counts, then recomputes the scores of a seeded sample.
 
     Args:
@@ -95,6 +102,7 @@ def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20,
         rescore: Recomputes rows from stored explanations on the verifier's model and task; None: form and consistency alone.
         sample: Instances of each cell and metric that are recomputed (metrics of the whole set are recomputed whole).
         further: Checks that follow where scores were recomputed (`leaderboards.again`, `leaderboards.fresh`).
+        quiet: Shows no progress bar.
 
     Raises:
         BadBundle: It cannot even be read as a bundle: manifest, links, names, sizes or sums.
@@ -114,8 +122,11 @@ def verify(bundle: str | Path, rescore: Rescore | None = None, sample: int = 20,
     if problems or rescore is None:
         return Checked(manifest, tuple(records), tuple(problems), "self-reported" if problems else "well-formed")
     counts: dict[str, int] = {}
-    for record in records:
-        problems += _rescored(store, record, rescore, sample, counts)
+    with Progress(len(records), quiet) as progress:
+        for record in records:
+            progress.step(f"recomputing {record.task} {record.method}", 0)
+            problems += _rescored(store, record, rescore, sample, counts)
+            progress.step(f"recomputing {record.task} {record.method}")
     notes = tuple(_lent(store, manifest))
     checked = Checked(manifest, tuple(records), tuple(problems), "well-formed" if problems else "re-scored", counts, notes=notes)
     for check in further:

@@ -78,7 +78,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
 
             recheck = _recheck(model, data_dir, device, sample_seed, form_only)
             further = [*_again(recheck, rerun), *_on_fresh(recheck, seed, board, fresh)]
-            checked = check(bundle, recheck, sample, further)
+            checked = check(bundle, recheck, sample, further, quiet=False)
             _tell_seed(recheck)
             for note in checked.notes:
                 typer.echo(printable(f"note: {note.where}: {note.what}"))
@@ -120,7 +120,8 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
             recheck = _recheck(model, data_dir, device, sample_seed, form_only)
             further = _again(recheck, rerun)
             event = add(
-                bundle, board, recheck, sample=sample, further=further, why=why, trust=trust, explanations=explanations
+                bundle, board, recheck, sample=sample, further=further, why=why, trust=trust,
+                explanations=explanations, quiet=False,
             )  # fmt: skip
             _tell_seed(recheck)
             typer.echo(f"{len(event.cells)} cells entered {board} as {event.trust}")
@@ -216,7 +217,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
             from .benchmark.score import rescore as score_again
             from .leaderboards.board import rescored
 
-            results = score_again(board, metric, model=model, data_dir=data_dir, device=device)
+            results = score_again(board, metric, model=model, data_dir=data_dir, device=device, quiet=False)
             events = rescored(board, results.records, why or ", ".join(metric))
             for record in results.records:
                 if record.status != "done":
