@@ -179,8 +179,6 @@ def _record(store: Store, cell: Cell, problems: list[Problem]) -> Record | None:
         problems.append(Problem(where, f"its status is {record.status}; only finished cells are taken."))
     if short_hash(record.key) != record.cell or record.folder != where:
         problems.append(Problem(where, "its name is not the hash of its key."))
-    if store.find(record).path != cell.path:
-        problems.append(Problem(where, "it is not in the folder of the model and task of its record."))
     if record.key.get("method", {}).get("name") != record.method or record.key.get("task", {}).get("name") != record.task:
         problems.append(Problem(where, "method or task of its record are not those of its key."))
     if record.key.get("method", {}).get("settings") != record.settings or record.key.get("seed") != record.seed:

@@ -204,7 +204,7 @@ def test_a_cell_in_the_folder_of_another_task_is_caught(bundle: Path) -> None:
     folder = bundle / "cells" / "agreement-bert" / "sva"
     (folder / "obj").rename(folder / "subj")
     resign(bundle)
-    assert "it is not in the folder of the model and task of its record" in problems(bundle)
+    assert "it lies in another folder than model, task and name of its record say" in problems(bundle)
 
 
 def rescore_as(folder: Path, change: dict[str, Any], metric: str = "comprehensiveness@1") -> None:
@@ -434,8 +434,8 @@ def test_an_array_that_claims_to_be_huge_is_a_problem_and_no_crash(bundle: Path)
     [
         (lambda rows: rows.take(np.zeros(10_001, int)), "it has 10001 rows, more than 10000"),
         (lambda rows: rows.assign(reason="x" * 20_000), "it has texts of more than 10000 bytes"),
-        (lambda rows: rows.assign(value="much"), "its column value is of string, expected float64"),
-        (lambda rows: rows.assign(instance=range(len(rows))), "its column instance is of int64, expected string"),
+        (lambda rows: rows.assign(value="much"), "its column 'value' is of string, expected float64"),
+        (lambda rows: rows.assign(instance=range(len(rows))), "its column 'instance' is of int64, expected string"),
         (lambda rows: rows.drop(columns="reason"), "its rows have the columns"),
     ],
 )

@@ -26,7 +26,8 @@ def test_every_metric_declares_itself(name):
 
 
 def test_settings_are_read_back():
-    assert settings(METRICS.create("ablated_accuracy:keep_target=true")) == {"keep_target": True}
+    found = settings(METRICS.create("ablated_accuracy:keep_target=true"))
+    assert found == {"keep_target": True, "operator": "zero", "seed": 0}
     assert settings(METRICS.create("random_rank:patterns=10,words=3"))["patterns"] == 10
 
 
