@@ -19,7 +19,7 @@ def provenance(model: Layered, batch_size: int) -> Provenance:
     return Provenance(
         flowgauge=_version("flowgauge"),
         python=platform.python_version(),
-        platform=platform.platform(),
+        platform=f"{platform.system()}-{platform.machine()}",  # a kernel's build says more of a machine than of a result
         packages=versions(PACKAGES),
         device=torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else str(model.device),
         threads=torch.get_num_threads(),
