@@ -59,7 +59,7 @@ class Files:
             else:
                 self.fs.mv(temporary, path)
         except OSError as error:
-            raise UsageError(f"cannot write the store {self.url!r}: {error}; choose another with --store.") from error
+            raise UsageError(f"cannot write the store {self.url!r}: {error}; name another folder or URL.") from error
         return hashlib.sha256(data).hexdigest()
 
     def alone(self) -> AbstractContextManager[Any]:

@@ -211,7 +211,7 @@ def read_explanations(folder: str | Path) -> Handed:
     try:
         arrays = safetensors.load((folder / TENSORS).read_bytes())
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        hint = "bfloat16 is not read: store float32."
+        hint = "bfloat16 is not read: store float32." if "BF16" in str(error) else "write it anew with safetensors."
         raise UsageError(f"{folder / TENSORS} cannot be read: {error or type(error).__name__}; {hint}") from error
     return Handed(made, arrays)
 

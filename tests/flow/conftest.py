@@ -30,6 +30,8 @@ from transformers import (
 
 from flowgauge.models.batch import Batch
 from flowgauge.models.model import FlowModel
+from flowgauge.models.recurrent import Recurrent
+from flowgauge.models.toy_counting import ToyCounting
 
 PAD, MASK, VOCABULARY = 1, 4, 60
 SIZES = {
@@ -141,3 +143,12 @@ def batches() -> Callable[..., Batch]:
 def single() -> Callable[..., Batch]:
     """Cuts one instance out of a batch; see `alone`."""
     return alone
+
+
+@pytest.fixture(scope="module")
+def counting() -> Recurrent:
+    """The model that counts digits with random weights, large enough for digits to matter."""
+    model = ToyCounting()._untrained().to(torch.device("cpu"), torch.float64)
+    for name, weight in model.network.named_parameters():
+        weight.mul_(3 if weight.ndim == 2 and "table" not in name else 1)
+    return model

@@ -20,17 +20,7 @@ from flowgauge.models.batch import Batch
 from flowgauge.models.encode import encode
 from flowgauge.models.outputs import divergence, prediction
 from flowgauge.models.recurrent import Recurrent
-from flowgauge.models.toy_counting import ToyCounting
 from flowgauge.tasks.toy import CountingTask
-
-
-@pytest.fixture(scope="module")
-def counting() -> Recurrent:
-    """Random weights, large enough for digits to matter."""
-    model = ToyCounting()._untrained().to(torch.device("cpu"), torch.float64)
-    for name, weight in model.network.named_parameters():
-        weight.mul_(3 if weight.ndim == 2 and "table" not in name else 1)
-    return model
 
 
 @pytest.fixture(scope="module")

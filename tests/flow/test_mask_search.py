@@ -17,17 +17,7 @@ from flowgauge.methods.mask_search import Problem
 from flowgauge.methods.reinforce_mask import ReinforceMask
 from flowgauge.models.encode import encode
 from flowgauge.models.outputs import divergence
-from flowgauge.models.recurrent import Recurrent
-from flowgauge.models.toy_counting import ToyCounting
 from flowgauge.tasks.toy import CountingTask
-
-
-@pytest.fixture(scope="module")
-def counting() -> Recurrent:
-    model = ToyCounting()._untrained().to(torch.device("cpu"), torch.float64)
-    for name, weight in model.network.named_parameters():
-        weight.mul_(3 if weight.ndim == 2 and "table" not in name else 1)
-    return model
 
 
 def short(counting, words, count=3):
