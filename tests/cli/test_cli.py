@@ -142,7 +142,7 @@ def test_a_faulty_method_fails_alone(invoke: Invoke, tmp_path: Path, method: str
 
 def test_a_store_that_cannot_be_written(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    one_line(invoke("--task", "sva/obj", "--store", str(tmp_path / "file" / "x")), 2, "cannot write the store", "name another folder")
+    one_line(invoke("--task", "sva/obj", "--store", str(tmp_path / "file" / "x")), 2, "cannot write the store", "another folder")
 
 
 def test_a_store_by_a_newer_flowgauge(invoke: Invoke, tmp_path: Path) -> None:
