@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +18,8 @@ import typer
 from .core.errors import FlowgaugeError, UsageError, one_line, printable
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .benchmark.plan import Plan
     from .benchmark.results import Results
 
@@ -153,10 +155,19 @@ def show(
     store: StoreUrl,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
+    over_seeds: Annotated[bool, typer.Option("--over-seeds", help="Mean, interval and range over seeds instead.")] = False,
     debug: Debug = False,
 ) -> None:
     """Show the table of a store so far."""
     with reporting(debug):
+        if over_seeds:
+            from .leaderboards.over_seeds import over_seeds as means
+            from .leaderboards.over_seeds import sections
+            from .leaderboards.tables import stored_records
+
+            table = means(stored_records(store))
+            _tables(table, sections(table), as_json, as_csv)
+            return
         from .leaderboards.tables import render
 
         width = shutil.get_terminal_size((110, 40)).columns
@@ -212,15 +223,22 @@ def compare(
 
             sides = side_by_side(store, metric, task or (), method or ())
             table, texts = pairs_table(sides), [side.text() for side in sides]
-        if as_json:
-            typer.echo(table.to_json(orient="records", indent=1))
-        elif as_csv:
-            typer.echo(table.to_csv(index=False).rstrip("\n"))
-        else:
-            for title, rows, lines in texts:
-                _say(title)
-                _print(rows)
-                _say("\n".join(lines))
+        _tables(table, texts, as_json, as_csv)
+
+
+def _tables(
+    table: pd.DataFrame, texts: Iterable[tuple[str, list[tuple[str, ...]], list[str]]], as_json: bool, as_csv: bool
+) -> None:
+    """One table for machines, or the texts of it: a title, rows with a head, lines below."""
+    if as_json:
+        typer.echo(table.to_json(orient="records", indent=1))
+    elif as_csv:
+        typer.echo(table.to_csv(index=False).rstrip("\n"))
+    else:
+        for title, rows, lines in texts:
+            _say(title)
+            _print(rows)
+            _say("\n".join(lines))
 
 
 def _of_cells(metric: str) -> bool:
