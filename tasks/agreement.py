@@ -9,19 +9,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..core.errors import UnknownName, UsageError
+from ..core.errors import NoSplit, UnknownName, UsageError
 from .instance import Head, Instance, Quantity
 from .lexicon import ATTRACTOR, SUBJECT, Template, templates
-from .sampling import only_test
+
+SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
 class AgreementTask:
     """Sentences of one template, the same number in each condition.
 
+    `train`, for methods that are trained, has the sentences that are drawn after those of `test`, so that no sentence is in both.
+
     Attributes:
         name: `sva/obj`, `sva/subj`, `sva/wsc`, `sva/app` (is/are), `ra/na` (himself/themselves), `ra/ga` (himself/herself).
-        sentences: How many distinct ones a condition has.
+        sentences: How many distinct ones a condition has, in `test`, and in `train` where the template has as many more.
 
     Raises:
         UsageError: No such task, or more sentences than the template has.
@@ -40,7 +43,7 @@ class AgreementTask:
             raise UnknownName("agreement task", self.name, templates())
         object.__setattr__(self, "version", self.template.version)
         object.__setattr__(self, "doc", self.template.summary)
-        most = min(capacity(self.template, condition) for condition in self.template.conditions)
+        most = self._most()
         if isinstance(self.sentences, bool) or not isinstance(self.sentences, int) or not 1 <= self.sentences <= most:
             raise UsageError(
                 f"task {self.name!r} has 1 to {most} distinct sentences a condition, got sentences={self.sentences!r}."
@@ -55,25 +58,40 @@ class AgreementTask:
         """Sentences in round-robin order over the conditions, so that the first n are balanced and a smaller limit is a prefix.
 
         Args:
-            split: Only `test` exists.
+            split: `test`, or `train`.
             limit: How many in all; None for all.
             seed: Draws other sentences; a sentence keeps its id.
 
         Raises:
-            UsageError: Another split, or a limit below 1.
+            NoSplit: Another split, or `train` where `test` has every sentence of a condition.
+            UsageError: A limit below 1.
         """
-        only_test(self.name, split)
+        first, most = self._range(split)
         if limit is not None and limit < 1:
             raise UsageError(f"limit must be 1 or more, got {limit}.")
-        drawn = [self._draw(condition, seed) for condition in self.template.conditions]
+        drawn = [self._draw(condition, seed, most)[first:] for condition in self.template.conditions]
         return tuple(instance for together in zip(*drawn, strict=True) for instance in together)[:limit]
 
-    def _draw(self, condition: str, seed: int) -> list[Instance]:
+    def _range(self, split: str) -> tuple[int, int]:
+        """Which of a condition's draws a split has: from the first to before the last."""
+        if split not in SPLITS:
+            raise NoSplit(f"task {self.name!r} has no split {split!r}; it has: {', '.join(SPLITS)}.")
+        if split == "test":
+            return 0, self.sentences
+        most = min(self._most(), 2 * self.sentences)
+        if most == self.sentences:
+            raise NoSplit(f"task {self.name!r} has no split 'train' left: with sentences={most}, all are in `test`.")
+        return self.sentences, most
+
+    def _most(self) -> int:
+        return min(capacity(self.template, condition) for condition in self.template.conditions)
+
+    def _draw(self, condition: str, seed: int, count: int) -> list[Instance]:
         template, lists = self.template, self.template.lists[condition]
         space = math.prod(len(lemmas) for lemmas in lists.values())
         rng = np.random.default_rng([seed, template.conditions.index(condition)])
         drawn: dict[int, Instance] = {}
-        while len(drawn) < self.sentences:
+        while len(drawn) < count:
             code = int(rng.integers(space))
             words = decode(template, condition, code)
             if code not in drawn and words[SUBJECT] != words[ATTRACTOR]:

@@ -166,7 +166,7 @@ def test_seeds_that_no_generator_takes_are_refused(plan, seed) -> None:
 
 
 def test_a_task_without_a_train_split_is_not_applicable_with_the_reason(make_plan) -> None:
-    results = run(make_plan(methods=[METHOD]))
+    results = run(make_plan(tasks=["sva/wsc:sentences=600"], methods=[METHOD]))
     assert results.exit_code == 0
     assert results.records[0].status == "not-applicable"
     assert "nothing to train it on" in results.records[0].error and "'train'" in results.records[0].error

@@ -113,8 +113,8 @@ def test_what_cannot_be_run_says_why_and_keeps_its_level(bundle, tmp_path):
 def test_a_cell_whose_method_does_not_apply_is_no_problem(tmp_path):
     store = str(tmp_path / "store")
     flowgauge.run(
-        tasks="sva/obj", methods=["saliency", "diffmask-input:steps=3"], metrics="comprehensiveness", limit=4, store=store,
-        device="cpu",
+        tasks="sva/obj:sentences=1080", methods=["saliency", "diffmask-input:steps=3"], metrics="comprehensiveness", limit=4,
+        store=store, device="cpu",
     )  # fmt: skip
     pack(store, tmp_path / "bundle", "me")
     recheck = Recheck(device="cpu")

@@ -110,7 +110,10 @@ def test_a_board_may_keep_scores_alone(honest: Path, tmp_path: Path) -> None:
 
 def test_a_method_that_does_not_apply_enters_with_its_reason(honest: Path, tmp_path: Path) -> None:
     source = str(honest.parent / "unfit")
-    run(tasks="sva/obj", methods=["diffmask-input", "saliency"], metrics=["sufficiency"], limit=4, store=source, device="cpu")
+    run(
+        tasks="sva/obj:sentences=1080", methods=["diffmask-input", "saliency"], metrics=["sufficiency"], limit=4, store=source,
+        device="cpu",
+    )  # fmt: skip
     pack(source, tmp_path / "bundle", "me")
     event = merge(tmp_path / "bundle", str(tmp_path / "board"), Recheck(device="cpu"), sample=2)
     assert event.trust == "re-scored" and len(event.cells) == 2

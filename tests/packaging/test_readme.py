@@ -52,7 +52,7 @@ def test_links_lead_somewhere(text: str) -> None:
 def test_the_plans_name_what_exists(name: str) -> None:
     plan = check_names(Plan.load(ROOT / "benchmark" / "plans" / f"{name}.yaml"))
     assert [task.name for task in plan.tasks] == ["sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na", "ra/ga"]
-    untrained = {name for name in METHODS.builtin if "training" not in METHODS.create(name).needs}  # these tasks train nothing
+    untrained = {name for name in METHODS.builtin if "training" not in METHODS.create(name).needs}  # training takes minutes
     wanted = untrained if name == "tiny" else {"influence-patterns", "attention", "conductance", "random"}
     assert wanted <= {method.name for method in plan.methods}
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowgauge.core.errors import UnknownName, UsageError
+from flowgauge.core.errors import NoSplit, UnknownName, UsageError
 from flowgauge.tasks.agreement import AgreementTask, capacity, decode, numbered, sentence
 from flowgauge.tasks.instance import Quantity, Task
 from flowgauge.tasks.lexicon import noun_pairs_of_tests, templates
@@ -157,8 +157,25 @@ def test_it_is_a_task() -> None:
 
 
 def test_another_split_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"task 'sva/obj' has no split 'train'; it has: test\."):
-        AgreementTask("sva/obj").instances("train", None, 0)
+    with pytest.raises(NoSplit, match=r"task 'sva/obj' has no split 'validation'; it has: train, test\."):
+        AgreementTask("sva/obj").instances("validation", None, 0)
+
+
+@pytest.mark.parametrize("name", sorted(templates()))
+@pytest.mark.parametrize("seed", [0, 7])
+def test_the_train_split_is_as_large_and_shares_no_sentence_with_the_test_split(name: str, seed: int) -> None:
+    test, train = (AgreementTask(name).instances(split, None, seed) for split in ("test", "train"))
+    assert len(train) == len(test)
+    assert len({instance.id for instance in (*train, *test)}) == 2 * len(test)
+    assert Counter(i.condition for i in train) == Counter(i.condition for i in test)
+    assert AgreementTask(name).instances("train", 8, seed) == train[:8]
+
+
+def test_the_train_split_has_what_the_test_split_leaves() -> None:
+    task = AgreementTask("sva/wsc", 500)
+    assert len(task.instances("train")) == 4 * 100
+    with pytest.raises(NoSplit, match=r"no split 'train' left: with sentences=600, all are in `test`"):
+        AgreementTask("sva/wsc", 600).instances("train")
 
 
 @pytest.mark.parametrize("limit", [0, -3])
