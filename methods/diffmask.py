@@ -41,8 +41,7 @@ class DiffMask(Amortised):
         accept: Divergence on held-out sentences, in margins, over which the training of a depth counts as failed; of the probes
             within it, those that keep least are used.
         lr: Learning rate of the probes. Gates close while the constraint is met, and the multiplier then has to rise from about 0
-            to open them: where they overshoot so far that nothing opens them again, lower it, or raise `lambda_lr`
-            (3e-4 and 1 keep the constraint on short trainings in which the defaults lose it).
+            to open them: where they overshoot so far that nothing opens them again, lower it, or raise `lambda_lr`.
         baseline_lr: Of the vectors that stand in for what is masked.
         lambda_lr: Of the multipliers, each of which moves only when its depth is drawn, once in L + 2 steps.
         warmup: Steps, over all depths, in which the rates of probes and vectors rise.
@@ -211,7 +210,14 @@ class DiffMaskInput(DiffMask):
     `mask[d, i]` is the probability that the product of the votes of depths 0 to d keeps word i: it never rises with d. A masked
     word's vector is replaced by the learned one; its position stays. `tokens` sums over depths. Source: De Cao et al. 2020,
     section 2.2.
+
+    Attributes:
+        lr: The paper's, lower than for hidden states: depths share their votes, and one that shuts shuts all above it.
+        lambda_lr: Above the paper's 0.3, for trainings of thousands of steps, in which a multiplier moves a few hundred times.
     """
+
+    lr: float = 3e-4
+    lambda_lr: float = 1.0
 
     at_words: ClassVar[bool] = True
 
