@@ -52,13 +52,8 @@ class Group:
         return next(iter(plain or found), None)
 
 
-def groups(records: Sequence[Record], over_seeds: bool = False) -> list[Group]:
-    """Cells grouped by everything in their key but method and seed, in order of model, task and size.
-
-    With `over_seeds`, models that are made on the spot and differ in their seed alone (`toy-counting:seed=3`) are one.
-    """
-    if over_seeds:
-        records = _seedless(records)
+def groups(records: Sequence[Record]) -> list[Group]:
+    """Cells grouped by everything in their key but method and seed, in order of model, task and size."""
     found: dict[str, list[Record]] = {}
     for record in records:
         found.setdefault(_question(record), []).append(record)
@@ -93,37 +88,13 @@ def _question(record: Record) -> str:
     return json.dumps([record.model, record.task, question(record.key)], sort_keys=True, default=str)
 
 
-def _seedless(records: Sequence[Record]) -> list[Record]:
-    """Records in which models that come with a seed are named without it, and asked the same question whatever it is."""
-    made = [record.model for record in records if _without_seed(record.model) != record.model]
-    seeded = {*made, *map(_without_seed, made)}  # a plain `planted` is the one of seed 0
-    return [_nameless(record) if record.model in seeded else record for record in records]
-
-
-def _without_seed(model: str) -> str:
-    """A model's name without the seed among its settings.
-
-    >>> _without_seed("planted:hops=2,seed=1"), _without_seed("toy-counting:seed=3"), _without_seed("bert")
-    ('planted:hops=2', 'toy-counting', 'bert')
-    """
-    name, _, settings = model.partition(":")
-    kept = [setting for setting in settings.split(",") if setting and not setting.startswith("seed=")]
-    return ":".join([name, *([",".join(kept)] if kept else [])])
-
-
-def _nameless(record: Record) -> Record:
-    task = {name: value for name, value in (record.key.get("task") or {}).items() if name != "fingerprint"}
-    key = {**record.key, "fingerprint": "", "task": task}
-    return record.model_copy(update={"model": _without_seed(record.model), "key": key})
-
-
 def _checkpoint(record: Record) -> tuple[str, str]:
     return str(record.key.get("fingerprint", ""))[:6], str(record.key.get("dtype", ""))
 
 
 def _group(members: Sequence[Record], shared: bool) -> Group:
     first = members[0]
-    model = f"{first.model} ({' '.join(_checkpoint(first))})" if shared else first.model
+    model = f"{first.model} ({' '.join(filter(None, _checkpoint(first)))})" if shared else first.model
     return Group(model, first.task, _labels(members), tuple(members), max(r.instances for r in members), _note(first.key))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import sys
@@ -231,7 +232,8 @@ def _tables(
 ) -> None:
     """One table for machines, or the texts of it: a title, rows with a head, lines below."""
     if as_json:
-        typer.echo(table.to_json(orient="records", indent=1))
+        plain = table.replace({math.inf: "Infinity", -math.inf: "-Infinity"})  # as in records; JSON has neither, and null is NaN
+        typer.echo(plain.to_json(orient="records", indent=1))
     elif as_csv:
         typer.echo(table.to_csv(index=False).rstrip("\n"))
     else:

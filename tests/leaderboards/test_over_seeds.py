@@ -6,12 +6,15 @@ import math
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from flowgauge.benchmark.record import Aggregate, Record
+from flowgauge.benchmark.store import Store
+from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.over_seeds import over_seeds, sections
 
-from .conftest import record, score
+from .conftest import keep, record, score
 
 
 def drawn(seed: int, value: float, **more: object) -> Record:
@@ -31,21 +34,46 @@ def test_equal_values_have_an_interval_without_width():
     assert (row["low"], row["mean"], row["high"]) == (0.25, 0.25, 0.25)
 
 
-def test_models_made_on_the_spot_stand_together_whatever_their_seed_and_others_do_not():
-    def of(model: str, fingerprint: str, value: float) -> Record:
-        key = {"fingerprint": fingerprint, "task": {"name": "t", "fingerprint": fingerprint}}
-        return record("plain", [score("m", {"all": value})], model=model, cell=fingerprint.zfill(12), key=key)
+def made(model: str, value: float, seed: int | None = None, task: str = "", **more: object) -> Record:
+    """A cell of a model that comes with a seed; cell and fingerprint follow from model, task and seed, as in stores."""
+    fingerprint = f"{abs(hash((model.removesuffix(':seed=0'), task))) % 16**12:012x}"
+    key = {"fingerprint": fingerprint, "task": {"name": "t", "fingerprint": task}}
+    cell = f"{abs(hash((fingerprint, seed, *more))) % 16**12:012x}"
+    return record("plain", [score("m", {"all": value})], model=model, cell=cell, seed=seed, key=key | more)
 
-    made = [
-        of("toy", "a", 1.0),
-        of("toy:seed=1", "b", 2.0),
-        of("toy:n=3,seed=1", "c", 5.0),
-        of("bert", "d", 7.0),
-        of("bert", "e", 9.0),
-    ]
-    found = {(row["model"], row["mean"], row["seeds"]) for row in over_seeds(made).to_dict("records")}
-    assert {("toy", 1.5, 2), ("toy:n=3", 5.0, 1)} <= found
-    assert {(mean, seeds) for model, mean, seeds in found if model.startswith("bert")} == {(7.0, 1), (9.0, 1)}
+
+def test_models_made_on_the_spot_stand_together_whatever_their_seed_and_others_do_not():
+    given = [made("planted", 1.0), made("planted:seed=1", 2.0), made("planted:seed=2,hops=3,noise=0.1", 5.0)]
+    given += [made("planted:noise=0.1,hops=3,seed=0", 6.0), made("bert:seed=1", 7.0), made("bert:seed=2", 9.0)]
+    found = {(row["model"], row["mean"], row["seeds"]) for row in over_seeds(given).to_dict("records")}
+    assert found == {("planted", 1.5, 2), ("planted:hops=3,noise=0.1", 5.5, 2), ("bert:seed=1", 7.0, 1), ("bert:seed=2", 9.0, 1)}
+
+
+def test_a_model_of_seed_zero_named_in_two_ways_counts_once():
+    (row,) = over_seeds([made("planted", 1.0), made("planted:seed=0", 1.0), made("planted:seed=1", 2.0)]).to_dict("records")
+    assert (row["mean"], row["seeds"]) == (1.5, 2)
+
+
+@pytest.mark.parametrize("other", [{"task": "other sentences"}, {"fingerprint": "other weights"}])
+def test_two_cells_of_one_seed_that_differ_are_refused(other: dict[str, str]):
+    with pytest.raises(UsageError, match="have the same seed and differ in weights or instances"):
+        over_seeds([made("planted:seed=1", 1.0), made("planted:seed=1", 2.0, **other), made("planted:seed=2", 3.0)])
+
+
+def test_cells_of_one_model_are_averaged_before_models_are():
+    given = [made(f"planted:seed={model}", model + 0.1 * seed, seed) for model in range(3) for seed in range(3)]
+    (row,) = over_seeds(given).to_dict("records")
+    assert (row["seeds"], row["mean"], row["smallest"], row["largest"]) == pytest.approx((3, 1.1, 0.1, 2.1))
+    assert row["high"] - row["mean"] == pytest.approx(4.302653 / math.sqrt(3), abs=1e-6)
+
+
+@pytest.mark.parametrize("differs", [{"trained_on": {"limit": 100}}, {"explanations": "other sums"}, {"method": {"source": "b"}}])
+def test_cells_of_a_fixed_model_that_differ_in_more_than_their_seed_stand_apart(differs: dict[str, object]):
+    one, other, third = drawn(0, 0.1), drawn(1, 0.2), drawn(2, 0.6)
+    third = third.model_copy(update={"key": third.key | differs})
+    assert [(row["seeds"], row["method"]) for row in over_seeds([one, other, third]).to_dict("records")] == [
+        (2, "random #000000"), (1, "random #000000"),
+    ]  # fmt: skip
 
 
 def test_methods_with_other_settings_stand_apart():
@@ -54,29 +82,32 @@ def test_methods_with_other_settings_stand_apart():
     assert dict(zip(found["method"], found["mean"], strict=True)) == pytest.approx({"random:draws=1": 0.2, "random:draws=5": 0.9})
 
 
-def test_two_versions_of_a_plug_in_are_not_two_seeds():
-    made = [drawn(0, 0.1, key={"method": {"source": "a"}}), drawn(0, 0.3, key={"method": {"source": "b"}})]
-    with pytest.raises(UsageError, match="differ in their seed alone"):
-        over_seeds([one.model_copy(update={"cell": f"{n:012x}"}) for n, one in enumerate(made)])
-
-
-def test_undefined_scores_are_left_out_and_counted_and_infinite_ones_have_no_interval():
+def test_undefined_scores_are_left_out_and_counted_and_infinite_ones_have_no_interval(tmp_path: Path):
     none = Aggregate(variant="all", value=math.nan, low=math.nan, high=math.nan, count=0, undefined=8, reason="no words.")
     lost = drawn(1, 0.5).model_copy(update={"scores": {}})
     missing = drawn(2, 0.5).model_copy(update={"scores": {"m@1": score("m", {"all": none}, ranked="all")}})
-    table = over_seeds([drawn(0, 0.5), lost, missing, drawn(3, math.inf)])
+    made = [drawn(0, 0.5), lost, missing, drawn(3, math.inf)]
+    table = over_seeds(made)
     (row,) = table.to_dict("records")
     assert (row["seeds"], row["undefined"], row["mean"]) == (2, 2, math.inf)
     assert math.isnan(row["low"]) and math.isnan(row["high"])
     ((_, lines, _),) = sections(table)
-    assert lines[1][-1] == "2 of 4"
+    assert lines[1][-1] == "2 of 4" and lines[1][2] == "inf"
+    assert '"mean":"Infinity"' in CliRunner().invoke(app, ["show", stored(tmp_path, made), "--over-seeds", "--json"]).output
 
 
-def test_a_variant_that_no_seed_has_reads_as_not_available():
+def test_what_no_seed_has_reads_as_not_available_with_the_reason():
     none = Aggregate(variant="all", value=math.nan, low=math.nan, high=math.nan, count=0, undefined=8, reason="no words.")
-    made = [drawn(seed, 0.5).model_copy(update={"scores": {"m@1": score("m", {"all": none})}}) for seed in (0, 1)]
-    ((_, lines, _),) = sections(over_seeds(made))
-    assert lines[1] == ("random", "m@1/all", "n/a", "", "", "0", "0 of 2")
+    given = [drawn(seed, 0.5) for seed in (0, 1)]
+    given = [one.model_copy(update={"scores": one.scores | {"n@1": score("n", {"all": none})}}) for one in given]
+    given += [record("lime", status="failed", error="no memory.", instances=0, seed=seed, cell=f"f{seed}") for seed in (0, 1)]
+    ((_, lines, remarks),) = sections(over_seeds(given))
+    assert {line[:3] for line in lines[1:]} == {
+        ("random", "m@1/all", ".500"),
+        ("random", "n@1/all", "n/a¹"),
+        ("lime", "", "n/a²"),
+    }
+    assert remarks == ["¹ n/a: no words.", "² n/a: no memory."] and lines[2][-1] == "0 of 2"
 
 
 def test_a_store_of_one_seed_is_refused_with_what_to_do():
@@ -93,18 +124,23 @@ def test_a_title_names_model_task_and_what_was_asked():
     assert lines[1][4] == ".250 to .750"
 
 
+def test_small_and_large_numbers_can_be_read():
+    ((_, lines, _),) = sections(over_seeds([drawn(0, 1e-6), drawn(1, 3e-6)]))
+    assert (lines[1][2], lines[1][4]) == ("2.0e-06", "1.0e-06 to 3.0e-06")
+    ((_, lines, _),) = sections(over_seeds([drawn(0, 1e300), drawn(1, 3e300)]))
+    assert lines[1][2] == "2e+300"
+
+
 def test_the_command_prints_tables_for_readers_and_machines(tmp_path: Path):
-    from typer.testing import CliRunner
-
-    from flowgauge.benchmark.store import Store
-    from flowgauge.cli import app
-
-    from .conftest import keep
-
-    store = Store(str(tmp_path / "store"))
-    for one in (drawn(0, 0.25), drawn(1, 0.75)):
-        keep(store, one)
-    text = CliRunner().invoke(app, ["show", store.url, "--over-seeds"])
+    url = stored(tmp_path, [drawn(0, 0.25), drawn(1, 0.75)])
+    text = CliRunner().invoke(app, ["show", url, "--over-seeds"])
     assert text.exit_code == 0 and ".250 to .750" in text.output
-    table = CliRunner().invoke(app, ["show", store.url, "--over-seeds", "--csv"])
+    table = CliRunner().invoke(app, ["show", url, "--over-seeds", "--csv"])
     assert table.output.splitlines()[1].startswith("toy,sva/obj,,random,m@1,all,2,0,8,0.5,")
+
+
+def stored(folder: Path, records: list[Record]) -> str:
+    store = Store(str(folder / "store"))
+    for one in records:
+        keep(store, one)
+    return store.url
