@@ -30,7 +30,7 @@ $(VENV)/.tested: $(VENV)/.installed
 	@$(PIP) -e '.[test]'
 	@touch $@
 
-demo: $(STORE)/.shown ## run six tasks with every method on the embedded model, and show the ranking
+demo: $(STORE)/.shown ## run six tasks with influence patterns and their baselines on the embedded model, and show the ranking
 	@$(BIN)/flowgauge show $(STORE)
 	@echo
 	@echo "results  $(STORE)  (one folder a cell; flowgauge show $(STORE) --csv)"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..core.errors import NotApplicable
+from ..core.errors import NoSplit, NotApplicable
 from ..tasks.fingerprint import fingerprint
 from ..tasks.instance import Instance
 from ..tasks.sampling import balanced
@@ -61,10 +62,12 @@ class Fresh:
         return Refreshed(len(chosen), rows, missing)
 
     def _instances(self, asked: Group) -> tuple[Instance, ...]:
-        """Of what the task draws with the secret seed, sentences that it does not draw with the published one."""
+        """What the task draws with the secret seed and not with the published one, be it to train on."""
         task, key = asked.task, asked.key
-        known = {(one.segments, one.answer) for one in task.instances(key.split, None, key.sample_seed)}
-        known |= {(one.segments, one.answer) for one in asked.instances}
+        known = {(one.segments, one.answer) for one in asked.instances}
+        for split in (key.split, "train"):
+            with suppress(NoSplit):
+                known |= {(one.segments, one.answer) for one in task.instances(split, None, key.sample_seed)}
         drawn = task.instances(key.split, None, self.seed)
         fresh = [one for one in drawn if (one.segments, one.answer) not in known]
         if not fresh:

@@ -22,7 +22,8 @@ class Again:
     """Runs the method of every cell on a few instances; a further check of `verify`.
 
     A cell whose explanations come out as stored may show `re-run`. One whose method cannot be run here stays what it is, with the
-    reason among the notes. Explanations that come out otherwise are a problem.
+    reason among the notes. Explanations that come out otherwise are a problem; of a method that is trained first they are a note,
+    for training makes a processor's rounding a difference that can be seen, and its cell stays what it is.
 
     Attributes:
         rerun: Runs a method.
@@ -43,8 +44,14 @@ class Again:
             except FlowgaugeError as error:
                 problems.append(Problem(record.folder, f"re-running it failed: {error}"))
             else:
-                again |= {} if found.differing else {record.cell: found.instances}
-                problems += [Problem(record.folder, _told(record, found))] if found.differing else []
+                if not found.differing:
+                    again[record.cell] = found.instances
+                elif "trained_on" in record.key:
+                    notes.append(
+                        Problem(record.folder, f"{_told(record, found)} It was trained anew, perhaps on another processor.")
+                    )
+                else:
+                    problems.append(Problem(record.folder, _told(record, found)))
         levels: list[Trust] = ["re-run" if record.cell in again else checked.trust for record in checked.records]
         trust: Trust = "well-formed" if problems else weakest(levels)
         return replace(checked, problems=tuple(problems), notes=tuple(notes), rerun=again, trust=trust)

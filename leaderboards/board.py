@@ -43,8 +43,9 @@ def merge(
         further: Checks that follow, as for `verify`.
         why: A line for the ledger.
         trust: What a maintainer vouches for, if more than was verified here (`re-run`, `maintained`).
-        explanations: Instances of each cell whose explanations the board keeps, in whole files; None: all. Everything is verified
-            before; the records go on listing the files that are left out, with their sums.
+        explanations: Instances of each cell whose explanations the board keeps, in whole files, and no weights of what was
+            trained; None: all. Everything is verified before; the records go on listing the files that are left out, with their
+            sums.
         quiet: Shows no progress bar.
 
     Raises:
@@ -66,7 +67,8 @@ def merge(
     raised = [name for name in names if TRUST.index(levels[name]) > TRUST.index(level)]
     for record in names.values():
         _copy(source.find(record), board.find(record), explanations)
-    _copy_fits(checked, Path(bundle), board)
+    if explanations is None:
+        _copy_fits(checked, Path(bundle), board)
     digest = hashlib.sha256((Path(bundle) / MANIFEST).read_bytes()).hexdigest()
     event = add_event(board, "entered", list(names), level, who=checked.manifest.submitter, why=why, bundle=digest)
     if raised:

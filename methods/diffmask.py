@@ -212,8 +212,8 @@ class DiffMaskInput(DiffMask):
     section 2.2.
 
     Attributes:
-        lr: The paper's, lower than for hidden states: depths share their votes, and one that shuts shuts all above it.
-        lambda_lr: Above the paper's 0.3, for trainings of thousands of steps, in which a multiplier moves a few hundred times.
+        lr: The paper's; `diffmask-hidden` takes more here. Depths share their votes: one that shuts shuts all above it for good.
+        lambda_lr: Above the paper's 0.3, at which multipliers do not rise in time to keep the gates from shutting.
     """
 
     lr: float = 3e-4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from safetensors import numpy as safetensors
 from typer.testing import CliRunner
 
 import flowgauge
-from flowgauge.benchmark.agree import difference
+from flowgauge.benchmark.agree import Reran, difference
 from flowgauge.benchmark.fresh import Fresh
 from flowgauge.benchmark.recheck import Recheck
 from flowgauge.benchmark.rerun import Rerun
@@ -26,9 +27,14 @@ from flowgauge.leaderboards.ledger import read_ledger, trusted
 from flowgauge.leaderboards.verify import Checked, verify
 from flowgauge.methods.explanation import Explanation
 from flowgauge.models.graph import Patterns
+from flowgauge.tasks.agreement import capacity
+from flowgauge.tasks.lexicon import templates
 
 from .forged import claim, rekey
 from .test_bundle import cell, edit_json, resign
+
+ALL = capacity(templates()["sva/obj"], "SP")
+"""Sentences of a condition: with all of them in `test`, the task has no train split."""
 
 
 @pytest.fixture
@@ -113,7 +119,7 @@ def test_what_cannot_be_run_says_why_and_keeps_its_level(bundle, tmp_path):
 def test_a_cell_whose_method_does_not_apply_is_no_problem(tmp_path):
     store = str(tmp_path / "store")
     flowgauge.run(
-        tasks="sva/obj:sentences=1080", methods=["saliency", "diffmask-input:steps=3"], metrics="comprehensiveness", limit=4,
+        tasks=f"sva/obj:sentences={ALL}", methods=["saliency", "diffmask-input:steps=3"], metrics="comprehensiveness", limit=4,
         store=store, device="cpu",
     )  # fmt: skip
     pack(store, tmp_path / "bundle", "me")
@@ -181,6 +187,16 @@ def test_a_method_that_is_trained_is_trained_anew(tmp_path, tiny_folder, tiny_da
     arrays = {name: np.asarray(array * 3) for name, array in safetensors.load(weights.read_bytes()).items()}
     weights.write_bytes(safetensors.save(arrays))
     assert Rerun(recheck)(Store(store), record, 4).differing == 0, "weights of the bundle are not used"
+
+
+def test_trained_explanations_that_come_out_otherwise_are_noted_and_not_vouched_for(honest):
+    checked = verify(honest, Recheck(device="cpu"), 2)
+    trained = [record.model_copy(update={"key": {**record.key, "trained_on": {}}}) for record in checked.records]
+    differ = Again(lambda store, record, sample: Reran(sample, 1, "'x': tokens differ."), 3)
+    found = differ(Store(str(honest / "cells")), replace(checked, records=tuple(trained)))
+    assert not found.problems and not found.rerun and found.trust == "re-scored"
+    assert len(found.notes) == len(trained) and "another processor" in found.notes[0].what
+    assert differ(Store(str(honest / "cells")), checked).trust == "well-formed", "others must come out as stored"
 
 
 def test_on_the_command_line(honest, bundle, tmp_path):

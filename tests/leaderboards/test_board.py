@@ -20,8 +20,13 @@ from flowgauge.leaderboards.board import leave, merge, name_of, publish
 from flowgauge.leaderboards.bundle import BadBundle, pack
 from flowgauge.leaderboards.ledger import LEDGER, add_event, read_ledger, trusted
 from flowgauge.leaderboards.verify import verify
+from flowgauge.tasks.agreement import capacity
+from flowgauge.tasks.lexicon import templates
 
 from .test_bundle import cell, edit_rows, flip, resign
+
+ALL = capacity(templates()["sva/obj"], "SP")
+"""Sentences of a condition: with all of them in `test`, the task has no train split."""
 
 
 def test_a_verified_bundle_enters_and_the_ledger_says_so(honest: Path, tmp_path: Path) -> None:
@@ -111,7 +116,7 @@ def test_a_board_may_keep_scores_alone(honest: Path, tmp_path: Path) -> None:
 def test_a_method_that_does_not_apply_enters_with_its_reason(honest: Path, tmp_path: Path) -> None:
     source = str(honest.parent / "unfit")
     run(
-        tasks="sva/obj:sentences=1080", methods=["diffmask-input", "saliency"], metrics=["sufficiency"], limit=4, store=source,
+        tasks=f"sva/obj:sentences={ALL}", methods=["diffmask-input", "saliency"], metrics=["sufficiency"], limit=4, store=source,
         device="cpu",
     )  # fmt: skip
     pack(source, tmp_path / "bundle", "me")

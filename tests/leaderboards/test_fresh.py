@@ -61,7 +61,7 @@ def test_fresh_sentences_are_none_that_the_published_seed_draws(tuned):
     record = bundle.records()[0]
     found = Fresh(Recheck(device="cpu"), SEED.seed, 16)(bundle, [record])
     names = set(found.rows[record.cell, "comprehensiveness@1"]["instance"])
-    public = {instance.id for instance in load_task("sva/obj").instances("test", None, 0)}
+    public = {instance.id for split in ("test", "train") for instance in load_task("sva/obj").instances(split, None, 0)}
     secret = {instance.id for instance in load_task("sva/obj").instances("test", None, SEED.seed)}
     assert len(names) == found.instances == 16 and not names & public and names < secret
     conditions = found.rows[record.cell, "comprehensiveness@1"].drop_duplicates("instance")["condition"]
