@@ -13,14 +13,15 @@ from torch import Tensor
 class CentredRMSprop:
     """Steps of -rate * g / (sqrt(E[g^2] - E[g]^2) + eps), E running means (Graves 2013, equations 38-41, no momentum).
 
-    Unlike `torch.optim.RMSprop(centered=True)` a variance that rounding makes negative counts as 0, a step is at most 100 rates
-    long, so that nearly constant gradients do not throw a parameter away, and gradients that are not finite are zeros.
+    Unlike `torch.optim.RMSprop(centered=True)` a variance that rounding makes negative counts as 0, a step is at most `longest`
+    rates long, so that nearly constant gradients do not throw a parameter away, and gradients that are not finite are zeros.
 
     Attributes:
         rates: Learning rate of each parameter.
         smoothing: Of the running means.
         warmup: Steps over which rates rise linearly.
         eps: Added to the root.
+        longest: Largest step of a parameter, in rates.
         state: Running means by parameter, and the count of steps.
     """
 
@@ -28,6 +29,7 @@ class CentredRMSprop:
     smoothing: float = 0.99
     warmup: int = 0
     eps: float = 1e-8
+    longest: float = 100.0
     state: dict[str, Tensor] = field(default_factory=dict)
 
     @torch.no_grad()
@@ -45,5 +47,5 @@ class CentredRMSprop:
             mean.lerp_(grad, 1 - self.smoothing)
             square.lerp_(grad**2, 1 - self.smoothing)
             root = (square - mean**2).clamp_min(0).sqrt() + self.eps
-            parameter -= warm * self.rates[name] * (grad / root).clamp(-100, 100)
+            parameter -= warm * self.rates[name] * (grad / root).clamp(-self.longest, self.longest)
             parameter.grad = None

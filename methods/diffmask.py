@@ -39,7 +39,7 @@ class DiffMask(Amortised):
         margin: Divergence (nats, mean over sentences) that masking may cost: .1 in the paper for classification, 1 for question
             answering, .05 for its toy task.
         accept: Divergence on held-out sentences, in margins, over which the training of a depth counts as failed; of the probes
-            within it, those that keep least are used.
+            within it, those that keep least are used, from the second half of the training if it has any.
         lr: Learning rate of the probes. Gates close while the constraint is met, and the multiplier then has to rise from about 0
             to open them: where they overshoot so far that nothing opens them again, lower it, or raise `lambda_lr`.
         baseline_lr: Of the vectors that stand in for what is masked.
@@ -94,7 +94,8 @@ class DiffMask(Amortised):
         """Probes of every depth and the vectors that stand in, from the train split; or the probe given, if it is this model's.
 
         Raises:
-            FlowgaugeError: Masking a depth costs more than `accept` margins all through the second half of the training.
+            FlowgaugeError: Masking a depth costs more than `accept` margins all through the second half of the training, and
+                before wherever half of the states are masked.
             UsageError: The probe given is another model's.
         """
         if self.probe:
@@ -103,7 +104,7 @@ class DiffMask(Amortised):
         rates = {name: self.baseline_lr if name.startswith("fill") else self.lr for name in parameters}
         recipe = Recipe(self.steps, self.batch, self.margin, self.accept * self.margin, self.penalty)
         multipliers = Multipliers.start(model.n_layers + 2, rate=self.lambda_lr, like=parameters["probe.0.open"])
-        run = Run(self.gates, model, recipe, training.seed, parameters, CentredRMSprop(rates, warmup=self.warmup), multipliers)
+        run = Run(self.gates, model, recipe, training.seed, parameters, self._descent(rates), multipliers)
         found = train(run, data, training)
         return {**found, "model": _digest(model), "gate": _bytes(self.gate)}
 
@@ -123,6 +124,10 @@ class DiffMask(Amortised):
         return explanations(
             batch, mask=mask, gate=gate, tokens=(mask * free).sum(1), fill=_padded(fills).expand(len(batch), -1, -1)
         )
+
+    def _descent(self, rates: Mapping[str, float]) -> CentredRMSprop:
+        """What moves the gates and the vectors."""
+        return CentredRMSprop(rates, warmup=self.warmup)
 
     def _start(self, model: Layered, data: Sequence[Batch], seed: int) -> dict[str, Tensor]:
         """Parameters before training; what is learned requires a gradient."""
@@ -212,14 +217,23 @@ class DiffMaskInput(DiffMask):
     section 2.2.
 
     Attributes:
-        lr: The paper's; `diffmask-hidden` takes more here. Depths share their votes: one that shuts shuts all above it for good.
-        lambda_lr: Above the paper's 0.3, at which multipliers do not rise in time to keep the gates from shutting.
+        lr: The paper's; `diffmask-hidden` takes more here. Depths share their votes: one that shuts shuts all above it.
+        longest: Largest step of a parameter, in rates. While the constraint is met, multipliers are 0 and gradients nearly
+            constant, and centred RMSprop divides by their spread: long steps shut the gates for good before multipliers rise.
     """
 
     lr: float = 3e-4
-    lambda_lr: float = 1.0
+    longest: float = 10.0
 
     at_words: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.longest <= 0:
+            raise UsageError(f"longest must be above 0, got {self.longest}.")
+
+    def _descent(self, rates: Mapping[str, float]) -> CentredRMSprop:
+        return CentredRMSprop(rates, warmup=self.warmup, longest=self.longest)
 
 
 @method("diffmask-hidden", gives={"mask", "tokens"}, needs={"training", "layered"}, stochastic=True)

@@ -28,6 +28,8 @@ HELD, HELD_SHARE = 64, 0.1
 """Train instances held out to choose the checkpoint: a tenth, at most 64."""
 CHECKS, ROWS = 20, 100
 """Times the held-out instances are looked at, and rows of the curve."""
+HALF = 0.5
+"""Share of states kept, at most, from which on gates count as closing."""
 FIRST, TRAIN, CHECK = 0, 1, 2
 """What a random number is drawn for."""
 
@@ -157,7 +159,8 @@ class Run:
         multipliers: One a depth.
         sums: Of divergence, agreement, kept and 1 over the steps since the last row of the curve.
         best: The parameters that are handed out.
-        best_kept: Share of states they keep on held-out instances, by group of depths that are trained together.
+        best_rank: Share of states they keep on held-out instances, by group of depths that are trained together; 1 more for those
+            of the first half of the training, which are handed out where none of the second half may be.
         done: Steps.
     """
 
@@ -170,7 +173,7 @@ class Run:
     multipliers: Multipliers
     sums: np.ndarray = field(default_factory=lambda: np.zeros(4))
     best: dict[str, Tensor] = field(default_factory=dict)
-    best_kept: dict[str, float] = field(default_factory=dict)
+    best_rank: dict[str, float] = field(default_factory=dict)
     done: int = 0
 
     @property
@@ -222,29 +225,31 @@ class Run:
     def check(self, examples: Examples) -> list[np.ndarray]:
         """Divergence, agreement and kept on held-out instances, one row a depth; the same gates are drawn every time.
 
-        In the second half of the training (at its start all is open, and any constraint is met), the parameters of a group of
-        depths that keep least, among those within the limit at each of its depths, become its best.
+        Of a group of depths the parameters that keep least, among those within the limit at each of its depths, become its best.
+        Those of the second half of the training come first. At its start all is open, and any constraint is met; so those of the
+        first half count from where half of the states are masked on.
         """
         found = []
         for depth in range(self.model.n_layers + 2):
             each = [(self.masked(c, depth, CHECK, n).means(), len(c.batch)) for n, c in enumerate(examples.checks())]
             found.append(np.average([means for means, _ in each], axis=0, weights=[size for _, size in each]))
-        for group, depths in self.groups.items() if 2 * self.done >= self.recipe.steps else ():
+        early = 2 * self.done < self.recipe.steps
+        for group, depths in self.groups.items():
             kept = float(np.mean([found[depth][2] for depth in depths]))
-            met = all(found[depth][0] <= self.recipe.limit for depth in depths)
-            if met and kept < self.best_kept.get(group, math.inf):
-                self.best_kept[group] = kept
+            met = all(found[depth][0] <= self.recipe.limit for depth in depths) and not (early and kept > HALF)
+            if met and kept + early < self.best_rank.get(group, math.inf):
+                self.best_rank[group] = kept + early
                 self.best |= {name: t.detach().clone() for name, t in self.of_group(group).items()}
         return found
 
     @property
     def failed(self) -> list[int]:
         """Depths without parameters that met the limit."""
-        return [depth for group, depths in self.groups.items() if group not in self.best_kept for depth in depths]
+        return [depth for group, depths in self.groups.items() if group not in self.best_rank for depth in depths]
 
     def tensors(self) -> dict[str, Tensor]:
         """All that is needed to go on from here."""
-        kept = {group: torch.tensor(number, dtype=torch.float64) for group, number in self.best_kept.items()}
+        kept = {group: torch.tensor(number, dtype=torch.float64) for group, number in self.best_rank.items()}
         groups = {"now": self.parameters, "best": self.best, "kept": kept, "descent": self.descent.state}
         groups["lambda"] = self.multipliers.state()
         flat = {f"{group}/{name}": t for group, tensors in groups.items() for name, t in tensors.items()}
@@ -262,7 +267,7 @@ class Run:
             self.parameters[name].copy_(tensor)
         self.best, self.descent.state = groups["best"], groups["descent"]
         self.multipliers.restore(groups["lambda"])
-        self.best_kept = {group: float(number) for group, number in groups["kept"].items()}
+        self.best_rank = {group: float(number) for group, number in groups["kept"].items()}
         self.sums, self.done = kept["sums"].cpu().numpy(), int(kept["done"])
 
 
@@ -270,7 +275,7 @@ def train(run: Run, data: Sequence[Batch], training: Training) -> dict[str, Tens
     """Trains to the end and returns the best parameters.
 
     Raises:
-        FlowgaugeError: In the second half, masking some depth never cost as little as the limit.
+        FlowgaugeError: Masking some depth never cost as little as the limit.
     """
     examples, steps = Examples.of(run.model, data, run.seed), run.recipe.steps
     kept = training.resume()
@@ -309,7 +314,7 @@ def _failure(run: Run, found: Sequence[np.ndarray]) -> str:
     _, same, kept = np.mean(found, 0)
     return (
         f"after {run.done} steps masking costs {costs} (nats on held-out sentences), and never {run.recipe.limit:.3g} or less in "
-        f"the second half of the training (margin {run.recipe.margin:.3g}); {same:.0%} of predictions and {kept:.0%} of states "
-        "are kept over all depths. Train for more steps, with slower gates (lr, warmup) or faster multipliers (lambda_lr), on "
-        "more sentences (--fit-limit), or with a larger margin."
+        f"the second half of the training or with half of the states masked (margin {run.recipe.margin:.3g}); {same:.0%} of "
+        f"predictions and {kept:.0%} of states are kept over all depths. Train for more steps, with slower gates (lr, warmup) or "
+        "faster multipliers (lambda_lr), on more sentences (--fit-limit), or with a larger margin."
     )

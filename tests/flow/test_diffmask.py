@@ -207,9 +207,33 @@ def test_depths_of_hidden_states_have_a_best_of_their_own(flow, data) -> None:
         second = run.check(examples)
         kept = np.array([[row[2] for row in rows] for rows in (first, second)])
         expected = [kept.mean(1).min()] if at_words else kept.min(0)
-        assert list(run.best_kept.values()) == pytest.approx(expected)
+        assert list(run.best_rank.values()) == pytest.approx(expected)
         opened = [float(run.best[f"probe.{d}.open"]) for d in range(4)]
         assert opened == ([5, -15, 25, 5] if at_words else [5, -15, 5, 5])
+
+
+def test_probes_of_the_first_half_are_used_where_none_of_the_second_meet_the_limit(flow, data) -> None:
+    """They count once half is masked; one of the second half comes first, however much it keeps."""
+    method = DiffMaskInput(**QUICK)
+    recipe = Recipe(10, 4, 50.0, 1e6, "log")
+    start = method._start(flow, data, 0)
+    run = Run(method.gates, flow, recipe, 0, start, CentredRMSprop({}), Multipliers.start(4))
+    examples, opened = Examples.of(flow, data, 0), lambda: float(run.best["probe.0.open"])
+    run.done = 4
+    run.check(examples)
+    assert not run.best and run.failed == [0, 1, 2, 3], "open gates meet any constraint"
+    with torch.no_grad():
+        run.parameters["probe.0.open"] -= 20
+    run.check(examples)
+    assert opened() == -15 and not run.failed
+    run.done, run.recipe = 5, replace(recipe, limit=-1)
+    run.check(examples)
+    assert opened() == -15, "none of the second half meets the limit"
+    run.recipe = recipe
+    with torch.no_grad():
+        run.parameters["probe.0.open"] += 20
+    run.check(examples)
+    assert opened() == 5
 
 
 def test_a_probe_trained_before_is_used_as_it_is(flow, data, kind, tmp_path) -> None:
