@@ -28,11 +28,13 @@ class Reran:
         instances: How many were explained again.
         differing: How many of them came out otherwise.
         first: The first of these, and how it differs.
+        trained: Whether the method was trained anew for it.
     """
 
     instances: int
     differing: int = 0
     first: str = ""
+    trained: bool = False
 
 
 @dataclass(frozen=True, eq=False)

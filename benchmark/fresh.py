@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..core.errors import NoSplit, NotApplicable
+from ..core.errors import NotApplicable
 from ..tasks.fingerprint import fingerprint
 from ..tasks.instance import Instance
 from ..tasks.sampling import balanced
@@ -48,7 +47,7 @@ class Fresh:
             FlowgaugeError: Another model or other instances than explained, or a metric that is not here.
         """
         asked, _ = self.recheck.encoded(store, records[0])
-        chosen = self._instances(asked)
+        chosen = self._instances(asked, any("trained_on" in record.key for record in records))
         missing: dict[str, str] = {}
         with TemporaryDirectory() as folder:
             scratch = Store(folder)
@@ -61,18 +60,26 @@ class Fresh:
             rows = {(cell, name): frame for cell, job in jobs.items() for name, frame in _rows(job, metrics, missing, cell)}
         return Refreshed(len(chosen), rows, missing)
 
-    def _instances(self, asked: Group) -> tuple[Instance, ...]:
-        """What the task draws with the secret seed and not with the published one, be it to train on."""
+    def _instances(self, asked: Group, trained: bool) -> tuple[Instance, ...]:
+        """What the task draws with the secret seed and not with the published one, if a method is trained not even for that."""
         task, key = asked.task, asked.key
-        known = {(one.segments, one.answer) for one in asked.instances}
-        for split in (key.split, "train"):
-            with suppress(NoSplit):
-                known |= {(one.segments, one.answer) for one in task.instances(split, None, key.sample_seed)}
+        known = _texts(asked.instances) | _texts(task.instances(key.split, None, key.sample_seed))
         drawn = task.instances(key.split, None, self.seed)
-        fresh = [one for one in drawn if (one.segments, one.answer) not in known]
+        fresh = [one for one in drawn if not known & _texts([one])]
         if not fresh:
             raise NotApplicable(f"the instances of {task.name} do not depend on a seed, so that none are fresh.")
+        if trained:
+            known = _texts(task.instances("train", None, key.sample_seed))
+            fresh = [one for one in fresh if not known & _texts([one])]
+        if not fresh:
+            raise NotApplicable(
+                f"methods were trained on all that {task.name} draws with the secret seed, so that none are fresh."
+            )
         return balanced(fresh, self.count, self.seed)
+
+
+def _texts(instances: Iterable[Instance]) -> set[Any]:
+    return {(one.segments, one.answer) for one in instances}
 
 
 def _jobs(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UnknownName, UsageError
 from ..core.registry import Spec, parameters, settings
-from ..models.registry import MODELS
+from ..models.registry import MODELS, is_made
 from ..models.zoo import ZOO
 from .fingerprint import model_fingerprint
 
@@ -30,12 +30,6 @@ def check_model(name: str) -> None:
         MODELS.create(name)
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UnknownName("model", name, [*ZOO, *MODELS.entries()], "A folder must exist and hold a Hugging Face checkpoint.")
-
-
-def is_made(name: str) -> bool:
-    """Whether flowgauge makes this model itself: a registered name or `file.py[:name]`, with settings if wanted."""
-    spec = Spec.parse(name)
-    return spec.name in MODELS.entries() or ".py" in spec.name
 
 
 def model_source(name: str) -> str:

@@ -53,11 +53,17 @@ def job_of(group: Group, record: Record, method: Any, store: Store) -> Job:
     """The cell's job with its method, and what that is trained on.
 
     Raises:
-        FlowgaugeError: It is trained, and the task's train split is another here.
+        FlowgaugeError: It is trained, and the task's train split is another here or the record says otherwise.
     """
     job = Job(store.find(record), record.key, method, record.method, record.seed or 0, record, record.asked)
+    if hasattr(method, "fit") != ("trained_on" in record.key):
+        raise FlowgaugeError(
+            f"{record.method} is{'' if hasattr(method, 'fit') else ' not'} trained first, and its record says otherwise."
+        )
     if hasattr(method, "fit"):
-        asked, key = record.key.get("trained_on") or {}, group.key
+        asked, key = record.key["trained_on"] or {}, group.key
+        if asked.get("sample_seed", 0) != key.sample_seed:  # another draw may hold what it explains
+            raise FlowgaugeError(f"{record.method} was trained on another draw than the one whose instances it explains.")
         task = record.asked["task"]
         plan = Plan.make(
             tasks=task, split=key.split, limit=key.limit, sample_seed=asked.get("sample_seed", 0), fit_limit=asked.get("limit")
@@ -83,4 +89,4 @@ def _compare(job: Job, record: Record, encodings: Encodings, trainer: Trainer) -
             count += 1
             found += [f"{name!r}: {text}"] if text else []
     encodings.free()
-    return Reran(count, len(found), next(iter(found), ""))
+    return Reran(count, len(found), next(iter(found), ""), job.train is not None)

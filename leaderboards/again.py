@@ -46,7 +46,7 @@ class Again:
             else:
                 if not found.differing:
                     again[record.cell] = found.instances
-                elif "trained_on" in record.key:
+                elif found.trained:
                     notes.append(
                         Problem(record.folder, f"{_told(record, found)} It was trained anew, perhaps on another processor.")
                     )

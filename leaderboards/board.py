@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -43,9 +44,9 @@ def merge(
         further: Checks that follow, as for `verify`.
         why: A line for the ledger.
         trust: What a maintainer vouches for, if more than was verified here (`re-run`, `maintained`).
-        explanations: Instances of each cell whose explanations the board keeps, in whole files, and no weights of what was
-            trained; None: all. Everything is verified before; the records go on listing the files that are left out, with their
-            sums.
+        explanations: Instances of each cell whose explanations the board keeps, in whole files, and no probes of methods that
+            were trained; None: all. Everything is verified before; the records go on listing the explanations that are left out,
+            with their sums.
         quiet: Shows no progress bar.
 
     Raises:
@@ -67,8 +68,7 @@ def merge(
     raised = [name for name in names if TRUST.index(levels[name]) > TRUST.index(level)]
     for record in names.values():
         _copy(source.find(record), board.find(record), explanations)
-    if explanations is None:
-        _copy_fits(checked, Path(bundle), board)
+    _copy_fits(checked, Path(bundle), board, explanations is None)
     digest = hashlib.sha256((Path(bundle) / MANIFEST).read_bytes()).hexdigest()
     event = add_event(board, "entered", list(names), level, who=checked.manifest.submitter, why=why, bundle=digest)
     if raised:
@@ -190,9 +190,11 @@ def _copy(source: Cell, target: Cell, explanations: int | None) -> None:
         target.files.write(f"{target.path}/{name}", data)
 
 
-def _copy_fits(checked: Checked, bundle: Path, board: Store) -> None:
-    """Trainings that the board does not have; others' cells rest on those that it has."""
+def _copy_fits(checked: Checked, bundle: Path, board: Store, probes: bool) -> None:
+    """Trainings that the board does not have, of models and perhaps of methods; others' cells rest on those that it has."""
     names = [name for name in checked.manifest.files if name.startswith("cells/fits/")]
+    if not probes:
+        names = [name for name in names if "model" in json.loads((bundle / name).with_name("fit.json").read_bytes())["key"]]
     targets = {name: f"{board.files.root}/{name.removeprefix('cells/')}" for name in names}
     for name in [name for name, target in targets.items() if board.files.read(target) is None]:
         board.files.write(targets[name], (bundle / name).read_bytes())

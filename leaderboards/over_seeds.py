@@ -11,10 +11,10 @@ import pandas as pd
 from scipy import stats
 
 from ..benchmark.key import canonical
-from ..benchmark.loading import is_made
 from ..benchmark.record import Record
 from ..core.errors import UsageError
 from ..core.registry import Spec
+from ..models.registry import is_made
 from .groups import Group, groups
 from .text import Notes, number
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from .descent import CentredRMSprop
 from .gates import Gates, may_be_masked
 from .lagrangian import Multipliers
 
+log = logging.getLogger(__name__)
 CACHE = 2**30
 """Bytes of clean states kept for the whole training; beyond that they are computed anew at every step."""
 HELD, HELD_SHARE = 64, 0.1
@@ -159,8 +161,8 @@ class Run:
         multipliers: One a depth.
         sums: Of divergence, agreement, kept and 1 over the steps since the last row of the curve.
         best: The parameters that are handed out.
-        best_rank: Share of states they keep on held-out instances, by group of depths that are trained together; 1 more for those
-            of the first half of the training, which are handed out where none of the second half may be.
+        best_rank: By group of depths that are trained together, whether they are of the first half of the training, which are
+            handed out where none of the second half may be; and the share of states that they keep on held-out instances.
         done: Steps.
     """
 
@@ -173,7 +175,7 @@ class Run:
     multipliers: Multipliers
     sums: np.ndarray = field(default_factory=lambda: np.zeros(4))
     best: dict[str, Tensor] = field(default_factory=dict)
-    best_rank: dict[str, float] = field(default_factory=dict)
+    best_rank: dict[str, tuple[bool, float]] = field(default_factory=dict)
     done: int = 0
 
     @property
@@ -237,8 +239,8 @@ class Run:
         for group, depths in self.groups.items():
             kept = float(np.mean([found[depth][2] for depth in depths]))
             met = all(found[depth][0] <= self.recipe.limit for depth in depths) and not (early and kept > HALF)
-            if met and kept + early < self.best_rank.get(group, math.inf):
-                self.best_rank[group] = kept + early
+            if met and (early, kept) < self.best_rank.get(group, (True, math.inf)):
+                self.best_rank[group] = early, kept
                 self.best |= {name: t.detach().clone() for name, t in self.of_group(group).items()}
         return found
 
@@ -249,7 +251,7 @@ class Run:
 
     def tensors(self) -> dict[str, Tensor]:
         """All that is needed to go on from here."""
-        kept = {group: torch.tensor(number, dtype=torch.float64) for group, number in self.best_rank.items()}
+        kept = {group: torch.tensor(rank, dtype=torch.float64) for group, rank in self.best_rank.items()}
         groups = {"now": self.parameters, "best": self.best, "kept": kept, "descent": self.descent.state}
         groups["lambda"] = self.multipliers.state()
         flat = {f"{group}/{name}": t for group, tensors in groups.items() for name, t in tensors.items()}
@@ -267,7 +269,8 @@ class Run:
             self.parameters[name].copy_(tensor)
         self.best, self.descent.state = groups["best"], groups["descent"]
         self.multipliers.restore(groups["lambda"])
-        self.best_rank = {group: float(number) for group, number in groups["kept"].items()}
+        ranks = {group: rank.flatten().tolist() for group, rank in groups["kept"].items()}
+        self.best_rank = {group: (rank[:-1] == [1.0], rank[-1]) for group, rank in ranks.items()}  # once there was but the share
         self.sums, self.done = kept["sums"].cpu().numpy(), int(kept["done"])
 
 
@@ -287,8 +290,15 @@ def train(run: Run, data: Sequence[Batch], training: Training) -> dict[str, Tens
         if checked or run.done % max(1, steps // ROWS) == 0:
             _log(run, training, run.check(examples) if checked else [])
         training.checkpoint(run.tensors())
-    if run.failed:
-        raise FlowgaugeError(_failure(run, run.check(examples)))
+    early = any(first for first, _ in run.best_rank.values())
+    if run.failed or early:
+        found = run.check(examples)
+        if run.failed or np.isnan(found).any():
+            raise FlowgaugeError(_failure(run, found))
+        log.warning(
+            "masking costs more than %.3g nats all through the second half of the training; probes of the first half are used.",
+            run.recipe.limit,
+        )
     return run.best
 
 
@@ -303,7 +313,7 @@ def _log(run: Run, training: Training, found: Sequence[np.ndarray]) -> None:
 
 
 def _failure(run: Run, found: Sequence[np.ndarray]) -> str:
-    lost = [depth for depth in run.failed if np.isnan(found[depth]).any()]
+    lost = [depth for depth, numbers in enumerate(found) if np.isnan(numbers).any()]
     if lost:
         where = ", ".join(map(str, lost))
         return (

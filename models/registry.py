@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.registry import Entry, Registry
+from ..core.registry import Entry, Registry, Spec
 
 MODELS = Registry(
     "model",
@@ -23,3 +23,9 @@ MODELS = Registry(
     },
 )
 """The models that are made; those that come as files are in `models.zoo`."""
+
+
+def is_made(name: str) -> bool:
+    """Whether flowgauge makes this model itself: a registered name or `file.py[:name]`, with settings if wanted."""
+    spec = Spec.parse(name)
+    return spec.name in MODELS.entries() or ".py" in spec.name

@@ -207,7 +207,7 @@ def test_depths_of_hidden_states_have_a_best_of_their_own(flow, data) -> None:
         second = run.check(examples)
         kept = np.array([[row[2] for row in rows] for rows in (first, second)])
         expected = [kept.mean(1).min()] if at_words else kept.min(0)
-        assert list(run.best_rank.values()) == pytest.approx(expected)
+        assert [kept for _, kept in run.best_rank.values()] == pytest.approx(expected)
         opened = [float(run.best[f"probe.{d}.open"]) for d in range(4)]
         assert opened == ([5, -15, 25, 5] if at_words else [5, -15, 5, 5])
 
@@ -226,6 +226,9 @@ def test_probes_of_the_first_half_are_used_where_none_of_the_second_meet_the_lim
         run.parameters["probe.0.open"] -= 20
     run.check(examples)
     assert opened() == -15 and not run.failed
+    restored = Run(method.gates, flow, recipe, 0, method._start(flow, data, 0), CentredRMSprop({}), Multipliers.start(4))
+    restored.restore(run.tensors())
+    assert restored.best_rank == run.best_rank and run.best_rank["."][0]
     run.done, run.recipe = 5, replace(recipe, limit=-1)
     run.check(examples)
     assert opened() == -15, "none of the second half meets the limit"

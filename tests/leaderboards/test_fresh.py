@@ -61,11 +61,19 @@ def test_fresh_sentences_are_none_that_the_published_seed_draws(tuned):
     record = bundle.records()[0]
     found = Fresh(Recheck(device="cpu"), SEED.seed, 16)(bundle, [record])
     names = set(found.rows[record.cell, "comprehensiveness@1"]["instance"])
-    public = {instance.id for split in ("test", "train") for instance in load_task("sva/obj").instances(split, None, 0)}
+    public = {instance.id for instance in load_task("sva/obj").instances("test", None, 0)}
     secret = {instance.id for instance in load_task("sva/obj").instances("test", None, SEED.seed)}
     assert len(names) == found.instances == 16 and not names & public and names < secret
     conditions = found.rows[record.cell, "comprehensiveness@1"].drop_duplicates("instance")["condition"]
     assert conditions.value_counts().to_dict() == dict.fromkeys(("SS", "SP", "PS", "PP"), 4)
+
+
+def test_fresh_sentences_for_trained_methods_are_none_that_they_were_trained_on(tuned):
+    bundle, fresh = Store(str(tuned / "bundle" / "cells")), Fresh(Recheck(device="cpu"), SEED.seed, 1000)
+    asked, _ = fresh.recheck.encoded(bundle, bundle.records()[0])
+    train = {instance.id for instance in load_task("sva/obj").instances("train", None, 0)}
+    plain, held = ({instance.id for instance in fresh._instances(asked, trained)} for trained in (False, True))
+    assert plain & train and held == plain - train and held
 
 
 def test_explanations_that_only_do_well_on_published_sentences_are_caught(tuned, tmp_path):
