@@ -21,6 +21,8 @@ SHOWN = 40
 """Most methods of a plot of ranks, the best ones."""
 NAMED = 25
 """Most methods whose names stand in a scatter plot; of more, only those on the front are named."""
+LABEL = 25
+"""Letters of a name beside a point of the cost chart."""
 
 
 def difference_chart(board: ModelBoard) -> dict[str, Any] | None:
@@ -134,9 +136,8 @@ def _name(rows: list[dict[str, Any]], everyone: bool) -> None:
             named.append(row)
         else:
             near["others"] += 1
-            near["name"] = (
-                f"{near['method']} and {near['others']} more" if near["others"] > 1 else f"{near['method']}, {row['method']}"
-            )
+            both = f"{near['method']}, {row['method']}"  # a longer name would leave the page
+            near["name"] = both if near["others"] == 1 and len(both) <= LABEL else f"{near['method']} and {near['others']} more"
 
 
 def _finished(chart: Any, description: str) -> dict[str, Any]:

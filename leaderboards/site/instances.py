@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from ...core.errors import FlowgaugeError, NotApplicable
 from ...methods.explanation import Explanation
 from ..columns import PATTERNS
 from ..figures.attribution import attribution_figure, make_drawing
+from ..figures.masks import mask_figure
 from ..figures.pattern import panels, pattern_figure
 from ..figures.read import Explained, one_a_condition
 from ..figures.strokes import word_totals
@@ -77,14 +79,15 @@ class Browsed:
             return None
         reference = next((one for one in self.cells.values() if one.record.method == PATTERNS), None)
         id = one_a_condition(cell)[0]
-        try:
-            return pattern_figure(panels(cell, reference, [id]))
-        except (NotApplicable, ValueError):
-            pass
-        try:
-            return attribution_figure(make_drawing(label, cell.sentences[id], cell.gold[id]))
-        except (NotApplicable, ValueError):
-            return None
+        sentence, explanation = cell.sentences[id], cell.gold[id]
+        for draw in (
+            lambda: mask_figure(label, sentence, explanation),
+            lambda: pattern_figure(panels(cell, reference, [id])),
+            lambda: attribution_figure(make_drawing(label, sentence, explanation)),
+        ):
+            with suppress(NotApplicable, ValueError):
+                return draw()
+        return None
 
 
 def _short(value: float) -> float:

@@ -14,6 +14,9 @@ from flowgauge.leaderboards.figures.depth import depth_bars, depth_figure
 from flowgauge.leaderboards.figures.masks import mask_figure, mask_view, text_curves, texts_figure
 from flowgauge.leaderboards.figures.plot import plot
 from flowgauge.leaderboards.figures.read import Source
+from flowgauge.leaderboards.groups import groups
+from flowgauge.leaderboards.site.instances import browse
+from flowgauge.leaderboards.site.shelf import open_shelf
 from flowgauge.methods.explanation import Explanation
 
 from .conftest import keep, record, score
@@ -54,6 +57,15 @@ def test_a_heat_map_has_every_state(masked) -> None:
     assert [t.get_text() for t in axes.get_xticklabels()] == list(WORDS)
     with pytest.raises(NotApplicable, match="read from a mask"):
         mask_figure("random", sentence, Explanation(tokens=np.zeros(8)))
+
+
+def test_a_method_s_page_shows_its_mask_as_plot_draws_it(masked) -> None:
+    shelf = open_shelf([masked])
+    (group,) = groups(shelf.records)
+    found = browse(shelf, group, "", 5)
+    figure = found.example("diffmask-input")
+    assert figure is not None
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), made("rte/0", 0)[1].mask, atol=1e-3)
 
 
 def test_curves_of_both_texts_are_means_of_instances(masked) -> None:
