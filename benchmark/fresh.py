@@ -61,7 +61,7 @@ class Fresh:
         return Refreshed(len(chosen), rows, missing)
 
     def _instances(self, asked: Group, trained: bool) -> tuple[Instance, ...]:
-        """What the task draws with the secret seed and not with the published one, if a method is trained not even for that."""
+        """What the task draws with the secret seed and not with the published one; if a method is trained, none of train."""
         task, key = asked.task, asked.key
         known = _texts(asked.instances) | _texts(task.instances(key.split, None, key.sample_seed))
         drawn = task.instances(key.split, None, self.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -61,13 +62,11 @@ def job_of(group: Group, record: Record, method: Any, store: Store) -> Job:
             f"{record.method} is{'' if hasattr(method, 'fit') else ' not'} trained first, and its record says otherwise."
         )
     if hasattr(method, "fit"):
-        asked, key = record.key["trained_on"] or {}, group.key
-        if asked.get("sample_seed", 0) != key.sample_seed:  # another draw may hold what it explains
+        asked, key = record.key["trained_on"], group.key
+        if not isinstance(asked, Mapping) or asked.get("sample_seed") != key.sample_seed:  # another may hold what it explains
             raise FlowgaugeError(f"{record.method} was trained on another draw than the one whose instances it explains.")
         task = record.asked["task"]
-        plan = Plan.make(
-            tasks=task, split=key.split, limit=key.limit, sample_seed=asked.get("sample_seed", 0), fit_limit=asked.get("limit")
-        )
+        plan = Plan.make(tasks=task, split=key.split, limit=key.limit, sample_seed=key.sample_seed, fit_limit=asked.get("limit"))
         job.train = resolve.draw_train(plan, resolve.Drawn(plan.tasks[0], group.task, key, group.instances))
         if job.train.key.fingerprint != asked.get("fingerprint"):
             raise FlowgaugeError(f"{record.method} was trained on other instances than the train split has here.")

@@ -107,9 +107,8 @@ def _rows(group: Group, seeds: ModelSeeds) -> Iterator[dict[str, Any]]:
         alike.setdefault((name, same), []).append(record)
     versions = Counter(name for name, _ in alike)
     for (name, _), records in alike.items():
-        method = (
-            name if versions[name] == 1 else f"{name} #{records[0].cell[:6]}"
-        )  # edited between two runs, or trained on others
+        # Methods of one name that were edited between two runs, or trained on other instances, stand apart.
+        method = name if versions[name] == 1 else f"{name} #{records[0].cell[:6]}"
         shared = {"model": group.model, "task": group.task, "note": group.note, "method": method}
         units = _units(f"{method} on {group.model}, {group.task}", records, seeds)
         scores = {metric: score for record in records for metric, score in record.scores.items()}
@@ -140,21 +139,17 @@ def _units(what: str, records: Sequence[Record], seeds: ModelSeeds) -> list[list
     return units if len(units) > 1 else [[record] for unit in units for record in unit]
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def _over(units: Sequence[Sequence[Record]], metric: str, variant: str) -> dict[str, Any]:
-    values, counts, reason = [], [], ""
-    for unit in units:
-        read = [_read(record, metric, variant) for record in unit]
-        known = [(value, count) for value, count, _ in read if value == value]
-        reason = reason or next((why for *_, why in read if why), "")
-        if known:
-            with np.errstate(invalid="ignore", over="ignore"):
-                values.append(float(np.mean([value for value, _ in known])))
-            counts += [count for _, count in known]
-    with np.errstate(invalid="ignore", over="ignore"):
-        mean = float(np.mean(values)) if values else np.nan
-        low, high = _interval(np.array(values))
+    read = [[_read(record, metric, variant) for record in unit] for unit in units]
+    known = [[(value, count) for value, count, _ in unit if value == value] for unit in read]
+    values = [float(np.mean([value for value, _ in unit])) for unit in known if unit]
+    mean = float(np.mean(values)) if values else np.nan
+    low, high = _interval(np.array(values))
     return {
-        "seeds": len(values), "undefined": len(units) - len(values), "instances": min(counts, default=0), "reason": reason,
+        "seeds": len(values), "undefined": len(units) - len(values),
+        "instances": min((count for unit in known for _, count in unit), default=0),
+        "reason": next((why for unit in read for *_, why in unit if why), ""),
         "mean": mean, "low": low, "high": high, "smallest": min(values, default=np.nan), "largest": max(values, default=np.nan),
     }  # fmt: skip
 

@@ -22,7 +22,7 @@ SHOWN = 40
 NAMED = 25
 """Most methods whose names stand in a scatter plot; of more, only those on the front are named."""
 LABEL = 25
-"""Letters of a name beside a point of the cost chart."""
+"""Most letters of two names beside a point of the cost chart."""
 
 
 def difference_chart(board: ModelBoard) -> dict[str, Any] | None:

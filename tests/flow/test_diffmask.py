@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from flowgauge.benchmark.key import method_key
 from flowgauge.core.errors import FlowgaugeError, UsageError
 from flowgauge.methods.descent import CentredRMSprop
 from flowgauge.methods.diffmask import DiffMaskHidden, DiffMaskInput
-from flowgauge.methods.gate_training import Examples, Recipe, Run
+from flowgauge.methods.gate_training import Examples, Recipe, Run, train
 from flowgauge.methods.gates import Gates, may_be_masked
 from flowgauge.methods.lagrangian import MOST, Multipliers
 from flowgauge.methods.probes import Probes
@@ -237,6 +237,32 @@ def test_probes_of_the_first_half_are_used_where_none_of_the_second_meet_the_lim
         run.parameters["probe.0.open"] += 20
     run.check(examples)
     assert opened() == 5
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_training_that_loses_its_constraint_warns_and_one_that_breaks_fails(flow, data, caplog, broken) -> None:
+    @dataclass(eq=False)
+    class Losing(Run):
+        """Shuts a gate at the first step; from the second on no divergence is small enough, or there is none."""
+
+        def step(self, examples: Examples) -> None:
+            self.done, self.sums = self.done + 1, self.sums + 1
+            with torch.no_grad():
+                if self.done == 1:
+                    self.parameters["probe.0.open"] -= 20
+                if self.done == 2:
+                    self.recipe = replace(self.recipe, limit=-1)
+                    self.parameters["fill.0"] += torch.nan if broken else 0
+
+    method = DiffMaskInput(**QUICK)
+    start, recipe = method._start(flow, data, 0), Recipe(4, 4, 50.0, 1e6, "log")
+    run = Losing(method.gates, flow, recipe, 0, start, CentredRMSprop({}), Multipliers.start(4))
+    if broken:
+        with pytest.raises(FlowgaugeError, match="the training diverged: after 4 steps"):
+            train(run, data, InMemory())
+    else:
+        found = train(run, data, InMemory())
+        assert "probes of the first half are used" in caplog.text and float(found["probe.0.open"]) == -15
 
 
 def test_a_probe_trained_before_is_used_as_it_is(flow, data, kind, tmp_path) -> None:

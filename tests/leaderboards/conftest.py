@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,3 +128,9 @@ def honest(tmp_path_factory) -> Path:
     run(tasks="sva/obj", methods=methods, metrics=metrics, limit=8, store=str(folder / "store"), device="cpu")
     pack(str(folder / "store"), folder / "bundle", "a tester", note="for tests")
     return folder / "bundle"
+
+
+@pytest.fixture
+def bundle(honest: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    return Path(shutil.copytree(honest, tmp_path / "copy"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +28,10 @@ from flowgauge.models.graph import Patterns
 from flowgauge.tasks.agreement import capacity
 from flowgauge.tasks.lexicon import templates
 
-from .forged import claim, rekey
-from .test_bundle import cell, edit_json, resign
+from .forged import cell, claim, edit_json, rekey, resign
 
 ALL = capacity(templates()["sva/obj"], "SP")
 """Sentences of a condition: with all of them in `test`, the task has no train split."""
-
-
-@pytest.fixture
-def bundle(honest: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(honest, tmp_path / "copy"))
 
 
 def rerun(bundle: Path, count: int = 3) -> Checked:

@@ -23,7 +23,7 @@ from flowgauge.leaderboards.verify import verify
 from flowgauge.tasks.agreement import capacity
 from flowgauge.tasks.lexicon import templates
 
-from .test_bundle import cell, edit_rows, flip, resign
+from .forged import cell, edit_rows, flip, resign
 
 ALL = capacity(templates()["sva/obj"], "SP")
 """Sentences of a condition: with all of them in `test`, the task has no train split."""

@@ -1,21 +1,16 @@
-"""Bundles: what an honest one passes, and what each way of cheating or harming is caught by."""
+"""Bundles: what is packed, what an honest one passes, and what each way of cheating is caught by."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
@@ -27,70 +22,10 @@ from flowgauge.benchmark.record import Record
 from flowgauge.benchmark.run import run
 from flowgauge.benchmark.store import Store
 from flowgauge.core.errors import UsageError
-from flowgauge.leaderboards.bundle import BadBundle, pack, read_manifest
+from flowgauge.leaderboards.bundle import BadBundle, pack
 from flowgauge.leaderboards.verify import verify
-from flowgauge.metrics.summary import summarise
 
-
-@pytest.fixture
-def bundle(honest: Path, tmp_path: Path) -> Path:
-    """A copy that a test may spoil."""
-    return Path(shutil.copytree(honest, tmp_path / "copy"))
-
-
-def cell(bundle: Path, method: str = "integrated-gradients") -> Path:
-    (found,) = (bundle / "cells" / "agreement-bert" / "sva" / "obj").glob(f"{method}-*")
-    return found
-
-
-def edit_json(path: Path, change: Callable[[Any], Any]) -> None:
-    data = json.loads(path.read_text())
-    path.write_text(json.dumps(change(data) or data))
-
-
-def _with_files(files: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-    return data | {"files": files}
-
-
-def resign(bundle: Path) -> None:
-    """What a careful cheat does: records list the sums of the spoilt files, and the manifest those of everything."""
-    for record in bundle.glob("cells/**/record.json"):
-        listed = sorted([*record.parent.glob("explanations/*"), *record.parent.glob("scores/*")])
-        sums = {p.relative_to(record.parent).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in listed}
-        edit_json(record, partial(_with_files, sums))
-    files = {
-        p.relative_to(bundle).as_posix(): {"sha256": hashlib.sha256(p.read_bytes()).hexdigest(), "bytes": p.stat().st_size}
-        for p in bundle.rglob("*")
-        if p.is_file() and p.name != "manifest.json"
-    }
-    edit_json(bundle / "manifest.json", partial(_with_files, files))
-
-
-def edit_rows(
-    folder: Path,
-    change: Callable[[pd.DataFrame], pd.DataFrame],
-    metric: str = "ablated_accuracy@1",
-    factors: Mapping[str, float] | None = None,
-) -> None:
-    """Other rows, with the aggregates that they give; or the first aggregate times factors."""
-    path = folder / "scores" / f"{metric}.parquet"
-    table = pq.read_table(path)
-    rows = change(table.to_pandas())
-    score = json.loads(table.schema.metadata[b"flowgauge"])
-    aggregates = [a.__dict__ for a in summarise(rows)]
-    if factors is not None:
-        first, *others = score["aggregates"]
-        aggregates = [first | {name: first[name] * factor for name, factor in factors.items()}, *others]
-    score["aggregates"] = [{k: None if v != v else v for k, v in a.items()} if a else a for a in aggregates]
-    new = type(table).from_pandas(rows, preserve_index=False)
-    pq.write_table(new.replace_schema_metadata({**new.schema.metadata, b"flowgauge": json.dumps(score).encode()}), path)
-    edit_json(folder / "record.json", lambda data: data | {"scores": {**data["scores"], metric: score}})
-
-
-def problems(bundle: Path, **fields: Any) -> str:
-    checked = verify(bundle, Recheck(device="cpu"), **fields)
-    assert checked.trust != "re-scored" if checked.problems else checked.trust == "re-scored"
-    return "\n".join(f"{p.where}: {p.what}" for p in checked.problems)
+from .forged import cell, edit_json, edit_rows, flip, problems, resign
 
 
 def test_an_honest_bundle_is_rescored(honest: Path) -> None:
@@ -136,12 +71,6 @@ def test_an_edited_aggregate_that_no_rows_give_is_caught(tmp_path: Path) -> None
         edit_rows(folder, lambda rows: rows, "pattern_entropy@1", {name: factor})
         resign(spoilt)
         assert f"{name} of " in problems(spoilt) and "recomputed" in problems(spoilt)
-
-
-def flip(rows: pd.DataFrame) -> pd.DataFrame:
-    ranked = rows["variant"] == "embedding/matched/predicted"
-    rows.loc[ranked, "value"] = 1 - rows.loc[ranked, "value"]
-    return rows
 
 
 def scaled(folder: Path) -> None:
@@ -368,96 +297,6 @@ def test_newer_schemas_are_refused(bundle: Path) -> None:
         verify(bundle)
 
 
-HOSTILE = [
-    "../../etc/passwd.json",
-    "/etc/passwd.json",
-    "cells/../../x/y.json",
-    "cells/a/b/c.pkl",
-    "cells/a/b/c/\x00.json",
-    "cells/a/./b.json",
-    "cells/fits/bert/config.json",
-    "cells/fits/bert/b/weights.safetensors",
-    "cells\\a\\b\\c.json",
-    f"cells/a/b/{'x' * 300}.json",
-]
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_names_that_leave_the_bundle_or_are_no_data_are_refused(bundle: Path, name: str) -> None:
-    edit_json(bundle / "manifest.json", lambda data: data["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
-    with pytest.raises(BadBundle, match="the manifest names"):
-        read_manifest(bundle)
-
-
-def test_links_are_refused_and_not_followed(bundle: Path, tmp_path: Path) -> None:
-    (tmp_path / "secret.json").write_text("{}")
-    os.symlink(tmp_path / "secret.json", cell(bundle) / "scores" / "link.json")
-    with pytest.raises(BadBundle, match="neither a plain file nor a folder"):
-        verify(bundle)
-    (cell(bundle) / "scores" / "link.json").unlink()
-    os.symlink(tmp_path, bundle / "cells" / "up")
-    with pytest.raises(BadBundle, match="neither a plain file nor a folder"):
-        verify(bundle)
-
-
-def test_files_beside_the_manifest_and_missing_ones_are_refused(bundle: Path) -> None:
-    (bundle / "cells" / "run.py").write_text("print()")
-    with pytest.raises(BadBundle, match=r"'cells/run\.py' is not in the manifest"):
-        verify(bundle)
-    (bundle / "cells" / "run.py").unlink()
-    next(cell(bundle).glob("scores/*")).unlink()
-    with pytest.raises(BadBundle, match="is missing"):
-        verify(bundle)
-
-
-def test_sizes_beyond_the_limits_are_refused_before_anything_is_read(bundle: Path) -> None:
-    edit_json(bundle / "manifest.json", lambda data: next(iter(data["files"].values())).update(bytes=2**40))
-    with pytest.raises(BadBundle, match="less than or equal to 2147483648"):
-        read_manifest(bundle)
-
-
-def test_an_array_that_claims_to_be_huge_is_a_problem_and_no_crash(bundle: Path) -> None:
-    path = next(cell(bundle).glob("explanations/*"))
-    data = path.read_bytes()
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    name = next(k for k in header if k.endswith("|values"))
-    header[name]["shape"] = [2**50]
-    new = json.dumps(header).encode()
-    path.write_bytes(len(new).to_bytes(8, "little") + new + data[8 + size :])
-    resign(bundle)
-    assert "cannot be read" in problems(bundle)
-
-
-@pytest.mark.parametrize(
-    ("change", "what"),
-    [
-        (lambda rows: rows.take(np.zeros(10_001, int)), "it has 10001 rows, more than 10000"),
-        (lambda rows: rows.assign(reason="x" * 20_000), "it has texts of more than 10000 bytes"),
-        (lambda rows: rows.assign(value="much"), "its column 'value' is of string, expected float64"),
-        (lambda rows: rows.assign(instance=range(len(rows))), "its column 'instance' is of int64, expected string"),
-        (lambda rows: rows.drop(columns="reason"), "its rows have the columns"),
-    ],
-)
-def test_tables_that_are_huge_or_odd_are_a_problem_and_no_crash(
-    bundle: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[pd.DataFrame], pd.DataFrame], what: str
-) -> None:
-    path = cell(bundle) / "scores" / "comprehensiveness@1.parquet"
-    table = pq.read_table(path)
-    new = type(table).from_pandas(change(table.to_pandas()), preserve_index=False)
-    pq.write_table(new.replace_schema_metadata({**new.schema.metadata, **table.schema.metadata}), path)
-    resign(bundle)
-    monkeypatch.setattr("flowgauge.leaderboards.verify.ROWS", 10_000)
-    assert what in "\n".join(p.what for p in verify(bundle).problems)
-
-
-@pytest.mark.parametrize("text", ["[]", "{}", "not json", "[" * 100_000, '{"schema_version": "x"}'])
-def test_what_is_no_manifest_is_one_line(bundle: Path, text: str) -> None:
-    (bundle / "manifest.json").write_text(text)
-    with pytest.raises(BadBundle, match="is not a manifest"):
-        read_manifest(bundle)
-
-
 def test_an_unfinished_store_and_a_used_folder_are_refused(tmp_path: Path, honest: Path) -> None:
     with pytest.raises(UsageError, match="already and not empty"):
         pack(str(honest.parent / "store"), honest, "me")
@@ -473,83 +312,6 @@ def test_only_what_is_asked_for_is_packed(tmp_path: Path, honest: Path) -> None:
     (record,) = verify(tmp_path / "new").records
     assert isinstance(record, Record) and record.method == "integrated-gradients"
     assert "influence-patterns" in "\n".join(p.what for p in verify(tmp_path / "new", Recheck(device="cpu")).problems)
-
-
-@pytest.mark.parametrize(
-    "name", ["cells/fits/obj/attention-0/record.json", "cells/fits/a-0/other.json", "cells/m/t/c-0/notes.json"]
-)
-def test_no_file_lies_where_nothing_checks_it(bundle: Path, name: str) -> None:
-    (bundle / name).parent.mkdir(parents=True)
-    (bundle / name).write_text((cell(bundle) / "record.json").read_text())
-    resign(bundle)
-    with pytest.raises(BadBundle, match="the manifest names"):
-        verify(bundle)
-
-
-def test_a_cell_in_the_place_of_another_is_caught(bundle: Path) -> None:
-    shutil.copytree(cell(bundle), bundle / "cells" / "other" / "sva" / "obj" / cell(bundle).name)
-    resign(bundle)
-    (problem,) = verify(bundle).problems
-    assert "lies in another folder" in problem.what
-
-
-@pytest.mark.parametrize("name", ["manifest.json", "record.json"])
-def test_an_infinite_schema_is_one_line(bundle: Path, name: str) -> None:
-    edit_json(bundle / name if name == "manifest.json" else cell(bundle) / name, lambda data: data | {"schema_version": math.inf})
-    if name == "record.json":
-        resign(bundle)
-        assert "cannot be read" in verify(bundle).problems[0].what
-    else:
-        with pytest.raises(BadBundle, match="is not a manifest"):
-            verify(bundle)
-
-
-@pytest.mark.parametrize("key", [{"method": "x"}, {"task": []}, {"method": None}])
-def test_a_key_of_another_shape_is_a_problem(bundle: Path, key: dict[str, Any]) -> None:
-    edit_json(cell(bundle) / "record.json", lambda data: data | {"key": data["key"] | key})
-    resign(bundle)
-    assert "its key does not describe" in verify(bundle).problems[0].what
-
-
-def _safetensors(header: str) -> bytes:
-    return len(header).to_bytes(8, "little") + header.encode()
-
-
-def _head(sentences: str, cost: str = "{}") -> bytes:
-    said = f'{{"schema": 1, "sentences": {sentences}, "cost": {cost}}}'
-    return _safetensors(json.dumps({"__metadata__": {"flowgauge": said}}))
-
-
-@pytest.mark.parametrize(
-    "data",
-    [_safetensors('"text"'), _safetensors("[" * 100_000), _head('["a"]'), _head("[]", "5"), _head('[{"id": {}}]')],
-    ids=["text", "deep", "sentence", "cost", "id"],
-)
-def test_explanations_with_any_header_are_a_problem_and_no_crash(bundle: Path, data: bytes) -> None:
-    next(cell(bundle).glob("explanations/*")).write_bytes(data)
-    resign(bundle)
-    assert "its explanations cannot be read" in verify(bundle).problems[0].what
-
-
-@pytest.mark.parametrize(
-    ("column", "value"), [("value", "x"), ("instance", None), ("instance", 1), ("variant", None), ("draw", "a"), ("reason", 1)]
-)
-def test_rows_of_another_kind_are_a_problem_and_no_crash(bundle: Path, column: str, value: Any) -> None:
-    path = cell(bundle) / "scores" / "ablated_accuracy@1.parquet"
-    table = pq.read_table(path)
-    place, kind = table.schema.get_field_index(column), pa.string() if value is None else None
-    pq.write_table(table.set_column(place, column, pa.array([value] * len(table), kind)), path)
-    resign(bundle)
-    assert f"column {column!r}" in verify(bundle).problems[0].what
-
-
-def test_rows_that_cannot_be_decoded_are_a_problem_and_no_crash(bundle: Path) -> None:
-    path = cell(bundle) / "scores" / "ablated_accuracy@1.parquet"
-    data = bytearray(path.read_bytes())
-    data[4:200] = b"\xff" * 196
-    path.write_bytes(data)
-    resign(bundle)
-    assert "are not whole" in verify(bundle).problems[0].what
 
 
 def test_a_bundle_has_a_name_and_a_place(honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,8 +28,7 @@ from flowgauge.leaderboards.side_by_side import side_by_side
 from flowgauge.leaderboards.verify import verify
 from flowgauge.methods.registry import METHODS, OUTSIDE
 
-from .forged import rekey
-from .test_bundle import edit_json, resign
+from .forged import edit_json, rekey, resign
 
 STEPS = 4
 METRICS = ["ablated_accuracy", "comprehensiveness", "sufficiency", "loo_correlation"]
