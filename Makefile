@@ -70,7 +70,7 @@ format: $(VENV)/.tested ## rewrite the code in the house's format
 	@$(BIN)/ruff check --quiet --fix .
 
 schemas: $(VENV)/.installed ## write the JSON Schemas of records, bundles, ledgers and plans to docs/schemas
-	@$(BIN)/python -m flowgauge.leaderboards.schemas docs/schemas
+	@$(BIN)/python -m flowgauge.leaderboards.export.json_schemas docs/schemas
 
 lint: $(VENV)/.tested
 	@$(BIN)/ruff format --check --quiet .

@@ -14,10 +14,10 @@ from torch import Tensor
 from ..core.errors import UsageError
 from ..core.registry import check_name
 from ..models.batch import Batch
-from ..models.graph import Patterns
+from ..models.built.training import Training
+from ..models.flow.flow_model import FlowModel
+from ..models.flow.graph import Patterns
 from ..models.layered import Layered
-from ..models.model import FlowModel
-from ..models.training import Training
 from .explanation import VIEWS, Explanation
 from .registry import OUTSIDE
 

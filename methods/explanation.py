@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ..models.graph import Patterns
+from ..models.flow.graph import Patterns
 
 VIEWS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns")
 BESIDE = ("gate", "fill", "sets")

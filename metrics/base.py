@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from ..methods.explanation import Explanation
 from ..models.batch import Batch
-from ..models.model import FlowModel
+from ..models.flow.flow_model import FlowModel
 from ..tasks.instance import Instance
 from .scores import COLUMNS, Aggregate, Scores, frame, score_row
 

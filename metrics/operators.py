@@ -23,10 +23,10 @@ from torch import Tensor
 
 from ..core.errors import NotApplicable, UsageError
 from ..models.batch import Batch, Rows, Site
-from ..models.encode import cell_seed
-from ..models.model import FlowModel
+from ..models.flow.flow_model import FlowModel
+from ..models.inputs.encode import cell_seed
 from .base import Shown
-from .masked_model import blanked
+from .reduced_models.masks import blanked
 
 Operator = Literal["zero", "mean", "resample", "mask", "cut"]
 POOLING = ("mean", "resample")

@@ -13,109 +13,120 @@ READS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "pattern
 SCOPES = ("instance", "set", "cells")
 NEEDS = ("transformer",)
 
-_HOME = "flowgauge.metrics"
 METRICS = Registry(
     "metric",
     "flowgauge.metrics",
     {
         "ablated_accuracy": Entry(
-            f"{_HOME}.ablated_accuracy:AblatedAccuracy",
+            "flowgauge.metrics.nodes.ablated_accuracy:AblatedAccuracy",
             "Accuracy of the model reduced to the nodes an explanation keeps, at a matched budget.",
         ),
         "retention_curve": Entry(
-            f"{_HOME}.retention_curve:RetentionCurve",
+            "flowgauge.metrics.nodes.retention_curve:RetentionCurve",
             "Accuracy when only the top share of each layer's nodes is kept, and its area.",
         ),
         "deletion_curve": Entry(
-            f"{_HOME}.retention_curve:DeletionCurve",
+            "flowgauge.metrics.nodes.retention_curve:DeletionCurve",
             "Accuracy when the top share of each layer's nodes is removed, and its area.",
         ),
         "head_pruning": Entry(
-            f"{_HOME}.head_pruning:HeadPruning",
+            "flowgauge.metrics.heads.head_pruning:HeadPruning",
             "Accuracy against the share of heads pruned, least and most important first, and its area.",
         ),
         "layer_head_pruning": Entry(
-            f"{_HOME}.head_pruning:LayerHeadPruning",
+            "flowgauge.metrics.heads.head_pruning:LayerHeadPruning",
             "Accuracy against the number of heads pruned in every layer, least and most important first, and its area.",
         ),
         "receptive_field": Entry(
-            f"{_HOME}.receptive_field:ReceptiveField",
+            "flowgauge.metrics.edges.receptive_field:ReceptiveField",
             "How far apart the positions are that an explanation connects, layer by layer.",
         ),
         "head_universality": Entry(
-            f"{_HOME}.head_universality:HeadUniversality",
+            "flowgauge.metrics.heads.head_universality:HeadUniversality",
             "How much head importance on two tasks agrees: Pearson's r over the heads.",
         ),
         "stability": Entry(
-            f"{_HOME}.stability:Stability", "How much scores hang on the seed: their standard deviation over seeds, averaged."
+            "flowgauge.metrics.tokens.stability:Stability",
+            "How much scores hang on the seed: their standard deviation over seeds, averaged.",
         ),
         "trigger_drop": Entry(
-            f"{_HOME}.trigger_drop:TriggerDrop",
+            "flowgauge.metrics.edges.trigger_drop:TriggerDrop",
             "How much accuracy the triggers cost that an explanation's strongest edges suggest.",
         ),
         "concentration": Entry(
-            f"{_HOME}.concentration:Concentration", "Share of the positive and of the negative influence that the patterns carry."
+            "flowgauge.metrics.patterns.concentration:Concentration",
+            "Share of the positive and of the negative influence that the patterns carry.",
         ),
-        "path_share": Entry(f"{_HOME}.path_share:PathShare", "Retained paths over all paths, counted exactly."),
+        "path_share": Entry("flowgauge.metrics.patterns.path_share:PathShare", "Retained paths over all paths, counted exactly."),
         "skip_share": Entry(
-            f"{_HOME}.skip_share:SkipShare",
+            "flowgauge.metrics.patterns.skip_share:SkipShare",
             "Share of skips among the attention-level nodes of the patterns, by count and by influence.",
         ),
         "alignment_rate": Entry(
-            f"{_HOME}.alignment_rate:AlignmentRate",
+            "flowgauge.metrics.patterns.alignment_rate:AlignmentRate",
             "How often a pattern's head is the one with the largest attention on its edge.",
         ),
         "pattern_entropy": Entry(
-            f"{_HOME}.pattern_entropy:PatternEntropy", "How much patterns differ between the instances of one template (bits)."
+            "flowgauge.metrics.patterns.pattern_entropy:PatternEntropy",
+            "How much patterns differ between the instances of one template (bits).",
         ),
         "random_rank": Entry(
-            f"{_HOME}.random_rank:RandomRank", "How many of 1000 random patterns carry less influence, with p-values."
+            "flowgauge.metrics.patterns.random_rank:RandomRank",
+            "How many of 1000 random patterns carry less influence, with p-values.",
         ),
         "comprehensiveness": Entry(
-            f"{_HOME}.erasure:Comprehensiveness",
+            "flowgauge.metrics.tokens.comprehensiveness_and_sufficiency:Comprehensiveness",
             "How much the predicted output's probability falls when the top words are removed.",
         ),
         "sufficiency": Entry(
-            f"{_HOME}.erasure:Sufficiency", "How much the predicted output's probability falls when only the top words are left."
+            "flowgauge.metrics.tokens.comprehensiveness_and_sufficiency:Sufficiency",
+            "How much the predicted output's probability falls when only the top words are left.",
         ),
         "loo_correlation": Entry(
-            f"{_HOME}.loo_correlation:LooCorrelation",
+            "flowgauge.metrics.tokens.loo_correlation:LooCorrelation",
             "Kendall's tau between token scores and the fall of q when a word is left out.",
         ),
         "infidelity": Entry(
-            f"{_HOME}.captum_metrics:Infidelity", "How badly scores predict the fall of q when random words are removed."
+            "flowgauge.metrics.tokens.infidelity_and_sensitivity:Infidelity",
+            "How badly scores predict the fall of q when random words are removed.",
         ),
         "sensitivity": Entry(
-            f"{_HOME}.captum_metrics:Sensitivity", "How far an explanation moves when the word vectors move a little."
+            "flowgauge.metrics.tokens.infidelity_and_sensitivity:Sensitivity",
+            "How far an explanation moves when the word vectors move a little.",
         ),
         "plausibility": Entry(
-            f"{_HOME}.plausibility:Plausibility",
+            "flowgauge.metrics.tokens.plausibility:Plausibility",
             "How well the words an explanation ranks first are those that people gave a sentiment.",
         ),
         "ground_truth_divergence": Entry(
-            f"{_HOME}.ground_truth_divergence:GroundTruthDivergence",
+            "flowgauge.metrics.nodes.ground_truth_divergence:GroundTruthDivergence",
             "How far an explanation, spread over positions, is from even weight on those known to matter.",
         ),
         "optimality": Entry(
-            f"{_HOME}.optimality:Optimality",
+            "flowgauge.metrics.masks.optimality:Optimality",
             "How well the words a mask keeps are those of the smallest sets that keep the prediction, by exact search.",
         ),
         "masked_divergence": Entry(
-            f"{_HOME}.masked:MaskedDivergence",
+            "flowgauge.metrics.masks.masked_predictions:MaskedDivergence",
             "How far the output moves when what a mask drops is replaced: KL(clean || masked), depth by depth.",
         ),
         "masked_accuracy": Entry(
-            f"{_HOME}.masked:MaskedAccuracy", "How often the prediction stays, and is right, with only what a mask keeps."
+            "flowgauge.metrics.masks.masked_predictions:MaskedAccuracy",
+            "How often the prediction stays, and is right, with only what a mask keeps.",
         ),
-        "masked_f1": Entry(f"{_HOME}.masked:MaskedF1", "Macro-F1 of the model on what a mask keeps."),
-        "share_masked": Entry(f"{_HOME}.masked:ShareMasked", "How much a mask drops, of words and of hidden states."),
-        "depth_kept": Entry(f"{_HOME}.depth_kept:DepthKept", "Over how many depths a mask keeps the tokens of each class."),
+        "masked_f1": Entry("flowgauge.metrics.masks.masked_predictions:MaskedF1", "Macro-F1 of the model on what a mask keeps."),
+        "share_masked": Entry(
+            "flowgauge.metrics.masks.masked_predictions:ShareMasked", "How much a mask drops, of words and of hidden states."
+        ),
+        "depth_kept": Entry(
+            "flowgauge.metrics.masks.depth_kept:DepthKept", "Over how many depths a mask keeps the tokens of each class."
+        ),
         "ground_truth": Entry(
-            f"{_HOME}.ground_truth:GroundTruth",
+            "flowgauge.metrics.nodes.ground_truth:GroundTruth",
             "How well an explanation of the gold answer finds the path that was planted in the model.",
         ),
         "completeness_error": Entry(
-            f"{_HOME}.completeness_error:CompletenessError",
+            "flowgauge.metrics.tokens.completeness_error:CompletenessError",
             "How far scores are from summing to the change of the output that they claim to share out.",
         ),
     },

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
-from .families import take_apart
-from .model import FlowModel
+from .flow.families import take_apart
+from .flow.flow_model import FlowModel
 from .zoo import ZOO
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -9,15 +9,15 @@ MODELS = Registry(
     "flowgauge.models",
     {
         "toy-counting": Entry(
-            "flowgauge.models.toy_counting:ToyCounting",
+            "flowgauge.models.built.toy_counting:ToyCounting",
             "Counts digits of toy/counting: a feed-forward network and a GRU, trained here, above 99 % on held-out examples.",
         ),
         "sst-gru": Entry(
-            "flowgauge.models.sentence_gru:SentenceGru",
+            "flowgauge.models.built.sentence_gru:SentenceGru",
             "A GRU over the frozen word vectors of an encoder (embeddings=MODEL), trained here on sst or another task.",
         ),
         "planted": Entry(
-            "flowgauge.models.planted:Planted",
+            "flowgauge.models.built.planted_bert:Planted",
             "A hand-built BERT classifier in which a noun's number takes a known path to [CLS].",
         ),
     },

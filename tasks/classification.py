@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.errors import NoSplit, UnknownName, UsageError
-from . import corpus
-from .corpus import Corpus, Found
+from . import published_data as corpus
 from .declare import unique
 from .instance import Head, Instance, Quantity
+from .published_data import Corpus, Found
 from .sampling import balanced
 
 SPLITS = ("train", "validation", "test")

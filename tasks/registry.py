@@ -9,9 +9,9 @@ from typing import Any, cast
 from ..core.errors import UnknownName, UsageError
 from ..core.registry import Entry, Registry, Spec, parameters
 from .declare import checked
-from .files import FileTask, Labelled, MinimalPairs, check_columns, pairs, renamed
+from .file_rows import FORMATS, is_table, read_table
+from .file_tasks import FileTask, Labelled, MinimalPairs, check_columns, pairs, renamed
 from .instance import Task
-from .tables import FORMATS, is_table, read_table
 
 TASKS = Registry(
     "task",
@@ -60,7 +60,7 @@ TASKS = Registry(
         "rte": Entry("flowgauge.tasks.classification:rte", "Does a text entail a hypothesis (RTE, GLUE)?"),
         "mrpc": Entry("flowgauge.tasks.classification:mrpc", "Do two sentences say the same (MRPC, GLUE)?"),
         "toy/counting": Entry(
-            "flowgauge.tasks.toy:counting",
+            "flowgauge.tasks.toy_counting:counting",
             "Is there strictly more of one digit than of another? What matters is known (De Cao et al. 2020).",
         ),
         "squad": Entry(

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import NoSplit, UsageError
-from . import corpus
-from .corpus import Corpus, Found
+from . import published_data as corpus
 from .declare import unique
 from .instance import Head, Instance, Quantity
+from .published_data import Corpus, Found
 from .sampling import balanced
 
 SPLITS = ("train", "validation", "test")

@@ -12,12 +12,12 @@ from ...methods.base import NEEDS
 from ...methods.explanation import VIEWS, Explanation
 from ...methods.registry import METHODS
 from ...models.batch import Batch
-from ...models.model import FlowModel
-from ...models.training import InMemory
+from ...models.built.training import InMemory
+from ...models.flow.flow_model import FlowModel
 from ...tasks.instance import Instance
-from ..explain import check_returned
+from ..engine.explain import check_returned
+from .declaration import Made, declared, described, make, settings_read_back
 from .finding import Finding, demand, run_checks
-from .plugin import Made, declared, described, make, settings_read_back
 from .subject import Subject, demand_equal, demand_unchanged, flat, padded, subject, tensors
 
 Checks = list[tuple[str, Callable[[], str | None]]]

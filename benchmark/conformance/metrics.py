@@ -18,15 +18,15 @@ from ...metrics.base import Scope, Shown
 from ...metrics.registry import METRICS, READS
 from ...metrics.scores import COLUMNS, Scores
 from ...models.batch import Batch
-from ...models.encode import relabel
-from ...models.model import FlowModel
+from ...models.flow.flow_model import FlowModel
+from ...models.inputs.encode import relabel
 from ...tasks.instance import Instance
 from ...tasks.registry import load_task
-from ..explain import ask, explain_batch
+from ..engine.explain import ask, explain_batch
+from .cell_metrics import pair_findings
+from .declaration import declared, described, make, settings_read_back
 from .finding import Broken, Finding, demand, run_checks
-from .made_up import made_up
-from .pairs import pair_findings
-from .plugin import declared, described, make, settings_read_back
+from .random_explanations import made_up
 from .subject import Subject, digest, subject
 
 Checks = list[tuple[str, Callable[[], str | None]]]

@@ -13,10 +13,10 @@ import torch
 
 from ...methods.explanation import Explanation
 from ...models.batch import Batch
-from ...models.encode import encode
-from ...models.graph import Patterns
+from ...models.flow.flow_model import FlowModel
+from ...models.flow.graph import Patterns
+from ...models.inputs.encode import encode
 from ...models.load import load_model
-from ...models.model import FlowModel
 from ...tasks.instance import Instance, Quantity
 from ...tasks.registry import load_task
 from .finding import demand

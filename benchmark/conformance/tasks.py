@@ -12,8 +12,8 @@ from ...core.errors import FAULTS, UsageError
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import GAP, Head, Instance, Quantity
 from ...tasks.registry import load_task
+from .declaration import declared
 from .finding import Broken, Finding, demand, run_checks
-from .plugin import declared
 
 LIMIT = 10
 

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ...core.errors import NotApplicable
-from .graph import THICK, THIN, Grid, add_legend, draw_graph
-from .read import Explained, of_condition
-from .strokes import SHARE, Stroke, frequencies, kept_words, word_patterns, word_totals
+from .drawn_graph import THICK, THIN, Grid, add_legend, draw_graph
+from .pattern_strokes import SHARE, Stroke, frequencies, kept_words, word_patterns, word_totals
+from .source import Explained, of_condition
 from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, new_figure, shortened
 
 LEAST = 0.10

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from ...benchmark.explanation_io import Sentence
+from ...benchmark.store.explanation_file import Sentence
 from ...core.errors import NotApplicable
-from ...methods.attribution_graph import (
+from ...methods.explanation import Explanation
+from ...methods.gradients.attribution_graph import (
     TAU,
     AttributionGraph,
     AttributionTree,
@@ -22,7 +23,6 @@ from ...methods.attribution_graph import (
     attribution_tree,
     layer_scores,
 )
-from ...methods.explanation import Explanation
 from .style import FAINT, GREY, INK, LARGE, NORMAL, POSITIVE, SMALL, add_axes, add_text, new_figure, plain, shortened
 
 LAYER, LEFT, RIGHT, TOP, BELOW = 0.55, 0.5, 0.7, 0.62, 0.68

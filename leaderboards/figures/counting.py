@@ -11,12 +11,12 @@ from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...benchmark.explanation_io import Sentence
+from ...benchmark.store.explanation_file import Sentence
 from ...core.errors import UsageError
 from ...methods.explanation import Explanation
 from ...methods.views import level_scores
-from ..groups import Group
-from .read import Explained, Source, check_instances
+from ..stored.comparable_cells import Group
+from .source import Explained, Source, check_instances
 from .style import FAINT, GREY, INK, LARGE, NORMAL, POSITIVE, SMALL, add_axes, add_text, new_figure, shortened
 
 TASK = "toy/counting"

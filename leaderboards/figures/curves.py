@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...core.errors import UsageError
-from ..columns import ABLATED
-from ..groups import Group, find_score
-from ..tables import read_cell
+from ..stored.comparable_cells import Group, find_score
+from ..tables.columns import ABLATED
+from ..tables.task_tables import read_cell
 from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, look, new_figure, tidy
 
 Unit = Literal["nodes", "heads"]

@@ -13,9 +13,9 @@ from matplotlib.patheffects import withStroke
 from scipy.stats import linregress
 
 from ...core.errors import UsageError
-from ..columns import PATTERNS
-from ..groups import Group, find_score
-from ..tables import read_cell
+from ..stored.comparable_cells import Group, find_score
+from ..tables.columns import PATTERNS
+from ..tables.task_tables import read_cell
 from .style import GREY, INK, LARGE, MARKERS, METHODS, NORMAL, SMALL, add_axes, add_text, look, new_figure, tidy
 
 METRIC = "pattern_entropy"

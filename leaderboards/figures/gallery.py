@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from .pattern import panels, pattern_figure
-from .read import Explained, one_a_condition
-from .strokes import SHARE
+from .pattern_strokes import SHARE
+from .source import Explained, one_a_condition
 
 MOST = 12
 """Panels a page."""

@@ -11,7 +11,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ...benchmark.explanation_io import Sentence
+from ...benchmark.store.explanation_file import Sentence
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from .attribution import edge_view, says

@@ -10,12 +10,12 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...benchmark.explanation_io import Sentence
+from ...benchmark.store.explanation_file import Sentence
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...metrics.bootstrap import condition_groups, interval, mean_of_sums
 from .attribution import says
-from .read import Explained
+from .source import Explained
 from .style import (
     GREY,
     INK,

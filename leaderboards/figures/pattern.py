@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from .panel import Panel, draw_panel, make_panel
-from .read import Explained
-from .strokes import SHARE
+from .pattern_panel import Panel, draw_panel, make_panel
+from .pattern_strokes import SHARE
+from .source import Explained
 from .style import new_figure
 
 

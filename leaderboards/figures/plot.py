@@ -12,22 +12,22 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from ...core.errors import FlowgaugeError, UnknownName, UsageError
-from ..columns import PATTERNS
-from ..groups import Group
+from ..stored.comparable_cells import Group
+from ..tables.columns import PATTERNS
 from .aggregate import LEAST, aggregate_figure, superpose
 from .attribution import attribution_figure, make_drawing
 from .counting import choose, counting_cells, counting_figure, make_counting
 from .curves import CURVES, UNITS, curve_figure
-from .depth import depth_figure
+from .depth_kept import depth_figure
 from .entropy import entropy_figure
 from .gallery import gallery_pages
 from .heads import ATTENTION, heads_figure, make_maps
 from .masks import Curve, mask_figure, text_curves, texts_figure
 from .pattern import panels, pattern_figure
+from .pattern_strokes import SHARE
 from .pruning import layer_pruning_figure, pruning_figure
-from .read import Explained, Source, check_instances, one_a_condition, unit_of
-from .receptive import receptive_figure
-from .strokes import SHARE
+from .receptive_field import receptive_figure
+from .source import Explained, Source, check_instances, one_a_condition, unit_of
 from .style import save, settings
 
 ATTRIBUTION = "attattr"

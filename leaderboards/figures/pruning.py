@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...core.errors import UsageError
-from ..groups import Group
-from ..tables import Cell, read_cell
+from ..stored.comparable_cells import Group
+from ..tables.task_tables import Cell, read_cell
 from .curves import Curve, curves, draw
 from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, look, new_figure, tidy
 

@@ -14,17 +14,14 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ...benchmark.outside import is_outside
-from ...benchmark.record import Record
-from ...benchmark.results import table as long_table
+from ...benchmark.external.folder_format import is_outside
+from ...benchmark.store.record import Record
+from ...benchmark.store.results import table as long_table
 from ...core.errors import UsageError
-from ..figures.style import settings
-from ..operators import panel_table
-from ..side_by_side import pairs_table
-from ..verify import TRUST
-from . import views
-from .about import About, about, about_outside
-from .export import (
+from ..comparison.method_comparison import pairs_table
+from ..comparison.operator_sensitivity import panel_table
+from ..comparison.standings import Field, ModelBoard, fields_of, letter, model_boards
+from ..export.sheets import (
     Sheet,
     beats_sheet,
     by_method,
@@ -37,10 +34,13 @@ from .export import (
     standing_table,
     tasks_sheet,
 )
+from ..figures.style import settings
+from ..submission.board_reader import Shelf, open_shelf
+from ..submission.verify import TRUST
+from . import formatting as views
 from .instances import Browsed, browse
-from .names import Names
-from .shelf import Shelf, open_shelf
-from .standings import Field, ModelBoard, fields_of, letter, model_boards
+from .method_docs import About, about, about_outside
+from .page_names import Names
 
 INSTANCES = 60
 """Instances of each task in the browser, unless asked otherwise."""

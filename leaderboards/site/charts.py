@@ -11,7 +11,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from .standings import ModelBoard
+from ..comparison.standings import ModelBoard
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
 """From Okabe & Ito (2008), told apart by every common colour vision."""

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...benchmark.explanation_io import DamagedPart, Sentence
-from ...benchmark.record import Record
+from ...benchmark.store.explanation_file import DamagedPart, Sentence
+from ...benchmark.store.record import Record
 from ...core.errors import FlowgaugeError, NotApplicable
 from ...methods.explanation import Explanation
-from ..columns import PATTERNS
 from ..figures.attribution import attribution_figure, make_drawing
 from ..figures.masks import mask_figure
 from ..figures.pattern import panels, pattern_figure
-from ..figures.read import Explained, one_a_condition
-from ..figures.strokes import word_totals
-from ..groups import Group
-from ..scored import read_scores
-from .shelf import Shelf
+from ..figures.pattern_strokes import word_totals
+from ..figures.source import Explained, one_a_condition
+from ..stored.comparable_cells import Group
+from ..stored.score_table import read_scores
+from ..submission.board_reader import Shelf
+from ..tables.columns import PATTERNS
 
 
 @dataclass(frozen=True, eq=False)

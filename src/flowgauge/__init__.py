@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 from .core.version import VERSION
 
 if TYPE_CHECKING:
-    from .benchmark.bring_in import import_explanations as import_explanations
-    from .benchmark.bring_in import questions as questions
-    from .benchmark.outside import write_explanations as write_explanations
-    from .benchmark.plan import Plan as Plan
-    from .benchmark.record import Record as Record
-    from .benchmark.results import Results as Results
-    from .benchmark.run import run as run
-    from .benchmark.score import rescore as rescore
-    from .benchmark.store import Store as Store
-    from .benchmark.train import train as train
+    from .benchmark.engine.plan import Plan as Plan
+    from .benchmark.engine.rescore import rescore as rescore
+    from .benchmark.engine.run import run as run
+    from .benchmark.external.folder_format import write_explanations as write_explanations
+    from .benchmark.external.importer import import_explanations as import_explanations
+    from .benchmark.external.importer import questions as questions
+    from .benchmark.fine_tuning.fine_tune import train as train
+    from .benchmark.store.record import Record as Record
+    from .benchmark.store.results import Results as Results
+    from .benchmark.store.store import Store as Store
     from .core.errors import FlowgaugeError as FlowgaugeError
     from .core.errors import NotApplicable as NotApplicable
     from .core.errors import UsageError as UsageError
@@ -36,28 +36,28 @@ if TYPE_CHECKING:
     from .metrics.scores import Scores as Scores
     from .models.batch import Batch as Batch
     from .models.batch import Rows as Rows
-    from .models.graph import Patterns as Patterns
+    from .models.built.builder import model as model
+    from .models.flow.flow_model import FlowModel as FlowModel
+    from .models.flow.graph import Patterns as Patterns
+    from .models.flow.trace import path_trace as path_trace
     from .models.layered import Layered as Layered
     from .models.load import load_model as load_model
-    from .models.made import model as model
-    from .models.model import FlowModel as FlowModel
-    from .models.trace import path_trace as path_trace
     from .tasks.declare import task as task
     from .tasks.instance import Instance as Instance
     from .tasks.instance import Quantity as Quantity
     from .tasks.registry import load_task as load_task
 
 _HOME = {
-    "import_explanations": "benchmark.bring_in",
-    "questions": "benchmark.bring_in",
-    "write_explanations": "benchmark.outside",
-    "Plan": "benchmark.plan",
-    "Record": "benchmark.record",
-    "Results": "benchmark.results",
-    "run": "benchmark.run",
-    "rescore": "benchmark.score",
-    "Store": "benchmark.store",
-    "train": "benchmark.train",
+    "import_explanations": "benchmark.external.importer",
+    "questions": "benchmark.external.importer",
+    "write_explanations": "benchmark.external.folder_format",
+    "Plan": "benchmark.engine.plan",
+    "Record": "benchmark.store.record",
+    "Results": "benchmark.store.results",
+    "run": "benchmark.engine.run",
+    "rescore": "benchmark.engine.rescore",
+    "Store": "benchmark.store.store",
+    "train": "benchmark.fine_tuning.fine_tune",
     "FlowgaugeError": "core.errors",
     "NotApplicable": "core.errors",
     "UsageError": "core.errors",
@@ -70,12 +70,12 @@ _HOME = {
     "Shown": "metrics.base",
     "Batch": "models.batch",
     "Rows": "models.batch",
-    "Patterns": "models.graph",
+    "Patterns": "models.flow.graph",
     "Layered": "models.layered",
     "load_model": "models.load",
-    "model": "models.made",
-    "FlowModel": "models.model",
-    "path_trace": "models.trace",
+    "model": "models.built.builder",
+    "FlowModel": "models.flow.flow_model",
+    "path_trace": "models.flow.trace",
     "Instance": "tasks.instance",
     "Quantity": "tasks.instance",
     "load_task": "tasks.registry",

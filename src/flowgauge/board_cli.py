@@ -52,6 +52,6 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     ) -> None:
         """Print a table of the board for a paper or a README."""
         with reporting(debug):
-            from .leaderboards.site.export import export as written
+            from .leaderboards.export.sheets import export as written
 
             typer.echo(written(stores, table, format.value, model))

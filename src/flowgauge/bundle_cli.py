@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from .benchmark.recheck import Recheck
-    from .leaderboards.verify import Checked, Further
+    from .benchmark.verification.recompute_scores import Recheck
+    from .leaderboards.submission.verify import Checked, Further
 
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle's folder.")]
 BoardUrl = Annotated[str, typer.Argument(metavar="BOARD", help="Folder or fsspec URL of the board, a store.")]
@@ -42,7 +42,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     ) -> None:
         """Pack finished cells, with their explanations, into a bundle that others can verify."""
         with reporting(debug):
-            from .leaderboards.bundle import pack
+            from .leaderboards.submission.bundle import pack
 
             made = pack(store, out, name, note, task or (), method or ())
             size = sum(kept.bytes for kept in made.files.values()) / 2**20
@@ -74,7 +74,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
         """
         with reporting(debug):
             from .core.errors import printable
-            from .leaderboards.verify import verify as check
+            from .leaderboards.submission.verify import verify as check
 
             recheck = _recheck(model, data_dir, device, sample_seed, form_only)
             further = [*_again(recheck, rerun), *_on_fresh(recheck, seed, board, fresh)]
@@ -109,11 +109,11 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     ) -> None:
         """Verify a bundle and add its cells to a board."""
         with reporting(debug):
-            from .benchmark.store import Store
+            from .benchmark.store.store import Store
             from .core.errors import UsageError
-            from .leaderboards.board import merge as add
-            from .leaderboards.ledger import read_ledger
-            from .leaderboards.verify import TRUST
+            from .leaderboards.submission.board import merge as add
+            from .leaderboards.submission.ledger import read_ledger
+            from .leaderboards.submission.verify import TRUST
 
             if trust is not None and trust not in TRUST:
                 raise UsageError(f"no level of trust is called {trust!r}; there are {', '.join(TRUST)}.")
@@ -142,7 +142,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
         `verify --seed` regenerates tasks from it; `reveal-seed` publishes it.
         """
         with reporting(debug):
-            from .leaderboards.secret import commit, new_secret, write_secret
+            from .leaderboards.submission.seed_commitment import commit, new_secret, write_secret
 
             secret = new_secret()
             write_secret(out, secret)
@@ -164,7 +164,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     ) -> None:
         """Publish a secret seed in the ledger that has its commitment, so that anyone can repeat the checks made with it."""
         with reporting(debug):
-            from .leaderboards.secret import read_secret, reveal
+            from .leaderboards.submission.seed_commitment import read_secret, reveal
 
             typer.echo(reveal(board, read_secret(seed), name, why).secret)
 
@@ -180,7 +180,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     ) -> None:
         """Take cells off a board; the ledger keeps the reason."""
         with reporting(debug):
-            from .leaderboards.board import leave as take_off
+            from .leaderboards.submission.board import leave as take_off
 
             typer.echo(f"{len(take_off(board, cell, why, name).cells)} cells left {board}")
 
@@ -188,9 +188,9 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     def ledger(board: BoardUrl, debug: Debug = False) -> None:
         """Show what entered, left, was scored or run again, and why; and seeds that were committed to."""
         with reporting(debug):
-            from .benchmark.store import Store
+            from .benchmark.store.store import Store
             from .core.errors import UsageError, printable
-            from .leaderboards.ledger import read_ledger
+            from .leaderboards.submission.ledger import read_ledger
 
             events = read_ledger(Store(board))
             if not events:
@@ -214,8 +214,8 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     ) -> None:
         """Score every entry of a board with a metric that came or was corrected later."""
         with reporting(debug):
-            from .benchmark.score import rescore as score_again
-            from .leaderboards.board import rescored
+            from .benchmark.engine.rescore import rescore as score_again
+            from .leaderboards.submission.board import rescored
 
             results = score_again(board, metric, model=model, data_dir=data_dir, device=device, quiet=False)
             events = rescored(board, results.records, why or ", ".join(metric))
@@ -237,7 +237,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     ) -> None:
         """Write results as Every Eval Ever's JSON or, with --dataset, as the Hub's evaluation results (YAML)."""
         with reporting(debug):
-            from .leaderboards.exchange import write_every_eval_ever, write_hub_results
+            from .leaderboards.export.other_formats import write_every_eval_ever, write_hub_results
 
             made = write_hub_results(store, out, dataset, model, source) if dataset else write_every_eval_ever(store, out, name)
             for path in made:
@@ -251,7 +251,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     ) -> None:
         """Copy a built site to a folder or any fsspec target."""
         with reporting(debug):
-            from .leaderboards.board import publish as put
+            from .leaderboards.submission.board import publish as put
 
             typer.echo(f"{put(site, url)} files at {url}")
 
@@ -262,7 +262,7 @@ def _recheck(model: str | None, data_dir: str | None, device: str, seed: int | N
         return None
     import secrets
 
-    from .benchmark.recheck import Recheck
+    from .benchmark.verification.recompute_scores import Recheck
 
     return Recheck(model, data_dir, device, secrets.randbits(32) if seed is None else seed)
 
@@ -281,8 +281,8 @@ def _again(recheck: Recheck | None, count: int) -> list[Further]:
         return []
     if recheck is None:
         raise UsageError("--rerun runs methods, and --form-only runs nothing: leave one out.")
-    from .benchmark.rerun import Rerun
-    from .leaderboards.again import Again
+    from .benchmark.verification.rerun_methods import Rerun
+    from .leaderboards.submission.check_rerun import Again
 
     return [Again(Rerun(recheck), count)]
 
@@ -290,7 +290,7 @@ def _again(recheck: Recheck | None, count: int) -> list[Further]:
 def _on_fresh(recheck: Recheck | None, given: str | None, board: str | None, count: int) -> list[Further]:
     """Runs methods on fresh instances, where a seed is given that the board committed to."""
     from .core.errors import UsageError
-    from .leaderboards.secret import opened, read_secret, revealed
+    from .leaderboards.submission.seed_commitment import opened, read_secret, revealed
 
     if given is None:
         return []
@@ -301,8 +301,8 @@ def _on_fresh(recheck: Recheck | None, given: str | None, board: str | None, cou
     since = revealed(board, secret)
     if since:
         typer.echo(f"the seed is public since {since}: what was made later may be tuned to it", err=True)
-    from .benchmark.fresh import Fresh
-    from .leaderboards.fresh import OnFresh
+    from .benchmark.verification.secret_seed_instances import Fresh
+    from .leaderboards.submission.check_secret_seed import OnFresh
 
     return [OnFresh(Fresh(recheck, secret.seed, count))]
 

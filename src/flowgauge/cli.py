@@ -21,8 +21,8 @@ from .core.errors import FlowgaugeError, UsageError, one_line, printable
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .benchmark.plan import Plan
-    from .benchmark.results import Results
+    from .benchmark.engine.plan import Plan
+    from .benchmark.store.results import Results
 
 app = typer.Typer(
     name="flowgauge",
@@ -53,9 +53,9 @@ StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="Folder or fsspec
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from . import __version__
+        from .core.version import VERSION
 
-        typer.echo(f"flowgauge {__version__}")
+        typer.echo(f"flowgauge {VERSION}")
         raise typer.Exit
 
 
@@ -116,7 +116,7 @@ def run(
 ) -> None:
     """Explain tasks with methods and score them; what is stored already is not done again."""
     with reporting(debug):
-        from .benchmark.plan import Plan
+        from .benchmark.engine.plan import Plan
 
         flags = {
             "model": model, "tasks": task, "methods": method, "metrics": metric, "limit": limit, "seeds": seed, "split": split,
@@ -127,7 +127,7 @@ def run(
         }  # fmt: skip
         given = {name: value for name, value in flags.items() if value is not None and value != []}
         wanted = Plan.load(plan, **given) if plan else _plan(given)
-        from .benchmark.run import run as run_plan
+        from .benchmark.engine.run import run as run_plan
 
         results = run_plan(wanted, quiet=quiet)
         _tell(results, quiet)
@@ -162,14 +162,14 @@ def show(
     """Show the table of a store so far."""
     with reporting(debug):
         if over_seeds:
-            from .leaderboards.over_seeds import over_seeds as means
-            from .leaderboards.over_seeds import sections
-            from .leaderboards.tables import stored_records
+            from .leaderboards.tables.over_seeds import over_seeds as means
+            from .leaderboards.tables.over_seeds import sections
+            from .leaderboards.tables.task_tables import stored_records
 
             table = means(stored_records(store))
             _tables(table, sections(table), as_json, as_csv)
             return
-        from .leaderboards.tables import render
+        from .leaderboards.tables.task_tables import render
 
         width = shutil.get_terminal_size((110, 40)).columns
         typer.echo(render(store, "json" if as_json else "csv" if as_csv else "text", width))
@@ -188,7 +188,7 @@ def score(
 ) -> None:
     """Score stored explanations with more metrics."""
     with reporting(debug):
-        from .benchmark.score import rescore
+        from .benchmark.engine.rescore import rescore
 
         results = rescore(store, metric, model=model, data_dir=data_dir, device=device, batch_size=batch_size, quiet=quiet)
         _tell(results, quiet)
@@ -215,12 +215,12 @@ def compare(
     """Compare methods on each task: paired differences, and how sure the order is."""
     with reporting(debug):
         if _of_cells(metric):
-            from .benchmark.compare import compare as compare_cells
+            from .leaderboards.comparison.cell_comparison import compare as compare_cells
 
             found = compare_cells(store, metric, task or (), method or ())
             table, texts = found.to_pandas(), [("", found.summary(), list[str]())]
         else:
-            from .leaderboards.side_by_side import pairs_table, side_by_side
+            from .leaderboards.comparison.method_comparison import pairs_table, side_by_side
 
             sides = side_by_side(store, metric, task or (), method or ())
             table, texts = pairs_table(sides), [side.text() for side in sides]
@@ -323,7 +323,7 @@ def train(
 ) -> None:
     """Fine-tune an encoder for a task with classes or spans; the same command goes on where a stopped one was."""
     with reporting(debug):
-        from .benchmark.train import train as fine_tune
+        from .benchmark.fine_tuning.fine_tune import train as fine_tune
 
         made = fine_tune(
             model, task, out, data_dir=data_dir, revision=revision, epochs=epochs, lr=lr, batch_size=batch_size,
@@ -344,7 +344,7 @@ def speed(
 ) -> None:
     """Measure what methods cost, side by side with their peers."""
     with reporting(debug):
-        from .benchmark.speed import UNIT, measure
+        from .benchmark.speed.measure import UNIT, measure
 
         found = measure(device, repeats)
         if as_json:
@@ -404,7 +404,7 @@ def _before_heavy_imports() -> None:
 
 
 def _plan(given: dict[str, Any]) -> Plan:
-    from .benchmark.plan import Plan
+    from .benchmark.engine.plan import Plan
 
     if "tasks" not in given:
         raise UsageError("name at least one --task (`flowgauge list tasks` shows them) or a plan file.")

@@ -47,7 +47,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any], tell: Callable[[A
     ) -> None:
         """Print what a task asks of a model, one JSON object a line, for whoever explains it elsewhere."""
         with reporting(debug):
-            from .benchmark.bring_in import questions as asked
+            from .benchmark.external.importer import questions as asked
 
             found = asked(
                 task, model, device=device, data_dir=data_dir, limit=limit, split=split, sample_seed=sample_seed,
@@ -74,8 +74,8 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any], tell: Callable[[A
         debug: Debug = False,
     ) -> None:
         with reporting(debug):
-            from .benchmark.bring_in import import_explanations
-            from .benchmark.plan import DEFAULT_METRICS
+            from .benchmark.engine.plan import DEFAULT_METRICS
+            from .benchmark.external.importer import import_explanations
 
             results = import_explanations(
                 folder, store, metric or DEFAULT_METRICS, model=model, data_dir=data_dir, device=device, batch_size=batch_size,

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from flowgauge.benchmark.plan import Plan
-from flowgauge.benchmark.results import Results
+from flowgauge.benchmark.engine.plan import Plan
+from flowgauge.benchmark.store.results import Results
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 

@@ -11,8 +11,8 @@ from flowgauge.core.errors import FlowgaugeError, NoSplit, NotApplicable
 from flowgauge.methods.base import Amortised, explanations, method
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.base import Scores, frame, score_row
+from flowgauge.models.built.builder import model
 from flowgauge.models.load import load_model
-from flowgauge.models.made import model
 from flowgauge.models.outputs import value
 from flowgauge.tasks.declare import task
 from flowgauge.tasks.registry import load_task

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from flowgauge.benchmark.plan import Plan
-from flowgauge.benchmark.run import run
-from flowgauge.benchmark.score import rescore
+from flowgauge.benchmark.engine.plan import Plan
+from flowgauge.benchmark.engine.rescore import rescore
+from flowgauge.benchmark.engine.run import run
 from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
 

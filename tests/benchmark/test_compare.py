@@ -11,11 +11,11 @@ import pytest
 from scipy.stats import pearsonr
 from typer.testing import CliRunner
 
-from flowgauge.benchmark.compare import compare
-from flowgauge.benchmark.run import run
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
+from flowgauge.leaderboards.comparison.cell_comparison import compare
 
 TASKS = ["sva/obj", "sva/subj", "sva/app"]
 
@@ -116,7 +116,8 @@ def test_missing_explanations_are_noticed(store):
 
 
 def test_it_loads_no_torch():
-    code = "import sys, flowgauge.benchmark.compare, flowgauge.metrics.head_universality; assert 'torch' not in sys.modules"
+    modules = "flowgauge.leaderboards.comparison.cell_comparison, flowgauge.metrics.heads.head_universality"
+    code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)})
     assert done.returncode == 0, done.stderr
 

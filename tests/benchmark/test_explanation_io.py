@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load
 
-from flowgauge.benchmark import explanation_io
-from flowgauge.benchmark.explanation_io import DamagedPart, Part, Sentence, from_bytes, same, to_bytes
+from flowgauge.benchmark.store import explanation_file as explanation_io
+from flowgauge.benchmark.store.explanation_file import DamagedPart, Part, Sentence, from_bytes, same, to_bytes
 from flowgauge.core.errors import FlowgaugeError
 from flowgauge.methods.explanation import Explanation
-from flowgauge.models.graph import Patterns
+from flowgauge.models.flow.graph import Patterns
 
 LAYERS, HEADS = 2, 3
 

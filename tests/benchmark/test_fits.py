@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from flowgauge.benchmark.fits import Fits
-from flowgauge.benchmark.run import run
+from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.engine.trained_weights import Fits
 from flowgauge.core.errors import UsageError
-from flowgauge.models.encode import batches
+from flowgauge.models.inputs.encode import batches
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 TASK, METHOD = f"{PLUGINS}:splits", f"{PLUGINS}:amortised"
@@ -54,7 +54,7 @@ def test_seed_settings_and_training_instances_make_another_fit(plan, tmp_path) -
 
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_weights(plan, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("flowgauge.benchmark.fits.PAUSE", 0.0)
+    monkeypatch.setattr("flowgauge.benchmark.engine.trained_weights.PAUSE", 0.0)
     with pytest.raises(KeyboardInterrupt):
         run(plan(f"{METHOD}:breaks_at=7"))
     (folder,) = fits(tmp_path / "store")
@@ -102,7 +102,7 @@ def test_weights_of_which_a_byte_is_wrong_are_trained_anew(tmp_path, caplog) -> 
 
 
 def test_the_checkpoint_of_another_training_is_left_out(plan, tmp_path, monkeypatch, caplog) -> None:
-    monkeypatch.setattr("flowgauge.benchmark.fits.PAUSE", 0.0)
+    monkeypatch.setattr("flowgauge.benchmark.engine.trained_weights.PAUSE", 0.0)
     for seed in (0, 1):
         with pytest.raises(KeyboardInterrupt):
             run(plan(f"{METHOD}:breaks_at=7", seeds=(seed,)))
@@ -114,7 +114,7 @@ def test_the_checkpoint_of_another_training_is_left_out(plan, tmp_path, monkeypa
 
 
 def test_two_processes_that_train_the_same_both_end(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("flowgauge.benchmark.fits.PAUSE", 0.0)
+    monkeypatch.setattr("flowgauge.benchmark.engine.trained_weights.PAUSE", 0.0)
     fits = Fits(str(tmp_path))
 
     def fit(training):
@@ -137,7 +137,7 @@ def test_a_removal_that_another_process_was_first_with_is_no_failure(tmp_path, m
         raise FileNotFoundError(path)
 
     fits = Fits(str(tmp_path))
-    monkeypatch.setattr("flowgauge.benchmark.fits.PAUSE", 0.0)
+    monkeypatch.setattr("flowgauge.benchmark.engine.trained_weights.PAUSE", 0.0)
     monkeypatch.setattr(fits.files, "remove", gone)
 
     def fit(training):
@@ -154,7 +154,7 @@ def test_the_train_split_is_encoded_once_for_all_methods(plan, monkeypatch) -> N
         asked.append(1)
         return batches(*given, **settings)
 
-    monkeypatch.setattr("flowgauge.benchmark.trainer.batches", counted)
+    monkeypatch.setattr("flowgauge.benchmark.engine.method_trainer.batches", counted)
     run(plan(seeds=(0, 1)))
     assert asked == [1]
 
@@ -196,7 +196,7 @@ def test_without_a_model_the_one_of_the_task_is_explained(make_plan) -> None:
 
 
 def test_trained_and_other_methods_stand_in_one_table(make_plan, tmp_path) -> None:
-    from flowgauge.leaderboards.groups import groups
+    from flowgauge.leaderboards.stored.comparable_cells import groups
 
     results = run(make_plan(tasks=[TASK], methods=[METHOD, f"{PLUGINS}:by-position"], fit_limit=8))
     (group,) = groups(results.records)
@@ -206,8 +206,8 @@ def test_trained_and_other_methods_stand_in_one_table(make_plan, tmp_path) -> No
 def test_on_the_toy_task_its_model_is_trained_and_metrics_apply_or_say_why_not(make_plan, monkeypatch) -> None:
     """Every metric is asked about a recurrent model: none fails."""
     from flowgauge.metrics.registry import METRICS
-    from flowgauge.models import toy_counting
-    from flowgauge.models.recurrent_fit import Recipe
+    from flowgauge.models.built import toy_counting
+    from flowgauge.models.built.recurrent_training import Recipe
 
     monkeypatch.setattr(toy_counting, "RECIPE", Recipe(epochs=1, batch_size=500, lr=1e-3))
     monkeypatch.setattr(toy_counting, "ENOUGH", 0.0)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from flowgauge.benchmark.fingerprint import model_fingerprint
-from flowgauge.benchmark.key import metric_id, short_hash
-from flowgauge.benchmark.plan import Plan
-from flowgauge.benchmark.resolve import check_names
-from flowgauge.benchmark.store import safe_name
+from flowgauge.benchmark.engine.plan import Plan
+from flowgauge.benchmark.engine.resolve import check_names
+from flowgauge.benchmark.store.key import metric_id, short_hash
+from flowgauge.benchmark.store.model_fingerprint import model_fingerprint
+from flowgauge.benchmark.store.store import safe_name
 from flowgauge.core.errors import UnknownName, UsageError
 from flowgauge.core.registry import Spec
 
@@ -81,8 +81,10 @@ def test_globs() -> None:
 
 def test_names_are_checked_without_torch() -> None:
     code = (
-        "import sys\nfrom flowgauge.benchmark.plan import Plan\nfrom flowgauge.benchmark.resolve import check_names\n"
-        "from flowgauge.benchmark import store, record, results, key, fingerprint, explanation_io, jobs\n"
+        "import sys\nfrom flowgauge.benchmark.engine.plan import Plan\n"
+        "from flowgauge.benchmark.engine.resolve import check_names\n"
+        "from flowgauge.benchmark.engine import jobs\n"
+        "from flowgauge.benchmark.store import store, record, results, key, model_fingerprint, explanation_file\n"
         "check_names(Plan.make(tasks='sva/*'))\nassert not {'torch', 'transformers'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""
@@ -122,7 +124,7 @@ class _Metric:
 
 
 def test_metric_settings_are_part_of_its_name(monkeypatch) -> None:
-    monkeypatch.setattr("flowgauge.benchmark.key.source_hash", lambda _: "")
+    monkeypatch.setattr("flowgauge.benchmark.store.key.source_hash", lambda _: "")
     assert metric_id(_Metric()) == metric_id(_Metric(1)) == "m@2"
     assert metric_id(_Metric(3)) == "m@2-" + short_hash(({"k": 3}, ""), 8)
 

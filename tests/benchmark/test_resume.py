@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flowgauge.benchmark.cell import Cell
-from flowgauge.benchmark.explain import explain_batch
-from flowgauge.benchmark.files import Files
-from flowgauge.benchmark.run import run
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.engine.explain import explain_batch
+from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.store.atomic_files import Files
+from flowgauge.benchmark.store.cell import Cell
+from flowgauge.benchmark.store.store import Store
 
 METHODS = ("by-position", "drawn")
 METRICS = ("token-sum", "against-reference")
@@ -78,7 +78,7 @@ def test_finished_parts_are_not_computed_again(plan, tmp_path, monkeypatch) -> N
             raise Killed
         return explain(model, method, asked, seed)
 
-    monkeypatch.setattr("flowgauge.benchmark.work.explain_batch", noting)
+    monkeypatch.setattr("flowgauge.benchmark.engine.worker.explain_batch", noting)
     with pytest.raises(Killed):
         run(plan(tmp_path / "store"))
     finished = done[:4]
@@ -128,9 +128,9 @@ CHILD = (
     import os, random, signal, sys, time
     import torch
     torch.set_num_threads(1)
-    from flowgauge.benchmark import work
-    from flowgauge.benchmark.plan import Plan
-    from flowgauge.benchmark.run import run
+    from flowgauge.benchmark.engine import worker as work
+    from flowgauge.benchmark.engine.plan import Plan
+    from flowgauge.benchmark.engine.run import run
 
     explain = work.explain_batch
     def slow(*given):

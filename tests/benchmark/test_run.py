@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from flowgauge.benchmark import loading as loading_module
-from flowgauge.benchmark.fingerprint import model_fingerprint
-from flowgauge.benchmark.loading import Wanted
-from flowgauge.benchmark.run import run
-from flowgauge.benchmark.score import rescore
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.engine import model_handle as loading_module
+from flowgauge.benchmark.engine.model_handle import Wanted
+from flowgauge.benchmark.engine.rescore import rescore
+from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.store.model_fingerprint import model_fingerprint
+from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import FlowgaugeError, UsageError
-from flowgauge.models.encode import encode, relabel
+from flowgauge.models.inputs.encode import encode, relabel
 from flowgauge.models.load import load_model
 from flowgauge.models.outputs import value
 from flowgauge.tasks.registry import load_task
@@ -169,7 +169,7 @@ def test_shared_work_is_charged(make_plan, plug) -> None:
 def test_other_metrics_score_what_is_stored(make_plan, plug, monkeypatch) -> None:
     plan = make_plan()
     first = run(plan)
-    monkeypatch.setattr("flowgauge.benchmark.work.explain_batch", lambda *_: pytest.fail("explained again"))
+    monkeypatch.setattr("flowgauge.benchmark.engine.worker.explain_batch", lambda *_: pytest.fail("explained again"))
     (record,) = rescore(plan.store, plug("token-sum:power=2"), device="cpu").records
     assert len(record.scores) == 2
     name = next(n for n in record.scores if n not in first.records[0].scores)
@@ -313,7 +313,7 @@ def test_a_damaged_score_is_computed_again(make_plan, rows_of) -> None:
 
 
 def test_a_long_run_into_a_file_says_where_it_is(make_plan, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("flowgauge.benchmark.progress.PAUSE", 0.0)
+    monkeypatch.setattr("flowgauge.benchmark.engine.progress.PAUSE", 0.0)
     run(make_plan(), quiet=False)
     told = capsys.readouterr().err.splitlines()
     assert told[-1] == "sva/obj: 4 of 4 steps after 0 min" and "sva/obj: by-position: 0 of 4 steps after 0 min" in told

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowgauge.benchmark.loading import shown_name
-from flowgauge.benchmark.run import run
+from flowgauge.benchmark.engine.model_handle import shown_name
+from flowgauge.benchmark.engine.run import run
 from flowgauge.core.errors import UsageError
+from flowgauge.models.built.sentence_gru import SentenceGru
+from flowgauge.models.built.toy_counting import ToyCounting
+from flowgauge.models.built.training import InMemory
 from flowgauge.models.load import load_model, load_word_vectors
-from flowgauge.models.sentence_gru import SentenceGru
-from flowgauge.models.toy_counting import ToyCounting
-from flowgauge.models.training import InMemory
 
 
 @pytest.fixture

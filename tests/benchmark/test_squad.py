@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import transformers
 
-from flowgauge.benchmark import aims
-from flowgauge.benchmark.results import Results
-from flowgauge.benchmark.run import run
-from flowgauge.benchmark.train import train
+from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.fine_tuning import heads as aims
+from flowgauge.benchmark.fine_tuning.fine_tune import train
+from flowgauge.benchmark.store.results import Results
 from flowgauge.core.errors import FlowgaugeError, UsageError
 from flowgauge.leaderboards.figures.plot import plot
 from flowgauge.methods.registry import METHODS
 from flowgauge.metrics.registry import METRICS
-from flowgauge.models.encode import batches
+from flowgauge.models.inputs.encode import batches
 from flowgauge.models.load import load_model
 from flowgauge.models.outputs import prediction
 from flowgauge.tasks.registry import load_task

@@ -18,12 +18,12 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from flowgauge.benchmark import train as training
-from flowgauge.benchmark.run import run
-from flowgauge.benchmark.train import last_checkpoint, train
-from flowgauge.benchmark.trained import Trained
+from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.fine_tuning.fine_tune import last_checkpoint, train
+from flowgauge.benchmark.fine_tuning.fine_tuned_model import Trained
 from flowgauge.cli import app
 from flowgauge.core.errors import FlowgaugeError, UsageError
-from flowgauge.models.encode import batches
+from flowgauge.models.inputs.encode import batches
 from flowgauge.models.load import load_model
 from flowgauge.models.outputs import correct
 from flowgauge.tasks.registry import load_task
@@ -115,7 +115,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(
     out = tmp_path / "model"
     code = f"""
 import os, signal, transformers
-from flowgauge.benchmark.train import train
+from flowgauge.benchmark.fine_tuning.fine_tune import train
 class Kill(transformers.TrainerCallback):
     def on_step_begin(self, args, state, control, **rest):
         if state.global_step == 11:

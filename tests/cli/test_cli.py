@@ -166,7 +166,7 @@ def test_an_unexpected_error_is_one_line(invoke: Invoke, monkeypatch: pytest.Mon
     def fail(*_: object, **__: object) -> None:
         raise KeyError("what")
 
-    monkeypatch.setattr("flowgauge.benchmark.run.run", fail)
+    monkeypatch.setattr("flowgauge.benchmark.engine.run.run", fail)
     one_line(invoke("--task", "sva/obj"), 1, "KeyError: 'what'", "--debug")
     assert isinstance(invoke("--task", "sva/obj", "--debug").exception, KeyError)
 

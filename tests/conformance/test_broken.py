@@ -13,8 +13,8 @@ import torch
 from flowgauge.benchmark.conformance import Finding, check_file, check_method, check_metric, check_task
 from flowgauge.core.errors import UsageError
 from flowgauge.core.registry import load_file
+from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.load import load_model
-from flowgauge.models.model import FlowModel
 
 FILE = Path(__file__).with_name("broken.py")
 

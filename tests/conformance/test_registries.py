@@ -9,7 +9,7 @@ import pytest
 from flowgauge.benchmark.conformance import check_method, check_metric, check_task, failed, parametrize
 from flowgauge.core.registry import parameters
 from flowgauge.methods.registry import METHODS
-from flowgauge.models.model import FlowModel
+from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.tasks.registry import load_task
 
 LABELLED = [

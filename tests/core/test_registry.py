@@ -162,7 +162,7 @@ def test_the_source_of_a_plug_in_file_is_hashed_and_that_of_a_built_in_is_not(pl
     file.write_text(PLUGIN + "\n")
     assert len(before) == 64
     assert source_hash(plain.create(f"{file}:twos")) != before
-    from flowgauge.methods.attention import AttentionPaths
+    from flowgauge.methods.attention.attention_paths import AttentionPaths
 
     assert source_hash(AttentionPaths()) == ""
 

@@ -29,9 +29,9 @@ from transformers import (
 )
 
 from flowgauge.models.batch import Batch
-from flowgauge.models.model import FlowModel
-from flowgauge.models.recurrent import Recurrent
-from flowgauge.models.toy_counting import ToyCounting
+from flowgauge.models.built.recurrent import Recurrent
+from flowgauge.models.built.toy_counting import ToyCounting
+from flowgauge.models.flow.flow_model import FlowModel
 
 PAD, MASK, VOCABULARY = 1, 4, 60
 SIZES = {

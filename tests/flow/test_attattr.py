@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from flowgauge.core.errors import UsageError
-from flowgauge.methods import attattr
-from flowgauge.methods.attattr import AttAttr, path_nodes
-from flowgauge.models.attention import mix
+from flowgauge.methods.gradients import attattr
+from flowgauge.methods.gradients.attattr import AttAttr, path_nodes
 from flowgauge.models.batch import Batch, Rows
-from flowgauge.models.encode import relabel
-from flowgauge.models.model import FlowModel
+from flowgauge.models.flow.attention import mix
+from flowgauge.models.flow.flow_model import FlowModel
+from flowgauge.models.flow.trace import trace_bytes
+from flowgauge.models.inputs.encode import relabel
 from flowgauge.models.outputs import value
-from flowgauge.models.trace import trace_bytes
 from flowgauge.tasks.instance import Quantity
 
 from .conftest import make_model

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from flowgauge.core.errors import UsageError
-from flowgauge.methods.attention import AttentionPaths
-from flowgauge.methods.attention_flow import AttentionFlow
-from flowgauge.methods.attention_graph import attention_maps
-from flowgauge.methods.attention_rollout import AttentionRollout, rollout, target_rows
-from flowgauge.methods.max_flow import bottom_flows, target_flows
-from flowgauge.methods.raw_attention import RawAttention
-from flowgauge.models.layer import PostNorm
+from flowgauge.methods.attention.attention_flow import AttentionFlow
+from flowgauge.methods.attention.attention_graph import attention_maps
+from flowgauge.methods.attention.attention_paths import AttentionPaths
+from flowgauge.methods.attention.attention_rollout import AttentionRollout, rollout, target_rows
+from flowgauge.methods.attention.max_flow import bottom_flows, target_flows
+from flowgauge.methods.attention.raw_attention import RawAttention
+from flowgauge.models.flow.layer import PostNorm
 
 METHODS = [RawAttention(), AttentionRollout(), AttentionRollout(0.3, 2), AttentionFlow(), AttentionFlow(normalise=False)]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flowgauge.core.errors import NotApplicable
-from flowgauge.methods.attribution_graph import (
+from flowgauge.methods.gradients.attribution_graph import (
     AttributionGraph,
     Edge,
     Node,

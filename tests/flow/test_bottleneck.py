@@ -11,17 +11,17 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from flowgauge.core.errors import FlowgaugeError, UsageError
-from flowgauge.methods import noisy_states
-from flowgauge.methods.ib_attribution import Bottleneck, IBAttribution, information
-from flowgauge.methods.information_mask import InformationMask
-from flowgauge.methods.noisy_states import Noise, Recipe, fit, pieces
+from flowgauge.methods.masks import noise_fitting as noisy_states
+from flowgauge.methods.masks.ib_attribution import Bottleneck, IBAttribution, information
+from flowgauge.methods.masks.information_mask import InformationMask
+from flowgauge.methods.masks.noise_fitting import Noise, Recipe, fit, pieces
 from flowgauge.models.batch import Batch
-from flowgauge.models.encode import encode
-from flowgauge.models.masking import clean_states, outputs_from, outputs_from_each
-from flowgauge.models.recurrent import Recurrent
-from flowgauge.models.toy_counting import ToyCounting
-from flowgauge.models.training import InMemory
-from flowgauge.tasks.toy import CountingTask
+from flowgauge.models.built.recurrent import Recurrent
+from flowgauge.models.built.toy_counting import ToyCounting
+from flowgauge.models.built.training import InMemory
+from flowgauge.models.inputs.encode import encode
+from flowgauge.models.interventions.states import clean_states, outputs_from, outputs_from_each
+from flowgauge.tasks.toy_counting import CountingTask
 
 
 class Linear:

@@ -10,20 +10,20 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from flowgauge.benchmark.key import method_key
+from flowgauge.benchmark.store.key import method_key
 from flowgauge.core.errors import FlowgaugeError, UsageError
-from flowgauge.methods.descent import CentredRMSprop
-from flowgauge.methods.diffmask import DiffMaskHidden, DiffMaskInput
-from flowgauge.methods.gate_training import Examples, Recipe, Run, train
-from flowgauge.methods.gates import Gates, may_be_masked
-from flowgauge.methods.lagrangian import MOST, Multipliers
-from flowgauge.methods.probes import Probes
+from flowgauge.methods.masks.centred_rmsprop import CentredRMSprop
+from flowgauge.methods.masks.diffmask import DiffMaskHidden, DiffMaskInput
+from flowgauge.methods.masks.gate_training import Examples, Recipe, Run, train
+from flowgauge.methods.masks.gates import Gates, may_be_masked
+from flowgauge.methods.masks.lagrangian import MOST, Multipliers
+from flowgauge.methods.masks.probes import Probes
 from flowgauge.models.batch import Rows
-from flowgauge.models.encode import batches
-from flowgauge.models.masking import blend, clean_states, outputs_from
-from flowgauge.models.model import FlowModel
-from flowgauge.models.toy_counting import ToyCounting
-from flowgauge.models.training import InMemory
+from flowgauge.models.built.toy_counting import ToyCounting
+from flowgauge.models.built.training import InMemory
+from flowgauge.models.flow.flow_model import FlowModel
+from flowgauge.models.inputs.encode import batches
+from flowgauge.models.interventions.states import blend, clean_states, outputs_from
 from flowgauge.tasks.registry import load_task
 
 METHODS = {"input": DiffMaskInput, "hidden": DiffMaskHidden}

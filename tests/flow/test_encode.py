@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from flowgauge.core.errors import UnfitSentence, UsageError
-from flowgauge.models.encode import batches, encode, relabel, reseed, token_slots
+from flowgauge.models.flow.trace import trace_bytes
+from flowgauge.models.inputs.encode import batches, encode, relabel, reseed, token_slots
 from flowgauge.models.load import load_model
 from flowgauge.models.outputs import correct, value
-from flowgauge.models.trace import trace_bytes
 from flowgauge.tasks.instance import Instance
 from flowgauge.tasks.registry import TASKS, load_task
 
@@ -212,6 +212,6 @@ def test_a_model_that_answers_with_nan_is_refused(tiny_flows, head) -> None:
 
 def test_only_path_samples_make_batches_smaller(tiny_flow, monkeypatch) -> None:
     instances = load_task("sva/obj").instances("test", 8, 0)
-    monkeypatch.setattr("flowgauge.models.encode.TRACE_BUDGET", 3 * trace_bytes(tiny_flow, 11, 50))
+    monkeypatch.setattr("flowgauge.models.inputs.encode.TRACE_BUDGET", 3 * trace_bytes(tiny_flow, 11, 50))
     assert [len(b) for b in batches(tiny_flow, instances).batches] == [3, 3, 2]
     assert [len(b) for b in batches(tiny_flow, instances, samples=1).batches] == [8]

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from flowgauge.benchmark.explanation_io import Part, Sentence, from_bytes, to_bytes
+from flowgauge.benchmark.store.explanation_file import Part, Sentence, from_bytes, to_bytes
 from flowgauge.core.errors import NotApplicable, UsageError
-from flowgauge.methods import exact_erasure
-from flowgauge.methods.exact_erasure import ExactErasure, Search
-from flowgauge.methods.prefix_tree import PrefixTree
+from flowgauge.methods.perturbation import exact_erasure
+from flowgauge.methods.perturbation.exact_erasure import ExactErasure, Search
+from flowgauge.methods.perturbation.prefix_tree import PrefixTree
 from flowgauge.methods.stand_in import stand_in
 from flowgauge.models.batch import Batch
-from flowgauge.models.encode import encode
+from flowgauge.models.built.recurrent import Recurrent
+from flowgauge.models.inputs.encode import encode
 from flowgauge.models.outputs import divergence, prediction
-from flowgauge.models.recurrent import Recurrent
-from flowgauge.tasks.toy import CountingTask
+from flowgauge.tasks.toy_counting import CountingTask
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_transformers_against_every_subset(models, batches, head, baseline, monk
 
 
 def test_the_tree_of_a_gru_against_every_subset(counting, digits, monkeypatch):
-    monkeypatch.setattr("flowgauge.methods.prefix_tree.ROWS", 3)
+    monkeypatch.setattr("flowgauge.methods.perturbation.prefix_tree.ROWS", 3)
     method = ExactErasure()
     assert max(check(counting, digits, method, method.explain(counting, digits))) > 1
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from flowgauge.methods.descent import CentredRMSprop
-from flowgauge.methods.hard_concrete import HardConcrete
-from flowgauge.methods.lagrangian import MOST, Multipliers
+from flowgauge.methods.masks.centred_rmsprop import CentredRMSprop
+from flowgauge.methods.masks.hard_concrete import HardConcrete
+from flowgauge.methods.masks.lagrangian import MOST, Multipliers
 
 DRAWS = 400_000
 STRETCHES = [(0.2, -0.2, 1.0), (0.2, -0.1, 1.1), (2 / 3, -0.1, 1.1), (1.0, -0.5, 1.0)]

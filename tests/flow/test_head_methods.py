@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from flowgauge.core.errors import NotApplicable, UsageError
-from flowgauge.methods.context_gradients import context_gradients, objective
 from flowgauge.methods.explanation import Explanation
-from flowgauge.methods.gradient_x_attention import GradientXAttention
-from flowgauge.methods.head_accuracy_difference import head_accuracy_difference
-from flowgauge.methods.head_taylor import HeadTaylor
+from flowgauge.methods.gradients.context_gradients import context_gradients, objective
+from flowgauge.methods.gradients.gradient_x_attention import GradientXAttention
+from flowgauge.methods.gradients.head_taylor import HeadTaylor
+from flowgauge.methods.perturbation.head_accuracy_difference import head_accuracy_difference
 from flowgauge.methods.views import edge_flows, head_scores, rank_nodes
 from flowgauge.models.batch import Rows
 from flowgauge.models.outputs import correct, value
@@ -143,7 +143,7 @@ def test_objectives_by_hand(batch):
 @pytest.mark.parametrize("head", ["masked", "label"])
 def test_accuracy_difference_is_the_literal_removal(models, batches, family, head, monkeypatch):
     """Every head of every layer through the whole network; in one chunk and in many."""
-    monkeypatch.setattr("flowgauge.methods.head_accuracy_difference.ROWS", 40 if family == "bert" else 512)
+    monkeypatch.setattr("flowgauge.methods.perturbation.head_accuracy_difference.ROWS", 40 if family == "bert" else 512)
     model = models(family, head, seed=2)
     batch = undecided(model, batches(model, [6] * 12 + [4] * 12))
     (clean,) = model.run(Rows(batch, start(model, batch)))

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from flowgauge.core.errors import UsageError
-from flowgauge.models.encode import batches, encode
-from flowgauge.models.labels import fits, label_ids
+from flowgauge.models.inputs.encode import batches, encode
+from flowgauge.models.inputs.labels import fits, label_ids
 from flowgauge.models.load import load_model
 from flowgauge.tasks.instance import Instance
 

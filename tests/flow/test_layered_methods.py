@@ -9,19 +9,19 @@ import pytest
 import torch
 
 from flowgauge.core.errors import NotApplicable, UsageError
-from flowgauge.methods.gradients import GradientXInput, Saliency
-from flowgauge.methods.integrated_gradients import IntegratedGradients
-from flowgauge.methods.leave_one_out import LeaveOneOut
+from flowgauge.methods.gradients.integrated_gradients import IntegratedGradients
+from flowgauge.methods.gradients.saliency import GradientXInput, Saliency
+from flowgauge.methods.perturbation.leave_one_out import LeaveOneOut
+from flowgauge.methods.perturbation.shapley_and_lime import KernelShap, Lime, ShapleySampling
 from flowgauge.methods.random import Random
-from flowgauge.methods.removal import KernelShap, Lime, ShapleySampling
 from flowgauge.models.batch import Batch
-from flowgauge.models.encode import encode
-from flowgauge.models.masking import clean_states, outputs_from
+from flowgauge.models.built.recurrent import Recurrent
+from flowgauge.models.built.toy_counting import ToyCounting
+from flowgauge.models.flow.trace import baseline_words
+from flowgauge.models.inputs.encode import encode
+from flowgauge.models.interventions.states import clean_states, outputs_from
 from flowgauge.models.outputs import value
-from flowgauge.models.recurrent import Recurrent
-from flowgauge.models.toy_counting import ToyCounting
-from flowgauge.models.trace import baseline_words
-from flowgauge.tasks.toy import CountingTask
+from flowgauge.tasks.toy_counting import CountingTask
 
 TOKEN_METHODS = [
     Saliency(), GradientXInput(), LeaveOneOut("zero"), LeaveOneOut("delete"), ShapleySampling(4, "zero"),

@@ -11,13 +11,13 @@ import torch
 from scipy.special import logit
 
 from flowgauge.core.errors import UsageError
-from flowgauge.methods.diffmask_single import DiffMaskSingle
-from flowgauge.methods.hard_concrete import HardConcrete
-from flowgauge.methods.mask_search import Problem
-from flowgauge.methods.reinforce_mask import ReinforceMask
-from flowgauge.models.encode import encode
+from flowgauge.methods.masks.diffmask_single import DiffMaskSingle
+from flowgauge.methods.masks.hard_concrete import HardConcrete
+from flowgauge.methods.masks.mask_search import Problem
+from flowgauge.methods.masks.reinforce_mask import ReinforceMask
+from flowgauge.models.inputs.encode import encode
 from flowgauge.models.outputs import divergence
-from flowgauge.tasks.toy import CountingTask
+from flowgauge.tasks.toy_counting import CountingTask
 
 
 def short(counting, words, count=3):

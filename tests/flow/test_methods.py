@@ -10,19 +10,19 @@ import torch
 from captum.attr import LayerConductance, LayerIntegratedGradients
 
 from flowgauge.core.errors import NotApplicable, UsageError
-from flowgauge.methods.attention import AttentionPaths
+from flowgauge.methods.attention.attention_paths import AttentionPaths
 from flowgauge.methods.base import explanations, method
-from flowgauge.methods.conductance import Conductance
 from flowgauge.methods.explanation import Explanation
-from flowgauge.methods.influence_patterns import InfluencePatterns
-from flowgauge.methods.integrated_gradients import IntegratedGradients
-from flowgauge.methods.internal_influence import InternalInfluence
+from flowgauge.methods.gradients.conductance import Conductance
+from flowgauge.methods.gradients.integrated_gradients import IntegratedGradients
+from flowgauge.methods.gradients.internal_influence import InternalInfluence
+from flowgauge.methods.patterns.influence_patterns import InfluencePatterns
+from flowgauge.methods.patterns.repl_skip import ReplacedSkips
 from flowgauge.methods.random import Random
 from flowgauge.methods.registry import METHODS
-from flowgauge.methods.repl_skip import ReplacedSkips
 from flowgauge.methods.views import best_paths, edge_flows, mean_edges, positive_words, rank_nodes
-from flowgauge.models.graph import ALL_HEADS, SKIP, Patterns, Subgraph, all_paths
-from flowgauge.models.trace import path_trace
+from flowgauge.models.flow.graph import ALL_HEADS, SKIP, Patterns, Subgraph, all_paths
+from flowgauge.models.flow.trace import path_trace
 
 
 def hf_q(model, batch):

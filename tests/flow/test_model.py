@@ -9,8 +9,8 @@ import torch
 
 from flowgauge.core.errors import UsageError
 from flowgauge.models.batch import SITES, Batch, Rows
-from flowgauge.models.families import take_apart
-from flowgauge.models.model import FlowModel
+from flowgauge.models.flow.families import take_apart
+from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.outputs import correct, divergence, prediction, strongest_other, value
 
 FAMILIES = ["bert", "roberta", "electra", "distilbert"]

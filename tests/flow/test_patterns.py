@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torch.func import jvp
 
 from flowgauge.core.errors import UsageError
-from flowgauge.methods.influence_patterns import InfluencePatterns
-from flowgauge.methods.refinement import optimality_gaps, refine, search
-from flowgauge.models.attention import attention_weights, mix
+from flowgauge.methods.patterns.influence_patterns import InfluencePatterns
+from flowgauge.methods.patterns.pattern_search import optimality_gaps, refine, search
 from flowgauge.models.batch import Batch
-from flowgauge.models.chain import (
+from flowgauge.models.flow.attention import attention_weights, mix
+from flowgauge.models.flow.chain_rule import (
     context_pull,
     context_tangents,
     edge_scores,
@@ -26,10 +26,10 @@ from flowgauge.models.chain import (
     project,
     start_tangents,
 )
-from flowgauge.models.graph import SKIP
-from flowgauge.models.layer import FuncTangents, Projected
-from flowgauge.models.model import FlowModel
-from flowgauge.models.trace import PathTrace, path_trace, quadrature
+from flowgauge.models.flow.flow_model import FlowModel
+from flowgauge.models.flow.graph import SKIP
+from flowgauge.models.flow.layer import FuncTangents, Projected
+from flowgauge.models.flow.trace import PathTrace, path_trace, quadrature
 
 TOLERANCE = 1e-9
 

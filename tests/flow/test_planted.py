@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from flowgauge.core.errors import UsageError
-from flowgauge.methods.influence_patterns import InfluencePatterns
+from flowgauge.methods.patterns.influence_patterns import InfluencePatterns
 from flowgauge.models.batch import Rows
-from flowgauge.models.encode import encode
-from flowgauge.models.model import FlowModel
+from flowgauge.models.flow.flow_model import FlowModel
+from flowgauge.models.inputs.encode import encode
 from flowgauge.models.outputs import value
 from flowgauge.models.registry import MODELS
 from flowgauge.tasks.instance import Instance

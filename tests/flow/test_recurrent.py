@@ -9,15 +9,15 @@ import torch
 from torch import nn
 
 from flowgauge.core.errors import FlowgaugeError, NotApplicable
-from flowgauge.models import toy_counting
 from flowgauge.models.batch import Batch, Rows
-from flowgauge.models.encode import encode
-from flowgauge.models.masking import clean_states, outputs_from
-from flowgauge.models.recurrent import Recurrent
-from flowgauge.models.recurrent_fit import Recipe, predictions, read_in, some
-from flowgauge.models.toy_counting import ToyCounting
-from flowgauge.models.training import InMemory
-from flowgauge.tasks.toy import CountingTask
+from flowgauge.models.built import toy_counting
+from flowgauge.models.built.recurrent import Recurrent
+from flowgauge.models.built.recurrent_training import Recipe, predictions, read_in, some
+from flowgauge.models.built.toy_counting import ToyCounting
+from flowgauge.models.built.training import InMemory
+from flowgauge.models.inputs.encode import encode
+from flowgauge.models.interventions.states import clean_states, outputs_from
+from flowgauge.tasks.toy_counting import CountingTask
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_the_fingerprint_is_that_of_the_weights(model: Recurrent) -> None:
 
 
 def test_all_instances_become_one_batch_in_parts(model: Recurrent, monkeypatch) -> None:
-    monkeypatch.setattr("flowgauge.models.recurrent_fit.PART", 5)
+    monkeypatch.setattr("flowgauge.models.built.recurrent_training.PART", 5)
     instances = CountingTask().instances("test", 12, 0)
     joined, whole = read_in(model, instances), encode(model, instances)
     for name in ("ids", "mask", "segments", "word_ids", "answer", "against"):
@@ -122,7 +122,7 @@ class Killed(InMemory):
 @pytest.fixture
 def quick(monkeypatch) -> None:
     monkeypatch.setattr(toy_counting, "RECIPE", Recipe(epochs=3, batch_size=64, lr=1e-3))
-    monkeypatch.setattr("flowgauge.tasks.toy.SHARE", {"train": 300, "test": 40})
+    monkeypatch.setattr("flowgauge.tasks.toy_counting.SHARE", {"train": 300, "test": 40})
     monkeypatch.setattr(toy_counting, "ENOUGH", -1.0)
 
 

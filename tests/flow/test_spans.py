@@ -10,19 +10,19 @@ import pytest
 import torch
 
 from flowgauge.core.errors import NotApplicable, UnfitSentence, UsageError
-from flowgauge.methods.attattr import AttAttr
-from flowgauge.methods.information_mask import Entropy, InformationMask
-from flowgauge.methods.integrated_gradients import IntegratedGradients
-from flowgauge.methods.leave_one_out import LeaveOneOut
-from flowgauge.methods.noisy_states import pieces
-from flowgauge.metrics.erasure import removable
+from flowgauge.methods.gradients.attattr import AttAttr
+from flowgauge.methods.gradients.integrated_gradients import IntegratedGradients
+from flowgauge.methods.masks.information_mask import Entropy, InformationMask
+from flowgauge.methods.masks.noise_fitting import pieces
+from flowgauge.methods.perturbation.leave_one_out import LeaveOneOut
+from flowgauge.metrics.tokens.comprehensiveness_and_sufficiency import removable
 from flowgauge.models.batch import Rows
-from flowgauge.models.encode import batches as make_batches
-from flowgauge.models.encode import encode, relabel
-from flowgauge.models.masking import blend, clean_states, outputs_from
+from flowgauge.models.built.training import InMemory
+from flowgauge.models.inputs.encode import batches as make_batches
+from flowgauge.models.inputs.encode import encode, relabel
+from flowgauge.models.inputs.tokenise import token_span
+from flowgauge.models.interventions.states import blend, clean_states, outputs_from
 from flowgauge.models.outputs import correct, divergence, prediction, value
-from flowgauge.models.tokenise import token_span
-from flowgauge.models.training import InMemory
 from flowgauge.tasks.instance import Instance, Quantity
 
 CONTEXT = "the guard likes the tall chef"

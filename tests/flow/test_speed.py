@@ -7,9 +7,9 @@ import statistics
 import pytest
 import torch
 
-from flowgauge.benchmark import speed
-from flowgauge.benchmark.speed_attattr import LITERAL, literal
-from flowgauge.methods.attattr import AttAttr
+from flowgauge.benchmark.speed import measure as speed
+from flowgauge.benchmark.speed.published_attattr import LITERAL, literal
+from flowgauge.methods.gradients.attattr import AttAttr
 
 
 def test_rows_are_medians_of_ratios_to_the_plain_pass(monkeypatch):

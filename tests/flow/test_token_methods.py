@@ -15,11 +15,12 @@ from captum.attr import FeatureAblation, InputXGradient, KernelShap, Lime, Salie
 from captum.attr._core.lime import get_exp_kernel_similarity_function
 
 from flowgauge.core.errors import UsageError
-from flowgauge.methods import gradients, removal
-from flowgauge.methods.leave_one_out import LeaveOneOut
-from flowgauge.methods.on_words import seeded
+from flowgauge.methods.gradients import saliency as gradients
+from flowgauge.methods.perturbation import shapley_and_lime as removal
+from flowgauge.methods.perturbation.captum_words import seeded
+from flowgauge.methods.perturbation.leave_one_out import LeaveOneOut
+from flowgauge.models.flow.trace import baseline_words
 from flowgauge.models.outputs import value
-from flowgauge.models.trace import baseline_words
 
 FAMILIES = ["bert", "roberta", "electra", "distilbert"]
 ALL: list[Any] = [
@@ -184,7 +185,7 @@ def test_leave_one_out_by_deletion_is_the_shorter_sentence(models, batches, fami
 def test_leave_one_out_in_many_passes(model, batches, monkeypatch):
     batch = batches(model, [6, 5, 4])
     whole = LeaveOneOut().explain(model, batch)
-    monkeypatch.setattr("flowgauge.methods.leave_one_out.ROWS", 4)
+    monkeypatch.setattr("flowgauge.methods.perturbation.leave_one_out.ROWS", 4)
     for one, two in zip(whole, LeaveOneOut().explain(model, batch), strict=True):
         assert one.tokens == pytest.approx(two.tokens, abs=1e-12)
 
@@ -210,14 +211,16 @@ def test_lime_does_not_depend_on_the_unit_of_q(model, batches, monkeypatch):
     """As with small probabilities: a penalty in units of q would leave nothing of them."""
     batch = batches(model, [6])
     (whole,) = removal.Lime(50).explain(model, batch)
-    monkeypatch.setattr("flowgauge.methods.on_words.value", lambda outputs, rows: 1e-5 * value(outputs, rows))
+    monkeypatch.setattr("flowgauge.methods.perturbation.captum_words.value", lambda outputs, rows: 1e-5 * value(outputs, rows))
     (small,) = removal.Lime(50).explain(model, batch)
     assert np.abs(whole.tokens).max() > 1e-3
     assert small.tokens == pytest.approx(1e-5 * whole.tokens, rel=1e-3, abs=1e-9)
 
 
 def test_lime_of_a_q_that_never_moves_is_0(model, batches, monkeypatch):
-    monkeypatch.setattr("flowgauge.methods.on_words.value", lambda outputs, rows: torch.ones(len(rows), dtype=torch.float64))
+    monkeypatch.setattr(
+        "flowgauge.methods.perturbation.captum_words.value", lambda outputs, rows: torch.ones(len(rows), dtype=torch.float64)
+    )
     (found,) = removal.Lime(10).explain(model, batches(model, [4]))
     assert (found.tokens == 0).all()
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flowgauge.benchmark.explanation_io import Part, Sentence
-from flowgauge.benchmark.record import Aggregate, Cost, Provenance, Record, Score
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.explanation_file import Part, Sentence
+from flowgauge.benchmark.store.record import Aggregate, Cost, Provenance, Record, Score
+from flowgauge.benchmark.store.store import Store
 from flowgauge.methods.explanation import Explanation
-from flowgauge.models.graph import SKIP, Patterns
+from flowgauge.models.flow.graph import SKIP, Patterns
 
 PROVENANCE = Provenance(flowgauge="0", python="3", platform="here", packages={}, device="cpu", threads=1, batch_size=1)
 TOKENS, SLOTS = ("[CLS]", "cats", "[MASK]", "."), ("[CLS]", "SUBJ", "[MASK]", "END")
@@ -120,8 +120,8 @@ def drawn_store(tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def honest(tmp_path_factory) -> Path:
     """A bundle of two methods on eight sentences of the embedded model; the store is beside it."""
-    from flowgauge.benchmark.run import run
-    from flowgauge.leaderboards.bundle import pack
+    from flowgauge.benchmark.engine.run import run
+    from flowgauge.leaderboards.submission.bundle import pack
 
     folder = tmp_path_factory.mktemp("bundle")
     methods, metrics = ["integrated-gradients:samples=4", "influence-patterns"], ["ablated_accuracy", "comprehensiveness"]

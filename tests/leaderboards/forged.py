@@ -15,9 +15,9 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from flowgauge.benchmark.key import method_key, short_hash
-from flowgauge.benchmark.recheck import Recheck
-from flowgauge.leaderboards.verify import verify
+from flowgauge.benchmark.store.key import method_key, short_hash
+from flowgauge.benchmark.verification.recompute_scores import Recheck
+from flowgauge.leaderboards.submission.verify import verify
 from flowgauge.methods.registry import METHODS
 from flowgauge.metrics.summary import summarise
 

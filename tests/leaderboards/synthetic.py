@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flowgauge.benchmark.record import Cost, Score
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.record import Cost, Score
+from flowgauge.benchmark.store.store import Store
 
 from .conftest import keep, patterned, record, score, sentence
 from .test_side_by_side import rows

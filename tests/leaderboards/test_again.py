@@ -11,20 +11,20 @@ from safetensors import numpy as safetensors
 from typer.testing import CliRunner
 
 import flowgauge
-from flowgauge.benchmark.agree import Reran, difference
-from flowgauge.benchmark.fresh import Fresh
-from flowgauge.benchmark.recheck import Recheck
-from flowgauge.benchmark.rerun import Rerun
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.store import Store
+from flowgauge.benchmark.verification.explanation_difference import Reran, difference
+from flowgauge.benchmark.verification.recompute_scores import Recheck
+from flowgauge.benchmark.verification.rerun_methods import Rerun
+from flowgauge.benchmark.verification.secret_seed_instances import Fresh
 from flowgauge.cli import app
-from flowgauge.leaderboards.again import Again
-from flowgauge.leaderboards.board import merge
-from flowgauge.leaderboards.bundle import pack
-from flowgauge.leaderboards.fresh import OnFresh
-from flowgauge.leaderboards.ledger import read_ledger, trusted
-from flowgauge.leaderboards.verify import Checked, verify
+from flowgauge.leaderboards.submission.board import merge
+from flowgauge.leaderboards.submission.bundle import pack
+from flowgauge.leaderboards.submission.check_rerun import Again
+from flowgauge.leaderboards.submission.check_secret_seed import OnFresh
+from flowgauge.leaderboards.submission.ledger import read_ledger, trusted
+from flowgauge.leaderboards.submission.verify import Checked, verify
 from flowgauge.methods.explanation import Explanation
-from flowgauge.models.graph import Patterns
+from flowgauge.models.flow.graph import Patterns
 from flowgauge.tasks.agreement import capacity
 from flowgauge.tasks.lexicon import templates
 

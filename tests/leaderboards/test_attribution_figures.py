@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.leaderboards.figures.attribution import make_drawing, separators
 from flowgauge.leaderboards.figures.heads import make_maps

@@ -11,15 +11,15 @@ import fsspec
 import pytest
 from typer.testing import CliRunner
 
-from flowgauge.benchmark.recheck import Recheck
-from flowgauge.benchmark.run import run
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.store.store import Store
+from flowgauge.benchmark.verification.recompute_scores import Recheck
 from flowgauge.cli import app
 from flowgauge.core.errors import FlowgaugeError, UsageError
-from flowgauge.leaderboards.board import leave, merge, name_of, publish
-from flowgauge.leaderboards.bundle import BadBundle, pack
-from flowgauge.leaderboards.ledger import LEDGER, add_event, read_ledger, trusted
-from flowgauge.leaderboards.verify import verify
+from flowgauge.leaderboards.submission.board import leave, merge, name_of, publish
+from flowgauge.leaderboards.submission.bundle import BadBundle, pack
+from flowgauge.leaderboards.submission.ledger import LEDGER, add_event, read_ledger, trusted
+from flowgauge.leaderboards.submission.verify import verify
 from flowgauge.tasks.agreement import capacity
 from flowgauge.tasks.lexicon import templates
 

@@ -15,15 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
 
-from flowgauge.benchmark.explanation_io import Part, from_bytes, to_bytes
-from flowgauge.benchmark.key import short_hash
-from flowgauge.benchmark.recheck import Recheck
-from flowgauge.benchmark.record import Record
-from flowgauge.benchmark.run import run
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.store.explanation_file import Part, from_bytes, to_bytes
+from flowgauge.benchmark.store.key import short_hash
+from flowgauge.benchmark.store.record import Record
+from flowgauge.benchmark.store.store import Store
+from flowgauge.benchmark.verification.recompute_scores import Recheck
 from flowgauge.core.errors import UsageError
-from flowgauge.leaderboards.bundle import BadBundle, pack
-from flowgauge.leaderboards.verify import verify
+from flowgauge.leaderboards.submission.bundle import BadBundle, pack
+from flowgauge.leaderboards.submission.verify import verify
 
 from .forged import cell, edit_json, edit_rows, flip, problems, resign
 

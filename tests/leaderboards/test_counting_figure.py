@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.figures.counting import choose, make_counting
 from flowgauge.leaderboards.figures.plot import plot
-from flowgauge.leaderboards.figures.read import Source
+from flowgauge.leaderboards.figures.source import Source
 from flowgauge.methods.explanation import Explanation
 
 from .conftest import keep, record, sentence

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import NotApplicable, UnknownName, UsageError
 from flowgauge.leaderboards.figures.aggregate import superpose
 from flowgauge.leaderboards.figures.curves import curves
 from flowgauge.leaderboards.figures.entropy import Point, fit, slot_points, task_points
 from flowgauge.leaderboards.figures.plot import FIGURES, plot
-from flowgauge.leaderboards.figures.read import Source, one_a_condition
+from flowgauge.leaderboards.figures.source import Source, one_a_condition
 from flowgauge.leaderboards.figures.style import LONGEST, file_stem, look
 from flowgauge.methods.registry import METHODS as REGISTERED
-from flowgauge.models.graph import SKIP
+from flowgauge.models.flow.graph import SKIP
 
 from .conftest import keep, patterned, record, sentence
 

@@ -13,16 +13,25 @@ import pytest
 from typer.testing import CliRunner
 
 import flowgauge
-from flowgauge.benchmark.fresh import Fresh
-from flowgauge.benchmark.recheck import Recheck
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.store import Store
+from flowgauge.benchmark.verification.recompute_scores import Recheck
+from flowgauge.benchmark.verification.secret_seed_instances import Fresh
 from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
-from flowgauge.leaderboards.bundle import pack
-from flowgauge.leaderboards.fresh import ALPHA, OnFresh, compare
-from flowgauge.leaderboards.ledger import read_ledger, trusted
-from flowgauge.leaderboards.secret import Secret, commit, new_secret, opened, read_secret, reveal, revealed, write_secret
-from flowgauge.leaderboards.verify import verify
+from flowgauge.leaderboards.submission.bundle import pack
+from flowgauge.leaderboards.submission.check_secret_seed import ALPHA, OnFresh, compare
+from flowgauge.leaderboards.submission.ledger import read_ledger, trusted
+from flowgauge.leaderboards.submission.seed_commitment import (
+    Secret,
+    commit,
+    new_secret,
+    opened,
+    read_secret,
+    reveal,
+    revealed,
+    write_secret,
+)
+from flowgauge.leaderboards.submission.verify import verify
 from flowgauge.metrics.scores import COLUMNS
 from flowgauge.tasks.registry import load_task
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.figures.curves import curves
 from flowgauge.leaderboards.figures.plot import plot
-from flowgauge.leaderboards.figures.read import Source
-from flowgauge.leaderboards.figures.receptive import fields
+from flowgauge.leaderboards.figures.receptive_field import fields
+from flowgauge.leaderboards.figures.source import Source
 
 from .conftest import keep, record, score
 

@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flowgauge.benchmark.explanation_io import Sentence
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.explanation_file import Sentence
+from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import NotApplicable, UsageError
-from flowgauge.leaderboards.figures.depth import depth_bars, depth_figure
+from flowgauge.leaderboards.figures.depth_kept import depth_bars, depth_figure
 from flowgauge.leaderboards.figures.masks import mask_figure, mask_view, text_curves, texts_figure
 from flowgauge.leaderboards.figures.plot import plot
-from flowgauge.leaderboards.figures.read import Source
-from flowgauge.leaderboards.groups import groups
+from flowgauge.leaderboards.figures.source import Source
 from flowgauge.leaderboards.site.instances import browse
-from flowgauge.leaderboards.site.shelf import open_shelf
+from flowgauge.leaderboards.stored.comparable_cells import groups
+from flowgauge.leaderboards.submission.board_reader import open_shelf
 from flowgauge.methods.explanation import Explanation
 
 from .conftest import keep, record, score

@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from flowgauge.benchmark import outside
-from flowgauge.benchmark.bring_in import import_explanations
-from flowgauge.benchmark.fits import Fits
-from flowgauge.benchmark.record import SCHEMA
-from flowgauge.benchmark.results import table
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.engine.trained_weights import Fits
+from flowgauge.benchmark.external import folder_format as outside
+from flowgauge.benchmark.external.importer import import_explanations
+from flowgauge.benchmark.store.record import SCHEMA
+from flowgauge.benchmark.store.results import table
+from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
-from flowgauge.leaderboards.board import name_of
-from flowgauge.leaderboards.bundle import SCHEMA as MANIFEST_SCHEMA
-from flowgauge.leaderboards.bundle import check_sums, read_manifest
-from flowgauge.leaderboards.ledger import read_ledger, trusted
-from flowgauge.leaderboards.side_by_side import side_by_side
-from flowgauge.leaderboards.site.shelf import open_shelf
-from flowgauge.leaderboards.tables import render, task_tables
-from flowgauge.leaderboards.verify import verify
+from flowgauge.leaderboards.comparison.method_comparison import side_by_side
+from flowgauge.leaderboards.submission.board import name_of
+from flowgauge.leaderboards.submission.board_reader import open_shelf
+from flowgauge.leaderboards.submission.bundle import SCHEMA as MANIFEST_SCHEMA
+from flowgauge.leaderboards.submission.bundle import check_sums, read_manifest
+from flowgauge.leaderboards.submission.ledger import read_ledger, trusted
+from flowgauge.leaderboards.submission.verify import verify
+from flowgauge.leaderboards.tables.task_tables import render, task_tables
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 STORES = sorted(FIXTURES.glob("store-*"))

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
-from flowgauge.leaderboards.groups import groups
-from flowgauge.leaderboards.operators import Flip, panels
-from flowgauge.leaderboards.site.shelf import open_shelf
-from flowgauge.leaderboards.site.standings import fields_of, model_boards
+from flowgauge.leaderboards.comparison.operator_sensitivity import Flip, panels
+from flowgauge.leaderboards.comparison.standings import fields_of, model_boards
+from flowgauge.leaderboards.stored.comparable_cells import groups
+from flowgauge.leaderboards.submission.board_reader import open_shelf
 
 from .conftest import record, score
 from .test_side_by_side import rows
@@ -102,8 +102,8 @@ def test_compare_tells_it_in_words(store: Store) -> None:
 
 def test_the_site_has_the_panel_and_the_change_of_the_whole_order(store: Store, tmp_path: Path) -> None:
     pytest.importorskip("altair", reason="the site's charts need altair: pip install 'flowgauge[site]'.")
+    from flowgauge.leaderboards.export.sheets import export
     from flowgauge.leaderboards.site.build import build
-    from flowgauge.leaderboards.site.export import export
 
     (board,) = model_boards(fields_of(open_shelf([store.url])))
     cut, mean = board.under_operators()

@@ -16,16 +16,16 @@ from safetensors import numpy as safetensors
 from typer.testing import CliRunner
 
 import flowgauge
-from flowgauge.benchmark.outside import TENSORS, content_sum, read_explanations, write_explanations
-from flowgauge.benchmark.recheck import Recheck
-from flowgauge.benchmark.record import Record
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.external.folder_format import TENSORS, content_sum, read_explanations, write_explanations
+from flowgauge.benchmark.store.record import Record
+from flowgauge.benchmark.store.store import Store
+from flowgauge.benchmark.verification.recompute_scores import Recheck
 from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
-from flowgauge.leaderboards.board import merge
-from flowgauge.leaderboards.bundle import pack
-from flowgauge.leaderboards.side_by_side import side_by_side
-from flowgauge.leaderboards.verify import verify
+from flowgauge.leaderboards.comparison.method_comparison import side_by_side
+from flowgauge.leaderboards.submission.board import merge
+from flowgauge.leaderboards.submission.bundle import pack
+from flowgauge.leaderboards.submission.verify import verify
 from flowgauge.methods.registry import METHODS, OUTSIDE
 
 from .forged import edit_json, rekey, resign

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from flowgauge.benchmark.record import Aggregate, Record
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.record import Aggregate, Record
+from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
-from flowgauge.leaderboards.over_seeds import over_seeds, sections
+from flowgauge.leaderboards.tables.over_seeds import over_seeds, sections
 
 from .conftest import keep, record, score
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test, ttest_1samp
 
-from flowgauge.leaderboards import paired
-from flowgauge.leaderboards.paired import (
+from flowgauge.leaderboards.comparison import paired_tests as paired
+from flowgauge.leaderboards.comparison.paired_tests import (
     Difference,
     Scored,
     differences,

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 
 from flowgauge.benchmark import run as running
-from flowgauge.benchmark.plan import Plan
-from flowgauge.benchmark.record import Record
-from flowgauge.benchmark.run import run
-from flowgauge.benchmark.store import Store
-from flowgauge.leaderboards.board import name_of
-from flowgauge.leaderboards.ledger import read_ledger, trusted
-from flowgauge.leaderboards.site.export import export
-from flowgauge.leaderboards.verify import TOLERANCE
+from flowgauge.benchmark.engine.plan import Plan
+from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.store.record import Record
+from flowgauge.benchmark.store.store import Store
+from flowgauge.leaderboards.export.sheets import export
+from flowgauge.leaderboards.submission.board import name_of
+from flowgauge.leaderboards.submission.ledger import read_ledger, trusted
+from flowgauge.leaderboards.submission.verify import TOLERANCE
 from flowgauge.methods.registry import METHODS
 from flowgauge.metrics.registry import METRICS
 from flowgauge.tasks.registry import TASKS

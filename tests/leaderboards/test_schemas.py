@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flowgauge.benchmark.plan import PLANS, Plan
-from flowgauge.leaderboards.schemas import SCHEMAS, schema, write
+from flowgauge.benchmark.engine.plan import PLANS, Plan
+from flowgauge.leaderboards.export.json_schemas import SCHEMAS, schema, write
 
 from .conftest import record, score
 

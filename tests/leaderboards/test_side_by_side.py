@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
-from flowgauge.leaderboards.groups import groups
-from flowgauge.leaderboards.scored import read_scores
-from flowgauge.leaderboards.side_by_side import pairs_table, side_by_side
+from flowgauge.leaderboards.comparison.method_comparison import pairs_table, side_by_side
+from flowgauge.leaderboards.stored.comparable_cells import groups
+from flowgauge.leaderboards.stored.score_table import read_scores
 from flowgauge.metrics.scores import frame
 
 from .conftest import record, score

@@ -17,21 +17,21 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from flowgauge.benchmark.record import Aggregate
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.record import Aggregate
+from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UnknownName, UsageError
-from flowgauge.leaderboards.board import merge, name_of
-from flowgauge.leaderboards.ledger import add_event
-from flowgauge.leaderboards.paired import order
-from flowgauge.leaderboards.side_by_side import side_by_side
+from flowgauge.leaderboards.comparison.method_comparison import side_by_side
+from flowgauge.leaderboards.comparison.paired_tests import order
+from flowgauge.leaderboards.comparison.standings import fields_of, model_boards
+from flowgauge.leaderboards.export.sheets import export, latex, markdown
 from flowgauge.leaderboards.site import build as building
-from flowgauge.leaderboards.site.about import about
 from flowgauge.leaderboards.site.build import build
-from flowgauge.leaderboards.site.export import export, latex, markdown
 from flowgauge.leaderboards.site.instances import balanced
-from flowgauge.leaderboards.site.shelf import open_shelf
-from flowgauge.leaderboards.site.standings import fields_of, model_boards
+from flowgauge.leaderboards.site.method_docs import about
+from flowgauge.leaderboards.submission.board import merge, name_of
+from flowgauge.leaderboards.submission.board_reader import open_shelf
+from flowgauge.leaderboards.submission.ledger import add_event
 
 from .conftest import keep, record
 from .synthetic import HOSTILE, hostile_store, synthetic_store
@@ -182,7 +182,7 @@ def test_weights_of_the_page_give_the_overall_ranks(made) -> None:
 
 
 def _higher():
-    from flowgauge.leaderboards.paired import Scored
+    from flowgauge.leaderboards.comparison.paired_tests import Scored
 
     return Scored((), np.zeros((0, 0)), (), True)
 

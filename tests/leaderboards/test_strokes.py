@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from flowgauge.core.errors import NotApplicable
-from flowgauge.leaderboards.figures.graph import HEAD_RADIUS, Grid, head_places, line_width, segments
-from flowgauge.leaderboards.figures.panel import make_panel
-from flowgauge.leaderboards.figures.strokes import Stroke, frequencies, kept_words, strokes, word_patterns, word_totals
+from flowgauge.leaderboards.figures.drawn_graph import HEAD_RADIUS, Grid, head_places, line_width, segments
+from flowgauge.leaderboards.figures.pattern_panel import make_panel
+from flowgauge.leaderboards.figures.pattern_strokes import Stroke, frequencies, kept_words, strokes, word_patterns, word_totals
 from flowgauge.methods.explanation import Explanation
-from flowgauge.models.graph import ALL_HEADS, NO_EDGE, SKIP, Patterns
+from flowgauge.models.flow.graph import ALL_HEADS, NO_EDGE, SKIP, Patterns
 
 from .conftest import G, patterned, sentence
 from .conftest import word_patterns as hand_made

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from flowgauge.benchmark.record import Aggregate, Record, Score
-from flowgauge.benchmark.store import Store
+from flowgauge.benchmark.store.record import Aggregate, Record, Score
+from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import UsageError
-from flowgauge.leaderboards.columns import RANKED
-from flowgauge.leaderboards.groups import find_score, groups
-from flowgauge.leaderboards.tables import paper_tables, render, task_tables
-from flowgauge.leaderboards.text import as_text
+from flowgauge.leaderboards.stored.comparable_cells import find_score, groups
+from flowgauge.leaderboards.tables.columns import RANKED
+from flowgauge.leaderboards.tables.task_tables import paper_tables, render, task_tables
+from flowgauge.leaderboards.tables.terminal import as_text
 
 from .conftest import keep, record, score
 
@@ -215,6 +215,6 @@ def test_refusals(tmp_path: Path, url: str):
 
 
 def test_ranked_by_the_variant_that_the_metric_ranks_by():
-    from flowgauge.metrics.ablated_accuracy import RANKED as variant
+    from flowgauge.metrics.nodes.ablated_accuracy import RANKED as variant
 
     assert variant == RANKED_VARIANT

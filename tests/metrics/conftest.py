@@ -14,9 +14,9 @@ from flowgauge.methods.explanation import Explanation
 from flowgauge.methods.registry import METHODS
 from flowgauge.metrics.base import Shown
 from flowgauge.models.batch import Batch
-from flowgauge.models.encode import relabel
-from flowgauge.models.graph import NO_EDGE, Patterns
-from flowgauge.models.model import FlowModel
+from flowgauge.models.flow.flow_model import FlowModel
+from flowgauge.models.flow.graph import NO_EDGE, Patterns
+from flowgauge.models.inputs.encode import relabel
 from flowgauge.tasks.instance import Instance
 
 VOCABULARY, MASK, TARGET = 40, 4, 2

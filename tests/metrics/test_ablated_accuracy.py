@@ -9,12 +9,12 @@ import pytest
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.ablated_accuracy import RANKED, AblatedAccuracy
-from flowgauge.metrics.ablation import ablated_predictions
 from flowgauge.metrics.base import Shown
-from flowgauge.metrics.budgets import every_later_node, kept_nodes, kept_units, yardstick
+from flowgauge.metrics.nodes.ablated_accuracy import RANKED, AblatedAccuracy
+from flowgauge.metrics.nodes.node_budgets import every_later_node, kept_nodes, kept_units, yardstick
+from flowgauge.metrics.reduced_models.nodes import ablated_predictions
 from flowgauge.metrics.summary import summarise
-from flowgauge.models.graph import Subgraph
+from flowgauge.models.flow.graph import Subgraph
 
 IP = "influence-patterns:samples=4"
 

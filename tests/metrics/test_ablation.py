@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from flowgauge.metrics.ablation import ablated_predictions, clean_predictions, reduced_outputs
-from flowgauge.models.graph import Subgraph
+from flowgauge.metrics.reduced_models.nodes import ablated_predictions, clean_predictions, reduced_outputs
+from flowgauge.models.flow.graph import Subgraph
 
 
 def naive_logits(model, batch, row: int, kept: Subgraph, hidden=None, context=None, cut: bool = False) -> torch.Tensor:
@@ -109,7 +109,7 @@ def test_predictions_of_mixed_levels_in_any_order_and_in_small_pieces(model, bat
     kept = [random_subgraph(rng, batch.lengths[r], bool(k % 2)) for k, r in enumerate(rows)]
     rows, kept = rows + rows[:5], kept + kept[:5]
     whole = ablated_predictions(model, batch, rows, kept)
-    monkeypatch.setattr("flowgauge.metrics.ablation.ELEMENTS", 1)
+    monkeypatch.setattr("flowgauge.metrics.reduced_models.nodes.ELEMENTS", 1)
     assert (ablated_predictions(model, batch, rows, kept) == whole).all()
     for row, subgraph, found in zip(rows, kept, whole, strict=True):
         logits = naive_logits(model, batch, row, subgraph)
@@ -124,7 +124,7 @@ def test_equal_questions_run_once(model, batch, monkeypatch):
         asked.append(len(kept))
         return reduced_outputs(model, rows, hidden, kept, *stand_in)
 
-    monkeypatch.setattr("flowgauge.metrics.ablation.reduced_outputs", counted)
+    monkeypatch.setattr("flowgauge.metrics.reduced_models.nodes.reduced_outputs", counted)
     n, nodes = batch.lengths[0], np.ones((4, 6), bool)
     attention = Subgraph(nodes, np.ones((3, n, 4), bool), np.ones((3, n), bool))
     ablated_predictions(model, batch, [0, 0, 1, 0], [Subgraph(nodes), Subgraph(nodes.copy()), Subgraph(nodes), attention])

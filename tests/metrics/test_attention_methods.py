@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flowgauge.core.errors import NotApplicable
-from flowgauge.metrics.ablated_accuracy import RANKED, AblatedAccuracy
-from flowgauge.metrics.retention_curve import DeletionCurve, RetentionCurve
+from flowgauge.metrics.nodes.ablated_accuracy import RANKED, AblatedAccuracy
+from flowgauge.metrics.nodes.retention_curve import DeletionCurve, RetentionCurve
 
 NODES = ["raw-attention", "attention-rollout", "attention-flow", "gradient-x-attention"]
 HEADS = ["head-taylor", "head-accuracy-difference"]

@@ -9,8 +9,8 @@ import pytest
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.budgets import Yardstick, every_later_node, kept_nodes, kept_units, top, with_target, yardstick
-from flowgauge.models.graph import ALL_HEADS, SKIP, Patterns
+from flowgauge.metrics.nodes.node_budgets import Yardstick, every_later_node, kept_nodes, kept_units, top, with_target, yardstick
+from flowgauge.models.flow.graph import ALL_HEADS, SKIP, Patterns
 
 T = 4
 

@@ -7,10 +7,10 @@ import pytest
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.ablation import ablated_predictions
-from flowgauge.metrics.pruning import area, pruned_predictions
-from flowgauge.metrics.retention_curve import DeletionCurve, RetentionCurve, budget_masks, head_masks
-from flowgauge.models.graph import Subgraph
+from flowgauge.metrics.nodes.retention_curve import DeletionCurve, RetentionCurve, budget_masks, head_masks
+from flowgauge.metrics.reduced_models.heads import area, pruned_predictions
+from flowgauge.metrics.reduced_models.nodes import ablated_predictions
+from flowgauge.models.flow.graph import Subgraph
 
 
 def ranked(n: int, seed: int) -> Explanation:

@@ -8,7 +8,7 @@ import torch
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.pattern_entropy import PatternEntropy, binary_entropy, entropy_aggregates
+from flowgauge.metrics.patterns.pattern_entropy import PatternEntropy, binary_entropy, entropy_aggregates
 from flowgauge.models.outputs import value
 
 T = 2

@@ -9,8 +9,8 @@ import pytest
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.ground_truth import Planted, agreement, auroc, f1, planted_of
-from flowgauge.models.graph import Patterns
+from flowgauge.metrics.nodes.ground_truth import Planted, agreement, auroc, f1, planted_of
+from flowgauge.models.flow.graph import Patterns
 from flowgauge.tasks.registry import load_task
 
 PLANTED = Planted(np.array([2, 1, 0]), np.array([1, -1]))

@@ -13,11 +13,11 @@ from scipy.stats import entropy
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.base import Shown
-from flowgauge.metrics.ground_truth_divergence import GroundTruthDivergence, divergences
-from flowgauge.models.encode import encode
-from flowgauge.models.toy_counting import ToyCounting
+from flowgauge.metrics.nodes.ground_truth_divergence import GroundTruthDivergence, divergences
+from flowgauge.models.built.toy_counting import ToyCounting
+from flowgauge.models.inputs.encode import encode
 from flowgauge.tasks.registry import load_task
-from flowgauge.tasks.toy import CountingTask
+from flowgauge.tasks.toy_counting import CountingTask
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import torch
 
 from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.ablation import clean_predictions
-from flowgauge.metrics.head_importance import draws_of_heads, first_by_id, halves
-from flowgauge.metrics.head_pruning import HeadPruning, LayerHeadPruning
-from flowgauge.metrics.pruning import area, entries, kept_heads, pruned_outputs, pruned_predictions
+from flowgauge.metrics.heads.head_importance import draws_of_heads, first_by_id, halves
+from flowgauge.metrics.heads.head_pruning import HeadPruning, LayerHeadPruning
+from flowgauge.metrics.reduced_models.heads import area, entries, kept_heads, pruned_outputs, pruned_predictions
+from flowgauge.metrics.reduced_models.nodes import clean_predictions
 from flowgauge.models.batch import Rows
-from flowgauge.models.model import FlowModel
+from flowgauge.models.flow.flow_model import FlowModel
 
 LAYERS, HEADS = 3, 4
 
@@ -119,7 +119,7 @@ def test_equal_rows_run_once(model, make, monkeypatch):
         seen.append(row)
         return pruned_outputs(model, batch, row, kept, *stand_in)
 
-    monkeypatch.setattr("flowgauge.metrics.pruning.pruned_outputs", noted)
+    monkeypatch.setattr("flowgauge.metrics.reduced_models.heads.pruned_outputs", noted)
     assert (pruned_predictions(model, batch, [0, 1, 0, 0], kept) == np.array(apart)).all()
     assert sorted(seen[0]) == [0, 0, 1]
 

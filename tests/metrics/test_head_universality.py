@@ -9,7 +9,7 @@ from scipy.stats import pearsonr
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.cells import ExplainedCell
-from flowgauge.metrics.head_universality import CONSTANT, HeadUniversality, correlation
+from flowgauge.metrics.heads.head_universality import CONSTANT, HeadUniversality, correlation
 
 SHAPE = (3, 4)
 

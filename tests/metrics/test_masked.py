@@ -14,11 +14,11 @@ from sklearn.metrics import f1_score
 from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.cells import ExplainedCell
-from flowgauge.metrics.depth_kept import DepthKept
-from flowgauge.metrics.masked import MaskedAccuracy, MaskedDivergence, MaskedF1, ShareMasked
-from flowgauge.metrics.stability import Stability
-from flowgauge.metrics.token_classes import parts_of_speech
-from flowgauge.models.masking import blend, clean_states, outputs_from
+from flowgauge.metrics.masks.depth_kept import DepthKept
+from flowgauge.metrics.masks.masked_predictions import MaskedAccuracy, MaskedDivergence, MaskedF1, ShareMasked
+from flowgauge.metrics.masks.token_classes import parts_of_speech
+from flowgauge.metrics.tokens.stability import Stability
+from flowgauge.models.interventions.states import blend, clean_states, outputs_from
 from flowgauge.models.outputs import divergence, prediction
 from flowgauge.tasks.instance import Instance
 

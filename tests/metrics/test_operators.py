@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from flowgauge.benchmark.conformance import check_metric, failed
-from flowgauge.benchmark.key import metric_id
+from flowgauge.benchmark.store.key import metric_id
 from flowgauge.core.errors import UsageError
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.ablated_accuracy import AblatedAccuracy
-from flowgauge.metrics.ablation import reduced_outputs
+from flowgauge.metrics.nodes.ablated_accuracy import AblatedAccuracy
+from flowgauge.metrics.nodes.retention_curve import DeletionCurve, RetentionCurve
 from flowgauge.metrics.operators import ALONE, stand_ins
-from flowgauge.metrics.pruning import pruned_outputs
-from flowgauge.metrics.retention_curve import DeletionCurve, RetentionCurve
+from flowgauge.metrics.reduced_models.heads import pruned_outputs
+from flowgauge.metrics.reduced_models.nodes import reduced_outputs
 from flowgauge.models.batch import Rows
 
 from .test_ablation import naive_logits, random_subgraph

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from flowgauge.core.errors import NotApplicable
-from flowgauge.methods.exact_erasure import ExactErasure
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.optimality import Optimality, of_mask
+from flowgauge.methods.perturbation.exact_erasure import ExactErasure
+from flowgauge.metrics.masks.optimality import Optimality, of_mask
 
 SETS = np.array([[1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [0, 0, 0, 0, 1, 1]], bool)
 

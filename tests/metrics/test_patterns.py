@@ -10,18 +10,18 @@ import torch
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.methods.influence_patterns import InfluencePatterns
-from flowgauge.metrics.alignment_rate import AlignmentRate
+from flowgauge.methods.patterns.influence_patterns import InfluencePatterns
 from flowgauge.metrics.base import Shown
-from flowgauge.metrics.completeness_error import CompletenessError
-from flowgauge.metrics.concentration import Concentration
-from flowgauge.metrics.path_share import PathShare
-from flowgauge.metrics.skip_share import SkipShare, skip_parts
+from flowgauge.metrics.patterns.alignment_rate import AlignmentRate
+from flowgauge.metrics.patterns.concentration import Concentration
+from flowgauge.metrics.patterns.path_share import PathShare
+from flowgauge.metrics.patterns.skip_share import SkipShare, skip_parts
 from flowgauge.metrics.summary import summarise
-from flowgauge.models.chain import pattern_influence, single
-from flowgauge.models.graph import ALL_HEADS, NO_EDGE, SKIP, Patterns
+from flowgauge.metrics.tokens.completeness_error import CompletenessError
+from flowgauge.models.flow.chain_rule import pattern_influence, single
+from flowgauge.models.flow.graph import ALL_HEADS, NO_EDGE, SKIP, Patterns
+from flowgauge.models.flow.trace import path_trace
 from flowgauge.models.outputs import value
-from flowgauge.models.trace import path_trace
 
 T = 2
 ALL = [Concentration(), PathShare(), SkipShare(influence=False), AlignmentRate()]
@@ -160,7 +160,7 @@ def test_influence_weighted_skips(make, model, value_of):
 
 
 def test_alignment(model, shown, value_of):
-    from flowgauge.metrics.alignment_rate import input_attention
+    from flowgauge.metrics.patterns.alignment_rate import input_attention
 
     weights = input_attention(model, shown)
     assert weights[0][0].sum(-1) == pytest.approx(np.ones((4, 5)))
@@ -179,7 +179,7 @@ def test_alignment(model, shown, value_of):
 
 def test_alignment_is_pooled_over_edges(make, model):
     """One instance takes the best head on its three edges, the other takes it once and a worse one twice."""
-    from flowgauge.metrics.alignment_rate import input_attention
+    from flowgauge.metrics.patterns.alignment_rate import input_attention
 
     batch = make.batch(model, [5, 5])
     path = [0, 1, 3, T]

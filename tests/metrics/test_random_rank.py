@@ -9,10 +9,10 @@ from scipy import stats
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.random_rank import RandomRank, draw_words, influences, random_heads, random_paths, rank
-from flowgauge.models.chain import pattern_influence
-from flowgauge.models.graph import ALL_HEADS, SKIP
-from flowgauge.models.trace import path_trace
+from flowgauge.metrics.patterns.random_rank import RandomRank, draw_words, influences, random_heads, random_paths, rank
+from flowgauge.models.flow.chain_rule import pattern_influence
+from flowgauge.models.flow.graph import ALL_HEADS, SKIP
+from flowgauge.models.flow.trace import path_trace
 
 T = 2
 
@@ -72,7 +72,7 @@ def test_influences_are_those_of_each_path(make, model, monkeypatch):
     paths = random_paths(np.array([1, 1, 4, 2]), 20, 5, np.random.default_rng(0))
     paths = np.concatenate([paths, paths[:3]])
     heads = random_heads(paths, np.array([0, 0, 1]), 4, np.random.default_rng(1))
-    monkeypatch.setattr("flowgauge.metrics.random_rank.CHUNK", 4)
+    monkeypatch.setattr("flowgauge.metrics.patterns.random_rank.CHUNK", 4)
     found = influences(trace, paths, None)
     assert (found[:3] == found[-3:]).all()
     for walk in (None, heads):

@@ -7,7 +7,7 @@ import pytest
 
 from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.receptive_field import NO_EDGES, ReceptiveField, bins
+from flowgauge.metrics.edges.receptive_field import NO_EDGES, ReceptiveField, bins
 
 TARGET = 2
 

@@ -76,7 +76,7 @@ def test_a_faulty_declaration_is_refused(change, message):
 
 
 def test_listing_and_summaries_load_no_torch():
-    modules = ", ".join(f"flowgauge.metrics.{name}" for name in ("registry", "summary", "breakdown"))
+    modules = ", ".join(f"flowgauge.metrics.{name}" for name in ("registry", "summary", "nodes.breakdown"))
     code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)})
     assert done.returncode == 0, done.stderr

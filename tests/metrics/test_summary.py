@@ -11,8 +11,8 @@ from scipy import stats
 
 from flowgauge.core.errors import UsageError
 from flowgauge.metrics.bootstrap import RESAMPLES, bca_levels, condition_groups, interval, mean_of_sums, resampled_sums
-from flowgauge.metrics.breakdown import by_condition, by_item
-from flowgauge.metrics.reading import ratio_of_sums
+from flowgauge.metrics.nodes.breakdown import by_condition, by_item
+from flowgauge.metrics.patterns.pattern_cases import ratio_of_sums
 from flowgauge.metrics.scores import COLUMNS, Aggregate, Scores, frame, score_row
 from flowgauge.metrics.summary import summarise
 from flowgauge.tasks.instance import Instance

@@ -13,14 +13,13 @@ from captum.metrics import infidelity, sensitivity_max
 
 from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.explanation import Explanation
-from flowgauge.methods.gradients import GradientXInput
-from flowgauge.methods.leave_one_out import LeaveOneOut
-from flowgauge.methods.on_words import seeded
+from flowgauge.methods.gradients.saliency import GradientXInput
+from flowgauge.methods.perturbation.captum_words import seeded
+from flowgauge.methods.perturbation.leave_one_out import LeaveOneOut
+from flowgauge.methods.perturbation.shapley_and_lime import ShapleySampling
 from flowgauge.methods.random import Random
-from flowgauge.methods.removal import ShapleySampling
 from flowgauge.metrics.base import Shown
-from flowgauge.metrics.captum_metrics import Infidelity, Sensitivity
-from flowgauge.metrics.erasure import (
+from flowgauge.metrics.tokens.comprehensiveness_and_sufficiency import (
     SHARES,
     Comprehensiveness,
     Sufficiency,
@@ -30,13 +29,14 @@ from flowgauge.metrics.erasure import (
     probabilities,
     removable,
 )
-from flowgauge.metrics.loo_correlation import LooCorrelation
-from flowgauge.metrics.plausibility import Plausibility, agreement, direction, word_scores
-from flowgauge.models.encode import encode
-from flowgauge.models.toy_counting import ToyCounting
-from flowgauge.models.trace import baseline_words
+from flowgauge.metrics.tokens.infidelity_and_sensitivity import Infidelity, Sensitivity
+from flowgauge.metrics.tokens.loo_correlation import LooCorrelation
+from flowgauge.metrics.tokens.plausibility import Plausibility, agreement, direction, word_scores
+from flowgauge.models.built.toy_counting import ToyCounting
+from flowgauge.models.flow.trace import baseline_words
+from flowgauge.models.inputs.encode import encode
 from flowgauge.tasks.instance import Instance
-from flowgauge.tasks.toy import CountingTask
+from flowgauge.tasks.toy_counting import CountingTask
 
 
 def tokens(*rows) -> list[Explanation]:

@@ -11,10 +11,10 @@ import torch
 
 from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.head_importance import halves
-from flowgauge.metrics.trigger_drop import NONE, TriggerDrop
-from flowgauge.metrics.trigger_insertion import insert, places
-from flowgauge.metrics.triggers import Piece, Sentence, Trigger, has_sentiment, read_trigger, strongest_edges
+from flowgauge.metrics.edges.trigger_drop import NONE, TriggerDrop
+from flowgauge.metrics.edges.trigger_insertion import insert, places
+from flowgauge.metrics.edges.trigger_mining import Piece, Sentence, Trigger, has_sentiment, read_trigger, strongest_edges
+from flowgauge.metrics.heads.head_importance import halves
 from flowgauge.models.batch import Batch
 from flowgauge.models.outputs import correct
 from flowgauge.tasks.instance import Instance

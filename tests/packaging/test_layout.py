@@ -62,7 +62,8 @@ def test_public_names_are_where_the_package_says() -> None:
 @pytest.mark.parametrize(
     "module",
     ["flowgauge", "flowgauge.cli", "flowgauge.core.registry", "flowgauge.tasks.registry", "flowgauge.methods.registry",
-     "flowgauge.metrics.registry", "flowgauge.models.zoo", "flowgauge.benchmark.plan", "flowgauge.leaderboards.tables"],
+     "flowgauge.metrics.registry", "flowgauge.models.zoo", "flowgauge.benchmark.engine.plan",
+     "flowgauge.leaderboards.tables.task_tables"],
 )  # fmt: skip
 def test_importing_loads_no_torch(module: str) -> None:
     code = f"import {module}, sys; print([m for m in ('torch', 'transformers') if m in sys.modules])"

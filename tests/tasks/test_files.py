@@ -10,7 +10,7 @@ import pytest
 
 from flowgauge.core.errors import UnknownName, UsageError
 from flowgauge.core.registry import settings
-from flowgauge.tasks.files import Labelled, MinimalPairs, pairs
+from flowgauge.tasks.file_tasks import Labelled, MinimalPairs, pairs
 from flowgauge.tasks.fingerprint import fingerprint
 from flowgauge.tasks.instance import Instance, Task
 from flowgauge.tasks.registry import load_task

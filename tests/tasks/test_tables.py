@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowgauge.core.errors import UsageError
-from flowgauge.tasks.tables import Row, is_table, read_table, stem
+from flowgauge.tasks.file_rows import Row, is_table, read_table, stem
 
 CELL = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=12)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from flowgauge.benchmark.plan import Plan
-from flowgauge.benchmark.resolve import check_names, model_of
+from flowgauge.benchmark.engine.plan import Plan
+from flowgauge.benchmark.engine.resolve import check_names, model_of
 from flowgauge.core.errors import NoSplit, UsageError
 from flowgauge.tasks.registry import load_task
-from flowgauge.tasks.toy import CountingTask
+from flowgauge.tasks.toy_counting import CountingTask
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def test_held_out_accuracy_is_within_the_cards_interval(loaded: tuple[Any, Any],
 
 @pytest.mark.parametrize("name", list(templates()))
 def test_the_flow_model_agrees(agreement_model: Any, name: str) -> None:
-    from flowgauge.models.encode import batches
+    from flowgauge.models.inputs.encode import batches
     from flowgauge.models.outputs import value
 
     encoded = batches(agreement_model, AgreementTask(name).instances("test", 20, 3))

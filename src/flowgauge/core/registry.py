@@ -97,16 +97,33 @@ class Registry:
         found = {e.name: Entry(e.value, f"from {e.dist.name if e.dist else e.module}") for e in entry_points(group=self.group)}
         return {**self.builtin, **{k: v for k, v in found.items() if k not in self.builtin}}
 
+    def require(self, name: str) -> None:
+        """Refuses a name that is neither known nor a Python file that is there; nothing is imported.
+
+        Raises:
+            UsageError: There is no such file.
+            UnknownName: There is no plug-in of that name; near matches are listed.
+        """
+        path, found, rest = name.partition(".py")
+        if found and (not rest or rest.startswith(":")):
+            if not Path(f"{path}.py").is_file():
+                raise UsageError(f"there is no file {path}.py.")
+            return
+        self._known(name)
+
+    def _known(self, name: str) -> Entry:
+        known = self.entries()
+        if name not in known:
+            hint = f"`flowgauge list {self.kind}s` shows them; a file of your own is named file.py:name."
+            raise UnknownName(self.kind, name, known, hint)
+        return known[name]
+
     def factory(self, name: str) -> Callable[..., Any]:
         """What builds the plug-in called `name`, or the one in a Python file (`file.py` or `file.py:name`)."""
         path, _, wanted = name.partition(".py")
         if name.endswith(".py") or wanted.startswith(":"):
             return self._from_file(Path(f"{path}.py"), wanted.removeprefix(":"))
-        known = self.entries()
-        if name not in known:
-            hint = f"`flowgauge list {self.kind}s` shows them; a file of your own is named file.py:name."
-            raise UnknownName(self.kind, name, known, hint)
-        module, _, attribute = known[name].target.partition(":")
+        module, _, attribute = self._known(name).target.partition(":")
         factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
         return factory
 

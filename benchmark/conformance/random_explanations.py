@@ -1,0 +1,48 @@
+"""Explanations that have every view, drawn at random: what a metric may meet."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...methods.explanation import Explanation
+from ...models.flow.graph import SKIP, Patterns
+from .subject import Subject
+
+
+def made_up(on: Subject) -> tuple[dict[str, Explanation], dict[str, Explanation]]:
+    """Two explanations an instance, gold and guided; the guided one is the same object for every second instance."""
+    rng, batch = np.random.default_rng(0), on.batch()
+    assert batch.target is not None
+    gold: dict[str, Explanation] = {}
+    guided: dict[str, Explanation] = {}
+    for number, (name, n, target) in enumerate(zip(batch.names, batch.lengths, batch.target.tolist(), strict=True)):
+        gold[name] = _one(rng, n, target, on.model.n_layers, on.model.n_heads, on.model.width)
+        guided[name] = gold[name] if number % 2 else _one(rng, n, target, on.model.n_layers, on.model.n_heads, on.model.width)
+    return gold, guided
+
+
+def _one(rng: np.random.Generator, n: int, target: int, layers: int, heads: int, width: int) -> Explanation:
+    tokens = rng.normal(size=n)
+    return Explanation(
+        tokens=tokens,
+        nodes=rng.random((layers + 1, n)),
+        flows=rng.normal(size=(n, layers + 1, n)),
+        units=rng.random((layers, n, heads + 1)),
+        heads=rng.random((layers, heads)),
+        edges=rng.random((layers, heads, n, n)),
+        mask=rng.random((layers + 2, n)),
+        gate=rng.random((layers + 2, n)),
+        fill=np.zeros((layers + 2, width)),
+        patterns=_patterns(rng, tokens, target, layers, heads),
+        values={"completeness_error": 0.01, "q": 2.0, "q_baseline": 0.5},
+    )
+
+
+def _patterns(rng: np.random.Generator, tokens: np.ndarray, target: int, layers: int, heads: int) -> Patterns:
+    """One path a word, of heads at random and skips where the position stays; the influence is part of the word's."""
+    n = len(tokens)
+    positions = rng.integers(0, n, (n, layers + 1, 1))
+    positions[:, 0, 0], positions[:, -1, 0] = np.arange(n), target
+    stays = (positions[:, 1:] == positions[:, :-1])[..., None]
+    codes = np.where(stays & (rng.random((n, layers, 1, 1)) < 0.5), SKIP, rng.integers(0, heads, (n, layers, 1, 1)))
+    return Patterns(np.arange(n), tokens, tokens * rng.random(n), positions, tokens * rng.random(n) / 2, codes)

@@ -1,0 +1,38 @@
+"""Whether a model's head is the one that a task needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...core.errors import UsageError
+from ...models.inputs.labels import fits, label_ids, telling
+from ...models.layered import Layered
+from ...tasks.registry import fitting
+
+HEADS = {"masked": "masked-LM", "label": "sequence-classification", "next": "next-token", "span": "span"}
+
+
+def check_fit(model: Layered, task: Any) -> dict[str, int]:
+    """The output of each of the task's classes; empty for a task without classes.
+
+    Raises:
+        UsageError: Another head than the task needs, or other classes: which it has, and which tasks it fits.
+    """
+    classes = tuple(getattr(task, "classes", ()))
+    try:
+        if task.head != model.head:
+            raise UsageError(
+                f"task {task.name!r} needs a model with a {HEADS[task.head]} head, but model {model.name!r} has a "
+                f"{HEADS[model.head]} head{f' ({telling(model)})' if model.head == 'label' else ''}."
+            )
+        return label_ids(model, classes) if classes else {}
+    except UsageError as error:
+        raise UsageError(f"{error} {_advice(model, task)}") from error
+
+
+def _advice(model: Layered, task: Any) -> str:
+    found = fitting(model.head, lambda classes: not classes or fits(model, classes))
+    known = f"It fits {', '.join(found)}." if found else "It fits no task that comes with flowgauge."
+    if task.head not in ("label", "span"):
+        return known
+    return f"{known} To fine-tune one for {task.name}: `flowgauge train --model BASE --task {task.name} --out DIR`."

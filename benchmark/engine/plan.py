@@ -1,0 +1,188 @@
+"""What to run: `Plan`, from a YAML file, flags or both. No torch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, WithJsonSchema
+
+from ...core.errors import UnknownName, UsageError
+from ...core.registry import Spec
+
+DEFAULT_MODEL = "agreement-bert"
+DEFAULT_METHODS = ("influence-patterns", "attention", "conductance", "random")
+DEFAULT_METRICS = ("ablated_accuracy",)
+PLANS = Path(__file__).parents[1] / "plans"
+"""Plans that come with the package."""
+
+
+def _spec(entry: Any) -> Any:
+    return Spec.parse(entry) if isinstance(entry, (str, Mapping)) else entry
+
+
+def _several(entry: Any) -> Any:
+    return (entry,) if isinstance(entry, (str, int, Mapping, Spec)) else entry
+
+
+_WORD = {"type": "string", "description": "name, or name:key=value,key=value"}
+_MAPPING = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}},
+    "required": ["name"],
+    "description": "name and settings",
+}
+_ONE: dict[str, Any] = {"anyOf": [_WORD, _MAPPING]}
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""What every generator takes."""
+PlugIn = Annotated[Spec, BeforeValidator(_spec), WithJsonSchema(_ONE)]
+PlugIns = Annotated[
+    tuple[PlugIn, ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]}),
+]
+_SEED = {"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63}
+_SEEDS = WithJsonSchema({"anyOf": [_SEED, {"type": "array", "items": _SEED, "minItems": 1}]})
+
+
+class Plan(BaseModel):
+    """Cells to run: every task with every method and seed, scored by every metric.
+
+    Attributes:
+        model: An embedded model's name, a Hugging Face name or a folder; None: the one that comes with a task, or agreement-bert.
+        revision: Branch, tag or commit on the Hub.
+        tasks: Names, globs such as `sva/*`, or TSV/JSONL files; `name:key=value` sets a setting.
+        methods: Names or `file.py[:name]`, with settings likewise.
+        metrics: The same.
+        seeds: One cell each for methods that draw.
+        limit: Instances a task, balanced over conditions; None: all.
+        fit_limit: Instances of the train split that methods which are trained see; None: all.
+        sample_seed: Seed of both samples.
+        split: The task's split.
+        dtype: Floating-point type of the weights.
+        device: A torch device; `auto`: the GPU if there is one.
+        batch_size: Instances a batch; None: 32, fewer for long sentences.
+        max_tokens: Leaves out sentences with more tokens, of those that `limit` draws: which instances a cell is of is known
+            before a tokenizer is.
+        on_split: Whether a word that is not one token stops the run or leaves the sentence out.
+        columns: Our column's name to the file's, for tasks from a file.
+        data_dir: Folder of published data sets, for tasks that read them; None: $FLOWGAUGE_DATA, else the Hub.
+        store: Folder or fsspec URL of the results.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    model: str | None = None
+    revision: str | None = None
+    tasks: PlugIns
+    methods: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METHODS)
+    metrics: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METRICS)
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_several), Field(min_length=1), _SEEDS] = (0,)
+    limit: PositiveInt | None = None
+    fit_limit: PositiveInt | None = None
+    sample_seed: NonNegativeInt = 0
+    split: str = "test"
+    dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    device: str = "auto"
+    batch_size: PositiveInt | None = None
+    max_tokens: PositiveInt | None = None
+    on_split: Literal["error", "skip"] = "error"
+    columns: dict[str, str] = {}
+    data_dir: str | None = None
+    store: Annotated[str, Field(min_length=1)] = "results"
+
+    @classmethod
+    def make(cls, **fields: Any) -> Plan:
+        """A plan from fields; every fault is one line.
+
+        Raises:
+            UsageError: An unknown field, with near matches, or a value out of range.
+        """
+        for key in fields:
+            if key not in cls.model_fields:
+                near = difflib.get_close_matches(key, cls.model_fields, n=2, cutoff=0.5)
+                guess = f"did you mean {' or '.join(near)}?" if near else f"a plan has {', '.join(cls.model_fields)}."
+                raise UsageError(f"a plan has no field {key!r}: {guess}")
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise UsageError("the plan cannot be read: " + "; ".join(_fault(e) for e in error.errors())) from error
+
+    @classmethod
+    def load(cls, path: str | Path, **flags: Any) -> Plan:
+        """A plan from a YAML file, or one that comes with the package by name (`demo`); flags that are not None override it.
+
+        Raises:
+            UsageError: No such file, no YAML (with the line), or no plan.
+        """
+        path = _find(path)
+        try:
+            stored = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
+        except OSError as error:
+            raise UsageError(f"cannot read the plan {path}: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"the plan {path} is not a text file.") from error
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            mark = getattr(error, "problem_mark", None)
+            where = f", line {mark.line + 1}" if mark else ""
+            why = " ".join(str(getattr(error, "problem", error)).split())
+            raise UsageError(f"{path}{where}: not YAML: {why}.") from error
+        if not isinstance(stored, dict):
+            raise UsageError(f"the plan {path} must be a mapping with tasks, methods and so on, got {type(stored).__name__}.")
+        given = {key: value for key, value in flags.items() if value is not None}
+        return cls.make(**{str(key): value for key, value in stored.items()} | given)
+
+
+class UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+    """Refuses a key that stands twice in a mapping; YAML forbids it, and the last would win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As the safe loader makes it."""
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if not isinstance(name, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, "a list or a mapping is no key", key.start_mark)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{name!r} stands twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def _find(path: str | Path) -> Path:
+    """The file itself, or the packaged plan of that name."""
+    known = {found.stem: found for found in PLANS.glob("*.yaml")}
+    if Path(path).exists() or Path(path).suffix:
+        return Path(path)
+    if str(path) not in known:
+        raise UnknownName("plan", str(path), known, "A plan of your own is a file ending in .yaml.")
+    return known[str(path)]
+
+
+def _fault(error: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        return f"{where} is missing"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}, got {error['input']!r}"
+
+
+def as_mapping(spec: Spec) -> dict[str, Any]:
+    """A spec as plan files have it.
+
+    >>> as_mapping(Spec("attention", {"residual": 0.3}))
+    {'name': 'attention', 'residual': 0.3}
+    """
+    return {"name": spec.name, **spec.settings}
+
+
+def unique(specs: Sequence[Spec]) -> list[Spec]:
+    """Specs without repetition, in order."""
+    found: list[Spec] = []
+    for spec in specs:
+        if spec not in found:
+            found.append(spec)
+    return found

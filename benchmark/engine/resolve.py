@@ -1,0 +1,143 @@
+"""Names to plug-ins: checked first, without torch; made afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import UnknownName, UsageError
+from ...core.registry import Spec
+from ...methods.registry import METHODS
+from ...metrics.registry import METRICS
+from ...tasks.file_rows import is_table
+from ...tasks.fingerprint import fingerprint
+from ...tasks.instance import Instance
+from ...tasks.registry import TASKS, load_task, takes_data
+from ..store.key import TaskKey, method_key
+from .jobs import Job
+from .model_handle import check_model
+from .plan import DEFAULT_MODEL, Plan, unique
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A task and the instances that a plan takes of it."""
+
+    spec: Spec
+    task: Any
+    key: TaskKey
+    instances: tuple[Instance, ...]
+
+
+def check_names(plan: Plan) -> Plan:
+    """The plan with task globs written out.
+
+    Raises:
+        UnknownName: A model folder, task, method or metric that does not exist, with near matches.
+    """
+    for spec in plan.methods:
+        METHODS.require(spec.name)
+    check_metrics(plan.metrics)
+    if plan.model is not None:
+        check_model(plan.model)
+    if plan.columns and not any(is_table(spec.name) for spec in plan.tasks):
+        raise UsageError(f"columns ({', '.join(plan.columns)}) are given, but no task is a file of sentences.")
+    tasks = unique([with_data(found, plan.data_dir) for spec in plan.tasks for found in _tasks(spec)])
+    if plan.data_dir and not any("data_dir" in spec.settings for spec in tasks):
+        raise UsageError(f"a data folder ({plan.data_dir}) is given, but no task reads one.")
+    return plan.model_copy(update={"tasks": tuple(tasks)})
+
+
+def check_metrics(specs: Sequence[Spec]) -> None:
+    """Refuses metrics that do not exist.
+
+    Raises:
+        UnknownName: With near matches.
+    """
+    for spec in specs:
+        METRICS.require(spec.name)
+
+
+def with_data(spec: Spec, folder: str | None, replace: bool = False) -> Spec:
+    """The spec with the data folder, if its task reads one and (unless `replace`) names none itself."""
+    if not folder or not takes_data(spec) or (spec.settings.get("data_dir") and not replace):
+        return spec
+    return Spec(spec.name, {**spec.settings, "data_dir": folder})
+
+
+def draw(plan: Plan, spec: Spec) -> Drawn:
+    """The task and its instances.
+
+    Raises:
+        UsageError: A file that cannot be read, an unknown split, no instances.
+    """
+    task = load_task(spec, plan.columns if is_table(spec.name) else None)
+    return _draw(spec, task, plan.split, plan.limit, plan.sample_seed)
+
+
+def draw_train(plan: Plan, drawn: Drawn) -> Drawn:
+    """The instances of the same task that methods are trained on.
+
+    Raises:
+        UsageError: It has no train split.
+    """
+    return _draw(drawn.spec, drawn.task, "train", plan.fit_limit, plan.sample_seed)
+
+
+def _draw(spec: Spec, task: Any, split: str, limit: int | None, seed: int) -> Drawn:
+    instances = tuple(task.instances(split, limit, seed))
+    if not instances:
+        raise UsageError(f"task {task.name!r} has no instances in split {split!r}.")
+    key = TaskKey(task.name, task.version, fingerprint(instances), split, limit, seed, task.quantity)
+    return Drawn(spec, task, key, instances)
+
+
+def model_of(plan: Plan, task: Any) -> str:
+    """The plan's model, else the one that comes with the task, else the embedded one."""
+    return plan.model or getattr(task, "model", "") or DEFAULT_MODEL
+
+
+def make_methods(plan: Plan, metrics: Sequence[Any]) -> list[tuple[Spec, Any]]:
+    """The plan's methods with the specs that named them, and those that a metric's budget is matched to."""
+    specs = unique([*plan.methods, *(Spec.parse(m.reference) for m in metrics if m.reference)])
+    found: list[tuple[Spec, Any]] = []
+    for spec in specs:
+        method = METHODS.create(spec)
+        if not any(alike(method, other) for _, other in found):
+            found.append((spec, method))
+    return found
+
+
+def make_metrics(specs: Sequence[Spec]) -> list[Any]:
+    """Metrics by their specs."""
+    return [METRICS.create(spec) for spec in unique(specs)]
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two methods are the same code with the same settings."""
+    return method_key(one) == method_key(other)
+
+
+def reference_job(metric: Any, jobs: Sequence[Job]) -> Job | None:
+    """The job of the method whose budget a metric is matched to."""
+    if not metric.reference:
+        return None
+    wanted = method_key(METHODS.create(metric.reference))
+    return next((job for job in jobs if job.key["method"] == wanted), None)
+
+
+def _tasks(spec: Spec) -> list[Spec]:
+    if is_table(spec.name):
+        if not Path(spec.name).is_file():
+            raise UsageError(f"there is no task file {spec.name}.")
+        return [spec]
+    if ".py" in spec.name or not any(sign in spec.name for sign in "*?["):
+        TASKS.require(spec.name)
+        return [spec]
+    names = [name for name in TASKS.entries() if fnmatchcase(name, spec.name)]
+    if not names:
+        raise UnknownName("task", spec.name, TASKS.entries(), "`flowgauge list tasks` shows them.")
+    return [Spec(name, spec.settings) for name in names]

@@ -1,0 +1,113 @@
+"""Receptive fields: the distances that each layer's edges bridge (figure 4 of Hao et al. 2021)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ...core.errors import UsageError
+from ..stored.comparable_cells import Group, find_score
+from ..tables.task_tables import Cell, read_cell
+from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, new_figure, tidy
+
+METRIC = "receptive_field"
+MEAN, CHANCE = "#D55E00", "#222222"
+COLUMNS = 3
+
+
+@dataclass(frozen=True)
+class Field:
+    """One method's distances.
+
+    Attributes:
+        label: The method.
+        bins: Largest distance of each bin: 1, 2, 4, 8, ...
+        shares: Share of a layer's edges in each bin, NaN where a layer has none.
+        means: Mean distance of each layer.
+        chance: Mean distance of all pairs that could be connected.
+    """
+
+    label: str
+    bins: tuple[int, ...]
+    shares: np.ndarray
+    means: tuple[Cell, ...]
+    chance: tuple[float, ...]
+
+
+def fields(group: Group, labels: Sequence[str] | None = None) -> list[Field]:
+    """The receptive fields of a task's methods, in order of their names."""
+    found = []
+    for label, record in sorted(group.by_label().items()):
+        score = find_score(record, METRIC)
+        if score is None or score.status != "done" or (labels is not None and label not in labels):
+            continue
+        values = {a.variant: a.value for a in score.aggregates}
+        n_layers = max(int(layer) for variant in values for layer in re.findall(r"^layer/(\d+)/mean$", variant))
+        names = [v.removeprefix("layer/1/distance/") for v in values if v.startswith("layer/1/distance/")]
+        layers = range(1, n_layers + 1)
+        shares = np.array([[values[f"layer/{layer}/distance/{name}"] for layer in layers] for name in names])
+        means = tuple(read_cell(record, METRIC, f"layer/{layer}/mean") for layer in layers)
+        chance = tuple(mean.value / values[f"layer/{layer}/relative"] for layer, mean in zip(layers, means, strict=True))
+        found.append(Field(label, tuple(int(name.split("-")[-1]) for name in names), shares, means, chance))
+    return found
+
+
+def receptive_figure(group: Group, labels: Sequence[str] | None = None) -> Figure:
+    """A panel a method: how a layer's edges spread over distances, their mean, and the mean of all pairs.
+
+    Raises:
+        UsageError: No cell is scored with receptive_field.
+    """
+    shown = fields(group, labels)
+    if not shown:
+        raise UsageError(f"no cell of {group.task} is scored with {METRIC}; `flowgauge score STORE --metric {METRIC}` adds it.")
+    columns = min(COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
+    height = 0.62 + (rows - 1) * 2.75 + 2.05 + 0.95
+    most = max(float(np.nanmax(one.shares)) for one in shown)
+    figure = new_figure(max(0.75 + columns * 3.25 + 0.75, 6.4), height)
+    for number, one in enumerate(shown):
+        row, column = divmod(number, columns)
+        axes = add_axes(figure, 0.75 + column * 3.25, 0.62 + (rows - 1 - row) * 2.75, 2.75, 2.05)
+        colours = _draw(axes, one, most)
+        if column == 0:
+            axes.set_ylabel("distance (tokens)", fontsize=NORMAL)
+        if number + columns >= len(shown):
+            axes.set_xlabel("layer", fontsize=NORMAL)
+    bar = add_axes(figure, 0.75 + columns * 3.25 - 0.25, 0.62 + (rows - 1) * 2.75, 0.1, 2.05)
+    figure.colorbar(colours, cax=bar, ticks=MaxNLocator(4)).outline.set_visible(False)
+    bar.tick_params(labelsize=SMALL, length=0)
+    bar.set_title("share", fontsize=SMALL, color=INK)
+    add_text(
+        figure, 0.2, height - 0.34, f"Receptive field   {group.task}   {group.model}", fontsize=LARGE, color=INK, va="bottom"
+    )
+    note = f"{group.instances} instances; the line is the mean distance with its 95 % interval, dotted that of all pairs"
+    add_text(figure, 0.2, height - 0.53, note, fontsize=SMALL, color=GREY, va="bottom")
+    return figure
+
+
+def _draw(axes: Axes, field: Field, most: float) -> QuadMesh:
+    """Bins as rows: that of distances up to 2^k ends at height k, so that a mean d stands at log2 d."""
+    tidy(axes)
+    layers = np.arange(1, len(field.means) + 1)
+    edges = np.arange(-1, len(field.bins))
+    colours = axes.pcolormesh(np.arange(len(layers) + 1) + 0.5, edges, field.shares, cmap="Blues", vmin=0, vmax=most)
+    mean, low, high = (np.log2([getattr(cell, side) for cell in field.means]) for side in ("value", "low", "high"))
+    axes.plot(layers, np.log2(field.chance), color=CHANCE, lw=1.1, ls=":")
+    axes.errorbar(layers, mean, [mean - low, high - mean], color=MEAN, lw=1.6, marker="o", ms=3.5, capsize=2, elinewidth=0.9)
+    axes.set_title(field.label, fontsize=NORMAL, loc="left", color=INK)
+    axes.set_yticks(edges[:-1] + 0.5, _names(field.bins), fontsize=SMALL)
+    axes.set_xticks(layers, [str(layer) for layer in layers], fontsize=SMALL)
+    axes.set_ylim(edges[0], edges[-1])
+    return colours
+
+
+def _names(bins: Sequence[int]) -> list[str]:
+    return [str(high) if high <= 2 else f"{high // 2 + 1}\N{EN DASH}{high}" for high in bins]

@@ -1,0 +1,200 @@
+"""A board: a store whose cells entered through verified bundles, with a ledger that says so. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from ...benchmark.store.cell import Cell
+from ...benchmark.store.record import Record
+from ...benchmark.store.store import Store
+from ...core.errors import UsageError
+from .bundle import MANIFEST
+from .ledger import Event, add_event, read_ledger, trusted
+from .verify import TRUST, Checked, Further, Rescore, Trust, rejected, verify
+
+
+def merge(
+    bundle: str | Path,
+    url: str,
+    rescore: Rescore | None = None,
+    *,
+    sample: int = 20,
+    further: Sequence[Further] = (),
+    why: str = "",
+    trust: Trust | None = None,
+    explanations: int | None = None,
+    quiet: bool = True,
+) -> Event:
+    """Verifies a bundle and adds its cells to a board.
+
+    Cells that were re-run here, where others of the bundle were not, are raised to `re-run` by an event of their own.
+
+    Args:
+        bundle: Its folder.
+        url: The board's store; made if it is not there.
+        rescore: Recomputes scores; None: the cells enter as well-formed.
+        sample: Instances that are recomputed.
+        further: Checks that follow, as for `verify`.
+        why: A line for the ledger.
+        trust: What a maintainer vouches for, if more than was verified here (`re-run`, `maintained`).
+        explanations: Instances of each cell whose explanations the board keeps, in whole files, and no probes of methods that
+            were trained; None: all. Everything is verified before; the records go on listing the explanations that are left out,
+            with their sums.
+        quiet: Shows no progress bar.
+
+    Raises:
+        BadBundle: It has problems.
+        UsageError: A cell is there already, with other content and no less trust; or all are, with more trust.
+    """
+    checked = verify(bundle, rescore, sample, further, quiet)
+    rejected(checked)
+    board, source = Store(url), Store(str(Path(bundle) / "cells"))
+    level = max(checked.trust, trust or checked.trust, key=TRUST.index)
+    known = trusted(read_ledger(board))
+    cells = {name_of(record): record for record in checked.records}
+    levels = {name: max(level, checked.level(record), key=TRUST.index) for name, record in cells.items()}
+    names = {name: record for name, record in cells.items() if _enters(board, known, record, levels[name])}
+    if not names:
+        raise UsageError(
+            f"all of {bundle} is on the board already, and more trusted than it would be now: nothing is left to do."
+        )
+    raised = [name for name in names if TRUST.index(levels[name]) > TRUST.index(level)]
+    for record in names.values():
+        _copy(source.find(record), board.find(record), explanations)
+    _copy_fits(checked, Path(bundle), board, explanations is None)
+    digest = hashlib.sha256((Path(bundle) / MANIFEST).read_bytes()).hexdigest()
+    event = add_event(board, "entered", list(names), level, who=checked.manifest.submitter, why=why, bundle=digest)
+    if raised:
+        add_event(board, "re-run", raised, "re-run", why="the method itself was run on a sample", bundle=digest)
+    return event
+
+
+def _enters(board: Store, known: Mapping[str, Trust], record: Record, level: Trust) -> bool:
+    """Whether a cell is to be written: not where the same is there with more trust, for what was found out about it stays true.
+
+    Raises:
+        UsageError: Other content is there, with no less trust.
+    """
+    there = board.find(record).record()
+    if there is None:
+        return True
+    then = known.get(name_of(there), "self-reported")
+    if there.model_dump_json() == record.model_dump_json():
+        return TRUST.index(then) <= TRUST.index(level)
+    if TRUST.index(then) >= TRUST.index(level):
+        raise UsageError(f"{name_of(record)} is on the board already with other numbers, as {then}: `leave` first.")
+    return True
+
+
+def leave(url: str, cells: Sequence[str], why: str, who: str = "") -> Event:
+    """Takes cells off a board; the ledger keeps their names and the reason.
+
+    Args:
+        url: The board.
+        cells: `<model>/<task>/<method>-<12 hex>`, or patterns of such names (`*/sva/obj/*`).
+        why: The reason, for everyone to read.
+        who: Who says so.
+
+    Raises:
+        UsageError: No such cell, or no reason.
+    """
+    board = Store(url)
+    if not why.strip():
+        raise UsageError("say why they leave: --why '...'.")
+    there = {name_of(record): record for record in board.records()}
+    leaving: dict[str, Record] = {}
+    for pattern in cells:
+        found = {name: record for name, record in there.items() if fnmatchcase(name, pattern)}
+        if not found:
+            raise UsageError(f"the board has no cell {pattern!r}; `flowgauge leaderboard ledger {url}` shows what it has.")
+        leaving |= found
+    for record in leaving.values():
+        board.find(record).remove()
+    return add_event(board, "left", list(leaving), "self-reported", who=who, why=why)
+
+
+def rescored(url: str, records: Sequence[Record], why: str) -> list[Event]:
+    """Notes that cells were scored again, one event a level of trust, which stays what it was; what failed is left out."""
+    board = Store(url)
+    known = trusted(read_ledger(board))
+    levels: dict[Trust, list[str]] = {}
+    for record in (record for record in records if record.status == "done"):
+        levels.setdefault(known.get(name_of(record), "self-reported"), []).append(name_of(record))
+    return [add_event(board, "re-scored", cells, level, why=why) for level, cells in levels.items()]
+
+
+def name_of(record: Record) -> str:
+    """`<model>/<task>/<cell>` as the ledger has it."""
+    return f"{record.model}/{record.task}/{record.folder}"
+
+
+def publish(site: str | Path, url: str) -> int:
+    """Copies a built site to any fsspec target: a folder, `s3://bucket/prefix`, `hf://datasets/owner/name`; returns its files.
+
+    To a repository on the Hub it goes as one commit: one a file would be hundreds, and be refused.
+
+    Raises:
+        UsageError: No site there, or a target that cannot be written.
+    """
+    site = Path(site)
+    if not (site / "index.html").is_file():
+        raise UsageError(f"{site} has no index.html: `flowgauge leaderboard build STORE --out {site}` makes one.")
+    files = sorted(path for path in site.rglob("*") if path.is_file() and not path.is_symlink())
+    named = {path.relative_to(site).as_posix(): path for path in files}
+    try:
+        fs, root = fsspec.core.url_to_fs(url)
+        if url.startswith("hf://") and _committed(fs.resolve_path(root), named):
+            return len(files)
+        for name, path in named.items():
+            target = f"{root.rstrip('/')}/{name}"
+            fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+            fs.pipe_file(target, path.read_bytes())
+    except (ImportError, ValueError, OSError) as error:
+        raise UsageError(f"cannot publish to {url!r}: {error}") from error
+    return len(files)
+
+
+def _committed(at: Any, files: Mapping[str, Path]) -> bool:
+    """Adds files below a place in a repository on the Hub in one commit; False where the place is in no repository."""
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    if not hasattr(at, "repo_id"):
+        return False
+    folder = f"{at.path_in_repo.strip('/')}/".lstrip("/")
+    operations = [CommitOperationAdd(f"{folder}{name}", path) for name, path in files.items()]
+    HfApi().create_commit(
+        at.repo_id, operations, repo_type=at.repo_type, revision=at.revision, commit_message="Publish a flowgauge board"
+    )
+    return True
+
+
+def _copy(source: Cell, target: Cell, explanations: int | None) -> None:
+    """A cell's files, its record last; explanations of so many instances or a few more."""
+    record = source.record()
+    assert record is not None
+    if target.record() is not None:
+        target.remove()
+    parts = source.part_names()
+    first = len(parts) if explanations is None else sum(int(Path(name).stem) < explanations for name in parts)
+    left_out = set(parts[first:])
+    for name in [*(name for name in record.files if name not in left_out), "record.json"]:
+        data = source.files.read(f"{source.path}/{name}")
+        assert data is not None
+        target.files.write(f"{target.path}/{name}", data)
+
+
+def _copy_fits(checked: Checked, bundle: Path, board: Store, probes: bool) -> None:
+    """Trainings that the board does not have, of models and perhaps of methods; others' cells rest on those that it has."""
+    names = [name for name in checked.manifest.files if name.startswith("cells/fits/")]
+    if not probes:
+        names = [name for name in names if "model" in json.loads((bundle / name).with_name("fit.json").read_bytes())["key"]]
+    targets = {name: f"{board.files.root}/{name.removeprefix('cells/')}" for name in names}
+    for name in [name for name, target in targets.items() if board.files.read(target) is None]:
+        board.files.write(targets[name], (bundle / name).read_bytes())

@@ -1,0 +1,58 @@
+"""Several stores read as one board: its records, where their cells are, and how far each is trusted. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...benchmark.store.record import Record
+from ...benchmark.store.store import Cell, Store
+from ..tables.task_tables import stored_records
+from .board import name_of
+from .ledger import read_ledger, trusted
+from .verify import Trust
+
+
+@dataclass(frozen=True, eq=False)
+class Shelf:
+    """The cells of one or several stores.
+
+    Attributes:
+        records: Each once; where two stores have a cell, the first store's.
+        homes: The store of each, by `<model>/<task>/<cell>`.
+        levels: What the ledgers say of cells, by the same name.
+    """
+
+    records: tuple[Record, ...]
+    homes: dict[str, Store]
+    levels: dict[str, Trust]
+
+    def find(self, record: Record) -> Cell:
+        """The cell a record belongs to."""
+        return self.homes[name_of(record)].find(record)
+
+    def trust(self, record: Record) -> Trust:
+        """What a record's rows may show: self-reported, unless the ledger of its store says more."""
+        return self.levels.get(name_of(record), "self-reported")
+
+
+def open_shelf(urls: Sequence[str]) -> Shelf:
+    """The cells of stores.
+
+    Raises:
+        UsageError: One is missing or empty.
+        FlowgaugeError: The ledger of one is damaged.
+    """
+    records: list[Record] = []
+    homes: dict[str, Store] = {}
+    levels: dict[str, Trust] = {}
+    for url in urls:
+        store, known = Store(url), stored_records(url)
+        ledger = trusted(read_ledger(store))
+        for record in known:
+            name = name_of(record)
+            if name not in homes:
+                homes[name] = store
+                records.append(record)
+                levels |= {name: ledger[name]} if name in ledger else {}
+    return Shelf(tuple(records), homes, levels)

@@ -1,0 +1,234 @@
+"""A submission: cells of a store with a manifest of their sums. Data only: JSON, Parquet, safetensors; never pickle, never code.
+
+<bundle>/
+    manifest.json                          who, when, with what, and size and sha256 of every other file
+    cells/                                 as a store has them, with the fits that trained methods and models rest on
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ...benchmark.engine.jobs import FINAL
+from ...benchmark.store.record import Record
+from ...benchmark.store.store import Store
+from ...core.errors import FlowgaugeError, UnknownName, UsageError
+from ...core.version import VERSION
+
+SCHEMA = 1
+"""Raised by any change of the manifest that older readers would misread."""
+MANIFEST = "manifest.json"
+ENDINGS = (".json", ".parquet", ".safetensors")
+FIT = ("fit.json", "weights.safetensors")
+"""What a bundle takes of a training."""
+FILE_BYTES, BUNDLE_BYTES, FILES = 2**31, 2**35, 200_000
+"""The most that one file, a whole bundle, and its number of files may be."""
+PART = re.compile(r"[A-Za-z0-9._+@=-]{1,200}")
+
+
+class BadBundle(FlowgaugeError):
+    """A bundle that breaks the rules; the text says which file and which rule."""
+
+
+class Kept(BaseModel):
+    """One file of a bundle."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(ge=0, le=FILE_BYTES)
+
+
+class Manifest(BaseModel):
+    """What a bundle says of itself.
+
+    Attributes:
+        schema_version: `SCHEMA` when written.
+        submitter: A name to show, in the submitter's words.
+        note: Likewise, free text.
+        created: When, ISO 8601.
+        flowgauge: The version that packed it.
+        files: By path below the bundle.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = SCHEMA
+    kind: Literal["flowgauge-bundle"] = "flowgauge-bundle"
+    submitter: str = Field(min_length=1, max_length=200)
+    note: str = Field(default="", max_length=2000)
+    created: str
+    flowgauge: str
+    files: dict[str, Kept]
+
+
+def pack(
+    url: str, out: str | Path, submitter: str, note: str = "", tasks: Sequence[str] = (), methods: Sequence[str] = ()
+) -> Manifest:
+    """Copies finished cells of a store on this machine into a new bundle, and what says that a method is not applicable.
+
+    Args:
+        url: The store.
+        out: A folder that does not exist yet, or is empty.
+        submitter: A name to show.
+        note: Free text.
+        tasks: Only these.
+        methods: Only these.
+
+    Raises:
+        UsageError: No such store, task or method, nothing finished, or a folder that holds something.
+    """
+    store, out = Store(url), Path(out).expanduser()
+    if out.name in ("", ".."):
+        raise UsageError(f"{str(out)!r} names no folder to make: choose another --out, such as bundle.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is there already and not empty: choose another --out.")
+    records = [record for record in store.records() if record.status in FINAL]
+    for kind, wanted in (("task", tasks), ("method", methods)):
+        known = {getattr(record, kind) for record in records}
+        for name in wanted:
+            if name not in known:
+                raise UnknownName(f"{kind} with finished cells in this store", name, known)
+    chosen = [r for r in records if (not tasks or r.task in tasks) and (not methods or r.method in methods)]
+    if not chosen:
+        raise UsageError(f"{url!r} has no finished cells to submit.")
+    folder = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        files = {path: _copy(store, source, folder / path) for source, path in _wanted(store, chosen)}
+        manifest = _manifest(submitter, note, files)
+        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+        if out.exists():
+            out.rmdir()
+        folder.rename(out)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}; choose another --out.") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return manifest
+
+
+def _wanted(store: Store, records: Sequence[Record]) -> Iterator[tuple[str, str]]:
+    """Each file of the records' cells in the store, and its path in the bundle."""
+    root = store.files.root
+    for record in records:
+        cell = store.find(record)
+        names = ["record.json", *(name for name in record.files if name.endswith(ENDINGS))]
+        yield from ((f"{cell.path}/{name}", f"cells{cell.path.removeprefix(root)}/{name}") for name in names)
+    for path in store.files.below(f"{root}/fits"):
+        if path.rpartition("/")[2] in FIT:
+            yield path, f"cells{path.removeprefix(root)}"
+
+
+def _copy(store: Store, source: str, target: Path) -> Kept:
+    data = store.files.read(source)
+    if data is None:
+        raise UsageError(f"{source} is missing: run its plan again.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+    return Kept(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+
+
+def _manifest(submitter: str, note: str, files: dict[str, Kept]) -> Manifest:
+    try:
+        return Manifest(
+            submitter=submitter, note=note, created=datetime.now(UTC).isoformat(timespec="seconds"), flowgauge=VERSION,
+            files=files,
+        )  # fmt: skip
+    except ValidationError as error:
+        raise UsageError(f"the bundle cannot be described: {error.errors()[0]['msg']}.") from error
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """The manifest of a bundle, after everything that can be said without opening another file.
+
+    Raises:
+        BadBundle: No manifest, a newer schema, a path that leaves the bundle, a link or a device, a file that is not listed or
+            missing, of another kind or too large.
+    """
+    folder = Path(folder)
+    path = folder / MANIFEST
+    if not path.is_file() or path.is_symlink() or path.stat().st_size > 2**28:
+        raise BadBundle(
+            f"{folder} is no bundle: it has no {MANIFEST} that is a plain file of sensible size; `leaderboard submit` makes one."
+        )
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        newer = isinstance(stored, dict) and int(stored.get("schema_version", 0)) > SCHEMA
+        manifest = None if newer else Manifest.model_validate(stored)
+    except (ValueError, TypeError, OverflowError, RecursionError, ValidationError) as error:
+        raise BadBundle(f"{path} is not a manifest: {' '.join(str(error).split())[:300]}") from error
+    if manifest is None:
+        raise BadBundle(
+            f"{path} has schema {stored['schema_version']}, this flowgauge reads up to {SCHEMA}: install a newer one."
+        )
+    _check_files(folder, manifest)
+    return manifest
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    if len(manifest.files) > FILES or sum(kept.bytes for kept in manifest.files.values()) > BUNDLE_BYTES:
+        raise BadBundle(f"{folder} lists more than {FILES} files or {BUNDLE_BYTES >> 30} GiB.")
+    for name in manifest.files:
+        _check_name(name)
+    there = dict(_walk(folder))
+    there.pop(MANIFEST)
+    extra, missing = sorted(there.keys() - manifest.files.keys()), sorted(manifest.files.keys() - there.keys())
+    if extra or missing:
+        raise BadBundle(f"{folder}: {f'{extra[0]!r} is not in the manifest' if extra else f'{missing[0]!r} is missing'}.")
+    for name, size in there.items():
+        if size != manifest.files[name].bytes:
+            raise BadBundle(f"{name} has {size} bytes, the manifest says {manifest.files[name].bytes}.")
+
+
+def _check_name(name: str) -> None:
+    """A path of plain names below `cells/` that ends like data."""
+    parts = name.split("/")
+    plain = all(PART.fullmatch(part) and set(part) != {"."} for part in parts)
+    if parts[1:2] == ["fits"]:  # no place for a cell: what lies there is not held against a record
+        known = len(parts) == 4 and parts[3] in FIT
+    else:
+        known = parts[-1] == "record.json" or parts[-2:-1] in (["explanations"], ["scores"])
+    if not plain or parts[0] != "cells" or len(parts) < 4 or not name.endswith(ENDINGS) or not known:
+        raise BadBundle(
+            f"the manifest names {name[:200]!r}: expected cells/<model>/<task>/<cell>/... ending in {', '.join(ENDINGS)}, or "
+            f"cells/fits/<name>/ with {' and '.join(FIT)}."
+        )
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, int]]:
+    """Path and size of every plain file; links and devices are refused, and never followed."""
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                info = entry.stat(follow_symlinks=False)
+                name = Path(entry.path).relative_to(folder).as_posix()
+                if stat.S_ISDIR(info.st_mode):
+                    waiting.append(Path(entry.path))
+                elif stat.S_ISREG(info.st_mode):
+                    yield name, info.st_size
+                else:
+                    raise BadBundle(f"{name[:200]!r} is neither a plain file nor a folder; links are not taken.")
+
+
+def check_sums(folder: str | Path, manifest: Manifest) -> None:
+    """Holds every file against its sha256.
+
+    Raises:
+        BadBundle: The first that differs.
+    """
+    for name, kept in manifest.files.items():
+        with (Path(folder) / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != kept.sha256:
+                raise BadBundle(f"{name} has another sha256 than the manifest says.")

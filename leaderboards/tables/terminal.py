@@ -1,0 +1,197 @@
+"""Tables as text for a terminal of about 100 columns, every missing number with its reason. No torch."""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from .columns import ACCURACY, FAITHFULNESS, PAPER_ROWS, SHAPE, Column, Format
+from .task_tables import Cell, PaperTable, TaskTable
+
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+ABREAST = 2
+"""Metrics with their intervals in one table."""
+NEVER_ASKED = ("not run", "not scored with")
+"""Reasons that a dash says well enough."""
+
+
+class Notes:
+    """Numbered reasons below a table."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def mark(self, reason: str) -> str:
+        """`-` for what was never asked, else `n/a` and the note's number."""
+        if not reason or reason.startswith(NEVER_ASKED):
+            return "-"
+        return "n/a" + str(self._numbers.setdefault(reason, len(self._numbers) + 1)).translate(RAISED)
+
+    def lines(self) -> list[str]:
+        """The notes, one a line."""
+        return [f"{str(number).translate(RAISED)} n/a: {reason}" for reason, number in self._numbers.items()]
+
+
+def as_text(tasks: Sequence[TaskTable], papers: Sequence[PaperTable], width: int = 100) -> str:
+    """All tables of a store, one below the other."""
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=width, highlight=False, markup=False, emoji=False)
+    for table in tasks:
+        _write_task(console, table)
+    _write_legend(console, tasks)
+    for paper in papers:
+        if any(cell.known for rows in (paper.gold, paper.predicted) for cells in rows.values() for cell in cells):
+            _write_paper(console, paper)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip().splitlines())
+
+
+def number(value: float, format: Format) -> str:
+    """A number in its column's format.
+
+    >>> number(0.98765, "share"), number(0.00000123, "small"), number(0.0312, "small"), number(12.345, "number")
+    ('.988', '1.2e-06', '.031', '12.3')
+    >>> number(10.5, "share"), number(-0.25, "share")
+    ('10.500', '-.250')
+    """
+    if format == "small" and 0 < abs(value) < 0.001:
+        return f"{value:.1e}"
+    digits = f"{value:.3f}" if format == "share" or abs(value) < 1 else f"{value:.3g}"
+    return re.sub(r"^(-?)0\.", r"\1.", digits)
+
+
+def _write_task(console: Console, table: TaskTable) -> None:
+    note = f", {table.note}" if table.note else ""
+    console.print(f"\n{table.model} on {table.task}: {table.instances} instances{note}")
+    notes, apart = Notes(), _never_ablated(table)
+    if not (apart and table.scores):
+        console.print(_faithfulness(table, notes))
+    for start in range(0, len(table.scores), ABREAST):
+        console.print(_scores(table, table.scores[start : start + ABREAST], notes, first=apart and start == 0))
+    shape = [column for column in SHAPE if any(row.cells[column.key].known for row in table.rows)]
+    if shape:
+        console.print(_shape(table, shape, notes))
+    _write_lines(console, (*_failures(table), *notes.lines()))
+
+
+def _write_legend(console: Console, tables: Sequence[TaskTable]) -> None:
+    """What the columns mean, once for all tasks."""
+    known = {key for table in tables for row in table.rows for key, cell in row.cells.items() if cell.known}
+    console.print()
+    _write_lines(console, [c.meaning for c in (ACCURACY, *FAITHFULNESS, *SHAPE) if c.key in known and c.meaning])
+    others = {column.key: column for table in tables for column in table.scores if column.key in known}
+    _write_lines(console, [column.meaning for column in others.values()])
+
+
+def _write_lines(console: Console, lines: Sequence[str]) -> None:
+    """Lines with a hanging indent."""
+    for line in lines:
+        console.print(textwrap.fill(line, console.width, initial_indent="  ", subsequent_indent="      "))
+
+
+def _faithfulness(table: TaskTable, notes: Notes) -> Table:
+    columns = _present(table)
+    made = _empty(["", "method", ACCURACY.title, "95 % CI", "n", *(c.title for c in columns)])
+    for row in table.rows:
+        rank = "" if row.rank is None else str(row.rank)
+        others = (_text(row.cells[c.key], c.format, notes) for c in columns)
+        made.add_row(rank, row.label, *_ranked(row.cells["accuracy"], notes), *others)
+    for name, cell in table.beside.items():
+        made.add_row("", f"({name})", *_ranked(cell, notes), *("" for _ in columns))
+    return made
+
+
+def _never_ablated(table: TaskTable) -> bool:
+    """Whether no method was asked for what the first table shows."""
+    cells = (row.cells[c.key] for row in table.rows for c in (ACCURACY, *FAITHFULNESS) if c.metric and row.status == "done")
+    return all(not cell.known and cell.reason.startswith(NEVER_ASKED) for cell in cells)
+
+
+def _scores(table: TaskTable, columns: Sequence[Column], notes: Notes, first: bool) -> Table:
+    """Metrics beside each other with their intervals; the table that stands first has ranks and seconds too."""
+    made = _empty(["", "method", *(t for c in columns for t in (c.title, "95 % CI", "n")), *(["s/inst"] if first else [])])
+    for row in table.rows:
+        rank = str(row.rank) if first and row.rank is not None else ""
+        cells = (text for c in columns for text in _ranked(row.cells[c.key], notes))
+        seconds = [_text(row.cells["seconds"], "number", notes)] if first else []
+        made.add_row(rank, row.label, *cells, *seconds)
+    return made
+
+
+def _shape(table: TaskTable, columns: Sequence[Column], notes: Notes) -> Table:
+    """Rows in which a number of the patterns is known."""
+    made = _empty(["", "method", *(c.title for c in columns)])
+    for row in table.rows:
+        if any(row.cells[c.key].known for c in columns):
+            made.add_row("", row.label, *(_text(row.cells[c.key], c.format, notes) for c in columns))
+    return made
+
+
+def _present(table: TaskTable) -> list[Column]:
+    """Columns of which any method has a number."""
+    return [c for c in FAITHFULNESS if any(row.cells[c.key].known for row in table.rows)]
+
+
+def _failures(table: TaskTable) -> list[str]:
+    return [f"{row.label} {row.status}: {row.error}" for row in table.rows if row.error and row.status in ("failed", "partial")]
+
+
+def _ranked(cell: Cell, notes: Notes) -> tuple[str, str, str]:
+    if not cell.known:
+        return notes.mark(cell.reason), "", ""
+    interval = "" if cell.low != cell.low else f"{number(cell.low, 'share')}–{number(cell.high, 'share')}"
+    return number(cell.value, "share"), interval, str(cell.count)
+
+
+def _text(cell: Cell, format: Format, notes: Notes) -> str:
+    return number(cell.value, format) if cell.known else notes.mark(cell.reason)
+
+
+def _write_paper(console: Console, table: PaperTable) -> None:
+    console.print(f"\n{table.model}: ablated accuracy and patterns as in Lu et al. 2021, table 1 (± sd over random draws)")
+    notes = Notes()
+    made = _empty(["", *table.tasks], first="left")
+    made.add_row("guided by the right answer", *("" for _ in table.tasks))
+    spreads = {row.title for row in PAPER_ROWS if row.spread}
+    shown = _paper_rows(made, table.gold, spreads, notes)
+    if any(cell.known for cells in table.predicted.values() for cell in cells):
+        made.add_row("guided by the predicted class", *("" for _ in table.tasks))
+        _paper_rows(made, table.predicted, spreads, notes)
+    console.print(made)
+    counted = ["share a is counted exactly; the published value is not comparable"] if "share a (1e-6)" in shown else []
+    _write_lines(console, (*counted, *notes.lines()))
+
+
+def _paper_rows(made: Table, rows: dict[str, tuple[Cell, ...]], spreads: set[str], notes: Notes) -> list[str]:
+    """Adds the rows that were asked for in any task; returns their titles."""
+    asked = {title: any(cell.known or not cell.reason.startswith(NEVER_ASKED) for cell in cells) for title, cells in rows.items()}
+    shown = [title for title in rows if asked[title]]
+    for title in shown:
+        made.add_row(f"  {title}", *(_paper_cell(cell, title in spreads, notes) for cell in rows[title]))
+    return shown
+
+
+def _paper_cell(cell: Cell, spread: bool, notes: Notes) -> str:
+    if not cell.known:
+        return notes.mark(cell.reason)
+    return _two(cell.value) + (f" ± {_two(cell.spread)}" if spread and cell.spread is not None else "")
+
+
+def _two(value: float) -> str:
+    """Two decimals as published: `.96`, `1.0`; small numbers keep two digits."""
+    if 0 < abs(value) < 0.005:
+        return f"{value:.1e}" if abs(value) < 0.0005 else f"{value:.3f}".lstrip("0")
+    text = f"{value:.2f}"
+    return "1.0" if text == "1.00" else text.replace("0.", ".", 1) if abs(value) < 1 else text
+
+
+def _empty(titles: Sequence[str], first: str = "right") -> Table:
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for place, title in enumerate(titles):
+        left = title == "method" or (place == 0 and first == "left")
+        made.add_column(title, justify="left" if left else "right", no_wrap=not left, overflow="fold")
+    return made

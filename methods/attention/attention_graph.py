@@ -1,0 +1,48 @@
+"""The model's own attention as a layered graph: what raw attention, rollout, flow and attention paths start from."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...core.errors import UsageError
+from ...models.batch import Batch, Rows
+from ...models.flow.flow_model import FlowModel
+from ...models.shapes import Attention
+
+
+@torch.no_grad()
+def attention_maps(model: FlowModel, batch: Batch) -> list[Attention]:
+    """Attention weights of each layer on the clean input; rows are queries and sum to 1, padded keys are exactly 0."""
+    (trace,) = model.run(Rows(batch, model.embed(model.words(batch), batch)), keep={"attention"})
+    return [trace.site("attention", layer) for layer in range(model.n_layers)]
+
+
+def attention_graph(model: FlowModel, batch: Batch, residual: float) -> Float[Tensor, "batch layers tokens tokens"]:
+    """Edge weights R_l[i, p] = residual * [i = p] + (1 - residual) * mean over heads of A_l[i, p]; rows sum to 1.
+
+    Source: Abnar & Zuidema 2020, section 3 (0.5 I + 0.5 A).
+    """
+    attention = torch.stack([weights.mean(1) for weights in attention_maps(model, batch)], 1)
+    itself = torch.eye(attention.shape[-1], dtype=attention.dtype, device=attention.device)
+    return (1 - residual) * attention + residual * itself
+
+
+def check_residual(residual: float) -> None:
+    """Refuses a weight of the residual connection outside [0, 1]."""
+    if not 0 <= residual <= 1:
+        raise UsageError(f"residual is the residual connection's share of a layer and must lie in [0, 1], got {residual}.")
+
+
+def check_depth(depth: int | None) -> None:
+    """Refuses a depth that no model has."""
+    if depth is not None and depth < 1:
+        raise UsageError(f"depth counts layers from 1, got {depth}; leave it out for all layers.")
+
+
+def depth_of(depth: int | None, model: FlowModel) -> int:
+    """The layer whose target row is read, counted from 1: the last unless another is asked for."""
+    if depth is not None and depth > model.n_layers:
+        raise UsageError(f"depth is {depth}, but {model.name!r} has {model.n_layers} layers; leave it out for all of them.")
+    return depth or model.n_layers

@@ -1,0 +1,48 @@
+"""Paths of attention: the strongest route by the model's own weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...models.batch import Batch
+from ...models.flow.flow_model import FlowModel
+from ...models.flow.graph import Patterns
+from ..base import explanations, method
+from ..explanation import Explanation
+from ..views import best_paths
+from .attention_graph import attention_graph, check_residual
+
+
+@method("attention", gives={"edges", "patterns"}, needs={"attention", "target"})
+@dataclass(frozen=True)
+class AttentionPaths:
+    """The path with the largest product of attention between each word and the target.
+
+    Edge weight (l, i, p) = residual * [i = p] + (1 - residual) * mean over heads of A_l[i, p], of the input itself; the best
+    path a word is found by dynamic programming. Source: Abnar & Zuidema 2020, section 3 (the residual as 0.5 I + 0.5 A);
+    baseline of Lu et al. 2021, section 4.4. Products lie in [0, 1]; they have no sign.
+
+    Attributes:
+        residual: Weight of the residual connection.
+    """
+
+    residual: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_residual(self.residual)
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """Edges and the best path of every word of every instance."""
+        edges = attention_graph(model, batch, self.residual)
+        assert batch.target is not None
+        weights = edges.to("cpu", torch.float64).numpy()
+        patterns = [_paths(w[:, :n, :n], int(t)) for w, n, t in zip(weights, batch.lengths, batch.target, strict=True)]
+        return explanations(batch, edges=edges[:, :, None], patterns=patterns)
+
+
+def _paths(edges: np.ndarray, target: int) -> Patterns:
+    found = best_paths(edges, target)
+    return Patterns(np.arange(edges.shape[-1]), found.product, found.product, found.positions[..., None])

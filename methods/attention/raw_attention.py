@@ -1,0 +1,43 @@
+"""Attention weights themselves, as explanations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ...models.batch import Batch
+from ...models.flow.flow_model import FlowModel
+from ..base import explanations, method
+from ..explanation import Explanation
+from .attention_graph import attention_maps, check_depth, depth_of
+
+
+@method("raw-attention", gives={"tokens", "edges"}, needs={"attention", "target"})
+@dataclass(frozen=True)
+class RawAttention:
+    """The attention weights of every head, and the target's attention to each word, averaged over the heads of one layer.
+
+    edges[l, h, i, p] = A_l,h[i, p], the weight of position p for position i; tokens[j] = mean over heads of A_L[target, j].
+    A token's score is that of its place at the layer before, not of the word itself: the baseline that rollout corrects. Source:
+    Abnar & Zuidema 2020, section 4 ("raw attention"); heads are read from edges as in Hao et al. 2021, section 5.1 (largest
+    weight). Shares in [0, 1]; rows of edges, and tokens, sum to 1; they have no sign.
+
+    Attributes:
+        depth: Layer that tokens are read from, counted from 1. None: the last.
+
+    Raises:
+        UsageError: A depth outside 1 to L.
+    """
+
+    depth: int | None = None
+
+    def __post_init__(self) -> None:
+        check_depth(self.depth)
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """Tokens and edges of every instance."""
+        assert batch.target is not None
+        maps, rows = attention_maps(model, batch), torch.arange(len(batch), device=batch.ids.device)
+        tokens = maps[depth_of(self.depth, model) - 1][rows, :, batch.target].mean(1)
+        return explanations(batch, tokens=tokens, edges=torch.stack(maps, 1))

@@ -1,0 +1,204 @@
+"""Attention attribution (Hao et al. 2021): integrated gradients of attention weights, all layers in one growing batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ...core.errors import UsageError
+from ...models.batch import Batch, Rows
+from ...models.flow.flow_model import FlowModel
+from ...models.flow.trace import LARGEST, Quadrature, quadrature, trace_bytes
+from ...models.inputs.encode import relabel
+from ...models.outputs import value
+from ..base import explanations, method
+from ..explanation import Explanation
+
+Rule = Literal["right", "left", "midpoint", "trapezoid", "gauss-legendre"]
+BUDGET = 2**29
+"""Bytes of the rows that run at once; larger ones spend their time on fresh memory pages."""
+
+
+@method("attattr", gives={"edges", "heads"}, needs={"attention", "gradients"})
+@dataclass(frozen=True)
+class AttAttr:
+    """What each attention weight adds to the output, on the path from no attention in its layer to the layer's own.
+
+    edges[l, h, i, p] = A_lh[i, p] * integral over alpha in [0, 1] of dF(alpha A_l) / dA_lh[i, p]: all heads of layer l are scaled
+    together, the other layers are computed as ever, and the weights count as free inputs (no gradient through the softmax).
+    The scores of a layer sum to F(A_l) - F(0), where F(0) is the output with that layer attending to nothing: the values
+    `change/1` to `change/<L>`. `completeness_error` and `completeness_error_mean` are the largest and the mean absolute
+    difference over layers, and `probability` (or `q`) is F on the input, all in units of F. heads[l, h] is the largest score of
+    the head, special tokens and the diagonal included.
+
+    Signed; unbounded for a quantity of logits; rows are queries. In the last layer only the target's row is not 0; where q reads
+    several positions (a span, whose two ends' probabilities are multiplied), no row need be 0.
+    Source: Hao, Dong, Wei & Xu 2021 (AAAI; arXiv 2004.11207), the self-attention attribution score and its Riemann sum; heads:
+    their importance of a head, one instance's term before the mean over instances.
+
+    Attributes:
+        rule: Quadrature of the integral: right (the paper's: alpha = k/m, k = 1..m), left (the released code's: k = 0..m-1),
+            midpoint, trapezoid (the mean of right and left) or gauss-legendre.
+        steps: Its steps m.
+        output: F: the probability of the class (the paper's), or the task's own quantity q.
+        target: The class: the one the batch asks for, or the one the model predicts.
+    """
+
+    rule: Rule = "right"
+    steps: int = 20
+    output: Literal["probability", "quantity"] = "probability"
+    target: Literal["asked", "predicted"] = "asked"
+
+    def __post_init__(self) -> None:
+        if self.rule not in get_args(Rule):
+            raise UsageError(f"attattr has no rule {self.rule!r}; choose one of {', '.join(get_args(Rule))}.")
+        if not 1 <= self.steps <= LARGEST:
+            raise UsageError(f"attattr needs 1 to {LARGEST} steps, got {self.steps}.")
+        if self.output not in ("probability", "quantity") or self.target not in ("asked", "predicted"):
+            raise UsageError(
+                f"output must be probability or quantity and target asked or predicted, got {self.output!r} and {self.target!r}."
+            )
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """Edges and heads of every instance."""
+        asked = relabel(model, batch) if self.target == "predicted" else batch
+        if self.output == "probability":
+            asked = replace(asked, quantity=replace(asked.quantity, form="probability"), cache={})
+        clean = _clean(model, asked)
+        means = _mean_gradients(model, asked, clean, path_nodes(self.rule, self.steps))
+        with torch.no_grad():
+            edges = torch.stack([_edges(clean, layer, mean, asked) for layer, mean in enumerate(means)], 1)
+            change = clean.output - _without_attention(model, asked, clean)
+            error = (edges.sum((2, 3, 4), dtype=torch.float64).T - change).abs()
+        name = "probability" if self.output == "probability" else "q"
+        values = [
+            {"completeness_error": float(e.max()), "completeness_error_mean": float(e.mean()), name: float(f)}
+            | {f"change/{layer}": float(moved) for layer, moved in enumerate(c, 1)}
+            for e, f, c in zip(error.T, clean.output, change.T, strict=True)
+        ]
+        return explanations(batch, edges=edges, heads=_largest(edges, batch), values=values)
+
+
+def path_nodes(rule: Rule, steps: int) -> Quadrature:
+    """Nodes and weights in [0, 1] of a rule with m steps.
+
+    >>> path_nodes("right", 2).nodes.tolist(), path_nodes("left", 2).nodes.tolist()
+    ([0.5, 1.0], [0.0, 0.5])
+    >>> path_nodes("trapezoid", 2).weights.tolist()
+    [0.25, 0.5, 0.25]
+    """
+    if rule == "trapezoid":
+        return quadrature("trapezoid", steps + 1)
+    if rule == "midpoint" or rule == "gauss-legendre":
+        return quadrature(rule, steps)
+    return Quadrature((np.arange(steps) + (rule == "right")) / steps, np.full(steps, 1 / steps))
+
+
+@dataclass(frozen=True, eq=False)
+class Clean:
+    """The run on the input itself; in the last layer, queries are the target alone (all positions, where there is no target).
+
+    Attributes:
+        attention: A of each layer (B, A, N, N).
+        value: Value vectors of each layer (B, N, A, d).
+        start: The stream after each layer's attention (`Layer.join`), were the layer to attend to nothing (B, N, D).
+        step: What its attention adds to that (B, N, D).
+        output: F (B,).
+        gradients: dF/dcontext of each layer, the path's end (B, N, A, d).
+    """
+
+    attention: list[Float[Tensor, "batch heads _ tokens"]]
+    value: list[Float[Tensor, "batch tokens heads size"]]
+    start: list[Float[Tensor, "batch _ hidden"]]
+    step: list[Float[Tensor, "batch _ hidden"]]
+    output: Float[Tensor, " batch"]
+    gradients: list[Float[Tensor, "batch _ heads size"]]
+
+
+def _clean(model: FlowModel, batch: Batch) -> Clean:
+    depth = range(model.n_layers)
+    with torch.enable_grad():
+        hidden = model.embed(model.words(batch), batch).detach().requires_grad_(True)
+        (trace,) = model.run(Rows(batch, hidden), keep={"attention", "value", "context", "skip"}, target_only=True)
+        output = value(model.readout(trace.whole("hidden", model.n_layers), batch), batch)
+        gradients = torch.autograd.grad(output.sum(), [trace.whole("context", layer) for layer in depth])
+    attention, values, context, skip = (
+        [trace.whole(site, layer).detach() for layer in depth] for site in ("attention", "value", "context", "skip")
+    )
+    with torch.no_grad():
+        start = [y.join(s, torch.zeros_like(c)) for y, s, c in zip(model.layers, skip, context, strict=True)]
+        step = [y.join(s, c) - b for y, s, c, b in zip(model.layers, skip, context, start, strict=True)]
+    return Clean(attention, values, start, step, output.detach(), list(gradients))
+
+
+def _scaled(
+    model: FlowModel, batch: Batch, start: Sequence[Tensor], step: Sequence[Tensor], alpha: Float[Tensor, " steps"]
+) -> Float[Tensor, "layers batch steps"]:
+    """F with each layer's attention scaled by each alpha.
+
+    The stream after a layer's attention, start + alpha step, is linear in A: no layer up to there is computed again, and the
+    rows of all layers go on from there as one growing batch.
+    """
+    rows = batch.rows(torch.arange(len(batch), device=model.device).repeat_interleave(len(alpha)))
+    lines = enumerate(zip(model.layers, start, step, strict=True), 1)
+    traces = model.run(*(Rows(rows, y.feed(a, b, alpha), number) for number, (y, a, b) in lines), target_only=True)
+    outputs = [value(model.readout(trace.site("hidden", model.n_layers), rows), rows) for trace in traces]
+    return torch.stack(outputs).unflatten(1, (len(batch), len(alpha)))
+
+
+def _mean_gradients(model: FlowModel, batch: Batch, clean: Clean, rule: Quadrature) -> list[Tensor]:
+    """The mean of dF/dcontext over each layer's path (B, N, A, d). At alpha = 1 it is the clean run's for all layers."""
+    inner = rule.nodes < 1
+    nodes, weights = (torch.as_tensor(x[inner]).to(clean.output) for x in (rule.nodes, rule.weights))
+    means = [torch.zeros_like(step) for step in clean.step]
+    for rows, steps in _parts(model, batch, len(nodes)):
+        with torch.enable_grad():
+            # One start for all points of a path: its gradient is their weighted sum.
+            start = [x[rows].clone().requires_grad_(True) for x in clean.start]
+            outputs = _scaled(model, batch.rows(rows), start, [x[rows] for x in clean.step], nodes[steps])
+            gradients = torch.autograd.grad((outputs @ weights[steps]).sum(), start)
+        for mean, gradient in zip(means, gradients, strict=True):
+            mean[rows] += gradient
+    end = float(rule.weights[~inner].sum())
+    return [y.join_vjp(mean) + end * last for y, mean, last in zip(model.layers, means, clean.gradients, strict=True)]
+
+
+def _without_attention(model: FlowModel, batch: Batch, clean: Clean) -> Float[Tensor, "layers batch"]:
+    """F(0): with each layer attending to nothing, its output projection's bias alone."""
+    nothing = clean.output.new_zeros(1)
+    parts = [
+        _scaled(model, batch.rows(rows), [x[rows] for x in clean.start], [x[rows] for x in clean.step], nothing)
+        for rows, _ in _parts(model, batch, 1)
+    ]
+    return torch.cat(parts, 1)[..., 0]
+
+
+def _parts(model: FlowModel, batch: Batch, n_steps: int) -> Iterator[tuple[Int[Tensor, " rows"], slice]]:
+    """All steps of all instances, in parts that fit the budget; a step has about (L + 1) / 2 rows a layer."""
+    most = max(1, 4 * BUDGET // (trace_bytes(model, batch.ids.shape[1], 1) * (model.n_layers + 1)))
+    rows = torch.arange(len(batch), device=model.device)
+    for start in range(0, n_steps, most):
+        for some in rows.split(max(1, most // n_steps)):
+            yield some, slice(start, start + most)
+
+
+def _edges(clean: Clean, layer: int, mean: Tensor, batch: Batch) -> Float[Tensor, "batch heads tokens tokens"]:
+    """A * (G V^T): with dF/dA = (dF/dcontext) V^T, only the gradient of the context vectors is integrated."""
+    scores = clean.attention[layer] * torch.einsum("bqad,bkad->baqk", mean, clean.value[layer])
+    if layer < len(clean.attention) - 1 or batch.target is None:
+        return scores
+    whole = scores.new_zeros(*scores.shape[:2], scores.shape[-1], scores.shape[-1])
+    whole[torch.arange(len(batch), device=whole.device), :, batch.target] = scores[:, :, 0]
+    return whole
+
+
+def _largest(edges: Float[Tensor, "batch layers heads tokens tokens"], batch: Batch) -> Float[Tensor, "batch layers heads"]:
+    """The largest score of each head between real tokens."""
+    real = (batch.mask[:, :, None] & batch.mask[:, None, :])[:, None, None]
+    return edges.masked_fill(~real, -torch.inf).amax((3, 4))

@@ -1,0 +1,73 @@
+"""Conductance (Dhamdhere et al. 2018) of hidden states, for each source word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...models.batch import Batch
+from ...models.flow.chain_rule import layer_flow, layer_tangent
+from ...models.flow.flow_model import FlowModel
+from ...models.flow.trace import Baseline, PathTrace, Rule, check_quadrature, path_trace
+from ..base import explanations, method
+from ..explanation import Explanation
+from ..patterns.pattern_search import traced_words
+
+
+@method("conductance", gives={"tokens", "nodes", "flows"}, needs={"gradients", "attention", "target", "path"})
+@dataclass(frozen=True)
+class Conductance:
+    """The influence of each word that flows through each hidden state, layer by layer.
+
+    I([x_j, h^l_i] -> q) = E_z[<dh^l_i/dx_j (x_j - x_b), dq/dh^l_i>]. `flows` holds it in the direction of g_j (times
+    sign(g_j)), `nodes` its sum over words, which is the hidden state's conductance summed over its units. Every layer's nodes
+    sum to sum_j g_j. Source: Dhamdhere et al. 2018, equation 3; baseline of Lu et al. 2021, section 4.4. Units of q; unbounded.
+
+    Attributes:
+        rule: Quadrature rule of the path integral.
+        samples: Its nodes.
+        baseline: Word vectors the path starts at.
+    """
+
+    rule: Rule = "midpoint"
+    samples: int = 50
+    baseline: Baseline = "mask"
+
+    def __post_init__(self) -> None:
+        check_quadrature(self.rule, self.samples)
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """Flows, nodes and tokens of every instance."""
+        trace = path_trace(model, batch, self.rule, self.samples, self.baseline)
+        with torch.no_grad():
+            words, traced = traced_words(trace)
+            n_tokens = batch.ids.shape[1]
+            flows = trace.g.new_zeros(len(batch), n_tokens, model.n_layers + 1, n_tokens)
+            for w in range(words.shape[1]):
+                found = word_flow(trace, words[:, w]) * traced[:, w, None, None]
+                flows.scatter_add_(1, words[:, w, None, None, None].expand(-1, 1, *found.shape[1:]), found[:, None])
+        sign = torch.where(trace.g < 0, -1.0, 1.0).to(flows.dtype)
+        values = [
+            {"completeness_error": float(e), "q_baseline": float(b)}
+            for e, b in zip(trace.completeness, trace.q_baseline, strict=True)
+        ]
+        return explanations(batch, tokens=trace.g, nodes=flows.sum(1), flows=flows * sign[..., None, None], values=values)
+
+
+def word_flow(trace: PathTrace, word: Tensor) -> Tensor:
+    """I([x_j, h^l_i] -> q) of one word (B,) an instance at every hidden state: (B, L+1, N)."""
+    tangent = torch.zeros_like(trace.start)
+    rows, at = torch.arange(len(tangent), device=word.device), word.repeat_interleave(trace.samples)
+    tangent[rows, at] = trace.start[rows, at]
+    flow = [trace.mean((tangent * trace.grad_hidden[0]).sum(-1))]
+    last = trace.model.n_layers - 1
+    for layer in range(last):
+        sent = layer_flow(trace, layer, tangent)
+        flow.append(sent.influence)
+        if layer < last - 1:
+            tangent = layer_tangent(trace, layer, tangent, sent)
+    assert trace.batch.target is not None
+    end = torch.zeros_like(flow[0]).scatter_(1, trace.batch.target[:, None], flow[-1].sum(1, keepdim=True))
+    return torch.stack([*flow, end], 1)  # q reads hidden[L] at the target only, so all of the flow ends there

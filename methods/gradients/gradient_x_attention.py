@@ -1,0 +1,53 @@
+"""Attention times its gradient, head by head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ...models.batch import Batch
+from ...models.flow.flow_model import FlowModel
+from ..base import explanations, method
+from ..explanation import Explanation
+from .context_gradients import check_choice, context_gradients
+
+Output = Literal["quantity", "probability"]
+
+
+@method("gradient-x-attention", gives={"tokens", "heads", "edges"}, needs={"attention", "gradients", "target"})
+@dataclass(frozen=True)
+class GradientXAttention:
+    """Each attention weight times the gradient of q for it: what q would lose, to first order, without that weight.
+
+    edges[l, h] = A_l,h * dF/dA_l,h at the input, through all layers above; computed as A * (G V^T), where G = dF/dc is the
+    gradient at the head's context vectors c = A V, so that no weight needs a gradient. heads[l, h] is the sum over all weights,
+    which is sum_i <dF/dc_i, c_i>: what F would lose, to first order, without the head. tokens[j] is the sum over heads of the
+    last layer's target row, the only one that is not zero there. Source: Serrano & Smith 2019 (one layer of attention); the
+    integrand of attention attribution (Hao et al. 2021) at the input. Units of F; signed: positive supports F.
+
+    Attributes:
+        output: F: the batch's `quantity`, or the `probability` of the answer (as Hao et al. have it).
+
+    Raises:
+        UsageError: An output that is neither.
+    """
+
+    output: Output = "quantity"
+
+    def __post_init__(self) -> None:
+        check_choice("output", self.output, Output)
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """Tokens, heads and edges of every instance."""
+        assert batch.target is not None
+        trace, gradients = context_gradients(model, batch, self.output, {"attention", "value"})
+        edges = [
+            trace.site("attention", layer).detach()
+            * torch.einsum("bihd,bphd->bhip", gradient, trace.site("value", layer).detach())
+            for layer, gradient in enumerate(gradients)
+        ]
+        rows = torch.arange(len(batch), device=batch.ids.device)
+        tokens = edges[-1][rows, :, batch.target].sum(1)
+        return explanations(batch, tokens=tokens, heads=torch.stack(edges, 1).sum((-2, -1)), edges=torch.stack(edges, 1))

@@ -1,0 +1,57 @@
+"""First-order head importance (Michel et al. 2019)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ...models.batch import Batch
+from ...models.flow.flow_model import FlowModel
+from ..base import explanations, method
+from ..explanation import Explanation
+from .context_gradients import check_choice, context_gradients
+
+TaylorObjective = Literal["loss", "quantity", "logit_sum"]
+Absolute = Literal["head", "token"]
+
+
+@method("head-taylor", gives={"heads"}, needs={"gradients"})
+@dataclass(frozen=True)
+class HeadTaylor:
+    """How much the loss would change, to first order, without each head.
+
+    heads[l, h] = |sum_i <c_i, dF/dc_i>| with c_i the head's context vector at position i: the derivative of F for a gate on the
+    head, and by the chain rule also sum_ij A_ij dF/dA_ij. Source: Michel et al. 2019, section 4.1, where the importance of a head
+    is the mean of this over instances. Units of F; not negative; larger is more important. One forward and one backward pass.
+
+    Where the published code departs from the formulas, a setting has the code's way: it takes absolute values position by
+    position (`absolute="token"`), and the code of Hao et al. 2021 differentiates the sum of all logits where the paper says loss
+    (`objective="logit_sum"`). Michel et al. divide the mean over instances by each layer's norm; an explanation is of one
+    instance, so `normalise` divides that instance's scores, which is not the same after averaging.
+
+    Attributes:
+        objective: F: the cross-entropy of the answer (`loss`, nats), the batch's `quantity`, or `logit_sum`.
+        absolute: Absolute value of each head's sum over positions (`head`), or of every position before summing (`token`).
+        normalise: Whether each layer's scores are divided by their L2 norm, which makes layers alike.
+
+    Raises:
+        UsageError: An objective or absolute that is none of these.
+    """
+
+    objective: TaylorObjective = "loss"
+    absolute: Absolute = "head"
+    normalise: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("objective", self.objective, TaylorObjective)
+        check_choice("absolute", self.absolute, Absolute)
+
+    def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
+        """Head scores of every instance."""
+        trace, gradients = context_gradients(model, batch, self.objective)
+        gates = [(trace.site("context", layer).detach() * gradient).sum(-1) for layer, gradient in enumerate(gradients)]
+        at = torch.stack(gates, 1)  # (B, L, N, A)
+        heads = at.sum(2).abs() if self.absolute == "head" else at.abs().sum(2)
+        return explanations(batch, heads=torch.nn.functional.normalize(heads, dim=-1, eps=1e-20) if self.normalise else heads)

@@ -1,0 +1,68 @@
+"""Gradients at the word vectors: saliency and gradient times input, by captum; 0 where a model lets nothing be masked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ...core.errors import UsageError
+from ...models.batch import Batch
+from ...models.layered import Layered
+from ..base import explanations, method
+from ..explanation import Explanation
+from ..perturbation.captum_words import of_words
+
+NORMS = {"l1": 1.0, "l2": 2.0}
+
+
+@method("saliency", gives={"tokens"}, needs={"layered", "gradients"})
+@dataclass(frozen=True)
+class Saliency:
+    """The size of the gradient of q at each word vector.
+
+    tokens[j] = ||dq/dx_j||. Source: Simonyan et al. 2014, section 3 (largest absolute entry there); norms as in Li et al. 2016,
+    section 5. Units of q per unit of the vectors; at least 0, so it says nothing about sign.
+
+    Attributes:
+        norm: `l2`, or `l1`, the sum of absolute entries.
+    """
+
+    norm: Literal["l1", "l2"] = "l2"
+
+    def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise UsageError(f"norm must be l1 or l2, got {self.norm!r}.")
+
+    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
+        """Tokens of every instance."""
+        from captum.attr import Saliency as Captum
+
+        words, row = _inputs(model, batch)
+        found = Captum(of_words(model, batch)).attribute(words, abs=False, additional_forward_args=(row,))
+        return explanations(batch, tokens=found.norm(NORMS[self.norm], dim=-1) * model.maskable(batch))
+
+
+@method("gradient-x-input", gives={"tokens"}, needs={"layered", "gradients"})
+@dataclass(frozen=True)
+class GradientXInput:
+    """The gradient of q at each word vector times the vector.
+
+    tokens[j] = <dq/dx_j, x_j>: what the first-order expansion at x says of x_j being 0. Source: Shrikumar et al. 2016, section 2
+    (gradient times input). Units of q; signed; unbounded.
+    """
+
+    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
+        """Tokens of every instance."""
+        from captum.attr import InputXGradient
+
+        words, row = _inputs(model, batch)
+        found = InputXGradient(of_words(model, batch)).attribute(words, additional_forward_args=(row,))
+        return explanations(batch, tokens=found.sum(-1) * model.maskable(batch))
+
+
+def _inputs(model: Layered, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Word vectors as a leaf, and the row numbers."""
+    words = model.words(batch).detach().clone().requires_grad_(True)
+    return words, torch.arange(len(batch), device=words.device)

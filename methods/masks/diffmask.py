@@ -1,0 +1,267 @@
+"""DiffMask: probes on every layer's states learn which words, or which hidden states, the model can do without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ...core.errors import NotApplicable, UsageError
+from ...models.batch import Batch
+from ...models.built.training import Training
+from ...models.interventions.states import clean_states
+from ...models.layered import Layered
+from ..base import Amortised, explanations, method
+from ..explanation import Explanation
+from .centred_rmsprop import CentredRMSprop
+from .gate_training import Recipe, Run, train
+from .gates import Gates, may_be_masked
+from .lagrangian import Multipliers
+from .probes import Kind, Probes
+
+Baseline = Literal["learned", "zero", "mask", "mean"]
+Penalty = Literal["log", "l0"]
+
+
+@dataclass(frozen=True)
+class DiffMask(Amortised):
+    """What `diffmask-input` and `diffmask-hidden` share: settings, training, and the explanation that trained gates give.
+
+    Attributes:
+        steps: Of training. Each draws one depth.
+        batch: Sentences a step, all from one batch of the train split: 64 at most.
+        margin: Divergence (nats, mean over sentences) that masking may cost: .1 in the paper for classification, 1 for question
+            answering, .05 for its toy task.
+        accept: Divergence on held-out sentences, in margins, over which the training of a depth counts as failed; of the probes
+            within it, those that keep least are used, from the second half of the training if it has any.
+        lr: Learning rate of the probes. Gates close while the constraint is met, and the multiplier then has to rise from about 0
+            to open them: where they overshoot so far that nothing opens them again, lower it, or raise `lambda_lr`.
+        baseline_lr: Of the vectors that stand in for what is masked.
+        lambda_lr: Of the multipliers, each of which moves only when its depth is drawn, once in L + 2 steps.
+        warmup: Steps, over all depths, in which the rates of probes and vectors rise.
+        baseline: What stands in: a `learned` vector (from [MASK]'s on, or from the mean state), `zero`, the `mask` token's word
+            vector, or the `mean` state of the train split.
+        penalty: Mean over tokens of log P(z != 0) (`log`, the paper's code) or of P(z != 0) (`l0`, its text).
+        gate: Whether log alpha is `bounded` to (c - 10, c + 10) or `plain`.
+        width: Of the probes' inner layer; 0: a quarter of the model's, 32 at least.
+        probe: A probe trained before (`weights.safetensors` of a folder in <store>/fits), used as it is.
+    """
+
+    steps: int = 8000
+    batch: int = 32
+    margin: float = 0.1
+    accept: float = 3.0
+    lr: float = 1e-3
+    baseline_lr: float = 1e-3
+    lambda_lr: float = 0.3
+    warmup: int = 100
+    baseline: Baseline = "learned"
+    penalty: Penalty = "log"
+    gate: Kind = "bounded"
+    width: int = 0
+    probe: str = ""
+
+    at_words: ClassVar[bool]
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "margin", "accept", "lr", "baseline_lr", "lambda_lr"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name} must be above 0, got {getattr(self, name)}.")
+        if self.warmup < 0 or self.width < 0:
+            raise UsageError(f"warmup and width must be 0 or more, got {self.warmup} and {self.width}.")
+        if self.probe and not Path(self.probe).is_file():
+            raise UsageError(f"there is no probe {self.probe!r}: name the weights.safetensors of a folder in <store>/fits.")
+        if self.baseline == "mask" and not self.at_words:
+            raise UsageError("baseline=mask is a word vector, which hidden states have none of: use learned, zero or mean.")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files whose content belongs to its identity."""
+        return (self.probe,) if self.probe else ()
+
+    @property
+    def gates(self) -> Gates:
+        """The form of its gates."""
+        return Gates(Probes(self.gate), self.at_words)
+
+    def fit(self, model: Layered, data: Sequence[Batch], training: Training) -> dict[str, Tensor]:
+        """Probes of every depth and the vectors that stand in, from the train split; or the probe given, if it is this model's.
+
+        Raises:
+            FlowgaugeError: Masking a depth costs more than `accept` margins all through the second half of the training, and
+                before wherever half of the states are masked.
+            UsageError: The probe given is another model's.
+        """
+        if self.probe:
+            return self._given(model, data[0])
+        parameters = self._start(model, data, training.seed)
+        rates = {name: self.baseline_lr if name.startswith("fill") else self.lr for name in parameters}
+        recipe = Recipe(self.steps, self.batch, self.margin, self.accept * self.margin, self.penalty)
+        multipliers = Multipliers.start(model.n_layers + 2, rate=self.lambda_lr, like=parameters["probe.0.open"])
+        run = Run(self.gates, model, recipe, training.seed, parameters, self._descent(rates), multipliers)
+        found = train(run, data, training)
+        return {**found, "model": _digest(model), "gate": _bytes(self.gate)}
+
+    @torch.no_grad()
+    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
+        """P(keep) of every depth and token (`mask`), and over how many depths a token is kept (`tokens`; 0 if it may not go)."""
+        weights, gates = self.demand_weights(), self.gates
+        states, free = clean_states(model, batch), may_be_masked(model, batch)[:, None]
+        self._check(weights, model, states[0].shape[-1])
+        weights = {name: tensor.to(model.device) for name, tensor in weights.items()}
+        votes = gates.every(weights, states)
+        mask, gate = (
+            torch.stack(found, 1) * free + 1 - free
+            for found in ([v.log_kept().exp() for v in votes], [v.mean() for v in votes])
+        )  # fmt: skip
+        fills = [gates.fill(weights, depth) for depth in range(1 if self.at_words else model.n_layers + 2)]
+        return explanations(
+            batch, mask=mask, gate=gate, tokens=(mask * free).sum(1), fill=_padded(fills).expand(len(batch), -1, -1)
+        )
+
+    def _descent(self, rates: Mapping[str, float]) -> CentredRMSprop:
+        """What moves the gates and the vectors."""
+        return CentredRMSprop(rates, warmup=self.warmup)
+
+    def _start(self, model: Layered, data: Sequence[Batch], seed: int) -> dict[str, Tensor]:
+        """Parameters before training; what is learned requires a gradient."""
+        words = model.words(data[0])
+        like = words.new_zeros((), dtype=torch.promote_types(model.dtype, torch.float32))
+        generator = torch.Generator().manual_seed(seed)
+        sizes = self.gates.inputs(model, words.shape[-1])
+        parameters = self.gates.probes.start(sizes, self.width or max(32, model.width // 4), generator, like)
+        fills = {f"fill.{depth}": fill.to(like) for depth, fill in enumerate(self._fills(model, data))}
+        for tensor in (*parameters.values(), *(fills.values() if self.baseline == "learned" else ())):
+            tensor.requires_grad_()
+        return {**parameters, **fills}
+
+    @torch.no_grad()
+    def _fills(self, model: Layered, data: Sequence[Batch]) -> list[Tensor]:
+        depths = 1 if self.at_words else model.n_layers + 2
+        number = getattr(model.tokenizer, "mask_token_id", None)
+        if self.at_words and (self.baseline == "mask" or (self.baseline == "learned" and number is not None)):
+            if number is None:
+                raise NotApplicable(f"the tokenizer of {model.name!r} has no mask token: use baseline learned, zero or mean.")
+            one = data[0].rows(torch.zeros(1, dtype=torch.long, device=data[0].ids.device))
+            return [model.words(replace(one, ids=torch.full_like(one.ids, number)))[0, 0]]
+        if self.baseline == "zero":
+            return [torch.zeros_like(states[0, 0]) for states in clean_states(model, data[0])[:depths]]
+        totals, count = [model.words(data[0]).new_zeros(())] * depths, 0
+        for batch in data:
+            free = may_be_masked(model, batch) > 0
+            totals = [
+                total + states[free].sum(0) for total, states in zip(totals, clean_states(model, batch)[:depths], strict=True)
+            ]
+            count += int(free.sum())
+        return [total / count for total in totals]
+
+    def _given(self, model: Layered, batch: Batch) -> dict[str, Tensor]:
+        try:
+            weights = load_file(self.probe)
+        except (SafetensorError, OSError) as error:
+            raise UsageError(
+                f"the probe {self.probe!r} cannot be read ({error}): name the weights.safetensors of a folder in <store>/fits."
+            ) from error
+        self._check(weights, model, model.words(batch).shape[-1])
+        if not torch.equal(weights["model"], _digest(model)):
+            raise UsageError(f"the probe {self.probe!r} was trained on another model than {model.name!r}: train one for it.")
+        kind = bytes(weights.get("gate", _bytes(self.gate)).tolist()).decode(errors="replace")
+        if kind != self.gate:
+            raise UsageError(f"the probe {self.probe!r} was trained with gate={kind}, not {self.gate}: add gate={kind}.")
+        return weights
+
+    def _check(self, weights: Mapping[str, Tensor], model: Layered, words: int) -> None:
+        """Refuses probes whose shapes are another model's, or another method's."""
+        wanted = self.gates.inputs(model, words)
+        try:
+            found = [weights[f"probe.{d}.inner"].shape[1] for d in range(sum(n.endswith(".inner") for n in weights))]
+        except (KeyError, IndexError):
+            found = []
+        if not found or "model" not in weights or "fill.0" not in weights:
+            raise UsageError(
+                f"{self.probe or 'what was given'} holds no probes of DiffMask: name weights.safetensors of its fit."
+            )
+        if found != wanted:
+            told = f"{len(found) - 2} layers and inputs of {_told(found)}"
+            raise UsageError(
+                f"the probes are for {told}; {type(self).__name__} on {model.name!r} has {model.n_layers} and {_told(wanted)}: "
+                "train probes for this method and model."
+            )
+        self._check_whole(weights, [words, *[model.width] * (model.n_layers + 1)], wanted)
+
+    def _check_whole(self, weights: Mapping[str, Tensor], sizes: Sequence[int], inputs: Sequence[int]) -> None:
+        """Refuses probes of which a part is missing, has another shape, or is no number."""
+        hidden = len(weights["probe.0.inner"])
+        shapes = self.gates.probes.shapes(list(inputs), hidden)
+        shapes |= {f"fill.{depth}": (size,) for depth, size in enumerate(sizes[:1] if self.at_words else sizes)}
+        for name, shape in shapes.items():
+            tensor = weights.get(name)
+            if tensor is None or tensor.shape != shape or not tensor.is_floating_point() or not tensor.isfinite().all():
+                fault = "is missing" if tensor is None else "is not what it should be (another shape or type, NaN or infinite)"
+                raise UsageError(f"{self.probe or 'what was given'} is damaged: {name} {fault}. Train the probes again.")
+
+
+@method("diffmask-input", gives={"mask", "tokens"}, needs={"training", "layered"}, stochastic=True)
+@dataclass(frozen=True)
+class DiffMaskInput(DiffMask):
+    """Which words the model can do without, as far as its states up to each depth tell.
+
+    `mask[d, i]` is the probability that the product of the votes of depths 0 to d keeps word i: it never rises with d. A masked
+    word's vector is replaced by the learned one; its position stays. `tokens` sums over depths. Source: De Cao et al. 2020,
+    section 2.2.
+
+    Attributes:
+        lr: The paper's; `diffmask-hidden` takes more here. Depths share their votes: one that shuts shuts all above it.
+        longest: Largest step of a parameter, in rates. While the constraint is met, multipliers are 0 and gradients nearly
+            constant, and centred RMSprop divides by their spread: long steps shut the gates for good before multipliers rise.
+    """
+
+    lr: float = 3e-4
+    longest: float = 10.0
+
+    at_words: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.longest <= 0:
+            raise UsageError(f"longest must be above 0, got {self.longest}.")
+
+    def _descent(self, rates: Mapping[str, float]) -> CentredRMSprop:
+        return CentredRMSprop(rates, warmup=self.warmup, longest=self.longest)
+
+
+@method("diffmask-hidden", gives={"mask", "tokens"}, needs={"training", "layered"}, stochastic=True)
+@dataclass(frozen=True)
+class DiffMaskHidden(DiffMask):
+    """Which hidden states the model can do without, depth by depth.
+
+    `mask[d, i]` is the probability that state i of depth d (0: word vectors) is kept when that depth alone is masked. `tokens`
+    sums over depths: over how many a token is kept. Source: De Cao et al. 2020, section 2.2.
+    """
+
+    at_words: ClassVar[bool] = False
+
+
+def _digest(model: Layered) -> Tensor:
+    """The model's fingerprint as bytes."""
+    return _bytes(model.fingerprint())
+
+
+def _bytes(text: str) -> Tensor:
+    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
+
+
+def _told(sizes: Sequence[int]) -> str:
+    return " and ".join(map(str, dict.fromkeys(sizes)))
+
+
+def _padded(fills: Sequence[Tensor]) -> Tensor:
+    """Vectors as rows of one table; where word vectors are narrower, zeros follow."""
+    wide = max(len(fill) for fill in fills)
+    return torch.stack([torch.nn.functional.pad(fill, (0, wide - len(fill))) for fill in fills])

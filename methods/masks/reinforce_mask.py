@@ -1,0 +1,64 @@
+"""Masks of single instances by the score function: what DiffMask is compared with where gates have no gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ...core.errors import UsageError
+from ...models.shapes import PerRow
+from ..base import method
+from .mask_search import Logits, MaskSearch, Objective, Problem
+
+Scale = Literal["none", "lambda"]
+SMOOTHING = 0.99
+
+
+@method("reinforce-mask", gives={"tokens", "mask"}, needs={"layered"}, stochastic=True)
+@dataclass(frozen=True)
+class ReinforceMask(MaskSearch):
+    """Which words one sentence's outputs need: coins for every word, trained by REINFORCE with a moving-average baseline.
+
+    The objective of `diffmask-single` with z ~ Bernoulli(sigmoid(logit)); the gradient of the divergence is estimated by
+    (c - b) grad log P(z), c = KL - margin, b the running mean of c (0.99, from 0). Source: Williams 1992; De Cao et al. 2020,
+    section 4 ("REINFORCE+").
+
+    Attributes:
+        reinforce_scale: `none`, as in the published code, leaves lambda out of the estimate, so that it weighs nothing;
+            `lambda` estimates the objective's own gradient.
+    """
+
+    reinforce_scale: Scale = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reinforce_scale not in get_args(Scale):
+            raise UsageError(f"reinforce_scale must be {' or '.join(get_args(Scale))}, got {self.reinforce_scale!r}.")
+
+    def objective(self, problem: Problem, logits: Logits, uniform: Logits, weight: PerRow, state: dict[str, Tensor]) -> Objective:
+        """A loss whose gradient is the estimate, and nothing flows through the masks drawn."""
+        masks = (uniform < torch.sigmoid(logits.detach())).to(logits)
+        with torch.no_grad():
+            lost = problem.divergence(masks)
+        cost = lost - self.margin
+        average = state.get("average", torch.zeros_like(cost))
+        state["average"] = SMOOTHING * average + (1 - SMOOTHING) * cost
+        scale = weight if self.reinforce_scale == "lambda" else 1.0
+        drawn = (log_probability(logits, masks) * problem.free).sum(1)
+        return Objective(scale * (cost - average) * drawn + problem.mean(torch.nn.functional.logsigmoid(logits)), lost)
+
+    def kept(self, logits: Logits) -> Logits:
+        """P(z = 1)."""
+        return torch.sigmoid(logits)
+
+
+def log_probability(logits: Logits, masks: Logits) -> Logits:
+    """log P of each coin as it fell.
+
+    >>> log_probability(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]])).exp()
+    tensor([[0.5000, 0.5000]])
+    """
+    return torch.nn.functional.logsigmoid((2 * masks - 1) * logits)

@@ -1,0 +1,268 @@
+"""The search behind influence patterns: guided refinement of nodes, then of heads and skips (Lu et al. 2021, section 4.2).
+
+All words of all instances of a batch are refined together. Letters: B instances, R = B S rows, W words, M = W * beams prefixes,
+F and T nodes of a prefix at the lower and the upper layer (1, or k), N tokens, A heads.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ...core.errors import UsageError
+from ...models.flow.chain_rule import (
+    advance,
+    context_pull,
+    context_tangents,
+    edge_scores,
+    pattern_influence,
+    project,
+    same_position,
+    skip_tangents,
+    start_tangents,
+)
+from ...models.flow.graph import SKIP
+from ...models.flow.layer import Projected, select
+from ...models.flow.trace import PathTrace
+
+ENUMERATION_LIMIT = 20_000
+"""Most patterns a word that exact enumeration walks: N^(L-1)."""
+CHUNK = 1024
+
+
+class Found(NamedTuple):
+    """Embedding-level patterns, padded to W words an instance."""
+
+    traced: Bool[Tensor, "batch words"]
+    total: Float[Tensor, "batch words"]
+    nodes: list[Tensor]
+    """The pattern's nodes (B, W, 1 or k) at l = 0..L."""
+    influence: Float[Tensor, "batch words"]
+    heads: list[Tensor]
+    """Influence by head of each edge with every later path open (B, W, T, F, A), l = 0..L-1."""
+    skips: list[Tensor]
+    """The same of the skip (B, W, T, F); -inf where the positions differ."""
+    totals: list[Tensor]
+    """Influence of the pattern's prefix continued by each node (B, W, N), every later path open, l = 1..L."""
+
+
+class Refined(NamedTuple):
+    """Attention-level patterns."""
+
+    choice: list[Tensor]
+    """Head number or SKIP of each edge (B, W, T, F), l = 0..L-1."""
+    influence: Float[Tensor, "batch words"]
+
+
+def traced_words(trace: PathTrace) -> tuple[Int[Tensor, "batch words"], Bool[Tensor, "batch words"]]:
+    """Positions of the words to trace, and which are not padding: those whose word vector differs from the baseline's."""
+    live = (trace.delta.abs().amax(-1) > 0) & trace.batch.mask
+    order = (~live).to(torch.int8).argsort(dim=1, stable=True)[:, : int(live.sum(1).max())]
+    traced = live.gather(1, order)
+    return torch.where(traced, order, order[:, :1]), traced
+
+
+def search(trace: PathTrace, beam: int = 1, k: int = 1) -> Found:
+    """Refines the nodes of every word's pattern; keeps `beam` prefixes a word, or `k` nodes a layer.
+
+    Raises:
+        UsageError: A sentence with fewer than `k` tokens.
+    """
+    shortest = min(trace.batch.lengths)
+    if k > shortest:
+        name = trace.batch.names[trace.batch.lengths.index(shortest)]
+        raise UsageError(f"k={k} nodes a layer, but {name!r} has {shortest} tokens: take a smaller k.")
+    words, traced = traced_words(trace)
+    total = trace.g.gather(1, words)
+    walk = _Walk(trace, words, torch.where(total < 0, -1.0, 1.0).to(total.dtype), beam, k)
+    for layer in range(trace.model.n_layers):
+        walk.step(layer)
+    return Found(traced, total, walk.nodes, walk.influence, walk.heads, walk.skips, walk.totals)
+
+
+class _Walk:
+    """The prefixes kept so far: their nodes (B, M, k) a layer, and the tangents of the last ones."""
+
+    def __init__(self, trace: PathTrace, words: Tensor, sign: Tensor, beam: int, k: int) -> None:
+        self.trace, self.sign, self.beam, self.k = trace, sign, beam, k
+        self.nodes: list[Tensor] = [words[..., None]]
+        self.heads: list[Tensor] = []
+        self.skips: list[Tensor] = []
+        self.totals: list[Tensor] = []
+        self.tangent = start_tangents(trace, self.nodes[0])
+        self.influence = sign
+
+    def step(self, layer: int) -> None:
+        trace, source = self.trace, self.nodes[-1]
+        moved = project(trace, layer, source, self.tangent)
+        flat = Projected(*(x.flatten(1, 2) for x in moved))
+        scores = edge_scores(trace, layer, source.flatten(1), self.tangent.flatten(1, 2), flat)
+        heads = scores.heads.unflatten(-1, source.shape[1:]).permute(0, 3, 2, 4, 1)  # (B, M, N, F, A)
+        skip = scores.skip.unflatten(-1, source.shape[1:])[:, :, None]  # (B, M, 1, F)
+        totals = heads.sum(-1).scatter_add(2, source[:, :, None], skip).sum(-1)
+        last = layer == trace.model.n_layers - 1
+        to, parent = self._arrive(totals) if last else self._choose(totals)
+        if self.beam > 1:
+            self.tangent, moved = _rows(self.tangent, parent, trace), Projected(*(_rows(x, parent, trace) for x in moved))
+            source, heads, skip, totals = (_pick(x, parent) for x in (source, heads, skip, totals))
+            self.nodes, self.heads, self.skips, self.totals = (
+                [_pick(x, parent) for x in kept] for kept in (self.nodes, self.heads, self.skips, self.totals)
+            )
+        self.heads.append(_pick2(heads, to))
+        self.skips.append(skip.expand(-1, -1, to.shape[2], -1).masked_fill(to[..., None] != source[:, :, None], -torch.inf))
+        self.totals.append(totals)
+        self.influence = totals.gather(2, to).sum(-1)
+        self.nodes.append(to)
+        if not last:
+            context = _sum_sources(context_tangents(trace, layer, source, to, moved))
+            self.tangent = advance(trace, layer, to, skip_tangents(trace, source, to, self.tangent), context)
+
+    def _choose(self, totals: Float[Tensor, "batch prefixes tokens"]) -> tuple[Tensor, Tensor]:
+        """The next nodes (B, M', T) of the prefixes kept, and which prefix (B, M') each continues; low positions win ties."""
+        words, tokens = self.sign.shape[1], totals.shape[2]
+        wanted = totals.unflatten(1, (words, -1)) * self.sign[:, :, None, None]
+        wanted = wanted.masked_fill(~self.trace.batch.mask[:, None, None], -torch.inf)
+        if self.beam == 1:
+            order = wanted[:, :, 0].sort(dim=-1, descending=True, stable=True).indices
+            return order[..., : self.k], _all(totals)
+        best = wanted.flatten(2).sort(dim=-1, descending=True, stable=True).indices[..., : self.beam]
+        start = torch.arange(words, device=best.device)[:, None] * wanted.shape[2]
+        return (best % tokens).flatten(1)[..., None], (best // tokens + start).flatten(1)
+
+    def _arrive(self, totals: Float[Tensor, "batch prefixes tokens"]) -> tuple[Tensor, Tensor]:
+        """The target as last node, and each word's best prefix."""
+        target = self.trace.batch.target
+        assert target is not None
+        if self.beam == 1:
+            return target[:, None, None].expand(-1, totals.shape[1], 1), _all(totals)
+        words = self.sign.shape[1]
+        end = totals.gather(2, target[:, None, None].expand(-1, totals.shape[1], 1)).unflatten(1, (words, -1))[..., 0]
+        valid = self._reached(words)
+        best = (end * self.sign[..., None]).masked_fill(~valid, -torch.inf).argmax(-1)
+        parent = best + torch.arange(words, device=best.device) * end.shape[2]
+        return target[:, None, None].expand(-1, words, 1), parent
+
+    def _reached(self, words: int) -> Tensor:
+        """Prefixes that stay on real tokens: a wide beam on a short sentence also holds some that do not."""
+        mask = self.trace.batch.mask
+        on_real = [mask.gather(1, nodes.flatten(1)).unflatten(1, nodes.shape[1:]).all(-1) for nodes in self.nodes]
+        return torch.stack(on_real).all(0).unflatten(1, (words, -1))
+
+
+def _all(totals: Tensor) -> Tensor:
+    return torch.arange(totals.shape[1], device=totals.device).expand(len(totals), -1)
+
+
+def _pick(values: Tensor, parent: Int[Tensor, "batch kept"]) -> Tensor:
+    """Values (B, M, ...) of the prefixes kept."""
+    return values[torch.arange(len(values), device=parent.device)[:, None], parent]
+
+
+def _rows(values: Tensor, parent: Int[Tensor, "batch kept"], trace: PathTrace) -> Tensor:
+    """The same for values (R, M, ...) of every sample."""
+    return _pick(values, parent.repeat_interleave(trace.samples, 0))
+
+
+def _pick2(heads: Float[Tensor, "b m n f a"], to: Int[Tensor, "b m t"]) -> Float[Tensor, "b m t f a"]:
+    """Edge scores at the chosen next nodes."""
+    return heads.gather(2, to[..., None, None].expand(-1, -1, -1, *heads.shape[3:]))
+
+
+def _sum_sources(context: Tensor) -> Tensor:
+    """Context tangents (R, M, T, F, A, d) summed over sources; no copy for a single one."""
+    return context.squeeze(3) if context.shape[3] == 1 else context.sum(3)
+
+
+def refine(trace: PathTrace, found: Found, free_suffix: bool = False) -> Refined:
+    """Chooses a head or the skip for each edge of the patterns, from the source on; earlier choices constrain later ones.
+
+    The suffix runs through the pattern's own nodes with all heads and skips open. With `free_suffix` every path may follow, and
+    the prefix's heads are open too: then each choice is the search's own edge score.
+    """
+    nodes, choices = found.nodes, []
+    grads = _suffix_gradients(trace, nodes)
+    tangent, influence = start_tangents(trace, nodes[0]), found.influence
+    for layer in range(trace.model.n_layers):
+        source, to = nodes[layer], nodes[layer + 1]
+        context = context_tangents(trace, layer, source, to, project(trace, layer, source, tangent))
+        heads, skips = _constrained_scores(trace, source, to, tangent, context, *grads[layer])
+        choice = _choose(found.heads[layer], found.skips[layer], found) if free_suffix else _choose(heads, skips, found)
+        choices.append(choice)
+        skipped = choice == SKIP
+        if layer == trace.model.n_layers - 1:
+            chosen = torch.where(skipped, skips, heads.gather(-1, choice.clamp(min=0)[..., None])[..., 0])
+            influence = chosen.sum((-1, -2))
+            break
+        kept = torch.arange(trace.model.n_heads, device=choice.device) == choice[..., None]
+        spread = kept.repeat_interleave(trace.samples, 0)[..., None]
+        follow = skipped.repeat_interleave(trace.samples, 0).to(tangent.dtype) @ tangent
+        tangent = advance(trace, layer, to, follow, _sum_sources(context.mul_(spread)))
+    return Refined(choices, influence)
+
+
+def _suffix_gradients(trace: PathTrace, nodes: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """dq of each pattern's skip (R, M, T, D) and context vectors (R, M, T, A, d) at its nodes, later paths on the pattern."""
+    last = trace.model.n_layers - 1
+    at = trace.at(nodes[-1][:, :1])
+    skip, context = (select(x[last].flatten(0, 1), at) for x in (trace.grad_skip, trace.grad_context))
+    count = nodes[-1].shape[1]
+    grads = [(skip.expand(-1, count, -1, -1), context.expand(-1, count, -1, -1, -1))]
+    for layer in range(last, 0, -1):
+        source, to = nodes[layer], nodes[layer + 1]
+        skip, context = grads[-1]
+        pulled = context_pull(trace, layer, source, to, context)
+        same = same_position(trace, source, to)
+        through = skip * same[..., 0, None] if same.shape[2:] == (1, 1) else same.to(skip.dtype).transpose(-1, -2) @ skip
+        at = trace.at(source)
+        grads.append(trace.tangents[layer - 1].finish_vjp(at, trace.tangents[layer].project_vjp(at, pulled).add_(through)))
+    return grads[::-1]
+
+
+def _constrained_scores(
+    trace: PathTrace, source: Tensor, to: Tensor, tangent: Tensor, context: Tensor, grad_skip: Tensor, grad_context: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Influence of each edge's heads (B, M, T, F, A) and skip (B, M, T, F; -inf where positions differ)."""
+    heads = trace.mean((context * grad_context[:, :, :, None]).sum(-1))
+    skips = trace.mean(grad_skip @ tangent.transpose(-1, -2))
+    return heads, skips.masked_fill(to[..., None] != source[:, :, None], -torch.inf)
+
+
+def _choose(heads: Tensor, skips: Tensor, found: Found) -> Tensor:
+    """The head or skip with most influence in the direction of g; the skip wins ties."""
+    sign = torch.where(found.total < 0, -1.0, 1.0).to(heads.dtype)[:, :, None, None]
+    best, head = (heads * sign[..., None]).max(-1)
+    by_skip = torch.where(skips.isinf(), skips, skips * sign)
+    return torch.where(by_skip >= best, SKIP, head)
+
+
+def optimality_gaps(trace: PathTrace, found: Found) -> list[Float[Tensor, " words"]]:
+    """Best influence among all N^(L-1) patterns of each word minus the found one's, in the direction of g (units of q).
+
+    Raises:
+        UsageError: More patterns a word than `ENUMERATION_LIMIT`.
+    """
+    gaps = []
+    for b, length in enumerate(trace.batch.lengths):
+        count = length ** (trace.model.n_layers - 1)
+        if count > ENUMERATION_LIMIT:
+            raise UsageError(
+                f"exact enumeration would walk {count:,} patterns a word ({length} tokens, {trace.model.n_layers} layers), "
+                f"more than {ENUMERATION_LIMIT:,}: use a smaller model or shorter sentences, or leave `exact` out."
+            )
+        middle = torch.tensor(list(itertools.product(range(length), repeat=trace.model.n_layers - 1)), device=trace.g.device)
+        middle = middle.reshape(count, trace.model.n_layers - 1)
+        assert trace.batch.target is not None
+        ends = trace.batch.target[b].expand(count, 1)
+        row = []
+        for w in torch.nonzero(found.traced[b])[:, 0]:
+            word = found.nodes[0][b, w].expand(count, 1)
+            walks = torch.cat([word, middle, ends], 1).split(CHUNK)
+            sign = -1 if found.total[b, w] < 0 else 1
+            best = torch.cat([pattern_influence(trace, b, walk) for walk in walks]).mul(sign).max()
+            row.append(best - found.influence[b, w] * sign)
+        gaps.append(torch.stack(row) if row else trace.g.new_zeros(0))
+    return gaps

@@ -1,0 +1,64 @@
+"""Leave-one-out: q with one word removed at a time, many sentences' words in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ...core.errors import UsageError
+from ...models.batch import Batch
+from ...models.flow.trace import Baseline, baseline_words
+from ...models.layered import Layered
+from ...models.outputs import value
+from ..base import explanations, method
+from ..explanation import Explanation
+from .captum_words import ROWS
+
+Removal = Literal[Baseline, "delete"]
+
+
+@method("leave-one-out", gives={"tokens"}, needs={"layered"})
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """How much q falls when one word is removed.
+
+    tokens[j] = q(x) - q(x without j), for every real token that the model lets be masked, and 0 for the others. A word is removed
+    by giving its place the baseline's vector, or with `delete` by closing the gap, so that later words move up; positions that q
+    reads (the target; a span's ends and those held against them) cannot be deleted and score 0. Source: Li et al. 2016
+    ("erasure"), section 3; Jain & Wallace 2019, section 4.1. Units of q; signed; unbounded.
+
+    Attributes:
+        baseline: What takes the removed word's place: mask, zero, pad, mean; or delete.
+    """
+
+    baseline: Removal = "mask"
+
+    def __post_init__(self) -> None:
+        if self.baseline not in (*get_args(Baseline), "delete"):
+            raise UsageError(f"baseline must be {', '.join(get_args(Baseline))} or delete, got {self.baseline!r}.")
+
+    @torch.no_grad()
+    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
+        """Tokens of every instance."""
+        row, at = self._removable(model, batch).nonzero(as_tuple=True)
+        tokens = torch.zeros(batch.ids.shape, dtype=model.dtype, device=batch.ids.device)
+        clean = value(model.outputs(batch), batch)
+        for part in torch.arange(len(row), device=row.device).split(ROWS):
+            rows = self._without(model, batch.rows(row[part]), at[part])
+            tokens[row[part], at[part]] = clean[row[part]] - value(model.outputs(rows), rows)
+        return explanations(batch, tokens=tokens)
+
+    def _removable(self, model: Layered, batch: Batch) -> Tensor:
+        free = model.maskable(batch)
+        return free.scatter(1, batch.asked, False) if self.baseline == "delete" else free
+
+    def _without(self, model: Layered, rows: Batch, at: Tensor) -> Batch:
+        """The rows, each without its word."""
+        out = torch.arange(rows.ids.shape[1], device=at.device) == at[:, None]
+        if self.baseline == "delete":
+            return rows.only(~out)
+        words = torch.where(out[..., None], baseline_words(model, rows, self.baseline), model.words(rows))
+        return replace(rows, words=words)

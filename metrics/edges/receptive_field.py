@@ -1,0 +1,174 @@
+"""How far apart the positions are that an explanation connects, layer by layer.
+
+Variants; layer 1 is the lowest:
+
+    mean                     mean distance over the layers of an instance that have edges (tokens)
+    layer/<l>/mean           mean distance (tokens)
+    layer/<l>/relative       the same over the mean distance of all pairs that could be connected (1: no nearer than chance)
+    layer/<l>/local          share of edges between positions at most `local` apart
+    layer/<l>/distance/<d>   share of edges of a distance: 1, 2, 3-4, 5-8, ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...core.errors import NotApplicable, UsageError
+from ...methods.explanation import Explanation
+from ...methods.gradients.attribution_graph import TAU, layer_scores
+from ...models.flow.flow_model import FlowModel
+from ..base import Aggregate, Scores, Shown, frame, score_row
+from ..bootstrap import condition_groups, interval
+from ..registry import metric
+from ..summary import summarise
+
+Weights = Literal["graph", "score"]
+NO_EDGES = "no edge between two positions has a positive score."
+
+
+@metric(
+    "receptive_field",
+    scope="set",
+    reads="edges",
+    ranked="mean",
+    higher_is_better=None,
+    unit="tokens",
+    bounds=(1.0, None),
+    source="Hao et al. 2020 (arXiv 2004.11207v1), section 5.1",
+)
+@dataclass(frozen=True)
+class ReceptiveField:
+    """How far apart the positions are that an explanation connects, layer by layer.
+
+    A layer's edges are summed over heads, a_ij = sum_h edges_h[i, j]; |i - j| is averaged over those with i != j. `graph` counts
+    the edges of the published graph alike: a_ij / max(a) > tau, the largest of all entries, and at the last layer a_ij > 0; edges
+    of all instances are pooled. `score` weighs positive edges by a_ij, every instance alike. At the last layer only edges of the
+    target position count, for q reads no other. Intervals are bootstrapped over instances. Source: Hao et al. 2020 (arXiv
+    2004.11207v1), section 5.1 and figure 4; the graph's removal of repeated and reversed edges is left out, for it drops a lower
+    layer's edge because of a higher one. At least 1; neither end is better.
+
+    Attributes:
+        weights: Which edges count how much.
+        tau: Share of the layer's largest score that an edge of the graph must exceed.
+        local: The largest distance called local.
+
+    Raises:
+        UsageError: An unknown weighting, tau outside [0, 1), local below 1.
+    """
+
+    weights: Weights = "graph"
+    tau: float = TAU
+    local: int = 2
+
+    def __post_init__(self) -> None:
+        if self.weights not in get_args(Weights):
+            raise UsageError(f"weights must be one of {', '.join(get_args(Weights))}, got {self.weights!r}.")
+        if not 0 <= self.tau < 1:
+            raise UsageError(f"tau must lie in [0, 1), got {self.tau}.")
+        if self.local < 1:
+            raise UsageError(f"local must be at least 1, got {self.local}.")
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """Aggregates of every layer; rows hold each instance's mean distance."""
+        rows: list[dict[str, Any]] = []
+        found: list[Float[np.ndarray, "layers features"]] = []
+        conditions: list[str] = []
+        for batch in shown:
+            targets = [None] * len(batch.batch) if batch.batch.target is None else batch.batch.target.tolist()
+            for instance, explanation, target in zip(batch.instances, batch.gold, targets, strict=True):
+                sums = np.mean([self._sums(one, target) for one in explanation.each()], 0)
+                there = sums[:, 0] > 0
+                value = float((sums[there, 1] / sums[there, 0]).mean()) if there.any() else np.nan
+                rows.append(score_row(instance, "mean", value, reason="" if there.any() else NO_EDGES))
+                found.append(sums)
+                conditions.append(instance.condition)
+        table = frame(rows)
+        return Scores(table, (*summarise(table), *self._layers(found, np.array(conditions))))
+
+    def _sums(self, explanation: Explanation, target: int | None) -> Float[np.ndarray, "layers features"]:
+        """Of each layer: weight, and weight times distance, chance distance, locality and each bin."""
+        if explanation.edges is None:
+            raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, and this metric reads edges.")
+        score = np.maximum(layer_scores(explanation.edges.astype(float)), 0)
+        n = score.shape[-1]
+        distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+        able = np.broadcast_to(distance > 0, score.shape).copy()
+        if target is not None:
+            able[-1, np.arange(n) != target] = False
+        weight = self._weights(score, able)
+        chance = (able * distance).sum((1, 2)) / np.maximum(able.sum((1, 2)), 1)
+        features = [np.ones_like(distance), distance, distance <= self.local, *(b.holds(distance) for b in bins(n))]
+        sums = np.einsum("lij,fij->lf", weight, np.array(features, float))
+        return np.insert(sums, 2, sums[:, 0] * chance, axis=1)
+
+    def _weights(
+        self, score: Float[np.ndarray, "layers tokens tokens"], able: Bool[np.ndarray, "layers tokens tokens"]
+    ) -> Float[np.ndarray, "layers tokens tokens"]:
+        if self.weights == "score":
+            score = score * able
+            total = score.sum((1, 2), keepdims=True)
+            return np.divide(score, total, out=np.zeros_like(score), where=total > 0)
+        least = self.tau * score.max((1, 2), keepdims=True)
+        least[-1] = 0
+        kept: np.ndarray = ((score > least) & able).astype(float)
+        return kept
+
+    def _layers(self, found: Sequence[np.ndarray], conditions: np.ndarray) -> Iterator[Aggregate]:
+        """Ratios of sums over the instances that have edges in a layer."""
+        width = max(sums.shape[1] for sums in found)
+        sums = np.array([np.pad(s, ((0, 0), (0, width - s.shape[1]))) for s in found])
+        reach = bins(2 ** (width - FIXED - 1) + 1)  # as many as the longest sentence has
+        names = ["mean", "relative", "local", *(f"distance/{b.name}" for b in reach)]
+        for layer in range(sums.shape[1]):
+            there = sums[:, layer, 0] > 0
+            variants = [f"layer/{layer + 1}/{name}" for name in names]
+            if not there.any():
+                yield from (Aggregate(v, np.nan, np.nan, np.nan, 0, len(found), reason=NO_EDGES) for v in variants)
+                continue
+            bounds = interval(sums[there, layer], condition_groups(conditions[there]), _ratios)
+            for variant, value, low, high in zip(variants, *bounds, strict=True):
+                reason, undefined = "" if there.all() else NO_EDGES, int((~there).sum())
+                yield Aggregate(variant, float(value), float(low), float(high), int(there.sum()), undefined, reason=reason)
+
+
+FIXED = 4
+"""Features before the bins: weight, distance, chance, local."""
+
+
+def _ratios(sums: Float[np.ndarray, "*some features"]) -> Float[np.ndarray, "*some statistics"]:
+    weight, distance, chance = (sums[..., n : n + 1] for n in range(3))
+    return np.concatenate([distance / weight, distance / chance, sums[..., 3:] / weight], -1)
+
+
+class Bin(NamedTuple):
+    """Distances from `low` to `high`."""
+
+    low: int
+    high: int
+
+    @property
+    def name(self) -> str:
+        """As in variants."""
+        return str(self.high) if self.low == self.high else f"{self.low}-{self.high}"
+
+    def holds(self, distance: np.ndarray) -> np.ndarray:
+        """Where a distance is in it."""
+        inside: np.ndarray = (self.low <= distance) & (distance <= self.high)
+        return inside
+
+
+def bins(n_tokens: int) -> list[Bin]:
+    """Distances of n tokens in bins that double.
+
+    >>> [b.name for b in bins(10)]
+    ['1', '2', '3-4', '5-8', '9-16']
+    """
+    found = [Bin(1, 1)]
+    while found[-1].high < n_tokens - 1:
+        found.append(Bin(found[-1].high + 1, 2 * found[-1].high))
+    return found

@@ -1,0 +1,76 @@
+"""What triggers cost a model, instance by instance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from ...core.errors import NotApplicable
+from ...models.batch import Batch
+from ...models.flow.flow_model import FlowModel
+from ...models.outputs import correct
+from ...tasks.instance import Instance
+from ..reduced_models.nodes import ELEMENTS
+from .trigger_insertion import insert
+from .trigger_mining import Trigger
+
+MOST_PIECES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Attack:
+    """All instances, to be attacked with any trigger.
+
+    Attributes:
+        model: The model.
+        batches: The instances as tokens.
+        where: Batch and row of each instance.
+        instances: They.
+        clean: Whether the prediction is right without a trigger.
+        longest: Most tokens of an attacked sentence.
+    """
+
+    model: FlowModel
+    batches: tuple[Batch, ...]
+    where: tuple[tuple[int, int], ...]
+    instances: tuple[Instance, ...]
+    clean: Bool[np.ndarray, " instances"]
+    longest: int
+
+    @classmethod
+    @torch.no_grad()
+    def on(cls, model: FlowModel, shown: Sequence[tuple[Batch, tuple[Instance, ...]]], longest: int) -> Attack:
+        """Predicts every instance.
+
+        Raises:
+            NotApplicable: q reads several positions.
+        """
+        if any(batch.target is None for batch, _ in shown):
+            raise NotApplicable("q reads several positions, and answers that move with an insertion are not followed.")
+        where = tuple((number, row) for number, (batch, _) in enumerate(shown) for row in range(len(batch)))
+        clean = np.concatenate([correct(model.outputs(batch), batch).cpu().numpy() for batch, _ in shown])
+        instances = tuple(instance for _, members in shown for instance in members)
+        return cls(model, tuple(batch for batch, _ in shown), where, instances, clean, longest)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The gold answer of each instance."""
+        return tuple("/".join(map(str, instance.answer)) for instance in self.instances)
+
+    @torch.no_grad()
+    def lost(self, jobs: Sequence[tuple[int, Trigger]]) -> Float[np.ndarray, " jobs"]:
+        """What each trigger costs each instance: 1, 0, or -1 where it makes a wrong prediction right."""
+        right = np.zeros(len(jobs), bool)
+        for number, batch in enumerate(self.batches):
+            mine = [at for at, (instance, _) in enumerate(jobs) if self.where[instance][0] == number]
+            most = max(1, ELEMENTS // (4 * self.model.width * (batch.ids.shape[1] + MOST_PIECES)))
+            for start in range(0, len(mine), most):
+                part = mine[start : start + most]
+                rows = [self.where[jobs[at][0]][1] for at in part]
+                attacked = insert(self.model, batch, rows, [jobs[at][1].pieces for at in part], self.longest)
+                right[part] = correct(self.model.outputs(attacked), attacked).cpu().numpy()
+        return self.clean[[instance for instance, _ in jobs]].astype(float) - right

@@ -1,0 +1,173 @@
+"""How much accuracy the triggers cost that an explanation's strongest edges suggest.
+
+Variants (shares of instances unless said otherwise; <c> is the gold answer):
+
+    drop                       accuracy lost, mean over the triggers chosen for the instance's class
+    control/drop               the same for triggers of positions drawn at random, searched and chosen in the same way
+    class/<c>/original         accuracy without a trigger
+    class/<c>/drop             `drop` of the class
+    class/<c>/trigger/<n>      accuracy lost by the n-th trigger of the class; the two halves have their own
+    found/<c>/<half><n> {...}  the same, with the trigger's wordpieces
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from ...core.errors import UsageError
+from ...methods.explanation import Explanation
+from ...models.flow.flow_model import FlowModel
+from ..base import Scores, Shown, frame, score_row
+from ..heads.head_importance import halves
+from ..registry import metric
+from .trigger_attack import Attack
+from .trigger_mining import Piece, Sentence, Trigger, TriggerScore, read_trigger, strongest_edges
+
+Search = Callable[[Explanation, Sentence], list[tuple[int, int, float]]]
+Found = dict[str, list[Trigger]]
+LARGE = 1e9
+"""More than any `least`: a random trigger is not discarded for its score."""
+NONE = "no trigger was found in the other half of the instances."
+
+
+@metric(
+    "trigger_drop",
+    reads="edges",
+    pools=True,
+    ranked="drop",
+    higher_is_better=True,
+    unit="share of instances",
+    bounds=(-1.0, 1.0),
+    source="Hao et al. 2021, section 5.3",
+)
+@dataclass(frozen=True)
+class TriggerDrop:
+    """How much accuracy the triggers cost that an explanation's strongest edges suggest.
+
+    Of an instance, explained for its predicted answer, the head map with the largest score gives its two largest entries; the
+    wordpieces that they connect, at most four, are a trigger. It attacks every sentence of a class: its pieces are inserted in
+    the same segment at the same relative places. The triggers that cost a class most accuracy are kept for it. Source: Hao et al.
+    2021, section 5.3, tables 1 and 2. In [-1, 1]; higher: the explanation points at what the model's mistakes hang on.
+
+    Triggers are found and chosen on one half of the instances and scored on the other, and the other way round, each class split
+    evenly; the paper mines the training set, and chooses on the set it reports. Where its released code departs from its text,
+    the defaults are the code's, with which its tables were made: a trigger scores the sum of its two entries (text: the largest),
+    the second entry counts only from a fifth of the first on (text: both). Words of obvious sentiment are barred for every task
+    (text: for sentiment; code: never). A trigger loses its special tokens, which the code does before inserting it.
+
+    Attributes:
+        score_by: What a trigger scores: the `sum` or the `max` of its entries.
+        least: Triggers with less are discarded (units of the explanation; published for probabilities).
+        ratio: Share of the first entry that the second must reach; 0: both always.
+        lexicon: Whether words of obvious sentiment (`sentiment.toml`) are barred.
+        shortest: Sentences with fewer tokens are not mined (the code's choice for SST-2: 15).
+        candidates: How many triggers, those with the highest score, are tried in each half.
+        best: How many are kept for a class.
+        longest: Most tokens of an attacked sentence.
+        seed: Of the halves and of the control.
+
+    Raises:
+        UsageError: An unknown score, fewer than one candidate or trigger, a ratio outside [0, 1], sentences
+            too short to hold a word.
+    """
+
+    score_by: TriggerScore = "sum"
+    least: float = 0.02
+    ratio: float = 0.2
+    lexicon: bool = True
+    shortest: int = 0
+    candidates: int = 10
+    best: int = 3
+    longest: int = 128
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.score_by not in get_args(TriggerScore):
+            raise UsageError(f"score_by must be one of {', '.join(get_args(TriggerScore))}, got {self.score_by!r}.")
+        if min(self.candidates, self.best) < 1:
+            raise UsageError(f"at least 1 trigger must be tried and kept, got candidates={self.candidates}, best={self.best}.")
+        if not 0 <= self.ratio <= 1:
+            raise UsageError(f"ratio must lie in [0, 1], got {self.ratio}.")
+        if self.longest < 3:
+            raise UsageError(f"an attacked sentence has at least 3 tokens, two of them special, got longest={self.longest}.")
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, variant)."""
+        searches: dict[str, Search] = {
+            "": lambda explanation, sentence: strongest_edges(explanation),
+            "control/": lambda explanation, sentence: _random_edges(len(sentence.ids), f"{self.seed}/{sentence.name}"),
+        }
+        found: dict[str, Found] = {name: {} for name in searches}
+        seen = []
+        for batch in shown:
+            for name, search in searches.items():
+                found[name] |= self._mine(model, batch, search)
+            seen.append((batch.batch, batch.instances))
+        attack = Attack.on(model, seen, self.longest)
+        half = halves([instance.id for instance in attack.instances], attack.classes, self.seed)
+        chosen = {name: [self._choose(attack, half != mine, found[name]) for mine in (0, 1)] for name in searches}
+        return Scores(frame(list(_rows(attack, half, chosen))))
+
+    def _mine(self, model: FlowModel, shown: Shown, search: Search) -> Found:
+        """Triggers of every instance, by its id."""
+        found = {}
+        for row, (instance, explanation) in enumerate(zip(shown.instances, shown.guided, strict=True)):
+            real = shown.batch.mask[row]
+            ids, words = shown.batch.ids[row][real].tolist(), shown.batch.word_ids[row][real].tolist()
+            texts = tuple(tuple(text.split()) for text in instance.segments)
+            sentence = Sentence(instance.id, ids, [(s, w) for s, w in words], texts, model.tokenizer.mask_token_id)
+            edges = [search(one, sentence) for one in explanation.each()]
+            made = [read_trigger(two, sentence, self.score_by, self.ratio, self.lexicon) for two in edges]
+            found[instance.id] = [t for t in made if t is not None and len(ids) >= self.shortest and t.score >= self.least]
+        return found
+
+    def _choose(self, attack: Attack, mine: Bool[np.ndarray, " instances"], found: Found) -> dict[str, list[Trigger]]:
+        """The triggers that cost each class most, of those found in some of the instances and tried on the same."""
+        members = np.flatnonzero(mine)
+        best: dict[tuple[Piece, ...], Trigger] = {}
+        for trigger in (t for at in members for t in found[attack.instances[at].id]):
+            best[trigger.pieces] = max(trigger, best.get(trigger.pieces, trigger), key=lambda t: t.score)
+        tried = sorted(best.values(), key=lambda t: (-t.score, t.pieces))[: self.candidates]
+        lost = attack.lost([(int(at), trigger) for trigger in tried for at in members]).reshape(len(tried), len(members))
+        classes = np.array(attack.classes)[members]
+        return {
+            name: [tried[n] for n in np.argsort(-lost[:, classes == name].mean(1), kind="stable")[: self.best]]
+            for name in sorted(set(classes.tolist()))
+        }
+
+
+def _random_edges(size: int, seed: str) -> list[tuple[int, int, float]]:
+    """Two edges of an instance at random, of equal score, which is large enough."""
+    rng = np.random.default_rng(list(hashlib.sha256(seed.encode()).digest()))
+    score = LARGE + rng.random()
+    return [(int(i), int(p), score) for i, p in rng.integers(0, size, (2, 2))]
+
+
+def _rows(
+    attack: Attack, half: Int[np.ndarray, " instances"], chosen: Mapping[str, Sequence[Mapping[str, list[Trigger]]]]
+) -> Iterator[dict[str, Any]]:
+    """Every instance under the triggers that the other half chose for its class."""
+    classes = attack.classes
+    mine = {name: [sets[h].get(c, []) for h, c in zip(half, classes, strict=True)] for name, sets in chosen.items()}
+    lost = iter(attack.lost([(at, t) for triggers in mine.values() for at, some in enumerate(triggers) for t in some]))
+    costs = {name: [[float(next(lost)) for _ in some] for some in triggers] for name, triggers in mine.items()}
+    for at, instance in enumerate(attack.instances):
+        group, cost = f"class/{classes[at]}", costs[""][at]
+        yield score_row(instance, "drop", **_mean(cost))
+        yield score_row(instance, "control/drop", **_mean(costs["control/"][at]))
+        yield score_row(instance, f"{group}/original", float(attack.clean[at]))
+        yield score_row(instance, f"{group}/drop", **_mean(cost))
+        for number, (trigger, value) in enumerate(zip(mine[""][at], cost, strict=True), 1):
+            yield score_row(instance, f"{group}/trigger/{number}", value)
+            pieces = ", ".join(attack.model.tokenizer.convert_ids_to_tokens([p.id for p in trigger.pieces]))
+            yield score_row(instance, f"found/{classes[at]}/{'ab'[half[at]]}{number} {{{pieces}}}", value)
+
+
+def _mean(costs: Sequence[float]) -> dict[str, Any]:
+    return {"value": float(np.mean(costs)), "reason": ""} if costs else {"value": np.nan, "reason": NONE}

@@ -1,0 +1,138 @@
+"""Adversarial triggers: the words that an explanation's strongest edges connect. NumPy only."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from ...core.errors import NotApplicable
+from ...methods.explanation import Explanation
+
+TriggerScore = Literal["sum", "max"]
+
+
+@dataclass(frozen=True, order=True)
+class Piece:
+    """A wordpiece of a trigger.
+
+    Attributes:
+        id: In the vocabulary.
+        segment: 0 or 1: which text it stood in.
+        place: How far into that text, above 0 and at most 1.
+    """
+
+    id: int
+    segment: int
+    place: float
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """At most four wordpieces that are inserted together, in the order in which they stood."""
+
+    pieces: tuple[Piece, ...]
+    score: float
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What is read of an instance.
+
+    Attributes:
+        name: The instance's id.
+        ids: Token ids, special ones included.
+        words: Segment and word of each token, -1 for special ones.
+        texts: The words of each segment.
+        gap: Id of the gap of a masked sentence, which no trigger takes.
+    """
+
+    name: str
+    ids: Sequence[int]
+    words: Sequence[tuple[int, int]]
+    texts: tuple[tuple[str, ...], ...]
+    gap: int | None = None
+
+    def usable(self, position: int) -> bool:
+        """Whether a token is neither special nor the gap."""
+        return self.words[position][0] >= 0 and self.ids[position] != self.gap
+
+    def piece(self, position: int) -> Piece:
+        """The k-th of the n tokens of its segment, k counted from 1, is at the place k / n."""
+        segment = self.words[position][0]
+        members = [at for at, (other, _) in enumerate(self.words) if other == segment]
+        return Piece(int(self.ids[position]), segment, (members.index(position) + 1) / len(members))
+
+    def word(self, position: int) -> str:
+        """The word that a token is part of."""
+        segment, word = self.words[position]
+        return self.texts[segment][word]
+
+
+def strongest_edges(explanation: Explanation) -> list[tuple[int, int, float]]:
+    """The two largest entries (i, p, score) of the one head map that holds the largest of all.
+
+    Raises:
+        NotApplicable: There are no edges.
+    """
+    edges = explanation.edges
+    if edges is None:
+        raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, and triggers are read from edges.")
+    layer, head = np.unravel_index(edges.max((2, 3)).argmax(), edges.shape[:2])
+    return top_two(edges[layer, head])
+
+
+def top_two(scores: Float[np.ndarray, "tokens tokens"]) -> list[tuple[int, int, float]]:
+    """The two largest entries of a map, earlier rows and columns first on ties."""
+    best = np.argsort(-scores, axis=None, kind="stable")[:2]
+    rows, columns = np.unravel_index(best, scores.shape)
+    return [(int(i), int(p), float(scores[i, p])) for i, p in zip(rows, columns, strict=True)]
+
+
+def read_trigger(
+    edges: Sequence[tuple[int, int, float]], sentence: Sentence, score: TriggerScore, ratio: float, avoid: bool
+) -> Trigger | None:
+    """The trigger that two edges make of a sentence; None where nothing but special tokens or avoided words is left.
+
+    The second edge counts if its score is at least `ratio` of the first's.
+
+    Args:
+        edges: The strongest first.
+        sentence: Where they are.
+        score: Of the trigger: the sum of both edges' scores, or the larger.
+        ratio: See above; 0 takes both always.
+        avoid: Whether triggers with words of obvious sentiment are left out.
+    """
+    strength = [value for *_, value in edges]
+    if strength[0] <= 0:
+        return None
+    taken = [edge for edge in edges if edge[2] >= ratio * strength[0]]
+    positions = sorted({at for i, p, _ in taken for at in (i, p) if sentence.usable(at)})
+    if not positions or (avoid and any(has_sentiment(sentence.word(at)) for at in positions)):
+        return None
+    return Trigger(tuple(sentence.piece(at) for at in positions), sum(strength) if score == "sum" else strength[0])
+
+
+def has_sentiment(word: str) -> bool:
+    """Whether a word, or a part of a hyphenated one, is in `sentiment.toml`.
+
+    >>> has_sentiment("Terribly,"), has_sentiment("self-absorbing"), has_sentiment("nobody")
+    (True, True, False)
+    """
+    known = _sentiment()
+    parts = {word.lower().strip(".,:;!?\"'()"), *re.findall(r"[a-z']+", word.lower())}
+    return any(known.fullmatch(part) for part in parts)
+
+
+@cache
+def _sentiment() -> re.Pattern[str]:
+    data = tomllib.loads(files(__package__).joinpath("sentiment.toml").read_text(encoding="utf-8"))
+    words = [re.escape(word).replace(r"\*", ".*") for kind in ("positive", "negative") for word in data[kind]]
+    return re.compile("|".join(words))

@@ -1,0 +1,206 @@
+"""Accuracy against the share of heads pruned.
+
+Variants of `head_pruning`, heads ranked over all layers, for each share r in percent:
+
+    least-first/<r>    share of instances that are right with r % of the heads pruned, least important first
+    most-first/<r>     the same, most important first
+    gap                area of least-first minus area of most-first (-1 to 1; 0: the ranking says nothing)
+
+Variants of `layer_head_pruning`, for k = 0..A heads pruned in every layer:
+
+    mean/<order>/<k>         ranked by importance, as above
+    instance/<order>/<k>     ranked by each instance's own explanation of the predicted answer
+    oracle/<order>/<k>       ranked by each instance's own explanation of the gold answer, which leaks it
+
+Each line has `<line>/auc`, an instance's area by trapezoids, and `<line>/auc/agreement`, the same for agreement with the whole
+model's prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...core.errors import UsageError
+from ...models.flow.flow_model import FlowModel
+from ..base import Scores, Shown, frame, score_row
+from ..reduced_models.heads import curve_rows, kept_heads
+from ..registry import metric
+from .head_importance import HeadScores, draws_of_heads, first_by_id, halves
+
+ORDERS = {"least-first": False, "most-first": True}
+
+
+@metric(
+    "head_pruning",
+    reads="heads",
+    needs={"transformer"},
+    pools=True,
+    ranked="least-first/auc",
+    higher_is_better=True,
+    unit="share of instances",
+    bounds=(0.0, 1.0),
+    source="Hao et al. 2021, section 5.2",
+)
+@dataclass(frozen=True)
+class HeadPruning:
+    """Accuracy against the share of heads pruned, least and most important first, and its area.
+
+    A head's importance is the mean of its score over the ranking instances, I_h = E_x[heads_h]; heads of all layers are ranked
+    together, lower layers and heads first on ties. The first floor(L A r) are pruned, r = 0, 1/steps, ..., 1: their context
+    vectors are zeros, nothing is trained again. Source: Hao et al. 2021, section 5.2 and figure 5, where the explained quantity
+    is the gold answer's probability. In [0, 1]; least important first: higher is better.
+
+    By default no instance is scored with a ranking it took part in: the instances are split in two halves, each condition apart,
+    and each half is ranked for the other. `leak` is the published setting: some instances rank, and all are evaluated.
+
+    Attributes:
+        steps: Shares, evenly spaced up to 1.
+        leak: Whether the first instances (in the order of their ids) rank for all.
+        first: How many, where they leak.
+        seed: Of the halves.
+
+    Raises:
+        UsageError: Fewer than 2 steps, or none to rank by.
+    """
+
+    steps: int = 10
+    leak: bool = False
+    first: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.steps, self.first)
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, order, share, draw), two for each area, and the gap."""
+        ranking = _Ranking.of(shown, self.leak, self.first, self.seed)
+        ticks = [f"{100 * step / self.steps:g}" for step in range(self.steps + 1)]
+        rows: list[dict[str, Any]] = []
+        for batch in shown:
+            scores = ranking.of_batch(batch)
+            lines = {name: _masks(scores, self.steps, most) for name, most in ORDERS.items()}
+            found = list(curve_rows(model, batch, lines, ticks))
+            rows += [*found, *_gaps(batch, found)]
+        return Scores(frame(rows))
+
+
+@metric(
+    "layer_head_pruning",
+    reads="heads",
+    needs={"transformer"},
+    pools=True,
+    ranked="mean/least-first/auc",
+    higher_is_better=True,
+    unit="share of instances",
+    bounds=(0.0, 1.0),
+    source="Hao et al. 2021, section 5.1",
+)
+@dataclass(frozen=True)
+class LayerHeadPruning:
+    """Accuracy against the number of heads pruned in every layer, least and most important first, and its area.
+
+    As `head_pruning`, but heads are ranked within their layer and k = 0..A of them are pruned in every layer at once. Source:
+    Hao et al. 2021, section 5.1 and figure 3. The 97 % published for keeping two heads a layer exceeds the whole model's
+    accuracy on all their data, so that ranking must have been each instance's own, by the gold answer: that is `oracle`, and it
+    leaks. In [0, 1]; least important first: higher is better.
+
+    Attributes:
+        leak: Whether the first instances (in the order of their ids) rank for all.
+        first: How many, where they leak.
+        seed: Of the halves.
+
+    Raises:
+        UsageError: None to rank by.
+    """
+
+    leak: bool = False
+    first: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(2, self.first)
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, line, heads pruned, draw), and two for each area."""
+        ranking = _Ranking.of(shown, self.leak, self.first, self.seed)
+        ticks = [str(count) for count in range(model.n_heads + 1)]
+        rows: list[dict[str, Any]] = []
+        for batch in shown:
+            rankings = {
+                "mean": ranking.of_batch(batch),
+                "instance": draws_of_heads(batch.guided),
+                "oracle": draws_of_heads(batch.gold),
+            }
+            lines = {
+                f"{by}/{name}": _masks(scores, model.n_heads, most, per_layer=True)
+                for by, scores in rankings.items()
+                for name, most in ORDERS.items()
+            }
+            rows += curve_rows(model, batch, lines, ticks)
+        return Scores(frame(rows))
+
+
+def _check(steps: int, first: int) -> None:
+    if steps < 2:
+        raise UsageError(f"a curve needs at least 2 steps, got steps={steps}.")
+    if first < 1:
+        raise UsageError(f"at least 1 instance must set the ranking, got first={first}.")
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranking:
+    """The importance that each instance is pruned by.
+
+    Attributes:
+        which: Row of `importance`, by instance.
+        importance: Mean scores over the instances that rank.
+    """
+
+    which: dict[str, int]
+    importance: Float[np.ndarray, "rankings draws layers heads"]
+
+    @classmethod
+    def of(cls, shown: Sequence[Shown], leak: bool, first: int, seed: int) -> _Ranking:
+        """From explanations of the gold answer."""
+        known = gather(shown)
+        if leak:
+            chosen = [first_by_id(known.names, first)]
+            return cls(dict.fromkeys(known.names, 0), np.stack([known.importance(c) for c in chosen]))
+        half = halves(known.names, known.conditions, seed)
+        others = [np.flatnonzero(half != mine).tolist() for mine in (0, 1)]
+        return cls(dict(zip(known.names, half.tolist(), strict=True)), np.stack([known.importance(c) for c in others]))
+
+    def of_batch(self, shown: Shown) -> Float[np.ndarray, "batch draws layers heads"]:
+        """For each instance of a batch."""
+        found: np.ndarray = self.importance[[self.which[name] for name in shown.batch.names]]
+        return found
+
+
+def gather(shown: Sequence[Shown]) -> HeadScores:
+    """Head scores of all instances, by the explanations of the gold answer."""
+    names, conditions, scores = list[str](), list[str](), list[np.ndarray]()
+    for batch in shown:
+        names += batch.batch.names
+        conditions += [instance.condition for instance in batch.instances]
+        scores.append(draws_of_heads(batch.gold))
+    return HeadScores(tuple(names), tuple(conditions), np.concatenate(scores))
+
+
+def _masks(
+    scores: Float[np.ndarray, "batch draws layers heads"], steps: int, most_first: bool, per_layer: bool = False
+) -> Bool[np.ndarray, "batch draws steps_and_one layers heads"]:
+    return np.array([[kept_heads(one, steps, most_first, per_layer) for one in draws] for draws in scores])
+
+
+def _gaps(shown: Shown, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Area of least-first minus that of most-first."""
+    areas = {(r["instance"], r["draw"], r["variant"]): r["value"] for r in rows if r["variant"].endswith("/auc")}
+    for instance in shown.instances:
+        for draw in sorted({draw for name, draw, _ in areas if name == instance.id}):
+            least, most = (areas[instance.id, draw, f"{order}/auc"] for order in ORDERS)
+            yield score_row(instance, "gap", least - most, draw)

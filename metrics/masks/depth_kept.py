@@ -1,0 +1,87 @@
+"""Over how many depths a mask keeps the tokens of each class.
+
+Variants: `all` (the ranked one) over tokens that are not special, `class/<name>` for each class of words, `special/<token>`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+from jaxtyping import Float
+
+from ...core.errors import UsageError
+from ...models.flow.flow_model import FlowModel
+from ..base import Aggregate, Scores, Shown, frame, score_row
+from ..bootstrap import condition_groups, interval, mean_of_sums
+from ..reduced_models.masks import masks
+from ..registry import metric
+from .token_classes import By, token_classes
+
+
+@metric(
+    "depth_kept", reads="mask", scope="set", ranked="all", higher_is_better=None, unit="depths", bounds=(0.0, None),
+    source="De Cao et al. 2020, figures 4 and 5",
+)  # fmt: skip
+@dataclass(frozen=True)
+class DepthKept:
+    """Over how many depths a mask keeps the tokens of each class.
+
+    The sum of P(keep) over depths 0 to L + 1. Means over all tokens of a class, resampled by instance; the rows have each
+    instance's means. The mask is that of the predicted answer. From 0 to L + 2; neither end is better. Source: De Cao et al.
+    2020, figures 4 (sentiment) and 5 (parts of speech, of the tagger in `flowgauge[pos]`; theirs are of spaCy).
+
+    Attributes:
+        by: Classes: the word's `label` (`sst`), the template's `slot`, or its `part_of_speech`.
+    """
+
+    by: By = "label"
+
+    def __post_init__(self) -> None:
+        if self.by not in get_args(By):
+            raise UsageError(f"by must be one of {', '.join(get_args(By))}, got {self.by!r}.")
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, class, draw), and the means over all tokens of a class; of several draws, the first."""
+        rows: list[dict[str, Any]] = []
+        sums: list[dict[str, Float[np.ndarray, " two"]]] = []
+        conditions = []
+        for batch in shown:
+            for draw, each in enumerate(zip(*(one.each() for one in batch.guided), strict=True)):
+                kept = masks(model, batch.batch, each, "expected").sum(0)
+                for row, instance in enumerate(batch.instances):
+                    mine = _sums(kept[row], _variants(model, batch, row, self.by))
+                    rows += [score_row(instance, name, total / count, draw) for name, (total, count) in mine.items()]
+                    if draw == 0:
+                        sums.append(mine)
+                        conditions.append(instance.condition)
+        return Scores(frame(rows), _aggregates(sums, np.array(conditions)))
+
+
+def _variants(model: FlowModel, shown: Shown, row: int, by: By) -> list[tuple[str, ...]]:
+    special = (shown.batch.word_ids[row][shown.batch.mask[row]][:, 0] < 0).tolist()
+    classes = token_classes(model, shown.batch, row, shown.instances[row], by)
+    return [(f"special/{name}",) if alone else ("all", f"class/{name}") for name, alone in zip(classes, special, strict=True)]
+
+
+def _sums(kept: Float[np.ndarray, " tokens"], variants: Sequence[tuple[str, ...]]) -> dict[str, Float[np.ndarray, " two"]]:
+    """Sum over the tokens of each variant, and how many they are."""
+    found: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
+    for depth, names in zip(kept, variants, strict=False):
+        for name in names:
+            found[name] += (depth, 1)
+    return found
+
+
+def _aggregates(sums: Sequence[dict[str, Float[np.ndarray, " two"]]], conditions: np.ndarray) -> tuple[Aggregate, ...]:
+    """Means over tokens: the ranked variant first, then classes by name."""
+    groups, found = condition_groups(conditions), []
+    for name in sorted({name for one in sums for name in one}):
+        having = np.array([name in one for one in sums])
+        features = np.stack([one[name] for one in sums if name in one])
+        value, low, high = (float(bound[0]) for bound in interval(features, groups[having], mean_of_sums))
+        found.append(Aggregate(name, value, low, high, int(having.sum())))
+    return tuple(found)

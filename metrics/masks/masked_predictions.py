@@ -1,0 +1,221 @@
+"""Does the model do the same on what a mask keeps, and how much does the mask drop?
+
+Variants, d the depth (0: word vectors; d: hidden[d - 1]), each depth masked alone:
+
+    hard         mean over depths with the states kept whose P(keep) is above 1/2
+    expected     the same with every gate at its mean
+    hard/<d>, expected/<d>   one depth
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...core.errors import NotApplicable
+from ...methods.views import masks_words
+from ...models.flow.flow_model import FlowModel
+from ..base import Aggregate, Scores, Shown, frame, score_row
+from ..bootstrap import condition_groups, interval
+from ..reduced_models.masks import FORMS, Form, Operator, check_operator, masked_runs, masks
+from ..registry import metric
+
+ONLY_WORDS = "the mask acts on the words at every depth."
+SOURCE = "De Cao et al. 2020, section 4"
+
+
+@metric(
+    "masked_divergence", reads="mask", ranked="hard", higher_is_better=False, unit="nats", bounds=(0.0, None), source=SOURCE
+)  # fmt: skip
+@dataclass(frozen=True)
+class MaskedDivergence:
+    """How far the output moves when what a mask drops is replaced: KL(clean || masked), depth by depth.
+
+    The mask is that of the predicted answer. Summed over output heads; in nats, from 0; lower is better, at the same share masked
+    (`share_masked`). Source: the constraint of De Cao et al. 2020, section 2.3.
+
+    Attributes:
+        operator: What stands in: the method's `own` vectors, `zero`, or what the `mask` token has at that place and depth in a
+            sentence of such tokens.
+    """
+
+    operator: Operator = "own"
+
+    def __post_init__(self) -> None:
+        check_operator(self.operator)
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, variant, draw)."""
+        rows: list[dict[str, Any]] = []
+        for batch in shown:
+            for draw, run in enumerate(masked_runs(model, batch, self.operator)):
+                rows += _by_depth(batch, run.divergence, draw)
+        return Scores(frame(rows))
+
+
+@metric(
+    "masked_accuracy", reads="mask", ranked="agreement", higher_is_better=True, unit="share of instances", bounds=(0.0, 1.0),
+    source=SOURCE,
+)  # fmt: skip
+@dataclass(frozen=True)
+class MaskedAccuracy:
+    """How often the prediction stays, and is right, with only what a mask keeps.
+
+    `agreement` with the whole model and `accuracy`, means over depths of states kept whose P(keep) is above 1/2; `agreement/<d>`
+    and `accuracy/<d>` of one depth; `clean` is the accuracy of the whole model. The mask is that of the predicted answer. In
+    [0, 1]; higher is better, at the same share masked.
+
+    Attributes:
+        operator: As of `masked_divergence`.
+    """
+
+    operator: Operator = "own"
+
+    def __post_init__(self) -> None:
+        check_operator(self.operator)
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, variant, draw)."""
+        rows: list[dict[str, Any]] = []
+        for batch in shown:
+            gold = batch.batch.answer.cpu().numpy()
+            for draw, run in enumerate(masked_runs(model, batch, self.operator)):
+                for name, wanted in (("agreement", run.clean), ("accuracy", gold)):
+                    rows += _depths(batch, name, (run.predicted[0] == wanted).all(-1).astype(float), draw)
+                for instance, right in zip(batch.instances, (run.clean == gold).all(-1), strict=True):
+                    rows.append(score_row(instance, "clean", float(right), draw))
+        return Scores(frame(rows))
+
+
+@metric(
+    "masked_f1", reads="mask", scope="set", ranked="f1", higher_is_better=True, unit="macro-F1", bounds=(0.0, 1.0),
+    source="De Cao et al. 2020, section 4.1",
+)  # fmt: skip
+@dataclass(frozen=True)
+class MaskedF1:
+    """Macro-F1 of the model on what a mask keeps.
+
+    Over all instances: mean over the classes that are gold or predicted, states kept whose P(keep) is above 1/2. `f1/<d>` of
+    one depth, `f1` their mean, `clean` of the whole model. The paper's code averages over batches of 64, each with the
+    classes it happens to hold. In [0, 1]; higher is better, at the same share masked.
+
+    Attributes:
+        operator: As of `masked_divergence`.
+    """
+
+    operator: Operator = "own"
+
+    def __post_init__(self) -> None:
+        check_operator(self.operator)
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """Aggregates over all instances; of several draws, the first.
+
+        Raises:
+            NotApplicable: The model predicts more than one thing.
+        """
+        runs = [masked_runs(model, batch, self.operator)[0] for batch in shown]
+        gold = np.concatenate([batch.batch.answer.cpu().numpy() for batch in shown])
+        if gold.shape[1] != 1:
+            raise NotApplicable("macro-F1 is over classes, and the model has several outputs.")
+        told = np.concatenate([np.concatenate([run.predicted[0], run.clean[None]]) for run in runs], 1)[..., 0]
+        names = [*(f"f1/{depth}" for depth in range(len(told) - 1)), "clean"]
+        conditions = np.array([instance.condition for batch in shown for instance in batch.instances])
+        found = interval(counts(told, gold[:, 0]), condition_groups(conditions), _Means(len(told)))
+        value, low, high = (np.roll(bound, 1).tolist() for bound in found)
+        every = zip(["f1", *names], value, low, high, strict=True)
+        return Scores(frame([]), tuple(Aggregate(*one, len(gold)) for one in every))
+
+
+@metric(
+    "share_masked", reads="mask", ranked="hard", higher_is_better=None, unit="share of states", bounds=(0.0, 1.0), source=SOURCE
+)  # fmt: skip
+@dataclass(frozen=True)
+class ShareMasked:
+    """How much a mask drops, of words and of hidden states.
+
+    `hard` is the share of positions that may be masked whose P(keep) is at most 1/2, mean over depths; `expected` is the mean of
+    1 - P(keep) instead. `words/*` is depth 0, and `hidden/*` the mean of the depths above; of masks that act on the words at
+    every depth `words/*` is the last one, and `hidden/*` undefined. The mask is that of the predicted answer. In [0, 1]; neither
+    end is better by itself: read it beside `masked_divergence`.
+    """
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, variant, draw)."""
+        rows: list[dict[str, Any]] = []
+        for batch in shown:
+            free = (batch.batch.mask & model.maskable(batch.batch)).cpu().numpy()
+            for draw, each in enumerate(zip(*(one.each() for one in batch.guided), strict=True)):
+                kept = np.stack([masks(model, batch.batch, each, form) for form in FORMS])
+                shares = ((1 - kept) * free).sum(-1) / free.sum(-1)
+                rows += _by_depth(batch, shares, draw)
+                for form, share in zip(FORMS, shares, strict=True):
+                    rows += _by_kind(batch, form, share, np.array([masks_words(one) for one in each]), draw)
+        return Scores(frame(rows))
+
+
+def _by_kind(
+    shown: Shown, form: Form, share: Float[np.ndarray, "depths rows"], of_words: Bool[np.ndarray, " rows"], draw: int
+) -> Iterator[dict[str, Any]]:
+    """What is masked of words and of hidden states."""
+    yield from _each(shown, f"words/{form}", np.where(of_words, share[-1], share[0]), draw)
+    hidden = np.where(of_words, np.nan, share[1:].mean(0))
+    for instance, value in zip(shown.instances, hidden, strict=True):
+        yield score_row(instance, f"hidden/{form}", float(value), draw, ONLY_WORDS if np.isnan(value) else "")
+
+
+def counts(told: np.ndarray, gold: np.ndarray) -> Float[np.ndarray, "rows features"]:
+    """True positives, predicted and gold members of every class, one row an instance; flat over (predictor, class, count).
+
+    Args:
+        told: What each predictor says of each instance.
+        gold: The truth.
+    """
+    classes = np.unique(np.concatenate([told.ravel(), gold]))
+    says, true = told[..., None] == classes, np.broadcast_to((gold[:, None] == classes), (*told.shape, len(classes)))
+    flat = np.stack([says & true, says, true], -1).astype(float)
+    rows: np.ndarray = np.moveaxis(flat, 1, 0).reshape(len(gold), -1)
+    return rows
+
+
+@dataclass(frozen=True)
+class _Means:
+    """Macro-F1 of each predictor, from sums; the last is the mean of all but the last predictor (which is unmasked)."""
+
+    predictors: int
+
+    def __call__(self, sums: Float[np.ndarray, "*some features"]) -> Float[np.ndarray, "*some statistics"]:
+        each = macro_f1(sums.reshape(*sums.shape[:-1], self.predictors, -1, 3))
+        return np.concatenate([each, each[..., :-1].mean(-1, keepdims=True)], -1)
+
+
+def macro_f1(sums: Float[np.ndarray, "*some classes 3"]) -> Float[np.ndarray, "*some"]:
+    """Mean of 2 tp / (predicted + gold) over the classes that are either.
+
+    >>> float(macro_f1(np.array([[1.0, 2.0, 1.0], [1.0, 1.0, 2.0], [0.0, 0.0, 0.0]])).round(3))
+    0.667
+    """
+    right, members = sums[..., 0], sums[..., 1] + sums[..., 2]
+    f1 = np.divide(2 * right, members, out=np.zeros_like(right), where=members > 0)
+    return np.asarray(f1.sum(-1) / np.maximum((members > 0).sum(-1), 1))
+
+
+def _by_depth(shown: Shown, values: Float[np.ndarray, "forms depths rows"], draw: int) -> Iterator[dict[str, Any]]:
+    for form, value in zip(FORMS, values, strict=True):
+        yield from _depths(shown, form, value, draw)
+
+
+def _depths(shown: Shown, name: str, values: Float[np.ndarray, "depths rows"], draw: int) -> Iterator[dict[str, Any]]:
+    """The mean over depths, and each of them."""
+    yield from _each(shown, name, values.mean(0), draw)
+    for depth, value in enumerate(values):
+        yield from _each(shown, f"{name}/{depth}", value, draw)
+
+
+def _each(shown: Shown, variant: str, values: Float[np.ndarray, " rows"], draw: int) -> Iterator[dict[str, Any]]:
+    for instance, value in zip(shown.instances, values, strict=True):
+        yield score_row(instance, variant, float(value), draw)

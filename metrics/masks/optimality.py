@@ -1,0 +1,134 @@
+"""Whether a mask keeps the words that are needed: against all smallest sets of words that keep the prediction.
+
+Variants, of the set that the mask keeps (P > 1/2): `f1` (ranked), `precision`, `recall` against the smallest set closest to it,
+`mean/*` the same averaged over all smallest sets, `optimal` and `l0`. Of the k words that token scores rank first, k the size of
+the smallest sets: `top/f1`, `top/optimal`. Of the smallest sets: `size`, `none_needed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...core.errors import NotApplicable
+from ...methods.explanation import Explanation
+from ...methods.views import token_scores, word_mask
+from ...models.flow.flow_model import FlowModel
+from ..base import Scores, Shown, frame, score_row
+from ..registry import metric
+
+MASK_VARIANTS = ("f1", "precision", "recall", "mean/f1", "mean/precision", "mean/recall", "optimal", "l0")
+TOP_VARIANTS = ("top/f1", "top/optimal")
+Words = Bool[np.ndarray, " words"]
+Sets = Bool[np.ndarray, "sets words"]
+
+
+class Overlap(NamedTuple):
+    """Agreement of one set with each of several."""
+
+    precision: Float[np.ndarray, " sets"]
+    recall: Float[np.ndarray, " sets"]
+    f1: Float[np.ndarray, " sets"]
+
+
+@metric(
+    "optimality", reads="mask", ranked="f1", higher_is_better=True, unit="F1 of words", bounds=(0.0, 1.0),
+    source="De Cao et al. 2020, table 2", reference="exact-erasure",
+)  # fmt: skip
+@dataclass(frozen=True)
+class Optimality:
+    """How well the words a mask keeps are those of the smallest sets that keep the prediction, by exact search.
+
+    A word is kept where P > 1/2 in the mask of the words: at depth 0, or, of masks that act on the words at every depth, at the
+    last one. Precision, recall and F1 are a sentence's own, against the closest of the smallest sets, averaged over sentences;
+    `mean/*` averages over the smallest sets first. `optimal`: the set is one of the smallest, so it keeps the prediction, with
+    the stand-in vector of `exact-erasure`. `l0` is the share of words kept. Where no word is needed (`none_needed`; the smallest
+    set is empty), recall is 1, and precision and F1 are 1 if none is kept, else 0. All for the predicted answer, over the words
+    that may be masked. In [0, 1]; higher is better, but for `l0`. Source: De Cao et al. 2020, section 4 and table 2, which leave
+    the threshold and the choice among several smallest sets open.
+    """
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, variant, draw)."""
+        if reference is None:
+            raise NotApplicable("the smallest sets are those of exact-erasure, which has not explained these instances.")
+        rows: list[dict[str, Any]] = []
+        for batch, matched in zip(shown, reference, strict=True):
+            free = (model.maskable(batch.batch) & batch.batch.mask).cpu().numpy()
+            for row, instance in enumerate(batch.instances):
+                sets = matched.guided[row].sets
+                if sets is None:
+                    raise NotApplicable("the stored explanations of exact-erasure hold no sets: explain again.")
+                free_row = free[row, : sets.shape[1]]
+                for draw, one in enumerate(batch.guided[row].each()):
+                    for name, value, reason in _scores(one, sets[:, free_row], free_row):
+                        rows.append(score_row(instance, name, value, draw, reason))
+        return Scores(frame(rows))
+
+
+def _scores(explanation: Explanation, sets: Sets, free: Bool[np.ndarray, " tokens"]) -> Iterator[tuple[str, float, str]]:
+    yield "size", float(sets[0].sum()), ""
+    yield "none_needed", float(not sets[0].any()), ""
+    if explanation.mask is None:
+        yield from ((name, np.nan, "the method gives no mask.") for name in MASK_VARIANTS)
+    else:
+        yield from ((name, value, "") for name, value in of_mask(kept_words(explanation)[free], sets).items())
+    if explanation.tokens is None:
+        yield from ((name, np.nan, "the method gives no token scores.") for name in TOP_VARIANTS)
+    elif not sets[0].any():
+        yield from ((name, np.nan, "no word is needed.") for name in TOP_VARIANTS)
+    else:
+        top = first_words(token_scores(explanation)[free], int(sets[0].sum()))
+        yield "top/f1", float(overlap(top, sets).f1.max()), ""
+        yield "top/optimal", float((sets == top).all(1).any()), ""
+
+
+def kept_words(explanation: Explanation) -> Words:
+    """The words that its mask keeps.
+
+    >>> kept_words(Explanation(mask=np.array([[0.9, 0.2], [0.1, 0.8]])))
+    array([ True, False])
+    """
+    kept: np.ndarray = word_mask(explanation) > 0.5
+    return kept
+
+
+def first_words(scores: Float[np.ndarray, " words"], count: int) -> Words:
+    """The words with the largest scores; earlier words first on ties.
+
+    >>> first_words(np.array([1.0, 3.0, 3.0]), 1)
+    array([False,  True, False])
+    """
+    found = np.zeros(len(scores), bool)
+    found[np.argsort(-scores, kind="stable")[:count]] = True
+    return found
+
+
+def overlap(kept: Words, sets: Sets) -> Overlap:
+    """Precision, recall and F1 of a set of words against each of several.
+
+    Of two empty sets all are 1; nothing is all of what an empty set needs (recall 1), and no words have no precision (0).
+
+    >>> overlap(np.array([True, True, False]), np.array([[True, False, False], [False, False, True]]))
+    Overlap(precision=array([0.5, 0. ]), recall=array([1., 0.]), f1=array([0.66666667, 0.        ]))
+    """
+    both, mine, theirs = (kept & sets).sum(1), np.full(len(sets), kept.sum()), sets.sum(1)
+
+    def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        return np.where(whole > 0, part / np.maximum(whole, 1), 1.0)
+
+    precision = np.where((mine == 0) & (theirs > 0), 0.0, share(both, mine))
+    return Overlap(precision, share(both, theirs), share(2 * both, mine + theirs))
+
+
+def of_mask(kept: Words, sets: Sets) -> dict[str, float]:
+    """Every score of a set of words but those of token scores."""
+    each = overlap(kept, sets)
+    closest = int(each.f1.argmax())
+    found = {name: float(values[closest]) for name, values in each._asdict().items()}
+    found |= {f"mean/{name}": float(values.mean()) for name, values in each._asdict().items()}
+    return {**found, "optimal": float((sets == kept).all(1).any()), "l0": float(kept.mean()) if len(kept) else 1.0}

@@ -1,0 +1,206 @@
+"""Agreement with a path that is known because it was planted: nodes, words, heads, and the path as a whole.
+
+Variants, each one number an instance. Of hidden[0..L-1] only, since hidden[L] at the target is given to every method:
+
+    nodes/auroc         AUROC of a layer's nodes, averaged over layers: one of N is planted (the ranked one)
+    nodes/auroc/pooled  the same over the nodes of all layers at once, for methods whose layers have one scale
+    nodes/f1            F1 of as many nodes as are planted, the best of all layers together
+    tokens/auroc        AUROC of the words' sizes: the source is planted
+    heads/auroc, heads/f1
+    path                whether the path that carries most is the planted one, at the embedding level
+    path/known_word     the same of the path that starts at the planted word
+    path/heads          whether that carrying most is the planted one with its heads and skips
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ...core.errors import NotApplicable
+from ...methods.explanation import Explanation
+from ...methods.views import head_scores, node_flows, score_nodes, token_scores
+from ...models.flow.flow_model import FlowModel
+from ...models.flow.graph import Patterns
+from ...tasks.instance import Instance
+from ..base import Scores, Shown, frame, score_row
+from ..patterns.pattern_cases import MIXED, NO_HEADS, single_heads, single_paths
+from ..registry import metric
+
+NO_PATH = "the task's instances have no planted path: use planted/*."
+
+
+class Planted(NamedTuple):
+    """The planted path of an instance: positions at depth 0..L, and the head of each layer, -1 where the skip carries."""
+
+    path: Int[np.ndarray, " depths"]
+    heads: Int[np.ndarray, " layers"]
+
+
+@metric(
+    "ground_truth", reads="nodes", ranked="nodes/auroc", higher_is_better=True, unit="AUROC", bounds=(0.0, 1.0),
+    source="truth by construction; AUROC as Mann & Whitney 1947",
+)  # fmt: skip
+@dataclass(frozen=True)
+class GroundTruth:
+    """How well an explanation of the gold answer finds the path that was planted in the model.
+
+    Nodes and words are ranked by the size of their scores, heads by the scores. AUROC is the share of pairs (planted, not
+    planted) that stand in the right order, ties half; chance .5. F1 counts ties at the cut by the share of them that fits.
+    `path` is 0 or 1, and is read from patterns (the one with the most |influence|), else from flows (the strongest node a layer
+    of the word with the largest score), else from nodes (the strongest a layer). In [0, 1]; undefined without such a view.
+    """
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, variant, draw)."""
+        rows = []
+        for batch in shown:
+            lengths = batch.batch.lengths
+            for size, instance, explanation in zip(lengths, batch.instances, batch.gold, strict=True):
+                planted = planted_of(instance, model.n_layers)
+                for draw, one in enumerate(explanation.each()):
+                    for name, (value, reason) in agreement(one, planted, size).items():
+                        rows.append(score_row(instance, name, value, draw, reason))
+        return Scores(frame(rows))
+
+
+def planted_of(instance: Instance, n_layers: int) -> Planted:
+    """The planted path.
+
+    Raises:
+        NotApplicable: There is none, or it was planted in a model with another number of layers.
+    """
+    if not {"path", "heads"} <= set(instance.truth):
+        raise NotApplicable(NO_PATH)
+    found = Planted(np.asarray(instance.truth["path"]), np.asarray(instance.truth["heads"]))
+    if len(found.heads) != n_layers:
+        raise NotApplicable(
+            f"the path was planted in {len(found.heads)} layers, and the model has {n_layers}: name no model, "
+            "so that the task's own is explained."
+        )
+    return found
+
+
+def agreement(explanation: Explanation, planted: Planted, size: int) -> dict[str, tuple[float, str]]:
+    """Each variant's value, or why it is undefined."""
+    path, heads, target = planted.path, planted.heads, int(planted.path[-1])
+
+    def nodes() -> tuple[np.ndarray, np.ndarray]:
+        return score_nodes(explanation, size, target, "absolute")[:-1], marked(path[:-1], size)
+
+    def words() -> tuple[np.ndarray, np.ndarray]:
+        return np.abs(token_scores(explanation)), marked(path[:1], size)[0]
+
+    def carriers() -> tuple[np.ndarray, np.ndarray]:
+        scores = head_scores(explanation)
+        return scores.ravel(), marked(heads, scores.shape[1]).ravel()
+
+    def by_layer() -> float:
+        return float(np.mean([auroc(*layer) for layer in zip(*nodes(), strict=True)]))
+
+    asked: dict[str, Callable[[], float]] = {
+        "nodes/auroc": by_layer,
+        "nodes/auroc/pooled": lambda: auroc(*(part.ravel() for part in nodes())),
+        "nodes/f1": lambda: f1(*(part.ravel() for part in nodes())),
+        "tokens/auroc": lambda: auroc(*words()),
+        "heads/auroc": lambda: auroc(*carriers()),
+        "heads/f1": lambda: f1(*carriers()),
+        "path": lambda: float(np.array_equal(strongest_path(explanation, size, target), path)),
+        "path/known_word": lambda: float(np.array_equal(strongest_path(explanation, size, target, int(path[0])), path)),
+        "path/heads": lambda: float(_strongest_with_heads(explanation, planted)),
+    }
+    return {name: _value(ask) for name, ask in asked.items()}
+
+
+def _value(ask: Callable[[], float]) -> tuple[float, str]:
+    try:
+        return ask(), ""
+    except NotApplicable as reason:
+        return np.nan, str(reason)
+
+
+def marked(positions: Int[np.ndarray, " rows"], size: int) -> Bool[np.ndarray, "rows columns"]:
+    """True at each row's position, nowhere in rows of a negative one.
+
+    >>> marked(np.array([1, -1]), 2).tolist()
+    [[False, True], [False, False]]
+    """
+    found: np.ndarray = positions[:, None] == np.arange(size)
+    return found
+
+
+def auroc(scores: Float[np.ndarray, " some"], planted: Bool[np.ndarray, " some"]) -> float:
+    """Share of pairs (planted, not planted) in the right order, ties half.
+
+    Raises:
+        NotApplicable: All are planted, or none.
+
+    >>> auroc(np.array([3.0, 2.0, 2.0, 1.0]), np.array([False, True, False, False]))
+    0.5
+    """
+    from scipy.stats import rankdata
+    from sklearn.metrics import roc_auc_score
+
+    if planted.all() or not planted.any():
+        raise NotApplicable("all are planted, or none.")
+    return float(roc_auc_score(planted, rankdata(scores)))  # ranks: what no word reaches scores -inf
+
+
+def f1(scores: Float[np.ndarray, " some"], planted: Bool[np.ndarray, " some"]) -> float:
+    """F1 of as many as are planted, the best first; of ties at the cut, the share that fits. Precision and recall are equal.
+
+    >>> f1(np.array([3.0, 2.0, 2.0, 1.0]), np.array([True, True, False, False]))
+    0.75
+    """
+    count = int(planted.sum())
+    if not count:
+        raise NotApplicable("none is planted.")
+    cut = np.sort(scores)[-count]
+    above, tied = scores > cut, scores == cut
+    hits = planted[above].sum() + planted[tied].sum() * (count - above.sum()) / tied.sum()
+    return float(hits / count)
+
+
+def strongest_path(explanation: Explanation, size: int, target: int, word: int | None = None) -> Int[np.ndarray, " depths"]:
+    """The path that carries most by an explanation, of all words or of one; empty where that word has none.
+
+    Raises:
+        NotApplicable: Its patterns are bundles, or nodes cannot be ranked.
+    """
+    if explanation.patterns is not None:
+        paths = single_paths(explanation.patterns)
+        if paths is None:
+            raise NotApplicable(MIXED)
+        best = _strongest(explanation.patterns, word)
+        return paths[best] if best is not None else np.zeros(0, int)
+    flows = node_flows(explanation, target)
+    if flows is not None:
+        if word is None:
+            own = np.abs(explanation.tokens) if explanation.tokens is not None else flows[np.arange(size), 0, np.arange(size)]
+            word = int(own.argmax())
+        found = flows[word].argmax(-1)
+    else:
+        found = score_nodes(explanation, size, target, "absolute").argmax(-1)
+    found[0], found[-1] = found[0] if word is None else word, target
+    return found
+
+
+def _strongest(patterns: Patterns, word: int | None) -> int | None:
+    """The pattern with the most |influence|."""
+    size = np.abs(patterns.influence) if word is None else np.where(patterns.source == word, np.abs(patterns.influence), -1.0)
+    best = int(size.argmax()) if len(size) else None
+    return None if best is None or size[best] < 0 else best
+
+
+def _strongest_with_heads(explanation: Explanation, planted: Planted) -> bool:
+    patterns = explanation.patterns
+    if patterns is None:
+        raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, and this is read from patterns.")
+    heads, paths, best = single_heads(patterns), single_paths(patterns), _strongest(patterns, None)
+    if heads is None or paths is None:
+        raise NotApplicable(NO_HEADS)
+    return best is not None and np.array_equal(paths[best], planted.path) and np.array_equal(heads[best], planted.heads)

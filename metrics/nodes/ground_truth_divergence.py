@@ -1,0 +1,116 @@
+"""How far attribution is from what is known to matter, on tasks that know it.
+
+Variants: `hidden_js` (the ranked one) and `hidden_kl` of scores at hidden[0], `words_js` and `words_kl` of scores of words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...core.errors import NotApplicable
+from ...methods.explanation import Explanation
+from ...methods.views import level_scores, told
+from ...models.layered import Layered
+from ...tasks.instance import Instance
+from ..base import Scores, Shown, frame, score_row
+from ..registry import metric
+
+NO_TRUTH = "the task's instances do not say which words matter (truth['positions']): use toy/counting."
+LEVELS: tuple[Literal["hidden", "words"], ...] = ("hidden", "words")
+
+
+@metric(
+    "ground_truth_divergence", reads="nodes", ranked="hidden_js", higher_is_better=False, unit="nats", bounds=(0.0, log(2)),
+    source="De Cao et al. 2020, section 3 and table 1",
+)  # fmt: skip
+@dataclass(frozen=True)
+class GroundTruthDivergence:
+    """How far an explanation, spread over positions, is from even weight on those known to matter.
+
+    Scores are made sizes (keep probabilities are as they are) and normalised over the positions that may be masked. KL is
+    KL(truth || scores), JS the Jensen-Shannon divergence; natural logarithms; smaller is better. `hidden_*` reads the mask at
+    hidden[0], else the nodes there; `words_*` the mask of words, else token scores. The truth is that of hidden states: where
+    words are asked for, `toy/counting` needs every digit to know the query's from the others, and a uniform score is right there.
+    Undefined: a mask that acts on words at every depth says nothing of hidden states; no position matters, no score is other
+    than 0; for KL, infinite, as it is where a position that matters scores 0. Source: De Cao et al. 2020, table 1, with numbers
+    as published in their code.
+    """
+
+    def score(self, model: Layered, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, variant, draw), of the gold answer.
+
+        Raises:
+            NotApplicable: The task does not know what matters, or the method scores neither words nor hidden states.
+        """
+        rows: list[dict[str, Any]] = []
+        for batch in shown:
+            maskable, words = model.maskable(batch.batch).cpu().numpy(), batch.batch.word_ids.cpu().numpy()
+            for row, (instance, explanation) in enumerate(zip(batch.instances, batch.gold, strict=True)):
+                truth = known(instance, words[row]) & maskable[row]
+                for draw, one in enumerate(explanation.each()):
+                    for name, value, reason in _variants(one, truth, maskable[row]):
+                        rows.append(score_row(instance, name, value, draw, reason))
+        return Scores(frame(rows))
+
+
+def known(instance: Instance, words: np.ndarray) -> Bool[np.ndarray, " padded"]:
+    """Which tokens belong to the words that matter.
+
+    Args:
+        instance: With `truth["positions"]`: (segment, word) of each.
+        words: (segment, word) of each token.
+    """
+    positions = instance.truth.get("positions")
+    if not isinstance(positions, (tuple, list)):
+        raise NotApplicable(NO_TRUTH)
+    wanted = {(int(segment), int(word)) for segment, word in positions}
+    return np.array([(int(segment), int(word)) in wanted for segment, word in words])
+
+
+def _variants(explanation: Explanation, truth: np.ndarray, maskable: np.ndarray) -> Iterator[tuple[str, float, str]]:
+    """Name, value and, where it is not defined, the reason of each variant."""
+    found = {level: level_scores(explanation, level) for level in LEVELS}
+    views = told(explanation)
+    if all(scores is None for scores in found.values()):
+        raise NotApplicable(f"the method gives {views}, from which neither words nor hidden[0] can be scored.")
+    for level, scores in found.items():
+        if scores is None:
+            reason = f"the method gives {views} and no scores of {'hidden states' if level == 'hidden' else 'words'}."
+            js, kl = (np.nan, reason), (np.nan, reason)
+        else:
+            at = maskable[: len(scores)]
+            js, kl = divergences(scores[at], truth[: len(scores)][at])
+        yield f"{level}_js", *js
+        yield f"{level}_kl", *kl
+
+
+def divergences(
+    scores: Float[np.ndarray, " positions"], truth: Bool[np.ndarray, " positions"]
+) -> tuple[tuple[float, str], tuple[float, str]]:
+    """JS and KL(truth || scores) of non-negative scores and the uniform distribution over `truth`; NaN with the reason.
+
+    >>> js, kl = divergences(np.array([3.0, 1.0]), np.array([True, False]))
+    >>> round(js[0], 4), round(kl[0], 4)  # KL = ln 4/3
+    (0.0956, 0.2877)
+    """
+    total = scores.sum()
+    if not truth.any() or not total > 0:
+        why = "no position matters." if not truth.any() else "every score is 0."
+        return (np.nan, why), (np.nan, why)
+    p, q = truth / truth.sum(), scores / total
+    js = min((_kl(p, (p + q) / 2) + _kl(q, (p + q) / 2)) / 2, log(2))
+    if (q[truth] == 0).any():
+        return (js, ""), (np.nan, "infinite: a position that matters scores 0.")
+    return (js, ""), (_kl(p, q), "")
+
+
+def _kl(p: np.ndarray, q: np.ndarray) -> float:
+    """KL(p || q) in nats; q is above 0 wherever p is."""
+    at = p > 0
+    return max(float((p[at] * np.log(p[at] / q[at])).sum()), 0.0)  # rounding can leave it below

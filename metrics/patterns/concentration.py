@@ -1,0 +1,78 @@
+"""Share of the words' influence that their patterns carry.
+
+Variants: <sign>/<level> with sign `positive` or `negative` and level `embedding` or `attention` is the mean over instances that
+have such words; <sign>/<level>/corpus is the ratio of sums over all instances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...core.errors import NotApplicable
+from ...models.flow.flow_model import FlowModel
+from ..base import Aggregate, Scores, Shown, frame, score_row
+from ..bootstrap import condition_groups, interval
+from ..registry import metric
+from ..summary import summarise
+from .pattern_cases import Case, cases, ratio_of_sums
+
+NO_HEAD_INFLUENCE = "the patterns have no attention-level influence."
+SIGNS = {"positive": 1, "negative": -1}
+LEVELS = {"embedding": "influence", "attention": "head_influence"}
+
+
+@metric(
+    "concentration",
+    reads="patterns",
+    ranked="positive/embedding",
+    higher_is_better=True,
+    unit="share of influence",
+    source="Lu et al. 2021, section 4.4",
+)
+@dataclass(frozen=True)
+class Concentration:
+    """Share of the positive and of the negative influence that the patterns carry.
+
+    sum_j I(x, pi_j) / sum_j g_j over the words with g_j > 0, and over those with g_j < 0. At most 1 where no other path works
+    against a word; unbounded in general. Higher is better: fewer nodes explain more. Source: Lu et al. 2021, section 4.4.
+    """
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, variant); instances without such words are undefined."""
+        rows, sums = [], dict[str, dict[str, tuple[float, float, str]]]()
+        for case in cases(shown):
+            if case.explanation.tokens is None:
+                raise NotApplicable("its patterns carry no influence (no token scores beside them), so they have no share of it.")
+            for variant, carried, whole, reason in parts(case):
+                rows.append(score_row(case.instance, variant, np.nan if reason else carried / whole, case.draw, reason))
+                if not reason:
+                    of = sums.setdefault(f"{variant}/corpus", {})
+                    before = of.get(case.instance.id, (0.0, 0.0, ""))
+                    of[case.instance.id] = (before[0] + carried, before[1] + whole, case.instance.condition)
+        table = frame(rows)
+        return Scores(table, (*summarise(table), *(_corpus(variant, list(found.values())) for variant, found in sums.items())))
+
+
+def parts(case: Case) -> list[tuple[str, float, float, str]]:
+    """Variant, influence carried, influence in all, and the reason where it is undefined (units of q)."""
+    patterns, found = case.patterns, []
+    first = np.unique(patterns.source, return_index=True)[1]  # a word may have several patterns
+    for sign, direction in SIGNS.items():
+        words = patterns.total * direction > 0
+        whole = float(patterns.total[first][words[first]].sum())
+        for level, name in LEVELS.items():
+            influence = getattr(patterns, name)
+            reason = NO_HEAD_INFLUENCE if influence is None else "" if words.any() else f"no word has {sign} influence."
+            found.append((f"{sign}/{level}", np.nan if influence is None else float(influence[words].sum()), whole, reason))
+    return found
+
+
+def _corpus(variant: str, sums: list[tuple[float, float, str]]) -> Aggregate:
+    """Ratio of sums over instances; an instance's draws are summed first, since they do not vary independently."""
+    features = np.array([(carried, whole) for carried, whole, _ in sums])
+    groups = condition_groups(np.array([condition for *_, condition in sums]))
+    (value,), (low,), (high,) = interval(features, groups, ratio_of_sums)
+    return Aggregate(variant, float(value), float(low), float(high), len(sums))

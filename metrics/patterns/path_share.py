@@ -1,0 +1,47 @@
+"""Retained paths over all paths. Variants: `embedding`, `attention`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...models.flow.flow_model import FlowModel
+from ...models.flow.graph import all_paths
+from ..base import Scores, Shown, frame, score_row
+from ..registry import metric
+from .pattern_cases import NO_HEADS, cases
+
+
+@metric(
+    "path_share",
+    reads="patterns",
+    ranked="embedding",
+    higher_is_better=False,
+    unit="share of paths",
+    bounds=(0.0, 1.0),
+    source="Lu et al. 2021, section 4.4",
+)
+@dataclass(frozen=True)
+class PathShare:
+    """Retained paths over all paths, counted exactly.
+
+    Source-to-target paths inside the subgraph of Pi_+ (every pattern with a positive total; all patterns of a method without
+    signs) over N^L, or (N A + 1)^L at the attention level, by dynamic programming in exact integers. No word, no path: 0. In
+    [0, 1]; lower is sparser. Source: Lu et al. 2021, section 4.4, whose attention-level counting is not published: that value
+    is not comparable.
+    """
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, level)."""
+        rows = []
+        for case in cases(shown):
+            positive = case.patterns.select(case.patterns.total > 0)
+            for level, heads in (("embedding", None), ("attention", model.n_heads)):
+                if heads is not None and positive.heads is None:
+                    rows.append(score_row(case.instance, level, np.nan, case.draw, NO_HEADS))
+                    continue
+                kept = positive.subgraph(case.size, heads).paths(case.target)
+                rows.append(score_row(case.instance, level, kept / all_paths(model.n_layers, case.size, heads), case.draw))
+        return Scores(frame(rows))

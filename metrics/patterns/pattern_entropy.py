@@ -1,0 +1,155 @@
+"""How much patterns differ between the instances of one template.
+
+Variants (bits unless said otherwise):
+
+    union              the union of Pi_+ (the paper's Fig. 5b)
+    slot/<name>        the pattern of the word in one slot (Fig. 5a)
+    <either>/used      mean over the nodes that any instance uses, instead of all N (L+1)
+    influence/<name>   mean |g| of the word in that slot (units of q)
+    q                  mean q over all instances, wrong ones included (units of q)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from ...core.errors import NotApplicable
+from ...methods.explanation import Explanation
+from ...methods.views import positive_words
+from ...models.flow.flow_model import FlowModel
+from ...models.inputs.encode import token_slots
+from ...models.outputs import value
+from ..base import Aggregate, Scores, Shown, frame, score_row
+from ..bootstrap import condition_groups, interval
+from ..registry import metric
+from ..summary import summarise
+from .pattern_cases import Case, cases
+
+NodeSets = dict[str, list[Bool[np.ndarray, " nodes"]]]
+
+
+@metric(
+    "pattern_entropy",
+    scope="set",
+    reads="patterns",
+    ranked="union",
+    higher_is_better=False,
+    unit="bits",
+    bounds=(0.0, 1.0),
+    source="Lu et al. 2021, section 4.3",
+    reference="influence-patterns",
+)
+@dataclass(frozen=True)
+class PatternEntropy:
+    """How much patterns differ between the instances of one template (bits).
+
+    Mean over nodes n of the binary entropy of p_n, the share of instances whose pattern contains n, over all N (L+1) nodes of
+    the embedding level, conditions pooled. Nodes that no instance uses count, so values shrink with N and L: `used` leaves them
+    out. The words of Pi_+ and |g| are those of the reference. In [0, 1]; lower is more consistent. The plug-in estimate is
+    biased downwards for few instances. Source: Lu et al. 2021, section 4.3, which names no base.
+    """
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """Aggregates of the whole set; rows hold each instance's |g| and q.
+
+        Raises:
+            NotApplicable: Instances of different templates, or without one.
+        """
+        template, conditions = _Template(), list[str]()
+        sets: NodeSets = {}
+        rows: list[dict[str, Any]] = []
+        for batch, matched in zip(shown, reference or shown, strict=True):
+            q = instance_q(model, batch)
+            for case in cases([batch]):
+                if case.draw:
+                    continue
+                names = template.check(case)
+                for name, nodes in node_sets(case, names, matched.gold[case.row]):
+                    sets.setdefault(name, []).append(nodes)
+                conditions.append(case.instance.condition)
+                rows += influence_rows(case, names, matched.gold[case.row])
+                rows.append(score_row(case.instance, "q", q[case.row]))
+        groups = condition_groups(np.array(conditions))
+        entropies = [
+            a for name, found in sets.items() if np.any(found) for a in entropy_aggregates(name, np.array(found), groups)
+        ]
+        table = frame(rows)
+        return Scores(table, (*entropies, *summarise(table)))
+
+
+class _Template:
+    """Checks that all instances have the slots of the first."""
+
+    def __init__(self) -> None:
+        self.names: list[str] | None = None
+
+    def check(self, case: Case) -> list[str]:
+        """The slot of each token, repeated names told apart."""
+        if not case.instance.slots:
+            raise NotApplicable("the instances have no template: entropy compares the same place in different sentences.")
+        names = token_slots(case.shown.batch, case.row, case.instance)
+        if self.names is None:
+            self.names = names
+        if names != self.names:
+            raise NotApplicable(
+                "the instances are of different templates: entropy compares the same place in different sentences."
+            )
+        return names
+
+
+def node_sets(case: Case, names: Sequence[str], reference: Explanation) -> Iterator[tuple[str, np.ndarray]]:
+    """Nodes of the union of Pi_+ and of each word's pattern, as flat indicators."""
+    patterns, size = case.patterns, case.size
+    if reference.tokens is not None:
+        yield "union", patterns.select(np.isin(patterns.source, positive_words(reference))).subgraph(size).nodes.ravel()
+    for position, name in enumerate(names):
+        yield f"slot/{name}", patterns.select(patterns.source == position).subgraph(size).nodes.ravel()
+
+
+def influence_rows(case: Case, names: Sequence[str], reference: Explanation) -> list[dict[str, Any]]:
+    """|g| of each slot's word."""
+    if reference.tokens is None:
+        return []
+    return [score_row(case.instance, f"influence/{name}", abs(float(g))) for name, g in zip(names, reference.tokens, strict=True)]
+
+
+@torch.no_grad()
+def instance_q(model: FlowModel, shown: Shown) -> list[float]:
+    """q of every instance."""
+    return [float(q) for q in value(model.outputs(shown.batch), shown.batch)]
+
+
+def entropy_aggregates(name: str, used: Bool[np.ndarray, "instances nodes"], groups: np.ndarray) -> list[Aggregate]:
+    """Mean entropy over all nodes, and over the nodes that any instance uses."""
+    ever = int(used.any(0).sum())
+    features = np.concatenate([used.astype(float), np.ones((len(used), 1))], 1)
+
+    def both(sums: np.ndarray) -> np.ndarray:
+        total = binary_entropy(sums[..., :-1] / sums[..., -1:]).sum(-1)
+        return np.stack([total / used.shape[1], total / ever], -1)
+
+    bounds = interval(features, groups, both)
+    variants = (name, f"{name}/used")
+    return [
+        Aggregate(variant, float(v), float(low), float(high), len(used))
+        for variant, v, low, high in zip(variants, *bounds, strict=True)
+    ]
+
+
+def binary_entropy(p: Float[np.ndarray, "*some"]) -> Float[np.ndarray, "*some"]:
+    """-p log2 p - (1 - p) log2(1 - p), in bits.
+
+    >>> binary_entropy(np.array([0.0, 0.5, 1.0])).tolist()
+    [0.0, 1.0, 0.0]
+    """
+    p = np.clip(p, 0, 1)
+    total = np.zeros_like(p)
+    for part in (p, 1 - p):
+        total -= part * np.log2(np.where(part > 0, part, 1))
+    return total + 0.0

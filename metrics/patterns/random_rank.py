@@ -1,0 +1,200 @@
+"""How many random patterns carry less influence than the found one.
+
+Variants, for the levels `embedding` (random nodes), `attention` (random nodes, then random valid heads and skips) and `heads`
+(random valid heads and skips on the pattern's own nodes):
+
+    <level>/beaten     random patterns with less influence, in the direction of g (count)
+    <level>/p          (1 + number with at least as much) / (1 + patterns)
+    <level>/normal_p   upper tail at the found pattern, were random influences normal (the paper's)
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.special import ndtr
+
+from ...core.errors import UsageError
+from ...models.flow.chain_rule import pattern_influence, single
+from ...models.flow.flow_model import FlowModel
+from ...models.flow.graph import SKIP
+from ...models.flow.trace import Baseline, PathTrace, Rule, check_quadrature, moving_words, path_trace
+from ..base import Scores, Shown, frame, score_row
+from ..registry import metric
+from ..summary import summarise
+from .pattern_cases import MIXED, NO_HEADS, Case, cases, single_heads, single_paths
+
+NO_PATTERN = "the method has no pattern of this word."
+CHUNK = 256
+"""Patterns walked at once."""
+
+
+@metric(
+    "random_rank",
+    reads="patterns",
+    needs={"transformer"},
+    ranked="embedding/beaten",
+    higher_is_better=True,
+    unit="random patterns",
+    bounds=(0.0, None),
+    source="Lu et al. 2021, appendix B.2",
+)
+@dataclass(frozen=True)
+class RandomRank:
+    """How many of 1000 random patterns carry less influence, with p-values.
+
+    For each of some words, drawn with a seed (one an instance, then a second, ...) and the same for every method, its pattern's
+    influence I(x, pi) is ranked among those of random patterns from the same word to the target, in the direction of g. Random
+    heads and skips are valid choices only: no skip between two positions. Every influence is computed anew on the same path
+    samples, so patterns of any method can be ranked. Higher counts are better. Source: Lu et al. 2021, appendix B.2.
+
+    Attributes:
+        patterns: Random patterns a word.
+        words: Words ranked.
+        seed: Of words and patterns.
+        rule: Quadrature rule of the path integral.
+        samples: Its nodes.
+        baseline: Word vectors the path starts at.
+    """
+
+    patterns: int = 1000
+    words: int = 100
+    seed: int = 0
+    rule: Rule = "midpoint"
+    samples: int = 50
+    baseline: Baseline = "mask"
+
+    def __post_init__(self) -> None:
+        if self.patterns < 2 or self.words < 1:
+            raise UsageError(f"random_rank needs at least 2 patterns and 1 word, got {self.patterns} and {self.words}.")
+        if self.seed < 0:
+            raise UsageError(f"seed must be at least 0, got {self.seed}.")
+        check_quadrature(self.rule, self.samples)
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row a (word, variant); `draw` numbers the words of an instance."""
+        sources = [[np.flatnonzero(row) for row in moving_words(model, b.batch, self.baseline).cpu().numpy()] for b in shown]
+        sizes = [[len(words) for words in batch] for batch in sources]
+        chosen = draw_words(sizes, [batch.batch.seeds for batch in shown], self.words, self.seed)
+        rows: list[dict[str, Any]] = []
+        for number, words in sorted(chosen.items()):
+            batch = shown[number]
+            picked = sorted(words)
+            part = batch.batch.rows(torch.tensor(picked, device=batch.batch.ids.device))
+            trace = path_trace(model, part, self.rule, self.samples, self.baseline)
+            found = {case.row: case for case in cases([batch]) if case.draw == 0}
+            for place, row in enumerate(picked):
+                for turn, word in enumerate(words[row]):
+                    rng = np.random.default_rng([self.seed, part.seeds[place], turn])
+                    rows += self._word(single(trace, place), found[row], int(sources[number][row][word]), turn, rng)
+        table = frame(rows)
+        return Scores(table, tuple(replace(a, sd_draws=None) for a in summarise(table)))
+
+    def _word(self, trace: PathTrace, case: Case, source: int, turn: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+        paths, heads = single_paths(case.patterns), single_heads(case.patterns)
+        sign = -1 if float(trace.g[0, source]) < 0 else 1
+        word = next(iter(np.flatnonzero(case.patterns.source == source)), None)
+        lacks = MIXED if paths is None else NO_PATTERN
+        asked: dict[str, tuple[np.ndarray, np.ndarray | None] | str] = dict.fromkeys(("embedding", "attention", "heads"), lacks)
+        if paths is not None and word is not None:
+            free = random_paths(paths[word], self.patterns, case.size, rng)
+            fixed = np.repeat(paths[word][None], self.patterns + 1, 0)
+            asked["embedding"] = free, None
+            asked |= dict.fromkeys(
+                ("attention", "heads"),
+                NO_HEADS if case.patterns.heads is None else "an edge of the pattern holds several heads at once.",
+            )
+            if heads is not None:
+                asked["attention"] = free, random_heads(free, heads[word], trace.model.n_heads, rng)
+                asked["heads"] = fixed, random_heads(fixed, heads[word], trace.model.n_heads, rng)
+        for level, question in asked.items():
+            if isinstance(question, str):
+                yield from (
+                    score_row(case.instance, f"{level}/{name}", np.nan, turn, question) for name in ("beaten", "p", "normal_p")
+                )
+                continue
+            influence = sign * influences(trace, *question)
+            for name, value in rank(influence[0], influence[1:]).items():
+                reason = "all random patterns have the same influence." if np.isnan(value) else ""
+                yield score_row(case.instance, f"{level}/{name}", value, turn, reason)
+
+
+def draw_words(
+    sizes: Sequence[Sequence[int]], seeds: Sequence[Sequence[int]], words: int, seed: int
+) -> dict[int, dict[int, list[int]]]:
+    """Which words to rank: batch -> row -> their numbers. Every instance gives one before any gives a second.
+
+    An instance draws from its own generator, so that the choice does not depend on its place among the others.
+
+    Args:
+        sizes: Words of each instance, batch by batch.
+        seeds: Of the instances, likewise.
+        words: How many to draw; all, if there are fewer.
+        seed: Of the choice.
+    """
+    order: list[tuple[int, float, int, int, int]] = []
+    for batch, rows in enumerate(sizes):
+        for row, size in enumerate(rows):
+            rng = np.random.default_rng([seed, seeds[batch][row]])
+            order += [(turn, rng.random(), batch, row, int(word)) for turn, word in enumerate(rng.permutation(size))]
+    chosen: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for _, _, batch, row, word in sorted(order)[:words]:
+        chosen[batch][row].append(word)
+    return {batch: dict(rows) for batch, rows in chosen.items()}
+
+
+def random_paths(
+    path: Int[np.ndarray, " depths"], count: int, size: int, rng: np.random.Generator
+) -> Int[np.ndarray, "patterns depths"]:
+    """The path itself, then `count` with uniform nodes between its ends."""
+    paths = np.repeat(path[None], count + 1, 0)
+    paths[1:, 1:-1] = rng.integers(0, size, (count, len(path) - 2))
+    return paths
+
+
+def random_heads(
+    paths: Int[np.ndarray, "patterns depths"], heads: Int[np.ndarray, " layers"], n_heads: int, rng: np.random.Generator
+) -> Int[np.ndarray, "patterns layers"]:
+    """The found heads for the first path, then uniform choices among the heads and, where positions are equal, the skip."""
+    same = paths[:, 1:] == paths[:, :-1]
+    drawn: np.ndarray = rng.integers(0, n_heads + same)
+    drawn[drawn == n_heads] = SKIP
+    drawn[0] = heads
+    return drawn
+
+
+def influences(
+    trace: PathTrace, paths: Int[np.ndarray, "patterns depths"], heads: Int[np.ndarray, "patterns layers"] | None
+) -> Float[np.ndarray, " patterns"]:
+    """Influence of each path of the trace's one instance; equal paths get equal numbers."""
+    whole = paths if heads is None else np.concatenate([paths, heads], 1)
+    _, first, back = np.unique(whole, axis=0, return_index=True, return_inverse=True)
+    found = []
+    with torch.no_grad():
+        for part in np.array_split(first, -(-len(first) // CHUNK)):
+            walk = None if heads is None else torch.from_numpy(heads[part]).to(trace.g.device)
+            found.append(
+                pattern_influence(trace, 0, torch.from_numpy(paths[part]).to(trace.g.device), walk).double().cpu().numpy()
+            )
+    everything: np.ndarray = np.concatenate(found)[back.reshape(-1)]
+    return everything
+
+
+def rank(found: float, random: Float[np.ndarray, " patterns"]) -> dict[str, float]:
+    """Where the found influence stands among random ones.
+
+    >>> rank(2.0, np.array([1.0, 2.0, 3.0]))
+    {'beaten': 1.0, 'p': 0.75, 'normal_p': 0.5}
+    """
+    spread = random.std(ddof=1)
+    return {
+        "beaten": float((random < found).sum()),
+        "p": float((1 + (random >= found).sum()) / (1 + len(random))),
+        "normal_p": float(ndtr((random.mean() - found) / spread)) if spread > 0 else np.nan,
+    }

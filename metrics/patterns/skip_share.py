@@ -1,0 +1,173 @@
+"""Skips among the attention-level nodes of patterns, with what keeps the count from being misread.
+
+Variants (shares over all traced words' edges, an instance at a time):
+
+    skip_share                          skips over all edges (the ranked one; the paper's)
+    same_position_share                 edges whose two ends are at one position, where alone a skip is possible
+    skip_given_same                     skips over those edges
+    ceiling                             the largest possible skip share: (L-1)/L for words other than the target
+    influence_weighted                  |skip part| over |skip part| + |sum of heads|, summed over edges
+    influence_weighted/skip_given_same  the same over edges at one position
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ...core.errors import NotApplicable
+from ...models.flow.chain_rule import (
+    advance,
+    context_pull,
+    context_tangents,
+    project,
+    same_position,
+    single,
+    skip_tangents,
+    start_tangents,
+)
+from ...models.flow.flow_model import FlowModel
+from ...models.flow.graph import SKIP, Patterns
+from ...models.flow.layer import select
+from ...models.flow.trace import Baseline, PathTrace, Rule, check_quadrature, path_trace
+from ..base import Scores, Shown, frame, score_row
+from ..registry import metric
+from .pattern_cases import MIXED, NO_HEADS, Case, cases, edges, single_paths
+
+
+@metric(
+    "skip_share",
+    reads="patterns",
+    ranked="skip_share",
+    higher_is_better=None,
+    unit="share of edges",
+    bounds=(0.0, 1.0),
+    source="Lu et al. 2021, section 4.2",
+)
+@dataclass(frozen=True)
+class SkipShare:
+    """Share of skips among the attention-level nodes of the patterns, by count and by influence.
+
+    The count alone mostly measures staying at one position: read it beside its ceiling, P(skip | same position) and the
+    influence-weighted version, which holds the skip part of each edge of the embedding-level pattern against the sum of all its
+    heads. In [0, 1]; no direction. Source: Lu et al. 2021, section 4.2.
+
+    Attributes:
+        influence: Whether the influence-weighted version is computed too; it needs the path samples again.
+        rule: Quadrature rule of the path integral.
+        samples: Its nodes.
+        baseline: Word vectors the path starts at.
+    """
+
+    influence: bool = True
+    rule: Rule = "midpoint"
+    samples: int = 50
+    baseline: Baseline = "mask"
+
+    def __post_init__(self) -> None:
+        check_quadrature(self.rule, self.samples)
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, variant)."""
+        rows: list[dict[str, Any]] = []
+        for batch in shown:
+            for case in cases([batch]):
+                if case.patterns.heads is None:
+                    raise NotApplicable(NO_HEADS)
+                rows += counts(case)
+                if self.influence:
+                    rows += self._weighted(path_trace(model, batch.batch, self.rule, self.samples, self.baseline), case)
+        return Scores(frame(rows))
+
+    def _weighted(self, trace: PathTrace, case: Case) -> Iterator[dict[str, Any]]:
+        paths = single_paths(case.patterns)
+        names = ("influence_weighted", "influence_weighted/skip_given_same")
+        if paths is None or not len(paths):
+            reason = MIXED if paths is None else "no word has a pattern."
+            yield from (score_row(case.instance, name, np.nan, case.draw, reason) for name in names)
+            return
+        skips, total = skip_parts(single(trace, case.row), torch.from_numpy(paths).to(trace.g.device))
+        skip, heads = skips.abs(), (total[:, None] - skips).abs()
+        same = paths[:, 1:] == paths[:, :-1]
+        for name, at, missing in zip(
+            names, (np.ones_like(same), same), ("the patterns carry no influence.", "no edge stays at its position."), strict=True
+        ):
+            whole = (skip[at] + heads[at]).sum().item()
+            yield score_row(
+                case.instance, name, skip[at].sum().item() / whole if whole else np.nan, case.draw, "" if whole else missing
+            )
+
+
+def counts(case: Case) -> Iterator[dict[str, Any]]:
+    """The counted shares of one instance."""
+    found, patterns = edges(case.patterns), case.patterns
+    same, skip = found.source == found.to, found.code == SKIP
+    none, apart = "no word has a pattern.", "no edge stays at its position."
+    values = {
+        "skip_share": (skip.sum(), len(skip), none),
+        "same_position_share": (same.sum(), len(same), none),
+        "skip_given_same": (skip.sum(), same.sum(), apart),
+        "ceiling": (most_skips(patterns, case.target), len(patterns) * (patterns.positions.shape[1] - 1), none),
+    }
+    for variant, (part, whole, reason) in values.items():
+        yield score_row(case.instance, variant, float(part / whole) if whole else np.nan, case.draw, "" if whole else reason)
+
+
+def most_skips(patterns: Patterns, target: int) -> int:
+    """The largest number of skips that paths from these words can have: a word away from the target must cross once."""
+    layers = patterns.positions.shape[1] - 1
+    return int((layers - (patterns.source != target)).sum())
+
+
+def skip_parts(
+    trace: PathTrace, paths: Int[Tensor, "patterns depths"]
+) -> tuple[Float[Tensor, "patterns layers"], Float[Tensor, " patterns"]]:
+    """The part of each path's influence that takes the skip at layer l (all else open), and the path's influence (units of q).
+
+    The path's tangent forwards from the word to hidden[l], its gradient backwards from q to the skip of layer l: their product.
+
+    Args:
+        trace: Of one instance.
+        paths: Positions at l = 0..L.
+    """
+    nodes = [depth[None, :, None] for depth in paths.T]
+    with torch.no_grad():
+        skips, contexts = _forwards(trace, nodes)
+        gradients = _backwards(trace, nodes)
+        parts = [trace.mean((skip * grad).sum((-1, -2)))[0] for skip, (grad, _) in zip(skips, gradients, strict=True)]
+        first = (contexts * gradients[0][1]).sum((-1, -2, -3))
+        return torch.stack(parts, 1), trace.mean(first)[0] + parts[0]
+
+
+def _forwards(trace: PathTrace, nodes: Sequence[Int[Tensor, "1 patterns 1"]]) -> tuple[list[Tensor], Tensor]:
+    """Each layer's skip tangent (S, M, 1, D) along the paths, and the first layer's context tangent (S, M, 1, A, d)."""
+    tangent, skips, first = start_tangents(trace, nodes[0]), list[Tensor](), Tensor()
+    for layer, (source, to) in enumerate(pairwise(nodes)):
+        skips.append(skip_tangents(trace, source, to, tangent))
+        if layer == trace.model.n_layers - 1 and layer:
+            break
+        context = context_tangents(trace, layer, source, to, project(trace, layer, source, tangent))[:, :, :, 0]
+        first = context if layer == 0 else first
+        tangent = advance(trace, layer, to, skips[-1], context)
+    return skips, first
+
+
+def _backwards(trace: PathTrace, nodes: Sequence[Int[Tensor, "1 patterns 1"]]) -> list[tuple[Tensor, Tensor]]:
+    """Gradients of each layer's skip (S, M, 1, D) and context vectors (S, M, 1, A, d) at the paths' nodes, later nodes kept."""
+    last = trace.model.n_layers - 1
+    at = trace.at(nodes[-1])
+    grads = [(select(trace.grad_skip[last].flatten(0, 1), at), select(trace.grad_context[last].flatten(0, 1), at))]
+    for layer in range(last, 0, -1):
+        source, to = nodes[layer], nodes[layer + 1]
+        skip, context = grads[-1]
+        pulled = trace.tangents[layer].project_vjp(trace.at(source), context_pull(trace, layer, source, to, context))
+        through = pulled + skip * same_position(trace, source, to)[..., 0, None]
+        grads.append(trace.tangents[layer - 1].finish_vjp(trace.at(source), through))
+    return grads[::-1]

@@ -1,0 +1,90 @@
+"""How far scores are from summing to the change of the output that they claim to share out.
+
+Variants:
+
+    absolute             of tokens (units of q; the ranked one)
+    relative             the same, as a share of the change
+    layers/absolute      of edges, each layer by itself: the largest of the layers (units of the method's own F)
+    layers/relative      the sum of the layers' errors, as a share of the sum of their changes
+    layer/<l>/absolute   of one layer, counted from 1
+
+A method that claims layers but no tokens has an undefined `absolute`, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...core.errors import NotApplicable
+from ...methods.explanation import Explanation
+from ...models.flow.flow_model import FlowModel
+from ...models.outputs import value
+from ...tasks.instance import Instance
+from ..base import Scores, Shown, frame, score_row
+from ..registry import metric
+
+NO_CLAIM = "the method does not claim that its scores sum to a change of the output: it reports no q_baseline and no change/1."
+BY_LAYER = "its edges sum layer by layer, to changes of its own F: see layers/relative."
+STILL = "q is the same at the input and at the baseline."
+
+
+@metric(
+    "completeness_error",
+    reads="values",
+    ranked="absolute",
+    higher_is_better=False,
+    unit="units of q",
+    bounds=(0.0, None),
+    source="Sundararajan et al. 2017, section 3",
+)
+@dataclass(frozen=True)
+class CompletenessError:
+    """How far scores are from summing to the change of the output that they claim to share out.
+
+    Tokens: |sum_j token_j - (q(x) - q(x_b))|, with q(x) measured here and q(x_b) as the method reports it
+    (`values["q_baseline"]`), for the baseline is its own choice. Edges: |sum_hip edges_l[h, i, p] - c_l| for each layer l, with
+    c_l as the method reports it (`values["change/<l>"]`); large views are stored with three digits, so about 1e-4 of the change
+    is noise. At least 0; lower is better. Sources: Sundararajan et al. 2017, section 3; of a layer, Hao et al. 2021.
+    """
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, variant, draw)."""
+        rows: list[dict[str, Any]] = []
+        for batch in shown:
+            with torch.no_grad():
+                q = value(model.outputs(batch.batch), batch.batch).double().tolist()
+            for at_input, instance, explanation in zip(q, batch.instances, batch.gold, strict=True):
+                for draw, one in enumerate(explanation.each()):
+                    rows += _rows(instance, one, draw, at_input)
+        return Scores(frame(rows))
+
+
+def _rows(instance: Instance, one: Explanation, draw: int, q: float) -> Iterator[dict[str, Any]]:
+    """By tokens and by layers, whichever the method claims."""
+    of_tokens, of_layers = one.tokens is not None and "q_baseline" in one.values, "change/1" in one.values
+    if of_tokens:
+        assert one.tokens is not None
+        change = q - one.values["q_baseline"]
+        error = abs(float(one.tokens.sum()) - change)
+        yield score_row(instance, "absolute", error, draw)
+        yield _relative(instance, "relative", error, abs(change), draw)
+    elif of_layers:
+        yield score_row(instance, "absolute", np.nan, draw, BY_LAYER)
+    else:
+        raise NotApplicable(NO_CLAIM)
+    if of_layers and one.edges is not None:
+        changes = np.array([one.values[f"change/{layer}"] for layer in range(1, len(one.edges) + 1)])
+        errors = np.abs(one.edges.sum((1, 2, 3), dtype=float) - changes)
+        yield score_row(instance, "layers/absolute", float(errors.max()), draw)
+        yield _relative(instance, "layers/relative", float(errors.sum()), float(np.abs(changes).sum()), draw)
+        for layer, error in enumerate(errors, 1):
+            yield score_row(instance, f"layer/{layer}/absolute", float(error), draw)
+
+
+def _relative(instance: Instance, variant: str, error: float, change: float, draw: int) -> dict[str, Any]:
+    return score_row(instance, variant, error / change if change else np.nan, draw, "" if change else STILL)

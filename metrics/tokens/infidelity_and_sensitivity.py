@@ -1,0 +1,154 @@
+"""captum's infidelity and maximum sensitivity, over words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...core.errors import NotApplicable, UsageError
+from ...methods.perturbation.captum_words import Forward, all_there, of_presence, seeded, singles
+from ...methods.views import token_scores
+from ...models.flow.flow_model import FlowModel
+from ...models.flow.trace import Baseline
+from ...models.layered import Layered
+from ..base import Scores, Shown, frame, score_row
+from ..registry import metric
+
+UNMOVED = "no score moves with the word vectors: the method does not look at the input."
+
+
+@metric(
+    "infidelity", reads="tokens", ranked="scaled", higher_is_better=False, unit="squared units of q", bounds=(0.0, None),
+    source="Yeh et al. 2019, definition 2.1",
+)  # fmt: skip
+@dataclass(frozen=True)
+class Infidelity:
+    """How badly scores predict the fall of q when random words are removed.
+
+    E_I[(<I, tokens> - (q(x) - q(x without I)))^2], I a random half of the words that may be masked; `scaled` first multiplies
+    the tokens by the factor that suits them best, so that methods without a scale can be compared. For the predicted answer. At
+    least 0; lower is better. Source: Yeh et al. 2019, definition 2.1, by captum.
+
+    Attributes:
+        samples: Random removals.
+        baseline: Word vectors of removed words.
+    """
+
+    samples: int = 100
+    baseline: Baseline = "mask"
+
+    def __post_init__(self) -> None:
+        if self.samples < 2:
+            raise UsageError(f"samples must be at least 2, got {self.samples}.")
+
+    def score(self, model: Layered, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, variant, draw)."""
+        from captum.metrics import infidelity
+
+        rows = []
+        for batch in shown:
+            for one, instance, explanation in zip(singles(batch.predicted), batch.instances, batch.guided, strict=True):
+                forward, (there, number) = remembered(of_presence(model, one, self.baseline)), all_there(model, one)
+                free = model.maskable(one)[0].cpu().numpy()
+                for draw, made in enumerate(explanation.each()):
+                    tokens = torch.as_tensor(token_scores(made) * free, dtype=torch.float64, device=there.device)[None]
+                    for name in ("scaled", "raw"):
+                        with seeded(one.seeds[0]), torch.no_grad():
+                            found = infidelity(
+                                forward, _remove_half, there, tokens, additional_forward_args=(number,),
+                                n_perturb_samples=self.samples, normalize=name == "scaled",
+                            )  # fmt: skip
+                        rows.append(
+                            score_row(instance, name, max(0.0, float(found)), draw)
+                        )  # a difference of sums may round below
+        return Scores(frame(rows))
+
+
+def remembered(forward: Forward) -> Forward:
+    """The forward, run once for what it is asked again: every draw and variant is held against the same removals."""
+    found: dict[bytes, Tensor] = {}
+
+    def once(there: Tensor, row: Tensor) -> Tensor:
+        key = there.cpu().numpy().tobytes()
+        if key not in found:
+            found[key] = forward(there, row)
+        return found[key]
+
+    return once
+
+
+def _remove_half(there: Tensor) -> tuple[Tensor, Tensor]:
+    """What is removed, and what is left."""
+    removed = torch.bernoulli(torch.full_like(there, 0.5))
+    return removed, there - removed
+
+
+@metric(
+    "sensitivity", reads="tokens", ranked="sensitivity", higher_is_better=False, unit="share of the explanation's norm",
+    bounds=(0.0, None), needs={"transformer"}, source="Yeh et al. 2019, definition 2.4",
+)  # fmt: skip
+@dataclass(frozen=True)
+class Sensitivity:
+    """How far an explanation moves when the word vectors move a little.
+
+    max over random d in a cube of ||tokens(x + d) - tokens(x)|| / ||tokens(x)||. The method explains anew, so it must be at hand
+    (`flowgauge run`). For the gold answer. At least 0; lower is more stable, which is not more true. Source: Yeh et al. 2019,
+    definition 2.4, by captum. A random method draws the same at x and at x + d, so its noise does not count. Undefined where all
+    scores at x are 0, and where none moves at all: such scores do not look at the input, which is no merit.
+
+    Attributes:
+        radius: Half the cube's side, in root mean squares of the model's word vectors.
+        samples: Random moves.
+    """
+
+    radius: float = 0.1
+    samples: int = 10
+
+    def __post_init__(self) -> None:
+        if self.radius <= 0 or self.samples < 1:
+            raise UsageError(f"radius must be above 0 and samples at least 1, got {self.radius} and {self.samples}.")
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an instance."""
+        rows = []
+        radius = self.radius * float(model.word_embedding.weight.detach().square().mean().sqrt())
+        for batch in shown:
+            if batch.explain is None:
+                raise NotApplicable(
+                    "it explains moved inputs anew, which needs the method itself: score it with `flowgauge run`, if that has it."
+                )
+            for row, instance in enumerate(batch.instances):
+                value, reason = self._one(model, batch, row, radius)
+                rows.append(score_row(instance, "sensitivity", value, reason=reason))
+        return Scores(frame(rows))
+
+    def _one(self, model: FlowModel, shown: Shown, row: int, radius: float) -> tuple[float, str]:
+        """One instance's value, or NaN and why there is none."""
+        from captum.metrics import sensitivity_max
+
+        explain = shown.explain
+        assert explain is not None
+        alone = shown.batch.rows(torch.tensor([row], device=shown.batch.ids.device))
+        alone = alone.only(alone.mask)  # without padding, so that what is drawn does not depend on the batch
+        with torch.no_grad():
+            words = model.words(alone)
+        norms: list[float] = []
+
+        def tokens(moved: tuple[Tensor, ...] | Tensor, **_: Any) -> tuple[Tensor, ...]:
+            (vectors,) = moved if isinstance(moved, tuple) else (moved,)
+            rows = alone.rows(torch.zeros(len(vectors), dtype=torch.long, device=vectors.device))
+            made = explain(replace(rows, words=vectors))
+            scores = torch.stack([torch.as_tensor(np.mean([token_scores(e) for e in one.each()], 0)) for one in made])
+            norms.append(float(scores.norm()))
+            return (scores,)
+
+        with seeded(shown.batch.seeds[row]):
+            found = float(sensitivity_max(tokens, (words,), perturb_radius=radius, n_perturb_samples=self.samples))
+        if not norms[0]:  # captum would divide by 1
+            return np.nan, "the token scores are all 0."
+        return (found, "") if found else (np.nan, UNMOVED)

@@ -1,0 +1,87 @@
+"""Agreement with people's sentiment labels of single words: plausible is not faithful.
+
+Variants: `auroc` (do scores tell words with sentiment from neutral ones; the ranked one), `average_precision`, `signed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...core.errors import NotApplicable
+from ...methods.views import token_scores
+from ...models.flow.flow_model import FlowModel
+from ...tasks.instance import Instance
+from ..base import Scores, Shown, frame, score_row
+from ..registry import metric
+from .loo_correlation import correlation
+
+NEUTRAL = 2
+NO_LABELS = "the task's instances have no word labels: use sst or sst/binary."
+
+
+@metric(
+    "plausibility", reads="tokens", ranked="auroc", higher_is_better=True, unit="AUROC", bounds=(-1.0, 1.0),
+    source="Socher et al. 2013 (labels); De Cao et al. 2020, figure 4",
+)  # fmt: skip
+@dataclass(frozen=True)
+class Plausibility:
+    """How well the words an explanation ranks first are those that people gave a sentiment.
+
+    Word scores are sums over a word's tokens, for the gold answer. `auroc` and `average_precision` are of their sizes against
+    "labelled other than neutral"; `signed` is Kendall's tau of scores, turned so that positive speaks for positive sentiment,
+    with the labels 0 to 4. Says how an explanation looks to people, nothing of how true it is to the model. `auroc` in [0, 1],
+    chance .5. Undefined without both kinds of words. Sources: labels of Socher et al. 2013; De Cao et al. 2020, figure 4.
+    """
+
+    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+        """One row an (instance, variant, draw)."""
+        rows = []
+        for batch in shown:
+            words = batch.batch.word_ids.cpu().numpy()
+            for row, (instance, explanation) in enumerate(zip(batch.instances, batch.gold, strict=True)):
+                if "token_labels" not in instance.truth:
+                    raise NotApplicable(NO_LABELS)
+                labels = np.asarray(instance.truth["token_labels"])
+                for draw, one in enumerate(explanation.each()):
+                    scores, seen = word_scores(token_scores(one), words[row], len(labels))
+                    for name, (value, reason) in agreement(scores, labels[seen], direction(instance)).items():
+                        rows.append(score_row(instance, name, value, draw, reason))
+        return Scores(frame(rows))
+
+
+def word_scores(tokens: np.ndarray, words: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over each word's tokens, and which of the `count` words have any (the others were cut off)."""
+    number = words[: len(tokens), 1]
+    real = (words[: len(tokens), 0] == 0) & (number < count)
+    sums = np.bincount(number[real], tokens[real], minlength=count)
+    seen = np.bincount(number[real], minlength=count) > 0
+    return sums[seen], np.flatnonzero(seen)
+
+
+def direction(instance: Instance) -> int:
+    """1 if q speaks for positive sentiment, -1 for negative, 0 for neither."""
+    name = str(instance.answer[0]).lower()
+    return ("positive" in name) - ("negative" in name)
+
+
+def agreement(scores: np.ndarray, labels: np.ndarray, sign: int) -> dict[str, tuple[float, str]]:
+    """Each variant's value, or why it is undefined."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    spoken = labels != NEUTRAL
+    found: dict[str, tuple[float, str]] = {}
+    if spoken.all() or not spoken.any():
+        found |= dict.fromkeys(("auroc", "average_precision"), (np.nan, "all its words, or none, are neutral."))
+    else:
+        size = np.abs(scores)
+        found["auroc"] = float(roc_auc_score(spoken, size)), ""
+        found["average_precision"] = float(average_precision_score(spoken, size)), ""
+    found["signed"] = (
+        correlation(sign * scores, labels.astype(float))
+        if sign
+        else (np.nan, "the gold answer is neither positive nor negative.")
+    )
+    return found

@@ -1,0 +1,86 @@
+"""How much an explanation hangs on the seed.
+
+Variants: `sd` over seeds of each score, averaged (the ranked one); `relative`, the same over the spread of an instance's scores,
+for methods whose scores have no common scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from ...core.errors import NotApplicable
+from ...methods.explanation import Explanation
+from ..bootstrap import condition_groups, interval, mean_of_sums
+from ..cells import ExplainedCell
+from ..registry import metric
+from ..scores import Aggregate
+
+CONSTANT = "all scores of every instance are the same."
+
+
+@metric(
+    "stability", scope="cells", reads="tokens", ranked="sd", higher_is_better=False, unit="units of scores", bounds=(0.0, None),
+    source="De Cao et al. 2020, section 4.1",
+)  # fmt: skip
+@dataclass(frozen=True)
+class Stability:
+    """How much scores hang on the seed: their standard deviation over seeds, averaged.
+
+    With n - 1, state by state. Of the mask where there is one, else of the nodes, else of the tokens; mean over an instance's
+    (token, state) pairs, then over instances. The cells are of one method, model and task, and differ in the seed alone. From
+    0; lower is better, though a method that says the same of everything is stable too: `relative` divides by the standard
+    deviation over the pairs of an instance of their means over seeds. Source: De Cao et al. 2020, section 4.1 (5 seeds; .05
+    for inputs, .03 for hidden states).
+    """
+
+    across: ClassVar[Literal["tasks", "seeds"]] = "seeds"
+
+    def compare(self, *cells: ExplainedCell) -> tuple[Aggregate, ...]:
+        """Both variants, with intervals over instances.
+
+        Raises:
+            NotApplicable: The explanations have no scores of tokens or states, or are of other instances.
+        """
+        found = [dict(zip(cell.names, map(_scores, cell.gold), strict=True)) for cell in cells]
+        if any(one.keys() != found[0].keys() for one in found):
+            raise NotApplicable("the cells have other instances: run all seeds on the same.")
+        each = np.array([_spread(np.stack([one[name] for one in found])) for name in cells[0].names])
+        return tuple(_aggregates(each, np.array(cells[0].conditions)))
+
+
+def _scores(explanation: Explanation) -> Float[np.ndarray, " scores"]:
+    """The finest view of states, flat; the mean over draws."""
+    for name in ("mask", "nodes", "tokens"):
+        if name in explanation.views:
+            found: np.ndarray = np.mean([getattr(one, name) for one in explanation.each()], 0).ravel()
+            return found
+    raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, no scores of tokens or states.")
+
+
+def _spread(scores: Float[np.ndarray, "seeds scores"]) -> tuple[float, float]:
+    """Mean over scores of the sd over seeds, and the sd over scores of the mean over seeds; exactly 0 if these are equal.
+
+    >>> _spread(np.array([[0.0, 1.0], [0.0, 3.0]]))
+    (0.7071067811865476, 1.0)
+    """
+    means = scores.mean(0)
+    return float(scores.std(0, ddof=1).mean()), float(means.std()) if np.ptp(means) > 0 else 0.0
+
+
+def _aggregates(each: Float[np.ndarray, "instances two"], conditions: np.ndarray) -> Iterator[Aggregate]:
+    groups, count = condition_groups(conditions), len(each)
+    value, low, high = (float(b[0]) for b in interval(np.c_[each[:, :1], np.ones(count)], groups, mean_of_sums))
+    yield Aggregate("sd", value, low, high, count)
+    live = each[:, 1] > 0
+    if not live.any():
+        yield Aggregate("relative", np.nan, np.nan, np.nan, 0, count, reason=CONSTANT)
+        return
+    shares = np.c_[each[live, 0] / each[live, 1], np.ones(live.sum())]
+    value, low, high = (float(b[0]) for b in interval(shares, groups[live], mean_of_sums))
+    reason = "" if live.all() else CONSTANT
+    yield Aggregate("relative", value, low, high, int(live.sum()), int((~live).sum()), reason=reason)

@@ -1,0 +1,63 @@
+"""How a model that flowgauge makes is declared: the `Maker` protocol and the `@model` decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+from torch import Tensor
+
+from ...core.registry import check_name
+from ..layered import Layered
+from .training import Training
+
+Made = TypeVar("Made")
+
+
+@runtime_checkable
+class Maker(Protocol):
+    """Makes a model from its settings. With a method `fit(training) -> tensors` it is trained first, once a store.
+
+    Settings identify what was trained. Where they do not (they name data or another model), a method `identity() -> mapping` has
+    what does, such as fingerprints. A setting `data_dir` is filled in from the plan's.
+
+    Attributes:
+        name: As on the command line.
+        version: Raised by any change that moves the model.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+
+    def build(self, weights: Mapping[str, Tensor]) -> Layered:
+        """The model in float32 on the CPU, from what `fit` returned (nothing where there is no `fit`)."""
+        ...
+
+
+class Trained(Maker, Protocol):
+    """A maker whose model is trained."""
+
+    def fit(self, training: Training) -> Mapping[str, Tensor]:
+        """Trains it and returns its weights.
+
+        Raises:
+            FlowgaugeError: It did not become good enough, with what to do.
+        """
+        ...
+
+
+def model(name: str, *, version: int = 1) -> Callable[[type[Made]], type[Made]]:
+    """Declares a class whose constructor arguments are the settings as a `Maker`.
+
+    Raises:
+        UsageError: A name that cannot be one.
+    """
+    check_name("model", name)
+
+    def mark(target: type[Made]) -> type[Made]:
+        marks: dict[str, Any] = {"name": name, "version": version, "flowgauge_kind": "model"}
+        for key, value in marks.items():
+            setattr(target, key, value)
+        return target
+
+    return mark

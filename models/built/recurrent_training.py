@@ -1,0 +1,162 @@
+"""Trains a `Recurrent` classifier with Adam, epoch by epoch, so that a killed training goes on where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, pad
+
+from ...core.errors import UsageError
+from ...tasks.instance import Instance
+from ..batch import Batch
+from ..inputs.encode import encode
+from .recurrent import Recurrent
+from .training import Training
+
+PART = 512
+"""Instances that are encoded, or run without gradients, at once."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how fast.
+
+    Attributes:
+        epochs: Passes over the data.
+        batch_size: Instances a step.
+        lr: Of Adam.
+        best: Which of the numbers measured after each epoch chooses the epoch that is kept (the largest; the first of equals);
+            empty: the last is kept.
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    best: str = ""
+
+
+def check_seed(seed: int) -> None:
+    """Refuses seeds that generators do not take, here or as a part of an epoch's own.
+
+    Raises:
+        UsageError: It is not in [0, 2**32).
+    """
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed must be from 0 to {2**32 - 1}, got {seed}.")
+
+
+def read_in(model: Recurrent, instances: Sequence[Instance], labels: Mapping[str, int] | None = None) -> Batch:
+    """All instances as one batch, encoded in parts."""
+    parts = [encode(model, instances[i : i + PART], labels=labels) for i in range(0, len(instances), PART)]
+    length = max(part.ids.shape[1] for part in parts)
+    return replace(
+        parts[0],
+        ids=_stacked(parts, "ids", length, model.tokenizer.pad_token_id or 0),
+        mask=_stacked(parts, "mask", length, False),
+        segments=_stacked(parts, "segments", length, 0),
+        word_ids=torch.cat([pad(part.word_ids, (0, 0, 0, length - part.ids.shape[1]), value=-1) for part in parts]),
+        answer=torch.cat([part.answer for part in parts]),
+        against=torch.cat([part.against for part in parts]),
+        names=tuple(name for part in parts for name in part.names),
+        seeds=tuple(seed for part in parts for seed in part.seeds),
+        cache={},
+    )
+
+
+def _stacked(parts: Sequence[Batch], name: str, length: int, fill: int) -> Tensor:
+    """A tensor (B, N) of every part, padded to one length."""
+    return torch.cat([pad(getattr(part, name), (0, length - part.ids.shape[1]), value=fill) for part in parts])
+
+
+def some(data: Batch, index: Tensor) -> Batch:
+    """Some rows, padded to the longest of them."""
+    rows = data.rows(index)
+    return rows.only(rows.mask)
+
+
+@torch.no_grad()
+def predictions(model: Recurrent, data: Batch) -> Tensor:
+    """The predicted class of every instance."""
+    return torch.cat([model.outputs(some(data, index))[0].argmax(1) for index in torch.arange(len(data)).split(PART)])
+
+
+def fit_recurrent(
+    model: Recurrent, data: Batch, recipe: Recipe, training: Training, measure: Callable[[], Mapping[str, float]]
+) -> dict[str, Tensor]:
+    """Minimises cross-entropy on the batch's answers; weights that are trained, by name.
+
+    Args:
+        model: Its weights are changed, except the word vectors if the network froze them.
+        data: The train split.
+        recipe: How.
+        training: Gives the seed of the order, takes the curve and checkpoints, one a finished epoch.
+        measure: What is measured on the model after each epoch.
+    """
+    weights = model.network.trained()
+    optimiser = torch.optim.Adam(list(weights.values()), lr=recipe.lr)
+    state = _State(weights, optimiser, training.resume())
+    steps = -(-len(data) // recipe.batch_size)
+    for epoch in range(state.epoch, recipe.epochs):
+        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(training.seed * 100_003 + epoch))
+        loss = 0.0
+        for index in order.split(recipe.batch_size):
+            loss += _step(model, some(data, index), list(weights.values()), optimiser) / steps
+        numbers = measure()
+        state.after(epoch, numbers[recipe.best] if recipe.best else float(epoch))
+        training.log(epoch + 1, recipe.epochs, loss=loss, **numbers)
+        training.checkpoint(state.tensors())
+    return state.kept
+
+
+def _step(model: Recurrent, batch: Batch, weights: list[Tensor], optimiser: torch.optim.Optimizer) -> float:
+    with torch.enable_grad():
+        for weight in weights:
+            weight.requires_grad_(True)
+        loss = cross_entropy(model.outputs(batch)[0], batch.answer[:, 0])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    for weight in weights:
+        weight.requires_grad_(False)
+    return loss.item()
+
+
+class _State:
+    """What a training needs to go on: weights, Adam's moments, the epoch and the weights of the best epoch so far."""
+
+    def __init__(self, weights: Mapping[str, Tensor], optimiser: torch.optim.Optimizer, stored: Mapping[str, Tensor]) -> None:
+        self.weights, self.optimiser = weights, optimiser
+        self.epoch, self.best = 0, -float("inf")
+        self.kept: dict[str, Tensor] = {}
+        if stored:
+            self._load(stored)
+
+    def after(self, epoch: int, score: float) -> None:
+        """Notes the end of an epoch, whose weights are kept if none scored as much."""
+        self.epoch = epoch + 1
+        if score > self.best:
+            self.best = score
+            self.kept = {name: weight.detach().clone() for name, weight in self.weights.items()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, for a checkpoint."""
+        moments = self.optimiser.state_dict()["state"]
+        found = {f"adam/{i}/{name}": value for i, each in moments.items() for name, value in each.items()}
+        found |= {f"weight/{name}": weight for name, weight in self.weights.items()}
+        found |= {f"kept/{name}": weight for name, weight in self.kept.items()}
+        return found | {"epoch": torch.tensor(self.epoch), "best": torch.tensor(self.best, dtype=torch.float64)}
+
+    def _load(self, stored: Mapping[str, Tensor]) -> None:
+        self.epoch, self.best = int(stored["epoch"]), float(stored["best"])
+        self.kept = {name: stored[f"kept/{name}"] for name in self.weights}
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in stored.items():
+            if key.startswith("adam/"):
+                _, number, name = key.split("/")
+                moments.setdefault(int(number), {})[name] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+        for name, weight in self.weights.items():
+            weight.data.copy_(stored[f"weight/{name}"])

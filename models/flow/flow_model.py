@@ -1,0 +1,230 @@
+"""`FlowModel`: a Hugging Face encoder with its layer loop owned by flowgauge."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..batch import Batch, Rows, Site, Trace
+from ..shapes import Hidden, Mask, Outputs, Words
+from .attention import attention_weights, fused, mix
+from .families import most_tokens, take_apart
+from .layer import Layer, Tape
+
+
+class FlowModel:
+    """A transformer as project, attend, finish, with every site open to reading and editing.
+
+    Args:
+        hf: A Hugging Face model with a masked-LM, sequence-classification or span head, in evaluation mode.
+        tokenizer: Its fast tokenizer.
+        name: What results call it.
+    """
+
+    def __init__(self, hf: Any, tokenizer: Any, name: str) -> None:
+        self.hf = hf.eval().requires_grad_(False)
+        self.tokenizer, self.name = tokenizer, name
+        parts = take_apart(hf, name)
+        self.word_embedding, self._embed, self._readout = parts.word_embedding, parts.embed, parts.readout
+        self.layers: tuple[Layer, ...] = parts.layers
+        self.head = parts.head
+        self.n_layers, self.n_heads = len(parts.layers), parts.layers[0].heads
+        self.one_target = self.head != "span"
+        self.width = int(parts.layers[0].norm2.normalized_shape[0])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.word_embedding.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' floating-point type."""
+        return self.word_embedding.weight.dtype
+
+    @property
+    def labels(self) -> Mapping[int, str]:
+        """Name of each output of a classifier."""
+        return {int(number): str(name) for number, name in self.hf.config.id2label.items()} if self.head == "label" else {}
+
+    @property
+    def reads(self) -> int | None:
+        """The most tokens it has positions for, None where it states none."""
+        return most_tokens(self.hf)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> FlowModel:
+        """Moves the weights; returns itself."""
+        self.hf.to(device, dtype)
+        return self
+
+    def parameters(self) -> Iterable[Tensor]:
+        """Every weight."""
+        return self.hf.parameters()
+
+    def fingerprint(self) -> str:
+        """Sha256 over the configuration, every weight by name, and the tokenizer."""
+        found = hashlib.sha256(self.hf.config.to_json_string(use_diff=False).encode())
+        for name, tensor in sorted(self.hf.state_dict().items()):
+            found.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+        found.update(self.tokenizer.backend_tokenizer.to_str().encode())
+        return found.hexdigest()
+
+    def maskable(self, batch: Batch) -> Mask:
+        """All real positions."""
+        return batch.mask
+
+    def words(self, batch: Batch) -> Words:
+        """Word vectors (B, N, E): the lookup, or the batch's own."""
+        if batch.words is not None:
+            return batch.words
+        found: Tensor = self.word_embedding(batch.ids)
+        return found
+
+    def embed(self, words: Words, batch: Batch) -> Hidden:
+        """hidden[0]: what the word vectors become before the first layer."""
+        return self._embed(words, batch)
+
+    def readout(self, hidden: Hidden, batch: Batch) -> Outputs:
+        """Logits of each output head from hidden[L], of all positions or of the target alone (R, 1, D).
+
+        A span head has two, where it starts and where it ends, with one output a position; padding is at minus infinity.
+        """
+        if not self.one_target:
+            return self._readout(hidden).masked_fill(~batch.mask[..., None], -torch.inf).unbind(-1)
+        return (self._readout(at_target(hidden, batch)[:, 0]),)
+
+    def outputs(self, batch: Batch) -> Outputs:
+        """Logits on the clean input."""
+        (trace,) = self.run(Rows(batch, self.embed(self.words(batch), batch)))
+        return self.readout(trace.site("hidden", self.n_layers), batch)
+
+    def run(
+        self, *rows: Rows, keep: Collection[Site] = (), tapes: list[Tape] | None = None, target_only: bool = False
+    ) -> list[Trace]:
+        """Runs groups of rows through the layers as one growing batch; each group enters at its own layer.
+
+        Args:
+            rows: The groups; all must be padded to the same number of tokens.
+            keep: Sites to keep besides hidden[L]. Keeping or editing `attention` computes it in the open (not fused).
+            tapes: Receives each layer's intermediates, for `Layer.tangents`.
+            target_only: Leaves out of the last layer what `readout` does not read: query, attention, context, skip and hidden[L]
+                have one position there, the target (a group that enters at L may have that one alone, too). Nothing is left out
+                where it reads every position.
+
+        Returns:
+            One trace a group, in the order given.
+        """
+        loop = _Loop(self, rows, frozenset(keep), tapes, target_only and self.one_target)
+        return loop.run()
+
+
+def at_target(states: Float[Tensor, "rows tokens *rest"], batch: Batch) -> Float[Tensor, "rows 1 *rest"]:
+    """The target's state of every row; states of one position are the target's already."""
+    if batch.target is None:
+        raise ValueError("this batch has no single target position to read.")
+    if states.shape[1] == 1:
+        return states
+    return states[torch.arange(len(states), device=states.device), batch.target][:, None]
+
+
+class _Loop:
+    """The state of one `FlowModel.run`: the growing batch, who is in it, and what is kept."""
+
+    def __init__(
+        self, model: FlowModel, rows: Sequence[Rows], keep: frozenset[str], tapes: list[Tape] | None, target_only: bool
+    ) -> None:
+        widths = {r.hidden.shape[1] for r in rows if not (target_only and r.layer == model.n_layers)}
+        if len(widths) > 1:
+            raise ValueError(f"rows that run together must have the same number of tokens, got {sorted(widths)}.")
+        self.model, self.keep, self.tapes, self.target_only = model, keep, tapes, target_only
+        self.queue = sorted(enumerate(rows), key=lambda pair: pair[1].layer)
+        self.entered = [r.layer for r in rows]
+        self.inside: list[tuple[slice, Rows]] = []
+        self.spans: dict[int, slice] = {}
+        self.kept: dict[tuple[str, int], Tensor] = {}
+        self.opened = {"query", "key", "value", "attention"} & keep.union(*(r.edits for r in rows))
+
+    def run(self) -> list[Trace]:
+        model = self.model
+        hidden: Tensor | None = None
+        for layer in range(model.n_layers + 1):
+            hidden = self._site("hidden", layer, self._join(hidden, layer))
+            if layer == model.n_layers:
+                break
+            if len(hidden):
+                hidden = self._layer(layer, hidden, self._mask())
+        assert hidden is not None
+        self.kept["hidden", model.n_layers] = hidden
+        return [Trace(self.spans[i], self.kept, entered) for i, entered in enumerate(self.entered)]
+
+    def _join(self, hidden: Tensor | None, layer: int) -> Tensor:
+        parts = [] if hidden is None else [hidden]
+        start = 0 if hidden is None else len(hidden)
+        while self.queue and self.queue[0][1].layer == layer:
+            number, rows = self.queue.pop(0)
+            span = slice(start, start + len(rows.hidden))
+            self.spans[number] = span
+            self.inside.append((span, rows))
+            last = self.target_only and layer == self.model.n_layers
+            parts.append(at_target(rows.hidden, rows.batch) if last else rows.hidden)
+            start = span.stop
+        if not parts:
+            first = self.queue[0][1].hidden
+            return first[:0]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _mask(self) -> Tensor | None:
+        """Padding of all rows inside; None where there is none, which is faster."""
+        mask = torch.cat([rows.batch.mask for _, rows in self.inside])
+        return None if bool(mask.all()) else mask
+
+    def _site(self, site: Site, layer: int, value: Tensor) -> Tensor:
+        if any(site in rows.edits for _, rows in self.inside):
+            parts = []
+            for span, rows in self.inside:
+                part = value[span]
+                edited = rows.edits[site](layer, part) if site in rows.edits else part
+                if edited.shape != part.shape:
+                    raise ValueError(
+                        f"the edit of {site}[{layer}] returned shape {tuple(edited.shape)}, expected {tuple(part.shape)}."
+                    )
+                parts.append(edited)
+            value = torch.cat(parts)
+        if site in self.keep:
+            self.kept[site, layer] = value
+        return value
+
+    def _layer(self, number: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        layer = self.model.layers[number]
+        if self.target_only and number == self.model.n_layers - 1:
+            asking = torch.cat([at_target(hidden[span], rows.batch) for span, rows in self.inside])
+        else:
+            asking = hidden
+        if asking is not hidden and not self.opened:
+            context = layer.attend_once(asking, hidden, mask)
+        else:
+            context = self._attend(number, asking, hidden, mask)
+        context = self._site("context", number, context)
+        skip = self._site("skip", number, asking.view_as(asking))
+        tape: Tape | None = None if self.tapes is None else {}
+        if tape is not None and self.tapes is not None:
+            self.tapes.append(tape)
+        return layer.finish(skip, context, tape)
+
+    def _attend(self, number: int, asking: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Context vectors of the asking positions; every site on the way is kept and edited."""
+        layer = self.model.layers[number]
+        projected = layer.project(hidden)
+        key = self._site("key", number, projected.key)
+        value = self._site("value", number, projected.value)
+        query = self._site("query", number, projected.query if asking is hidden else layer.project(asking).query)
+        if "attention" in self.opened:
+            weights = self._site("attention", number, attention_weights(query, key, layer.scale, mask))
+            return mix(weights, value)
+        return fused(query, key, value, layer.scale, mask)

@@ -1,0 +1,199 @@
+"""Rows of published data, from a folder (`data_dir`) or from the Hub; which of the two is never left open."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import UsageError
+from .file_rows import FORMATS, read_lines, read_table
+
+DATA_DIR = "FLOWGAUGE_DATA"
+"""Environment variable with the data folder, for tasks that are given none."""
+MARKS = ("", "_part", "_sample", "_sample_part")
+"""What file names may end in, the first that is there: all of the split, or what is marked as a part or a sample of it."""
+LEAF = re.compile(r"\(([0-4]) ([^ ()]+)\)")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Where a published data set is and what its columns are called.
+
+    Attributes:
+        texts: Columns of one or two texts.
+        files: Our split's name to the file's, below the data folder and without its ending.
+        hub: Data set and configuration on the Hub; none for what is there only as a script, which `datasets` runs no more.
+        hub_splits: Our split's name to the Hub's.
+        trees: Whether files hold one PTB tree a line (with a label on every word), not a table.
+        home: Where the files can be had.
+        label: Column of what is asked for.
+    """
+
+    texts: tuple[str, ...]
+    files: Mapping[str, str]
+    hub: tuple[str, str] | None = None
+    hub_splits: Mapping[str, str] | None = None
+    trees: bool = False
+    home: str = ""
+    label: str = "label"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All that must be there."""
+        return (*self.texts, self.label)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A row: where it is (for messages), what it is called in its split, its texts unchanged, its label, its words' labels.
+
+    A label that is a list or an object is there as JSON.
+    """
+
+    where: str
+    key: str
+    texts: tuple[str, ...]
+    label: str
+    word_labels: tuple[int, ...] = ()
+
+
+def data_folder(given: str | Path | None) -> Path | None:
+    """The data folder that was given, else that of the environment variable, else None: read from the Hub.
+
+    Raises:
+        UsageError: It is no folder.
+    """
+    named = given or os.environ.get(DATA_DIR)
+    if not named:
+        return None
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
+        origin = "" if given else f" (from the environment variable {DATA_DIR})"
+        raise UsageError(f"there is no data folder {folder}{origin}; name the folder that holds sst2/, mnli/ and so on.")
+    return folder
+
+
+def file_of(corpus: Corpus, split: str, folder: Path) -> Path | None:
+    """The file of a split: its plain name first, then what is marked as a part or a sample of it."""
+    endings = (".txt",) if corpus.trees else FORMATS
+    names = [corpus.files[split] + mark + ending for mark in MARKS for ending in endings]
+    return next((path for name in names for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def source(corpus: Corpus, given: str | Path | None) -> str:
+    """Which file or which split on the Hub each split is read from."""
+    folder = data_folder(given)
+    if folder is None:
+        if corpus.hub is None:
+            return "data folder (none given)"
+        return f"hub {' '.join(corpus.hub)}: " + ", ".join(f"{ours} = {theirs}" for ours, theirs in _hub_splits(corpus).items())
+    found = {split: path for split in corpus.files if (path := file_of(corpus, split, folder))}
+    return "data folder: " + (", ".join(f"{split} = {_shown(path, folder)}" for split, path in found.items()) or "nothing found")
+
+
+def _shown(path: Path, folder: Path) -> str:
+    whole = path.name.partition(".")[0]
+    part = next((f" (a {mark} of it)" for mark in ("part", "sample") if whole.endswith(f"_{mark}")), "")
+    return f"{path.relative_to(folder).as_posix()}{part}"
+
+
+def read(name: str, corpus: Corpus, split: str, given: str | Path | None) -> Iterator[Found]:
+    """The rows of a split, in the source's order.
+
+    Args:
+        name: The task's, for messages.
+        corpus: What to read.
+        split: One of `corpus.files`.
+        given: The data folder; None: that of the environment variable, else the Hub.
+
+    Raises:
+        UsageError: No such folder or file, a missing column, a row that cannot be read (with its line), the Hub out of reach.
+    """
+    folder = data_folder(given)
+    if folder is None:
+        return _from_hub(name, corpus, split)
+    path = file_of(corpus, split, folder)
+    if path is None:
+        raise UsageError(f"task {name!r} finds no {corpus.files[split]}.* in {folder}: put {wanted(corpus, split)} there.")
+    return _from_trees(path) if corpus.trees else _from_table(corpus, path)
+
+
+def wanted(corpus: Corpus, split: str) -> str:
+    """The file that a split needs, in words.
+
+    >>> wanted(Corpus(("sentence",), {"train": "sst2/train"}), "train")
+    'sst2/train.tsv (or .csv, .jsonl, each also with .gz; columns sentence, label; no quoting in .tsv)'
+    """
+    stem, home = corpus.files[split], f"; from {corpus.home}" if corpus.home else ""
+    if corpus.trees:
+        return f"{stem}.txt (also with .gz; one PTB tree a line{home})"
+    return f"{stem}.tsv (or .csv, .jsonl, each also with .gz; columns {', '.join(corpus.columns)}; no quoting in .tsv{home})"
+
+
+def _from_table(corpus: Corpus, path: Path) -> Iterator[Found]:
+    table = read_table(path)
+    absent = [column for column in corpus.columns if column not in table.columns]
+    if absent:
+        raise UsageError(
+            f"{path}, line 1: no column {' or '.join(absent)}; it has {', '.join(table.columns)}. Rename its columns."
+        )
+    lines: dict[str, int] = {}
+    for row in table.rows:
+        texts = tuple(row.cells.get(column, "") for column in corpus.texts)
+        key = row.cells.get("id") or str(row.number - 1)
+        if lines.setdefault(key, row.line) != row.line:
+            raise UsageError(f"{path}, line {row.line}: the id {key!r} is that of line {lines[key]} too; ids must differ.")
+        yield Found(f"{path}, line {row.line}", key, texts, row.cells.get(corpus.label, "").strip())
+
+
+def _from_trees(path: Path) -> Iterator[Found]:
+    """One tree a line; a word that holds a no-break space counts as several with one label, since words end at any space."""
+    for number, (line, tree) in enumerate(read_lines(path)):
+        leaves = [(int(label), word) for label, token in LEAF.findall(tree) for word in token.split()]
+        whole = tree.startswith("(") and tree.count("(") == tree.count(")") == 2 * len(LEAF.findall(tree)) - 1
+        if not whole:
+            raise UsageError(f"{path}, line {line}: no PTB tree with a label from 0 to 4 on every node: {tree[:60]!r}.")
+        words, labels = " ".join(word for _, word in leaves), tuple(label for label, _ in leaves)
+        yield Found(f"{path}, line {line}", str(number), (words,), tree[1], labels)
+
+
+def _from_hub(name: str, corpus: Corpus, split: str) -> Iterator[Found]:
+    remedy = f"put {wanted(corpus, split)} into a folder and name it with --data-dir DIR (or {DATA_DIR}=DIR)"
+    if corpus.hub is None:
+        raise UsageError(f"task {name!r} is not on the Hub with labels of single words: {remedy}.")
+    table = _load(name, corpus.hub, _hub_splits(corpus)[split], remedy)
+    where = f"{' '.join(corpus.hub)} {_hub_splits(corpus)[split]}"
+    absent = [column for column in corpus.columns if column not in table.column_names]
+    if absent:
+        raise UsageError(f"{where} on the Hub has no column {' or '.join(absent)}; it has {', '.join(table.column_names)}.")
+    names = getattr(table.features[corpus.label], "names", None)
+    for number, row in enumerate(table):
+        label = row[corpus.label]
+        if names:
+            label = names[label] if 0 <= label < len(names) else label
+        label = json.dumps(label, ensure_ascii=False) if isinstance(label, list | dict) else str(label)
+        texts = tuple(str(row[column] or "") for column in corpus.texts)
+        yield Found(f"{where}, row {number}", str(row.get("id", row.get("idx", number))), texts, label)
+
+
+def _load(name: str, hub: tuple[str, str], split: str, remedy: str) -> Any:
+    import datasets
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it says every retry; one line says it all
+    try:
+        return datasets.load_dataset(*hub, split=split)
+    except Exception as error:  # the Hub's client raises its own errors, httpx's and plain ones; all mean: not to be had
+        reason = " ".join(str(error).split())[:160].rstrip(".") or type(error).__name__
+        raise UsageError(
+            f"task {name!r} cannot be read from the Hub ({' '.join(hub)}: {reason}): go online for its first use, or {remedy}."
+        ) from error
+
+
+def _hub_splits(corpus: Corpus) -> Mapping[str, str]:
+    return corpus.hub_splits or {split: split for split in corpus.files}
