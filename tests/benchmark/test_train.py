@@ -17,8 +17,8 @@ import transformers
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from flowgauge.benchmark import train as training
 from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.fine_tuning import fine_tune as training
 from flowgauge.benchmark.fine_tuning.fine_tune import last_checkpoint, train
 from flowgauge.benchmark.fine_tuning.fine_tuned_model import Trained
 from flowgauge.cli import app

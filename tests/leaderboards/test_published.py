@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flowgauge.benchmark import run as running
+from flowgauge.benchmark.engine import run as running
 from flowgauge.benchmark.engine.plan import Plan
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.store.record import Record
