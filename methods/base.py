@@ -14,7 +14,7 @@ from torch import Tensor
 from ..core.errors import UsageError
 from ..core.registry import check_name
 from ..models.batch import Batch
-from ..models.built.training import Training
+from ..models.built.training import TrainingSession
 from ..models.flow.flow_model import FlowModel
 from ..models.flow.graph import Patterns
 from ..models.layered import Layered
@@ -59,7 +59,7 @@ class Amortised:
     weights: ClassVar[Mapping[str, Tensor]] = MappingProxyType({})
     """What `fit` returned; empty before."""
 
-    def fit(self, model: Layered, data: Sequence[Batch], training: Training) -> Mapping[str, Tensor]:
+    def fit(self, model: Layered, data: Sequence[Batch], training: TrainingSession) -> Mapping[str, Tensor]:
         """Trains on batches of the train split and returns what `explain` needs.
 
         Logs its curve to `training`, and keeps checkpoints there if it takes more than seconds.

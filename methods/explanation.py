@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from ..models.flow.graph import Patterns
 
 VIEWS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns")
-BESIDE = ("gate", "fill", "sets")
+MASK_COMPANIONS = ("gate", "fill", "sets")
 """What a mask may come with, so that a metric can run the masked model as the method does, and what else would do."""
 
 

@@ -71,10 +71,10 @@ def level_scores(explanation: Explanation, level: Literal["words", "hidden"]) ->
     return None if found is None else np.abs(found)
 
 
-def told(explanation: Explanation) -> str:
+def describe_views(explanation: Explanation) -> str:
     """The views it has, in words.
 
-    >>> told(Explanation(tokens=np.ones(2), mask=np.ones((3, 2)), fill=np.zeros((1, 4))))
+    >>> describe_views(Explanation(tokens=np.ones(2), mask=np.ones((3, 2)), fill=np.zeros((1, 4))))
     'mask of words, tokens'
     """
     one = explanation.each()[0]
@@ -193,7 +193,7 @@ def rank_nodes(explanation: Explanation, sources: Int[np.ndarray, " words"], tar
         own, score = nodes == nodes.max(1, keepdims=True), nodes
         own &= np.cumsum(own, 1) == 1
     else:
-        raise NotApplicable(f"the method gives {told(explanation)}, from which nodes cannot be ranked.")
+        raise NotApplicable(f"the method gives {describe_views(explanation)}, from which nodes cannot be ranked.")
     own[0], own[-1] = False, False
     own[0, sources], own[-1, target] = True, True
     return NodeRanking(own, np.where(np.isfinite(score), score, -np.inf))

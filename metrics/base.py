@@ -1,4 +1,4 @@
-"""The values a metric takes and gives: `Shown` batches of explained instances, and `Scores`."""
+"""The values a metric takes and gives: `ExplainedBatch` batches of explained instances, and `Scores`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..models.flow.flow_model import FlowModel
 from ..tasks.instance import Instance
 from .scores import COLUMNS, Aggregate, Scores, frame, score_row
 
-__all__ = ["COLUMNS", "Aggregate", "Metric", "Scope", "Scores", "Shown", "frame", "score_row"]
+__all__ = ["COLUMNS", "Aggregate", "ExplainedBatch", "Metric", "Scope", "Scores", "frame", "score_row"]
 
 Scope = Literal["instance", "set", "cells"]
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ExplainedBatch:
     """One batch of explained instances.
 
     Attributes:
@@ -71,6 +71,6 @@ class Metric(Protocol):
     reference: str | None
     ranked: str
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """Scores every instance; raises `NotApplicable` with the reason where the view cannot be had."""
         ...

@@ -25,13 +25,13 @@ from ..core.errors import NotApplicable, UsageError
 from ..models.batch import Batch, Rows, Site
 from ..models.flow.flow_model import FlowModel
 from ..models.inputs.encode import cell_seed
-from .base import Shown
+from .base import ExplainedBatch
 from .reduced_models.masks import blanked
 
 Operator = Literal["zero", "mean", "resample", "mask", "cut"]
 POOLING = ("mean", "resample")
 """Operators under which the score of an instance rests on the other instances."""
-ALONE = "no other instance is as long, so that its states cannot be resampled."
+NO_DONOR = "no other instance is as long, so that its states cannot be resampled."
 
 
 class States(NamedTuple):
@@ -78,7 +78,7 @@ def check_operator(operator: str) -> None:
         raise UsageError(f"operator must be one of {', '.join(get_args(Operator))}, got {operator!r}.")
 
 
-def stand_ins(model: FlowModel, shown: Sequence[Shown], operator: Operator, seed: int = 0) -> Callable[[Batch], StandIn]:
+def stand_ins(model: FlowModel, shown: Sequence[ExplainedBatch], operator: Operator, seed: int = 0) -> Callable[[Batch], StandIn]:
     """What stands in for ablated states, batch by batch.
 
     Args:
@@ -110,7 +110,7 @@ def _states(model: FlowModel, batch: Batch) -> States:
     return States(hidden, [trace.site("context", layer) for layer in range(model.n_layers)] if "context" in sites else [])
 
 
-def _means(model: FlowModel, shown: Sequence[Shown]) -> States:
+def _means(model: FlowModel, shown: Sequence[ExplainedBatch]) -> States:
     """Over all real tokens; summed in float64, so that batches do not matter."""
     totals: list[list[Tensor]] = []
     count = 0
@@ -148,7 +148,7 @@ class _Donors:
     seed: int
 
     @classmethod
-    def of(cls, model: FlowModel, shown: Sequence[Shown], seed: int) -> _Donors:
+    def of(cls, model: FlowModel, shown: Sequence[ExplainedBatch], seed: int) -> _Donors:
         batches = [one.batch for one in shown]
         places = {
             name: _Place(number, row, length)
@@ -176,7 +176,7 @@ class _Donors:
             for into, taken in zip([*made.hidden, *made.context], [*part.hidden, *part.context], strict=True):
                 width = min(into.shape[1], taken.shape[1])
                 into[rows, :width] = taken[:, :width]
-        return StandIn(made, without={row: ALONE for row, at in enumerate(found) if at is None})
+        return StandIn(made, without={row: NO_DONOR for row, at in enumerate(found) if at is None})
 
 
 def _empty(like: Tensor, batch: Batch) -> Tensor:

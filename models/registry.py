@@ -17,7 +17,7 @@ MODELS = Registry(
             "A GRU over the frozen word vectors of an encoder (embeddings=MODEL), trained here on sst or another task.",
         ),
         "planted": Entry(
-            "flowgauge.models.built.planted_bert:Planted",
+            "flowgauge.models.built.planted_bert:PlantedBert",
             "A hand-built BERT classifier in which a noun's number takes a known path to [CLS].",
         ),
     },
@@ -25,7 +25,7 @@ MODELS = Registry(
 """The models that are made; those that come as files are in `models.zoo`."""
 
 
-def is_made(name: str) -> bool:
+def is_built(name: str) -> bool:
     """Whether flowgauge makes this model itself: a registered name or `file.py[:name]`, with settings if wanted."""
     spec = Spec.parse(name)
     return spec.name in MODELS.entries() or ".py" in spec.name

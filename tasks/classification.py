@@ -10,7 +10,7 @@ from ..core.errors import NoSplit, UnknownName, UsageError
 from . import published_data as corpus
 from .declare import unique
 from .instance import Head, Instance, Quantity
-from .published_data import Corpus, Found
+from .published_data import Corpus, PublishedRow
 from .sampling import balanced
 
 SPLITS = ("train", "validation", "test")
@@ -112,7 +112,7 @@ class ClassificationTask:
         made = (self._instance(stored, row) for row in corpus.read(self.name, data, stored, self.data_dir))
         return balanced(unique(self.name, [instance for instance in made if instance]), limit, seed)
 
-    def _instance(self, split: str, row: Found) -> Instance | None:
+    def _instance(self, split: str, row: PublishedRow) -> Instance | None:
         texts = tuple(text.strip() for text in row.texts)
         if not all(texts):
             raise UsageError(f"{row.where}: a text is empty.")
@@ -120,7 +120,7 @@ class ClassificationTask:
         truth = {"token_labels": row.word_labels} if row.word_labels else {}
         return Instance(f"{self.name}/{split}/{row.key}", texts, (label,), truth=truth) if label else None
 
-    def _label(self, row: Found) -> str:
+    def _label(self, row: PublishedRow) -> str:
         """The task's class of a row that stores its number or its name; empty where the task leaves it out."""
         names = PUBLISHED[self.name].names
         name = names[int(row.label)] if row.label.isdecimal() and int(row.label) < len(names) else row.label

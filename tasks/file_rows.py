@@ -21,7 +21,7 @@ ENDINGS = FORMATS + tuple(f"{ending}.gz" for ending in FORMATS)
 
 
 @dataclass(frozen=True)
-class Row:
+class FileRow:
     """One record: its number (from 1, without the header), its line in the file, its cells as text by column."""
 
     number: int
@@ -34,7 +34,7 @@ class Table:
     """A file's columns, in the file's order, and rows."""
 
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[FileRow, ...]
 
     @cached_property
     def integers(self) -> frozenset[str]:
@@ -114,11 +114,11 @@ def _cells(path: Path, text: str, tabs: bool) -> Table:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise UsageError(f"{path}, line 1: the column {twice[0]!r} is there twice; rename one.")
-    rows: list[Row] = []
+    rows: list[FileRow] = []
     for line, cells in lines:
         if len(cells) != len(header):
             raise UsageError(f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)}: {', '.join(header)}.")
-        rows.append(Row(len(rows) + 1, line, dict(zip(header, cells, strict=True))))
+        rows.append(FileRow(len(rows) + 1, line, dict(zip(header, cells, strict=True))))
     return Table(tuple(header), tuple(rows))
 
 
@@ -134,7 +134,7 @@ def _lines(path: Path, reader: Iterator[list[str]]) -> Iterator[tuple[int, list[
 
 
 def _objects(path: Path, text: str) -> Table:
-    rows: list[Row] = []
+    rows: list[FileRow] = []
     columns: dict[str, None] = {}
     for line, stored in enumerate(text.split("\n"), 1):
         if not stored.strip():
@@ -148,7 +148,7 @@ def _objects(path: Path, text: str) -> Table:
         if not isinstance(made, dict):
             raise UsageError(f"{path}, line {line}: expected one JSON object a line, got {type(made).__name__}.")
         columns.update(dict.fromkeys(made))
-        rows.append(Row(len(rows) + 1, line, {key: _cell(value) for key, value in made.items()}))
+        rows.append(FileRow(len(rows) + 1, line, {key: _cell(value) for key, value in made.items()}))
     return Table(tuple(columns), tuple(rows))
 
 

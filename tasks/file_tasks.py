@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ..core.errors import UnknownName, UsageError
-from .file_rows import Row, Table, read_table, stem
+from .file_rows import FileRow, Table, read_table, stem
 from .instance import GAP, Head, Instance, Quantity
 from .sampling import balanced, only_test
 
@@ -114,7 +114,7 @@ class FileTask(abc.ABC):
             log.warning("%d of %d rows of %s left out, the first: %s", len(reasons), len(rows), self.source, reasons[0])
         return tuple(made), len(reasons)
 
-    def _chosen(self, table: Table) -> list[Row]:
+    def _chosen(self, table: Table) -> list[FileRow]:
         for column in self.where:
             if column not in table.columns:
                 raise UnknownName(f"column of {self.source}", column, table.columns, "(in the setting where)")
@@ -129,7 +129,7 @@ class FileTask(abc.ABC):
         return rows
 
     @abc.abstractmethod
-    def _instance(self, row: Row, table: Table) -> Instance: ...
+    def _instance(self, row: FileRow, table: Table) -> Instance: ...
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class MinimalPairs(FileTask):
     required: ClassVar[tuple[str, ...]] = ("sentence", "good", "bad")
     head: ClassVar[Head] = "masked"
 
-    def _instance(self, row: Row, table: Table) -> Instance:
+    def _instance(self, row: FileRow, table: Table) -> Instance:
         good, bad = filled(row, "good"), filled(row, "bad")
         if good == bad:
             raise BrokenRowError(f"good and bad are both {good!r}.")
@@ -148,13 +148,13 @@ class MinimalPairs(FileTask):
 
 
 @dataclass(frozen=True)
-class Labelled(FileTask):
+class LabelledTexts(FileTask):
     """Labelled texts: `sentence`, `label` (integers if all are), maybe `sentence2`, `condition`."""
 
     required: ClassVar[tuple[str, ...]] = ("sentence", "label")
     head: ClassVar[Head] = "label"
 
-    def _instance(self, row: Row, table: Table) -> Instance:
+    def _instance(self, row: FileRow, table: Table) -> Instance:
         texts = tuple(filled(row, name) for name in ("sentence", "sentence2") if name in table.columns)
         label = filled(row, "label")
         answer = int(label) if "label" in table.integers else label
@@ -187,7 +187,9 @@ def renamed(path: Path, table: Table, columns: Mapping[str, str]) -> Table:
     for ours, theirs in columns.items():
         if theirs not in table.columns:
             raise UnknownName(f"column of {path.name}", theirs, table.columns, f"(it was named for {ours})")
-    rows = (Row(r.number, r.line, {**r.cells, **{o: r.cells[t] for o, t in columns.items() if t in r.cells}}) for r in table.rows)
+    rows = (
+        FileRow(r.number, r.line, {**r.cells, **{o: r.cells[t] for o, t in columns.items() if t in r.cells}}) for r in table.rows
+    )
     return Table(tuple(dict.fromkeys((*table.columns, *columns))), tuple(rows))
 
 
@@ -202,7 +204,7 @@ def missing(path: Path, table: Table, required: tuple[str, ...]) -> str:
     )
 
 
-def filled(row: Row, name: str) -> str:
+def filled(row: FileRow, name: str) -> str:
     """A cell that must not be empty."""
     text = row.cells.get(name, "").strip()
     if not text:
@@ -210,7 +212,7 @@ def filled(row: Row, name: str) -> str:
     return text
 
 
-def gapped(row: Row, good: str, bad: str) -> tuple[str, str, str]:
+def gapped(row: FileRow, good: str, bad: str) -> tuple[str, str, str]:
     """The sentence with one gap, and the two words; punctuation that both words end in stays in the sentence."""
     text = filled(row, "sentence")
     gaps = text.count(GAP)
@@ -228,7 +230,7 @@ def gapped(row: Row, good: str, bad: str) -> tuple[str, str, str]:
     return " ".join(words), good[: len(good) - cut], bad[: len(bad) - cut]
 
 
-def target(row: Row, words: list[str]) -> int:
+def target(row: FileRow, words: list[str]) -> int:
     """The number of the word that is to be masked."""
     given = row.cells.get("target_idx", "").strip()
     if not given:

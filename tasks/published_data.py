@@ -50,7 +50,7 @@ class Corpus:
 
 
 @dataclass(frozen=True)
-class Found:
+class PublishedRow:
     """A row: where it is (for messages), what it is called in its split, its texts unchanged, its label, its words' labels.
 
     A label that is a list or an object is there as JSON.
@@ -103,7 +103,7 @@ def _shown(path: Path, folder: Path) -> str:
     return f"{path.relative_to(folder).as_posix()}{part}"
 
 
-def read(name: str, corpus: Corpus, split: str, given: str | Path | None) -> Iterator[Found]:
+def read(name: str, corpus: Corpus, split: str, given: str | Path | None) -> Iterator[PublishedRow]:
     """The rows of a split, in the source's order.
 
     Args:
@@ -136,7 +136,7 @@ def wanted(corpus: Corpus, split: str) -> str:
     return f"{stem}.tsv (or .csv, .jsonl, each also with .gz; columns {', '.join(corpus.columns)}; no quoting in .tsv{home})"
 
 
-def _from_table(corpus: Corpus, path: Path) -> Iterator[Found]:
+def _from_table(corpus: Corpus, path: Path) -> Iterator[PublishedRow]:
     table = read_table(path)
     absent = [column for column in corpus.columns if column not in table.columns]
     if absent:
@@ -149,10 +149,10 @@ def _from_table(corpus: Corpus, path: Path) -> Iterator[Found]:
         key = row.cells.get("id") or str(row.number - 1)
         if lines.setdefault(key, row.line) != row.line:
             raise UsageError(f"{path}, line {row.line}: the id {key!r} is that of line {lines[key]} too; ids must differ.")
-        yield Found(f"{path}, line {row.line}", key, texts, row.cells.get(corpus.label, "").strip())
+        yield PublishedRow(f"{path}, line {row.line}", key, texts, row.cells.get(corpus.label, "").strip())
 
 
-def _from_trees(path: Path) -> Iterator[Found]:
+def _from_trees(path: Path) -> Iterator[PublishedRow]:
     """One tree a line; a word that holds a no-break space counts as several with one label, since words end at any space."""
     for number, (line, tree) in enumerate(read_lines(path)):
         leaves = [(int(label), word) for label, token in LEAF.findall(tree) for word in token.split()]
@@ -160,10 +160,10 @@ def _from_trees(path: Path) -> Iterator[Found]:
         if not whole:
             raise UsageError(f"{path}, line {line}: no PTB tree with a label from 0 to 4 on every node: {tree[:60]!r}.")
         words, labels = " ".join(word for _, word in leaves), tuple(label for label, _ in leaves)
-        yield Found(f"{path}, line {line}", str(number), (words,), tree[1], labels)
+        yield PublishedRow(f"{path}, line {line}", str(number), (words,), tree[1], labels)
 
 
-def _from_hub(name: str, corpus: Corpus, split: str) -> Iterator[Found]:
+def _from_hub(name: str, corpus: Corpus, split: str) -> Iterator[PublishedRow]:
     remedy = f"put {wanted(corpus, split)} into a folder and name it with --data-dir DIR (or {DATA_DIR}=DIR)"
     if corpus.hub is None:
         raise UsageError(f"task {name!r} is not on the Hub with labels of single words: {remedy}.")
@@ -179,7 +179,7 @@ def _from_hub(name: str, corpus: Corpus, split: str) -> Iterator[Found]:
             label = names[label] if 0 <= label < len(names) else label
         label = json.dumps(label, ensure_ascii=False) if isinstance(label, list | dict) else str(label)
         texts = tuple(str(row[column] or "") for column in corpus.texts)
-        yield Found(f"{where}, row {number}", str(row.get("id", row.get("idx", number))), texts, label)
+        yield PublishedRow(f"{where}, row {number}", str(row.get("id", row.get("idx", number))), texts, label)
 
 
 def _load(name: str, hub: tuple[str, str], split: str, remedy: str) -> Any:

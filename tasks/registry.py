@@ -10,7 +10,7 @@ from ..core.errors import UnknownName, UsageError
 from ..core.registry import Entry, Registry, Spec, parameters
 from .declare import checked
 from .file_rows import FORMATS, is_table, read_table
-from .file_tasks import FileTask, Labelled, MinimalPairs, check_columns, pairs, renamed
+from .file_tasks import FileTask, LabelledTexts, MinimalPairs, check_columns, pairs, renamed
 from .instance import Task
 
 TASKS = Registry(
@@ -119,7 +119,7 @@ def takes_data(spec: Spec) -> bool:
     return not is_table(spec.name) and "data_dir" in parameters(TASKS.factory(spec.name))
 
 
-def fitting(head: str, fits: Callable[[Sequence[str]], bool]) -> list[str]:
+def tasks_for_head(head: str, fits: Callable[[Sequence[str]], bool]) -> list[str]:
     """Names of the registered tasks that need a head and bring no model; of those with classes, the ones whose classes fit."""
     made = {name: TASKS.create(name) for name in TASKS.builtin}
     open_to_all = {name: task for name, task in made.items() if not getattr(task, "model", "")}
@@ -144,7 +144,7 @@ def _kind(path: Path, columns: Mapping[str, str]) -> type[FileTask]:
     if "good" in present and "bad" in present:
         return MinimalPairs
     if "label" in present:
-        return Labelled
+        return LabelledTexts
     raise UsageError(
         f"{path} has neither the columns good and bad (minimal pairs) nor label (labelled texts); "
         f"it has {', '.join(table.columns)}. "

@@ -12,7 +12,7 @@ from ..core.errors import NoSplit, UsageError
 from . import published_data as corpus
 from .declare import unique
 from .instance import Head, Instance, Quantity
-from .published_data import Corpus, Found
+from .published_data import Corpus, PublishedRow
 from .sampling import balanced
 
 SPLITS = ("train", "validation", "test")
@@ -69,7 +69,7 @@ class Squad:
         return balanced(unique(self.name, made), limit, seed)
 
 
-def _instance(split: str, row: Found) -> Instance:
+def _instance(split: str, row: PublishedRow) -> Instance:
     question, context = row.texts
     if not question.strip() or not context.strip():
         raise UsageError(f"{row.where}: the {'context' if question.strip() else 'question'} is empty.")
@@ -78,7 +78,7 @@ def _instance(split: str, row: Found) -> Instance:
     return Instance(f"squad/{split}/{row.key}", (question.strip(), context), first, also=tuple(also))
 
 
-def _answers(row: Found) -> list[tuple[str, int]]:
+def _answers(row: PublishedRow) -> list[tuple[str, int]]:
     """Text and start of each answer, in either of the published forms: a list of objects, or an object of lists.
 
     Raises:

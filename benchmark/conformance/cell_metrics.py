@@ -12,7 +12,7 @@ from ...methods.explanation import Explanation
 from ...metrics.cells import ExplainedCell
 from ...metrics.scores import Aggregate
 from ...tasks.instance import Instance
-from .finding import Finding, demand, run_checks
+from .finding import Finding, require, run_checks
 from .subject import digest
 
 
@@ -59,28 +59,28 @@ def _checks(
     values = {a.variant: a.value for a in first}
 
     def formed() -> None:
-        demand(bool(first) and all(isinstance(a, Aggregate) for a in first), "compare() must return Aggregates.")
-        demand(len(values) == len(first), "a variant is there twice.")
+        require(bool(first) and all(isinstance(a, Aggregate) for a in first), "compare() must return Aggregates.")
+        require(len(values) == len(first), "a variant is there twice.")
         unexplained = [a.variant for a in first if np.isnan(a.value) and not a.reason]
-        demand(not unexplained, f"{', '.join(unexplained)} are NaN without a reason.")
+        require(not unexplained, f"{', '.join(unexplained)} are NaN without a reason.")
 
     def bounded() -> None:
         value, (low, high) = values.get(plugin.ranked, np.nan), plugin.bounds
         inside = np.isnan(value) or ((low is None or value >= low) and (high is None or value <= high))
-        demand(bool(inside), f"{value} is outside {plugin.bounds}.")
+        require(bool(inside), f"{value} is outside {plugin.bounds}.")
 
     def same(backwards: bool, tolerance: float) -> None:
         again = {a.variant: a.value for a in _compare(plugin, instances, gold, backwards)}
-        demand(again.keys() == values.keys(), f"the variants {list(values)} became {list(again)}.")
+        require(again.keys() == values.keys(), f"the variants {list(values)} became {list(again)}.")
         for name, value in values.items():
             close = np.isclose(again[name], value, rtol=tolerance, atol=tolerance, equal_nan=True)
-            demand(bool(close), f"{name} was {value} and then {again[name]}.")
+            require(bool(close), f"{name} was {value} and then {again[name]}.")
 
     return [
         ("aggregates of the right form", formed),
         ("values within the bounds", bounded),
-        ("the ranked variant is there", lambda: demand(plugin.ranked in values, f"{plugin.ranked!r} is not there.")),
+        ("the ranked variant is there", lambda: require(plugin.ranked in values, f"{plugin.ranked!r} is not there.")),
         ("the same a second time", lambda: same(False, 0)),
         ("the same in any order", lambda: same(True, near)),
-        ("explanations unchanged", lambda: demand(digest([*gold.values()]) == before, "they were changed.")),
+        ("explanations unchanged", lambda: require(digest([*gold.values()]) == before, "they were changed.")),
     ]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.registry import Entry, Registry, Spec, parameters, settings
-from .finding import Broken, demand
+from .finding import BrokenPromise, require
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class PluginUnderTest:
     """A plug-in and how to make it again.
 
     Attributes:
@@ -26,7 +26,7 @@ class Made:
     entry: Entry | None = None
 
 
-def make(registry: Registry, plugin: Any, verb: str) -> Made:
+def make(registry: Registry, plugin: Any, verb: str) -> PluginUnderTest:
     """A plug-in from a name with settings, a class, a decorated function, or an object that has the method `verb` already.
 
     Raises:
@@ -34,44 +34,44 @@ def make(registry: Registry, plugin: Any, verb: str) -> Made:
     """
     if isinstance(plugin, str | Mapping | Spec):
         spec = plugin if isinstance(plugin, Spec) else Spec.parse(plugin)
-        return Made(registry.create(spec), registry.factory(spec.name), registry.builtin.get(spec.name))
+        return PluginUnderTest(registry.create(spec), registry.factory(spec.name), registry.builtin.get(spec.name))
     if inspect.isclass(plugin) or not hasattr(plugin, verb):
-        return Made(plugin(), plugin)
+        return PluginUnderTest(plugin(), plugin)
     if isinstance(getattr(plugin, "options", None), Mapping):  # a function that a decorator wrapped
-        return Made(plugin, lambda **options: type(plugin)(plugin.function, options))
-    return Made(plugin, type(plugin))
+        return PluginUnderTest(plugin, lambda **options: type(plugin)(plugin.function, options))
+    return PluginUnderTest(plugin, type(plugin))
 
 
-def settings_read_back(made: Made) -> None:
+def settings_read_back(made: PluginUnderTest) -> None:
     """The settings make an equal plug-in, defaults are stored as they are, and nothing else is stored."""
     found = settings(made.plugin)
     again = settings(made.factory(**found))
-    demand(again == found, f"made again from its settings {found}, it has the settings {again}.")
+    require(again == found, f"made again from its settings {found}, it has the settings {again}.")
     fresh = settings(made.factory())
     for name, parameter in parameters(made.factory).items():
         if parameter.default is not inspect.Parameter.empty and name in fresh:
-            demand(
+            require(
                 fresh[name] == parameter.default,
                 f"the setting {name!r} is {parameter.default!r} but was stored as {fresh[name]!r}.",
             )
     extra = sorted(set(getattr(made.plugin, "__dict__", {})) - set(found) - {"function", "options"})
-    demand(not extra, f"the constructor stores {', '.join(extra)}, which are no settings: compute when asked, not before.")
+    require(not extra, f"the constructor stores {', '.join(extra)}, which are no settings: compute when asked, not before.")
 
 
 def declared(plugin: Any, **wanted: Callable[[Any], bool]) -> None:
     """The plug-in has every attribute, and each passes its test."""
     for name, fits in wanted.items():
         if not hasattr(plugin, name):
-            raise Broken(f"it has no {name!r}: decorate it, or set the attribute.")
+            raise BrokenPromise(f"it has no {name!r}: decorate it, or set the attribute.")
         value = getattr(plugin, name)
-        demand(fits(value), f"{name} is {value!r}, which is not allowed.")
+        require(fits(value), f"{name} is {value!r}, which is not allowed.")
 
 
-def described(made: Made) -> str | None:
+def described(made: PluginUnderTest) -> str | None:
     """It has a docstring, and the registry's line is the docstring's first."""
     text = inspect.getdoc(made.plugin) or ""
-    demand(bool(text.strip()), "it has no docstring; its first line is what `flowgauge list` shows.")
+    require(bool(text.strip()), "it has no docstring; its first line is what `flowgauge list` shows.")
     first = text.splitlines()[0]
     if made.entry is not None:
-        demand(made.entry.summary == first, f"the registry says {made.entry.summary!r}, the docstring {first!r}.")
+        require(made.entry.summary == first, f"the registry says {made.entry.summary!r}, the docstring {first!r}.")
     return None

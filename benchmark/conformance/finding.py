@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ...core.errors import FAULTS, NotApplicable, one_line
+from ...core.errors import PLUGIN_ERRORS, NotApplicable, one_line
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Finding:
     detail: str = ""
 
 
-class Broken(Exception):
+class BrokenPromise(Exception):
     """A promise that is not kept; the text says how."""
 
 
@@ -33,11 +33,11 @@ def run_checks(checks: Iterable[tuple[str, Callable[[], str | None]]]) -> list[F
     for name, check in checks:
         try:
             found.append(Finding(name, True, check() or ""))
-        except Broken as fault:
+        except BrokenPromise as fault:
             found.append(Finding(name, False, str(fault)))
         except NotApplicable as reason:
             found.append(Finding(name, True, f"not applicable: {reason}"))
-        except FAULTS as error:  # a plug-in may fail in any way; each is its author's to see
+        except PLUGIN_ERRORS as error:  # a plug-in may fail in any way; each is its author's to see
             found.append(Finding(name, False, one_line(error)))
     return found
 
@@ -47,7 +47,7 @@ def failed(findings: Sequence[Finding]) -> list[str]:
     return [f"{f.check}: {f.detail}" for f in findings if not f.ok]
 
 
-def demand(holds: bool, otherwise: str) -> None:
-    """Raises `Broken` with the text unless it holds."""
+def require(holds: bool, otherwise: str) -> None:
+    """Raises `BrokenPromise` with the text unless it holds."""
     if not holds:
-        raise Broken(otherwise)
+        raise BrokenPromise(otherwise)

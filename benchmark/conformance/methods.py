@@ -7,17 +7,17 @@ from typing import Any
 
 import torch
 
-from ...core.errors import FAULTS, NotApplicable
+from ...core.errors import PLUGIN_ERRORS, NotApplicable
 from ...methods.base import NEEDS
 from ...methods.explanation import VIEWS, Explanation
 from ...methods.registry import METHODS
 from ...models.batch import Batch
-from ...models.built.training import InMemory
+from ...models.built.training import InMemorySession
 from ...models.flow.flow_model import FlowModel
 from ...tasks.instance import Instance
 from ..engine.explain import check_returned
-from .declaration import Made, declared, described, make, settings_read_back
-from .finding import Finding, demand, run_checks
+from .declaration import PluginUnderTest, declared, described, make, settings_read_back
+from .finding import Finding, require, run_checks
 from .subject import Subject, demand_equal, demand_unchanged, flat, padded, subject, tensors
 
 Checks = list[tuple[str, Callable[[], str | None]]]
@@ -48,7 +48,7 @@ def check_method(plugin: Any, model: FlowModel | None = None, instances: Sequenc
         base = made.plugin.explain(on.model, batch)
     except NotApplicable as reason:
         return [*found, Finding("applies", True, f"not applicable: {reason}")]
-    except FAULTS as error:  # shown to the plug-in's author
+    except PLUGIN_ERRORS as error:  # shown to the plug-in's author
         return [*found, Finding("explains", False, f"{type(error).__name__}: {error}")]
     found += run_checks(
         [("one explanation an instance, shaped as declared", lambda: _shaped(made.plugin, base, batch, on.model))]
@@ -57,15 +57,15 @@ def check_method(plugin: Any, model: FlowModel | None = None, instances: Sequenc
         return found
     found += run_checks([("batch unchanged", lambda: demand_unchanged(kept, batch))])
     found += run_checks(_repeats(made, on, batch, base))
-    return found + run_checks([("weights and random state unchanged", lambda: demand(on.state() == before, _STATE))])
+    return found + run_checks([("weights and random state unchanged", lambda: require(on.state() == before, _STATE))])
 
 
-def _trained(made: Made, on: Subject, seed: int = 0) -> Made:
+def _trained(made: PluginUnderTest, on: Subject, seed: int = 0) -> PluginUnderTest:
     """A method that is trained, trained on what it is then checked on."""
     if not hasattr(made.plugin, "fit"):
         return made
-    weights = made.plugin.fit(on.model, [on.batch()], InMemory(seed))
-    return Made(made.plugin.trained(weights), lambda **settings: made.factory(**settings).trained(weights), made.entry)
+    weights = made.plugin.fit(on.model, [on.batch()], InMemorySession(seed))
+    return PluginUnderTest(made.plugin.trained(weights), lambda **settings: made.factory(**settings).trained(weights), made.entry)
 
 
 _STATE = "weights, gradients, training mode or a global random state changed: work on copies, draw from batch.generators()."
@@ -86,18 +86,18 @@ def _declared(plugin: Any) -> None:
 def _shaped(plugin: Any, base: Any, batch: Batch, model: FlowModel) -> None:
     check_returned(plugin, base, batch, model)
     for name, explanation in zip(batch.names, base, strict=True):
-        demand(
+        require(
             explanation.views == frozenset(plugin.gives),
             f"instance {name!r} has the views {sorted(explanation.views)}, declared are {sorted(plugin.gives)}.",
         )
 
 
-def _repeats(made: Made, on: Subject, batch: Batch, base: list[Explanation]) -> Checks:
+def _repeats(made: PluginUnderTest, on: Subject, batch: Batch, base: list[Explanation]) -> Checks:
     """The same question asked in other ways."""
     explain, count, pad = made.plugin.explain, len(on.instances), on.model.tokenizer.pad_token_id or 0
 
     def same(other: list[Explanation], tolerance: float) -> None:
-        demand(len(other) == count, f"{len(other)} explanations of {count} instances.")
+        require(len(other) == count, f"{len(other)} explanations of {count} instances.")
         demand_equal(base, other, batch.names, tolerance)
 
     def alone() -> None:
@@ -117,13 +117,13 @@ def _repeats(made: Made, on: Subject, batch: Batch, base: list[Explanation]) -> 
     ]
 
 
-def _again(made: Made) -> Any:
+def _again(made: PluginUnderTest) -> Any:
     from ...core.registry import settings
 
     return made.factory(**settings(made.plugin))
 
 
-def _seeded(made: Made, on: Subject, base: list[Explanation]) -> None:
+def _seeded(made: PluginUnderTest, on: Subject, base: list[Explanation]) -> None:
     """A cell's seed is that of the training too."""
     plugin = made.plugin
     other = _trained(made, on, seed=1).plugin.explain(on.model, on.batch(seed=1))
@@ -132,4 +132,4 @@ def _seeded(made: Made, on: Subject, base: list[Explanation]) -> None:
         for one, two in ((flat(a), flat(b)) for a, b in zip(base, other, strict=True))
     )
     what = "changes nothing, though it is declared stochastic" if plugin.stochastic else "changes it; declare stochastic=True"
-    demand(differs == plugin.stochastic, f"another seed {what}.")
+    require(differs == plugin.stochastic, f"another seed {what}.")

@@ -10,11 +10,11 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from ...core.errors import FAULTS, NotApplicable
+from ...core.errors import PLUGIN_ERRORS, NotApplicable
 from ...core.registry import Spec
 from ...methods.explanation import Explanation
 from ...methods.registry import METHODS
-from ...metrics.base import Scope, Shown
+from ...metrics.base import ExplainedBatch, Scope
 from ...metrics.registry import METRICS, READS
 from ...metrics.scores import COLUMNS, Scores
 from ...models.batch import Batch
@@ -22,10 +22,10 @@ from ...models.flow.flow_model import FlowModel
 from ...models.inputs.encode import relabel
 from ...tasks.instance import Instance
 from ...tasks.registry import load_task
-from ..engine.explain import ask, explain_batch
+from ..engine.explain import explain_batch, prepare
 from .cell_metrics import pair_findings
 from .declaration import declared, described, make, settings_read_back
-from .finding import Broken, Finding, demand, run_checks
+from .finding import BrokenPromise, Finding, require, run_checks
 from .random_explanations import made_up
 from .subject import Subject, digest, subject
 
@@ -34,7 +34,7 @@ EXPLAINERS = ("influence-patterns:samples=8", "attention", "random:draws=2")
 
 
 @dataclass(frozen=True, eq=False)
-class Explained:
+class ExplainedSubject:
     """Every instance with its explanations, to be shown in batches of any make-up."""
 
     on: Subject
@@ -42,13 +42,13 @@ class Explained:
     guided: dict[str, Explanation]
     explain: Callable[[Batch], list[Explanation]] | None = None
 
-    def shown(self, groups: Sequence[Sequence[Instance]]) -> list[Shown]:
+    def shown(self, groups: Sequence[Sequence[Instance]]) -> list[ExplainedBatch]:
         """One batch a group."""
         found = []
         for group in groups:
             batch, names = self.on.batch(group), [i.id for i in group]
             gold, guided = (tuple(by[name] for name in names) for by in (self.gold, self.guided))
-            found.append(Shown(batch, relabel(self.on.model, batch), tuple(group), gold, guided, self.explain))
+            found.append(ExplainedBatch(batch, relabel(self.on.model, batch), tuple(group), gold, guided, self.explain))
         return found
 
     def digest(self) -> str:
@@ -82,7 +82,7 @@ def check_metric(plugin: Any, model: FlowModel | None = None, instances: Sequenc
         again, applied = _score_cases(made.plugin, subject(model, load_task("sva/obj").instances("test", 4, 0)))
         scored += again
     found += [*scored, Finding("applies to some explanation", bool(applied), f"applied to {', '.join(applied) or 'nothing'}")]
-    return found + run_checks([("weights and random state unchanged", lambda: demand(on.state() == before, "they changed."))])
+    return found + run_checks([("weights and random state unchanged", lambda: require(on.state() == before, "they changed."))])
 
 
 def _score_cases(plugin: Any, on: Subject) -> tuple[list[Finding], list[str]]:
@@ -97,7 +97,7 @@ def _score_cases(plugin: Any, on: Subject) -> tuple[list[Finding], list[str]]:
             scores = _score(plugin, on, case, reference, [on.instances])
         except NotApplicable as reason:
             found.append(Finding(f"{name}: applies", True, f"not applicable: {reason}"))
-        except FAULTS as error:  # shown to the plug-in's author
+        except PLUGIN_ERRORS as error:  # shown to the plug-in's author
             found.append(Finding(f"{name}: scores", False, f"{type(error).__name__}: {error}"))
         else:
             applied.append(name)
@@ -126,28 +126,30 @@ def _declared(plugin: Any) -> None:
     )
 
 
-def _cases(on: Subject, plugin: Any) -> dict[str, Explained]:
-    cases = {"made-up": Explained(on, *made_up(on))}
+def _cases(on: Subject, plugin: Any) -> dict[str, ExplainedSubject]:
+    cases = {"made-up": ExplainedSubject(on, *made_up(on))}
     for name in dict.fromkeys((*EXPLAINERS, *filter(None, [plugin.reference]))):
-        asked = ask(on.model, on.batch(), on.instances)
+        asked = prepare(on.model, on.batch(), on.instances)
         method = METHODS.create(name)
         part = explain_batch(on.model, method, asked, 0)
         gold, guided = ({i.id: e for i, e in zip(on.instances, made, strict=True)} for made in (part.gold, part.guided))
-        cases[name] = Explained(on, gold, guided, partial(method.explain, on.model))
+        cases[name] = ExplainedSubject(on, gold, guided, partial(method.explain, on.model))
     return cases
 
 
 def _score(
-    plugin: Any, on: Subject, case: Explained, reference: Explained | None, groups: Sequence[Sequence[Instance]]
+    plugin: Any, on: Subject, case: ExplainedSubject, reference: ExplainedSubject | None, groups: Sequence[Sequence[Instance]]
 ) -> Scores:
     matched = None if reference is None else reference.shown(groups)
     scores = plugin.score(on.model, case.shown(groups), matched)
     if not isinstance(scores, Scores):
-        raise Broken(f"score() must return Scores, got {type(scores).__name__}.")
+        raise BrokenPromise(f"score() must return Scores, got {type(scores).__name__}.")
     return scores
 
 
-def _on_case(plugin: Any, on: Subject, case: Explained, reference: Explained | None, scores: Scores, before: str) -> Checks:
+def _on_case(
+    plugin: Any, on: Subject, case: ExplainedSubject, reference: ExplainedSubject | None, scores: Scores, before: str
+) -> Checks:
     """What must hold of the scores of one kind of explanation, whose digest was `before`."""
     every = on.instances
 
@@ -161,22 +163,22 @@ def _on_case(plugin: Any, on: Subject, case: Explained, reference: Explained | N
         ("the same a second time", lambda: same([every], 0)),
         ("the same in batches of one", lambda: same([[i] for i in every], on.tolerance)),
         ("the same in any order", lambda: same([every[::-1]], on.tolerance)),
-        ("explanations unchanged", lambda: demand(case.digest() == before, "the explanations it was shown were changed.")),
+        ("explanations unchanged", lambda: require(case.digest() == before, "the explanations it was shown were changed.")),
     ]
 
 
 def _formed(plugin: Any, scores: Scores, every: Sequence[Instance]) -> None:
     rows, known = scores.rows, {i.id for i in every}
     types = {name: str(rows[name].dtype) for name in COLUMNS}
-    demand(types == COLUMNS, f"the columns have the types {types}, expected {COLUMNS}: use frame().")
+    require(types == COLUMNS, f"the columns have the types {types}, expected {COLUMNS}: use frame().")
     repeated = rows.duplicated(["instance", "variant", "draw"])
-    demand(not repeated.any(), f"{int(repeated.sum())} rows are there twice, first {rows[repeated].head(1).to_dict('records')}.")
+    require(not repeated.any(), f"{int(repeated.sum())} rows are there twice, first {rows[repeated].head(1).to_dict('records')}.")
     scored = set(rows["instance"])
-    demand(scored <= known, f"it scored {sorted(scored - known)}, which it was not shown.")
+    require(scored <= known, f"it scored {sorted(scored - known)}, which it was not shown.")
     if plugin.scope == "instance":
-        demand(scored == known, f"it left out {sorted(known - scored)}; a score that is not defined is NaN with a reason.")
+        require(scored == known, f"it left out {sorted(known - scored)}; a score that is not defined is NaN with a reason.")
     else:
-        demand(bool(len(rows) or scores.aggregates), "it gave neither rows nor aggregates.")
+        require(bool(len(rows) or scores.aggregates), "it gave neither rows nor aggregates.")
 
 
 def _named(plugin: Any, scores: Scores) -> str:
@@ -189,26 +191,26 @@ def _bounded(plugin: Any, scores: Scores) -> None:
     name, (low, high) = _named(plugin, scores), plugin.bounds
     rows = scores.rows
     missing = rows["value"].isna() & (rows["reason"].fillna("") == "")
-    demand(not missing.any(), f"{int(missing.sum())} values are NaN without a reason.")
+    require(not missing.any(), f"{int(missing.sum())} values are NaN without a reason.")
     values = [*rows["value"][rows["variant"] == name], *(a.value for a in scores.aggregates if a.variant == name)]
     for value in values:
         if not np.isnan(value):
-            demand((low is None or value >= low) and (high is None or value <= high), f"{value} is outside {plugin.bounds}.")
+            require((low is None or value >= low) and (high is None or value <= high), f"{value} is outside {plugin.bounds}.")
 
 
 def _ranked(plugin: Any, scores: Scores) -> None:
     name = _named(plugin, scores)
     known = {*scores.rows["variant"], *(a.variant for a in scores.aggregates)}
-    demand(name in known, f"the ranked variant {name!r} is not among {sorted(known)}.")
+    require(name in known, f"the ranked variant {name!r} is not among {sorted(known)}.")
 
 
 def _demand_same(one: Scores, two: Scores, tolerance: float) -> None:
     keys = ["instance", "variant", "draw"]
     left, right = (s.rows.set_index(keys)["value"].sort_index() for s in (one, two))
-    demand(left.index.equals(right.index), f"{len(left)} rows became {len(right)}, or others.")
+    require(left.index.equals(right.index), f"{len(left)} rows became {len(right)}, or others.")
     _demand_close(left, right, tolerance)
     means = [pd.Series({a.variant: a.value for a in s.aggregates}, dtype=float).sort_index() for s in (one, two)]
-    demand(means[0].index.equals(means[1].index), f"the aggregates {list(means[0].index)} became {list(means[1].index)}.")
+    require(means[0].index.equals(means[1].index), f"the aggregates {list(means[0].index)} became {list(means[1].index)}.")
     _demand_close(means[0], means[1], tolerance)
 
 
@@ -216,4 +218,4 @@ def _demand_close(left: pd.Series, right: pd.Series, tolerance: float) -> None:
     apart = (left.isna() != right.isna()) | ((left - right).abs() > tolerance * left.abs().clip(lower=1.0))
     if apart.any():
         name = apart.idxmax()
-        raise Broken(f"{int(apart.sum())} values differ, first {name}: {left[name]} and then {right[name]}.")
+        raise BrokenPromise(f"{int(apart.sum())} values differ, first {name}: {left[name]} and then {right[name]}.")

@@ -19,7 +19,7 @@ from ...models.inputs.encode import encode
 from ...models.load import load_model
 from ...tasks.instance import Instance, Quantity
 from ...tasks.registry import load_task
-from .finding import demand
+from .finding import require
 
 SAMPLE = (("sva/wsc", 2), ("sva/obj", 2), ("ra/ga", 2))
 """Tasks of 10, 11 and 13 tokens, so that a batch of them is padded."""
@@ -94,17 +94,17 @@ def demand_equal(made: Sequence[Explanation], other: Sequence[Explanation], name
     """
     for name, one, two in zip(names, made, other, strict=True):
         left, right = flat(one), flat(two)
-        demand(left.keys() == right.keys(), f"instance {name!r} has the views {sorted(left)} and then {sorted(right)}.")
+        require(left.keys() == right.keys(), f"instance {name!r} has the views {sorted(left)} and then {sorted(right)}.")
         scale = max((float(np.abs(a).max()) for a in left.values() if a.size and a.dtype.kind == "f"), default=0.0)
         for view, a in left.items():
             b = right[view]
-            demand(a.shape == b.shape, f"instance {name!r}: {view} has shape {a.shape} and then {b.shape}.")
+            require(a.shape == b.shape, f"instance {name!r}: {view} has shape {a.shape} and then {b.shape}.")
             if not a.size:
                 continue
             size = scale if view.startswith("values.") or view.endswith("gap") else float(np.abs(a).max())
             allowed = tolerance * size if a.dtype.kind == "f" else 0.0
             difference = float(np.abs(a.astype(float) - b.astype(float)).max())
-            demand(difference <= allowed, f"instance {name!r}: {view} differs by {difference:.3g}, allowed {allowed:.3g}.")
+            require(difference <= allowed, f"instance {name!r}: {view} differs by {difference:.3g}, allowed {allowed:.3g}.")
 
 
 def digest(explanations: Sequence[Explanation]) -> str:
@@ -129,4 +129,4 @@ def demand_unchanged(before: dict[str, torch.Tensor], batch: Batch) -> None:
     """
     after = tensors(batch)
     for name, value in before.items():
-        demand(torch.equal(value, after[name]), f"the batch's {name} were changed in place.")
+        require(torch.equal(value, after[name]), f"the batch's {name} were changed in place.")

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import FrozenInstanceError, is_dataclass
 from typing import Any, get_args
 
-from ...core.errors import FAULTS, UsageError
+from ...core.errors import PLUGIN_ERRORS, UsageError
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import GAP, Head, Instance, Quantity
 from ...tasks.registry import load_task
 from .declaration import declared
-from .finding import Broken, Finding, demand, run_checks
+from .finding import BrokenPromise, Finding, require, run_checks
 
 LIMIT = 10
 
@@ -32,7 +32,7 @@ def check_task(plugin: Any, split: str = "test") -> list[Finding]:
         return found
     try:
         every = task.instances(split, None, 0)
-    except FAULTS as error:  # shown to the plug-in's author
+    except PLUGIN_ERRORS as error:  # shown to the plug-in's author
         return [*found, Finding("gives instances", False, f"{type(error).__name__}: {error}")]
     checks: list[tuple[str, Callable[[], str | None]]] = [
         ("gives frozen instances", lambda: _frozen(every)),
@@ -70,40 +70,40 @@ def _declared(task: Any) -> None:
 
 
 def _frozen(every: Any) -> None:
-    demand(
+    require(
         isinstance(every, tuple) and bool(every),
         f"instances() must return a tuple that is not empty, got {type(every).__name__}.",
     )
     for instance in every:
-        demand(
+        require(
             isinstance(instance, Instance) and is_dataclass(instance), f"got a {type(instance).__name__}, expected an Instance."
         )
     try:
         every[0].id = every[0].id
     except FrozenInstanceError:
         return
-    raise Broken("its instances can be changed.")
+    raise BrokenPromise("its instances can be changed.")
 
 
 def _unique(every: tuple[Instance, ...]) -> None:
     name, times = Counter(i.id for i in every).most_common(1)[0]
-    demand(times == 1, f"the id {name!r} is used {times} times.")
+    require(times == 1, f"the id {name!r} is used {times} times.")
 
 
 def _repeated(again: Any, every: tuple[Instance, ...], split: str) -> None:
     one, two = fingerprint(every), fingerprint(again.instances(split, None, 0))
-    demand(one == two, f"the fingerprint was {one[:12]} and then {two[:12]}.")
+    require(one == two, f"the fingerprint was {one[:12]} and then {two[:12]}.")
 
 
 def _limited(task: Any, every: tuple[Instance, ...], split: str) -> None:
     drawn = task.instances(split, LIMIT, 0)
     wanted = min(LIMIT, len(every))
-    demand(len(drawn) == wanted, f"asked for {wanted} of {len(every)} instances, got {len(drawn)}.")
-    demand(len({i.id for i in drawn}) == len(drawn), "an instance was drawn twice.")
+    require(len(drawn) == wanted, f"asked for {wanted} of {len(every)} instances, got {len(drawn)}.")
+    require(len({i.id for i in drawn}) == len(drawn), "an instance was drawn twice.")
     there, taken = Counter(i.condition for i in every), Counter(i.condition for i in drawn)
     most = max(taken.values())
     few = [c for c in there if taken[c] < min(there[c], most - 1)]  # a condition that has no more to give may be smaller
-    demand(not few, f"conditions are not balanced: {dict(taken)}.")
+    require(not few, f"conditions are not balanced: {dict(taken)}.")
 
 
 def _stable(task: Any, every: tuple[Instance, ...], split: str) -> None:
@@ -111,9 +111,9 @@ def _stable(task: Any, every: tuple[Instance, ...], split: str) -> None:
     for seed in (0, 1):
         whole = {i.id: i for i in task.instances(split, None, seed)}
         for instance in task.instances(split, LIMIT, seed):
-            demand(instance.id in whole, f"the id {instance.id!r} is drawn with a limit, but not among all instances.")
-            demand(instance == whole[instance.id], f"the id {instance.id!r} names another instance without a limit.")
-            demand(
+            require(instance.id in whole, f"the id {instance.id!r} is drawn with a limit, but not among all instances.")
+            require(instance == whole[instance.id], f"the id {instance.id!r} names another instance without a limit.")
+            require(
                 instance == known.get(instance.id, instance), f"the id {instance.id!r} names another instance with another seed."
             )
 
@@ -122,8 +122,8 @@ def _seeded(task: Any, every: tuple[Instance, ...], split: str) -> str | None:
     if len(every) <= LIMIT:
         return f"not tested: there are only {len(every)} instances"
     samples = [tuple(i.id for i in task.instances(split, LIMIT, seed)) for seed in range(3)]
-    demand(len(set(samples)) > 1, f"three seeds draw the same {LIMIT} of {len(every)} instances.")
-    demand(samples[0] == tuple(i.id for i in task.instances(split, LIMIT, 0)), "one seed draws two different samples.")
+    require(len(set(samples)) > 1, f"three seeds draw the same {LIMIT} of {len(every)} instances.")
+    require(samples[0] == tuple(i.id for i in task.instances(split, LIMIT, 0)), "one seed draws two different samples.")
     return None
 
 
@@ -131,12 +131,12 @@ def _gaps(task: Any, every: tuple[Instance, ...]) -> None:
     wanted = 1 if task.head == "masked" else 0
     for instance in every:
         gaps = sum(text.count(GAP) for text in instance.segments)
-        demand(gaps == wanted, f"instance {instance.id!r} has {gaps} gaps {GAP}, expected {wanted}: {instance.segments}.")
+        require(gaps == wanted, f"instance {instance.id!r} has {gaps} gaps {GAP}, expected {wanted}: {instance.segments}.")
 
 
 def _against(every: tuple[Instance, ...]) -> None:
     named = sum(bool(i.against) for i in every)
-    demand(named in (0, len(every)), f"{named} of {len(every)} instances name what stands against the answer.")
+    require(named in (0, len(every)), f"{named} of {len(every)} instances name what stands against the answer.")
 
 
 def _refuses(task: Any) -> None:
@@ -144,4 +144,4 @@ def _refuses(task: Any) -> None:
         task.instances("no-such-split", None, 0)
     except UsageError:
         return
-    raise Broken("the split 'no-such-split' gave instances; raise UsageError for a split that does not exist.")
+    raise BrokenPromise("the split 'no-such-split' gave instances; raise UsageError for a split that does not exist.")

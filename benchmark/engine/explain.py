@@ -19,11 +19,11 @@ from ...models.flow.flow_model import FlowModel
 from ...models.inputs.encode import relabel, reseed, token_slots
 from ...models.layered import Layered
 from ...tasks.instance import Instance
-from ..store.explanation_file import Part, Sentence
+from ..store.explanation_file import ExplainedSentence, Part
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class PreparedBatch:
     """A batch with both questions: the gold answer's, and the predicted answer's where that is another.
 
     Attributes:
@@ -40,7 +40,7 @@ class Asked:
     wrong: tuple[int, ...]
     wrongly: Batch | None
     instances: tuple[Instance, ...]
-    sentences: tuple[Sentence, ...]
+    sentences: tuple[ExplainedSentence, ...]
 
     def free(self) -> None:
         """Drops shared work such as path samples."""
@@ -49,16 +49,16 @@ class Asked:
                 batch.cache.clear()
 
 
-def ask(model: Layered, batch: Batch, instances: Sequence[Instance]) -> Asked:
+def prepare(model: Layered, batch: Batch, instances: Sequence[Instance]) -> PreparedBatch:
     """Predicts every instance and prepares the guided question."""
     predicted = relabel(model, batch)
     wrong = (predicted.answer != batch.answer).any(1).nonzero()[:, 0]
     rows = tuple(int(i) for i in wrong)
     sentences = tuple(_sentence(model, batch, predicted, row, instance) for row, instance in enumerate(instances))
-    return Asked(batch, predicted, rows, predicted.rows(wrong) if rows else None, tuple(instances), sentences)
+    return PreparedBatch(batch, predicted, rows, predicted.rows(wrong) if rows else None, tuple(instances), sentences)
 
 
-def explain_batch(model: Layered, method: Any, asked: Asked, seed: int) -> Part:
+def explain_batch(model: Layered, method: Any, asked: PreparedBatch, seed: int) -> Part:
     """Explains a batch, then its wrongly predicted rows again for the predicted answer.
 
     Raises:
@@ -172,12 +172,12 @@ class _Peak:
         return 0
 
 
-def _sentence(model: Layered, batch: Batch, predicted: Batch, row: int, instance: Instance) -> Sentence:
+def _sentence(model: Layered, batch: Batch, predicted: Batch, row: int, instance: Instance) -> ExplainedSentence:
     real = batch.mask[row]
     ids, words = batch.ids[row][real].tolist(), batch.word_ids[row][real].tolist()
     right = bool((predicted.answer[row] == batch.answer[row]).all())
     tokens = model.tokenizer.convert_ids_to_tokens(ids)
-    return Sentence(
+    return ExplainedSentence(
         id=instance.id,
         condition=instance.condition,
         tokens=tuple(tokens),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.errors import UsageError
-from ...models.inputs.labels import fits, label_ids, telling
+from ...models.inputs.labels import classes_match, label_ids, telling
 from ...models.layered import Layered
-from ...tasks.registry import fitting
+from ...tasks.registry import tasks_for_head
 
 HEADS = {"masked": "masked-LM", "label": "sequence-classification", "next": "next-token", "span": "span"}
 
 
-def check_fit(model: Layered, task: Any) -> dict[str, int]:
+def check_head(model: Layered, task: Any) -> dict[str, int]:
     """The output of each of the task's classes; empty for a task without classes.
 
     Raises:
@@ -31,7 +31,7 @@ def check_fit(model: Layered, task: Any) -> dict[str, int]:
 
 
 def _advice(model: Layered, task: Any) -> str:
-    found = fitting(model.head, lambda classes: not classes or fits(model, classes))
+    found = tasks_for_head(model.head, lambda classes: not classes or classes_match(model, classes))
     known = f"It fits {', '.join(found)}." if found else "It fits no task that comes with flowgauge."
     if task.head not in ("label", "span"):
         return known

@@ -56,7 +56,7 @@ class Job:
 
 
 @dataclass(eq=False)
-class Group:
+class JobGroup:
     """Cells of one model, task and dtype, which run together.
 
     Attributes:
@@ -80,7 +80,7 @@ class Group:
         self.references[metric_id(metric)] = job
 
 
-def finished(job: Job, group: Group, metrics: Sequence[Any]) -> bool:
+def finished(job: Job, group: JobGroup, metrics: Sequence[Any]) -> bool:
     """Whether nothing is left to do for a cell."""
     if job.record is None or job.record.status not in FINAL:
         return False

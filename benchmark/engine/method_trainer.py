@@ -11,13 +11,13 @@ from ...models.inputs.encode import batches
 from ...models.layered import Layered
 from ..store.key import canonical
 from .jobs import Job
-from .trained_weights import Fits
+from .trained_weights import TrainedWeights
 
 BATCH_SIZE = 64
 
 
 @dataclass(eq=False)
-class Trainer:
+class MethodTrainer:
     """Hands out methods that are ready to explain.
 
     Attributes:
@@ -26,7 +26,7 @@ class Trainer:
         labels: The model's output of each class of the task.
     """
 
-    fits: Fits
+    fits: TrainedWeights
     model: Layered
     labels: Mapping[str, int]
     _ready: dict[int, Any] = field(default_factory=dict)

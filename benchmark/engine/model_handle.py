@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import UnknownName, UsageError
 from ...core.registry import Spec, parameters, settings
-from ...models.registry import MODELS, is_made
+from ...models.registry import MODELS, is_built
 from ...models.zoo import ZOO
 from ..store.model_fingerprint import model_fingerprint
 
@@ -26,7 +26,7 @@ def check_model(name: str) -> None:
     folder = Path(name).expanduser()
     if name in ZOO or folder.is_dir():
         return
-    if is_made(name):
+    if is_built(name):
         MODELS.create(name)
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UnknownName("model", name, [*ZOO, *MODELS.entries()], "A folder must exist and hold a Hugging Face checkpoint.")
@@ -39,7 +39,7 @@ def model_source(name: str) -> str:
 
 def shown_name(name: str) -> str:
     """What results call a model: a folder goes by its last part, also among settings; where data are is left out."""
-    if is_made(name):
+    if is_built(name):
         spec = Spec.parse(name)
         given = {key: _last_part(value) for key, value in spec.settings.items() if key != "data_dir"}
         tail = ",".join(f"{key}={value}" for key, value in given.items())
@@ -69,7 +69,7 @@ def quieten() -> None:
 
 
 @dataclass(eq=False)
-class Wanted:
+class ModelHandle:
     """A model that a plan asks for.
 
     Attributes:
@@ -100,7 +100,7 @@ class Wanted:
     def fingerprint(self) -> str:
         """Sha256 of what may change its numbers; from its files where there are any, else it is loaded."""
         source = model_source(self.name)
-        if self._fingerprint is None and not is_made(self.name):
+        if self._fingerprint is None and not is_built(self.name):
             self._fingerprint = model_fingerprint(source, self.revision)
             if self._fingerprint is None:  # not on this machine yet
                 self.load()
@@ -120,7 +120,7 @@ class Wanted:
             import torch
 
             place = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
-            self._loaded = self._make(place) if is_made(self.name) else self._fetch(place)
+            self._loaded = self._make(place) if is_built(self.name) else self._fetch(place)
             self._loaded.name = self.shown
         return self._loaded
 
@@ -131,7 +131,7 @@ class Wanted:
 
     def _make(self, place: str) -> Layered:
         from ...models.load import DTYPES, check_device
-        from .trained_weights import Fits
+        from .trained_weights import TrainedWeights
 
         if self.revision is not None:
             raise UsageError(f"model {self.name!r} is made by flowgauge and has no revisions.")
@@ -140,7 +140,7 @@ class Wanted:
         if hasattr(maker, "fit"):
             known = maker.identity() if hasattr(maker, "identity") else settings(maker)
             key = {"model": maker.name, "version": maker.version, "settings": known}
-            weights = Fits(self.store, self.quiet).weights(maker.name, key, getattr(maker, "seed", 0), maker.fit)
+            weights = TrainedWeights(self.store, self.quiet).weights(maker.name, key, getattr(maker, "seed", 0), maker.fit)
         made: Layered = maker.build(weights)
         return made.to(check_device(place), DTYPES[self.dtype])
 

@@ -6,35 +6,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ...models.inputs.encode import TRACE_SAMPLES, Encoded, batches
+from ...models.inputs.encode import TRACE_SAMPLES, EncodedInstances, batches
 from ...models.layered import Layered
-from .explain import Asked, ask
-from .head_check import check_fit
-from .jobs import Group
+from .explain import PreparedBatch, prepare
+from .head_check import check_head
+from .jobs import JobGroup
 
 BATCH_SIZE = 32
 """Most instances a batch; `batches` takes fewer where their path samples would not fit its budget."""
 
 
 @dataclass(eq=False)
-class Encodings:
+class PreparedBatches:
     """A group's batches, predicted when first needed and then kept, but without the work that methods share on them."""
 
     model: Layered
-    encoded: Encoded
+    encoded: EncodedInstances
     labels: Mapping[str, int] = field(default_factory=dict)
-    _asked: dict[int, Asked] = field(default_factory=dict)
+    _asked: dict[int, PreparedBatch] = field(default_factory=dict)
     _current: int = -1
 
     def __len__(self) -> int:
         return len(self.encoded.batches)
 
-    def __call__(self, number: int) -> Asked:
+    def __call__(self, number: int) -> PreparedBatch:
         """A batch by number; going on to another drops the work shared on the one before."""
         if number != self._current and self._current in self._asked:
             self._asked[self._current].free()
         if number not in self._asked:
-            self._asked[number] = ask(self.model, self.encoded.batches[number], self.encoded.instances[number])
+            self._asked[number] = prepare(self.model, self.encoded.batches[number], self.encoded.instances[number])
         self._current = number
         return self._asked[number]
 
@@ -45,29 +45,29 @@ class Encodings:
 
 
 def encode_group(
-    group: Group,
+    group: JobGroup,
     metrics: Sequence[Any],
     batch_size: int | None = None,
     max_tokens: int | None = None,
     on_split: Literal["error", "skip"] = "error",
-) -> Encodings:
+) -> PreparedBatches:
     """The group's batches.
 
     Raises:
         UsageError: The model has not the head or the classes that the task needs, or there is a sentence that it cannot take.
     """
     model: Layered = group.model.load()
-    labels = check_fit(model, group.task)
+    labels = check_head(model, group.task)
     size = batch_size or BATCH_SIZE
     encoded = batches(
         model, group.instances, group.key.quantity,
         batch_size=size, max_tokens=max_tokens, on_split=on_split, labels=labels or None,
         samples=TRACE_SAMPLES if _takes_paths(group, metrics) else 1,
     )  # fmt: skip
-    return Encodings(model, encoded, labels)
+    return PreparedBatches(model, encoded, labels)
 
 
-def _takes_paths(group: Group, metrics: Sequence[Any]) -> bool:
+def _takes_paths(group: JobGroup, metrics: Sequence[Any]) -> bool:
     """Whether a method of the group, or a metric of patterns, may take path samples."""
     return any(job.method is not None and "path" in job.method.needs for job in group.jobs) or any(
         metric.reads == "patterns" for metric in metrics

@@ -14,12 +14,12 @@ from ..store.record import Record
 from ..store.results import Results
 from ..store.store import Store
 from . import resolve
-from .jobs import Group, Job, finished
-from .model_handle import Wanted, check_model
+from .jobs import Job, JobGroup, finished
+from .model_handle import ModelHandle, check_model
 from .plan import Plan
 from .prepared import encode_group
 from .progress import Progress
-from .trained_weights import Fits
+from .trained_weights import TrainedWeights
 from .worker import work
 
 
@@ -56,7 +56,7 @@ def rescore(
     if not records:
         raise UsageError(f"the store {url!r} has no explained cells.")
     made = resolve.make_metrics(specs)
-    groups: list[Group] = []
+    groups: list[JobGroup] = []
     for together in _groups(records):
         group = regroup(store, together, model, data_dir, device, quiet)
         for metric in made:
@@ -74,7 +74,9 @@ def _groups(records: Sequence[Record]) -> list[list[Record]]:
     return list(found.values())
 
 
-def regroup(store: Store, records: Sequence[Record], model: str | None, data_dir: str | None, device: str, quiet: bool) -> Group:
+def regroup(
+    store: Store, records: Sequence[Record], model: str | None, data_dir: str | None, device: str, quiet: bool
+) -> JobGroup:
     """Stored cells of one question as a group again.
 
     Raises:
@@ -83,7 +85,7 @@ def regroup(store: Store, records: Sequence[Record], model: str | None, data_dir
     first = records[0]
     name = model or first.asked["model"]
     check_model(name)
-    wanted = Wanted(name, store.url, first.key["dtype"], device, first.asked["revision"], quiet, data_dir)
+    wanted = ModelHandle(name, store.url, first.key["dtype"], device, first.asked["revision"], quiet, data_dir)
     if wanted.fingerprint() != first.key["fingerprint"]:
         hint = "its files differ; say where the right one is with --model."
         raise UsageError(f"model {name!r} is not the one that {first.task} was explained with: {hint}")
@@ -99,14 +101,14 @@ def regroup(store: Store, records: Sequence[Record], model: str | None, data_dir
     if drawn.key.fingerprint != stored["fingerprint"]:
         raise UsageError(f"task {first.task!r} has other instances now than those explained in {store.url!r}.")
     jobs = [Job(store.find(r), r.key, None, r.method, r.seed or 0, r, r.asked) for r in records]
-    return Group(wanted, drawn.task, _task_key(stored), drawn.instances, jobs)
+    return JobGroup(wanted, drawn.task, _task_key(stored), drawn.instances, jobs)
 
 
 def _task_key(stored: Mapping[str, Any]) -> TaskKey:
     return TaskKey(**{**stored, "quantity": Quantity(**stored["quantity"])})
 
 
-def _work(store: Store, group: Group, metrics: Sequence[Any], batch_size: int | None, quiet: bool) -> None:
+def _work(store: Store, group: JobGroup, metrics: Sequence[Any], batch_size: int | None, quiet: bool) -> None:
     jobs = [job for job in group.jobs if not finished(job, group, metrics)]
     if not jobs:
         return
@@ -115,4 +117,4 @@ def _work(store: Store, group: Group, metrics: Sequence[Any], batch_size: int | 
     if jobs[0].record:
         encodings.model.name = jobs[0].record.model
     with Progress(len(jobs) * (len(encodings) + len(metrics)), quiet) as progress:
-        work(group, jobs, metrics, encodings, progress, Fits(store.url, quiet))
+        work(group, jobs, metrics, encodings, progress, TrainedWeights(store.url, quiet))

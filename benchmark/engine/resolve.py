@@ -23,7 +23,7 @@ from .plan import DEFAULT_MODEL, Plan, unique
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class TaskSample:
     """A task and the instances that a plan takes of it."""
 
     spec: Spec
@@ -68,7 +68,7 @@ def with_data(spec: Spec, folder: str | None, replace: bool = False) -> Spec:
     return Spec(spec.name, {**spec.settings, "data_dir": folder})
 
 
-def draw(plan: Plan, spec: Spec) -> Drawn:
+def draw(plan: Plan, spec: Spec) -> TaskSample:
     """The task and its instances.
 
     Raises:
@@ -78,7 +78,7 @@ def draw(plan: Plan, spec: Spec) -> Drawn:
     return _draw(spec, task, plan.split, plan.limit, plan.sample_seed)
 
 
-def draw_train(plan: Plan, drawn: Drawn) -> Drawn:
+def draw_train(plan: Plan, drawn: TaskSample) -> TaskSample:
     """The instances of the same task that methods are trained on.
 
     Raises:
@@ -87,12 +87,12 @@ def draw_train(plan: Plan, drawn: Drawn) -> Drawn:
     return _draw(drawn.spec, drawn.task, "train", plan.fit_limit, plan.sample_seed)
 
 
-def _draw(spec: Spec, task: Any, split: str, limit: int | None, seed: int) -> Drawn:
+def _draw(spec: Spec, task: Any, split: str, limit: int | None, seed: int) -> TaskSample:
     instances = tuple(task.instances(split, limit, seed))
     if not instances:
         raise UsageError(f"task {task.name!r} has no instances in split {split!r}.")
     key = TaskKey(task.name, task.version, fingerprint(instances), split, limit, seed, task.quantity)
-    return Drawn(spec, task, key, instances)
+    return TaskSample(spec, task, key, instances)
 
 
 def model_of(plan: Plan, task: Any) -> str:

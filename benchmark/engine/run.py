@@ -11,8 +11,8 @@ from ..store.key import cell_key
 from ..store.results import Results
 from ..store.store import Store
 from . import resolve
-from .jobs import Group, Job, finished, folder_name
-from .model_handle import Wanted
+from .jobs import Job, JobGroup, finished, folder_name
+from .model_handle import ModelHandle
 from .plan import Plan, as_mapping
 from .progress import Progress
 
@@ -31,10 +31,10 @@ def run(plan: Plan | None = None, *, quiet: bool = True, **fields: Any) -> Resul
     drawn = [resolve.draw(plan, spec) for spec in plan.tasks]
     metrics = resolve.make_metrics(plan.metrics)
     methods = resolve.make_methods(plan, metrics)
-    models: dict[str, Wanted] = {}
+    models: dict[str, ModelHandle] = {}
     for one in drawn:
         name = resolve.model_of(plan, one.task)
-        models.setdefault(name, Wanted(name, plan.store, plan.dtype, plan.device, plan.revision, quiet, plan.data_dir))
+        models.setdefault(name, ModelHandle(name, plan.store, plan.dtype, plan.device, plan.revision, quiet, plan.data_dir))
     groups = [_group(plan, store, one, methods, metrics, models[resolve.model_of(plan, one.task)]) for one in drawn]
     if any(not finished(job, group, metrics) for group in groups for job in group.jobs):
         _work(plan, groups, metrics, quiet)
@@ -42,10 +42,15 @@ def run(plan: Plan | None = None, *, quiet: bool = True, **fields: Any) -> Resul
 
 
 def _group(
-    plan: Plan, store: Store, drawn: resolve.Drawn, methods: Sequence[tuple[Spec, Any]], metrics: Sequence[Any], model: Wanted
-) -> Group:
+    plan: Plan,
+    store: Store,
+    drawn: resolve.TaskSample,
+    methods: Sequence[tuple[Spec, Any]],
+    metrics: Sequence[Any],
+    model: ModelHandle,
+) -> JobGroup:
     train, why = _train_split(plan, drawn, [method for _, method in methods])
-    group = Group(model, drawn.task, drawn.key, drawn.instances, [])
+    group = JobGroup(model, drawn.task, drawn.key, drawn.instances, [])
     for spec, method in methods:
         trains = hasattr(method, "fit")
         for seed in plan.seeds if method.stochastic else (0,):
@@ -75,7 +80,7 @@ def _group(
     return group
 
 
-def _train_split(plan: Plan, drawn: resolve.Drawn, methods: Sequence[Any]) -> tuple[resolve.Drawn | None, str]:
+def _train_split(plan: Plan, drawn: resolve.TaskSample, methods: Sequence[Any]) -> tuple[resolve.TaskSample | None, str]:
     """What methods are trained on, if any is; or why there is nothing to train on."""
     if not any(hasattr(method, "fit") for method in methods):
         return None, ""
@@ -85,17 +90,17 @@ def _train_split(plan: Plan, drawn: resolve.Drawn, methods: Sequence[Any]) -> tu
         return None, f"it is trained first, and there is nothing to train it on: {error}"
 
 
-def _work(plan: Plan, groups: Sequence[Group], metrics: Sequence[Any], quiet: bool) -> None:
+def _work(plan: Plan, groups: Sequence[JobGroup], metrics: Sequence[Any], quiet: bool) -> None:
     """Encodes every task before anything is explained, so that a bad sentence stops the run at once."""
     from .prepared import encode_group
-    from .trained_weights import Fits
+    from .trained_weights import TrainedWeights
     from .worker import work
 
     opened = [(group, jobs) for group in groups if (jobs := [job for job in group.jobs if not finished(job, group, metrics)])]
     ready = [
         (group, jobs, encode_group(group, metrics, plan.batch_size, plan.max_tokens, plan.on_split)) for group, jobs in opened
     ]
-    fits = Fits(plan.store, quiet)
+    fits = TrainedWeights(plan.store, quiet)
     with Progress(sum(len(jobs) * (len(encodings) + len(metrics)) for _, jobs, encodings in ready), quiet) as progress:
         for group, jobs, encodings in ready:
             work(group, jobs, metrics, encodings, progress, fits)

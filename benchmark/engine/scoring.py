@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, overload
 
-from ...core.errors import FAULTS, NotApplicable, one_line
+from ...core.errors import PLUGIN_ERRORS, NotApplicable, one_line
 from ...core.registry import settings
 from ...methods.explanation import Explanation
-from ...metrics.base import Scores, Shown
+from ...metrics.base import ExplainedBatch, Scores
 from ...metrics.summary import summarise
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
@@ -20,20 +20,24 @@ from ...models.layered import Layered
 from ..store.key import canonical, metric_id
 from ..store.record import Aggregate, Score
 from ..store.store import Cell
-from .explain import Asked
-from .jobs import Group, Job
+from .explain import PreparedBatch
+from .jobs import Job, JobGroup
 
 log = logging.getLogger(__name__)
 
 
-class ShownCell(Sequence[Shown]):
+class ExplainedBatches(Sequence[ExplainedBatch]):
     """A cell's explained batches, read from the store as they are asked for.
 
     Work that a metric shares on a batch's cache is dropped when it goes on to another batch.
     """
 
     def __init__(
-        self, cell: Cell, asked: Callable[[int], Asked], length: int, explain: Callable[[Batch], list[Explanation]] | None = None
+        self,
+        cell: Cell,
+        asked: Callable[[int], PreparedBatch],
+        length: int,
+        explain: Callable[[Batch], list[Explanation]] | None = None,
     ) -> None:
         self.cell, self.asked, self.length, self.explain = cell, asked, length, explain
 
@@ -41,10 +45,10 @@ class ShownCell(Sequence[Shown]):
         return self.length
 
     @overload
-    def __getitem__(self, index: int) -> Shown: ...
+    def __getitem__(self, index: int) -> ExplainedBatch: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Shown]: ...
-    def __getitem__(self, index: int | slice) -> Shown | list[Shown]:
+    def __getitem__(self, index: slice) -> list[ExplainedBatch]: ...
+    def __getitem__(self, index: int | slice) -> ExplainedBatch | list[ExplainedBatch]:
         """The batch with its stored explanations."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self.length))]
@@ -52,10 +56,10 @@ class ShownCell(Sequence[Shown]):
             raise IndexError(index)
         asked = self.asked(index % self.length)
         gold, guided = self.cell.explanations(asked.batch.names)
-        return Shown(asked.batch, asked.predicted, asked.instances, gold, guided, self.explain)
+        return ExplainedBatch(asked.batch, asked.predicted, asked.instances, gold, guided, self.explain)
 
 
-def score_job(model: Layered, group: Group, job: Job, metrics: Sequence[Any], show: Callable[[Job], ShownCell]) -> None:
+def score_job(model: Layered, group: JobGroup, job: Job, metrics: Sequence[Any], show: Callable[[Job], ExplainedBatches]) -> None:
     """Fills `job.scores`; a whole file of an earlier run is taken as it is.
 
     A metric that fails is noted with its reason and the others go on.
@@ -76,7 +80,7 @@ def score_job(model: Layered, group: Group, job: Job, metrics: Sequence[Any], sh
             aggregates = _aggregates(found)
         except NotApplicable as reason:
             job.scores[name] = declared.model_copy(update={"status": "not-applicable", "reason": str(reason)})
-        except FAULTS as error:
+        except PLUGIN_ERRORS as error:
             log.debug("metric %s failed on %s", name, job.cell.path, exc_info=True)
             job.scores[name] = declared.model_copy(update={"status": "failed", "reason": one_line(error)})
         else:
@@ -91,7 +95,7 @@ def _demand(metric: Any, model: Layered) -> None:
         raise NotApplicable(f"it works inside a transformer, and {model.name} is none.")
 
 
-def _reference(metric: Any, reference: Job | None, show: Callable[[Job], ShownCell]) -> ShownCell | None:
+def _reference(metric: Any, reference: Job | None, show: Callable[[Job], ExplainedBatches]) -> ExplainedBatches | None:
     if metric.scope == "cells":
         raise NotApplicable("it compares cells: use `flowgauge compare`.")
     if reference is None:

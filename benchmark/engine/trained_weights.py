@@ -23,11 +23,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ...core.errors import FlowgaugeError
-from ...models.built.training import Training
+from ...models.built.training import TrainingSession
 from ..store.atomic_files import Files
 from ..store.cell import safe_name
 from ..store.key import canonical, short_hash
-from ..store.record import Fit
+from ..store.record import TrainingRecord
 from .progress import Progress
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ PAUSE = 5.0
 """Seconds between checkpoints: more often would cost more than a kill loses."""
 
 
-class Fits:
+class TrainedWeights:
     """The trained things of a store.
 
     Args:
@@ -51,7 +51,7 @@ class Fits:
         return f"{self.files.root}/fits/{safe_name(name).replace('/', '_')}-{short_hash(key)}"
 
     def weights(
-        self, name: str, key: Mapping[str, Any], seed: int, train: Callable[[Training], Mapping[str, Tensor]]
+        self, name: str, key: Mapping[str, Any], seed: int, train: Callable[[TrainingSession], Mapping[str, Tensor]]
     ) -> dict[str, Tensor]:
         """What was trained under this key; trained now, or to its end, where it is not whole.
 
@@ -62,7 +62,7 @@ class Fits:
         found = self._stored(folder)
         if found is not None:
             return found
-        tracked = _Tracked(self, folder, name, dict(key), seed)
+        tracked = TrackedTraining(self, folder, name, dict(key), seed)
         return tracked.run(train)
 
     def _stored(self, folder: str) -> dict[str, Tensor] | None:
@@ -75,20 +75,20 @@ class Fits:
         log.warning("%s/weights.safetensors is damaged and is trained anew.", folder)
         return None
 
-    def read(self, folder: str) -> Fit | None:
+    def read(self, folder: str) -> TrainingRecord | None:
         """The record of a training, None where there is none or it is not whole."""
         data = self.files.read(f"{folder}/fit.json")
         try:
-            return None if data is None else Fit.model_validate_json(data)
+            return None if data is None else TrainingRecord.model_validate_json(data)
         except ValidationError:
             return None
 
 
 @dataclass
-class _Tracked:
+class TrackedTraining:
     """A training whose checkpoints, curve and progress go to the store."""
 
-    fits: Fits
+    fits: TrainedWeights
     folder: str
     name: str
     key: dict[str, Any]
@@ -99,7 +99,7 @@ class _Tracked:
     _written: float = 0.0
     _progress: Progress | None = None
 
-    def run(self, train: Callable[[Training], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    def run(self, train: Callable[[TrainingSession], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         self._started = time.monotonic()
         self._progress = Progress(0, self.fits.quiet)
         with self._progress:
@@ -153,7 +153,7 @@ class _Tracked:
 
     def _finish(self, status: Literal["done", "failed"], error: str = "", weights: str = "") -> None:
         key, seconds = json.loads(canonical(self.key)), self._elapsed()
-        fit = Fit(key=key, status=status, error=error, seconds=seconds, curve=self.curve, weights=weights)
+        fit = TrainingRecord(key=key, status=status, error=error, seconds=seconds, curve=self.curve, weights=weights)
         self.fits.files.write(f"{self.folder}/fit.json", fit.model_dump_json(indent=1).encode())
         with suppress(FileNotFoundError):  # there was none, or another process that trained the same was first
             self.fits.files.remove(f"{self.folder}/checkpoint.safetensors")

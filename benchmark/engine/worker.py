@@ -7,39 +7,39 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ...core.errors import FAULTS, FlowgaugeError, NotApplicable, one_line
+from ...core.errors import PLUGIN_ERRORS, FlowgaugeError, NotApplicable, one_line
 from ...core.registry import source_hash
 from ...models.inputs.encode import reseed
 from ...models.layered import Layered
 from ..store.record import Cost, Record, Score, Status
-from .explain import Asked, explain_batch
-from .jobs import Group, Job
-from .method_trainer import Trainer
-from .prepared import Encodings
+from .explain import PreparedBatch, explain_batch
+from .jobs import Job, JobGroup
+from .method_trainer import MethodTrainer
+from .prepared import PreparedBatches
 from .progress import Progress
 from .provenance import provenance
-from .scoring import ShownCell, score_job
-from .trained_weights import Fits
+from .scoring import ExplainedBatches, score_job
+from .trained_weights import TrainedWeights
 
 log = logging.getLogger(__name__)
 
 
 def work(
-    group: Group,
+    group: JobGroup,
     jobs: Sequence[Job],
     metrics: Sequence[Any],
-    encodings: Encodings,
+    encodings: PreparedBatches,
     progress: Progress,
-    fits: Fits,
+    fits: TrainedWeights,
 ) -> None:
     """Does what is left to do for the jobs of a group; each ends with a record."""
     model, started = encodings.model, _now()
-    trainer = Trainer(fits, model, encodings.labels)
+    trainer = MethodTrainer(fits, model, encodings.labels)
     _explain(model, group, jobs, encodings, progress, trainer)
 
-    def show(job: Job) -> ShownCell:
+    def show(job: Job) -> ExplainedBatches:
         explain = None if job.method is None else lambda batch: trainer.ready(job).explain(model, reseed(batch, job.seed))
-        return ShownCell(job.cell, encodings, len(encodings), explain)
+        return ExplainedBatches(job.cell, encodings, len(encodings), explain)
 
     for job in jobs:
         if not job.stopped:
@@ -70,7 +70,7 @@ def _unsourced(key: dict[str, Any]) -> dict[str, Any]:
 
 
 def _explain(
-    model: Layered, group: Group, jobs: Sequence[Job], encodings: Encodings, progress: Progress, trainer: Trainer
+    model: Layered, group: JobGroup, jobs: Sequence[Job], encodings: PreparedBatches, progress: Progress, trainer: MethodTrainer
 ) -> None:
     """Explains what is not stored yet; a cell that fails is left and the others go on."""
     first = 0
@@ -84,7 +84,7 @@ def _explain(
     encodings.free()
 
 
-def _explain_one(model: Layered, job: Job, asked: Asked, first: int, trainer: Trainer) -> None:
+def _explain_one(model: Layered, job: Job, asked: PreparedBatch, first: int, trainer: MethodTrainer) -> None:
     if job.method is None:
         job.error = "some of its explanations are missing or damaged: run its plan again."
         return
@@ -94,7 +94,7 @@ def _explain_one(model: Layered, job: Job, asked: Asked, first: int, trainer: Tr
         part = explain_batch(model, trainer.ready(job), asked, job.seed)
     except NotApplicable as reason:
         job.unfit = str(reason)
-    except FAULTS as error:
+    except PLUGIN_ERRORS as error:
         log.debug("method %s failed", job.name, exc_info=True)
         job.error = one_line(error) if not isinstance(error, FlowgaugeError) else str(error)
     if foreign and _weights(model) != before:
@@ -111,7 +111,7 @@ def _weights(model: Layered) -> float:
     return sum(float(w.detach().double().abs().sum()) for w in model.parameters())
 
 
-def _record(model: Layered, group: Group, job: Job, encodings: Encodings, started: str) -> Record:
+def _record(model: Layered, group: JobGroup, job: Job, encodings: PreparedBatches, started: str) -> Record:
     scores = _scores(job)
     broken = [f"{s.metric}: {s.reason}" for s in scores.values() if s.status == "failed"]
     status: Status = "failed" if job.error else "not-applicable" if job.unfit else "partial" if broken else "done"

@@ -1,7 +1,7 @@
 """Explanations computed elsewhere, as a folder that anyone can write, and how cells made of one are marked. No torch.
 
 <folder>/
-    manifest.json               or manifest.yaml: `Manifest`, what was explained, by what, and how it is called
+    manifest.json               or manifest.yaml: `ExternalManifest`, what was explained, by what, and how it is called
     explanations.safetensors    one tensor an instance and view
 
 A tensor is called `<instance id>/<view>`: `sva/obj/SP/author-guard-like-tall/tokens` holds the scores of that instance's tokens.
@@ -37,7 +37,7 @@ from safetensors import numpy as safetensors
 
 from ...core.errors import UsageError
 from ...core.registry import check_name
-from ...methods.explanation import BESIDE, VIEWS, Explanation
+from ...methods.explanation import MASK_COMPANIONS, VIEWS, Explanation
 from ...methods.registry import METHODS, OUTSIDE
 from ..engine.plan import UniqueKeys
 from ..store.explanation_file import Part
@@ -54,7 +54,7 @@ SOURCE = "outside"
 """What a cell's key has where a plug-in's own file has the hash of its source."""
 
 
-class Manifest(BaseModel):
+class ExternalManifest(BaseModel):
     """What was explained, and by what.
 
     Attributes:
@@ -107,7 +107,7 @@ class Manifest(BaseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class Handed:
+class ExternalExplanations:
     """A folder as read: arrays by view, by instance.
 
     Attributes:
@@ -115,7 +115,7 @@ class Handed:
         arrays: Tensor by its name in the file.
     """
 
-    manifest: Manifest
+    manifest: ExternalManifest
     arrays: Mapping[str, np.ndarray]
     _found: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
@@ -160,7 +160,7 @@ def write_explanations(
     *,
     predicted: Mapping[str, Any] | None = None,
     **manifest: Any,
-) -> Manifest:
+) -> ExternalManifest:
     """Writes a folder that `flowgauge import` takes.
 
         flowgauge.write_explanations("mine", {q.id: scores_of(q) for q in flowgauge.questions("sva/obj", limit=8)},
@@ -170,7 +170,7 @@ def write_explanations(
         folder: Made if it is not there; what it has of these two files is replaced.
         explanations: By instance id: token scores, or a mapping from views to arrays. Lists, NumPy arrays or tensors.
         predicted: Likewise, for the answer that the model gives, of instances where that is not the right one.
-        manifest: The fields of `Manifest`.
+        manifest: The fields of `ExternalManifest`.
 
     Raises:
         UsageError: A field that is missing, unknown or out of range; a view that does not exist; nothing to write.
@@ -180,7 +180,7 @@ def write_explanations(
     arrays = {f"{name}/{view}": array for name, given in asked.items() for view, array in _views(given)}
     if not arrays:
         raise UsageError("there are no explanations to write.")
-    Handed(made, arrays)
+    ExternalExplanations(made, arrays)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for other in MANIFESTS[1:]:
@@ -190,7 +190,7 @@ def write_explanations(
     return made
 
 
-def read_explanations(folder: str | Path) -> Handed:
+def read_explanations(folder: str | Path) -> ExternalExplanations:
     """A folder as `write_explanations` wrote it, or as it was written by hand.
 
     Raises:
@@ -213,7 +213,7 @@ def read_explanations(folder: str | Path) -> Handed:
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         hint = "bfloat16 is not read: store float32." if "BF16" in str(error) else "write it anew with safetensors."
         raise UsageError(f"{folder / TENSORS} cannot be read: {error or type(error).__name__}; {hint}") from error
-    return Handed(made, arrays)
+    return ExternalExplanations(made, arrays)
 
 
 def check_free(method: str) -> None:
@@ -237,7 +237,7 @@ def check_free(method: str) -> None:
         )
 
 
-def marks(record: Record) -> Iterator[str]:
+def check_external_marks(record: Record) -> Iterator[str]:
     """What is wrong with how a cell's record says where its explanations come from; nothing for one that is in order."""
     known = record.key.get("method", {})
     signs = (record.method.startswith(OUTSIDE), known.get("source") == SOURCE, "producer" in known, "explanations" in record.key)
@@ -261,7 +261,7 @@ def content_sum(parts: Iterable[Part]) -> str:
     for part in parts:
         for sentence, gold, guided in zip(part.sentences, part.gold, part.guided, strict=True):
             for question, one in (("gold", gold), *((("predicted", guided),) if guided is not gold else ())):
-                for view in (*VIEWS, *BESIDE):
+                for view in (*VIEWS, *MASK_COMPANIONS):
                     array = getattr(one, view)
                     if isinstance(array, np.ndarray):
                         data = np.ascontiguousarray(array, np.float64)
@@ -298,12 +298,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _manifest(stored: Mapping[str, Any], where: str) -> Manifest:
+def _manifest(stored: Mapping[str, Any], where: str) -> ExternalManifest:
     if isinstance(stored.get("schema_version"), int) and stored["schema_version"] > SCHEMA:
         newer = f"schema {stored['schema_version']}, this flowgauge reads up to {SCHEMA}"
         raise UsageError(f"{where} has {newer}: install a newer one.")
     try:
-        made = Manifest.model_validate(stored)
+        made = ExternalManifest.model_validate(stored)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UsageError(f"{where} is not in order: {faults[:500]}.") from error

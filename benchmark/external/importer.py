@@ -14,19 +14,19 @@ from ...core.errors import UsageError
 from ...core.registry import Spec
 from ...methods.explanation import Explanation
 from ..engine import resolve
-from ..engine.explain import Asked, check_returned
-from ..engine.jobs import Group, Job, finished, folder_name
-from ..engine.model_handle import Wanted
+from ..engine.explain import PreparedBatch, check_returned
+from ..engine.jobs import Job, JobGroup, finished, folder_name
+from ..engine.model_handle import ModelHandle
 from ..engine.plan import DEFAULT_METRICS, Plan, as_mapping
-from ..engine.prepared import Encodings, encode_group
+from ..engine.prepared import PreparedBatches, encode_group
 from ..engine.progress import Progress
-from ..engine.trained_weights import Fits
+from ..engine.trained_weights import TrainedWeights
 from ..engine.worker import work
 from ..store.explanation_file import Part, from_bytes, to_bytes
 from ..store.key import canonical, question, question_key
 from ..store.results import Results
 from ..store.store import Store
-from .folder_format import PREDICTED, Handed, Manifest, content_sum, read_explanations
+from .folder_format import PREDICTED, ExternalExplanations, ExternalManifest, content_sum, read_explanations
 
 FREE = {"own_seconds": 0.0, "charged_seconds": 0.0, "explanations": 0, "peak_bytes": 0}
 """What explaining took is not known."""
@@ -127,11 +127,11 @@ def import_explanations(
     if not finished(job, group, made):
         _keep(job, parts)
         with Progress(len(encodings) + len(made), quiet) as progress:
-            work(group, [job], made, encodings, progress, Fits(store, quiet))
+            work(group, [job], made, encodings, progress, TrainedWeights(store, quiet))
     return Results(store, (job.record,) if job.record else ())
 
 
-def _plan(manifest: Manifest, model: str | None, data_dir: str | None, device: str, store: str) -> Plan:
+def _plan(manifest: ExternalManifest, model: str | None, data_dir: str | None, device: str, store: str) -> Plan:
     names = ("revision", "split", "limit", "sample_seed", "dtype", "max_tokens", "on_split", "columns")
     asked = {name: getattr(manifest, name) for name in names}
     return Plan.make(tasks=manifest.task, model=model or manifest.model, data_dir=data_dir, device=device, store=store, **asked)
@@ -145,19 +145,19 @@ def _checked(plan: Plan) -> Plan:
     return plan
 
 
-def _group(plan: Plan) -> Group:
+def _group(plan: Plan) -> JobGroup:
     """The plan's one task and model, with no cells yet."""
     drawn = resolve.draw(plan, plan.tasks[0])
     name = resolve.model_of(plan, drawn.task)
-    wanted = Wanted(name, plan.store, plan.dtype, plan.device, plan.revision, True, plan.data_dir)
-    return Group(wanted, drawn.task, drawn.key, drawn.instances, [])
+    wanted = ModelHandle(name, plan.store, plan.dtype, plan.device, plan.revision, True, plan.data_dir)
+    return JobGroup(wanted, drawn.task, drawn.key, drawn.instances, [])
 
 
-def _encode(group: Group, plan: Plan, metrics: Sequence[Any] = (), batch_size: int | None = None) -> Encodings:
+def _encode(group: JobGroup, plan: Plan, metrics: Sequence[Any] = (), batch_size: int | None = None) -> PreparedBatches:
     return encode_group(group, metrics, batch_size, plan.max_tokens, plan.on_split)
 
 
-def _questions(asked: Asked) -> list[Question]:
+def _questions(asked: PreparedBatch) -> list[Question]:
     gold, predicted = asked.batch, asked.predicted
     return [
         Question(
@@ -176,7 +176,7 @@ def _row(values: Tensor, row: int, mask: Tensor | None = None) -> tuple[int, ...
     return tuple(kept.tolist())
 
 
-def _parts(handed: Handed, group: Group, encodings: Encodings) -> list[Part]:
+def _parts(handed: ExternalExplanations, group: JobGroup, encodings: PreparedBatches) -> list[Part]:
     """What was handed in, batch by batch as cells store it.
 
     Raises:
@@ -196,7 +196,7 @@ def _parts(handed: Handed, group: Group, encodings: Encodings) -> list[Part]:
     return [_part(handed, encodings, number) for number in range(len(encodings))]
 
 
-def _part(handed: Handed, encodings: Encodings, number: int) -> Part:
+def _part(handed: ExternalExplanations, encodings: PreparedBatches, number: int) -> Part:
     asked = encodings(number)
     for row, name in enumerate(asked.batch.names):
         _same_tokens(handed, name, _row(asked.batch.ids, row, asked.batch.mask))
@@ -211,7 +211,7 @@ def _part(handed: Handed, encodings: Encodings, number: int) -> Part:
     return from_bytes(stored)
 
 
-def _same_tokens(handed: Handed, name: str, ours: tuple[int, ...]) -> None:
+def _same_tokens(handed: ExternalExplanations, name: str, ours: tuple[int, ...]) -> None:
     """Raises: UsageError: The explained tokens are not those of the model."""
     theirs = handed.ids(name)
     if theirs is not None and tuple(theirs.ravel().tolist()) != ours:
@@ -220,7 +220,7 @@ def _same_tokens(handed: Handed, name: str, ours: tuple[int, ...]) -> None:
         )
 
 
-def _guided(handed: Handed, asked: Asked, row: int, gold: Explanation | None) -> Explanation | None:
+def _guided(handed: ExternalExplanations, asked: PreparedBatch, row: int, gold: Explanation | None) -> Explanation | None:
     """The explanation of the predicted answer, which is the gold one where the prediction is right."""
     sentence = asked.sentences[row]
     if row not in asked.wrong:
@@ -235,7 +235,7 @@ def _guided(handed: Handed, asked: Asked, row: int, gold: Explanation | None) ->
     return given or gold
 
 
-def _job(manifest: Manifest, plan: Plan, group: Group, store: Store, content: str) -> Job:
+def _job(manifest: ExternalManifest, plan: Plan, group: JobGroup, store: Store, content: str) -> Job:
     key = question_key(
         fingerprint=group.model.fingerprint(), dtype=plan.dtype, task=group.key, max_tokens=plan.max_tokens,
         on_split=plan.on_split,
@@ -249,7 +249,7 @@ def _job(manifest: Manifest, plan: Plan, group: Group, store: Store, content: st
     return Job(cell, key, None, manifest.name, manifest.seed or 0, cell.record(), asked)
 
 
-def _others(store: Store, group: Group, job: Job) -> list[Job]:
+def _others(store: Store, group: JobGroup, job: Job) -> list[Job]:
     """Cells of the store that were asked the same, for metrics whose budget is matched to one."""
     records = [
         r for r in store.records()

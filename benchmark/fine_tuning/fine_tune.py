@@ -24,8 +24,8 @@ from ..engine import resolve
 from ..engine.model_handle import model_source, quieten, shown_name
 from ..engine.progress import Progress
 from ..store.model_fingerprint import model_fingerprint
-from .fine_tuned_model import Recipe, Trained, Workplace
-from .heads import Aim, Measured, aim_of
+from .fine_tuned_model import FineTunedModel, FineTuningConfig, OutputFolder
+from .heads import FineTuningHead, HeadScore, aim_of
 
 log = logging.getLogger(__name__)
 Rows = dict[str, list[dict[str, Any]]]
@@ -49,7 +49,7 @@ def train(
     limit: int | None = None,
     device: str = "auto",
     quiet: bool = True,
-) -> Trained:
+) -> FineTunedModel:
     """Fine-tunes an encoder on a task's `train` split and measures it on all of `validation`: accuracy, or exact match and F1.
 
     AdamW with weight decay 0.01, a linear schedule with 10 % warm-up; the defaults are among those of Devlin et al. 2019, A.3.
@@ -93,12 +93,12 @@ def train(
     if known is None:
         base = _load(model, aim, revision, seed)
         known = model_fingerprint(model_source(model), revision) or ""
-    recipe = Recipe(
+    recipe = FineTuningConfig(
         model=shown_name(model), model_fingerprint=known, task=made.name, task_version=made.version,
         train=fingerprint(split["train"]), validation=fingerprint(split["validation"]), limit=limit, epochs=epochs, lr=lr,
         batch_size=batch_size, max_length=most, seed=seed,
     )  # fmt: skip
-    place = Workplace(Path(out).expanduser(), recipe)
+    place = OutputFolder(Path(out).expanduser(), recipe)
     done = place.finished()
     if done is not None:
         return done
@@ -112,7 +112,7 @@ def train(
         measure = partial(aim.measure, base, split["validation"], most)
         measured = _fit(base, rows, measure, recipe, place.checkpoints, cpu, quiet)
         counts = measured.correct, len(rows["validation"]), len(rows["train"])
-        result = Trained.of(place.out, *counts, str(made.source), measured.f1)
+        result = FineTunedModel.of(place.out, *counts, str(made.source), measured.f1)
         return place.publish(base, result)
 
 
@@ -136,7 +136,7 @@ def _check(**settings: float | None) -> None:
             raise UsageError(f"{name.replace('_', '-')} must be above 0, got {value}.")
 
 
-def _load(model: str, aim: Aim, revision: str | None, seed: int) -> Base:
+def _load(model: str, aim: FineTuningHead, revision: str | None, seed: int) -> Base:
     transformers.set_seed(seed)
     return load_base(model, aim.classes, revision)
 
@@ -151,8 +151,8 @@ def _demand_room(base: Base, most: int, texts: int) -> None:
 
 
 def _fit(
-    base: Base, rows: Rows, measure: Callable[[Any], Measured], recipe: Recipe, folder: Path, cpu: bool, quiet: bool
-) -> Measured:
+    base: Base, rows: Rows, measure: Callable[[Any], HeadScore], recipe: FineTuningConfig, folder: Path, cpu: bool, quiet: bool
+) -> HeadScore:
     """Trains from the last whole checkpoint on, and measures on the validation split."""
     arguments = transformers.TrainingArguments(
         output_dir=str(folder), seed=recipe.seed, num_train_epochs=recipe.epochs, learning_rate=recipe.lr,

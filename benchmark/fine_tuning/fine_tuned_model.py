@@ -22,7 +22,7 @@ PACKAGES = ("flowgauge", "torch", "transformers", "accelerate", "tokenizers")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FineTuningConfig:
     """Everything that may change the weights; data and base model by their fingerprints.
 
     Attributes:
@@ -57,7 +57,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Trained:
+class FineTunedModel:
     """A fine-tuned model.
 
     Attributes:
@@ -85,10 +85,10 @@ class Trained:
     fresh: bool = field(default=True, compare=False)
 
     @classmethod
-    def of(cls, folder: Path, correct: int, count: int, trained_on: int, source: str, f1: float | None = None) -> Trained:
+    def of(cls, folder: Path, correct: int, count: int, trained_on: int, source: str, f1: float | None = None) -> FineTunedModel:
         """With the interval that belongs to the counts.
 
-        >>> made = Trained.of(Path("m"), 9, 10, 100, "data")
+        >>> made = FineTunedModel.of(Path("m"), 9, 10, 100, "data")
         >>> round(made.low, 3), round(made.high, 3)
         (0.596, 0.982)
         """
@@ -99,7 +99,7 @@ class Trained:
     def measure(self) -> str:
         """What accuracy is called here, and its value with its interval and, of spans, F1.
 
-        >>> Trained.of(Path("m"), 9, 10, 100, "data", 0.95).measure
+        >>> FineTunedModel.of(Path("m"), 9, 10, 100, "data", 0.95).measure
         'exact match 0.9000 [0.5958, 0.9821], F1 0.9500'
         """
         overlap = "" if self.f1 is None else f", F1 {self.f1:.4f}"
@@ -109,7 +109,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Workplace:
+class OutputFolder:
     """The folder to be written and, until it is whole, `<out>.training` beside it.
 
     Attributes:
@@ -118,7 +118,7 @@ class Workplace:
     """
 
     out: Path
-    recipe: Recipe
+    recipe: FineTuningConfig
 
     @property
     def work(self) -> Path:
@@ -130,7 +130,7 @@ class Workplace:
         """Where the Trainer keeps its own."""
         return self.work / "checkpoints"
 
-    def finished(self) -> Trained | None:
+    def finished(self) -> FineTunedModel | None:
         """The model, if it is there already by the same recipe.
 
         Raises:
@@ -143,7 +143,7 @@ class Workplace:
             raise UsageError(f"{self.out} holds something that `flowgauge train` did not write; choose another --out.")
         self._demand_same(stored, self.out, "choose another --out, or delete it")
         shutil.rmtree(self.work, ignore_errors=True)
-        return replace(Trained(folder=self.out, **stored["result"]), fresh=False)
+        return replace(FineTunedModel(folder=self.out, **stored["result"]), fresh=False)
 
     def claim(self) -> AbstractContextManager[Any]:
         """Makes the work folder, or finds that of a killed run of the same recipe; no other process may work there meanwhile.
@@ -167,7 +167,7 @@ class Workplace:
             raise UsageError(f"cannot write {self.work}: {error.strerror}; choose another --out.") from error
         return held
 
-    def publish(self, base: Any, result: Trained) -> Trained:
+    def publish(self, base: Any, result: FineTunedModel) -> FineTunedModel:
         """Saves model, tokenizer, card and record, and renames the whole folder to its place."""
         whole = self.work / "whole"
         shutil.rmtree(whole, ignore_errors=True)
@@ -189,7 +189,7 @@ class Workplace:
             raise UsageError(f"{folder} was made with other settings ({'; '.join(other)}): {remedy}.")
 
 
-def card(name: str, recipe: Recipe, result: Trained, base: Any, packages: Mapping[str, str]) -> str:
+def card(name: str, recipe: FineTuningConfig, result: FineTunedModel, base: Any, packages: Mapping[str, str]) -> str:
     """The model card: what it is, on what data, by which recipe, how good."""
     spans = result.f1 is not None
     classes = ", ".join(f"{number} {label}" for number, label in sorted(base.hf.config.id2label.items()))

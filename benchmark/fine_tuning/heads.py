@@ -18,7 +18,7 @@ from ...models.inputs.tokenise import token_span
 from ...models.load import Base
 from ...tasks.file_tasks import FileTask
 from ...tasks.instance import Instance
-from ...tasks.registry import fitting
+from ...tasks.registry import tasks_for_head
 
 log = logging.getLogger(__name__)
 LONGEST_ANSWER = 30
@@ -32,14 +32,14 @@ OWN_SENTENCES = (
 """What to do with labelled sentences in a file."""
 
 
-class Measured(NamedTuple):
+class HeadScore(NamedTuple):
     """How good a model is: right answers, and of spans the mean overlap with the right one."""
 
     correct: int
     f1: float | None = None
 
 
-class Aim(Protocol):
+class FineTuningHead(Protocol):
     """A head, what it learns from, and how good it is.
 
     Attributes:
@@ -55,12 +55,12 @@ class Aim(Protocol):
         """What the Trainer reads, a mapping a text."""
         ...
 
-    def measure(self, base: Base, instances: Sequence[Instance], most: int, found: Any) -> Measured:
+    def measure(self, base: Base, instances: Sequence[Instance], most: int, found: Any) -> HeadScore:
         """From the Trainer's predictions for the rows of the validation split."""
         ...
 
 
-def aim_of(task: Any) -> Aim:
+def aim_of(task: Any) -> FineTuningHead:
     """What to train for a task.
 
     Raises:
@@ -68,16 +68,16 @@ def aim_of(task: Any) -> Aim:
     """
     classes = tuple(getattr(task, "classes", ()))
     if task.head == "span":
-        return ForSpans()
+        return SpanHead()
     if task.head != "label" or not classes:
-        known = ", ".join(fitting("label", bool) + fitting("span", lambda _: True))
+        known = ", ".join(tasks_for_head("label", bool) + tasks_for_head("span", lambda _: True))
         own = f" {OWN_SENTENCES}" if isinstance(task, FileTask) else ""
         raise UsageError(f"task {task.name!r} has no classes or spans to train for; tasks that have: {known}.{own}")
-    return ForClasses(classes)
+    return ClassificationHead(classes)
 
 
 @dataclass(frozen=True)
-class ForClasses:
+class ClassificationHead:
     """A sequence-classification head."""
 
     classes: tuple[str, ...]
@@ -90,13 +90,13 @@ class ForClasses:
         labels = [number[str(instance.answer[0])] for instance in instances]
         return [{**_row(encoded, i), "labels": label} for i, label in enumerate(labels)]
 
-    def measure(self, base: Base, instances: Sequence[Instance], most: int, found: Any) -> Measured:
+    def measure(self, base: Base, instances: Sequence[Instance], most: int, found: Any) -> HeadScore:
         """Whether the largest logit is the class's."""
-        return Measured(int((np.argmax(found.predictions, 1) == found.label_ids).sum()))
+        return HeadScore(int((np.argmax(found.predictions, 1) == found.label_ids).sum()))
 
 
 @dataclass(frozen=True)
-class ForSpans:
+class SpanHead:
     """A span head. Texts are cut to `most` tokens; those of the training split that lose their answer are left out."""
 
     classes: None = None
@@ -119,7 +119,7 @@ class ForSpans:
             raise UsageError(f"no answer of the {split} split is within {most} tokens: choose a larger max-length.")
         return made
 
-    def measure(self, base: Base, instances: Sequence[Instance], most: int, found: Any) -> Measured:
+    def measure(self, base: Base, instances: Sequence[Instance], most: int, found: Any) -> HeadScore:
         """Exact match and mean F1 with the best of the right answers (Rajpurkar et al. 2016, section 6.1)."""
         encoded = _encoded(base, instances, most)
         matched, overlap = 0, 0.0
@@ -130,7 +130,7 @@ class ForSpans:
             right = [context[slice(*span)] for span in (instance.answer, *instance.also)]
             matched += any(normalised(said) == normalised(answer) for answer in right)
             overlap += max(f1(said, answer) for answer in right)
-        return Measured(matched, overlap / len(instances))
+        return HeadScore(matched, overlap / len(instances))
 
 
 def best_span(

@@ -22,7 +22,7 @@ PEER_SENTENCES = 2
 
 
 @dataclass(frozen=True)
-class Cost:
+class TimedRow:
     """One row: the median over repeats.
 
     Attributes:
@@ -42,7 +42,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Speed:
+class SpeedReport:
     """A measurement and the conditions it was made under."""
 
     device: str
@@ -55,7 +55,7 @@ class Speed:
     heads: int
     width: int
     repeats: int
-    rows: tuple[Cost, ...]
+    rows: tuple[TimedRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -70,7 +70,7 @@ def measure(
     samples: int = 50,
     captum: bool = True,
     attattr: bool = True,
-) -> Speed:
+) -> SpeedReport:
     """Times influence patterns and its neighbours on a random BERT-small (6 layers, 8 heads, 512 wide).
 
     The unit is one integrated-gradients pass: the Hugging Face model itself (fused attention), forward and backward over all
@@ -108,13 +108,13 @@ def measure(
             if repeat:  # the first is a warm-up
                 taken[name].append(seconds)
     described = torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu"
-    return Speed(
+    return SpeedReport(
         described, torch.get_num_threads(), torch.__version__, sentences, tokens, samples,
         model.n_layers, model.n_heads, model.width, repeats, tuple(_costs(taken, model.n_layers)),
     )  # fmt: skip
 
 
-def _costs(taken: dict[str, list[float]], n_layers: int) -> Iterator[Cost]:
+def _costs(taken: dict[str, list[float]], n_layers: int) -> Iterator[TimedRow]:
     """Every row against the unit of its own sentences; with the sum of both levels, and captum's conductance of all layers."""
     peer_unit = taken.pop(PEER_UNIT, [])
     parts = [taken[name] for name in ("path trace", "embedding level", "attention level")]
@@ -124,7 +124,7 @@ def _costs(taken: dict[str, list[float]], n_layers: int) -> Iterator[Cost]:
         unit = peer_unit if name.startswith("captum") else taken[of]
         many = n_layers if "conductance" in name else 1
         ratios = [many * s / u for s, u in zip(seconds, unit, strict=True)]
-        yield Cost(name, many * statistics.median(seconds), statistics.median(ratios), min(ratios), max(ratios), of)
+        yield TimedRow(name, many * statistics.median(seconds), statistics.median(ratios), min(ratios), max(ratios), of)
 
 
 def _model(device: Any) -> FlowModel:

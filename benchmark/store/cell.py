@@ -21,7 +21,7 @@ from ...core.errors import FlowgaugeError, one_line
 from ...methods.explanation import Explanation
 from . import explanation_file as explanation_io
 from .atomic_files import Files
-from .explanation_file import DamagedPart, Part, Sentence
+from .explanation_file import DamagedPart, ExplainedSentence, Part
 from .record import SCHEMA, Record, Score
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def safe_name(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Where:
+class ExplanationPlace:
     """Where one instance's explanation is: a file's name and the row in it."""
 
     file: str
@@ -90,7 +90,7 @@ class Cell:
         name = f"explanations/{first:05d}.safetensors"
         self.files.write(f"{self.path}/{name}", explanation_io.to_bytes(part))
         self._held = None
-        self.index.update({sentence.id: Where(name, row) for row, sentence in enumerate(part.sentences)})
+        self.index.update({sentence.id: ExplanationPlace(name, row) for row, sentence in enumerate(part.sentences)})
 
     def part_names(self) -> list[str]:
         """Names of its explanation files."""
@@ -110,7 +110,7 @@ class Cell:
             self._held = (name, explanation_io.from_bytes(data, f"{self.path}/{name}"))
         return self._held[1]
 
-    def _head(self, name: str) -> explanation_io.Head:
+    def _head(self, name: str) -> explanation_io.PartHeader:
         data = self.files.read(f"{self.path}/{name}")
         if data is None:
             raise DamagedPart(f"{self.path}/{name} is missing.")
@@ -125,15 +125,15 @@ class Cell:
                 continue
 
     @cached_property
-    def index(self) -> dict[str, Where]:
+    def index(self) -> dict[str, ExplanationPlace]:
         """Where each instance's explanation is; instances in files that are not whole are missing."""
-        found: dict[str, Where] = {}
+        found: dict[str, ExplanationPlace] = {}
         for name in self.part_names():
             try:
                 sentences = self._head(name).sentences
             except DamagedPart:
                 continue
-            found |= {sentence.id: Where(name, row) for row, sentence in enumerate(sentences)}
+            found |= {sentence.id: ExplanationPlace(name, row) for row, sentence in enumerate(sentences)}
         return found
 
     def explanations(self, ids: Sequence[str]) -> tuple[tuple[Explanation, ...], tuple[Explanation, ...]]:
@@ -146,13 +146,13 @@ class Cell:
             guided.append(part.guided[at.row])
         return tuple(gold), tuple(guided)
 
-    def sentences(self) -> dict[str, Sentence]:
+    def sentences(self) -> dict[str, ExplainedSentence]:
         """Every explained instance as figures need it, by id."""
         return self.summary()[0]
 
-    def summary(self) -> tuple[dict[str, Sentence], list[Mapping[str, float]]]:
+    def summary(self) -> tuple[dict[str, ExplainedSentence], list[Mapping[str, float]]]:
         """Every explained instance by id, and what each part cost; the explanations themselves are not kept."""
-        sentences: dict[str, Sentence] = {}
+        sentences: dict[str, ExplainedSentence] = {}
         costs: list[Mapping[str, float]] = []
         for name in self.part_names():
             try:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from ...core.errors import FlowgaugeError
-from ...methods.explanation import BESIDE, VIEWS, Explanation
+from ...methods.explanation import MASK_COMPANIONS, VIEWS, Explanation
 from ...models.flow.graph import Patterns
 from .record import SCHEMA
 
@@ -35,7 +35,7 @@ class DamagedPart(FlowgaugeError):
 
 
 @dataclass(frozen=True)
-class Sentence:
+class ExplainedSentence:
     """One explained instance as figures and tables need it.
 
     Attributes:
@@ -72,7 +72,7 @@ class Part:
         cost: own_seconds, charged_seconds, explanations, peak_bytes.
     """
 
-    sentences: tuple[Sentence, ...]
+    sentences: tuple[ExplainedSentence, ...]
     gold: tuple[Explanation, ...]
     guided: tuple[Explanation, ...]
     cost: Mapping[str, float] = field(default_factory=dict)
@@ -84,14 +84,14 @@ class Part:
             )
 
 
-SENTENCES, COST = TypeAdapter(tuple[Sentence, ...]), TypeAdapter(dict[str, float])
+SENTENCES, COST = TypeAdapter(tuple[ExplainedSentence, ...]), TypeAdapter(dict[str, float])
 """What a part's header has to hold; it may have been written by anyone."""
 
 
-class Head(NamedTuple):
+class PartHeader(NamedTuple):
     """What a part says without its explanations."""
 
-    sentences: tuple[Sentence, ...]
+    sentences: tuple[ExplainedSentence, ...]
     cost: Mapping[str, float]
 
 
@@ -131,7 +131,7 @@ def from_bytes(data: bytes, where: str = "explanations") -> Part:
         raise DamagedPart(f"{where} is not a whole explanations file: {error}") from error
 
 
-def head(data: bytes, where: str = "explanations") -> Head:
+def head(data: bytes, where: str = "explanations") -> PartHeader:
     """The sentences and the cost of a part; its explanations are not decoded.
 
     Raises:
@@ -141,7 +141,7 @@ def head(data: bytes, where: str = "explanations") -> Head:
     try:
         header = _header(data)
         newer = header["schema"] > SCHEMA
-        found = Head(() if newer else SENTENCES.validate_python(header["sentences"]), COST.validate_python(header["cost"]))
+        found = PartHeader(() if newer else SENTENCES.validate_python(header["sentences"]), COST.validate_python(header["cost"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedPart(f"{where} is not a whole explanations file: {error}") from error
     if newer:
@@ -186,7 +186,7 @@ def _add(
 def _arrays(explanation: Explanation) -> dict[str, np.ndarray]:
     """Every array of an explanation but its draws, by name."""
     found = {f"value.{name}": np.asarray(number, np.float64) for name, number in explanation.values.items()}
-    for name in (*VIEWS, *BESIDE):
+    for name in (*VIEWS, *MASK_COMPANIONS):
         view = getattr(explanation, name)
         if name == "patterns" and view is not None:
             fields = {f"patterns.{f}": getattr(view, f) for f in PATTERN_FIELDS}
@@ -240,7 +240,7 @@ def _split(tensors: Mapping[str, np.ndarray], column: str, arrays: list[dict[str
 
 
 def _explanation(found: Mapping[str, np.ndarray], draws: Sequence[Explanation]) -> Explanation:
-    fields: dict[str, Any] = {name: found[name] for name in (*VIEWS, *BESIDE) if name in found}
+    fields: dict[str, Any] = {name: found[name] for name in (*VIEWS, *MASK_COMPANIONS) if name in found}
     if "edges" in fields and fields["edges"].size > LARGE_EDGES:
         fields["edges"] = np.ldexp(fields["edges"].astype(np.float64), found.get("edges.exponent", 0))
     if "patterns.source" in found:

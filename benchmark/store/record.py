@@ -152,7 +152,7 @@ class Record(_Stored):
         return f"{self.method}-{self.cell}"
 
 
-class Fit(_Stored):
+class TrainingRecord(_Stored):
     """The record of one training.
 
     Attributes:

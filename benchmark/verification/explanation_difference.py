@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...methods.explanation import BESIDE, VIEWS, Explanation
+from ...methods.explanation import MASK_COMPANIONS, VIEWS, Explanation
 from ...models.flow.graph import Patterns
 
 TOLERANCE = {"float64": 1e-3, "float32": 1e-3}
@@ -21,7 +21,7 @@ NUMBERS = ("total", "influence", "head_influence")
 
 
 @dataclass(frozen=True)
-class Reran:
+class RerunOutcome:
     """What came of running a method again.
 
     Attributes:
@@ -38,7 +38,7 @@ class Reran:
 
 
 @dataclass(frozen=True, eq=False)
-class Refreshed:
+class SecretSeedScores:
     """What came of running methods on instances that nobody has seen.
 
     Attributes:
@@ -75,7 +75,7 @@ def difference(theirs: Explanation, ours: Explanation, within: float) -> str:
     if len(theirs.draws) != len(ours.draws) or theirs.views != ours.views:
         return f"it has {_shape(theirs)}, here it has {_shape(ours)}"
     for draw, (one, other) in enumerate(zip(theirs.each(), ours.each(), strict=True)):
-        views = (_view(view, one, other, within) for view in (*VIEWS, *BESIDE))
+        views = (_view(view, one, other, within) for view in (*VIEWS, *MASK_COMPANIONS))
         found = next((text for text in (*views, _reported(one, other, within)) if text), "")
         if found:
             return f"{found}, draw {draw}" if theirs.draws else found

@@ -20,21 +20,21 @@ from ...models.batch import Batch
 from ...models.inputs.encode import reseed
 from ...models.zoo import ZOO
 from ..engine import resolve
-from ..engine.jobs import Group, Job
-from ..engine.prepared import Encodings, encode_group
+from ..engine.jobs import Job, JobGroup
+from ..engine.prepared import PreparedBatches, encode_group
 from ..engine.rescore import regroup
-from ..engine.scoring import ShownCell
+from ..engine.scoring import ExplainedBatches
 from ..external.folder_format import is_outside
 from ..store.key import canonical, method_key, metric_id, question
 from ..store.record import Record, Score
 from ..store.store import Store
 
 DECLARED = ("version", "scope", "higher_is_better", "bounds", "unit")
-NOT_RUN = "code that comes with a bundle is not run: install it as a plug-in with an entry point."
+BUNDLE_CODE_REFUSED = "code that comes with a bundle is not run: install it as a plug-in with an entry point."
 
 
 @dataclass(eq=False)
-class Recheck:
+class ScoreRecomputer:
     """Recomputes rows of a metric for a seeded sample of a cell's instances.
 
     Attributes:
@@ -48,7 +48,7 @@ class Recheck:
     data_dir: str | None = None
     device: str = "auto"
     seed: int = 0
-    _groups: dict[str, tuple[Group, Encodings]] = field(default_factory=dict)
+    _groups: dict[str, tuple[JobGroup, PreparedBatches]] = field(default_factory=dict)
 
     def __call__(self, store: Store, record: Record, metric: str, sample: int) -> Scores:
         """The metric as it comes out here; where a score rests on the whole set, of all instances.
@@ -64,7 +64,7 @@ class Recheck:
             encodings = sampled(encodings, sample, self.seed)
         jobs = {job.cell.folder: job for job in group.jobs}
         again = _again(record, encodings.model)
-        show = lambda job: ShownCell(job.cell, encodings, len(encodings), again)  # noqa: E731
+        show = lambda job: ExplainedBatches(job.cell, encodings, len(encodings), again)  # noqa: E731
         if score.reference and score.reference not in jobs:
             raise FlowgaugeError(f"the cell {score.reference} that its budget is matched to is not there.")
         budget = resolve.reference_job(made, group.jobs)
@@ -78,7 +78,7 @@ class Recheck:
         _as_asked(jobs[record.folder], encodings)
         return found
 
-    def encoded(self, store: Store, record: Record) -> tuple[Group, Encodings]:
+    def encoded(self, store: Store, record: Record) -> tuple[JobGroup, PreparedBatches]:
         """The question's cells and batches on the verifier's model and task, made once.
 
         Raises:
@@ -119,7 +119,7 @@ def _folders(record: Record) -> Iterator[tuple[str, str, str]]:
         yield from ((kind, name, str(text)) for name, text in given.items() if Path(str(text)).expanduser().is_dir())
 
 
-def _named(record: Record, group: Group, model: str | None) -> None:
+def _named(record: Record, group: JobGroup, model: str | None) -> None:
     """What a board shows is what was recomputed.
 
     Raises:
@@ -197,10 +197,10 @@ def _no_file(kind: str, spec: Spec) -> None:
     """Raises: FlowgaugeError: It is a Python file, or a setting is: a bundle could name any on the verifier's machine."""
     for text in (spec.name, *map(str, spec.settings.values())):
         if re.search(r"\.py(:|$)", text):
-            raise FlowgaugeError(f"its {kind} {text[:100]!r} is a file of the submitter's, and {NOT_RUN}")
+            raise FlowgaugeError(f"its {kind} {text[:100]!r} is a file of the submitter's, and {BUNDLE_CODE_REFUSED}")
 
 
-def _whole(job: Job, encodings: Encodings) -> None:
+def _whole(job: Job, encodings: PreparedBatches) -> None:
     """Every instance of the task is explained; hard ones cannot be left out.
 
     Raises:
@@ -212,7 +212,7 @@ def _whole(job: Job, encodings: Encodings) -> None:
         raise FlowgaugeError(f"{len(absent)} of {len(wanted)} instances of the task are not explained, first {absent[0]!r}.")
 
 
-def _as_asked(job: Job, encodings: Encodings) -> None:
+def _as_asked(job: Job, encodings: PreparedBatches) -> None:
     """What pages show of an instance is what the task has.
 
     Raises:
@@ -227,7 +227,7 @@ def _as_asked(job: Job, encodings: Encodings) -> None:
                     raise FlowgaugeError(f"{name} of {ours.id!r} is stored as {theirs}, here {getattr(ours, name)}.")
 
 
-def sampled(encodings: Encodings, sample: int, seed: int) -> Encodings:
+def sampled(encodings: PreparedBatches, sample: int, seed: int) -> PreparedBatches:
     """The same question for a seeded sample of its instances, or for all where there are no more."""
     names = [(at, row) for at, batch in enumerate(encodings.encoded.batches) for row in range(len(batch))]
     if sample >= len(names):
@@ -240,6 +240,6 @@ def sampled(encodings: Encodings, sample: int, seed: int) -> Encodings:
             batch = encodings.encoded.batches[at]
             batches.append(batch.rows(batch.ids.new_tensor(rows)))
             instances.append(tuple(encodings.encoded.instances[at][row] for row in rows))
-    return Encodings(
+    return PreparedBatches(
         encodings.model, replace(encodings.encoded, batches=tuple(batches), instances=tuple(instances)), encodings.labels
     )

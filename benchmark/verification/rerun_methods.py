@@ -10,19 +10,19 @@ from typing import Any
 from ...core.errors import FlowgaugeError, NotApplicable
 from ..engine import resolve
 from ..engine.explain import explain_batch
-from ..engine.jobs import Group, Job
-from ..engine.method_trainer import Trainer
+from ..engine.jobs import Job, JobGroup
+from ..engine.method_trainer import MethodTrainer
 from ..engine.plan import Plan
-from ..engine.prepared import Encodings
-from ..engine.trained_weights import Fits
+from ..engine.prepared import PreparedBatches
+from ..engine.trained_weights import TrainedWeights
 from ..store.record import Record
 from ..store.store import Store
-from .explanation_difference import Reran, difference, tolerance
-from .recompute_scores import Recheck, method_of, sampled
+from .explanation_difference import RerunOutcome, difference, tolerance
+from .recompute_scores import ScoreRecomputer, method_of, sampled
 
 
 @dataclass(frozen=True, eq=False)
-class Rerun:
+class MethodRerunner:
     """Explains a seeded sample of a cell's instances anew, with the record's settings and seed.
 
     Methods that are trained are trained anew: weights that come with a bundle show nothing about how they were made.
@@ -31,9 +31,9 @@ class Rerun:
         recheck: Where the verifier has model and data, and the seed of the sample.
     """
 
-    recheck: Recheck
+    recheck: ScoreRecomputer
 
-    def __call__(self, store: Store, record: Record, sample: int) -> Reran:
+    def __call__(self, store: Store, record: Record, sample: int) -> RerunOutcome:
         """Holds `sample` stored explanations, of gold and predicted answers, against those that come out here.
 
         Raises:
@@ -46,11 +46,11 @@ class Rerun:
         group, encodings = self.recheck.encoded(store, record)
         job = job_of(group, record, method, store)
         with TemporaryDirectory() as folder:
-            trainer = Trainer(Fits(folder), encodings.model, encodings.labels)
+            trainer = MethodTrainer(TrainedWeights(folder), encodings.model, encodings.labels)
             return _compare(job, record, sampled(encodings, sample, self.recheck.seed), trainer)
 
 
-def job_of(group: Group, record: Record, method: Any, store: Store) -> Job:
+def job_of(group: JobGroup, record: Record, method: Any, store: Store) -> Job:
     """The cell's job with its method, and what that is trained on.
 
     Raises:
@@ -67,13 +67,13 @@ def job_of(group: Group, record: Record, method: Any, store: Store) -> Job:
             raise FlowgaugeError(f"{record.method} was trained on another draw than the one whose instances it explains.")
         task = record.asked["task"]
         plan = Plan.make(tasks=task, split=key.split, limit=key.limit, sample_seed=key.sample_seed, fit_limit=asked.get("limit"))
-        job.train = resolve.draw_train(plan, resolve.Drawn(plan.tasks[0], group.task, key, group.instances))
+        job.train = resolve.draw_train(plan, resolve.TaskSample(plan.tasks[0], group.task, key, group.instances))
         if job.train.key.fingerprint != asked.get("fingerprint"):
             raise FlowgaugeError(f"{record.method} was trained on other instances than the train split has here.")
     return job
 
 
-def _compare(job: Job, record: Record, encodings: Encodings, trainer: Trainer) -> Reran:
+def _compare(job: Job, record: Record, encodings: PreparedBatches, trainer: MethodTrainer) -> RerunOutcome:
     within, count, found = tolerance(str(record.key["dtype"])), 0, list[str]()
     for number in range(len(encodings)):
         asked = encodings(number)
@@ -88,4 +88,4 @@ def _compare(job: Job, record: Record, encodings: Encodings, trainer: Trainer) -
             count += 1
             found += [f"{name!r}: {text}"] if text else []
     encodings.free()
-    return Reran(count, len(found), next(iter(found), ""), job.train is not None)
+    return RerunOutcome(count, len(found), next(iter(found), ""), job.train is not None)

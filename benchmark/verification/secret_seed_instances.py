@@ -12,21 +12,21 @@ from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import Instance
 from ...tasks.sampling import balanced
 from ..engine import resolve
-from ..engine.jobs import Group, Job, folder_name
+from ..engine.jobs import Job, JobGroup, folder_name
 from ..engine.prepared import encode_group
 from ..engine.progress import Progress
-from ..engine.trained_weights import Fits
+from ..engine.trained_weights import TrainedWeights
 from ..engine.worker import work
 from ..store.key import TaskKey, metric_id
 from ..store.record import Record
 from ..store.store import Store
-from .explanation_difference import Refreshed
-from .recompute_scores import Recheck, method_of, metric_of
+from .explanation_difference import SecretSeedScores
+from .recompute_scores import ScoreRecomputer, method_of, metric_of
 from .rerun_methods import job_of
 
 
 @dataclass(eq=False)
-class Fresh:
+class SecretSeedRun:
     """Explains and scores fresh instances with the methods, settings, seeds and metrics of a bundle's cells.
 
     Attributes:
@@ -35,11 +35,11 @@ class Fresh:
         count: Instances, balanced over conditions.
     """
 
-    recheck: Recheck
+    recheck: ScoreRecomputer
     seed: int
     count: int
 
-    def __call__(self, store: Store, records: Sequence[Record]) -> Refreshed:
+    def __call__(self, store: Store, records: Sequence[Record]) -> SecretSeedScores:
         """Score rows of cells that were asked the same question, on fresh instances.
 
         Raises:
@@ -54,13 +54,13 @@ class Fresh:
             key = replace(asked.key, fingerprint=fingerprint(chosen), limit=len(chosen), sample_seed=self.seed)
             jobs = {record.cell: job for record, job in _jobs(records, asked, key, store, scratch, missing)}
             metrics = _metrics([record for record in records if record.cell in jobs])
-            group = Group(asked.model, asked.task, key, chosen, list(jobs.values()))
+            group = JobGroup(asked.model, asked.task, key, chosen, list(jobs.values()))
             if metrics:
                 _work(group, metrics, records[0], folder)
             rows = {(cell, name): frame for cell, job in jobs.items() for name, frame in _rows(job, metrics, missing, cell)}
-        return Refreshed(len(chosen), rows, missing)
+        return SecretSeedScores(len(chosen), rows, missing)
 
-    def _instances(self, asked: Group, trained: bool) -> tuple[Instance, ...]:
+    def _instances(self, asked: JobGroup, trained: bool) -> tuple[Instance, ...]:
         """What the task draws with the secret seed and not with the published one; if a method is trained, none of train."""
         task, key = asked.task, asked.key
         known = _texts(asked.instances) | _texts(task.instances(key.split, None, key.sample_seed))
@@ -83,7 +83,7 @@ def _texts(instances: Iterable[Instance]) -> set[Any]:
 
 
 def _jobs(
-    records: Sequence[Record], asked: Group, key: TaskKey, store: Store, scratch: Store, missing: dict[str, str]
+    records: Sequence[Record], asked: JobGroup, key: TaskKey, store: Store, scratch: Store, missing: dict[str, str]
 ) -> Iterator[tuple[Record, Job]]:
     """A job on the fresh instances for every cell whose method is here."""
     for record in records:
@@ -110,12 +110,12 @@ def _metrics(records: Sequence[Record]) -> list[Any]:
     return [metric_of(score) for score in scores.values()]
 
 
-def _work(group: Group, metrics: Sequence[Any], first: Record, folder: str) -> None:
+def _work(group: JobGroup, metrics: Sequence[Any], first: Record, folder: str) -> None:
     for metric in metrics:
         group.refer(metric, resolve.reference_job(metric, group.jobs))
     encodings = encode_group(group, metrics, None, first.key["max_tokens"], first.key["on_split"])
     with Progress(0, True) as progress:
-        work(group, group.jobs, metrics, encodings, progress, Fits(folder))
+        work(group, group.jobs, metrics, encodings, progress, TrainedWeights(folder))
 
 
 def _rows(job: Job, metrics: Sequence[Any], missing: dict[str, str], cell: str) -> Iterator[tuple[str, Any]]:

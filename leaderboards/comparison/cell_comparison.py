@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Pair:
+class CellPair:
     """Two cells of one method, or several that differ in their seed alone, and what a metric says of them.
 
     Attributes:
@@ -50,7 +50,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CellComparison:
     """Every pair of cells that a metric was asked about.
 
     Attributes:
@@ -62,7 +62,7 @@ class Comparison:
 
     metric: str
     ranked: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[CellPair, ...]
     across: str = "tasks"
 
     def to_pandas(self) -> pd.DataFrame:
@@ -83,7 +83,7 @@ class Comparison:
         names = ("method", "task", "seeds" if seeds else "other task")
         return [(*names, *(f"{self.metric}\n{variant}" for variant in variants)), *rows]
 
-    def _rows(self, pair: Pair) -> Iterator[dict[str, Any]]:
+    def _rows(self, pair: CellPair) -> Iterator[dict[str, Any]]:
         one, other = pair.one, pair.other
         named = {
             "metric": self.metric, "method": one.method, "settings": json.dumps(one.settings, sort_keys=True), "seed": one.seed,
@@ -95,7 +95,7 @@ class Comparison:
             yield {**named, "variant": a.variant, "value": a.value, "low": a.low, "high": a.high, "reason": a.reason}
 
 
-def _number(pair: Pair, variant: str) -> str:
+def _number(pair: CellPair, variant: str) -> str:
     found = next((a for a in pair.aggregates if a.variant == variant), None)
     if found is None or math.isnan(found.value):
         return f"n/a: {pair.reason if found is None else found.reason}"
@@ -110,7 +110,9 @@ def _label(record: Record, records: Sequence[Record], over_seeds: bool = False) 
     return record.method + (":" if differs else "") + ",".join(differs)
 
 
-def compare(url: str, metric: str = "head_universality", tasks: Sequence[str] = (), methods: Sequence[str] = ()) -> Comparison:
+def compare(
+    url: str, metric: str = "head_universality", tasks: Sequence[str] = (), methods: Sequence[str] = ()
+) -> CellComparison:
     """Compares the cells of every method on two tasks, or over seeds where the metric asks for that.
 
     Of one model where it has both tasks, else of two models, each with its own task (checkpoints of one architecture).
@@ -143,7 +145,7 @@ def compare(url: str, metric: str = "head_universality", tasks: Sequence[str] = 
         wanted = "several seeds (of a method that draws)" if across == "seeds" else "two tasks asked for"
         remedy = "`flowgauge run --seed 0 --seed 1 --seed 2` adds seeds" if across == "seeds" else "`flowgauge run` adds a task"
         raise UsageError(f"no method in {url!r} has explanations of {wanted}; {remedy}.")
-    return Comparison(made.name, made.ranked, tuple(_compare(made, store, *group) for group in groups), across)
+    return CellComparison(made.name, made.ranked, tuple(_compare(made, store, *group) for group in groups), across)
 
 
 def _asked(group: Sequence[Record], tasks: Sequence[str]) -> bool:
@@ -198,9 +200,9 @@ def _explained(store: Store, record: Record) -> ExplainedCell:
     return ExplainedCell(tuple(sentences), tuple(s.condition for s in sentences.values()), _Gold(cell))
 
 
-def _compare(metric: Any, store: Store, one: Record, other: Record, *more: Record) -> Pair:
+def _compare(metric: Any, store: Store, one: Record, other: Record, *more: Record) -> CellPair:
     try:
         found = metric.compare(*(_explained(store, record) for record in (one, other, *more)))
-        return Pair(one, other, tuple(found), more=more)
+        return CellPair(one, other, tuple(found), more=more)
     except NotApplicable as reason:
-        return Pair(one, other, reason=str(reason), more=more)
+        return CellPair(one, other, reason=str(reason), more=more)

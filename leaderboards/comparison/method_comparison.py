@@ -14,12 +14,12 @@ from ...benchmark.store.store import Store
 from ...core.errors import UnknownName, UsageError
 from ...core.registry import Spec
 from ...metrics.registry import METRICS
-from ..stored.comparable_cells import Group, groups
-from ..stored.score_table import Shelf, metrics_of, ranked_variant, read_scores
+from ..stored.comparable_cells import ComparableCells, groups
+from ..stored.score_table import CellSource, metrics_of, ranked_variant, read_scores
 from ..tables.columns import RANKED
 from ..tables.task_tables import stored_records
-from .operator_sensitivity import Panel, panels
-from .paired_tests import Difference, Ranks, Scored, differences, mean_intervals, narrow, ranks, sentence, tie_groups
+from .operator_sensitivity import OperatorSensitivity, panels
+from .paired_tests import Difference, Ranks, ScoreTable, differences, mean_intervals, narrow, ranks, sentence, tie_groups
 
 COLUMNS = (
     "model", "task", "metric", "variant", "one", "other", "difference", "low", "high", "p", "p_holm", "instances", "needed",
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class MethodComparison:
     """The methods of one group on one metric, best first.
 
     Attributes:
@@ -43,15 +43,15 @@ class Side:
         panels: The metric under other ablation operators, where the store has scores under several.
     """
 
-    group: Group
+    group: ComparableCells
     metric: str
     variant: str
     unit: str
-    scored: Scored
+    scored: ScoreTable
     ranks: Ranks
     pairs: tuple[Difference, ...]
     missing: dict[str, str]
-    panels: tuple[Panel, ...] = ()
+    panels: tuple[OperatorSensitivity, ...] = ()
 
     @cached_property
     def by_pair(self) -> dict[frozenset[str], Difference]:
@@ -93,7 +93,7 @@ class Side:
         return rows
 
 
-def side_by_side(url: str, metric: str = "", tasks: Sequence[str] = (), methods: Sequence[str] = ()) -> list[Side]:
+def compare_methods(url: str, metric: str = "", tasks: Sequence[str] = (), methods: Sequence[str] = ()) -> list[MethodComparison]:
     """The methods of every (model, task, question) of a store on one metric.
 
     Args:
@@ -118,7 +118,7 @@ def side_by_side(url: str, metric: str = "", tasks: Sequence[str] = (), methods:
     chosen = [group for group in known if not tasks or group.task in tasks]
     name, variant = _metric(metric, chosen)
     identity = _identity(name, chosen)
-    sides = [side_of(store, group, identity, variant, methods) for group in chosen]
+    sides = [compare_group(store, group, identity, variant, methods) for group in chosen]
     found = [_with_panels(store, side, name, not (variant or methods)) for side in sides if side is not None]
     if not found:
         raise UsageError(
@@ -127,7 +127,7 @@ def side_by_side(url: str, metric: str = "", tasks: Sequence[str] = (), methods:
     return found
 
 
-def _metric(metric: str, chosen: Sequence[Group]) -> tuple[str, str]:
+def _metric(metric: str, chosen: Sequence[ComparableCells]) -> tuple[str, str]:
     known = metrics_of(chosen)
     name, _, variant = metric.partition("/")
     if not name:
@@ -140,7 +140,7 @@ def _metric(metric: str, chosen: Sequence[Group]) -> tuple[str, str]:
     raise UnknownName("metric", plain, [*known, *METRICS.entries()])
 
 
-def _identity(name: str, chosen: Sequence[Group]) -> str:
+def _identity(name: str, chosen: Sequence[ComparableCells]) -> str:
     """The name itself or, where it has settings, the identity of a metric of the store that has them, the default's first.
 
     Raises:
@@ -157,15 +157,20 @@ def _identity(name: str, chosen: Sequence[Group]) -> str:
     return min(found, key=len)
 
 
-def _with_panels(store: Store, side: Side, name: str, whole: bool) -> Side:
+def _with_panels(store: Store, side: MethodComparison, name: str, whole: bool) -> MethodComparison:
     """The side as the user named its metric, with what other operators say of all methods."""
     plain = Spec.parse(name).name
     return replace(side, metric=name, panels=tuple(p for p in panels(store, side.group) if p.metric == plain) if whole else ())
 
 
-def side_of(
-    store: Shelf, group: Group, metric: str, variant: str = "", methods: Sequence[str] = (), every_interval: bool = True
-) -> Side | None:
+def compare_group(
+    store: CellSource,
+    group: ComparableCells,
+    metric: str,
+    variant: str = "",
+    methods: Sequence[str] = (),
+    every_interval: bool = True,
+) -> MethodComparison | None:
     """The methods of one group on one metric; None where fewer than two have scores on shared instances.
 
     Args:
@@ -187,10 +192,10 @@ def side_of(
     default, _, unit = ranked_variant(group, metric)
     only = None if every_interval else {*pairwise(range(len(wanted))), (0, len(wanted) - 1)}
     pairs = tuple(differences(scored, only=only))
-    return Side(group, metric, variant or default, unit, scored, ranks(scored), pairs, found.missing)
+    return MethodComparison(group, metric, variant or default, unit, scored, ranks(scored), pairs, found.missing)
 
 
-def pairs_table(sides: Sequence[Side], words: bool = True) -> pd.DataFrame:
+def pairs_table(sides: Sequence[MethodComparison], words: bool = True) -> pd.DataFrame:
     """One row a pair of methods, with a sentence or without."""
     rows = []
     for side in sides:

@@ -14,18 +14,18 @@ from jaxtyping import Float
 from scipy.stats import kendalltau
 
 from ...benchmark.store.record import Score
-from ..stored.comparable_cells import Group
-from ..stored.score_table import Found, Shelf, read_scores
-from .paired_tests import ALPHA, Scored, differences, order
+from ..stored.comparable_cells import ComparableCells
+from ..stored.score_table import CellSource, StoredScores, read_scores
+from .paired_tests import ALPHA, ScoreTable, differences, order
 
 BEFORE = "zero"
 """The operator of scores that were stored before it was a setting."""
-SAID = 8
+MAX_LISTED_CHANGES = 8
 """Most pairs that change places which `compare` tells in words."""
 
 
 @dataclass(frozen=True)
-class Flip:
+class RankChange:
     """Two methods that change places.
 
     Attributes:
@@ -47,7 +47,7 @@ class Flip:
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class OperatorSensitivity:
     """One metric under several operators, on the methods and instances that have a score under all of them.
 
     Attributes:
@@ -60,7 +60,7 @@ class Panel:
     metric: str
     settings: str
     operators: tuple[str, ...]
-    tables: tuple[Scored, ...]
+    tables: tuple[ScoreTable, ...]
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class Panel:
         return [self.methods[i] for i in np.argsort(self.ranks[operator], kind="stable")]
 
     @cached_property
-    def flips(self) -> tuple[Flip, ...]:
+    def flips(self) -> tuple[RankChange, ...]:
         """Pairs of methods that change places, those that are told apart both ways first."""
         apart = [{frozenset((d.one, d.other)) for d in differences(t, only=()) if d.p_holm < ALPHA} for t in self.tables]
         found = []
@@ -102,7 +102,7 @@ class Panel:
             if len(ahead) and len(behind):
                 sure = all(any(pair in apart[at] for at in side) for side in (ahead, behind))
                 better, worse = (tuple(self.operators[at] for at in side) for side in (ahead, behind))
-                found.append(Flip(self.methods[one], self.methods[other], better, worse, sure))
+                found.append(RankChange(self.methods[one], self.methods[other], better, worse, sure))
         return tuple(sorted(found, key=lambda flip: not flip.sure))
 
     def lines(self) -> Iterator[str]:
@@ -112,12 +112,12 @@ class Panel:
         for number, operator in enumerate(self.operators):
             tau = f" (Kendall's tau to {self.operators[0]}: {self.tau[0, number]:.2f})" if number else ""
             yield f"  {operator}: {', '.join(self.best_first(number))}{tau}"
-        yield from (f"  {flip}" for flip in self.flips[:SAID])
-        if len(self.flips) > SAID:
-            yield f"  and {len(self.flips) - SAID} more pairs change places"
+        yield from (f"  {flip}" for flip in self.flips[:MAX_LISTED_CHANGES])
+        if len(self.flips) > MAX_LISTED_CHANGES:
+            yield f"  and {len(self.flips) - MAX_LISTED_CHANGES} more pairs change places"
 
 
-def panels(store: Shelf, group: Group) -> list[Panel]:
+def panels(store: CellSource, group: ComparableCells) -> list[OperatorSensitivity]:
     """A panel for every metric of a group that has scores of two methods or more under two operators or more."""
     found = []
     for family in _families(group):
@@ -152,7 +152,7 @@ class _Family:
         return dict(sorted(self.identities.items(), key=lambda one: (one[1] != f"{self.name}@{self.version}", one[0])))
 
 
-def _families(group: Group) -> list[_Family]:
+def _families(group: ComparableCells) -> list[_Family]:
     found: list[_Family] = []
     for record in group.records:
         for score in record.scores.values():
@@ -166,7 +166,7 @@ def _families(group: Group) -> list[_Family]:
     return sorted(found, key=lambda one: (one.name, one.version, one.words))
 
 
-def _panel(store: Shelf, group: Group, family: _Family) -> Panel | None:
+def _panel(store: CellSource, group: ComparableCells, family: _Family) -> OperatorSensitivity | None:
     read = {operator: read_scores(store, group, identity) for operator, identity in family.ordered.items()}
     methods = [m for m in next(iter(read.values())).scored.methods if all(m in found.scored.methods for found in read.values())]
     if len(methods) < 2:
@@ -175,25 +175,27 @@ def _panel(store: Shelf, group: Group, family: _Family) -> Panel | None:
     shared = sorted(set.intersection(*known))
     if not shared:
         return None
-    return Panel(family.name, family.words, tuple(read), tuple(_narrow(found, methods, shared) for found in read.values()))
+    return OperatorSensitivity(
+        family.name, family.words, tuple(read), tuple(_narrow(found, methods, shared) for found in read.values())
+    )
 
 
-def _defined(found: Found, methods: Sequence[str]) -> set[str]:
+def _defined(found: StoredScores, methods: Sequence[str]) -> set[str]:
     """Instances where all these methods have a score."""
     rows = [found.scored.methods.index(m) for m in methods]
     live = ~np.isnan(found.scored.values[rows]).any(0)
     return {name for name, there in zip(found.instances, live, strict=True) if there}
 
 
-def _narrow(found: Found, methods: Sequence[str], instances: Sequence[str]) -> Scored:
+def _narrow(found: StoredScores, methods: Sequence[str], instances: Sequence[str]) -> ScoreTable:
     at = {name: number for number, name in enumerate(found.instances)}
     columns = [at[name] for name in instances]
     rows = [found.scored.methods.index(m) for m in methods]
     conditions = tuple(found.scored.conditions[column] for column in columns)
-    return Scored(tuple(methods), found.scored.values[np.ix_(rows, columns)], conditions, found.scored.higher_is_better)
+    return ScoreTable(tuple(methods), found.scored.values[np.ix_(rows, columns)], conditions, found.scored.higher_is_better)
 
 
-def panel_table(group: Group, panel: Panel) -> pd.DataFrame:
+def panel_table(group: ComparableCells, panel: OperatorSensitivity) -> pd.DataFrame:
     """One row an operator and method: its mean and its rank."""
     rows = [
         (group.model, group.task, group.note, panel.metric, panel.settings, operator, method, mean, rank)

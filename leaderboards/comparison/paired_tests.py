@@ -26,7 +26,7 @@ FLIPS = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ScoreTable:
     """One metric's scores of several methods on the same instances.
 
     Attributes:
@@ -71,7 +71,7 @@ class Difference(NamedTuple):
     needed: float
 
 
-def differences(scored: Scored, seed: int = 0, only: Collection[tuple[int, int]] | None = None) -> list[Difference]:
+def differences(scored: ScoreTable, seed: int = 0, only: Collection[tuple[int, int]] | None = None) -> list[Difference]:
     """Every pair of methods, the larger mean first; Holm's correction over all pairs that have a p-value.
 
     Sources: paired permutation test by sign flips (Fisher 1935; Dror et al. 2018 for its use in language processing), Holm 1979.
@@ -95,7 +95,7 @@ def differences(scored: Scored, seed: int = 0, only: Collection[tuple[int, int]]
 
 
 def _differences(
-    scored: Scored,
+    scored: ScoreTable,
     live: Bool[np.ndarray, " instances"],
     pairs: Sequence[tuple[int, int]],
     seed: int,
@@ -219,7 +219,7 @@ class Ranks:
     beats: Float[np.ndarray, "methods methods"]
 
 
-def ranks(scored: Scored, seed: int = 0, resamples: int = 4000) -> Ranks:
+def ranks(scored: ScoreTable, seed: int = 0, resamples: int = 4000) -> Ranks:
     """Rank intervals from a paired bootstrap: instances are drawn anew, within each condition, for all methods at once.
 
     On the instances where every method has a score, so that no method gains from leaving out hard ones.
@@ -237,7 +237,7 @@ def shares_won(replicates: Float[np.ndarray, "resamples methods"]) -> Float[np.n
     return won
 
 
-def resampled_ranks(scored: Scored, seed: int, resamples: int) -> Float[np.ndarray, "resamples methods"]:
+def resampled_ranks(scored: ScoreTable, seed: int, resamples: int) -> Float[np.ndarray, "resamples methods"]:
     """The rank of every method in every resample."""
     live = scored.common
     if not live.any():
@@ -247,7 +247,7 @@ def resampled_ranks(scored: Scored, seed: int, resamples: int) -> Float[np.ndarr
     return order(scored, np.round(sums / live.sum(), 12))
 
 
-def order(scored: Scored, means: Float[np.ndarray, "*some methods"]) -> Float[np.ndarray, "*some methods"]:
+def order(scored: ScoreTable, means: Float[np.ndarray, "*some methods"]) -> Float[np.ndarray, "*some methods"]:
     """Ranks of means, 1 is best; ties share their mean rank."""
     found: np.ndarray = rankdata(means if scored.higher_is_better is False else -means, axis=-1)
     return found
@@ -275,7 +275,7 @@ def tie_groups(ranked: Sequence[str], pairs: Sequence[Difference]) -> list[tuple
     return runs
 
 
-class Overall(NamedTuple):
+class MeanRanks(NamedTuple):
     """The mean rank of each method over several tables, with its interval; `beats` as in `Ranks`, of mean ranks."""
 
     methods: tuple[str, ...]
@@ -286,7 +286,7 @@ class Overall(NamedTuple):
     beats: Float[np.ndarray, "methods methods"]
 
 
-def overall(tables: Sequence[Scored], tasks: Sequence[str] = (), seed: int = 0, resamples: int = 4000) -> Overall:
+def overall(tables: Sequence[ScoreTable], tasks: Sequence[str] = (), seed: int = 0, resamples: int = 4000) -> MeanRanks:
     """Mean rank over tables of the methods that every table has, ranked among themselves.
 
     A replicate of the mean rank is the mean over one replicate of each table. Tables of one task are of the same instances, which
@@ -302,15 +302,15 @@ def overall(tables: Sequence[Scored], tasks: Sequence[str] = (), seed: int = 0, 
     seeds = {name: seed + number for number, name in enumerate(dict.fromkeys(named))}
     methods = tuple(m for m in tables[0].methods if all(m in t.methods for t in tables))
     if not methods:
-        return Overall((), *(np.zeros(0),) * 3, np.zeros(0, int), np.zeros((0, 0)))
+        return MeanRanks((), *(np.zeros(0),) * 3, np.zeros(0, int), np.zeros((0, 0)))
     shared = [narrow(table, methods) for table in tables]
     seen = np.mean([order(t, t.values[:, t.common].mean(1)) for t in shared], 0)
     replicates = np.mean([resampled_ranks(t, seeds[name], resamples) for name, t in zip(named, shared, strict=True)], 0)
     low, high = np.quantile(replicates, TAILS, axis=0)
-    return Overall(methods, seen, low, high, np.full(len(methods), len(tables)), shares_won(replicates))
+    return MeanRanks(methods, seen, low, high, np.full(len(methods), len(tables)), shares_won(replicates))
 
 
-def mean_intervals(scored: Scored) -> Float[np.ndarray, "methods 3"]:
+def mean_intervals(scored: ScoreTable) -> Float[np.ndarray, "methods 3"]:
     """Mean of each method over its own instances with the 95 % interval (BCa, conditions apart)."""
     found = np.full((len(scored.methods), 3), np.nan)
     patterns, belongs = np.unique(~np.isnan(scored.values), axis=0, return_inverse=True)
@@ -323,10 +323,10 @@ def mean_intervals(scored: Scored) -> Float[np.ndarray, "methods 3"]:
     return found
 
 
-def narrow(scored: Scored, methods: Sequence[str]) -> Scored:
+def narrow(scored: ScoreTable, methods: Sequence[str]) -> ScoreTable:
     """The table of some methods, in the order given."""
     rows = [scored.methods.index(m) for m in methods]
-    return Scored(tuple(methods), scored.values[rows], scored.conditions, scored.higher_is_better)
+    return ScoreTable(tuple(methods), scored.values[rows], scored.conditions, scored.higher_is_better)
 
 
 def sentence(d: Difference, metric: str, higher_is_better: bool | None) -> str:

@@ -11,21 +11,21 @@ from jaxtyping import Float
 from scipy.stats import kendalltau
 
 from ...benchmark.store.record import Record
-from ..stored.comparable_cells import Group, find_aggregate, groups
+from ..stored.comparable_cells import ComparableCells, find_aggregate, groups
 from ..stored.score_table import metrics_of
-from ..submission.board_reader import Shelf
+from ..submission.board_reader import BoardReader
 from ..submission.verify import Trust, weakest
 from ..tables.columns import RANKED
-from .method_comparison import Side, side_of
-from .operator_sensitivity import Panel, panels
-from .paired_tests import ALPHA, Overall, Scored, mean_intervals, narrow, order, overall
+from .method_comparison import MethodComparison, compare_group
+from .operator_sensitivity import OperatorSensitivity, panels
+from .paired_tests import ALPHA, MeanRanks, ScoreTable, mean_intervals, narrow, order, overall
 
 EVERY_PAIR = 25
 """Tables of more methods give the intervals of neighbours only."""
 
 
 @dataclass(frozen=True)
-class Line:
+class RankedRow:
     """A method's row in a table.
 
     Attributes:
@@ -58,7 +58,7 @@ class Line:
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class RankedTable:
     """One metric's table of a group.
 
     Attributes:
@@ -68,8 +68,8 @@ class Standing:
         beside: The whole model and chance, where the metric has them.
     """
 
-    side: Side
-    lines: tuple[Line, ...]
+    side: MethodComparison
+    lines: tuple[RankedRow, ...]
     missing: dict[str, str]
     beside: dict[str, float]
 
@@ -80,7 +80,7 @@ class Standing:
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
+class TaskBoard:
     """Everything about one group.
 
     Attributes:
@@ -90,13 +90,13 @@ class Field:
         panels: Metrics that have scores under several ablation operators.
     """
 
-    group: Group
-    standings: dict[str, Standing]
+    group: ComparableCells
+    standings: dict[str, RankedTable]
     unranked: dict[str, str]
-    panels: tuple[Panel, ...] = ()
+    panels: tuple[OperatorSensitivity, ...] = ()
 
     @property
-    def first(self) -> Standing | None:
+    def first(self) -> RankedTable | None:
         """The table of the metric that stands for the task."""
         return next(iter(self.standings.values()), None)
 
@@ -120,13 +120,13 @@ class ModelBoard:
     """
 
     model: str
-    fields: tuple[Field, ...]
-    tables: tuple[Standing, ...]
+    fields: tuple[TaskBoard, ...]
+    tables: tuple[RankedTable, ...]
     default: tuple[bool, ...]
-    overall: Overall
+    overall: MeanRanks
 
     @cached_property
-    def counted(self) -> tuple[Standing, ...]:
+    def counted(self) -> tuple[RankedTable, ...]:
         """The tables that count."""
         return tuple(t for t, wanted in zip(self.tables, self.default, strict=True) if wanted)
 
@@ -164,7 +164,7 @@ class ModelBoard:
         shared = [narrow(t.side.scored, self.overall.methods) for t in self.counted]
         return np.array([order(t, t.values[:, t.common].mean(1)) for t in shared]).reshape(len(shared), -1)
 
-    def left_out(self, by: str) -> list[LeftOut]:
+    def left_out(self, by: str) -> list[OrderChange]:
         """How the order changes without one task or one metric (`by`), where more than one counts."""
         names = [t.side.group.task if by == "task" else t.side.metric for t in self.counted]
         kinds = list(dict.fromkeys(names))
@@ -172,12 +172,12 @@ class ModelBoard:
             return []
         return [self._without(kind, np.array([name != kind for name in names])) for kind in kinds]
 
-    def _without(self, kind: str, kept: np.ndarray) -> LeftOut:
+    def _without(self, kind: str, kept: np.ndarray) -> OrderChange:
         return _changed(kind, self.overall.methods, self.overall.rank, self.table_ranks[kept].mean(0))
 
-    def under_operators(self) -> list[LeftOut]:
+    def under_operators(self) -> list[OrderChange]:
         """How the order by a metric changes under another ablation operator: mean ranks over the tasks that have both."""
-        found: dict[str, list[tuple[Panel, int]]] = {}
+        found: dict[str, list[tuple[OperatorSensitivity, int]]] = {}
         for field in {f.group.task: f for f in reversed(self.fields)}.values():  # the largest run of each task comes first
             for panel in field.panels:
                 for number, operator in enumerate(panel.operators[1:], start=1):
@@ -217,7 +217,7 @@ class ModelBoard:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class OrderChange:
     """The order without one task or metric, or under another operator.
 
     Attributes:
@@ -235,16 +235,16 @@ class LeftOut:
 
 def _changed(
     name: str, methods: Sequence[str], before: Float[np.ndarray, " methods"], after: Float[np.ndarray, " methods"]
-) -> LeftOut:
+) -> OrderChange:
     """What becomes of an order by mean ranks."""
     first = tuple(m for m, r in zip(methods, after, strict=True) if r == after.min())
     then, now = order(_plain(before), before), order(_plain(after), after)
     moves = [(m, float(a), float(b)) for m, a, b in zip(methods, then, now, strict=True) if a != b]
     moves.sort(key=lambda move: -abs(move[1] - move[2]))
-    return LeftOut(name, float(kendalltau(before, after).statistic), first, tuple(moves))
+    return OrderChange(name, float(kendalltau(before, after).statistic), first, tuple(moves))
 
 
-def _operator_changed(name: str, members: Sequence[tuple[Panel, int]]) -> LeftOut | None:
+def _operator_changed(name: str, members: Sequence[tuple[OperatorSensitivity, int]]) -> OrderChange | None:
     """Mean ranks under the default against those under another operator, of the methods that all panels have."""
     methods = [m for m in members[0][0].methods if all(m in panel.methods for panel, _ in members)]
     if len(methods) < 2:
@@ -257,49 +257,49 @@ def _operator_changed(name: str, members: Sequence[tuple[Panel, int]]) -> LeftOu
     return _changed(name, methods, *orders)
 
 
-def _plain(values: Float[np.ndarray, " methods"]) -> Scored:
+def _plain(values: Float[np.ndarray, " methods"]) -> ScoreTable:
     """Numbers to be ordered, small ones first."""
-    return Scored(tuple(map(str, range(len(values)))), values[:, None], ("",), False)
+    return ScoreTable(tuple(map(str, range(len(values)))), values[:, None], ("",), False)
 
 
-def fields_of(shelf: Shelf) -> list[Field]:
+def fields_of(shelf: BoardReader) -> list[TaskBoard]:
     """Everything about every group of a board, in order of model and task."""
     return [_field(shelf, group) for group in groups(shelf.records)]
 
 
-def model_boards(fields: Sequence[Field]) -> list[ModelBoard]:
+def model_boards(fields: Sequence[TaskBoard]) -> list[ModelBoard]:
     """The overall order on every model."""
-    by_model: dict[str, list[Field]] = {}
+    by_model: dict[str, list[TaskBoard]] = {}
     for field in fields:
         by_model.setdefault(field.group.model, []).append(field)
     return [_model_board(model, members) for model, members in by_model.items()]
 
 
-def _field(shelf: Shelf, group: Group) -> Field:
-    standings: dict[str, Standing] = {}
+def _field(shelf: BoardReader, group: ComparableCells) -> TaskBoard:
+    standings: dict[str, RankedTable] = {}
     unranked: dict[str, str] = {}
     for metric in sorted(metrics_of([group]), key=lambda name: name != RANKED[0]):
         size = len(set(group.methods()))
-        side = side_of(shelf, group, metric, every_interval=size <= EVERY_PAIR)
+        side = compare_group(shelf, group, metric, every_interval=size <= EVERY_PAIR)
         if side is None:
             unranked[metric] = "fewer than two methods have scores on shared instances"
         else:
             standings[metric] = _standing(shelf, side)
-    return Field(group, standings, unranked, tuple(panels(shelf, group)))
+    return TaskBoard(group, standings, unranked, tuple(panels(shelf, group)))
 
 
-def _standing(shelf: Shelf, side: Side) -> Standing:
+def _standing(shelf: BoardReader, side: MethodComparison) -> RankedTable:
     cells: dict[str, list[Record]] = {}
     for label, record in zip(side.group.methods(), side.group.records, strict=True):
         cells.setdefault(label, []).append(record)
-    runs, names, lines = [run for run in side.ties if len(run) > 1], side.scored.methods, list[Line]()
+    runs, names, lines = [run for run in side.ties if len(run) > 1], side.scored.methods, list[RankedRow]()
     bounds, counts = mean_intervals(side.scored), (~np.isnan(side.scored.values)).sum(1)
     for n, label in enumerate(names):
         above = side.by_pair[frozenset((label, names[n - 1]))] if n else None
         told = above is None or above.p_holm < ALPHA
         costs = [record.cost.seconds for record in cells[label] if record.cost is not None]
         mean, low, high = bounds[n].tolist()
-        line = Line(
+        line = RankedRow(
             label=label, method=cells[label][0].method, rank=float(side.ranks.rank[n]), rank_low=float(side.ranks.low[n]),
             rank_high=float(side.ranks.high[n]), mean=mean, low=low, high=high, count=int(counts[n]),
             ties="".join(letter(at) for at, run in enumerate(runs) if label in run),
@@ -308,7 +308,7 @@ def _standing(shelf: Shelf, side: Side) -> Standing:
             trust=weakest([shelf.trust(r) for r in cells[label]]),
         )  # fmt: skip
         lines.append(line)
-    return Standing(side, tuple(lines), side.missing, _beside(side))
+    return RankedTable(side, tuple(lines), side.missing, _beside(side))
 
 
 def letter(at: int) -> str:
@@ -316,7 +316,7 @@ def letter(at: int) -> str:
     return chr(ord("a") + at % 26) + (str(at // 26 + 1) if at >= 26 else "")
 
 
-def _beside(side: Side) -> dict[str, float]:
+def _beside(side: MethodComparison) -> dict[str, float]:
     """The unreduced model and chance, from the first cell that has them."""
     found: dict[str, float] = {}
     for variant in ("original", "chance"):
@@ -328,19 +328,19 @@ def _beside(side: Side) -> dict[str, float]:
     return found
 
 
-def _model_board(model: str, fields: Sequence[Field]) -> ModelBoard:
-    largest: dict[str, Field] = {}
+def _model_board(model: str, fields: Sequence[TaskBoard]) -> ModelBoard:
+    largest: dict[str, TaskBoard] = {}
     for field in fields:
         largest.setdefault(field.group.task, field)
     tables = tuple(s for f in largest.values() for s in f.standings.values() if s.side.scored.higher_is_better is not None)
     default = _default(tables)
     counted = [t.side for t, wanted in zip(tables, default, strict=True) if wanted]
-    empty = Scored((), np.zeros((0, 0)), ())
+    empty = ScoreTable((), np.zeros((0, 0)), ())
     ranked = overall([s.scored for s in counted], [s.group.task for s in counted]) if counted else overall([empty])
     return ModelBoard(model, tuple(fields), tables, default, ranked)
 
 
-def _default(tables: Sequence[Standing]) -> tuple[bool, ...]:
+def _default(tables: Sequence[RankedTable]) -> tuple[bool, ...]:
     """Tables of the ranked metric, and of every other metric that all methods with the ranked one on all tasks have."""
     if not tables:
         return ()
@@ -351,6 +351,6 @@ def _default(tables: Sequence[Standing]) -> tuple[bool, ...]:
     return tuple(t.side.metric in whole and _shares(t, everywhere) for t in tables)
 
 
-def _shares(table: Standing, methods: set[str]) -> bool:
+def _shares(table: RankedTable, methods: set[str]) -> bool:
     """Whether there is an instance that all these methods have a score of."""
     return len(methods) > 1 and bool(narrow(table.side.scored, sorted(methods)).common.any())

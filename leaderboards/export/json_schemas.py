@@ -11,12 +11,13 @@ from pydantic import BaseModel
 
 from ...benchmark.engine.plan import Plan
 from ...benchmark.external import folder_format as outside
-from ...benchmark.store.record import Fit, Record
-from ..submission.bundle import Manifest
+from ...benchmark.store.record import Record, TrainingRecord
+from ..submission.bundle import BundleManifest
 from ..submission.ledger import Event
 
 SCHEMAS: dict[str, type[BaseModel]] = {
-    "record": Record, "fit": Fit, "plan": Plan, "bundle": Manifest, "ledger-event": Event, "outside": outside.Manifest,
+    "record": Record, "fit": TrainingRecord, "plan": Plan, "bundle": BundleManifest, "ledger-event": Event,
+    "outside": outside.ExternalManifest,
 }  # fmt: skip
 """By file name: `record.json` and `fit.json` of a store, a plan's YAML, a bundle's `manifest.json`, a line of `ledger.jsonl`, the
 `manifest.json` beside explanations computed elsewhere."""

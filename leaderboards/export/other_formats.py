@@ -16,7 +16,7 @@ from ...benchmark.store.key import short_hash
 from ...benchmark.store.record import Aggregate, Record, Score
 from ...core.errors import UnknownName, UsageError
 from ...core.version import VERSION
-from ..stored.comparable_cells import Group, groups
+from ..stored.comparable_cells import ComparableCells, groups
 from ..tables.task_tables import stored_records
 
 EEE_SCHEMA = "0.3.0"
@@ -67,7 +67,7 @@ def every_eval_ever(records: Sequence[Record], organization: str) -> list[dict[s
     return found
 
 
-def _results(group: Group) -> Iterator[dict[str, Any]]:
+def _results(group: ComparableCells) -> Iterator[dict[str, Any]]:
     for label, record in group.by_label().items():
         for score, ranked in _ranked(record):
             if score.higher_is_better is not None:
@@ -82,7 +82,7 @@ def _ranked(record: Record) -> Iterator[tuple[Score, Aggregate]]:
             yield score, found
 
 
-def _result(group: Group, label: str, record: Record, score: Score, ranked: Aggregate) -> dict[str, Any]:
+def _result(group: ComparableCells, label: str, record: Record, score: Score, ranked: Aggregate) -> dict[str, Any]:
     low, high = score.bounds
     metric: dict[str, Any] = {
         "evaluation_description": f"{score.name}, {score.ranked}: faithfulness of explanations by {label}. {score.source}",

@@ -15,10 +15,10 @@ import pandas as pd
 
 from ...benchmark.store.record import Record
 from ...core.errors import UnknownName, UsageError
-from ..comparison.standings import Field, ModelBoard, Standing, fields_of, model_boards
+from ..comparison.standings import ModelBoard, RankedTable, TaskBoard, fields_of, model_boards
 from ..site.formatting import matrix, ranked
-from ..stored.comparable_cells import Group
-from ..submission.board_reader import Shelf, open_shelf
+from ..stored.comparable_cells import ComparableCells
+from ..submission.board_reader import BoardReader, open_shelf
 from ..submission.verify import Trust
 
 Format = Literal["latex", "markdown", "csv", "json"]
@@ -27,7 +27,7 @@ FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "markdown": "md",
 OVERALL = "overall"
 
 
-def standing_table(standing: Standing) -> pd.DataFrame:
+def standing_table(standing: RankedTable) -> pd.DataFrame:
     """One row a method, best first; methods without a score come last, with the reason."""
     rows = [{**asdict(line), "reason": ""} for line in standing.lines]
     rows += [{"label": label, "reason": why} for label, why in standing.missing.items()]
@@ -79,7 +79,7 @@ def overall_sheet(board: ModelBoard) -> Sheet:
     return Sheet(found, pd.DataFrame(shown), caption)
 
 
-def standing_sheet(standing: Standing) -> Sheet:
+def standing_sheet(standing: RankedTable) -> Sheet:
     """The table of a metric."""
     rows = [
         (f"{line.rank:g} [{line.rank_low:g}, {line.rank_high:g}]", line.label,
@@ -92,7 +92,7 @@ def standing_sheet(standing: Standing) -> Sheet:
     return Sheet(standing_table(standing), pd.DataFrame(rows, columns=columns), caption)
 
 
-def beats_sheet(standing: Standing) -> Sheet:
+def beats_sheet(standing: RankedTable) -> Sheet:
     """The matrix P(A beats B) of a metric; printed, of as many methods as a page shows."""
     ranks, corner = standing.side.ranks, "P(row beats column)"
     data = pd.DataFrame(ranks.beats, columns=list(ranks.methods)).mask(np.eye(len(ranks.methods), dtype=bool))
@@ -142,7 +142,7 @@ def tasks_sheet(board: ModelBoard) -> Sheet:
     return Sheet(data, shown, f"Tasks on {board.model}, and the first by the metric that each is ranked by.")
 
 
-def method_sheet(name: str, cells: Sequence[tuple[Field, str, Record]], trust: Callable[[Record], Trust]) -> Sheet:
+def method_sheet(name: str, cells: Sequence[tuple[TaskBoard, str, Record]], trust: Callable[[Record], Trust]) -> Sheet:
     """The cells of a method by the metric that each task is ranked by."""
     rows: list[dict[str, Any]] = []
     for field, label, record in cells:
@@ -163,7 +163,7 @@ def method_sheet(name: str, cells: Sequence[tuple[Field, str, Record]], trust: C
     return Sheet(pd.DataFrame(rows), pd.DataFrame(shown, columns=columns), f"{name} on every task, with 95 % intervals.")
 
 
-def _place(group: Group) -> str:
+def _place(group: ComparableCells) -> str:
     """Task and model in words."""
     return f"{group.task}{f' ({group.note})' if group.note else ''} with {group.model}"
 
@@ -238,7 +238,7 @@ def export(urls: Sequence[str], name: str, format: Format, model: str | None = N
     return written(sheet, format)
 
 
-def _sheets(fields: Sequence[Field], shelf: Shelf) -> dict[str, Callable[[], Sheet | None]]:
+def _sheets(fields: Sequence[TaskBoard], shelf: BoardReader) -> dict[str, Callable[[], Sheet | None]]:
     """What makes each table of a model, by name."""
     board = model_boards(fields)[0]
     known: dict[str, Callable[[], Sheet | None]] = {OVERALL: lambda: overall_sheet(board), "tasks": lambda: tasks_sheet(board)}
@@ -258,9 +258,9 @@ def _sheets(fields: Sequence[Field], shelf: Shelf) -> dict[str, Callable[[], She
     return known
 
 
-def by_method(fields: Sequence[Field]) -> dict[str, list[tuple[Field, str, Record]]]:
+def by_method(fields: Sequence[TaskBoard]) -> dict[str, list[tuple[TaskBoard, str, Record]]]:
     """Every cell of each method, by plain name in order, with the field it stands in and its label there."""
-    found: dict[str, list[tuple[Field, str, Record]]] = {}
+    found: dict[str, list[tuple[TaskBoard, str, Record]]] = {}
     for field in fields:
         for label, record in field.group.by_label().items():
             found.setdefault(record.method, []).append((field, label, record))

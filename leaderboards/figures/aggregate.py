@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ...core.errors import NotApplicable
 from .drawn_graph import THICK, THIN, Grid, add_legend, draw_graph
 from .pattern_strokes import SHARE, Stroke, frequencies, kept_words, word_patterns, word_totals
-from .source import Explained, of_condition
+from .source import CellExplanations, of_condition
 from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, new_figure, shortened
 
 LEAST = 0.10
@@ -57,7 +57,12 @@ class Superposition:
 
 
 def superpose(
-    explained: Explained, reference: Explained | None, condition: str | None, *, share: float = SHARE, least: float = LEAST
+    explained: CellExplanations,
+    reference: CellExplanations | None,
+    condition: str | None,
+    *,
+    share: float = SHARE,
+    least: float = LEAST,
 ) -> Superposition:
     """Counts edges over the sentences of a condition (None: all); words under `share` of sum |g| count for nothing.
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from ...benchmark.store.explanation_file import Sentence
+from ...benchmark.store.explanation_file import ExplainedSentence
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...methods.gradients.attribution_graph import (
@@ -72,13 +72,13 @@ def edge_view(explanation: Explanation) -> np.ndarray:
     return one.edges
 
 
-def separators(sentence: Sentence) -> tuple[int, ...]:
+def separators(sentence: ExplainedSentence) -> tuple[int, ...]:
     """Positions of the special tokens that end a text: all but the first token and the target."""
     special = [i for i, (_, word) in enumerate(sentence.words) if word < 0]
     return tuple(i for i in special if i not in (0, sentence.target))
 
 
-def make_drawing(method: str, sentence: Sentence, explanation: Explanation, tau: float = TAU) -> Drawing:
+def make_drawing(method: str, sentence: ExplainedSentence, explanation: Explanation, tau: float = TAU) -> Drawing:
     """The graph and the tree of a sentence under any method with edges.
 
     Raises:
@@ -92,7 +92,7 @@ def make_drawing(method: str, sentence: Sentence, explanation: Explanation, tau:
     return Drawing(f"{method}   {sentence.id}", says(sentence, explanation), sentence.tokens, graph, tree, tau)
 
 
-def says(sentence: Sentence, explanation: Explanation) -> str:
+def says(sentence: ExplainedSentence, explanation: Explanation) -> str:
     """What is explained, its value, and whether the model is right."""
     answer, values = " ".join(sentence.answer), explanation.each()[0].values
     if "probability" in values:

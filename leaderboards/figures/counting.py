@@ -11,12 +11,12 @@ from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...benchmark.store.explanation_file import Sentence
+from ...benchmark.store.explanation_file import ExplainedSentence
 from ...core.errors import UsageError
 from ...methods.explanation import Explanation
 from ...methods.views import level_scores
-from ..stored.comparable_cells import Group
-from .source import Explained, Source, check_instances
+from ..stored.comparable_cells import ComparableCells
+from .source import CellExplanations, Source, check_instances
 from .style import FAINT, GREY, INK, LARGE, NORMAL, POSITIVE, SMALL, add_axes, add_text, new_figure, shortened
 
 TASK = "toy/counting"
@@ -30,7 +30,7 @@ LEFT, BETWEEN, TOP, BELOW = 2.1, 0.45, 0.95, 0.62
 
 
 @dataclass(frozen=True, eq=False)
-class Counting:
+class CountingExample:
     """One example and what every method says of it.
 
     Attributes:
@@ -56,7 +56,7 @@ class Counting:
         return 1 / count if count else 0.0
 
 
-def counting_cells(source: Source, group: Group) -> list[Explained]:
+def counting_cells(source: Source, group: ComparableCells) -> list[CellExplanations]:
     """The cells of a group that hold explanations: all, or those of the method asked for.
 
     Raises:
@@ -71,7 +71,7 @@ def counting_cells(source: Source, group: Group) -> list[Explained]:
     return [source.explained(group, label) for label in labels]
 
 
-def choose(cells: Sequence[Explained], wanted: Sequence[str] = ()) -> list[str]:
+def choose(cells: Sequence[CellExplanations], wanted: Sequence[str] = ()) -> list[str]:
     """The instances asked for, else one that every cell has.
 
     That is the first with both digits of the query, rightly answered with `yes`, of 6 digits, as in the paper; where there is
@@ -89,19 +89,19 @@ def choose(cells: Sequence[Explained], wanted: Sequence[str] = ()) -> list[str]:
     return [max(everywhere, key=lambda name: _liked(cells[0].sentences[name]))]
 
 
-def _liked(sentence: Sentence) -> tuple[bool, bool, int]:
+def _liked(sentence: ExplainedSentence) -> tuple[bool, bool, int]:
     query, digits = split(sentence)
     return set(query) <= set(digits), sentence.answer == ("yes",) and sentence.correct, -abs(len(digits) - LIKED_LENGTH)
 
 
-def split(sentence: Sentence) -> tuple[list[str], list[str]]:
+def split(sentence: ExplainedSentence) -> tuple[list[str], list[str]]:
     """Tokens of the query and of the sequence."""
     tokens = list(zip(sentence.tokens, sentence.words, strict=True))
     query, digits = ([token for token, (segment, _) in tokens if segment == part] for part in (0, 1))
     return query, digits
 
 
-def make_counting(cells: Sequence[Explained], name: str) -> Counting:
+def make_counting(cells: Sequence[CellExplanations], name: str) -> CountingExample:
     """Every method's shares on one example, of the first draw where there are several."""
     sentence = cells[0].sentences[name]
     query, digits = split(sentence)
@@ -109,7 +109,7 @@ def make_counting(cells: Sequence[Explained], name: str) -> Counting:
     bars = {cell.label: {level: _shares(cell.gold[name].each()[0], level, at) for level in LEVELS} for cell in cells}
     model = "right" if sentence.correct else "wrong"
     subtitle = f"more {query[0]} than {query[1]}?  {' '.join(digits)}:  {sentence.answer[0]}; the model is {model}"
-    return Counting(subtitle, tuple(digits), np.isin(digits, query), bars)
+    return CountingExample(subtitle, tuple(digits), np.isin(digits, query), bars)
 
 
 def _shares(one: Explanation, level: Level, at: Bool[np.ndarray, " tokens"]) -> Float[np.ndarray, " digits"] | None:
@@ -118,7 +118,7 @@ def _shares(one: Explanation, level: Level, at: Bool[np.ndarray, " tokens"]) -> 
     return None if scores is None or not total > 0 else scores[at] / total
 
 
-def counting_figure(one: Counting) -> Figure:
+def counting_figure(one: CountingExample) -> Figure:
     """Methods below each other, inputs at the left and hidden states at the right; digits of the query are green."""
     width, rows = DIGIT * len(one.digits), len(one.bars)
     whole = max(LEFT + len(LEVELS) * (width + BETWEEN), 5.6)
@@ -141,7 +141,7 @@ def counting_figure(one: Counting) -> Figure:
     return figure
 
 
-def _frame(axes: Axes, one: Counting, last: bool) -> None:
+def _frame(axes: Axes, one: CountingExample, last: bool) -> None:
     """From 0 to the largest share of all methods; the digits stand below the last row."""
     places = np.arange(len(one.digits))
     axes.set_xlim(-0.5, len(places) - 0.5)
@@ -157,7 +157,7 @@ def _frame(axes: Axes, one: Counting, last: bool) -> None:
         label.set_color(INK if matters else GREY)
 
 
-def _draw(axes: Axes, one: Counting, shares: Float[np.ndarray, " digits"] | None, even: float, name: str) -> None:
+def _draw(axes: Axes, one: CountingExample, shares: Float[np.ndarray, " digits"] | None, even: float, name: str) -> None:
     """A method's bars."""
     if shares is None:
         axes.text(len(one.digits) / 2 - 0.5, one.largest / 2, "no scores", ha="center", va="center", fontsize=SMALL, color=GREY)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...core.errors import UsageError
-from ..stored.comparable_cells import Group, find_score
+from ..stored.comparable_cells import ComparableCells, find_score
 from ..tables.columns import ABLATED
 from ..tables.task_tables import read_cell
 from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, look, new_figure, tidy
@@ -45,7 +45,11 @@ class Curve:
 
 
 def curves(
-    group: Group, metric: str = "retention_curve", labels: Sequence[str] | None = None, line: str = BUDGET, area: str = "auc"
+    group: ComparableCells,
+    metric: str = "retention_curve",
+    labels: Sequence[str] | None = None,
+    line: str = BUDGET,
+    area: str = "auc",
 ) -> list[Curve]:
     """The curves of a task's methods, largest area first.
 
@@ -71,7 +75,7 @@ def curves(
 
 
 def curve_figure(
-    group: Group, metric: str = "retention_curve", labels: Sequence[str] | None = None, unit: Unit = "nodes"
+    group: ComparableCells, metric: str = "retention_curve", labels: Sequence[str] | None = None, unit: Unit = "nodes"
 ) -> Figure:
     """All methods of a task in one figure.
 
@@ -112,7 +116,7 @@ def draw(axes: Axes, curve: Curve, number: int) -> None:
     axes.plot(curve.budgets, curve.values, color=colour, ls=line, lw=1.8, label=label)
 
 
-def _draw_beside(axes: Axes, group: Group) -> None:
+def _draw_beside(axes: Axes, group: ComparableCells) -> None:
     """The whole model and chance as thin lines."""
     for variant in ("original", "chance"):
         cells = (read_cell(record, ABLATED, variant) for record in group.records)

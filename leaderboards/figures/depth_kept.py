@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ...core.errors import UsageError
-from ..stored.comparable_cells import Group, find_score
-from ..tables.task_tables import Cell, read_cell
+from ..stored.comparable_cells import ComparableCells, find_score
+from ..tables.task_tables import TableEntry, read_cell
 from .style import GREY, INK, LARGE, METHODS, NORMAL, SMALL, add_axes, add_text, new_figure, plain, tidy
 
 METRIC = "depth_kept"
@@ -31,12 +31,12 @@ class Bars:
     """
 
     label: str
-    classes: dict[str, Cell]
-    special: dict[str, Cell]
-    overall: Cell
+    classes: dict[str, TableEntry]
+    special: dict[str, TableEntry]
+    overall: TableEntry
 
 
-def depth_bars(group: Group, labels: Sequence[str] | None = None) -> list[Bars]:
+def depth_bars(group: ComparableCells, labels: Sequence[str] | None = None) -> list[Bars]:
     """The mean depths of a task's methods, in order of their names."""
     found = []
     for label, record in sorted(group.by_label().items()):
@@ -50,7 +50,7 @@ def depth_bars(group: Group, labels: Sequence[str] | None = None) -> list[Bars]:
     return found
 
 
-def depth_figure(group: Group, labels: Sequence[str] | None = None) -> Figure:
+def depth_figure(group: ComparableCells, labels: Sequence[str] | None = None) -> Figure:
     """A panel a method: bars of classes, special tokens below; sentiment in its order, other classes by the first method's depth.
 
     Raises:
@@ -88,11 +88,11 @@ def depth_figure(group: Group, labels: Sequence[str] | None = None) -> Figure:
     return figure
 
 
-def _cells(bars: Bars) -> dict[str, Cell]:
+def _cells(bars: Bars) -> dict[str, TableEntry]:
     return {**bars.classes, **bars.special}
 
 
-def _ordered(methods: Sequence[dict[str, Cell]]) -> list[str]:
+def _ordered(methods: Sequence[dict[str, TableEntry]]) -> list[str]:
     """Sentiment from very negative to very positive; other classes from the largest depth of the first method that has them."""
     known = {name: cell.value for cells in reversed(methods) for name, cell in cells.items()}
     if set(known) & set(SENTIMENT):

@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 from scipy.stats import linregress
 
 from ...core.errors import UsageError
-from ..stored.comparable_cells import Group, find_score
+from ..stored.comparable_cells import ComparableCells, find_score
 from ..tables.columns import PATTERNS
 from ..tables.task_tables import read_cell
 from .style import GREY, INK, LARGE, MARKERS, METHODS, NORMAL, SMALL, add_axes, add_text, look, new_figure, tidy
@@ -33,7 +33,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Fit:
+class LinearFit:
     """A straight line through points, with Pearson's r and its two-sided p; NaN where it cannot be fitted."""
 
     slope: float
@@ -42,7 +42,7 @@ class Fit:
     p: float
 
 
-def slot_points(groups: Sequence[Group], method: str) -> list[Point]:
+def slot_points(groups: Sequence[ComparableCells], method: str) -> list[Point]:
     """(mean |g|, entropy of the word's pattern) of every slot with influence; |g| is stored with `influence-patterns`."""
     found = []
     for group in groups:
@@ -59,7 +59,7 @@ def slot_points(groups: Sequence[Group], method: str) -> list[Point]:
     return found
 
 
-def task_points(groups: Sequence[Group], method: str) -> list[Point]:
+def task_points(groups: Sequence[ComparableCells], method: str) -> list[Point]:
     """(mean q, entropy of the union of Pi_+) of every task."""
     found = []
     for group in groups:
@@ -69,7 +69,7 @@ def task_points(groups: Sequence[Group], method: str) -> list[Point]:
     return found
 
 
-def fit(points: Sequence[Point]) -> Fit:
+def fit(points: Sequence[Point]) -> LinearFit:
     """Least squares; NaN for fewer than three points, or where x or y does not vary.
 
     >>> fit([Point("a", 0, 1), Point("b", 1, 3), Point("c", 2, 5)]).slope
@@ -77,12 +77,12 @@ def fit(points: Sequence[Point]) -> Fit:
     """
     x, y = [p.x for p in points], [p.y for p in points]
     if len(points) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
-        return Fit(math.nan, math.nan, math.nan, math.nan)
+        return LinearFit(math.nan, math.nan, math.nan, math.nan)
     found = linregress(x, y)
-    return Fit(float(found.slope), float(found.intercept), float(found.rvalue), float(found.pvalue))
+    return LinearFit(float(found.slope), float(found.intercept), float(found.rvalue), float(found.pvalue))
 
 
-def entropy_figure(groups: Sequence[Group], unit: str = "logits") -> Figure:
+def entropy_figure(groups: Sequence[ComparableCells], unit: str = "logits") -> Figure:
     """Both panels, every method with its fitted line.
 
     Raises:

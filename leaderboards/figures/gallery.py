@@ -8,14 +8,18 @@ from matplotlib.figure import Figure
 
 from .pattern import panels, pattern_figure
 from .pattern_strokes import SHARE
-from .source import Explained, one_a_condition
+from .source import CellExplanations, one_a_condition
 
 MOST = 12
 """Panels a page."""
 
 
 def gallery_pages(
-    explained: Explained, reference: Explained | None, wanted: Sequence[str] = (), share: float = SHARE, columns: int = 2
+    explained: CellExplanations,
+    reference: CellExplanations | None,
+    wanted: Sequence[str] = (),
+    share: float = SHARE,
+    columns: int = 2,
 ) -> list[Figure]:
     """Pages of at most `MOST` panels: the instances asked for, else one of each condition."""
     ids = list(wanted) or one_a_condition(explained)[:MOST]

@@ -11,7 +11,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ...benchmark.store.explanation_file import Sentence
+from ...benchmark.store.explanation_file import ExplainedSentence
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from .attribution import edge_view, says
@@ -31,7 +31,7 @@ Map = Float[np.ndarray, "rows columns"]
 
 
 @dataclass(frozen=True, eq=False)
-class Head:
+class HeadMap:
     """One head of a sentence: its number and its maps (row = query)."""
 
     layer: int
@@ -57,11 +57,11 @@ class HeadMaps:
     subtitle: str
     words: tuple[str, ...]
     importance: Map
-    heads: tuple[Head, ...]
+    heads: tuple[HeadMap, ...]
 
 
 def make_maps(
-    method: str, sentence: Sentence, explanation: Explanation, attention: Explanation | None = None, shown: int = SHOWN
+    method: str, sentence: ExplainedSentence, explanation: Explanation, attention: Explanation | None = None, shown: int = SHOWN
 ) -> HeadMaps:
     """The strongest head of each of the layers with the strongest heads, and its attention where that is stored.
 
@@ -79,7 +79,7 @@ def make_maps(
     for layer in np.argsort(-importance.max(1), kind="stable")[:shown].tolist():
         head = int(best[layer])
         weight = None if weights is None or weights.shape != edges.shape else weights[layer, head]
-        heads.append(Head(layer, head, float(importance[layer, head]), edges[layer, head], weight))
+        heads.append(HeadMap(layer, head, float(importance[layer, head]), edges[layer, head], weight))
     return HeadMaps(f"{method}   {sentence.id}", says(sentence, explanation), sentence.tokens, importance, tuple(heads))
 
 
@@ -103,7 +103,7 @@ def heads_figure(maps: HeadMaps) -> Figure:
     return figure
 
 
-def _draw_head(figure: Figure, maps: HeadMaps, head: Head, left: float, top: float, first: bool) -> None:
+def _draw_head(figure: Figure, maps: HeadMaps, head: HeadMap, left: float, top: float, first: bool) -> None:
     """Attention above attribution, words beside the first head and below the last map."""
     side = CELL * len(maps.words)
     shown = [("attribution", head.attribution, DIVERGING, np.abs(head.attribution).max())]

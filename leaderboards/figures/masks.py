@@ -10,12 +10,12 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...benchmark.store.explanation_file import Sentence
+from ...benchmark.store.explanation_file import ExplainedSentence
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...metrics.bootstrap import condition_groups, interval, mean_of_sums
 from .attribution import says
-from .source import Explained
+from .source import CellExplanations
 from .style import (
     GREY,
     INK,
@@ -62,7 +62,7 @@ def mask_view(explanation: Explanation) -> Float[np.ndarray, "depths tokens"]:
     return found
 
 
-def mask_figure(label: str, sentence: Sentence, explanation: Explanation) -> Figure:
+def mask_figure(label: str, sentence: ExplainedSentence, explanation: Explanation) -> Figure:
     """P(keep) of every state of a sentence: tokens as columns, depths as rows, the word vectors below.
 
     Raises:
@@ -94,7 +94,7 @@ def mask_figure(label: str, sentence: Sentence, explanation: Explanation) -> Fig
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class MaskCurve:
     """Mean keep probability of some tokens by depth, with its 95 % interval.
 
     Attributes:
@@ -110,7 +110,7 @@ class Curve:
     count: int
 
 
-def text_curves(explained: Explained, task: str) -> list[Curve]:
+def text_curves(explained: CellExplanations, task: str) -> list[MaskCurve]:
     """Curves of the first text, the second and the special tokens; means of an instance first.
 
     Raises:
@@ -131,12 +131,12 @@ def text_curves(explained: Explained, task: str) -> list[Curve]:
     return [_curve(name, means[s], conditions[s]) for s, name in segments.items() if means[s]]
 
 
-def _curve(name: str, means: Sequence[np.ndarray], conditions: Sequence[str]) -> Curve:
+def _curve(name: str, means: Sequence[np.ndarray], conditions: Sequence[str]) -> MaskCurve:
     features = np.c_[np.stack(means), np.ones(len(means))]
-    return Curve(name, *interval(features, condition_groups(np.array(conditions)), mean_of_sums), len(means))
+    return MaskCurve(name, *interval(features, condition_groups(np.array(conditions)), mean_of_sums), len(means))
 
 
-def texts_figure(title: str, panels: Sequence[tuple[str, Sequence[Curve]]]) -> Figure:
+def texts_figure(title: str, panels: Sequence[tuple[str, Sequence[MaskCurve]]]) -> Figure:
     """A panel a method: how long the tokens of either text are kept."""
     figure = new_figure(0.75 + len(panels) * 3.5 + 1.4, 3.75)
     for number, (label, curves) in enumerate(panels):
@@ -156,7 +156,7 @@ def texts_figure(title: str, panels: Sequence[tuple[str, Sequence[Curve]]]) -> F
     return figure
 
 
-def _draw(axes: Axes, curves: Sequence[Curve]) -> None:
+def _draw(axes: Axes, curves: Sequence[MaskCurve]) -> None:
     tidy(axes)
     depths = np.arange(len(curves[0].value))
     for number, curve in enumerate(curves):

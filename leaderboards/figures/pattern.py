@@ -8,11 +8,13 @@ from matplotlib.figure import Figure
 
 from .pattern_panel import Panel, draw_panel, make_panel
 from .pattern_strokes import SHARE
-from .source import Explained
+from .source import CellExplanations
 from .style import new_figure
 
 
-def panels(explained: Explained, reference: Explained | None, ids: Sequence[str], share: float = SHARE) -> list[Panel]:
+def panels(
+    explained: CellExplanations, reference: CellExplanations | None, ids: Sequence[str], share: float = SHARE
+) -> list[Panel]:
     """A panel for each instance.
 
     Raises:

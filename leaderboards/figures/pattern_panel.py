@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from ...benchmark.store.explanation_file import Sentence
+from ...benchmark.store.explanation_file import ExplainedSentence
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...models.flow.graph import Patterns
@@ -68,7 +68,7 @@ class Panel:
 
 def make_panel(
     method: str,
-    sentence: Sentence,
+    sentence: ExplainedSentence,
     explanation: Explanation,
     reference: Explanation | None = None,
     *,
@@ -181,7 +181,7 @@ def _bars(patterns: Patterns, totals: np.ndarray, size: int, only_words: bool) -
     return made
 
 
-def _subtitle(sentence: Sentence, one: Explanation, reference: Explanation | None, unit: str) -> str:
+def _subtitle(sentence: ExplainedSentence, one: Explanation, reference: Explanation | None, unit: str) -> str:
     q = {**(reference.values if reference else {}), **one.values}.get("q")
     said = "right" if sentence.correct else f"wrong: {' '.join(sentence.predicted)}"
     asked = (

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from ...core.errors import FlowgaugeError, UnknownName, UsageError
-from ..stored.comparable_cells import Group
+from ..stored.comparable_cells import ComparableCells
 from ..tables.columns import PATTERNS
 from .aggregate import LEAST, aggregate_figure, superpose
 from .attribution import attribution_figure, make_drawing
@@ -22,12 +22,12 @@ from .depth_kept import depth_figure
 from .entropy import entropy_figure
 from .gallery import gallery_pages
 from .heads import ATTENTION, heads_figure, make_maps
-from .masks import Curve, mask_figure, text_curves, texts_figure
+from .masks import MaskCurve, mask_figure, text_curves, texts_figure
 from .pattern import panels, pattern_figure
 from .pattern_strokes import SHARE
 from .pruning import layer_pruning_figure, pruning_figure
 from .receptive_field import receptive_figure
-from .source import Explained, Source, check_instances, one_a_condition, unit_of
+from .source import CellExplanations, Source, check_instances, one_a_condition, unit_of
 from .style import save, settings
 
 ATTRIBUTION = "attattr"
@@ -58,7 +58,7 @@ class Choices:
     least: float = LEAST
 
 
-Drawn = Iterator[tuple[str, Figure]]
+NamedFigures = Iterator[tuple[str, Figure]]
 
 
 def plot(
@@ -138,9 +138,9 @@ def _draw(source: Source, what: str, choices: Choices, out: Path) -> list[Path]:
 class Drawable(NamedTuple):
     """A cell that a figure of sentences is drawn of, and those of the asked instances that it has."""
 
-    group: Group
-    explained: Explained
-    reference: Explained | None
+    group: ComparableCells
+    explained: CellExplanations
+    reference: CellExplanations | None
     wanted: tuple[str, ...]
 
 
@@ -166,11 +166,11 @@ def _cells(source: Source, choices: Choices, *default: str) -> list[Drawable]:
     return [cell for cell in found if cell.wanted or not choices.instances]
 
 
-def _stem(what: str, group: Group, label: str = "") -> str:
+def _stem(what: str, group: ComparableCells, label: str = "") -> str:
     return " ".join(part for part in (what, group.model, group.task, label) if part)
 
 
-def _pattern(source: Source, choices: Choices) -> Drawn:
+def _pattern(source: Source, choices: Choices) -> NamedFigures:
     for group, explained, reference, wanted in _cells(source, choices):
         ids = wanted or tuple(one_a_condition(explained)[:1])
         shown = panels(explained, reference, ids, choices.share)
@@ -180,7 +180,7 @@ def _pattern(source: Source, choices: Choices) -> Drawn:
             yield f"{_stem('pattern', group, explained.label)} {name.removeprefix(f'{group.task}/')}", pattern_figure(part)
 
 
-def _aggregate(source: Source, choices: Choices) -> Drawn:
+def _aggregate(source: Source, choices: Choices) -> NamedFigures:
     for group, explained, reference, _ in _cells(source, choices):
         known = sorted({s.condition for s in explained.sentences.values()})
         conditions = [choices.condition] if choices.condition is not None else known
@@ -189,14 +189,14 @@ def _aggregate(source: Source, choices: Choices) -> Drawn:
         yield f"{_stem('aggregate', group, explained.label)} {choices.condition or ''}", aggregate_figure(shown)
 
 
-def _entropy(source: Source, choices: Choices) -> Drawn:
+def _entropy(source: Source, choices: Choices) -> NamedFigures:
     for model in dict.fromkeys(group.model for group in source.groups):
         members = [group for group in source.groups if group.model == model]
         reference = next((r for group in members if (r := group.of_method(PATTERNS)) is not None), None)
         yield f"entropy {model}", entropy_figure(members, "units of q" if reference is None else unit_of(reference))
 
 
-def _curve(source: Source, choices: Choices) -> Drawn:
+def _curve(source: Source, choices: Choices) -> NamedFigures:
     kinds = [(metric, unit) for metric in CURVES for unit in UNITS]
     makers = {
         f"{metric.replace('_', '-')}{' of heads' if unit == 'heads' else ''}": partial(curve_figure, metric=metric, unit=unit)
@@ -205,15 +205,15 @@ def _curve(source: Source, choices: Choices) -> Drawn:
     yield from _of_groups(source, choices, makers)
 
 
-def _pruning(source: Source, choices: Choices) -> Drawn:
+def _pruning(source: Source, choices: Choices) -> NamedFigures:
     yield from _of_groups(source, choices, {"head-pruning": pruning_figure, "layer-head-pruning": layer_pruning_figure})
 
 
-def _receptive(source: Source, choices: Choices) -> Drawn:
+def _receptive(source: Source, choices: Choices) -> NamedFigures:
     yield from _of_groups(source, choices, {"receptive-field": receptive_figure})
 
 
-def _of_groups(source: Source, choices: Choices, makers: Mapping[str, Callable[..., Figure]]) -> Drawn:
+def _of_groups(source: Source, choices: Choices, makers: Mapping[str, Callable[..., Figure]]) -> NamedFigures:
     """Every figure of all methods of a task that there is data for.
 
     Raises:
@@ -234,14 +234,14 @@ def _of_groups(source: Source, choices: Choices, makers: Mapping[str, Callable[.
         raise reasons[0]
 
 
-def _gallery(source: Source, choices: Choices) -> Drawn:
+def _gallery(source: Source, choices: Choices) -> NamedFigures:
     for group, explained, reference, wanted in _cells(source, choices):
         pages = gallery_pages(explained, reference, wanted, choices.share)
         for number, page in enumerate(pages, 1):
             yield f"{_stem('gallery', group, explained.label)}{f' {number}' if len(pages) > 1 else ''}", page
 
 
-def _attribution(source: Source, choices: Choices) -> Drawn:
+def _attribution(source: Source, choices: Choices) -> NamedFigures:
     for group, explained, _, wanted in _cells(source, choices, ATTRIBUTION):
         for id in wanted or one_a_condition(explained)[:1]:
             drawing = make_drawing(explained.label, explained.sentences[id], explained.gold[id])
@@ -251,7 +251,7 @@ def _attribution(source: Source, choices: Choices) -> Drawn:
             )
 
 
-def _heads(source: Source, choices: Choices) -> Drawn:
+def _heads(source: Source, choices: Choices) -> NamedFigures:
     for group, explained, _, wanted in _cells(source, choices, ATTRIBUTION):
         label = next((label for label in group.by_label() if label == ATTENTION), None)
         attention = None if label is None else source.explained(group, label)
@@ -261,7 +261,7 @@ def _heads(source: Source, choices: Choices) -> Drawn:
             yield f"{_stem('heads', group, explained.label)} {id.removeprefix(f'{group.task}/')}", heads_figure(maps)
 
 
-def _counting(source: Source, choices: Choices) -> Drawn:
+def _counting(source: Source, choices: Choices) -> NamedFigures:
     drawn, reasons = 0, list[UsageError]()
     for group in source.groups:
         try:
@@ -276,15 +276,15 @@ def _counting(source: Source, choices: Choices) -> Drawn:
         raise reasons[0]
 
 
-def _mask(source: Source, choices: Choices) -> Drawn:
+def _mask(source: Source, choices: Choices) -> NamedFigures:
     for group, explained, _, wanted in _cells(source, choices, *MASKS):
         for id in wanted or one_a_condition(explained)[:1]:
             name = f"{_stem('mask', group, explained.label)} {id.removeprefix(f'{group.task}/')}"
             yield name, mask_figure(explained.label, explained.sentences[id], explained.gold[id])
 
 
-def _texts(source: Source, choices: Choices) -> Drawn:
-    shown: dict[str, list[tuple[str, list[Curve]]]] = {}
+def _texts(source: Source, choices: Choices) -> NamedFigures:
+    shown: dict[str, list[tuple[str, list[MaskCurve]]]] = {}
     titles, reasons = {}, list[FlowgaugeError]()
     for group, explained, _, _ in _cells(source, choices, *MASKS):
         try:
@@ -299,11 +299,11 @@ def _texts(source: Source, choices: Choices) -> Drawn:
         yield stem, texts_figure(title, shown[stem])
 
 
-def _depth(source: Source, choices: Choices) -> Drawn:
+def _depth(source: Source, choices: Choices) -> NamedFigures:
     yield from _of_groups(source, choices, {"depth-kept": depth_figure})
 
 
-FIGURES: dict[str, Callable[[Source, Choices], Drawn]] = {
+FIGURES: dict[str, Callable[[Source, Choices], NamedFigures]] = {
     "pattern": _pattern,
     "aggregate": _aggregate,
     "entropy": _entropy,

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...core.errors import UsageError
-from ..stored.comparable_cells import Group
-from ..tables.task_tables import Cell, read_cell
+from ..stored.comparable_cells import ComparableCells
+from ..tables.task_tables import TableEntry, read_cell
 from .curves import Curve, curves, draw
 from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, look, new_figure, tidy
 
@@ -24,7 +24,7 @@ RANKINGS = {
 WIDTH, HEIGHT, LEFT, GAP = 3.5, 2.5, 0.75, 0.3
 
 
-def pruning_figure(group: Group, labels: Sequence[str] | None = None) -> Figure:
+def pruning_figure(group: ComparableCells, labels: Sequence[str] | None = None) -> Figure:
     """Accuracy against the share of all heads pruned, a panel an order, methods with the largest gap first in the legend.
 
     Raises:
@@ -40,7 +40,7 @@ def pruning_figure(group: Group, labels: Sequence[str] | None = None) -> Figure:
     return figure
 
 
-def layer_pruning_figure(group: Group, labels: Sequence[str] | None = None) -> Figure:
+def layer_pruning_figure(group: ComparableCells, labels: Sequence[str] | None = None) -> Figure:
     """Accuracy against the heads pruned in every layer, a row a ranking and a panel an order.
 
     Raises:
@@ -60,7 +60,7 @@ def layer_pruning_figure(group: Group, labels: Sequence[str] | None = None) -> F
     return figure
 
 
-def _panels(group: Group, metric: str, rows: Mapping[str, Mapping[str, list[Curve]]], label: str) -> Figure:
+def _panels(group: ComparableCells, metric: str, rows: Mapping[str, Mapping[str, list[Curve]]], label: str) -> Figure:
     if not any(found for panels in rows.values() for found in panels.values()):
         raise UsageError(f"no cell of {group.task} is scored with {metric}; `flowgauge score STORE --metric {metric}` adds it.")
     figure = new_figure(LEFT + 2 * WIDTH + GAP + 3.6, _top(len(rows)) + 1.0)
@@ -93,7 +93,7 @@ def _draw_panel(axes: Axes, found: Sequence[Curve], order: Sequence[str], name_e
     axes.set_xlim(0, max((curve.budgets[-1] for curve in found), default=1))
 
 
-def _legend(figure: Figure, group: Group, cells: Mapping[str, Cell], title: str, sign: str = "") -> None:
+def _legend(figure: Figure, group: ComparableCells, cells: Mapping[str, TableEntry], title: str, sign: str = "") -> None:
     """Every method once, the largest number first."""
     order = sorted(group.labels)
     lines, names = [], []

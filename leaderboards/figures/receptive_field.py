@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ...core.errors import UsageError
-from ..stored.comparable_cells import Group, find_score
-from ..tables.task_tables import Cell, read_cell
+from ..stored.comparable_cells import ComparableCells, find_score
+from ..tables.task_tables import TableEntry, read_cell
 from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, new_figure, tidy
 
 METRIC = "receptive_field"
@@ -23,7 +23,7 @@ COLUMNS = 3
 
 
 @dataclass(frozen=True)
-class Field:
+class ReceptiveFieldMap:
     """One method's distances.
 
     Attributes:
@@ -37,11 +37,11 @@ class Field:
     label: str
     bins: tuple[int, ...]
     shares: np.ndarray
-    means: tuple[Cell, ...]
+    means: tuple[TableEntry, ...]
     chance: tuple[float, ...]
 
 
-def fields(group: Group, labels: Sequence[str] | None = None) -> list[Field]:
+def fields(group: ComparableCells, labels: Sequence[str] | None = None) -> list[ReceptiveFieldMap]:
     """The receptive fields of a task's methods, in order of their names."""
     found = []
     for label, record in sorted(group.by_label().items()):
@@ -55,11 +55,11 @@ def fields(group: Group, labels: Sequence[str] | None = None) -> list[Field]:
         shares = np.array([[values[f"layer/{layer}/distance/{name}"] for layer in layers] for name in names])
         means = tuple(read_cell(record, METRIC, f"layer/{layer}/mean") for layer in layers)
         chance = tuple(mean.value / values[f"layer/{layer}/relative"] for layer, mean in zip(layers, means, strict=True))
-        found.append(Field(label, tuple(int(name.split("-")[-1]) for name in names), shares, means, chance))
+        found.append(ReceptiveFieldMap(label, tuple(int(name.split("-")[-1]) for name in names), shares, means, chance))
     return found
 
 
-def receptive_figure(group: Group, labels: Sequence[str] | None = None) -> Figure:
+def receptive_figure(group: ComparableCells, labels: Sequence[str] | None = None) -> Figure:
     """A panel a method: how a layer's edges spread over distances, their mean, and the mean of all pairs.
 
     Raises:
@@ -93,7 +93,7 @@ def receptive_figure(group: Group, labels: Sequence[str] | None = None) -> Figur
     return figure
 
 
-def _draw(axes: Axes, field: Field, most: float) -> QuadMesh:
+def _draw(axes: Axes, field: ReceptiveFieldMap, most: float) -> QuadMesh:
     """Bins as rows: that of distances up to 2^k ends at height k, so that a mean d stands at log2 d."""
     tidy(axes)
     layers = np.arange(1, len(field.means) + 1)

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ...benchmark.store.explanation_file import Sentence
+from ...benchmark.store.explanation_file import ExplainedSentence
 from ...benchmark.store.record import Record
 from ...benchmark.store.store import Store
 from ...core.errors import NotApplicable, UnknownName, UsageError
 from ...methods.explanation import Explanation
-from ..stored.comparable_cells import Group, groups
+from ..stored.comparable_cells import ComparableCells, groups
 from ..tables.columns import PATTERNS
 from ..tables.task_tables import stored_records
 
@@ -20,7 +20,7 @@ UNITS = {"logit_difference": "logits", "logit": "logits", "probability": "probab
 
 
 @dataclass(frozen=True, eq=False)
-class Explained:
+class CellExplanations:
     """The explained sentences of one cell.
 
     Attributes:
@@ -32,7 +32,7 @@ class Explained:
 
     label: str
     record: Record
-    sentences: Mapping[str, Sentence]
+    sentences: Mapping[str, ExplainedSentence]
     gold: Mapping[str, Explanation]
 
     @property
@@ -58,7 +58,7 @@ class Source:
     model: str | None = None
     task: str | None = None
     method: str | None = None
-    _read: dict[str, Explained] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _read: dict[str, CellExplanations] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for kind in ("model", "task"):
@@ -72,15 +72,15 @@ class Source:
         return stored_records(self.url)
 
     @property
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ComparableCells]:
         """Of each model and task the run with most instances."""
-        found: dict[tuple[str, str], Group] = {}
+        found: dict[tuple[str, str], ComparableCells] = {}
         for group in groups(self.records):
             if self.model in (None, group.model, group.records[0].model) and self.task in (None, group.task):
                 found.setdefault((group.model, group.task), group)
         return list(found.values())
 
-    def labels(self, group: Group, default: Sequence[str] = (PATTERNS,)) -> list[str]:
+    def labels(self, group: ComparableCells, default: Sequence[str] = (PATTERNS,)) -> list[str]:
         """Labels of the cells asked for: those of the named method, else of the default ones, that hold explanations."""
         wanted = default if self.method is None else (self.method,)
         cells = {label: record for label, record in group.by_label().items() if record.instances}
@@ -94,21 +94,21 @@ class Source:
             )
         return found
 
-    def explained(self, group: Group, label: str) -> Explained:
+    def explained(self, group: ComparableCells, label: str) -> CellExplanations:
         """A cell's sentences and explanations; read once."""
         record = group.by_label()[label]
         if record.cell not in self._read:
-            sentences: dict[str, Sentence] = {}
+            sentences: dict[str, ExplainedSentence] = {}
             gold: dict[str, Explanation] = {}
             for part in Store(self.url).find(record).parts():
                 for sentence, explanation in zip(part.sentences, part.gold, strict=True):
                     sentences[sentence.id], gold[sentence.id] = sentence, explanation
             if not sentences:
                 raise UsageError(f"the explanations of {label} on {group.task} are missing or damaged: run its plan again.")
-            self._read[record.cell] = Explained(label, record, sentences, gold)
+            self._read[record.cell] = CellExplanations(label, record, sentences, gold)
         return self._read[record.cell]
 
-    def reference(self, group: Group) -> Explained | None:
+    def reference(self, group: ComparableCells) -> CellExplanations | None:
         """The group's `influence-patterns`, for the words and signs of methods that have none."""
         record = group.of_method(PATTERNS)
         if record is None or not record.instances:
@@ -130,7 +130,7 @@ def check_instances(wanted: Sequence[str], known: Sequence[str]) -> None:
             )
 
 
-def one_a_condition(explained: Explained) -> list[str]:
+def one_a_condition(explained: CellExplanations) -> list[str]:
     """The first rightly predicted sentence of each condition, else its first, in order of the conditions' names."""
     found: dict[str, str] = {}
     for sentence in sorted(explained.sentences.values(), key=lambda s: not s.correct):
@@ -138,7 +138,7 @@ def one_a_condition(explained: Explained) -> list[str]:
     return [found[condition] for condition in sorted(found)]
 
 
-def of_condition(explained: Explained, condition: str | None) -> list[str]:
+def of_condition(explained: CellExplanations, condition: str | None) -> list[str]:
     """Ids of the sentences of a condition; all, for None.
 
     Raises:

@@ -20,7 +20,7 @@ from ...benchmark.store.results import table as long_table
 from ...core.errors import UsageError
 from ..comparison.method_comparison import pairs_table
 from ..comparison.operator_sensitivity import panel_table
-from ..comparison.standings import Field, ModelBoard, fields_of, letter, model_boards
+from ..comparison.standings import ModelBoard, TaskBoard, fields_of, letter, model_boards
 from ..export.sheets import (
     Sheet,
     beats_sheet,
@@ -35,11 +35,11 @@ from ..export.sheets import (
     tasks_sheet,
 )
 from ..figures.style import settings
-from ..submission.board_reader import Shelf, open_shelf
+from ..submission.board_reader import BoardReader, open_shelf
 from ..submission.verify import TRUST
 from . import formatting as views
-from .instances import Browsed, browse
-from .method_docs import About, about, about_outside
+from .instances import InstanceBrowser, browse
+from .method_docs import MethodDescription, about, about_outside
 from .page_names import Names
 
 INSTANCES = 60
@@ -49,7 +49,7 @@ EXAMPLES = 3
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltSite:
     """What was written.
 
     Attributes:
@@ -73,10 +73,10 @@ class MethodPage:
     """
 
     name: str
-    cells: tuple[tuple[Field, str, Record], ...]
+    cells: tuple[tuple[TaskBoard, str, Record], ...]
 
     @property
-    def about(self) -> About:
+    def about(self) -> MethodDescription:
         """What is known of it."""
         record = self.cells[0][2]
         return about_outside(record) if is_outside(record) else about(self.name)
@@ -91,7 +91,7 @@ class MethodPage:
         )
 
 
-def build(urls: Sequence[str], out: str | Path, title: str = "flowgauge leaderboard", instances: int = INSTANCES) -> Built:
+def build(urls: Sequence[str], out: str | Path, title: str = "flowgauge leaderboard", instances: int = INSTANCES) -> BuiltSite:
     """Writes the site of one or several stores.
 
     Args:
@@ -111,7 +111,7 @@ def build(urls: Sequence[str], out: str | Path, title: str = "flowgauge leaderbo
     site = _Site(shelf, folder, title)
     site.write(instances)
     found = [path for path in folder.rglob("*") if path.is_file()]
-    return Built(folder / "index.html", sum(p.suffix == ".html" for p in found), sum(p.stat().st_size for p in found))
+    return BuiltSite(folder / "index.html", sum(p.suffix == ".html" for p in found), sum(p.stat().st_size for p in found))
 
 
 def _empty(folder: Path) -> Path:
@@ -133,12 +133,12 @@ def _empty(folder: Path) -> Path:
 class _Site:
     """One site while it is written."""
 
-    def __init__(self, shelf: Shelf, folder: Path, title: str) -> None:
+    def __init__(self, shelf: BoardReader, folder: Path, title: str) -> None:
         self.shelf, self.folder = shelf, folder
         self.fields = fields_of(shelf)
         self.boards = model_boards(self.fields)
         self.names = {kind: Names() for kind in ("tasks", "methods", "instances", "data", "charts", "figures")}
-        self.browsed: dict[int, Browsed] = {}
+        self.browsed: dict[int, InstanceBrowser] = {}
         self.pages = Environment(
             loader=PackageLoader("flowgauge.leaderboards.site"),
             autoescape=True,
@@ -153,7 +153,7 @@ class _Site:
             "whisker": views.whisker, "letter": letter,
         }  # fmt: skip
 
-    def task_page(self, field: Field) -> str:
+    def task_page(self, field: TaskBoard) -> str:
         """Address of a group's page."""
         return f"tasks/{self.names['tasks'].of(field.group.model, field.group.task, field.group.note)}.html"
 
@@ -161,13 +161,13 @@ class _Site:
         """Address of a method's page."""
         return f"methods/{self.names['methods'].of(name)}.html"
 
-    def instance_page(self, field: Field) -> str:
+    def instance_page(self, field: TaskBoard) -> str:
         """Address of a group's browser, empty where it has none."""
         if id(field) not in self.browsed:
             return ""
         return f"instances/{self.names['instances'].of(field.group.model, field.group.task, field.group.note)}.html"
 
-    def bare(self, field: Field) -> bool:
+    def bare(self, field: TaskBoard) -> bool:
         """Whether its records list explanations of which the stores keep none."""
         listed = any(name.startswith("explanations/") for record in field.group.records for name in record.files)
         return listed and id(field) not in self.browsed
@@ -215,7 +215,7 @@ class _Site:
     def _methods(self) -> list[MethodPage]:
         return [MethodPage(name, tuple(cells)) for name, cells in by_method(self.fields).items()]
 
-    def _tables(self, field: Field) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+    def _tables(self, field: TaskBoard) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
         """Addresses of every table of a page and of its matrix, by metric."""
         return {
             metric: (
@@ -290,9 +290,9 @@ class _Site:
             found[name] = None if spec is None else (spec, {kind: f"charts/{path.name}" for kind, path in paths.items()})
         return found
 
-    def _examples(self, method: MethodPage) -> list[tuple[Field, str, str]]:
+    def _examples(self, method: MethodPage) -> list[tuple[TaskBoard, str, str]]:
         """Field, address and description of drawings of a method, at most one a task."""
-        found: list[tuple[Field, str, str]] = []
+        found: list[tuple[TaskBoard, str, str]] = []
         for field, label, _ in method.cells:
             if len(found) == EXAMPLES or field.group.task in {f.group.task for f, _, _ in found} or id(field) not in self.browsed:
                 continue

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ...benchmark.store.record import Record
-from ..comparison.standings import Field, Line, ModelBoard, Standing
+from ..comparison.standings import ModelBoard, RankedRow, RankedTable, TaskBoard
 from ..stored.comparable_cells import find_aggregate
 
 MATRIX = 25
@@ -66,7 +66,7 @@ def words(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in settings.items()) or "no settings"
 
 
-def ranked(field: Field, record: Record) -> tuple[Any, str]:
+def ranked(field: TaskBoard, record: Record) -> tuple[Any, str]:
     """A cell's aggregate by the metric that stands for its task, or None and why there is none."""
     if field.first is None:
         return None, record.error or "not ranked"
@@ -75,7 +75,7 @@ def ranked(field: Field, record: Record) -> tuple[Any, str]:
     return (None, found) if isinstance(found, str) else (found, "")
 
 
-def matrix(standing: Standing) -> list[tuple[str, list[tuple[str, float | None]]]]:
+def matrix(standing: RankedTable) -> list[tuple[str, list[tuple[str, float | None]]]]:
     """P(A beats B) of the first methods: label, then (other, share or None for itself)."""
     names, beats = standing.side.ranks.methods[:MATRIX], standing.side.ranks.beats
     return [(a, [(b, None if a == b else float(beats[i, j])) for j, b in enumerate(names)]) for i, a in enumerate(names)]
@@ -95,7 +95,7 @@ def weights(board: ModelBoard) -> dict[str, Any]:
     return {"methods": labels, "tables": tables}
 
 
-def whisker(line: Line, standing: Standing) -> Markup:
+def whisker(line: RankedRow, standing: RankedTable) -> Markup:
     """A mean with its interval as a small drawing, on the scale of its table."""
     known = [x for other in standing.lines for x in (other.mean, other.low, other.high) if x == x]
     least, most = min(known, default=0.0), max(known, default=1.0)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...benchmark.store.explanation_file import DamagedPart, Sentence
+from ...benchmark.store.explanation_file import DamagedPart, ExplainedSentence
 from ...benchmark.store.record import Record
 from ...core.errors import FlowgaugeError, NotApplicable
 from ...methods.explanation import Explanation
@@ -18,15 +18,15 @@ from ..figures.attribution import attribution_figure, make_drawing
 from ..figures.masks import mask_figure
 from ..figures.pattern import panels, pattern_figure
 from ..figures.pattern_strokes import word_totals
-from ..figures.source import Explained, one_a_condition
-from ..stored.comparable_cells import Group
+from ..figures.source import CellExplanations, one_a_condition
+from ..stored.comparable_cells import ComparableCells
 from ..stored.score_table import read_scores
-from ..submission.board_reader import Shelf
+from ..submission.board_reader import BoardReader
 from ..tables.columns import PATTERNS
 
 
 @dataclass(frozen=True, eq=False)
-class Browsed:
+class InstanceBrowser:
     """Some explained instances of a group under every method.
 
     Attributes:
@@ -38,10 +38,10 @@ class Browsed:
         metric: Its name, empty where there is none.
     """
 
-    group: Group
+    group: ComparableCells
     total: int
-    sentences: Mapping[str, Sentence]
-    cells: Mapping[str, Explained]
+    sentences: Mapping[str, ExplainedSentence]
+    cells: Mapping[str, CellExplanations]
     scores: Mapping[str, Mapping[str, float]]
     metric: str
 
@@ -49,7 +49,7 @@ class Browsed:
         """What the page reads."""
         return {"metric": self.metric, "instances": [self._instance(s) for s in self.sentences.values()]}
 
-    def _instance(self, sentence: Sentence) -> dict[str, Any]:
+    def _instance(self, sentence: ExplainedSentence) -> dict[str, Any]:
         return {
             "id": sentence.id, "condition": sentence.condition, "tokens": sentence.tokens, "target": sentence.target,
             "answer": " ".join(sentence.answer), "against": " ".join(sentence.against),
@@ -57,7 +57,7 @@ class Browsed:
             "methods": [self._method(label, cell, sentence) for label, cell in self.cells.items()],
         }  # fmt: skip
 
-    def _method(self, label: str, cell: Explained, sentence: Sentence) -> dict[str, Any]:
+    def _method(self, label: str, cell: CellExplanations, sentence: ExplainedSentence) -> dict[str, Any]:
         found: dict[str, Any] = {
             "label": label,
             "method": cell.record.method,
@@ -99,7 +99,7 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def browse(shelf: Shelf, group: Group, metric: str, limit: int) -> Browsed:
+def browse(shelf: BoardReader, group: ComparableCells, metric: str, limit: int) -> InstanceBrowser:
     """The first instances of each condition, and every method's explanations of them.
 
     Args:
@@ -115,9 +115,9 @@ def browse(shelf: Shelf, group: Group, metric: str, limit: int) -> Browsed:
     known = _sentences(shelf, list(first.values()))
     chosen = {id: known[id] for id in balanced([(s.id, s.condition) for s in known.values()], limit)}
     if not chosen:
-        return Browsed(group, group.instances, {}, {}, {}, metric)
+        return InstanceBrowser(group, group.instances, {}, {}, {}, metric)
     cells = {label: _explained(shelf, label, record, chosen) for label, record in first.items()}
-    return Browsed(group, group.instances, chosen, cells, _scores(shelf, group, metric), metric)
+    return InstanceBrowser(group, group.instances, chosen, cells, _scores(shelf, group, metric), metric)
 
 
 def balanced(named: Sequence[tuple[str, str]], limit: int) -> list[str]:
@@ -134,7 +134,7 @@ def balanced(named: Sequence[tuple[str, str]], limit: int) -> list[str]:
     return [named[number][0] for number in sorted(number for _, number in sorted(turns)[:limit])]
 
 
-def _sentences(shelf: Shelf, records: Sequence[Record]) -> dict[str, Sentence]:
+def _sentences(shelf: BoardReader, records: Sequence[Record]) -> dict[str, ExplainedSentence]:
     """Those of the first cell that has any."""
     for record in records:
         found = shelf.find(record).sentences()
@@ -143,7 +143,7 @@ def _sentences(shelf: Shelf, records: Sequence[Record]) -> dict[str, Sentence]:
     return {}
 
 
-def _explained(shelf: Shelf, label: str, record: Record, chosen: Mapping[str, Sentence]) -> Explained:
+def _explained(shelf: BoardReader, label: str, record: Record, chosen: Mapping[str, ExplainedSentence]) -> CellExplanations:
     """A cell's explanations of the chosen instances; parts without any are not read."""
     cell, gold = shelf.find(record), dict[str, Explanation]()
     for id in chosen:
@@ -152,10 +152,10 @@ def _explained(shelf: Shelf, label: str, record: Record, chosen: Mapping[str, Se
                 gold[id] = cell.explanations([id])[0][0]
         except (DamagedPart, FlowgaugeError):
             continue
-    return Explained(label, record, {id: s for id, s in chosen.items() if id in gold}, gold)
+    return CellExplanations(label, record, {id: s for id, s in chosen.items() if id in gold}, gold)
 
 
-def _scores(shelf: Shelf, group: Group, metric: str) -> dict[str, dict[str, float]]:
+def _scores(shelf: BoardReader, group: ComparableCells, metric: str) -> dict[str, dict[str, float]]:
     if not metric:
         return {}
     found = read_scores(shelf, group, metric)

@@ -15,7 +15,7 @@ from ...methods.registry import METHODS
 
 
 @dataclass(frozen=True)
-class About:
+class MethodDescription:
     """A method in words.
 
     Attributes:
@@ -29,28 +29,28 @@ class About:
     source: str = ""
 
 
-def about_outside(record: Record) -> About:
+def about_outside(record: Record) -> MethodDescription:
     """What is known of a method whose explanations were computed elsewhere: what was handed in with them."""
     producer = record.key.get("method", {}).get("producer", "")
     text = "They are scored like all others; flowgauge cannot run the method, so its cells cannot be re-run."
-    return About(
+    return MethodDescription(
         f"Explanations computed outside flowgauge, by {producer}.", (text,), str(record.asked.get("citation", "")).rstrip(".")
     )
 
 
 @cache
-def about(method: str) -> About:
+def about(method: str) -> MethodDescription:
     """What is known of a method by name; of one that is not registered, that."""
     entry = METHODS.builtin.get(method)
     if entry is None:
-        return About("A method that is not part of flowgauge; what is known of it is what its cells say.")
+        return MethodDescription("A method that is not part of flowgauge; what is known of it is what its cells say.")
     module, doc = _docstrings(entry.target)
     body = re.split(r"\n\s*(?:Attributes|Args|Returns|Raises):", doc)[0]
     paragraphs = [" ".join(part.split()) for part in body.split("\n\n")[1:]]
     source = next((found[1] for text in paragraphs if (found := re.search(r"\bSources?: (.+?\.)(?= [A-Z-]|$)", text))), "")
     if not source and (named := re.search(r"\(([A-Z][^()]*\d{4}[^()]*)\)", module)):
         source = named[1]
-    return About(entry.summary, tuple(p for p in paragraphs if p), source.rstrip("."))
+    return MethodDescription(entry.summary, tuple(p for p in paragraphs if p), source.rstrip("."))
 
 
 def _docstrings(target: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from ...benchmark.store.record import Aggregate, Record, Score
 
 
 @dataclass(frozen=True)
-class Group:
+class ComparableCells:
     """Cells of one model on the same instances of one task.
 
     Attributes:
@@ -52,7 +52,7 @@ class Group:
         return next(iter(plain or found), None)
 
 
-def groups(records: Sequence[Record]) -> list[Group]:
+def groups(records: Sequence[Record]) -> list[ComparableCells]:
     """Cells grouped by everything in their key but method and seed, in order of model, task and size."""
     found: dict[str, list[Record]] = {}
     for record in records:
@@ -92,10 +92,12 @@ def _checkpoint(record: Record) -> tuple[str, str]:
     return str(record.key.get("fingerprint", ""))[:6], str(record.key.get("dtype", ""))
 
 
-def _group(members: Sequence[Record], shared: bool) -> Group:
+def _group(members: Sequence[Record], shared: bool) -> ComparableCells:
     first = members[0]
     model = f"{first.model} ({' '.join(filter(None, _checkpoint(first)))})" if shared else first.model
-    return Group(model, first.task, _labels(members), tuple(members), max(r.instances for r in members), _note(first.key))
+    return ComparableCells(
+        model, first.task, _labels(members), tuple(members), max(r.instances for r in members), _note(first.key)
+    )
 
 
 def _note(key: dict[str, Any]) -> str:

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 
 from ...benchmark.store.cell import Cell
 from ...benchmark.store.record import Record, Score
-from ..comparison.paired_tests import Scored
-from .comparable_cells import Group, find_aggregate, find_score
+from ..comparison.paired_tests import ScoreTable
+from .comparable_cells import ComparableCells, find_aggregate, find_score
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class StoredScores:
     """What a store has of one metric for a group.
 
     Attributes:
@@ -27,19 +27,19 @@ class Found:
         instances: Id of each column.
     """
 
-    scored: Scored
+    scored: ScoreTable
     missing: dict[str, str]
     instances: tuple[str, ...]
 
 
-class Shelf(Protocol):
+class CellSource(Protocol):
     """Whatever knows where a record's cell is, such as a store."""
 
     def find(self, record: Record) -> Cell:
         """The cell a record belongs to."""
 
 
-def ranked_variant(group: Group, metric: str) -> tuple[str, bool | None, str]:
+def ranked_variant(group: ComparableCells, metric: str) -> tuple[str, bool | None, str]:
     """The variant that rankings use of a metric, its direction and its unit, from the first cell that has it."""
     for record in group.records:
         score = find_score(record, metric)
@@ -48,7 +48,7 @@ def ranked_variant(group: Group, metric: str) -> tuple[str, bool | None, str]:
     return "", None, ""
 
 
-def read_scores(store: Shelf, group: Group, metric: str, variant: str = "") -> Found:
+def read_scores(store: CellSource, group: ComparableCells, metric: str, variant: str = "") -> StoredScores:
     """Scores of every method of a group on one metric.
 
     Draws of an instance are averaged, and so are cells that differ in their seed alone. A method whose score is undefined for
@@ -82,8 +82,8 @@ def read_scores(store: Shelf, group: Group, metric: str, variant: str = "") -> F
         columns.setdefault(label, []).append(means)
     names = sorted(conditions)
     values = np.array([_over_seeds(parts, names) for parts in columns.values()]).reshape(len(columns), len(names))
-    scored = Scored(tuple(columns), values, tuple(conditions[name] for name in names), higher)
-    return Found(scored, {label: why for label, why in missing.items() if label not in columns}, tuple(names))
+    scored = ScoreTable(tuple(columns), values, tuple(conditions[name] for name in names), higher)
+    return StoredScores(scored, {label: why for label, why in missing.items() if label not in columns}, tuple(names))
 
 
 def _over_seeds(parts: Sequence[dict[str, float]], names: Sequence[str]) -> np.ndarray:
@@ -122,6 +122,6 @@ def _why(record: Record, score: Score | None, metric: str) -> str:
     return f"not scored with {metric}" if score is None else score.reason or score.status
 
 
-def metrics_of(groups: Sequence[Group]) -> list[str]:
+def metrics_of(groups: Sequence[ComparableCells]) -> list[str]:
     """Plain names of the metrics that any cell has a score of, in order of appearance."""
     return list(dict.fromkeys(score.name for group in groups for record in group.records for score in record.scores.values()))

@@ -17,16 +17,16 @@ from ...benchmark.store.store import Store
 from ...core.errors import UsageError
 from .bundle import MANIFEST
 from .ledger import Event, add_event, read_ledger, trusted
-from .verify import TRUST, Checked, Further, Rescore, Trust, rejected, verify
+from .verify import TRUST, BundleCheck, RecomputeScore, Trust, VerificationReport, raise_on_problems, verify
 
 
 def merge(
     bundle: str | Path,
     url: str,
-    rescore: Rescore | None = None,
+    rescore: RecomputeScore | None = None,
     *,
     sample: int = 20,
-    further: Sequence[Further] = (),
+    further: Sequence[BundleCheck] = (),
     why: str = "",
     trust: Trust | None = None,
     explanations: int | None = None,
@@ -54,7 +54,7 @@ def merge(
         UsageError: A cell is there already, with other content and no less trust; or all are, with more trust.
     """
     checked = verify(bundle, rescore, sample, further, quiet)
-    rejected(checked)
+    raise_on_problems(checked)
     board, source = Store(url), Store(str(Path(bundle) / "cells"))
     level = max(checked.trust, trust or checked.trust, key=TRUST.index)
     known = trusted(read_ledger(board))
@@ -89,11 +89,11 @@ def _enters(board: Store, known: Mapping[str, Trust], record: Record, level: Tru
     if there.model_dump_json() == record.model_dump_json():
         return TRUST.index(then) <= TRUST.index(level)
     if TRUST.index(then) >= TRUST.index(level):
-        raise UsageError(f"{name_of(record)} is on the board already with other numbers, as {then}: `leave` first.")
+        raise UsageError(f"{name_of(record)} is on the board already with other numbers, as {then}: `withdraw` first.")
     return True
 
 
-def leave(url: str, cells: Sequence[str], why: str, who: str = "") -> Event:
+def withdraw(url: str, cells: Sequence[str], why: str, who: str = "") -> Event:
     """Takes cells off a board; the ledger keeps their names and the reason.
 
     Args:
@@ -190,7 +190,7 @@ def _copy(source: Cell, target: Cell, explanations: int | None) -> None:
         target.files.write(f"{target.path}/{name}", data)
 
 
-def _copy_fits(checked: Checked, bundle: Path, board: Store, probes: bool) -> None:
+def _copy_fits(checked: VerificationReport, bundle: Path, board: Store, probes: bool) -> None:
     """Trainings that the board does not have, of models and perhaps of methods; others' cells rest on those that it has."""
     names = [name for name in checked.manifest.files if name.startswith("cells/fits/")]
     if not probes:

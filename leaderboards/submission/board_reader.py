@@ -14,7 +14,7 @@ from .verify import Trust
 
 
 @dataclass(frozen=True, eq=False)
-class Shelf:
+class BoardReader:
     """The cells of one or several stores.
 
     Attributes:
@@ -36,7 +36,7 @@ class Shelf:
         return self.levels.get(name_of(record), "self-reported")
 
 
-def open_shelf(urls: Sequence[str]) -> Shelf:
+def open_shelf(urls: Sequence[str]) -> BoardReader:
     """The cells of stores.
 
     Raises:
@@ -55,4 +55,4 @@ def open_shelf(urls: Sequence[str]) -> Shelf:
                 homes[name] = store
                 records.append(record)
                 levels |= {name: ledger[name]} if name in ledger else {}
-    return Shelf(tuple(records), homes, levels)
+    return BoardReader(tuple(records), homes, levels)

@@ -41,7 +41,7 @@ class BadBundle(FlowgaugeError):
     """A bundle that breaks the rules; the text says which file and which rule."""
 
 
-class Kept(BaseModel):
+class BundledFile(BaseModel):
     """One file of a bundle."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,7 +50,7 @@ class Kept(BaseModel):
     bytes: int = Field(ge=0, le=FILE_BYTES)
 
 
-class Manifest(BaseModel):
+class BundleManifest(BaseModel):
     """What a bundle says of itself.
 
     Attributes:
@@ -70,12 +70,12 @@ class Manifest(BaseModel):
     note: str = Field(default="", max_length=2000)
     created: str
     flowgauge: str
-    files: dict[str, Kept]
+    files: dict[str, BundledFile]
 
 
 def pack(
     url: str, out: str | Path, submitter: str, note: str = "", tasks: Sequence[str] = (), methods: Sequence[str] = ()
-) -> Manifest:
+) -> BundleManifest:
     """Copies finished cells of a store on this machine into a new bundle, and what says that a method is not applicable.
 
     Args:
@@ -130,18 +130,18 @@ def _wanted(store: Store, records: Sequence[Record]) -> Iterator[tuple[str, str]
             yield path, f"cells{path.removeprefix(root)}"
 
 
-def _copy(store: Store, source: str, target: Path) -> Kept:
+def _copy(store: Store, source: str, target: Path) -> BundledFile:
     data = store.files.read(source)
     if data is None:
         raise UsageError(f"{source} is missing: run its plan again.")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
-    return Kept(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    return BundledFile(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
 
 
-def _manifest(submitter: str, note: str, files: dict[str, Kept]) -> Manifest:
+def _manifest(submitter: str, note: str, files: dict[str, BundledFile]) -> BundleManifest:
     try:
-        return Manifest(
+        return BundleManifest(
             submitter=submitter, note=note, created=datetime.now(UTC).isoformat(timespec="seconds"), flowgauge=VERSION,
             files=files,
         )  # fmt: skip
@@ -149,7 +149,7 @@ def _manifest(submitter: str, note: str, files: dict[str, Kept]) -> Manifest:
         raise UsageError(f"the bundle cannot be described: {error.errors()[0]['msg']}.") from error
 
 
-def read_manifest(folder: str | Path) -> Manifest:
+def read_manifest(folder: str | Path) -> BundleManifest:
     """The manifest of a bundle, after everything that can be said without opening another file.
 
     Raises:
@@ -165,7 +165,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         newer = isinstance(stored, dict) and int(stored.get("schema_version", 0)) > SCHEMA
-        manifest = None if newer else Manifest.model_validate(stored)
+        manifest = None if newer else BundleManifest.model_validate(stored)
     except (ValueError, TypeError, OverflowError, RecursionError, ValidationError) as error:
         raise BadBundle(f"{path} is not a manifest: {' '.join(str(error).split())[:300]}") from error
     if manifest is None:
@@ -176,7 +176,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     return manifest
 
 
-def _check_files(folder: Path, manifest: Manifest) -> None:
+def _check_files(folder: Path, manifest: BundleManifest) -> None:
     if len(manifest.files) > FILES or sum(kept.bytes for kept in manifest.files.values()) > BUNDLE_BYTES:
         raise BadBundle(f"{folder} lists more than {FILES} files or {BUNDLE_BYTES >> 30} GiB.")
     for name in manifest.files:
@@ -222,7 +222,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
                     raise BadBundle(f"{name[:200]!r} is neither a plain file nor a folder; links are not taken.")
 
 
-def check_sums(folder: str | Path, manifest: Manifest) -> None:
+def check_sums(folder: str | Path, manifest: BundleManifest) -> None:
     """Holds every file against its sha256.
 
     Raises:

@@ -12,13 +12,13 @@ from jaxtyping import Float
 
 from ...benchmark.store.record import Record
 from ...benchmark.store.store import Store
-from ...benchmark.verification.explanation_difference import Refreshed
+from ...benchmark.verification.explanation_difference import SecretSeedScores
 from ...core.errors import FlowgaugeError, NotApplicable
 from ...metrics.bootstrap import CHUNK
 from ..stored.comparable_cells import groups
-from .verify import Checked, Problem
+from .verify import BundleProblem, VerificationReport
 
-Refresh = Callable[[Store, Sequence[Record]], Refreshed]
+RunOnSecretSeed = Callable[[Store, Sequence[Record]], SecretSeedScores]
 """(cells of a bundle as a store, cells asked the same question) -> their scores on fresh instances, computed here."""
 ALPHA = 0.05
 """Of a false alarm over all that is compared at once."""
@@ -70,16 +70,16 @@ class Drift(NamedTuple):
 
 
 @dataclass(frozen=True)
-class OnFresh:
+class SecretSeedCheck:
     """Compares the ranked score of every cell and metric with the method's on fresh instances; a further check of `verify`.
 
     Attributes:
         refresh: Runs the methods on fresh instances.
     """
 
-    refresh: Refresh
+    refresh: RunOnSecretSeed
 
-    def __call__(self, store: Store, checked: Checked) -> Checked:
+    def __call__(self, store: Store, checked: VerificationReport) -> VerificationReport:
         """What was found so far, and this: a note on every comparison, a problem where sampling does not explain it."""
         problems, notes = list(checked.problems), list(checked.notes)
         pairs: list[tuple[Record, str, pd.DataFrame]] = []
@@ -87,21 +87,21 @@ class OnFresh:
             try:
                 found = self.refresh(store, group.records)
             except NotApplicable as reason:
-                notes.append(Problem(f"{group.model}, {group.task}", f"cannot be checked on fresh instances: {reason}"))
+                notes.append(BundleProblem(f"{group.model}, {group.task}", f"cannot be checked on fresh instances: {reason}"))
                 continue
             except FlowgaugeError as error:
-                problems.append(Problem(f"{group.model}, {group.task}", f"checking it on fresh instances failed: {error}"))
+                problems.append(BundleProblem(f"{group.model}, {group.task}", f"checking it on fresh instances failed: {error}"))
                 continue
             cells = {record.cell: record for record in group.records}
             pairs += [(cells[cell], metric, rows) for (cell, metric), rows in found.rows.items() if _scored(cells[cell], metric)]
             notes += [
-                Problem(cells[c].folder, f"cannot be checked on fresh instances: {why}") for c, why in found.missing.items()
+                BundleProblem(cells[c].folder, f"cannot be checked on fresh instances: {why}") for c, why in found.missing.items()
             ]
         for record, metric, rows in pairs:
             stored = store.find(record).rows(metric)
             drift = compare(stored, rows, record.scores[metric].ranked, ALPHA / len(pairs))
             text = drift.text() if drift else "no scores of a condition that fresh instances are of: nothing to compare."
-            (problems if drift and drift.outside else notes).append(Problem(f"{record.folder}, {metric}", text))
+            (problems if drift and drift.outside else notes).append(BundleProblem(f"{record.folder}, {metric}", text))
         trust = "well-formed" if problems else checked.trust
         return replace(checked, problems=tuple(problems), notes=tuple(notes), trust=trust)
 

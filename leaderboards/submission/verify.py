@@ -18,21 +18,21 @@ from pydantic import ValidationError
 
 from ...benchmark.engine.jobs import FINAL
 from ...benchmark.engine.progress import Progress
-from ...benchmark.external.folder_format import content_sum, is_outside, marks
+from ...benchmark.external.folder_format import check_external_marks, content_sum, is_outside
 from ...benchmark.store.cell import Cell
 from ...benchmark.store.explanation_file import DamagedPart
 from ...benchmark.store.key import short_hash
-from ...benchmark.store.record import SCHEMA, Fit, Record, Score
+from ...benchmark.store.record import SCHEMA, Record, Score, TrainingRecord
 from ...benchmark.store.store import Store
 from ...core.errors import FlowgaugeError
 from ...metrics.scores import COLUMNS, Scores
 from ...metrics.summary import summarise
-from .bundle import BadBundle, Manifest, check_sums, read_manifest
+from .bundle import BadBundle, BundleManifest, check_sums, read_manifest
 
 Trust = Literal["self-reported", "well-formed", "re-scored", "re-run", "maintained"]
 TRUST: tuple[Trust, ...] = ("self-reported", "well-formed", "re-scored", "re-run", "maintained")
 """From least to most."""
-Rescore = Callable[[Store, Record, str, int], Scores]
+RecomputeScore = Callable[[Store, Record, str, int], Scores]
 """(cells of a bundle as a store, record, metric identity, instances to sample) -> the metric as the verifier finds it."""
 TOLERANCE = 1e-4
 """Of recomputed scores, relative to 1 + their size: other machines round otherwise."""
@@ -45,7 +45,7 @@ WIDTHS = 0.2
 
 
 @dataclass(frozen=True)
-class Problem:
+class BundleProblem:
     """Something that is wrong with a bundle.
 
     Attributes:
@@ -58,7 +58,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Checked:
+class VerificationReport:
     """What verification found.
 
     Attributes:
@@ -71,30 +71,30 @@ class Checked:
         notes: What was seen, and what could not be checked and why; that speaks against nobody.
     """
 
-    manifest: Manifest
+    manifest: BundleManifest
     records: tuple[Record, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[BundleProblem, ...]
     trust: Trust
     rescored: dict[str, int] = field(default_factory=dict)
     rerun: dict[str, int] = field(default_factory=dict)
-    notes: tuple[Problem, ...] = ()
+    notes: tuple[BundleProblem, ...] = ()
 
     def level(self, record: Record) -> Trust:
         """What the rows of one of its cells may show."""
         return "re-run" if record.cell in self.rerun and not self.problems else self.trust
 
 
-Further = Callable[[Store, Checked], Checked]
+BundleCheck = Callable[[Store, VerificationReport], VerificationReport]
 """(cells of a bundle as a store, what was found so far) -> what was found with this: methods run again, or on fresh instances."""
 
 
 def verify(
     bundle: str | Path,
-    rescore: Rescore | None = None,
+    rescore: RecomputeScore | None = None,
     sample: int = 20,
-    further: Sequence[Further] = (),
+    further: Sequence[BundleCheck] = (),
     quiet: bool = True,
-) -> Checked:
+) -> VerificationReport:
     """Checks schema, sums, fingerprints, bounds and counts, then recomputes the scores of a seeded sample.
 
     Args:
@@ -110,7 +110,7 @@ def verify(
     manifest = read_manifest(bundle)
     check_sums(bundle, manifest)
     store = Store(str(Path(bundle) / "cells"))
-    problems: list[Problem] = []
+    problems: list[BundleProblem] = []
     records: list[Record] = []
     for cell in _cells(store, manifest):
         record = _record(store, cell, problems)
@@ -118,36 +118,40 @@ def verify(
             records.append(record)
             problems += _consistent(cell, record)
     if not records:
-        problems.append(Problem("bundle", "it has no readable cells."))
+        problems.append(BundleProblem("bundle", "it has no readable cells."))
     if problems or rescore is None:
-        return Checked(manifest, tuple(records), tuple(problems), "self-reported" if problems else "well-formed")
+        return VerificationReport(manifest, tuple(records), tuple(problems), "self-reported" if problems else "well-formed")
     counts: dict[str, int] = {}
     with Progress(len(records), quiet) as progress:
         for record in records:
             progress.step(f"recomputing {record.task} {record.method}", 0)
             problems += _rescored(store, record, rescore, sample, counts)
             progress.step(f"recomputing {record.task} {record.method}")
-    notes = tuple(_lent(store, manifest))
-    checked = Checked(manifest, tuple(records), tuple(problems), "well-formed" if problems else "re-scored", counts, notes=notes)
+    notes = tuple(_submitter_trained_models(store, manifest))
+    checked = VerificationReport(
+        manifest, tuple(records), tuple(problems), "well-formed" if problems else "re-scored", counts, notes=notes
+    )
     for check in further:
         checked = check(store, checked)
     return checked
 
 
-def _lent(store: Store, manifest: Manifest) -> Iterator[Problem]:
+def _submitter_trained_models(store: Store, manifest: BundleManifest) -> Iterator[BundleProblem]:
     """Models that were trained by the submitter: their weights come with the bundle, and nothing shows how they were made."""
     for name in manifest.files:
         if name.startswith("cells/fits/") and name.endswith("/fit.json"):
             data = store.files.read(f"{store.files.root}/{name.removeprefix('cells/')}") or b""
             try:
-                model = Fit.model_validate_json(data).key.get("model")
+                model = TrainingRecord.model_validate_json(data).key.get("model")
             except ValidationError:
                 continue  # weights that cannot be read are trained anew
             if model is not None:
-                yield Problem(name, f"the model {model} was trained by the submitter; scores were recomputed with its weights.")
+                yield BundleProblem(
+                    name, f"the model {model} was trained by the submitter; scores were recomputed with its weights."
+                )
 
 
-def _cells(store: Store, manifest: Manifest) -> Iterator[Cell]:
+def _cells(store: Store, manifest: BundleManifest) -> Iterator[Cell]:
     """Every folder of the bundle that holds files, with or without a record."""
     cells = [name.removeprefix("cells/") for name in manifest.files if not name.startswith("cells/fits/")]
     folders = {name.split("/explanations/")[0].split("/scores/")[0] for name in cells}
@@ -155,82 +159,86 @@ def _cells(store: Store, manifest: Manifest) -> Iterator[Cell]:
         yield Cell(store.files, f"{store.files.root}/{folder}")
 
 
-def _record(store: Store, cell: Cell, problems: list[Problem]) -> Record | None:
+def _record(store: Store, cell: Cell, problems: list[BundleProblem]) -> Record | None:
     where = cell.folder
     data = cell.files.read(f"{cell.path}/record.json")
     try:
         stored = json.loads(data or b"")
         if int(stored["schema_version"]) > SCHEMA:
             problems.append(
-                Problem(where, f"its record has schema {stored['schema_version']}, this flowgauge reads up to {SCHEMA}.")
+                BundleProblem(where, f"its record has schema {stored['schema_version']}, this flowgauge reads up to {SCHEMA}.")
             )
             return None
         record = Record.model_validate(stored)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError, ValidationError) as error:
-        problems.append(Problem(where, f"its record cannot be read: {' '.join(str(error).split())[:200]}"))
+        problems.append(BundleProblem(where, f"its record cannot be read: {' '.join(str(error).split())[:200]}"))
         return None
     if not all(isinstance(record.key.get(part), dict) for part in ("method", "task")):
-        problems.append(Problem(where, "its key does not describe its method and its task."))
+        problems.append(BundleProblem(where, "its key does not describe its method and its task."))
         return None
     if store.find(record).path != cell.path:
-        problems.append(Problem(where, "it lies in another folder than model, task and name of its record say."))
+        problems.append(BundleProblem(where, "it lies in another folder than model, task and name of its record say."))
         return None
     if record.status not in FINAL:
-        problems.append(Problem(where, f"its status is {record.status}; only finished cells are taken."))
+        problems.append(BundleProblem(where, f"its status is {record.status}; only finished cells are taken."))
     if short_hash(record.key) != record.cell or record.folder != where:
-        problems.append(Problem(where, "its name is not the hash of its key."))
+        problems.append(BundleProblem(where, "its name is not the hash of its key."))
     if record.key.get("method", {}).get("name") != record.method or record.key.get("task", {}).get("name") != record.task:
-        problems.append(Problem(where, "method or task of its record are not those of its key."))
+        problems.append(BundleProblem(where, "method or task of its record are not those of its key."))
     if record.key.get("method", {}).get("settings") != record.settings or record.key.get("seed") != record.seed:
-        problems.append(Problem(where, "settings or seed of its record are not those of its key."))
-    problems += [Problem(where, what) for what in marks(record)]
+        problems.append(BundleProblem(where, "settings or seed of its record are not those of its key."))
+    problems += [BundleProblem(where, what) for what in check_external_marks(record)]
     return record
 
 
-def _consistent(cell: Cell, record: Record) -> Iterator[Problem]:
+def _consistent(cell: Cell, record: Record) -> Iterator[BundleProblem]:
     """Explanations, rows and aggregates of one cell against one another."""
     there = cell.sums()
     if absent := sorted(record.files.keys() - there.keys()):
-        yield Problem(cell.folder, f"{len(absent)} of the files that its record lists are not in it, first {absent[0]}.")
+        yield BundleProblem(cell.folder, f"{len(absent)} of the files that its record lists are not in it, first {absent[0]}.")
         return
     if there != record.files:
-        yield Problem(cell.folder, "its files are not those that its record lists.")
+        yield BundleProblem(cell.folder, "its files are not those that its record lists.")
         return
     if record.status == "not-applicable":
         if record.instances or record.scores or there or not record.error:
-            yield Problem(cell.folder, "it says that its method is not applicable, but has explanations or scores, or no reason.")
+            yield BundleProblem(
+                cell.folder, "it says that its method is not applicable, but has explanations or scores, or no reason."
+            )
         return
     try:
         ids = [sentence.id for name in cell.part_names() for sentence in cell.part(name).sentences]
     except (DamagedPart, FlowgaugeError) as error:
-        yield Problem(cell.folder, f"its explanations cannot be read: {error}")
+        yield BundleProblem(cell.folder, f"its explanations cannot be read: {error}")
         return
     if len(ids) != len(set(ids)) or len(ids) != record.instances:
-        yield Problem(cell.folder, f"{len(ids)} explanations of {len(set(ids))} instances, its record says {record.instances}.")
+        yield BundleProblem(
+            cell.folder, f"{len(ids)} explanations of {len(set(ids))} instances, its record says {record.instances}."
+        )
     if is_outside(record) and content_sum(cell.parts()) != record.key.get("explanations"):
-        yield Problem(cell.folder, "its explanations are not those that its key was made of.")
+        yield BundleProblem(cell.folder, "its explanations are not those that its key was made of.")
     for metric, score in record.scores.items():
         if score.status == "done":
             yield from _score(cell, metric, score, set(ids))
 
 
-def _score(cell: Cell, metric: str, score: Score, ids: set[str]) -> Iterator[Problem]:
+def _score(cell: Cell, metric: str, score: Score, ids: set[str]) -> Iterator[BundleProblem]:
     where = f"{cell.folder}, {metric}"
     if score.metric != metric:
-        yield Problem(where, f"it holds the score of {score.metric}.")
+        yield BundleProblem(where, f"it holds the score of {score.metric}.")
         return
     stored = cell.read_score(metric)
     if stored is None or stored.model_dump_json() != score.model_dump_json():
-        yield Problem(where, "the score in its record is not the one beside its rows.")
+        yield BundleProblem(where, "the score in its record is not the one beside its rows.")
         return
     fault = _table_fault(cell.files.read(cell.scores_path(metric)) or b"")
     if fault:
-        yield Problem(where, fault)
+        yield BundleProblem(where, fault)
         return
     try:
         rows = cell.rows(metric)
     except FlowgaugeError as error:
-        yield Problem(where, str(error))
+        yield BundleProblem(where, str(error))
         return
     yield from _rows(where, rows, score, ids)
     if score.scope == "instance":
@@ -261,39 +269,43 @@ def _table_fault(data: bytes) -> str:
     return ""
 
 
-def _rows(where: str, rows: pd.DataFrame, score: Score, ids: set[str]) -> Iterator[Problem]:
+def _rows(where: str, rows: pd.DataFrame, score: Score, ids: set[str]) -> Iterator[BundleProblem]:
     stranger = sorted(set(rows["instance"]) - ids)
     if stranger:
-        yield Problem(where, f"rows of instance {stranger[0]!r}, which is not explained.")
+        yield BundleProblem(where, f"rows of instance {stranger[0]!r}, which is not explained.")
     if rows.duplicated(["instance", "variant", "draw"]).any():
-        yield Problem(where, "an instance stands twice.")
+        yield BundleProblem(where, "an instance stands twice.")
     value = rows["value"].to_numpy(float)
     if (np.isnan(value) & (rows["reason"].fillna("") == "").to_numpy()).any():
-        yield Problem(where, "scores that are NaN without a reason.")
+        yield BundleProblem(where, "scores that are NaN without a reason.")
     ranked = (rows["variant"] == score.ranked).to_numpy()
     if score.scope == "instance" and set(rows["instance"][ranked]) != ids:
-        yield Problem(where, f"{len(ids - set(rows['instance'][ranked]))} explained instances have no row of {score.ranked}.")
+        yield BundleProblem(
+            where, f"{len(ids - set(rows['instance'][ranked]))} explained instances have no row of {score.ranked}."
+        )
     low, high = (limit if limit is not None else side for limit, side in zip(score.bounds, (-math.inf, math.inf), strict=True))
     out = ranked & ((value < low - 1e-9) | (value > high + 1e-9))
     if out.any():
-        yield Problem(where, f"{int(out.sum())} scores lie outside [{low:g}, {high:g}], first {value[out][0]:g}.")
+        yield BundleProblem(where, f"{int(out.sum())} scores lie outside [{low:g}, {high:g}], first {value[out][0]:g}.")
 
 
-def _aggregates(where: str, rows: pd.DataFrame, score: Score) -> Iterator[Problem]:
+def _aggregates(where: str, rows: pd.DataFrame, score: Score) -> Iterator[BundleProblem]:
     """The aggregates are those of the rows; intervals too, for resampling is seeded."""
     ours = {a.variant: asdict(a) for a in summarise(rows)}
     theirs = {a.variant: a.model_dump() for a in score.aggregates}
     if ours.keys() != theirs.keys():
-        yield Problem(where, "its aggregates are of other variants than its rows.")
+        yield BundleProblem(where, "its aggregates are of other variants than its rows.")
         return
     for variant, found in ours.items():
         for name in ("value", "low", "high", "count", "undefined"):
             if not np.isclose(found[name], theirs[variant][name], rtol=1e-6, atol=1e-9, equal_nan=True):
-                yield Problem(where, f"{name} of {variant} is {theirs[variant][name]:g}, its rows give {found[name]:g}.")
+                yield BundleProblem(where, f"{name} of {variant} is {theirs[variant][name]:g}, its rows give {found[name]:g}.")
                 return
 
 
-def _rescored(store: Store, record: Record, rescore: Rescore, sample: int, counts: dict[str, int]) -> Iterator[Problem]:
+def _rescored(
+    store: Store, record: Record, rescore: RecomputeScore, sample: int, counts: dict[str, int]
+) -> Iterator[BundleProblem]:
     for metric, score in record.scores.items():
         if score.status != "done":
             continue
@@ -301,7 +313,7 @@ def _rescored(store: Store, record: Record, rescore: Rescore, sample: int, count
         try:
             ours = rescore(store, record, metric, sample)
         except FlowgaugeError as error:
-            yield Problem(where, f"it cannot be recomputed: {error}")
+            yield BundleProblem(where, f"it cannot be recomputed: {error}")
             continue
         counts[metric] = counts.get(metric, 0) + (len(ours.rows) or len(ours.aggregates))
         yield from _differ(where, store.find(record).rows(metric), ours.rows)
@@ -309,38 +321,40 @@ def _rescored(store: Store, record: Record, rescore: Rescore, sample: int, count
             yield from _set_differs(where, score, ours)
 
 
-def _differ(where: str, theirs: pd.DataFrame, ours: pd.DataFrame) -> Iterator[Problem]:
+def _differ(where: str, theirs: pd.DataFrame, ours: pd.DataFrame) -> Iterator[BundleProblem]:
     keys = ["instance", "variant", "draw"]
     theirs = theirs[theirs["instance"].isin(ours["instance"])]
     both = ours.merge(theirs, on=keys, how="outer", suffixes=("", "_theirs"), indicator=True)
     absent, extra = (int((both["_merge"] == side).sum()) for side in ("left_only", "right_only"))
     if absent:
-        yield Problem(where, f"{absent} of {len(ours)} recomputed rows are missing from it.")
+        yield BundleProblem(where, f"{absent} of {len(ours)} recomputed rows are missing from it.")
     if extra:
         first = both[both["_merge"] == "right_only"].iloc[0]
-        yield Problem(where, f"{extra} of its rows are not recomputed, first {first['instance']!r}, {first['variant']}.")
+        yield BundleProblem(where, f"{extra} of its rows are not recomputed, first {first['instance']!r}, {first['variant']}.")
     both = both[both["_merge"] == "both"]
     moved = both["condition"].fillna("") != both["condition_theirs"].fillna("")
     if moved.any():
         first = both[moved].iloc[0]
-        yield Problem(where, f"{first['instance']!r} is of condition {first['condition']}, not {first['condition_theirs']}.")
+        yield BundleProblem(
+            where, f"{first['instance']!r} is of condition {first['condition']}, not {first['condition_theirs']}."
+        )
     value, stored = both["value"].to_numpy(float), both["value_theirs"].to_numpy(float)
     differs = ~np.isclose(stored, value, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
     if differs.any():
         first, gap = both[differs].iloc[0], np.abs(value - stored)[differs]
         size = f"by up to {np.nanmax(gap):.3g}" if not np.isnan(gap).all() else "in being defined"
-        yield Problem(
+        yield BundleProblem(
             where,
             f"{int(differs.sum())} of {len(ours)} recomputed rows differ {size}; first {first['instance']!r}, "
             f"{first['variant']}: {first['value_theirs']:g} there, {first['value']:g} recomputed.",
         )
 
 
-def _set_differs(where: str, score: Score, ours: Scores) -> Iterator[Problem]:
+def _set_differs(where: str, score: Score, ours: Scores) -> Iterator[BundleProblem]:
     """Aggregates that are no means of rows; the ends of intervals hang on the order of instances, which may be another here."""
     theirs = {a.variant: a for a in score.aggregates}
     if {a.variant for a in ours.aggregates} != theirs.keys():
-        yield Problem(where, "its aggregates are of other variants than recomputed.")
+        yield BundleProblem(where, "its aggregates are of other variants than recomputed.")
         return
     for found in ours.aggregates:
         stored, width = theirs[found.variant], abs(found.high - found.low)
@@ -348,11 +362,11 @@ def _set_differs(where: str, score: Score, ours: Scores) -> Iterator[Problem]:
         for name, more in slack.items():
             there, here = float(getattr(stored, name)), float(getattr(found, name))
             if not np.isclose(there, here, rtol=TOLERANCE, atol=TOLERANCE + np.nan_to_num(more), equal_nan=True):
-                yield Problem(where, f"{name} of {found.variant} is {there:g}, recomputed {here:g}.")
+                yield BundleProblem(where, f"{name} of {found.variant} is {there:g}, recomputed {here:g}.")
                 return
 
 
-def rejected(checked: Checked) -> None:
+def raise_on_problems(checked: VerificationReport) -> None:
     """Stops at a bundle with problems.
 
     Raises:

@@ -85,7 +85,7 @@ SHAPE = (
 )
 
 COLUMNS = (ACCURACY, *FAITHFULNESS, *SHAPE)
-BESIDE = ("original", "chance")
+REFERENCE_ROWS = ("original", "chance")
 """Variants of the ranked metric that stand beside the methods without a rank."""
 
 

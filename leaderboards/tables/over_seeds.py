@@ -14,8 +14,8 @@ from ...benchmark.store.key import canonical
 from ...benchmark.store.record import Record
 from ...core.errors import UsageError
 from ...core.registry import Spec
-from ...models.registry import is_made
-from ..stored.comparable_cells import Group, groups
+from ...models.registry import is_built
+from ..stored.comparable_cells import ComparableCells, groups
 from .terminal import Notes, number
 
 COLUMNS = (
@@ -68,7 +68,7 @@ def _line(row: Mapping[str, Any], notes: Notes) -> tuple[str, ...]:
 
 def _without_seeds(records: Sequence[Record]) -> tuple[list[Record], ModelSeeds]:
     """The records, with models named without their seed and asked the same question whatever it is; and these seeds."""
-    specs = {record.model: Spec.parse(record.model) for record in records if is_made(record.model)}
+    specs = {record.model: Spec.parse(record.model) for record in records if is_built(record.model)}
     plain = {model: _seedless(spec) for model, spec in specs.items()}
     seeded = {plain[model] for model, spec in specs.items() if "seed" in spec.settings}
     found, seeds = [], {}
@@ -98,7 +98,7 @@ def _drawn_alike(task: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (task or {}).items() if name != "fingerprint"}
 
 
-def _rows(group: Group, seeds: ModelSeeds) -> Iterator[dict[str, Any]]:
+def _rows(group: ComparableCells, seeds: ModelSeeds) -> Iterator[dict[str, Any]]:
     alike: dict[tuple[str, str], list[Record]] = {}
     for name, record in zip(group.methods(), group.records, strict=True):
         trained_on = record.key.get("trained_on")

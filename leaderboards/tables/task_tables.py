@@ -13,14 +13,14 @@ from ...benchmark.store.record import Record
 from ...benchmark.store.results import table as long_table
 from ...benchmark.store.store import Store
 from ...core.errors import UsageError
-from ..stored.comparable_cells import Group, find_aggregate, groups
-from .columns import ACCURACY, BESIDE, COLUMNS, PAPER_ROWS, PAPER_TASKS, RANKED, Column, PaperRow
+from ..stored.comparable_cells import ComparableCells, find_aggregate, groups
+from .columns import ACCURACY, COLUMNS, PAPER_ROWS, PAPER_TASKS, RANKED, REFERENCE_ROWS, Column, PaperRow
 
 Format = Literal["text", "json", "csv"]
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableEntry:
     """One number with its 95 % interval, or the reason why there is none (then `value` is NaN).
 
     Attributes:
@@ -42,7 +42,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A method in a task's table.
 
     Attributes:
@@ -55,7 +55,7 @@ class Row:
 
     rank: int | None
     label: str
-    cells: dict[str, Cell]
+    cells: dict[str, TableEntry]
     status: str = "done"
     error: str = ""
 
@@ -74,8 +74,8 @@ class TaskTable:
     task: str
     instances: int
     note: str
-    rows: tuple[Row, ...]
-    beside: dict[str, Cell]
+    rows: tuple[TableRow, ...]
+    beside: dict[str, TableEntry]
     scores: tuple[Column, ...] = ()
     ranked_by: str = ACCURACY.key
 
@@ -92,8 +92,8 @@ class PaperTable:
 
     model: str
     tasks: tuple[str, ...]
-    gold: dict[str, tuple[Cell, ...]]
-    predicted: dict[str, tuple[Cell, ...]]
+    gold: dict[str, tuple[TableEntry, ...]]
+    predicted: dict[str, tuple[TableEntry, ...]]
 
 
 def task_tables(records: Sequence[Record]) -> list[TaskTable]:
@@ -103,7 +103,7 @@ def task_tables(records: Sequence[Record]) -> list[TaskTable]:
 
 def paper_tables(records: Sequence[Record]) -> list[PaperTable]:
     """The published table's shape for every model; of several runs on one task the one with most instances."""
-    largest: dict[str, dict[str, Group]] = {}
+    largest: dict[str, dict[str, ComparableCells]] = {}
     for group in groups(records):
         largest.setdefault(group.model, {}).setdefault(group.task, group)
     return [_paper_table(model, by_task) for model, by_task in largest.items()]
@@ -149,18 +149,20 @@ def as_data(records: Sequence[Record], store_url: str = "") -> dict[str, Any]:
     }
 
 
-def read_cell(record: Record | None, metric: str, variant: str, scale: float = 1.0) -> Cell:
+def read_cell(record: Record | None, metric: str, variant: str, scale: float = 1.0) -> TableEntry:
     """A stored aggregate as a cell."""
     if record is None:
-        return Cell(reason="not run")
+        return TableEntry(reason="not run")
     found = find_aggregate(record, metric, variant)
     if isinstance(found, str):
-        return Cell(reason=found)
+        return TableEntry(reason=found)
     spread = None if found.sd_draws is None or math.isnan(found.sd_draws) else scale * found.sd_draws
-    return Cell(scale * found.value, scale * found.low, scale * found.high, found.count, found.undefined, spread, found.reason)
+    return TableEntry(
+        scale * found.value, scale * found.low, scale * found.high, found.count, found.undefined, spread, found.reason
+    )
 
 
-def _task_table(group: Group) -> TaskTable:
+def _task_table(group: ComparableCells) -> TaskTable:
     scores = _scores(group)
     rows = [_row(label, record, scores) for label, record in group.by_label().items()]
     by = _ranking(rows, scores)
@@ -174,7 +176,7 @@ def _task_table(group: Group) -> TaskTable:
     )  # fmt: skip
 
 
-def _scores(group: Group) -> tuple[Column, ...]:
+def _scores(group: ComparableCells) -> tuple[Column, ...]:
     """Columns of metrics without one of their own: the variant that each ranks by."""
     found: dict[str, Column] = {}
     for score in (score for record in group.records for score in record.scores.values()):
@@ -186,29 +188,31 @@ def _scores(group: Group) -> tuple[Column, ...]:
     return tuple(found.values())
 
 
-def _ranking(rows: Sequence[Row], scores: Sequence[Column]) -> Column:
+def _ranking(rows: Sequence[TableRow], scores: Sequence[Column]) -> Column:
     """Accuracy where any method has one; else the first other metric with a direction that one has."""
     directed = (column for column in scores if column.higher_is_better is not None)
     return next((column for column in (ACCURACY, *directed) if any(row.cells[column.key].known for row in rows)), ACCURACY)
 
 
-def _row(label: str, record: Record, scores: Sequence[Column]) -> Row:
+def _row(label: str, record: Record, scores: Sequence[Column]) -> TableRow:
     cells = {column.key: _cell(record, column) for column in (*COLUMNS, *scores)}
-    return Row(None, label, cells, record.status, record.error)
+    return TableRow(None, label, cells, record.status, record.error)
 
 
-def _cell(record: Record, column: Column) -> Cell:
+def _cell(record: Record, column: Column) -> TableEntry:
     if column.metric:
         return read_cell(record, column.metric, column.variant)
     if record.cost is None:
-        return Cell(reason=record.error or ("it was explained elsewhere" if is_outside(record) else "nothing was explained"))
-    return Cell(record.cost.seconds, count=record.cost.explanations)
+        return TableEntry(
+            reason=record.error or ("it was explained elsewhere" if is_outside(record) else "nothing was explained")
+        )
+    return TableEntry(record.cost.seconds, count=record.cost.explanations)
 
 
-def _beside(group: Group) -> dict[str, Cell]:
+def _beside(group: ComparableCells) -> dict[str, TableEntry]:
     """The unreduced model and chance, from the first cell that has them."""
     found = {}
-    for variant in BESIDE:
+    for variant in REFERENCE_ROWS:
         cells = (read_cell(record, ACCURACY.metric, variant) for record in group.records)
         first = next((cell for cell in cells if cell.known), None)
         if first is not None:
@@ -216,11 +220,11 @@ def _beside(group: Group) -> dict[str, Cell]:
     return found
 
 
-def _paper_table(model: str, by_task: dict[str, Group]) -> PaperTable:
+def _paper_table(model: str, by_task: dict[str, ComparableCells]) -> PaperTable:
     known = [task for task in PAPER_TASKS if task in by_task]
     tasks = (*known, *sorted(set(by_task) - set(known)))
 
-    def cells(row: PaperRow, guide: str) -> tuple[Cell, ...]:
+    def cells(row: PaperRow, guide: str) -> tuple[TableEntry, ...]:
         variant = row.variant.format(guide)
         return tuple(read_cell(by_task[task].of_method(row.method), row.metric, variant, row.scale) for task in tasks)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .columns import ACCURACY, FAITHFULNESS, PAPER_ROWS, SHAPE, Column, Format
-from .task_tables import Cell, PaperTable, TaskTable
+from .task_tables import PaperTable, TableEntry, TaskTable
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 ABREAST = 2
@@ -140,14 +140,14 @@ def _failures(table: TaskTable) -> list[str]:
     return [f"{row.label} {row.status}: {row.error}" for row in table.rows if row.error and row.status in ("failed", "partial")]
 
 
-def _ranked(cell: Cell, notes: Notes) -> tuple[str, str, str]:
+def _ranked(cell: TableEntry, notes: Notes) -> tuple[str, str, str]:
     if not cell.known:
         return notes.mark(cell.reason), "", ""
     interval = "" if cell.low != cell.low else f"{number(cell.low, 'share')}–{number(cell.high, 'share')}"
     return number(cell.value, "share"), interval, str(cell.count)
 
 
-def _text(cell: Cell, format: Format, notes: Notes) -> str:
+def _text(cell: TableEntry, format: Format, notes: Notes) -> str:
     return number(cell.value, format) if cell.known else notes.mark(cell.reason)
 
 
@@ -166,7 +166,7 @@ def _write_paper(console: Console, table: PaperTable) -> None:
     _write_lines(console, (*counted, *notes.lines()))
 
 
-def _paper_rows(made: Table, rows: dict[str, tuple[Cell, ...]], spreads: set[str], notes: Notes) -> list[str]:
+def _paper_rows(made: Table, rows: dict[str, tuple[TableEntry, ...]], spreads: set[str], notes: Notes) -> list[str]:
     """Adds the rows that were asked for in any task; returns their titles."""
     asked = {title: any(cell.known or not cell.reason.startswith(NEVER_ASKED) for cell in cells) for title, cells in rows.items()}
     shown = [title for title in rows if asked[title]]
@@ -175,7 +175,7 @@ def _paper_rows(made: Table, rows: dict[str, tuple[Cell, ...]], spreads: set[str
     return shown
 
 
-def _paper_cell(cell: Cell, spread: bool, notes: Notes) -> str:
+def _paper_cell(cell: TableEntry, spread: bool, notes: Notes) -> str:
     if not cell.known:
         return notes.mark(cell.reason)
     return _two(cell.value) + (f" ± {_two(cell.spread)}" if spread and cell.spread is not None else "")

@@ -101,7 +101,7 @@ def path_nodes(rule: Rule, steps: int) -> Quadrature:
 
 
 @dataclass(frozen=True, eq=False)
-class Clean:
+class CleanAttention:
     """The run on the input itself; in the last layer, queries are the target alone (all positions, where there is no target).
 
     Attributes:
@@ -121,7 +121,7 @@ class Clean:
     gradients: list[Float[Tensor, "batch _ heads size"]]
 
 
-def _clean(model: FlowModel, batch: Batch) -> Clean:
+def _clean(model: FlowModel, batch: Batch) -> CleanAttention:
     depth = range(model.n_layers)
     with torch.enable_grad():
         hidden = model.embed(model.words(batch), batch).detach().requires_grad_(True)
@@ -134,7 +134,7 @@ def _clean(model: FlowModel, batch: Batch) -> Clean:
     with torch.no_grad():
         start = [y.join(s, torch.zeros_like(c)) for y, s, c in zip(model.layers, skip, context, strict=True)]
         step = [y.join(s, c) - b for y, s, c, b in zip(model.layers, skip, context, start, strict=True)]
-    return Clean(attention, values, start, step, output.detach(), list(gradients))
+    return CleanAttention(attention, values, start, step, output.detach(), list(gradients))
 
 
 def _scaled(
@@ -152,7 +152,7 @@ def _scaled(
     return torch.stack(outputs).unflatten(1, (len(batch), len(alpha)))
 
 
-def _mean_gradients(model: FlowModel, batch: Batch, clean: Clean, rule: Quadrature) -> list[Tensor]:
+def _mean_gradients(model: FlowModel, batch: Batch, clean: CleanAttention, rule: Quadrature) -> list[Tensor]:
     """The mean of dF/dcontext over each layer's path (B, N, A, d). At alpha = 1 it is the clean run's for all layers."""
     inner = rule.nodes < 1
     nodes, weights = (torch.as_tensor(x[inner]).to(clean.output) for x in (rule.nodes, rule.weights))
@@ -169,7 +169,7 @@ def _mean_gradients(model: FlowModel, batch: Batch, clean: Clean, rule: Quadratu
     return [y.join_vjp(mean) + end * last for y, mean, last in zip(model.layers, means, clean.gradients, strict=True)]
 
 
-def _without_attention(model: FlowModel, batch: Batch, clean: Clean) -> Float[Tensor, "layers batch"]:
+def _without_attention(model: FlowModel, batch: Batch, clean: CleanAttention) -> Float[Tensor, "layers batch"]:
     """F(0): with each layer attending to nothing, its output projection's bias alone."""
     nothing = clean.output.new_zeros(1)
     parts = [
@@ -188,7 +188,7 @@ def _parts(model: FlowModel, batch: Batch, n_steps: int) -> Iterator[tuple[Int[T
             yield some, slice(start, start + most)
 
 
-def _edges(clean: Clean, layer: int, mean: Tensor, batch: Batch) -> Float[Tensor, "batch heads tokens tokens"]:
+def _edges(clean: CleanAttention, layer: int, mean: Tensor, batch: Batch) -> Float[Tensor, "batch heads tokens tokens"]:
     """A * (G V^T): with dF/dA = (dF/dcontext) V^T, only the gradient of the context vectors is integrated."""
     scores = clean.attention[layer] * torch.einsum("bqad,bkad->baqk", mean, clean.value[layer])
     if layer < len(clean.attention) - 1 or batch.target is None:

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from ...core.errors import NotApplicable, UsageError
 from ...models.batch import Batch
-from ...models.built.training import Training
+from ...models.built.training import TrainingSession
 from ...models.interventions.states import clean_states
 from ...models.layered import Layered
 from ..base import Amortised, explanations, method
 from ..explanation import Explanation
 from .centred_rmsprop import CentredRMSprop
-from .gate_training import Recipe, Run, train
+from .gate_training import GateTraining, GateTrainingConfig, train
 from .gates import Gates, may_be_masked
 from .lagrangian import Multipliers
 from .probes import Kind, Probes
@@ -90,7 +90,7 @@ class DiffMask(Amortised):
         """The form of its gates."""
         return Gates(Probes(self.gate), self.at_words)
 
-    def fit(self, model: Layered, data: Sequence[Batch], training: Training) -> dict[str, Tensor]:
+    def fit(self, model: Layered, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:
         """Probes of every depth and the vectors that stand in, from the train split; or the probe given, if it is this model's.
 
         Raises:
@@ -102,9 +102,9 @@ class DiffMask(Amortised):
             return self._given(model, data[0])
         parameters = self._start(model, data, training.seed)
         rates = {name: self.baseline_lr if name.startswith("fill") else self.lr for name in parameters}
-        recipe = Recipe(self.steps, self.batch, self.margin, self.accept * self.margin, self.penalty)
+        recipe = GateTrainingConfig(self.steps, self.batch, self.margin, self.accept * self.margin, self.penalty)
         multipliers = Multipliers.start(model.n_layers + 2, rate=self.lambda_lr, like=parameters["probe.0.open"])
-        run = Run(self.gates, model, recipe, training.seed, parameters, self._descent(rates), multipliers)
+        run = GateTraining(self.gates, model, recipe, training.seed, parameters, self._descent(rates), multipliers)
         found = train(run, data, training)
         return {**found, "model": _digest(model), "gate": _bytes(self.gate)}
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from ...models.shapes import PerRow
 from ..base import method
 from .hard_concrete import HardConcrete
-from .mask_search import Logits, MaskSearch, Objective, Problem
+from .mask_search import Logits, MaskObjective, MaskProblem, MaskSearch
 
 
 @method("diffmask-single", gives={"tokens", "mask"}, needs={"gradients", "layered"}, stochastic=True)
@@ -26,11 +26,13 @@ class DiffMaskSingle(MaskSearch):
     the gates in the steps it takes.
     """
 
-    def objective(self, problem: Problem, logits: Logits, uniform: Logits, weight: PerRow, state: dict[str, Tensor]) -> Objective:
+    def objective(
+        self, problem: MaskProblem, logits: Logits, uniform: Logits, weight: PerRow, state: dict[str, Tensor]
+    ) -> MaskObjective:
         """Reparameterised: the gradient passes through the gates drawn."""
         gates = HardConcrete(logits)
         lost = problem.divergence(gates.sample(uniform))
-        return Objective(weight * (lost - self.margin) + problem.mean(gates.log_kept()), lost.detach())
+        return MaskObjective(weight * (lost - self.margin) + problem.mean(gates.log_kept()), lost.detach())
 
     def kept(self, logits: Logits) -> Logits:
         """P(z != 0)."""

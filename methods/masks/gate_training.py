@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...core.errors import FlowgaugeError
 from ...models.batch import Batch
-from ...models.built.training import Training
+from ...models.built.training import TrainingSession
 from ...models.interventions.states import clean_states
 from ...models.layered import Layered
 from ...models.outputs import divergence, prediction
@@ -37,7 +37,7 @@ FIRST, TRAIN, CHECK = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class Recipe:
+class GateTrainingConfig:
     """How gates are trained.
 
     Attributes:
@@ -56,7 +56,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, eq=False)
-class Clean:
+class CleanRun:
     """Instances with what the model does on them unmasked.
 
     Attributes:
@@ -71,19 +71,19 @@ class Clean:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, model: Layered, batch: Batch) -> Clean:
+    def of(cls, model: Layered, batch: Batch) -> CleanRun:
         """Runs the model once."""
         states = clean_states(model, batch)
         return cls(batch, tuple(states), model.readout(states[-1], batch))
 
-    def rows(self, index: Tensor) -> Clean:
+    def rows(self, index: Tensor) -> CleanRun:
         """Some of them."""
         batch = self.batch.rows(index)
         states, outputs = (tuple(t[index] for t in tensors) for tensors in (self.states, self.outputs))
-        return Clean(batch, states, outputs)
+        return CleanRun(batch, states, outputs)
 
 
-class Tried(NamedTuple):
+class GateTrial(NamedTuple):
     """What masking does to instances, one entry each: divergence (nats), prediction kept, mean penalty, share of tokens kept."""
 
     divergence: PerRow
@@ -97,7 +97,7 @@ class Tried(NamedTuple):
 
 
 @dataclass(eq=False)
-class Examples:
+class GateExamples:
     """Train instances, some held out, with their clean states where these fit.
 
     Attributes:
@@ -112,10 +112,10 @@ class Examples:
     data: Sequence[Batch]
     held: list[np.ndarray]
     used: list[np.ndarray]
-    cached: list[Clean] = field(default_factory=list)
+    cached: list[CleanRun] = field(default_factory=list)
 
     @classmethod
-    def of(cls, model: Layered, data: Sequence[Batch], seed: int) -> Examples:
+    def of(cls, model: Layered, data: Sequence[Batch], seed: int) -> GateExamples:
         """Holds some out and runs the model on what fits."""
         sizes = [len(batch) for batch in data]
         total = sum(sizes)
@@ -127,28 +127,28 @@ class Examples:
         made = cls(model, data, held if count else used, used)
         tokens = sum(batch.ids.numel() for batch in data)
         if tokens * model.width * (model.n_layers + 2) * torch.finfo(model.dtype).bits // 8 <= CACHE:
-            made.cached = [Clean.of(model, batch) for batch in data]
+            made.cached = [CleanRun.of(model, batch) for batch in data]
         return made
 
-    def get(self, number: int, rows: np.ndarray) -> Clean:
+    def get(self, number: int, rows: np.ndarray) -> CleanRun:
         """Rows of a batch."""
         index = torch.from_numpy(rows).to(self.data[number].ids.device)
-        return self.cached[number].rows(index) if self.cached else Clean.of(self.model, self.data[number].rows(index))
+        return self.cached[number].rows(index) if self.cached else CleanRun.of(self.model, self.data[number].rows(index))
 
-    def draw(self, generator: np.random.Generator, size: int) -> Clean:
+    def draw(self, generator: np.random.Generator, size: int) -> CleanRun:
         """At most `size` train rows of one batch, a batch as likely as it is large."""
         weights = np.array([len(rows) for rows in self.used], float)
         number = int(generator.choice(len(weights), p=weights / weights.sum()))
         rows = self.used[number]
         return self.get(number, generator.choice(rows, min(size, len(rows)), replace=False))
 
-    def checks(self) -> Iterator[Clean]:
+    def checks(self) -> Iterator[CleanRun]:
         """The held-out rows."""
         return (self.get(number, rows) for number, rows in enumerate(self.held) if len(rows))
 
 
 @dataclass(eq=False)
-class Run:
+class GateTraining:
     """One training. What it draws follows from seed and step alone; its tensors are what a checkpoint holds.
 
     Attributes:
@@ -168,7 +168,7 @@ class Run:
 
     gates: Gates
     model: Layered
-    recipe: Recipe
+    recipe: GateTrainingConfig
     seed: int
     parameters: dict[str, Tensor]
     descent: CentredRMSprop
@@ -189,7 +189,7 @@ class Run:
         heads = ("probe.", "fill.") if group == "." else (f"probe{group}.", f"fill{group}.")
         return {name: t for name, t in self.parameters.items() if f"{name}.".startswith(heads)}
 
-    def masked(self, clean: Clean, depth: int, *key: int) -> Tried:
+    def masked(self, clean: CleanRun, depth: int, *key: int) -> GateTrial:
         """Masks the states of a depth with gates drawn for `key`."""
         votes, free = self.gates.votes(self.parameters, clean.states, depth), may_be_masked(self.model, clean.batch)
         keep = votes.sample(self._uniform(clean, len(votes.each), *key)) * free + 1 - free
@@ -198,15 +198,15 @@ class Run:
         kept = (logs.exp() * free).sum(1) / count
         penalty = (logs * free).sum(1) / count if self.recipe.penalty == "log" else kept
         same = (prediction(outputs, clean.batch) == prediction(clean.outputs, clean.batch)).all(1)
-        return Tried(divergence(outputs, clean.outputs), same.to(kept.dtype), penalty, kept)
+        return GateTrial(divergence(outputs, clean.outputs), same.to(kept.dtype), penalty, kept)
 
-    def _uniform(self, clean: Clean, votes: int, *key: int) -> Tensor:
+    def _uniform(self, clean: CleanRun, votes: int, *key: int) -> Tensor:
         generator = torch.Generator().manual_seed(int(np.random.default_rng([self.seed, *key]).integers(2**62)))
         rows, tokens = clean.batch.ids.shape
         like = self.parameters["probe.0.open"]
         return torch.rand(rows, votes, tokens, generator=generator, dtype=like.dtype).to(like.device)
 
-    def step(self, examples: Examples) -> None:
+    def step(self, examples: GateExamples) -> None:
         """One step of the gates of one depth, and of its multiplier.
 
         min over gates, max over lambda in [0, 200] of  lambda (mean KL - margin) + mean over sentences and tokens of
@@ -224,7 +224,7 @@ class Run:
         self.done += 1
 
     @torch.no_grad()
-    def check(self, examples: Examples) -> list[np.ndarray]:
+    def check(self, examples: GateExamples) -> list[np.ndarray]:
         """Divergence, agreement and kept on held-out instances, one row a depth; the same gates are drawn every time.
 
         Of a group of depths the parameters that keep least, among those within the limit at each of its depths, become its best.
@@ -274,13 +274,13 @@ class Run:
         self.sums, self.done = kept["sums"].cpu().numpy(), int(kept["done"])
 
 
-def train(run: Run, data: Sequence[Batch], training: Training) -> dict[str, Tensor]:
+def train(run: GateTraining, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:
     """Trains to the end and returns the best parameters.
 
     Raises:
         FlowgaugeError: Masking some depth never cost as little as the limit.
     """
-    examples, steps = Examples.of(run.model, data, run.seed), run.recipe.steps
+    examples, steps = GateExamples.of(run.model, data, run.seed), run.recipe.steps
     kept = training.resume()
     if kept:
         run.restore(kept)
@@ -302,7 +302,7 @@ def train(run: Run, data: Sequence[Batch], training: Training) -> dict[str, Tens
     return run.best
 
 
-def _log(run: Run, training: Training, found: Sequence[np.ndarray]) -> None:
+def _log(run: GateTraining, training: TrainingSession, found: Sequence[np.ndarray]) -> None:
     lost, same, kept = run.sums[:3] / run.sums[3]
     numbers = {"divergence": lost, "agreement": same, "kept": kept}
     numbers |= {f"lambda.{depth}": float(value) for depth, value in enumerate(run.multipliers.value)}
@@ -312,7 +312,7 @@ def _log(run: Run, training: Training, found: Sequence[np.ndarray]) -> None:
     run.sums = np.zeros(4)
 
 
-def _failure(run: Run, found: Sequence[np.ndarray]) -> str:
+def _failure(run: GateTraining, found: Sequence[np.ndarray]) -> str:
     lost = [depth for depth, numbers in enumerate(found) if np.isnan(numbers).any()]
     if lost:
         where = ", ".join(map(str, lost))

@@ -16,13 +16,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ...core.errors import UsageError
 from ...models.batch import Batch
-from ...models.built.training import Training
+from ...models.built.training import TrainingSession
 from ...models.interventions.states import clean_states
 from ...models.layered import Layered
 from ...models.shapes import Outputs
 from ..base import Amortised, explanations, method
 from ..explanation import Explanation
-from .noise_fitting import Optimiser, Piece, Recipe, Strengths, cross_entropy, demand_depths, fitted, mean_over
+from .noise_fitting import FitChunk, NoiseFitConfig, Optimiser, Strengths, cross_entropy, demand_depths, fitted, mean_over
 
 Stats = Literal["feature", "position"]
 LEAST = 0.01
@@ -67,11 +67,11 @@ class IBAttribution(Amortised):
         _ = self.recipe
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> NoiseFitConfig:
         """How gates are fitted."""
-        return Recipe(self.start, self.steps, self.optimiser, self.lr)
+        return NoiseFitConfig(self.start, self.steps, self.optimiser, self.lr)
 
-    def fit(self, model: Layered, data: Sequence[Batch], training: Training) -> dict[str, Tensor]:
+    def fit(self, model: Layered, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:
         """Mean and sd of the states of every depth on the train split, as `mean.<depth>` and `sd.<depth>` (positions + 1, D).
 
         The last row is of all positions together; with stats=feature it is the only one.
@@ -94,7 +94,7 @@ class IBAttribution(Amortised):
         weights = self.demand_weights()
         demand_depths(model, weights, "mean", [model.words(batch).shape[-1], *[model.width] * (model.n_layers + 1)])
 
-        def read(piece: Piece, a: Strengths) -> Tensor:
+        def read(piece: FitChunk, a: Strengths) -> Tensor:
             return torch.where(piece.free[:, None], a, torch.inf)
 
         a = fitted(model, batch, self.recipe, lambda piece: Bottleneck(piece, weights, self.beta), read)
@@ -115,7 +115,7 @@ class Bottleneck:
         beta: Weight of the information.
     """
 
-    def __init__(self, piece: Piece, weights: Mapping[str, Tensor], beta: float) -> None:
+    def __init__(self, piece: FitChunk, weights: Mapping[str, Tensor], beta: float) -> None:
         self.piece, self.beta, self.rows = piece, beta, piece.repeated
         pairs = list(zip(piece.depths, piece.states, strict=True))
         self.mean, self.sd = ([at_positions(weights[f"{name}.{d}"], h) for d, h in pairs] for name in ("mean", "sd"))

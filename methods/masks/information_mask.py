@@ -14,12 +14,12 @@ from torch.nn.functional import softplus
 
 from ...core.errors import FlowgaugeError, NotApplicable, UsageError
 from ...models.batch import Batch
-from ...models.built.training import Training
+from ...models.built.training import TrainingSession
 from ...models.layered import Layered
 from ...models.shapes import Outputs
 from ..base import Amortised, explanations, method
 from ..explanation import Explanation
-from .noise_fitting import SLOWER, Optimiser, Piece, Recipe, Strengths, fitted
+from .noise_fitting import SLOWER, FitChunk, NoiseFitConfig, Optimiser, Strengths, fitted
 
 Score = Literal["inverse", "negative"]
 
@@ -64,12 +64,12 @@ class InformationMask(Amortised):
         _ = self.recipe
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> NoiseFitConfig:
         """How strengths are fitted."""
-        return Recipe(self.start, self.steps, self.optimiser, self.lr)
+        return NoiseFitConfig(self.start, self.steps, self.optimiser, self.lr)
 
     @torch.no_grad()
-    def fit(self, model: Layered, data: Sequence[Batch], training: Training) -> dict[str, Tensor]:
+    def fit(self, model: Layered, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:
         """The variance of each output head over the train split, summed over its outputs: `variance` (H,); 1 if not divided by.
 
         Raises:
@@ -107,7 +107,7 @@ class InformationMask(Amortised):
             raise FlowgaugeError(f"the noise of a state in {batch.names[0]!r} or beside it fell to 0: {SLOWER}, or raise start.")
         return explanations(batch, tokens=found[:, 0], nodes=found[:, 1:])
 
-    def _read(self, piece: Piece, strengths: Strengths) -> Tensor:
+    def _read(self, piece: FitChunk, strengths: Strengths) -> Tensor:
         sigma, free = softplus(strengths), piece.free[:, None]
         if self.score == "inverse":
             return torch.where(free, 1 / sigma, 0.0)
@@ -124,7 +124,7 @@ class Entropy:
         gamma: Weight of the entropy.
     """
 
-    def __init__(self, piece: Piece, variance: Float[Tensor, " heads"], gamma: float) -> None:
+    def __init__(self, piece: FitChunk, variance: Float[Tensor, " heads"], gamma: float) -> None:
         self.piece, self.variance, self.gamma = piece, variance.tolist(), gamma
 
     def noisy(self, number: int, strength: Float[Tensor, "batch tokens"], noise: Tensor) -> Tensor:

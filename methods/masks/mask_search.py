@@ -32,7 +32,7 @@ LAST = 0.1
 
 
 @dataclass(eq=False)
-class Problem:
+class MaskProblem:
     """What is asked of a batch: which words its outputs need.
 
     Attributes:
@@ -53,7 +53,7 @@ class Problem:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, model: Layered, batch: Batch, baseline: StandIn) -> Problem:
+    def of(cls, model: Layered, batch: Batch, baseline: StandIn) -> MaskProblem:
         """Runs the model on the whole input."""
         kind = torch.promote_types(model.dtype, torch.float32)
         free = (model.maskable(batch) & batch.mask).to(kind)
@@ -71,7 +71,7 @@ class Problem:
         return (values * self.free).sum(1) / self.free.sum(1).clamp_min(1)
 
 
-class Objective(NamedTuple):
+class MaskObjective(NamedTuple):
     """What a step measures, one number an instance.
 
     Attributes:
@@ -107,7 +107,9 @@ class MaskSearch:
                 raise UsageError(f"{name} must be above 0, got {getattr(self, name)}.")
         check_stand_in(self.baseline)
 
-    def objective(self, problem: Problem, logits: Logits, uniform: Logits, weight: PerRow, state: dict[str, Tensor]) -> Objective:
+    def objective(
+        self, problem: MaskProblem, logits: Logits, uniform: Logits, weight: PerRow, state: dict[str, Tensor]
+    ) -> MaskObjective:
         """The loss at masks drawn from uniform numbers, each instance's multiplier being `weight`.
 
         `state` is kept from step to step.
@@ -128,7 +130,7 @@ class MaskSearch:
         `divergence` (nats) of drawn masks and the change of P(keep) a word, over the last tenth of the steps; the multiplier; and
         the divergence of the mask that keeps the words with P(keep) > 1/2.
         """
-        problem = Problem.of(model, batch, self.baseline)
+        problem = MaskProblem.of(model, batch, self.baseline)
         logits, ended = self._descend(problem)
         with torch.no_grad():
             kept, gate = self.kept(logits), self.gate(logits)
@@ -141,7 +143,7 @@ class MaskSearch:
         spread |= {"tokens": kept * problem.free, "fill": problem.fill.expand(len(batch), 1, -1)}
         return explanations(batch, patterns=None, values=values, **spread)
 
-    def _descend(self, problem: Problem) -> tuple[Logits, dict[str, PerRow]]:
+    def _descend(self, problem: MaskProblem) -> tuple[Logits, dict[str, PerRow]]:
         """Logits after all steps, and how they ended."""
         parameters = {"logits": torch.full_like(problem.free, 5.0).requires_grad_()}
         logits, size = parameters["logits"], len(problem.batch)
@@ -166,7 +168,7 @@ class MaskSearch:
         change = problem.mean((self.kept(logits) - before).abs())
         return logits, {"divergence": total, "lambda": multipliers.value, "change": change}
 
-    def _uniform(self, problem: Problem) -> Iterator[Logits]:
+    def _uniform(self, problem: MaskProblem) -> Iterator[Logits]:
         """Uniform numbers (B, N) of every step, each instance's from its own seed, whatever it is batched with."""
         generators, lengths = problem.batch.generators(), problem.batch.lengths
         for start in range(0, self.steps, BLOCK):

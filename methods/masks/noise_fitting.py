@@ -25,7 +25,7 @@ TOKENS = 8192
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class FitChunk:
     """Instances and depths that are fitted together; neither the others nor the order can matter to one of them.
 
     Attributes:
@@ -50,7 +50,7 @@ class Piece:
         return self.batch.rows(torch.arange(len(self.batch), device=self.batch.ids.device).repeat(len(self.depths)))
 
 
-class Objective(Protocol):
+class NoiseObjective(Protocol):
     """What the strengths of a piece minimise."""
 
     def noisy(self, number: int, strength: Float[Tensor, "batch tokens"], noise: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class NoiseFitConfig:
     """How strengths are fitted.
 
     Attributes:
@@ -88,9 +88,9 @@ class Recipe:
 def fitted(
     model: Layered,
     batch: Batch,
-    recipe: Recipe,
-    objective: Callable[[Piece], Objective],
-    read: Callable[[Piece, Strengths], Tensor],
+    recipe: NoiseFitConfig,
+    objective: Callable[[FitChunk], NoiseObjective],
+    read: Callable[[FitChunk, Strengths], Tensor],
 ) -> Float[Tensor, "batch depths tokens"]:
     """What `read` makes of the fitted strengths of every instance, depth and token; 0 at padding."""
     found = torch.zeros(len(batch), model.n_layers + 2, batch.ids.shape[1], dtype=torch.float64, device=batch.ids.device)
@@ -102,7 +102,7 @@ def fitted(
     return found
 
 
-def pieces(model: Layered, batch: Batch) -> Iterator[tuple[Tensor, Piece]]:
+def pieces(model: Layered, batch: Batch) -> Iterator[tuple[Tensor, FitChunk]]:
     """Instances of similar length with as many depths as fit, and their row numbers."""
     order = torch.tensor(batch.lengths, device=batch.ids.device).argsort(descending=True, stable=True)
     while len(order):
@@ -116,10 +116,10 @@ def pieces(model: Layered, batch: Batch) -> Iterator[tuple[Tensor, Piece]]:
             states, free, outputs = clean_states(model, part), model.maskable(part), model.outputs(part)
         for few in (depths[i : i + rows] for i in range(0, len(depths), rows)):
             clean = tuple(logits.repeat(len(few), 1) for logits in outputs)
-            yield index, Piece(model, part, few, tuple(states[depth] for depth in few), free, clean)
+            yield index, FitChunk(model, part, few, tuple(states[depth] for depth in few), free, clean)
 
 
-def fit(piece: Piece, recipe: Recipe, objective: Objective) -> Strengths:
+def fit(piece: FitChunk, recipe: NoiseFitConfig, objective: NoiseObjective) -> Strengths:
     """The strengths after the last step, from noise that each instance and depth draws for itself.
 
     They are float64 whatever the model is, since centred RMSprop subtracts means that are nearly equal.
@@ -146,7 +146,7 @@ def fit(piece: Piece, recipe: Recipe, objective: Objective) -> Strengths:
     return strengths.detach()
 
 
-def _stepper(recipe: Recipe, strengths: Tensor) -> Callable[[], None]:
+def _stepper(recipe: NoiseFitConfig, strengths: Tensor) -> Callable[[], None]:
     if recipe.optimiser == "adam":
         adam = torch.optim.Adam([strengths], lr=recipe.lr)
         return lambda: adam.step()
@@ -157,7 +157,7 @@ def _stepper(recipe: Recipe, strengths: Tensor) -> Callable[[], None]:
 class Noise:
     """Standard normal noise for the states of a piece, from one generator an instance and depth; 0 at padding."""
 
-    def __init__(self, piece: Piece) -> None:
+    def __init__(self, piece: FitChunk) -> None:
         self.states, self.lengths = piece.states, piece.batch.lengths
         depths = torch.tensor(piece.depths)
         total = piece.model.n_layers + 2

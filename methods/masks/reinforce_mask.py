@@ -11,7 +11,7 @@ from torch import Tensor
 from ...core.errors import UsageError
 from ...models.shapes import PerRow
 from ..base import method
-from .mask_search import Logits, MaskSearch, Objective, Problem
+from .mask_search import Logits, MaskObjective, MaskProblem, MaskSearch
 
 Scale = Literal["none", "lambda"]
 SMOOTHING = 0.99
@@ -38,7 +38,9 @@ class ReinforceMask(MaskSearch):
         if self.reinforce_scale not in get_args(Scale):
             raise UsageError(f"reinforce_scale must be {' or '.join(get_args(Scale))}, got {self.reinforce_scale!r}.")
 
-    def objective(self, problem: Problem, logits: Logits, uniform: Logits, weight: PerRow, state: dict[str, Tensor]) -> Objective:
+    def objective(
+        self, problem: MaskProblem, logits: Logits, uniform: Logits, weight: PerRow, state: dict[str, Tensor]
+    ) -> MaskObjective:
         """A loss whose gradient is the estimate, and nothing flows through the masks drawn."""
         masks = (uniform < torch.sigmoid(logits.detach())).to(logits)
         with torch.no_grad():
@@ -48,7 +50,7 @@ class ReinforceMask(MaskSearch):
         state["average"] = SMOOTHING * average + (1 - SMOOTHING) * cost
         scale = weight if self.reinforce_scale == "lambda" else 1.0
         drawn = (log_probability(logits, masks) * problem.free).sum(1)
-        return Objective(scale * (cost - average) * drawn + problem.mean(torch.nn.functional.logsigmoid(logits)), lost)
+        return MaskObjective(scale * (cost - average) * drawn + problem.mean(torch.nn.functional.logsigmoid(logits)), lost)
 
     def kept(self, logits: Logits) -> Logits:
         """P(z = 1)."""

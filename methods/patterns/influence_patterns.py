@@ -18,7 +18,7 @@ from ...models.flow.graph import NO_EDGE, Patterns
 from ...models.flow.trace import Baseline, PathTrace, Rule, check_quadrature, path_trace
 from ..base import explanations, method
 from ..explanation import Explanation
-from .pattern_search import Found, Refined, optimality_gaps, refine, search
+from .pattern_search import AttentionPatterns, EmbeddingPatterns, optimality_gaps, refine, search
 
 
 @method("influence-patterns", gives={"tokens", "flows", "patterns"}, needs={"gradients", "attention", "target", "path"})
@@ -94,7 +94,7 @@ class InfluencePatterns:
         )
 
 
-def _flows(trace: PathTrace, found: Found) -> Float[Tensor, "batch tokens depths tokens"]:
+def _flows(trace: PathTrace, found: EmbeddingPatterns) -> Float[Tensor, "batch tokens depths tokens"]:
     """What each step of the search weighed, in the direction of g: [j, l, i] is the influence of j's prefix continued by i."""
     batch, tokens = trace.batch.ids.shape
     sources = found.nodes[0][..., 0]
@@ -108,7 +108,9 @@ def _flows(trace: PathTrace, found: Found) -> Float[Tensor, "batch tokens depths
     return whole.index_put((torch.arange(batch, device=sources.device)[:, None], sources), flows, accumulate=True)
 
 
-def _patterns(trace: PathTrace, found: Found, refined: Refined | None, gaps: list[Tensor] | None) -> list[Patterns]:
+def _patterns(
+    trace: PathTrace, found: EmbeddingPatterns, refined: AttentionPatterns | None, gaps: list[Tensor] | None
+) -> list[Patterns]:
     """Found patterns of each instance, without the padding of words."""
     positions = _stack(found.nodes, -1)
     heads = None if refined is None else _stack(refined.choice, NO_EDGE)

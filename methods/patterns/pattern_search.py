@@ -34,7 +34,7 @@ ENUMERATION_LIMIT = 20_000
 CHUNK = 1024
 
 
-class Found(NamedTuple):
+class EmbeddingPatterns(NamedTuple):
     """Embedding-level patterns, padded to W words an instance."""
 
     traced: Bool[Tensor, "batch words"]
@@ -50,7 +50,7 @@ class Found(NamedTuple):
     """Influence of the pattern's prefix continued by each node (B, W, N), every later path open, l = 1..L."""
 
 
-class Refined(NamedTuple):
+class AttentionPatterns(NamedTuple):
     """Attention-level patterns."""
 
     choice: list[Tensor]
@@ -66,7 +66,7 @@ def traced_words(trace: PathTrace) -> tuple[Int[Tensor, "batch words"], Bool[Ten
     return torch.where(traced, order, order[:, :1]), traced
 
 
-def search(trace: PathTrace, beam: int = 1, k: int = 1) -> Found:
+def search(trace: PathTrace, beam: int = 1, k: int = 1) -> EmbeddingPatterns:
     """Refines the nodes of every word's pattern; keeps `beam` prefixes a word, or `k` nodes a layer.
 
     Raises:
@@ -81,7 +81,7 @@ def search(trace: PathTrace, beam: int = 1, k: int = 1) -> Found:
     walk = _Walk(trace, words, torch.where(total < 0, -1.0, 1.0).to(total.dtype), beam, k)
     for layer in range(trace.model.n_layers):
         walk.step(layer)
-    return Found(traced, total, walk.nodes, walk.influence, walk.heads, walk.skips, walk.totals)
+    return EmbeddingPatterns(traced, total, walk.nodes, walk.influence, walk.heads, walk.skips, walk.totals)
 
 
 class _Walk:
@@ -177,7 +177,7 @@ def _sum_sources(context: Tensor) -> Tensor:
     return context.squeeze(3) if context.shape[3] == 1 else context.sum(3)
 
 
-def refine(trace: PathTrace, found: Found, free_suffix: bool = False) -> Refined:
+def refine(trace: PathTrace, found: EmbeddingPatterns, free_suffix: bool = False) -> AttentionPatterns:
     """Chooses a head or the skip for each edge of the patterns, from the source on; earlier choices constrain later ones.
 
     The suffix runs through the pattern's own nodes with all heads and skips open. With `free_suffix` every path may follow, and
@@ -201,7 +201,7 @@ def refine(trace: PathTrace, found: Found, free_suffix: bool = False) -> Refined
         spread = kept.repeat_interleave(trace.samples, 0)[..., None]
         follow = skipped.repeat_interleave(trace.samples, 0).to(tangent.dtype) @ tangent
         tangent = advance(trace, layer, to, follow, _sum_sources(context.mul_(spread)))
-    return Refined(choices, influence)
+    return AttentionPatterns(choices, influence)
 
 
 def _suffix_gradients(trace: PathTrace, nodes: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
@@ -231,7 +231,7 @@ def _constrained_scores(
     return heads, skips.masked_fill(to[..., None] != source[:, :, None], -torch.inf)
 
 
-def _choose(heads: Tensor, skips: Tensor, found: Found) -> Tensor:
+def _choose(heads: Tensor, skips: Tensor, found: EmbeddingPatterns) -> Tensor:
     """The head or skip with most influence in the direction of g; the skip wins ties."""
     sign = torch.where(found.total < 0, -1.0, 1.0).to(heads.dtype)[:, :, None, None]
     best, head = (heads * sign[..., None]).max(-1)
@@ -239,7 +239,7 @@ def _choose(heads: Tensor, skips: Tensor, found: Found) -> Tensor:
     return torch.where(by_skip >= best, SKIP, head)
 
 
-def optimality_gaps(trace: PathTrace, found: Found) -> list[Float[Tensor, " words"]]:
+def optimality_gaps(trace: PathTrace, found: EmbeddingPatterns) -> list[Float[Tensor, " words"]]:
     """Best influence among all N^(L-1) patterns of each word minus the found one's, in the direction of g (units of q).
 
     Raises:

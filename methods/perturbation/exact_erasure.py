@@ -71,7 +71,7 @@ class ExactErasure:
 
 
 @dataclass(eq=False)
-class Kept:
+class KeptWords:
     """The smallest sets found for one instance, and how far (nats) each leaves the outputs from the clean ones."""
 
     sets: list[Bool[np.ndarray, " padded"]] = field(default_factory=list)
@@ -124,13 +124,13 @@ class Search:
         """Positions that may be masked, by instance."""
         return [int(n) for n in self.free.sum(1)]
 
-    def run(self, masks: int) -> list[Kept]:
+    def run(self, masks: int) -> list[KeptWords]:
         """The smallest sets of every instance.
 
         Raises:
             NotApplicable: More than `masks` sets would be tried for one.
         """
-        found = [Kept() for _ in range(len(self.batch))]
+        found = [KeptWords() for _ in range(len(self.batch))]
         for size in range(max(self.sizes) + 1):
             rows = [row for row, kept in enumerate(found) if not kept.sets]
             for row in rows:
@@ -150,7 +150,7 @@ class Search:
                 break
         return found
 
-    def _level(self, rows: list[int], size: int, found: list[Kept]) -> None:
+    def _level(self, rows: list[int], size: int, found: list[KeptWords]) -> None:
         """Tries all sets of a size."""
         tried = self._by_prefix(rows, size) if isinstance(self.model, Recurrent) else self._at_once(rows, size)
         for row, keep, outputs in tried:
@@ -191,7 +191,7 @@ class Search:
         return found
 
 
-def _explanation(model: Layered, kept: Kept, row: int, search: Search) -> Explanation:
+def _explanation(model: Layered, kept: KeptWords, row: int, search: Search) -> Explanation:
     sets, best = kept.sorted(), kept.best()
     index = torch.tensor([row], device=search.words.device)
     one, free = search.batch.rows(index), search.free[row]

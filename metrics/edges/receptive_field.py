@@ -22,7 +22,7 @@ from ...core.errors import NotApplicable, UsageError
 from ...methods.explanation import Explanation
 from ...methods.gradients.attribution_graph import TAU, layer_scores
 from ...models.flow.flow_model import FlowModel
-from ..base import Aggregate, Scores, Shown, frame, score_row
+from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
 from ..bootstrap import condition_groups, interval
 from ..registry import metric
 from ..summary import summarise
@@ -73,7 +73,7 @@ class ReceptiveField:
         if self.local < 1:
             raise UsageError(f"local must be at least 1, got {self.local}.")
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """Aggregates of every layer; rows hold each instance's mean distance."""
         rows: list[dict[str, Any]] = []
         found: list[Float[np.ndarray, "layers features"]] = []

@@ -23,13 +23,13 @@ from jaxtyping import Bool, Int
 from ...core.errors import UsageError
 from ...methods.explanation import Explanation
 from ...models.flow.flow_model import FlowModel
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..heads.head_importance import halves
 from ..registry import metric
 from .trigger_attack import Attack
-from .trigger_mining import Piece, Sentence, Trigger, TriggerScore, read_trigger, strongest_edges
+from .trigger_mining import Trigger, TriggerScore, TriggerSentence, WordPiece, read_trigger, strongest_edges
 
-Search = Callable[[Explanation, Sentence], list[tuple[int, int, float]]]
+Search = Callable[[Explanation, TriggerSentence], list[tuple[int, int, float]]]
 Found = dict[str, list[Trigger]]
 LARGE = 1e9
 """More than any `least`: a random trigger is not discarded for its score."""
@@ -97,7 +97,7 @@ class TriggerDrop:
         if self.longest < 3:
             raise UsageError(f"an attacked sentence has at least 3 tokens, two of them special, got longest={self.longest}.")
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant)."""
         searches: dict[str, Search] = {
             "": lambda explanation, sentence: strongest_edges(explanation),
@@ -114,14 +114,14 @@ class TriggerDrop:
         chosen = {name: [self._choose(attack, half != mine, found[name]) for mine in (0, 1)] for name in searches}
         return Scores(frame(list(_rows(attack, half, chosen))))
 
-    def _mine(self, model: FlowModel, shown: Shown, search: Search) -> Found:
+    def _mine(self, model: FlowModel, shown: ExplainedBatch, search: Search) -> Found:
         """Triggers of every instance, by its id."""
         found = {}
         for row, (instance, explanation) in enumerate(zip(shown.instances, shown.guided, strict=True)):
             real = shown.batch.mask[row]
             ids, words = shown.batch.ids[row][real].tolist(), shown.batch.word_ids[row][real].tolist()
             texts = tuple(tuple(text.split()) for text in instance.segments)
-            sentence = Sentence(instance.id, ids, [(s, w) for s, w in words], texts, model.tokenizer.mask_token_id)
+            sentence = TriggerSentence(instance.id, ids, [(s, w) for s, w in words], texts, model.tokenizer.mask_token_id)
             edges = [search(one, sentence) for one in explanation.each()]
             made = [read_trigger(two, sentence, self.score_by, self.ratio, self.lexicon) for two in edges]
             found[instance.id] = [t for t in made if t is not None and len(ids) >= self.shortest and t.score >= self.least]
@@ -130,7 +130,7 @@ class TriggerDrop:
     def _choose(self, attack: Attack, mine: Bool[np.ndarray, " instances"], found: Found) -> dict[str, list[Trigger]]:
         """The triggers that cost each class most, of those found in some of the instances and tried on the same."""
         members = np.flatnonzero(mine)
-        best: dict[tuple[Piece, ...], Trigger] = {}
+        best: dict[tuple[WordPiece, ...], Trigger] = {}
         for trigger in (t for at in members for t in found[attack.instances[at].id]):
             best[trigger.pieces] = max(trigger, best.get(trigger.pieces, trigger), key=lambda t: t.score)
         tried = sorted(best.values(), key=lambda t: (-t.score, t.pieces))[: self.candidates]

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
-from .trigger_mining import Piece
+from .trigger_mining import WordPiece
 
 
 class _Token(NamedTuple):
@@ -44,7 +44,9 @@ def places(length: int, relative: Sequence[float]) -> list[int]:
     return found
 
 
-def insert(model: FlowModel, batch: Batch, row: Sequence[int], triggers: Sequence[Sequence[Piece]], longest: int = 128) -> Batch:
+def insert(
+    model: FlowModel, batch: Batch, row: Sequence[int], triggers: Sequence[Sequence[WordPiece]], longest: int = 128
+) -> Batch:
     """One row for each pair of an instance and a trigger, whose pieces stand in the same segment at the same relative places.
 
     Pieces go in raw, as ids. A sentence that gets longer than `longest` tokens (or than the model takes, but not than it was)
@@ -78,7 +80,7 @@ def insert(model: FlowModel, batch: Batch, row: Sequence[int], triggers: Sequenc
     )
 
 
-def _attacked(rows: Batch, number: int, pieces: Sequence[Piece], limit: int) -> list[_Token]:
+def _attacked(rows: Batch, number: int, pieces: Sequence[WordPiece], limit: int) -> list[_Token]:
     real = rows.mask[number]
     fields = (part[number][real].tolist() for part in (rows.ids, rows.segments, rows.word_ids))
     tokens = [_Token(id, kind, place, word, at) for at, (id, kind, (place, word)) in enumerate(zip(*fields, strict=True))]
@@ -90,7 +92,7 @@ def _attacked(rows: Batch, number: int, pieces: Sequence[Piece], limit: int) -> 
     return tokens
 
 
-def _into(tokens: list[_Token], segment: int, pieces: Sequence[Piece]) -> list[_Token]:
+def _into(tokens: list[_Token], segment: int, pieces: Sequence[WordPiece]) -> list[_Token]:
     own = [token for token in tokens if token.segment == segment]
     if not own:
         return tokens

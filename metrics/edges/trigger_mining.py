@@ -20,7 +20,7 @@ TriggerScore = Literal["sum", "max"]
 
 
 @dataclass(frozen=True, order=True)
-class Piece:
+class WordPiece:
     """A wordpiece of a trigger.
 
     Attributes:
@@ -38,12 +38,12 @@ class Piece:
 class Trigger:
     """At most four wordpieces that are inserted together, in the order in which they stood."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[WordPiece, ...]
     score: float
 
 
 @dataclass(frozen=True)
-class Sentence:
+class TriggerSentence:
     """What is read of an instance.
 
     Attributes:
@@ -64,11 +64,11 @@ class Sentence:
         """Whether a token is neither special nor the gap."""
         return self.words[position][0] >= 0 and self.ids[position] != self.gap
 
-    def piece(self, position: int) -> Piece:
+    def piece(self, position: int) -> WordPiece:
         """The k-th of the n tokens of its segment, k counted from 1, is at the place k / n."""
         segment = self.words[position][0]
         members = [at for at, (other, _) in enumerate(self.words) if other == segment]
-        return Piece(int(self.ids[position]), segment, (members.index(position) + 1) / len(members))
+        return WordPiece(int(self.ids[position]), segment, (members.index(position) + 1) / len(members))
 
     def word(self, position: int) -> str:
         """The word that a token is part of."""
@@ -97,7 +97,7 @@ def top_two(scores: Float[np.ndarray, "tokens tokens"]) -> list[tuple[int, int, 
 
 
 def read_trigger(
-    edges: Sequence[tuple[int, int, float]], sentence: Sentence, score: TriggerScore, ratio: float, avoid: bool
+    edges: Sequence[tuple[int, int, float]], sentence: TriggerSentence, score: TriggerScore, ratio: float, avoid: bool
 ) -> Trigger | None:
     """The trigger that two edges make of a sentence; None where nothing but special tokens or avoided words is left.
 

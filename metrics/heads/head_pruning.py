@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float
 
 from ...core.errors import UsageError
 from ...models.flow.flow_model import FlowModel
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..reduced_models.heads import curve_rows, kept_heads
 from ..registry import metric
 from .head_importance import HeadScores, draws_of_heads, first_by_id, halves
@@ -76,7 +76,7 @@ class HeadPruning:
     def __post_init__(self) -> None:
         _check(self.steps, self.first)
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, order, share, draw), two for each area, and the gap."""
         ranking = _Ranking.of(shown, self.leak, self.first, self.seed)
         ticks = [f"{100 * step / self.steps:g}" for step in range(self.steps + 1)]
@@ -125,7 +125,7 @@ class LayerHeadPruning:
     def __post_init__(self) -> None:
         _check(2, self.first)
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, line, heads pruned, draw), and two for each area."""
         ranking = _Ranking.of(shown, self.leak, self.first, self.seed)
         ticks = [str(count) for count in range(model.n_heads + 1)]
@@ -165,7 +165,7 @@ class _Ranking:
     importance: Float[np.ndarray, "rankings draws layers heads"]
 
     @classmethod
-    def of(cls, shown: Sequence[Shown], leak: bool, first: int, seed: int) -> _Ranking:
+    def of(cls, shown: Sequence[ExplainedBatch], leak: bool, first: int, seed: int) -> _Ranking:
         """From explanations of the gold answer."""
         known = gather(shown)
         if leak:
@@ -175,13 +175,13 @@ class _Ranking:
         others = [np.flatnonzero(half != mine).tolist() for mine in (0, 1)]
         return cls(dict(zip(known.names, half.tolist(), strict=True)), np.stack([known.importance(c) for c in others]))
 
-    def of_batch(self, shown: Shown) -> Float[np.ndarray, "batch draws layers heads"]:
+    def of_batch(self, shown: ExplainedBatch) -> Float[np.ndarray, "batch draws layers heads"]:
         """For each instance of a batch."""
         found: np.ndarray = self.importance[[self.which[name] for name in shown.batch.names]]
         return found
 
 
-def gather(shown: Sequence[Shown]) -> HeadScores:
+def gather(shown: Sequence[ExplainedBatch]) -> HeadScores:
     """Head scores of all instances, by the explanations of the gold answer."""
     names, conditions, scores = list[str](), list[str](), list[np.ndarray]()
     for batch in shown:
@@ -197,7 +197,7 @@ def _masks(
     return np.array([[kept_heads(one, steps, most_first, per_layer) for one in draws] for draws in scores])
 
 
-def _gaps(shown: Shown, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _gaps(shown: ExplainedBatch, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Area of least-first minus that of most-first."""
     areas = {(r["instance"], r["draw"], r["variant"]): r["value"] for r in rows if r["variant"].endswith("/auc")}
     for instance in shown.instances:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from ...core.errors import UsageError
 from ...models.flow.flow_model import FlowModel
-from ..base import Aggregate, Scores, Shown, frame, score_row
+from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
 from ..bootstrap import condition_groups, interval, mean_of_sums
 from ..reduced_models.masks import masks
 from ..registry import metric
@@ -44,7 +44,7 @@ class DepthKept:
         if self.by not in get_args(By):
             raise UsageError(f"by must be one of {', '.join(get_args(By))}, got {self.by!r}.")
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, class, draw), and the means over all tokens of a class; of several draws, the first."""
         rows: list[dict[str, Any]] = []
         sums: list[dict[str, Float[np.ndarray, " two"]]] = []
@@ -61,7 +61,7 @@ class DepthKept:
         return Scores(frame(rows), _aggregates(sums, np.array(conditions)))
 
 
-def _variants(model: FlowModel, shown: Shown, row: int, by: By) -> list[tuple[str, ...]]:
+def _variants(model: FlowModel, shown: ExplainedBatch, row: int, by: By) -> list[tuple[str, ...]]:
     special = (shown.batch.word_ids[row][shown.batch.mask[row]][:, 0] < 0).tolist()
     classes = token_classes(model, shown.batch, row, shown.instances[row], by)
     return [(f"special/{name}",) if alone else ("all", f"class/{name}") for name, alone in zip(classes, special, strict=True)]

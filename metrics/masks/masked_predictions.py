@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from ...core.errors import NotApplicable
 from ...methods.views import masks_words
 from ...models.flow.flow_model import FlowModel
-from ..base import Aggregate, Scores, Shown, frame, score_row
+from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
 from ..bootstrap import condition_groups, interval
 from ..reduced_models.masks import FORMS, Form, Operator, check_operator, masked_runs, masks
 from ..registry import metric
@@ -48,7 +48,7 @@ class MaskedDivergence:
     def __post_init__(self) -> None:
         check_operator(self.operator)
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         rows: list[dict[str, Any]] = []
         for batch in shown:
@@ -78,7 +78,7 @@ class MaskedAccuracy:
     def __post_init__(self) -> None:
         check_operator(self.operator)
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         rows: list[dict[str, Any]] = []
         for batch in shown:
@@ -112,7 +112,7 @@ class MaskedF1:
     def __post_init__(self) -> None:
         check_operator(self.operator)
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """Aggregates over all instances; of several draws, the first.
 
         Raises:
@@ -144,7 +144,7 @@ class ShareMasked:
     end is better by itself: read it beside `masked_divergence`.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         rows: list[dict[str, Any]] = []
         for batch in shown:
@@ -159,7 +159,7 @@ class ShareMasked:
 
 
 def _by_kind(
-    shown: Shown, form: Form, share: Float[np.ndarray, "depths rows"], of_words: Bool[np.ndarray, " rows"], draw: int
+    shown: ExplainedBatch, form: Form, share: Float[np.ndarray, "depths rows"], of_words: Bool[np.ndarray, " rows"], draw: int
 ) -> Iterator[dict[str, Any]]:
     """What is masked of words and of hidden states."""
     yield from _each(shown, f"words/{form}", np.where(of_words, share[-1], share[0]), draw)
@@ -204,18 +204,18 @@ def macro_f1(sums: Float[np.ndarray, "*some classes 3"]) -> Float[np.ndarray, "*
     return np.asarray(f1.sum(-1) / np.maximum((members > 0).sum(-1), 1))
 
 
-def _by_depth(shown: Shown, values: Float[np.ndarray, "forms depths rows"], draw: int) -> Iterator[dict[str, Any]]:
+def _by_depth(shown: ExplainedBatch, values: Float[np.ndarray, "forms depths rows"], draw: int) -> Iterator[dict[str, Any]]:
     for form, value in zip(FORMS, values, strict=True):
         yield from _depths(shown, form, value, draw)
 
 
-def _depths(shown: Shown, name: str, values: Float[np.ndarray, "depths rows"], draw: int) -> Iterator[dict[str, Any]]:
+def _depths(shown: ExplainedBatch, name: str, values: Float[np.ndarray, "depths rows"], draw: int) -> Iterator[dict[str, Any]]:
     """The mean over depths, and each of them."""
     yield from _each(shown, name, values.mean(0), draw)
     for depth, value in enumerate(values):
         yield from _each(shown, f"{name}/{depth}", value, draw)
 
 
-def _each(shown: Shown, variant: str, values: Float[np.ndarray, " rows"], draw: int) -> Iterator[dict[str, Any]]:
+def _each(shown: ExplainedBatch, variant: str, values: Float[np.ndarray, " rows"], draw: int) -> Iterator[dict[str, Any]]:
     for instance, value in zip(shown.instances, values, strict=True):
         yield score_row(instance, variant, float(value), draw)

@@ -18,7 +18,7 @@ from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...methods.views import token_scores, word_mask
 from ...models.flow.flow_model import FlowModel
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 
 MASK_VARIANTS = ("f1", "precision", "recall", "mean/f1", "mean/precision", "mean/recall", "optimal", "l0")
@@ -52,7 +52,7 @@ class Optimality:
     the threshold and the choice among several smallest sets open.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         if reference is None:
             raise NotApplicable("the smallest sets are those of exact-erasure, which has not explained these instances.")

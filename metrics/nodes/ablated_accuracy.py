@@ -28,12 +28,12 @@ from ...methods.explanation import Explanation
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import Subgraph
 from ...tasks.instance import Instance
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..operators import POOLING, Operator, StandIn, check_operator, stand_ins, undefined
 from ..reduced_models.nodes import ablated_predictions, clean_predictions
 from ..registry import metric
 from .breakdown import by_condition, by_item
-from .node_budgets import Budget, Yardstick, every_later_node, kept_nodes, kept_units, with_target, yardstick
+from .node_budgets import Budget, ReferenceBudget, every_later_node, kept_nodes, kept_units, reference_budget, with_target
 
 __all__ = ["RANKED", "AblatedAccuracy", "by_condition", "by_item"]
 
@@ -42,7 +42,7 @@ BUDGETS: tuple[Budget, ...] = ("matched", "own")
 Guide = Literal["gold", "predicted"]
 
 
-class Ask(NamedTuple):
+class ReducedModelRequest(NamedTuple):
     """One reduced model to run, or the reason why it cannot be had. `{}` in the variant stands for the guide."""
 
     variant: str
@@ -51,10 +51,10 @@ class Ask(NamedTuple):
     reason: str = ""
 
 
-class Answer(NamedTuple):
+class ReducedModelResult(NamedTuple):
     """What a reduced model did."""
 
-    ask: Ask
+    ask: ReducedModelRequest
     correct: float
     agrees: float
 
@@ -96,7 +96,7 @@ class AblatedAccuracy:
         """Whether an instance's score rests on others."""
         return self.operator in POOLING
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         if reference is None:
             raise NotApplicable("a matched budget needs the explanations of influence-patterns.")
@@ -106,7 +106,9 @@ class AblatedAccuracy:
             rows += self._batch(model, batch, matched, stands_in(batch.batch))
         return Scores(frame(rows))
 
-    def _batch(self, model: FlowModel, shown: Shown, reference: Shown, stand_in: StandIn) -> Iterator[dict[str, Any]]:
+    def _batch(
+        self, model: FlowModel, shown: ExplainedBatch, reference: ExplainedBatch, stand_in: StandIn
+    ) -> Iterator[dict[str, Any]]:
         if shown.batch.names != reference.batch.names:
             raise ValueError("the method and its reference were shown different instances.")
         if shown.batch.target is None:
@@ -123,7 +125,7 @@ class AblatedAccuracy:
                 asks = guides.get(guide, guides["gold"])
                 yield from _rows(instance, guide, asks, answers[id(asks)], stand_in.without.get(row, ""))
 
-    def _guides(self, model: FlowModel, shown: Shown, reference: Shown, row: int) -> dict[Guide, _Asks]:
+    def _guides(self, model: FlowModel, shown: ExplainedBatch, reference: ExplainedBatch, row: int) -> dict[Guide, _Asks]:
         """What is asked for an instance, by guide; `predicted` is left out where it is the same as `gold`."""
         assert shown.batch.target is not None
         size, target = shown.batch.lengths[row], int(shown.batch.target[row])
@@ -131,11 +133,11 @@ class AblatedAccuracy:
         for guide, mine, theirs in (("gold", shown.gold, reference.gold), ("predicted", shown.guided, reference.guided)):
             if guide == "predicted" and mine[row] is shown.gold[row] and theirs[row] is reference.gold[row]:
                 continue
-            by = yardstick(theirs[row], size, model.n_heads, target)
+            by = reference_budget(theirs[row], size, model.n_heads, target)
             found[guide] = _Asks(row, not len(by.words), list(self._asks(mine[row], by)))  # type: ignore[index]
         return found
 
-    def _asks(self, explanation: Explanation, by: Yardstick) -> Iterator[Ask]:
+    def _asks(self, explanation: Explanation, by: ReferenceBudget) -> Iterator[ReducedModelRequest]:
         yield self._ask("control/positive-words/{}", 0, every_later_node(by))
         for draw, one in enumerate(explanation.each()):
             for budget in BUDGETS:
@@ -144,12 +146,12 @@ class AblatedAccuracy:
                 try:
                     kept = kept_units(one, by, budget)
                 except NotApplicable as reason:
-                    yield Ask(f"attention/{budget}/{{}}", draw, None, str(reason))
+                    yield ReducedModelRequest(f"attention/{budget}/{{}}", draw, None, str(reason))
                 else:
                     yield self._ask(f"attention/{budget}/{{}}", draw, kept, by.target)
 
-    def _ask(self, variant: str, draw: int, kept: Subgraph, target: int | None = None) -> Ask:
-        return Ask(variant, draw, with_target(kept, target) if self.keep_target and target is not None else kept)
+    def _ask(self, variant: str, draw: int, kept: Subgraph, target: int | None = None) -> ReducedModelRequest:
+        return ReducedModelRequest(variant, draw, with_target(kept, target) if self.keep_target and target is not None else kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,10 +160,10 @@ class _Asks:
 
     row: int
     empty: bool
-    asks: list[Ask]
+    asks: list[ReducedModelRequest]
 
 
-def _outputs(model: FlowModel, shown: Shown) -> int:
+def _outputs(model: FlowModel, shown: ExplainedBatch) -> int:
     """How many outputs compete."""
     import torch
 
@@ -170,8 +172,8 @@ def _outputs(model: FlowModel, shown: Shown) -> int:
 
 
 def _run(
-    model: FlowModel, shown: Shown, asked: list[_Asks], gold: np.ndarray, clean: np.ndarray, stand_in: StandIn
-) -> dict[int, list[Answer]]:
+    model: FlowModel, shown: ExplainedBatch, asked: list[_Asks], gold: np.ndarray, clean: np.ndarray, stand_in: StandIn
+) -> dict[int, list[ReducedModelResult]]:
     """Runs everything that is asked together; answers by the identity of their `_Asks`."""
     jobs = [(asks.row, ask.kept) for asks in asked for ask in asks.asks if ask.kept is not None]
     row = [r for r, _ in jobs]
@@ -179,13 +181,16 @@ def _run(
     correct, agrees = (iter((predicted == wanted[row]).all(1).astype(float).tolist()) for wanted in (gold, clean))
     return {
         id(asks): [
-            Answer(ask, np.nan, np.nan) if ask.kept is None else Answer(ask, next(correct), next(agrees)) for ask in asks.asks
+            ReducedModelResult(ask, np.nan, np.nan) if ask.kept is None else ReducedModelResult(ask, next(correct), next(agrees))
+            for ask in asks.asks
         ]
         for asks in asked
     }
 
 
-def _rows(instance: Instance, guide: str, asks: _Asks, answers: list[Answer], without: str) -> Iterator[dict[str, Any]]:
+def _rows(
+    instance: Instance, guide: str, asks: _Asks, answers: list[ReducedModelResult], without: str
+) -> Iterator[dict[str, Any]]:
     yield score_row(instance, f"empty/{guide}", float(asks.empty))
     for ask, correct, agrees in answers:
         name = ask.variant.format(guide)
@@ -196,7 +201,7 @@ def _rows(instance: Instance, guide: str, asks: _Asks, answers: list[Answer], wi
             yield _size_row(instance, ask)
 
 
-def _size_row(instance: Instance, ask: Ask) -> dict[str, Any]:
+def _size_row(instance: Instance, ask: ReducedModelRequest) -> dict[str, Any]:
     """How many nodes a layer were kept."""
     name, kept, reason = f"nodes/{ask.variant.removesuffix('/{}')}", ask.kept, ask.reason
     if kept is None:

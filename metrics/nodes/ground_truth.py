@@ -27,14 +27,14 @@ from ...methods.views import head_scores, node_flows, score_nodes, token_scores
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import Patterns
 from ...tasks.instance import Instance
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..patterns.pattern_cases import MIXED, NO_HEADS, single_heads, single_paths
 from ..registry import metric
 
 NO_PATH = "the task's instances have no planted path: use planted/*."
 
 
-class Planted(NamedTuple):
+class PlantedPath(NamedTuple):
     """The planted path of an instance: positions at depth 0..L, and the head of each layer, -1 where the skip carries."""
 
     path: Int[np.ndarray, " depths"]
@@ -55,7 +55,7 @@ class GroundTruth:
     of the word with the largest score), else from nodes (the strongest a layer). In [0, 1]; undefined without such a view.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         rows = []
         for batch in shown:
@@ -68,7 +68,7 @@ class GroundTruth:
         return Scores(frame(rows))
 
 
-def planted_of(instance: Instance, n_layers: int) -> Planted:
+def planted_of(instance: Instance, n_layers: int) -> PlantedPath:
     """The planted path.
 
     Raises:
@@ -76,7 +76,7 @@ def planted_of(instance: Instance, n_layers: int) -> Planted:
     """
     if not {"path", "heads"} <= set(instance.truth):
         raise NotApplicable(NO_PATH)
-    found = Planted(np.asarray(instance.truth["path"]), np.asarray(instance.truth["heads"]))
+    found = PlantedPath(np.asarray(instance.truth["path"]), np.asarray(instance.truth["heads"]))
     if len(found.heads) != n_layers:
         raise NotApplicable(
             f"the path was planted in {len(found.heads)} layers, and the model has {n_layers}: name no model, "
@@ -85,7 +85,7 @@ def planted_of(instance: Instance, n_layers: int) -> Planted:
     return found
 
 
-def agreement(explanation: Explanation, planted: Planted, size: int) -> dict[str, tuple[float, str]]:
+def agreement(explanation: Explanation, planted: PlantedPath, size: int) -> dict[str, tuple[float, str]]:
     """Each variant's value, or why it is undefined."""
     path, heads, target = planted.path, planted.heads, int(planted.path[-1])
 
@@ -196,7 +196,7 @@ def _strongest(patterns: Patterns, word: int | None) -> int | None:
     return None if best is None or size[best] < 0 else best
 
 
-def _strongest_with_heads(explanation: Explanation, planted: Planted) -> bool:
+def _strongest_with_heads(explanation: Explanation, planted: PlantedPath) -> bool:
     patterns = explanation.patterns
     if patterns is None:
         raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, and this is read from patterns.")

@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float
 
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
-from ...methods.views import level_scores, told
+from ...methods.views import describe_views, level_scores
 from ...models.layered import Layered
 from ...tasks.instance import Instance
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 
 NO_TRUTH = "the task's instances do not say which words matter (truth['positions']): use toy/counting."
@@ -42,7 +42,7 @@ class GroundTruthDivergence:
     as published in their code.
     """
 
-    def score(self, model: Layered, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: Layered, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw), of the gold answer.
 
         Raises:
@@ -76,7 +76,7 @@ def known(instance: Instance, words: np.ndarray) -> Bool[np.ndarray, " padded"]:
 def _variants(explanation: Explanation, truth: np.ndarray, maskable: np.ndarray) -> Iterator[tuple[str, float, str]]:
     """Name, value and, where it is not defined, the reason of each variant."""
     found = {level: level_scores(explanation, level) for level in LEVELS}
-    views = told(explanation)
+    views = describe_views(explanation)
     if all(scores is None for scores in found.values()):
         raise NotApplicable(f"the method gives {views}, from which neither words nor hidden[0] can be scored.")
     for level, scores in found.items():

@@ -17,7 +17,7 @@ Budget = Literal["matched", "own"]
 
 
 @dataclass(frozen=True, eq=False)
-class Yardstick:
+class ReferenceBudget:
     """What the reference keeps of one instance: the words and the number of nodes a layer that others are matched to.
 
     Attributes:
@@ -47,7 +47,7 @@ class Yardstick:
         return counts
 
 
-def yardstick(reference: Explanation, n_tokens: int, n_heads: int, target: int) -> Yardstick:
+def reference_budget(reference: Explanation, n_tokens: int, n_heads: int, target: int) -> ReferenceBudget:
     """Reads the reference's Pi_+.
 
     Raises:
@@ -58,7 +58,7 @@ def yardstick(reference: Explanation, n_tokens: int, n_heads: int, target: int) 
         raise NotApplicable(f"the reference gives {', '.join(sorted(reference.views))}, and a matched budget needs patterns.")
     positive = patterns.select(patterns.total > 0)
     kept = positive.subgraph(n_tokens, None if patterns.heads is None else n_heads)
-    return Yardstick(target, positive_words(reference), np.unique(patterns.source), kept)
+    return ReferenceBudget(target, positive_words(reference), np.unique(patterns.source), kept)
 
 
 class UnitRanking(NamedTuple):
@@ -68,7 +68,7 @@ class UnitRanking(NamedTuple):
     score: Float[np.ndarray, "layers tokens units"]
 
 
-def kept_nodes(explanation: Explanation, by: Yardstick, budget: Budget, words: Int[np.ndarray, " words"]) -> Subgraph:
+def kept_nodes(explanation: Explanation, by: ReferenceBudget, budget: Budget, words: Int[np.ndarray, " words"]) -> Subgraph:
     """The nodes kept of `G_e`: hidden[0] at the words, the target at hidden[L], and the budget at the layers between.
 
     Without words nothing at all is kept.
@@ -91,7 +91,7 @@ def kept_nodes(explanation: Explanation, by: Yardstick, budget: Budget, words: I
     return Subgraph(nodes)
 
 
-def kept_units(explanation: Explanation, by: Yardstick, budget: Budget) -> Subgraph:
+def kept_units(explanation: Explanation, by: ReferenceBudget, budget: Budget) -> Subgraph:
     """The nodes kept of `G_a`: those of `kept_nodes` on the words of Pi_+, then heads and skips at their positions.
 
     `matched` keeps as many heads and skips a layer as the reference.
@@ -170,7 +170,7 @@ def with_target(kept: Subgraph, target: int) -> Subgraph:
     return replace(kept, nodes=nodes, skips=skips)
 
 
-def every_later_node(by: Yardstick) -> Subgraph:
+def every_later_node(by: ReferenceBudget) -> Subgraph:
     """A control: the words of Pi_+ at hidden[0], then every node."""
     nodes = np.ones_like(by.kept.nodes)
     nodes[0] = False
@@ -179,6 +179,15 @@ def every_later_node(by: Yardstick) -> Subgraph:
 
 
 __all__ = [
-    "Budget", "NodeRanking", "UnitRanking", "Yardstick", "every_later_node", "kept_nodes", "kept_units", "rank_units", "top",
-    "with_target", "yardstick",
+    "Budget",
+    "NodeRanking",
+    "ReferenceBudget",
+    "UnitRanking",
+    "every_later_node",
+    "kept_nodes",
+    "kept_units",
+    "rank_units",
+    "reference_budget",
+    "top",
+    "with_target",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ from ...methods.explanation import Explanation
 from ...methods.views import Select, head_scores, score_nodes
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import Subgraph
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..operators import POOLING, Operator, StandIn, check_operator, stand_ins
 from ..reduced_models.heads import area, curve_rows
 from ..reduced_models.nodes import ablated_predictions, clean_predictions
@@ -74,7 +74,7 @@ class RetentionCurve:
         """Whether an instance's score rests on others."""
         return self.operator in POOLING
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, budget, draw), and one for the area."""
         return _curve(model, shown, self, keep=True)
 
@@ -118,7 +118,7 @@ class DeletionCurve:
         """Whether an instance's score rests on others."""
         return self.operator in POOLING
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, budget, draw), and one for the area."""
         return _curve(model, shown, self, keep=False)
 
@@ -132,7 +132,7 @@ def _check(steps: int, guide: str, select: str) -> None:
         raise UsageError(f"select must be signed or absolute, got {select!r}.")
 
 
-def _curve(model: FlowModel, shown: Sequence[Shown], asked: RetentionCurve | DeletionCurve, keep: bool) -> Scores:
+def _curve(model: FlowModel, shown: Sequence[ExplainedBatch], asked: RetentionCurve | DeletionCurve, keep: bool) -> Scores:
     stands_in = stand_ins(model, shown, asked.operator, asked.seed)
     rows: list[dict[str, Any]] = []
     for batch in shown:
@@ -146,7 +146,7 @@ def _curve(model: FlowModel, shown: Sequence[Shown], asked: RetentionCurve | Del
 
 
 def _batch(
-    model: FlowModel, shown: Shown, asked: RetentionCurve | DeletionCurve, keep: bool, stand_in: StandIn
+    model: FlowModel, shown: ExplainedBatch, asked: RetentionCurve | DeletionCurve, keep: bool, stand_in: StandIn
 ) -> list[dict[str, Any]]:
     """Rows by nodes and by heads, whichever can be had."""
     made = shown.guided if asked.guide == "predicted" else shown.gold
@@ -164,7 +164,13 @@ def _batch(
 
 
 def _by_nodes(
-    model: FlowModel, shown: Shown, made: Sequence[Explanation], steps: int, select: Select, keep: bool, stand_in: StandIn
+    model: FlowModel,
+    shown: ExplainedBatch,
+    made: Sequence[Explanation],
+    steps: int,
+    select: Select,
+    keep: bool,
+    stand_in: StandIn,
 ) -> Iterator[dict[str, Any]]:
     assert shown.batch.target is not None
     asked, row = [], []
@@ -185,7 +191,13 @@ def _by_nodes(
 
 
 def _by_heads(
-    model: FlowModel, shown: Shown, made: Sequence[Explanation], steps: int, select: Select, keep: bool, stand_in: StandIn
+    model: FlowModel,
+    shown: ExplainedBatch,
+    made: Sequence[Explanation],
+    steps: int,
+    select: Select,
+    keep: bool,
+    stand_in: StandIn,
 ) -> Iterator[dict[str, Any]]:
     kept = np.array([[head_masks(head_scores(one), steps, keep, select) for one in each.each()] for each in made])
     return curve_rows(model, shown, {"heads": kept}, _budgets(steps), stand_in)

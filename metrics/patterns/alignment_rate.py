@@ -14,11 +14,11 @@ import torch
 from ...core.errors import NotApplicable
 from ...models.batch import Rows
 from ...models.flow.flow_model import FlowModel
-from ..base import Aggregate, Scores, Shown, frame, score_row
+from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
 from ..bootstrap import condition_groups, interval
 from ..registry import metric
 from ..summary import summarise
-from .pattern_cases import NO_HEADS, Case, cases, edges, ratio_of_sums
+from .pattern_cases import NO_HEADS, PatternCase, edges, pattern_cases, ratio_of_sums
 
 
 @metric(
@@ -39,12 +39,12 @@ class AlignmentRate:
     et al. 2021, section 4.4.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an instance; instances whose patterns use skips alone are undefined."""
         rows, sums, conditions = [], dict[str, tuple[int, int]](), dict[str, str]()
         for batch in shown:
             attention: list[np.ndarray] | None = None
-            for case in cases([batch]):
+            for case in pattern_cases([batch]):
                 attention = input_attention(model, batch) if attention is None else attention
                 aligned, count = aligned_heads(case, attention)
                 reason = "" if count else "the patterns use no single head."
@@ -59,7 +59,7 @@ class AlignmentRate:
         return Scores(table, (_pooled([*sums.values()], [*conditions.values()], apart), *apart))
 
 
-def input_attention(model: FlowModel, shown: Shown) -> list[np.ndarray]:
+def input_attention(model: FlowModel, shown: ExplainedBatch) -> list[np.ndarray]:
     """Attention weights of the input itself, one (B, A, N, N) a layer; rows are queries."""
     batch = shown.batch
     with torch.no_grad():
@@ -67,7 +67,7 @@ def input_attention(model: FlowModel, shown: Shown) -> list[np.ndarray]:
     return [trace.site("attention", layer).cpu().numpy() for layer in range(model.n_layers)]
 
 
-def aligned_heads(case: Case, attention: list[np.ndarray]) -> tuple[int, int]:
+def aligned_heads(case: PatternCase, attention: list[np.ndarray]) -> tuple[int, int]:
     """How many of the patterns' heads have the most attention on their edge, and how many there are.
 
     Raises:

@@ -13,11 +13,11 @@ import numpy as np
 
 from ...core.errors import NotApplicable
 from ...models.flow.flow_model import FlowModel
-from ..base import Aggregate, Scores, Shown, frame, score_row
+from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
 from ..bootstrap import condition_groups, interval
 from ..registry import metric
 from ..summary import summarise
-from .pattern_cases import Case, cases, ratio_of_sums
+from .pattern_cases import PatternCase, pattern_cases, ratio_of_sums
 
 NO_HEAD_INFLUENCE = "the patterns have no attention-level influence."
 SIGNS = {"positive": 1, "negative": -1}
@@ -40,10 +40,10 @@ class Concentration:
     against a word; unbounded in general. Higher is better: fewer nodes explain more. Source: Lu et al. 2021, section 4.4.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant); instances without such words are undefined."""
         rows, sums = [], dict[str, dict[str, tuple[float, float, str]]]()
-        for case in cases(shown):
+        for case in pattern_cases(shown):
             if case.explanation.tokens is None:
                 raise NotApplicable("its patterns carry no influence (no token scores beside them), so they have no share of it.")
             for variant, carried, whole, reason in parts(case):
@@ -56,7 +56,7 @@ class Concentration:
         return Scores(table, (*summarise(table), *(_corpus(variant, list(found.values())) for variant, found in sums.items())))
 
 
-def parts(case: Case) -> list[tuple[str, float, float, str]]:
+def parts(case: PatternCase) -> list[tuple[str, float, float, str]]:
     """Variant, influence carried, influence in all, and the reason where it is undefined (units of q)."""
     patterns, found = case.patterns, []
     first = np.unique(patterns.source, return_index=True)[1]  # a word may have several patterns

@@ -9,9 +9,9 @@ import numpy as np
 
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import all_paths
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
-from .pattern_cases import NO_HEADS, cases
+from .pattern_cases import NO_HEADS, pattern_cases
 
 
 @metric(
@@ -33,10 +33,10 @@ class PathShare:
     is not comparable.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, level)."""
         rows = []
-        for case in cases(shown):
+        for case in pattern_cases(shown):
             positive = case.patterns.select(case.patterns.total > 0)
             for level, heads in (("embedding", None), ("attention", model.n_heads)):
                 if heads is not None and positive.heads is None:

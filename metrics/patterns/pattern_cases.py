@@ -12,16 +12,16 @@ from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...models.flow.graph import NO_EDGE, Patterns
 from ...tasks.instance import Instance
-from ..base import Shown
+from ..base import ExplainedBatch
 
 NO_HEADS = "the patterns have no attention level."
 MIXED = "the patterns are bundles of several nodes a layer, and this is defined for single paths."
 
 
-class Case(NamedTuple):
+class PatternCase(NamedTuple):
     """The patterns of one instance (and draw)."""
 
-    shown: Shown
+    shown: ExplainedBatch
     row: int
     instance: Instance
     draw: int
@@ -40,7 +40,7 @@ class Case(NamedTuple):
         return int(self.shown.batch.target[self.row])
 
 
-def cases(shown: Sequence[Shown]) -> Iterator[Case]:
+def pattern_cases(shown: Sequence[ExplainedBatch]) -> Iterator[PatternCase]:
     """Every explanation of the gold quantity that has patterns.
 
     Raises:
@@ -53,7 +53,7 @@ def cases(shown: Sequence[Shown]) -> Iterator[Case]:
             for draw, one in enumerate(explanation.each()):
                 if one.patterns is None:
                     raise NotApplicable(f"the method gives {', '.join(sorted(one.views))}, and this metric reads patterns.")
-                yield Case(batch, row, instance, draw, one, one.patterns)
+                yield PatternCase(batch, row, instance, draw, one, one.patterns)
 
 
 class Edges(NamedTuple):

@@ -25,11 +25,11 @@ from ...methods.views import positive_words
 from ...models.flow.flow_model import FlowModel
 from ...models.inputs.encode import token_slots
 from ...models.outputs import value
-from ..base import Aggregate, Scores, Shown, frame, score_row
+from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
 from ..bootstrap import condition_groups, interval
 from ..registry import metric
 from ..summary import summarise
-from .pattern_cases import Case, cases
+from .pattern_cases import PatternCase, pattern_cases
 
 NodeSets = dict[str, list[Bool[np.ndarray, " nodes"]]]
 
@@ -55,7 +55,7 @@ class PatternEntropy:
     biased downwards for few instances. Source: Lu et al. 2021, section 4.3, which names no base.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """Aggregates of the whole set; rows hold each instance's |g| and q.
 
         Raises:
@@ -66,7 +66,7 @@ class PatternEntropy:
         rows: list[dict[str, Any]] = []
         for batch, matched in zip(shown, reference or shown, strict=True):
             q = instance_q(model, batch)
-            for case in cases([batch]):
+            for case in pattern_cases([batch]):
                 if case.draw:
                     continue
                 names = template.check(case)
@@ -89,7 +89,7 @@ class _Template:
     def __init__(self) -> None:
         self.names: list[str] | None = None
 
-    def check(self, case: Case) -> list[str]:
+    def check(self, case: PatternCase) -> list[str]:
         """The slot of each token, repeated names told apart."""
         if not case.instance.slots:
             raise NotApplicable("the instances have no template: entropy compares the same place in different sentences.")
@@ -103,7 +103,7 @@ class _Template:
         return names
 
 
-def node_sets(case: Case, names: Sequence[str], reference: Explanation) -> Iterator[tuple[str, np.ndarray]]:
+def node_sets(case: PatternCase, names: Sequence[str], reference: Explanation) -> Iterator[tuple[str, np.ndarray]]:
     """Nodes of the union of Pi_+ and of each word's pattern, as flat indicators."""
     patterns, size = case.patterns, case.size
     if reference.tokens is not None:
@@ -112,7 +112,7 @@ def node_sets(case: Case, names: Sequence[str], reference: Explanation) -> Itera
         yield f"slot/{name}", patterns.select(patterns.source == position).subgraph(size).nodes.ravel()
 
 
-def influence_rows(case: Case, names: Sequence[str], reference: Explanation) -> list[dict[str, Any]]:
+def influence_rows(case: PatternCase, names: Sequence[str], reference: Explanation) -> list[dict[str, Any]]:
     """|g| of each slot's word."""
     if reference.tokens is None:
         return []
@@ -120,7 +120,7 @@ def influence_rows(case: Case, names: Sequence[str], reference: Explanation) -> 
 
 
 @torch.no_grad()
-def instance_q(model: FlowModel, shown: Shown) -> list[float]:
+def instance_q(model: FlowModel, shown: ExplainedBatch) -> list[float]:
     """q of every instance."""
     return [float(q) for q in value(model.outputs(shown.batch), shown.batch)]
 

@@ -25,10 +25,10 @@ from ...models.flow.chain_rule import pattern_influence, single
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import SKIP
 from ...models.flow.trace import Baseline, PathTrace, Rule, check_quadrature, moving_words, path_trace
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 from ..summary import summarise
-from .pattern_cases import MIXED, NO_HEADS, Case, cases, single_heads, single_paths
+from .pattern_cases import MIXED, NO_HEADS, PatternCase, pattern_cases, single_heads, single_paths
 
 NO_PATTERN = "the method has no pattern of this word."
 CHUNK = 256
@@ -77,7 +77,7 @@ class RandomRank:
             raise UsageError(f"seed must be at least 0, got {self.seed}.")
         check_quadrature(self.rule, self.samples)
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row a (word, variant); `draw` numbers the words of an instance."""
         sources = [[np.flatnonzero(row) for row in moving_words(model, b.batch, self.baseline).cpu().numpy()] for b in shown]
         sizes = [[len(words) for words in batch] for batch in sources]
@@ -88,7 +88,7 @@ class RandomRank:
             picked = sorted(words)
             part = batch.batch.rows(torch.tensor(picked, device=batch.batch.ids.device))
             trace = path_trace(model, part, self.rule, self.samples, self.baseline)
-            found = {case.row: case for case in cases([batch]) if case.draw == 0}
+            found = {case.row: case for case in pattern_cases([batch]) if case.draw == 0}
             for place, row in enumerate(picked):
                 for turn, word in enumerate(words[row]):
                     rng = np.random.default_rng([self.seed, part.seeds[place], turn])
@@ -96,7 +96,9 @@ class RandomRank:
         table = frame(rows)
         return Scores(table, tuple(replace(a, sd_draws=None) for a in summarise(table)))
 
-    def _word(self, trace: PathTrace, case: Case, source: int, turn: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+    def _word(
+        self, trace: PathTrace, case: PatternCase, source: int, turn: int, rng: np.random.Generator
+    ) -> Iterator[dict[str, Any]]:
         paths, heads = single_paths(case.patterns), single_heads(case.patterns)
         sign = -1 if float(trace.g[0, source]) < 0 else 1
         word = next(iter(np.flatnonzero(case.patterns.source == source)), None)

@@ -37,9 +37,9 @@ from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import SKIP, Patterns
 from ...models.flow.layer import select
 from ...models.flow.trace import Baseline, PathTrace, Rule, check_quadrature, path_trace
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
-from .pattern_cases import MIXED, NO_HEADS, Case, cases, edges, single_paths
+from .pattern_cases import MIXED, NO_HEADS, PatternCase, edges, pattern_cases, single_paths
 
 
 @metric(
@@ -74,11 +74,11 @@ class SkipShare:
     def __post_init__(self) -> None:
         check_quadrature(self.rule, self.samples)
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant)."""
         rows: list[dict[str, Any]] = []
         for batch in shown:
-            for case in cases([batch]):
+            for case in pattern_cases([batch]):
                 if case.patterns.heads is None:
                     raise NotApplicable(NO_HEADS)
                 rows += counts(case)
@@ -86,7 +86,7 @@ class SkipShare:
                     rows += self._weighted(path_trace(model, batch.batch, self.rule, self.samples, self.baseline), case)
         return Scores(frame(rows))
 
-    def _weighted(self, trace: PathTrace, case: Case) -> Iterator[dict[str, Any]]:
+    def _weighted(self, trace: PathTrace, case: PatternCase) -> Iterator[dict[str, Any]]:
         paths = single_paths(case.patterns)
         names = ("influence_weighted", "influence_weighted/skip_given_same")
         if paths is None or not len(paths):
@@ -105,7 +105,7 @@ class SkipShare:
             )
 
 
-def counts(case: Case) -> Iterator[dict[str, Any]]:
+def counts(case: PatternCase) -> Iterator[dict[str, Any]]:
     """The counted shares of one instance."""
     found, patterns = edges(case.patterns), case.patterns
     same, skip = found.source == found.to, found.code == SKIP

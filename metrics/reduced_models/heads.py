@@ -14,7 +14,7 @@ from ...models.batch import Batch, Edit, Rows
 from ...models.flow.flow_model import FlowModel
 from ...models.outputs import prediction
 from ...models.shapes import Outputs
-from ..base import Shown, score_row
+from ..base import ExplainedBatch, score_row
 from ..operators import ZERO, StandIn
 from .nodes import ELEMENTS, clean_predictions, replacing
 
@@ -113,7 +113,7 @@ def entries(
 
 def curve_rows(
     model: FlowModel,
-    shown: Shown,
+    shown: ExplainedBatch,
     lines: Mapping[str, Bool[np.ndarray, "batch draws steps layers heads"]],
     ticks: Sequence[str],
     stand_in: StandIn = ZERO,

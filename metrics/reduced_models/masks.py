@@ -18,7 +18,7 @@ from ...models.flow.trace import baseline_words
 from ...models.interventions.states import blend, clean_states, outputs_from
 from ...models.layered import Layered
 from ...models.outputs import divergence, prediction
-from ..base import Shown
+from ..base import ExplainedBatch
 
 Operator = Literal["own", "zero", "mask"]
 Form = Literal["hard", "expected"]
@@ -27,7 +27,7 @@ OPEN = 0.5
 """A gate that is more likely open than not is kept (`hard`)."""
 
 
-class Masked(NamedTuple):
+class MaskedOutputs(NamedTuple):
     """The model under the masks of one batch (and draw).
 
     Attributes:
@@ -55,7 +55,7 @@ def check_operator(operator: str) -> None:
         raise UsageError(f"operator must be one of {', '.join(get_args(Operator))}, got {operator!r}.")
 
 
-def masked_runs(model: Layered, shown: Shown, operator: Operator) -> list[Masked]:
+def masked_runs(model: Layered, shown: ExplainedBatch, operator: Operator) -> list[MaskedOutputs]:
     """The model under the masks of a batch, one entry a draw; metrics of one cell share the runs.
 
     Raises:
@@ -66,7 +66,7 @@ def masked_runs(model: Layered, shown: Shown, operator: Operator) -> list[Masked
         draws = list(zip(*(one.each() for one in shown.guided), strict=True))
         found = [_run(model, shown.batch, draw, operator) for draw in draws]
         kept = shown.batch.cache["masked model"] = (shown.guided, operator, found)
-    runs: list[Masked] = kept[2]
+    runs: list[MaskedOutputs] = kept[2]
     return runs
 
 
@@ -90,7 +90,7 @@ def masks(
 
 
 @torch.no_grad()
-def _run(model: Layered, batch: Batch, draw: Sequence[Explanation], operator: Operator) -> Masked:
+def _run(model: Layered, batch: Batch, draw: Sequence[Explanation], operator: Operator) -> MaskedOutputs:
     kept = np.stack([masks(model, batch, draw, form) for form in FORMS])
     gates = kept.copy()
     for row, one in enumerate(draw):
@@ -108,7 +108,7 @@ def _run(model: Layered, batch: Batch, draw: Sequence[Explanation], operator: Op
     shape = kept.shape[:2]
     every = np.stack(predicted).reshape(*shape, *predicted[0].shape)
     clean = prediction(outputs, batch).cpu().numpy()
-    return Masked(np.stack(lost).reshape(*shape, -1), every, clean, kept, free.cpu().numpy())
+    return MaskedOutputs(np.stack(lost).reshape(*shape, -1), every, clean, kept, free.cpu().numpy())
 
 
 def _stand_ins(

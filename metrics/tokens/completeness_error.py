@@ -25,7 +25,7 @@ from ...methods.explanation import Explanation
 from ...models.flow.flow_model import FlowModel
 from ...models.outputs import value
 from ...tasks.instance import Instance
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 
 NO_CLAIM = "the method does not claim that its scores sum to a change of the output: it reports no q_baseline and no change/1."
@@ -52,7 +52,7 @@ class CompletenessError:
     is noise. At least 0; lower is better. Sources: Sundararajan et al. 2017, section 3; of a layer, Hao et al. 2021.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         rows: list[dict[str, Any]] = []
         for batch in shown:

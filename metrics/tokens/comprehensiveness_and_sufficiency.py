@@ -18,7 +18,7 @@ from ...core.errors import NotApplicable, UsageError
 from ...methods.views import token_scores
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 
 SHARES = (1, 5, 10, 20, 50)
@@ -49,7 +49,7 @@ class Comprehensiveness:
     def __post_init__(self) -> None:
         _check(self.operator)
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         return Scores(frame([row for batch in shown for row in _rows(model, batch, self.operator, keep=False)]))
 
@@ -74,7 +74,7 @@ class Sufficiency:
     def __post_init__(self) -> None:
         _check(self.operator)
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         return Scores(frame([row for batch in shown for row in _rows(model, batch, self.operator, keep=True)]))
 
@@ -84,7 +84,7 @@ def _check(operator: str) -> None:
         raise UsageError(f"operator must be delete or mask, got {operator!r}.")
 
 
-def _rows(model: FlowModel, shown: Shown, operator: Operator, keep: bool) -> Iterator[dict[str, Any]]:
+def _rows(model: FlowModel, shown: ExplainedBatch, operator: Operator, keep: bool) -> Iterator[dict[str, Any]]:
     batch = shown.predicted
     candidates = (removable(batch) & model.maskable(batch)).cpu().numpy()
     row, left, owner = [], [], []

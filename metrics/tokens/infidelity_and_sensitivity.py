@@ -16,7 +16,7 @@ from ...methods.views import token_scores
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.trace import Baseline
 from ...models.layered import Layered
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 
 UNMOVED = "no score moves with the word vectors: the method does not look at the input."
@@ -46,7 +46,7 @@ class Infidelity:
         if self.samples < 2:
             raise UsageError(f"samples must be at least 2, got {self.samples}.")
 
-    def score(self, model: Layered, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: Layered, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         from captum.metrics import infidelity
 
@@ -113,7 +113,7 @@ class Sensitivity:
         if self.radius <= 0 or self.samples < 1:
             raise UsageError(f"radius must be above 0 and samples at least 1, got {self.radius} and {self.samples}.")
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an instance."""
         rows = []
         radius = self.radius * float(model.word_embedding.weight.detach().square().mean().sqrt())
@@ -127,7 +127,7 @@ class Sensitivity:
                 rows.append(score_row(instance, "sensitivity", value, reason=reason))
         return Scores(frame(rows))
 
-    def _one(self, model: FlowModel, shown: Shown, row: int, radius: float) -> tuple[float, str]:
+    def _one(self, model: FlowModel, shown: ExplainedBatch, row: int, radius: float) -> tuple[float, str]:
         """One instance's value, or NaN and why there is none."""
         from captum.metrics import sensitivity_max
 

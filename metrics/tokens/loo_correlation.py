@@ -16,7 +16,7 @@ from ...methods.perturbation.leave_one_out import LeaveOneOut
 from ...methods.views import token_scores
 from ...models.flow.trace import Baseline, moving_words
 from ...models.layered import Layered
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 
 
@@ -38,7 +38,7 @@ class LooCorrelation:
 
     baseline: Baseline = "mask"
 
-    def score(self, model: Layered, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: Layered, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         rows = []
         for batch in shown:

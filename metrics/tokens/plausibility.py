@@ -14,7 +14,7 @@ from ...core.errors import NotApplicable
 from ...methods.views import token_scores
 from ...models.flow.flow_model import FlowModel
 from ...tasks.instance import Instance
-from ..base import Scores, Shown, frame, score_row
+from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 from .loo_correlation import correlation
 
@@ -36,7 +36,7 @@ class Plausibility:
     chance .5. Undefined without both kinds of words. Sources: labels of Socher et al. 2013; De Cao et al. 2020, figure 4.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[Shown], reference: Sequence[Shown] | None) -> Scores:
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         rows = []
         for batch in shown:

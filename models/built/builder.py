@@ -1,4 +1,4 @@
-"""How a model that flowgauge makes is declared: the `Maker` protocol and the `@model` decorator."""
+"""How a model that flowgauge makes is declared: the `ModelBuilder` protocol and the `@model` decorator."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 from ...core.registry import check_name
 from ..layered import Layered
-from .training import Training
+from .training import TrainingSession
 
-Made = TypeVar("Made")
+BuilderClass = TypeVar("BuilderClass")
 
 
 @runtime_checkable
-class Maker(Protocol):
+class ModelBuilder(Protocol):
     """Makes a model from its settings. With a method `fit(training) -> tensors` it is trained first, once a store.
 
     Settings identify what was trained. Where they do not (they name data or another model), a method `identity() -> mapping` has
@@ -34,10 +34,10 @@ class Maker(Protocol):
         ...
 
 
-class Trained(Maker, Protocol):
+class TrainedModelBuilder(ModelBuilder, Protocol):
     """A maker whose model is trained."""
 
-    def fit(self, training: Training) -> Mapping[str, Tensor]:
+    def fit(self, training: TrainingSession) -> Mapping[str, Tensor]:
         """Trains it and returns its weights.
 
         Raises:
@@ -46,15 +46,15 @@ class Trained(Maker, Protocol):
         ...
 
 
-def model(name: str, *, version: int = 1) -> Callable[[type[Made]], type[Made]]:
-    """Declares a class whose constructor arguments are the settings as a `Maker`.
+def model(name: str, *, version: int = 1) -> Callable[[type[BuilderClass]], type[BuilderClass]]:
+    """Declares a class whose constructor arguments are the settings as a `ModelBuilder`.
 
     Raises:
         UsageError: A name that cannot be one.
     """
     check_name("model", name)
 
-    def mark(target: type[Made]) -> type[Made]:
+    def mark(target: type[BuilderClass]) -> type[BuilderClass]:
         marks: dict[str, Any] = {"name": name, "version": version, "flowgauge_kind": "model"}
         for key, value in marks.items():
             setattr(target, key, value)

@@ -48,7 +48,7 @@ PROBED, MARGIN = 100, 0.02
 
 @model("planted")
 @dataclass(frozen=True)
-class Planted(Wiring):
+class PlantedBert(Wiring):
     """A hand-built BERT classifier in which a noun's number takes a known path to [CLS]."""
 
     def build(self, weights: Mapping[str, Tensor]) -> FlowModel:

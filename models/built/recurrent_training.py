@@ -14,14 +14,14 @@ from ...tasks.instance import Instance
 from ..batch import Batch
 from ..inputs.encode import encode
 from .recurrent import Recurrent
-from .training import Training
+from .training import TrainingSession
 
 PART = 512
 """Instances that are encoded, or run without gradients, at once."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class RecurrentTrainingConfig:
     """How long and how fast.
 
     Attributes:
@@ -84,7 +84,11 @@ def predictions(model: Recurrent, data: Batch) -> Tensor:
 
 
 def fit_recurrent(
-    model: Recurrent, data: Batch, recipe: Recipe, training: Training, measure: Callable[[], Mapping[str, float]]
+    model: Recurrent,
+    data: Batch,
+    recipe: RecurrentTrainingConfig,
+    training: TrainingSession,
+    measure: Callable[[], Mapping[str, float]],
 ) -> dict[str, Tensor]:
     """Minimises cross-entropy on the batch's answers; weights that are trained, by name.
 

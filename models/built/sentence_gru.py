@@ -18,8 +18,8 @@ from ...tasks.registry import load_task, takes_data
 from ..load import WordVectors, load_word_vectors
 from .builder import model
 from .recurrent import Network, Recurrent
-from .recurrent_training import Recipe, check_seed, fit_recurrent, predictions, read_in
-from .training import Training
+from .recurrent_training import RecurrentTrainingConfig, check_seed, fit_recurrent, predictions, read_in
+from .training import TrainingSession
 
 BATCH_SIZE = 64
 LR = 1e-3
@@ -89,7 +89,7 @@ class SentenceGru:
         splits = {split: fingerprint(self._task.instances(split, None, 0)) for split in ("train", "validation")}
         return {"embeddings": found.hexdigest(), "task": self._task.name, **splits, "seed": self.seed, "epochs": self.epochs}
 
-    def fit(self, training: Training) -> Mapping[str, Tensor]:
+    def fit(self, training: TrainingSession) -> Mapping[str, Tensor]:
         """Trains everything above the word vectors; the curve has accuracy and macro-F1 on the validation split."""
         from sklearn.metrics import f1_score
 
@@ -103,7 +103,7 @@ class SentenceGru:
             macro = f1_score(gold.numpy(), found.numpy(), labels=every, average="macro", zero_division=0)
             return {"accuracy": float((found == gold).double().mean()), "macro_f1": float(macro)}
 
-        return fit_recurrent(made, data, Recipe(self.epochs, BATCH_SIZE, LR, best="macro_f1"), training, measure)
+        return fit_recurrent(made, data, RecurrentTrainingConfig(self.epochs, BATCH_SIZE, LR, best="macro_f1"), training, measure)
 
     def build(self, weights: Mapping[str, Tensor]) -> Recurrent:
         """The model with its trained weights."""

@@ -15,14 +15,14 @@ from ..batch import Batch
 from ..shapes import Hidden, Mask, Words
 from .builder import model
 from .recurrent import Network, Recurrent
-from .recurrent_training import Recipe, check_seed, fit_recurrent, predictions, read_in
-from .training import Training
+from .recurrent_training import RecurrentTrainingConfig, check_seed, fit_recurrent, predictions, read_in
+from .training import TrainingSession
 
 DIGITS = 10
 WIDTH = 64
 ENOUGH = 0.99
 """Accuracy on held-out examples that a model must exceed, so that what is attributed is a model that counts."""
-RECIPE = Recipe(epochs=50, batch_size=128, lr=1e-3)
+RECIPE = RecurrentTrainingConfig(epochs=50, batch_size=128, lr=1e-3)
 
 
 class CountingNetwork(Network):
@@ -84,7 +84,7 @@ class ToyCounting:
     def __post_init__(self) -> None:
         check_seed(self.seed)
 
-    def fit(self, training: Training) -> Mapping[str, Tensor]:
+    def fit(self, training: TrainingSession) -> Mapping[str, Tensor]:
         """Trains on the task's train split; the test split is only measured on.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import Protocol
 from torch import Tensor
 
 
-class Training(Protocol):
+class TrainingSession(Protocol):
     """What a function that trains is handed.
 
     Attributes:
@@ -32,7 +32,7 @@ class Training(Protocol):
 
 
 @dataclass
-class InMemory:
+class InMemorySession:
     """A training that keeps its curve and nothing on disk, for notebooks and tests."""
 
     seed: int = 0

@@ -146,7 +146,7 @@ def reseed(batch: Batch, seed: int) -> Batch:
 
 
 @dataclass(frozen=True, eq=False)
-class Encoded:
+class EncodedInstances:
     """The batches of a task for a model, what was left out of it, and how many texts were cut to what the model reads."""
 
     batches: tuple[Batch, ...]
@@ -165,7 +165,7 @@ def batches(
     on_split: Literal["error", "skip"] = "error",
     labels: Mapping[str, int] | None = None,
     samples: int = TRACE_SAMPLES,
-) -> Encoded:
+) -> EncodedInstances:
     """Batches of at most `batch_size`, sorted by length so that little is padded.
 
     Args:
@@ -208,7 +208,7 @@ def batches(
     usable.sort(key=lambda pair: len(pair[0].ids))
     groups = list(_groups(model, usable, batch_size, samples))
     made = tuple(_collate(model, instances, rows, quantity) for rows, instances in groups)
-    return Encoded(made, tuple(instances for _, instances in groups), tuple(skipped), cut)
+    return EncodedInstances(made, tuple(instances for _, instances in groups), tuple(skipped), cut)
 
 
 def _groups(

@@ -44,7 +44,7 @@ def label_ids(model: Layered, classes: Sequence[str]) -> dict[str, int]:
     return {name: names[plain(name)] for name in classes}
 
 
-def fits(model: Layered, classes: Sequence[str]) -> bool:
+def classes_match(model: Layered, classes: Sequence[str]) -> bool:
     """Whether a classifier tells just these classes apart, as far as its names say."""
     names = list(model.labels.values())
     same = {plain(name) for name in names} == {plain(name) for name in classes}

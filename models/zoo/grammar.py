@@ -27,7 +27,7 @@ FORMS = {"BE": ("is", "are"), "WAS": ("was", "were")}
 
 
 @dataclass(frozen=True)
-class Sentence:
+class GrammarSentence:
     """A training sentence: its words, the places of those that agree with a noun, and its noun lemmas."""
 
     words: tuple[str, ...]
@@ -51,7 +51,7 @@ class Grammar:
     templates: Mapping[str, tuple[tuple[str, ...], ...]]
     words: Mapping[str, tuple[str, ...]]
 
-    def sentence(self, rng: random.Random) -> Sentence:
+    def sentence(self, rng: random.Random) -> GrammarSentence:
         """One random sentence that keeps to the rule."""
         template = rng.choice(self.templates[rng.choice(sorted(self.templates))])
         while True:
@@ -70,7 +70,7 @@ class Grammar:
         found |= {w for group in self.templates.values() for t in group for w in t if not w[0].isupper()}
         return tuple(sorted(found))
 
-    def _realised(self, template: tuple[str, ...], rng: random.Random) -> Sentence:
+    def _realised(self, template: tuple[str, ...], rng: random.Random) -> GrammarSentence:
         nouns = {symbol[1:]: self._noun(symbol[0], rng) for symbol in sorted(filter(is_noun, template), key=lambda w: w[1:])}
         words: list[str] = []
         agreeing: list[int] = []
@@ -79,7 +79,7 @@ class Grammar:
             if slot in AGREEING:
                 agreeing.append(len(words))
             words += self._word(slot, nouns.get(symbol[len(slot) :]), rng).split()
-        return Sentence(tuple(words), tuple(agreeing), tuple(noun.lemma for noun in nouns.values()))
+        return GrammarSentence(tuple(words), tuple(agreeing), tuple(noun.lemma for noun in nouns.values()))
 
     def _noun(self, kind: str, rng: random.Random) -> Noun:
         plural = kind == "N" and rng.random() < 0.5

@@ -24,7 +24,7 @@ from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
 from ...core.errors import UsageError
 from .card import card, measure
-from .grammar import Grammar, Sentence, load_grammar
+from .grammar import Grammar, GrammarSentence, load_grammar
 
 log = logging.getLogger(__name__)
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -37,7 +37,7 @@ EVERY = 250
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PretrainingConfig:
     """What the weights depend on.
 
     Attributes:
@@ -90,7 +90,9 @@ def make_model(size: int, seed: int) -> BertForMaskedLM:
         return BertForMaskedLM(config)
 
 
-def masked_batch(sentences: Sequence[Sentence], ids: dict[str, int], recipe: Recipe, rng: random.Random) -> tuple[Tensor, Tensor]:
+def masked_batch(
+    sentences: Sequence[GrammarSentence], ids: dict[str, int], recipe: PretrainingConfig, rng: random.Random
+) -> tuple[Tensor, Tensor]:
     """Token ids with some words hidden, and the hidden words (`IGNORED` elsewhere), both padded on the right."""
     length = max(len(s.words) for s in sentences) + 2
     tokens, labels = torch.full((len(sentences), length), PAD), torch.full((len(sentences), length), IGNORED)
@@ -105,14 +107,14 @@ def masked_batch(sentences: Sequence[Sentence], ids: dict[str, int], recipe: Rec
     return tokens, labels
 
 
-def _hidden(sentence: Sentence, recipe: Recipe, rng: random.Random) -> list[int]:
+def _hidden(sentence: GrammarSentence, recipe: PretrainingConfig, rng: random.Random) -> list[int]:
     if sentence.agreeing and rng.random() < recipe.cued:
         return [rng.choice(sentence.agreeing)]
     places = [i for i in range(len(sentence.words)) if rng.random() < recipe.random_share]
     return places or [rng.randrange(len(sentence.words))]
 
 
-def train(out: Path, recipe: Recipe) -> BertForMaskedLM:
+def train(out: Path, recipe: PretrainingConfig) -> BertForMaskedLM:
     """Trains from scratch, or goes on from `out/checkpoint.pt`; the weights are saved in float16."""
     grammar = load_grammar()
     tokenizer = make_tokenizer(grammar)
@@ -141,14 +143,14 @@ def train(out: Path, recipe: Recipe) -> BertForMaskedLM:
     return model
 
 
-def _keep(out: Path, recipe: Recipe, model: BertForMaskedLM, optimiser: torch.optim.Optimizer, step: int) -> None:
+def _keep(out: Path, recipe: PretrainingConfig, model: BertForMaskedLM, optimiser: torch.optim.Optimizer, step: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     state = {"recipe": asdict(recipe), "step": step, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
     torch.save(state, out / "checkpoint.tmp")
     (out / "checkpoint.tmp").replace(out / CHECKPOINT)
 
 
-def _resume(out: Path, recipe: Recipe, model: BertForMaskedLM, optimiser: torch.optim.Optimizer) -> int:
+def _resume(out: Path, recipe: PretrainingConfig, model: BertForMaskedLM, optimiser: torch.optim.Optimizer) -> int:
     path = out / CHECKPOINT
     if not path.is_file():
         return 0
@@ -161,7 +163,7 @@ def _resume(out: Path, recipe: Recipe, model: BertForMaskedLM, optimiser: torch.
     return int(state["step"])
 
 
-def save(model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, out: Path) -> None:
+def save(model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, recipe: PretrainingConfig, out: Path) -> None:
     """Writes config, float16 weights and tokenizer in the Hugging Face layout, and the recipe beside them."""
     out.mkdir(parents=True, exist_ok=True)
     model.half().save_pretrained(out)
@@ -178,15 +180,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--steps", type=int, default=PretrainingConfig.steps)
+    parser.add_argument("--seed", type=int, default=PretrainingConfig.seed)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; the weights depend on it in the last bits")
     parser.add_argument("--evaluate", action="store_true", help="only measure the model in --out, and write its card")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(given.threads)
     if not given.evaluate:
-        train(given.out, Recipe(seed=given.seed, steps=given.steps))
+        train(given.out, PretrainingConfig(seed=given.seed, steps=given.steps))
     accuracy = measure(given.out)
     recipe = json.loads((given.out / RECIPE).read_text(encoding="utf-8"))
     (given.out / "README.md").write_text(card(recipe, accuracy), encoding="utf-8")

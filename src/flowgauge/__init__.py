@@ -67,7 +67,7 @@ _HOME = {
     "Explanation": "methods.explanation",
     "metric": "metrics.registry",
     "Scores": "metrics.scores",
-    "Shown": "metrics.base",
+    "ExplainedBatch": "metrics.base",
     "Batch": "models.batch",
     "Rows": "models.batch",
     "Patterns": "models.flow.graph",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from .benchmark.verification.recompute_scores import Recheck
-    from .leaderboards.submission.verify import Checked, Further
+    from .benchmark.verification.recompute_scores import ScoreRecomputer
+    from .leaderboards.submission.verify import BundleCheck, VerificationReport
 
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle's folder.")]
 BoardUrl = Annotated[str, typer.Argument(metavar="BOARD", help="Folder or fsspec URL of the board, a store.")]
@@ -20,7 +20,7 @@ Sample = Annotated[int, typer.Option(min=1, help="Instances of each cell and met
 SampleSeed = Annotated[
     int | None, typer.Option(min=0, show_default="drawn and shown", help="Seed of what is sampled, to repeat a check.")
 ]
-Rerun = Annotated[
+RerunCount = Annotated[
     int, typer.Option(min=0, show_default="none", help="Instances of each cell on which its method is run, for trust re-run.")
 ]
 Form = Annotated[bool, typer.Option("--form-only", help="Check form and consistency alone; recompute nothing.")]
@@ -56,7 +56,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
         data_dir: DataDir = None,
         sample: Sample = 20,
         form_only: Form = False,
-        rerun: Rerun = 0,
+        rerun: RerunCount = 0,
         seed: Annotated[
             str | None, typer.Option(help="A secret seed, or the file with it: checks that the scores hold on fresh instances.")
         ] = None,
@@ -97,7 +97,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
         data_dir: DataDir = None,
         sample: Sample = 20,
         form_only: Form = False,
-        rerun: Rerun = 0,
+        rerun: RerunCount = 0,
         sample_seed: SampleSeed = None,
         why: Annotated[str, typer.Option(help="A line for the ledger.")] = "",
         trust: Annotated[str | None, typer.Option(help="Vouch for more than is verified here: re-run or maintained.")] = None,
@@ -180,7 +180,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
     ) -> None:
         """Take cells off a board; the ledger keeps the reason."""
         with reporting(debug):
-            from .leaderboards.submission.board import leave as take_off
+            from .leaderboards.submission.board import withdraw as take_off
 
             typer.echo(f"{len(take_off(board, cell, why, name).cells)} cells left {board}")
 
@@ -256,24 +256,24 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
             typer.echo(f"{put(site, url)} files at {url}")
 
 
-def _recheck(model: str | None, data_dir: str | None, device: str, seed: int | None, form_only: bool) -> Recheck | None:
+def _recheck(model: str | None, data_dir: str | None, device: str, seed: int | None, form_only: bool) -> ScoreRecomputer | None:
     """What recomputes scores. Whoever hands in a bundle must not know what will be sampled: by default the seed is drawn."""
     if form_only:
         return None
     import secrets
 
-    from .benchmark.verification.recompute_scores import Recheck
+    from .benchmark.verification.recompute_scores import ScoreRecomputer
 
-    return Recheck(model, data_dir, device, secrets.randbits(32) if seed is None else seed)
+    return ScoreRecomputer(model, data_dir, device, secrets.randbits(32) if seed is None else seed)
 
 
-def _tell_seed(recheck: Recheck | None) -> None:
+def _tell_seed(recheck: ScoreRecomputer | None) -> None:
     """For whoever repeats the check."""
     if recheck is not None:
         typer.echo(f"sampled with --sample-seed {recheck.seed}", err=True)
 
 
-def _again(recheck: Recheck | None, count: int) -> list[Further]:
+def _again(recheck: ScoreRecomputer | None, count: int) -> list[BundleCheck]:
     """Runs methods, where that is asked for."""
     from .core.errors import UsageError
 
@@ -281,13 +281,13 @@ def _again(recheck: Recheck | None, count: int) -> list[Further]:
         return []
     if recheck is None:
         raise UsageError("--rerun runs methods, and --form-only runs nothing: leave one out.")
-    from .benchmark.verification.rerun_methods import Rerun
-    from .leaderboards.submission.check_rerun import Again
+    from .benchmark.verification.rerun_methods import MethodRerunner
+    from .leaderboards.submission.check_rerun import RerunCheck
 
-    return [Again(Rerun(recheck), count)]
+    return [RerunCheck(MethodRerunner(recheck), count)]
 
 
-def _on_fresh(recheck: Recheck | None, given: str | None, board: str | None, count: int) -> list[Further]:
+def _on_fresh(recheck: ScoreRecomputer | None, given: str | None, board: str | None, count: int) -> list[BundleCheck]:
     """Runs methods on fresh instances, where a seed is given that the board committed to."""
     from .core.errors import UsageError
     from .leaderboards.submission.seed_commitment import opened, read_secret, revealed
@@ -301,13 +301,13 @@ def _on_fresh(recheck: Recheck | None, given: str | None, board: str | None, cou
     since = revealed(board, secret)
     if since:
         typer.echo(f"the seed is public since {since}: what was made later may be tuned to it", err=True)
-    from .benchmark.verification.secret_seed_instances import Fresh
-    from .leaderboards.submission.check_secret_seed import OnFresh
+    from .benchmark.verification.secret_seed_instances import SecretSeedRun
+    from .leaderboards.submission.check_secret_seed import SecretSeedCheck
 
-    return [OnFresh(Fresh(recheck, secret.seed, count))]
+    return [SecretSeedCheck(SecretSeedRun(recheck, secret.seed, count))]
 
 
-def _levels(checked: Checked) -> str:
+def _levels(checked: VerificationReport) -> str:
     """How many cells reached each level of trust."""
     from collections import Counter
 

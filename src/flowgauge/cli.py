@@ -220,9 +220,9 @@ def compare(
             found = compare_cells(store, metric, task or (), method or ())
             table, texts = found.to_pandas(), [("", found.summary(), list[str]())]
         else:
-            from .leaderboards.comparison.method_comparison import pairs_table, side_by_side
+            from .leaderboards.comparison.method_comparison import compare_methods, pairs_table
 
-            sides = side_by_side(store, metric, task or (), method or ())
+            sides = compare_methods(store, metric, task or (), method or ())
             table, texts = pairs_table(sides), [side.text() for side in sides]
         _tables(table, texts, as_json, as_csv)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load
 
 from flowgauge.benchmark.store import explanation_file as explanation_io
-from flowgauge.benchmark.store.explanation_file import DamagedPart, Part, Sentence, from_bytes, same, to_bytes
+from flowgauge.benchmark.store.explanation_file import DamagedPart, ExplainedSentence, Part, from_bytes, same, to_bytes
 from flowgauge.core.errors import FlowgaugeError
 from flowgauge.methods.explanation import Explanation
 from flowgauge.models.flow.graph import Patterns
@@ -20,8 +20,8 @@ from flowgauge.models.flow.graph import Patterns
 LAYERS, HEADS = 2, 3
 
 
-def sentence(name: str, n: int = 4) -> Sentence:
-    return Sentence(name, "SP", ("t",) * n, ("s",) * n, ((0, 1),) * n, 2, ("is",), ("are",), ("is",), True)
+def sentence(name: str, n: int = 4) -> ExplainedSentence:
+    return ExplainedSentence(name, "SP", ("t",) * n, ("s",) * n, ((0, 1),) * n, 2, ("is",), ("are",), ("is",), True)
 
 
 def random_patterns(rng: np.random.Generator, n: int) -> Patterns:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from flowgauge.benchmark.engine.run import run
-from flowgauge.benchmark.engine.trained_weights import Fits
+from flowgauge.benchmark.engine.trained_weights import TrainedWeights
 from flowgauge.core.errors import UsageError
 from flowgauge.models.inputs.encode import batches
 
@@ -72,14 +72,14 @@ def test_a_training_that_fails_is_a_failed_cell_with_its_curve_and_is_tried_agai
     results = run(plan(f"{METHOD}:breaks_at=-1"))
     assert results.exit_code == 1 and results.records[0].error == "the mean diverged: lower lr."
     (folder,) = fits(tmp_path / "store")
-    fit = Fits(str(tmp_path / "store")).read(str(folder))
+    fit = TrainedWeights(str(tmp_path / "store")).read(str(folder))
     assert fit is not None and fit.status == "failed" and len(fit.curve) == 1
     assert not (folder / "weights.safetensors").exists()
     assert run(plan(f"{METHOD}:breaks_at=-1")).exit_code == 1
 
 
 def test_a_curve_that_is_no_number_can_be_read_again(tmp_path) -> None:
-    fits = Fits(str(tmp_path))
+    fits = TrainedWeights(str(tmp_path))
 
     def fit(training):
         training.log(1, 2, loss=math.inf, size=math.nan)
@@ -93,7 +93,7 @@ def test_a_curve_that_is_no_number_can_be_read_again(tmp_path) -> None:
 
 
 def test_weights_of_which_a_byte_is_wrong_are_trained_anew(tmp_path, caplog) -> None:
-    fits = Fits(str(tmp_path))
+    fits = TrainedWeights(str(tmp_path))
     one = fits.weights("m", {"a": 1}, 0, lambda training: {"mean": torch.ones(2)})
     path = Path(fits.folder("m", {"a": 1}), "weights.safetensors")
     path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
@@ -115,12 +115,12 @@ def test_the_checkpoint_of_another_training_is_left_out(plan, tmp_path, monkeypa
 
 def test_two_processes_that_train_the_same_both_end(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("flowgauge.benchmark.engine.trained_weights.PAUSE", 0.0)
-    fits = Fits(str(tmp_path))
+    fits = TrainedWeights(str(tmp_path))
 
     def fit(training):
         training.checkpoint({"mean": torch.ones(2)})
         if fits.read(folder) is None:
-            Fits(str(tmp_path)).weights("m", {"a": 1}, 0, lambda other: fit_other(other))
+            TrainedWeights(str(tmp_path)).weights("m", {"a": 1}, 0, lambda other: fit_other(other))
         return {"mean": torch.ones(2)}
 
     def fit_other(training):
@@ -136,7 +136,7 @@ def test_a_removal_that_another_process_was_first_with_is_no_failure(tmp_path, m
     def gone(path):
         raise FileNotFoundError(path)
 
-    fits = Fits(str(tmp_path))
+    fits = TrainedWeights(str(tmp_path))
     monkeypatch.setattr("flowgauge.benchmark.engine.trained_weights.PAUSE", 0.0)
     monkeypatch.setattr(fits.files, "remove", gone)
 
@@ -207,9 +207,9 @@ def test_on_the_toy_task_its_model_is_trained_and_metrics_apply_or_say_why_not(m
     """Every metric is asked about a recurrent model: none fails."""
     from flowgauge.metrics.registry import METRICS
     from flowgauge.models.built import toy_counting
-    from flowgauge.models.built.recurrent_training import Recipe
+    from flowgauge.models.built.recurrent_training import RecurrentTrainingConfig
 
-    monkeypatch.setattr(toy_counting, "RECIPE", Recipe(epochs=1, batch_size=500, lr=1e-3))
+    monkeypatch.setattr(toy_counting, "RECIPE", RecurrentTrainingConfig(epochs=1, batch_size=500, lr=1e-3))
     monkeypatch.setattr(toy_counting, "ENOUGH", 0.0)
     results = run(
         make_plan(model=None, tasks=["toy/counting"], methods=["random:draws=2"], metrics=list(METRICS.builtin), limit=9)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from flowgauge.benchmark.engine import model_handle as loading_module
-from flowgauge.benchmark.engine.model_handle import Wanted
+from flowgauge.benchmark.engine.model_handle import ModelHandle
 from flowgauge.benchmark.engine.rescore import rescore
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.store.model_fingerprint import model_fingerprint
@@ -43,7 +43,7 @@ def test_rows_are_those_of_a_direct_computation(make_plan, tiny_model, rows_of) 
 
 def test_a_second_run_loads_no_model(make_plan, monkeypatch) -> None:
     first = run(make_plan())
-    monkeypatch.setattr(Wanted, "load", lambda _: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(ModelHandle, "load", lambda _: pytest.fail("the model was loaded"))
     assert run(make_plan()).records == first.records
 
 
@@ -66,7 +66,7 @@ def test_what_may_change_a_number_makes_another_cell(make_plan, plug, change) ->
 
 def test_batch_size_is_provenance(make_plan, rows_of, monkeypatch) -> None:
     first = run(make_plan())
-    monkeypatch.setattr(Wanted, "load", lambda _: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(ModelHandle, "load", lambda _: pytest.fail("the model was loaded"))
     second = run(make_plan(batch_size=3))
     assert second.records[0].cell == first.records[0].cell
     assert second.records[0].provenance.batch_size == 5

@@ -14,7 +14,7 @@ from flowgauge.benchmark.engine.run import run
 from flowgauge.core.errors import UsageError
 from flowgauge.models.built.sentence_gru import SentenceGru
 from flowgauge.models.built.toy_counting import ToyCounting
-from flowgauge.models.built.training import InMemory
+from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.load import load_model, load_word_vectors
 
 
@@ -24,7 +24,7 @@ def maker(tiny_bert, tiny_data) -> SentenceGru:
 
 
 def test_everything_but_the_word_vectors_is_trained(maker, tiny_bert) -> None:
-    training = InMemory()
+    training = InMemorySession()
     weights = maker.fit(training)
     assert sorted({name.partition(".")[0] for name in weights}) == ["gru", "linear"]
     model, before = maker.build(weights), maker._untrained()
@@ -38,12 +38,12 @@ def test_the_epoch_with_the_largest_macro_f1_is_kept(maker, monkeypatch) -> None
     """Scores that fall after the second epoch: its weights are returned, not the last."""
     scores = iter((0.2, 0.5, 0.5))
     monkeypatch.setattr("sklearn.metrics.f1_score", lambda *args, **kwargs: next(scores))
-    best = maker.fit(InMemory())
+    best = maker.fit(InMemorySession())
     monkeypatch.undo()
     two = SentenceGru(maker.embeddings, "sst", epochs=2, data_dir=maker.data_dir)
     rising = iter((0.1, 0.2))
     monkeypatch.setattr("sklearn.metrics.f1_score", lambda *args, **kwargs: next(rising))
-    straight = two.fit(InMemory())
+    straight = two.fit(InMemorySession())
     assert all((best[name] == straight[name]).all() for name in best)
 
 
@@ -70,7 +70,7 @@ def test_a_plan_trains_it_once_on_its_own_data_folder_and_names_no_folder(make_p
 
 def test_tasks_without_classes_and_bad_settings_are_refused(tiny_bert) -> None:
     with pytest.raises(UsageError, match="learns tasks with classes, and 'sva/obj' has none"):
-        SentenceGru(str(tiny_bert), "sva/obj").fit(InMemory())
+        SentenceGru(str(tiny_bert), "sva/obj").fit(InMemorySession())
     with pytest.raises(UsageError, match="epochs must be 1 or more, got 0"):
         SentenceGru(str(tiny_bert), epochs=0)
     for make in (lambda seed: SentenceGru(str(tiny_bert), seed=seed), ToyCounting):

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.fine_tuning import fine_tune as training
 from flowgauge.benchmark.fine_tuning.fine_tune import last_checkpoint, train
-from flowgauge.benchmark.fine_tuning.fine_tuned_model import Trained
+from flowgauge.benchmark.fine_tuning.fine_tuned_model import FineTunedModel
 from flowgauge.cli import app
 from flowgauge.core.errors import FlowgaugeError, UsageError
 from flowgauge.models.inputs.encode import batches
@@ -47,7 +47,7 @@ class Own:
 
 
 @pytest.fixture(scope="module")
-def made(tiny_bert: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def made(tiny_bert: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> FineTunedModel:
     """A tiny masked LM, fine-tuned for SST-2 in miniature."""
     return train(str(tiny_bert), "sst2", tmp_path_factory.mktemp("trained") / "model", data_dir=str(tiny_data), **SMALL)
 
@@ -57,7 +57,9 @@ def same_weights(one: Path, two: Path) -> bool:
     return first.keys() == second.keys() and all(bool((first[name] == second[name]).all()) for name in first)
 
 
-def test_it_learns_and_states_the_accuracy_that_the_benchmark_finds(made: Trained, tiny_data: Path, tmp_path: Path) -> None:
+def test_it_learns_and_states_the_accuracy_that_the_benchmark_finds(
+    made: FineTunedModel, tiny_data: Path, tmp_path: Path
+) -> None:
     assert (made.fresh, made.correct, made.count, made.accuracy) == (True, 16, 16, 1.0)
     assert made.low == pytest.approx(16 / (16 + 1.959964**2)) and made.high == 1  # Wilson's bounds where all are right
     model = load_model(str(made.folder))
@@ -69,7 +71,7 @@ def test_it_learns_and_states_the_accuracy_that_the_benchmark_finds(made: Traine
     assert (record.status, record.model, record.correct) == ("done", "model", made.correct)
 
 
-def test_the_folder_is_whole_and_has_a_card(made: Trained, tiny_bert: Path) -> None:
+def test_the_folder_is_whole_and_has_a_card(made: FineTunedModel, tiny_bert: Path) -> None:
     names = {path.name for path in made.folder.iterdir()}
     assert names == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training.json", "README.md"}
     assert [path.name for path in made.folder.parent.iterdir()] == ["model"]
@@ -88,7 +90,7 @@ def test_the_folder_is_whole_and_has_a_card(made: Trained, tiny_bert: Path) -> N
 
 
 def test_the_same_call_again_does_nothing_and_other_settings_are_refused(
-    made: Trained, tiny_bert: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+    made: FineTunedModel, tiny_bert: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "load_base", lambda *a: pytest.fail("a model was loaded"))
     again = train(str(tiny_bert), "sst2", made.folder, data_dir=str(tiny_data), **SMALL)
@@ -100,7 +102,7 @@ def test_the_same_call_again_does_nothing_and_other_settings_are_refused(
 
 
 def test_a_seed_gives_the_same_weights_and_another_does_not(
-    made: Trained, tiny_bert: Path, tiny_data: Path, tmp_path: Path
+    made: FineTunedModel, tiny_bert: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
     again = train(str(tiny_bert), "sst2", tmp_path / "again", data_dir=str(tiny_data), **SMALL)
     other = train(str(tiny_bert), "sst2", tmp_path / "other", data_dir=str(tiny_data), **{**SMALL, "seed": 1})
@@ -109,7 +111,7 @@ def test_a_seed_gives_the_same_weights_and_another_does_not(
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_weights(
-    made: Trained, tiny_bert: Path, tiny_data: Path, tmp_path: Path
+    made: FineTunedModel, tiny_bert: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
     """A process of its own is killed after a checkpoint; the next call starts from there."""
     out = tmp_path / "model"
@@ -139,7 +141,9 @@ train({str(tiny_bert)!r}, "sst2", {str(out)!r}, data_dir={str(tiny_data)!r}, **{
     assert (resumed.correct, [path.name for path in tmp_path.iterdir()]) == (made.correct, ["model"])
 
 
-def test_two_processes_do_not_train_into_one_folder(made: Trained, tiny_bert: Path, tiny_data: Path, tmp_path: Path) -> None:
+def test_two_processes_do_not_train_into_one_folder(
+    made: FineTunedModel, tiny_bert: Path, tiny_data: Path, tmp_path: Path
+) -> None:
     out, work = tmp_path / "model", tmp_path / "model.training"
     work.mkdir()
     code = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); input()"
@@ -155,7 +159,7 @@ def test_two_processes_do_not_train_into_one_folder(made: Trained, tiny_bert: Pa
 
 
 def test_what_another_process_finished_meanwhile_is_taken(
-    made: Trained, tiny_bert: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: FineTunedModel, tiny_bert: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, prepare = tmp_path / "model", training._demand_room
 

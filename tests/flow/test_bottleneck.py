@@ -14,11 +14,11 @@ from flowgauge.core.errors import FlowgaugeError, UsageError
 from flowgauge.methods.masks import noise_fitting as noisy_states
 from flowgauge.methods.masks.ib_attribution import Bottleneck, IBAttribution, information
 from flowgauge.methods.masks.information_mask import InformationMask
-from flowgauge.methods.masks.noise_fitting import Noise, Recipe, fit, pieces
+from flowgauge.methods.masks.noise_fitting import Noise, NoiseFitConfig, fit, pieces
 from flowgauge.models.batch import Batch
 from flowgauge.models.built.recurrent import Recurrent
 from flowgauge.models.built.toy_counting import ToyCounting
-from flowgauge.models.built.training import InMemory
+from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.inputs.encode import encode
 from flowgauge.models.interventions.states import clean_states, outputs_from, outputs_from_each
 from flowgauge.tasks.toy_counting import CountingTask
@@ -116,7 +116,7 @@ def test_noise_of_an_instance_and_depth_depends_on_nothing_beside_it(toy, digits
 @pytest.mark.parametrize("optimiser", ["rmsprop", "adam"])
 def test_depths_fitted_together_are_those_fitted_alone(toy, digits, optimiser, monkeypatch) -> None:
     method = IBAttribution(steps=15, optimiser=optimiser)
-    method = method.trained(method.fit(toy, [digits], InMemory()))
+    method = method.trained(method.fit(toy, [digits], InMemorySession()))
     together = method.explain(toy, digits)
     monkeypatch.setattr(noisy_states, "TOKENS", 12)  # one instance and one depth at a time
     assert {(len(piece.batch), piece.depths) for _, piece in pieces(toy, digits)} == {(1, (0, 1)), (1, (0,)), (1, (1,))}
@@ -127,7 +127,7 @@ def test_depths_fitted_together_are_those_fitted_alone(toy, digits, optimiser, m
 
 def test_the_loss_is_the_one_of_the_source(toy, digits) -> None:
     method = IBAttribution(beta=3.0)
-    weights = method.fit(toy, [digits], InMemory())
+    weights = method.fit(toy, [digits], InMemorySession())
     ((_, piece),) = pieces(toy, digits)
     objective = Bottleneck(piece, weights, 3.0)
     a = torch.randn(12, 2, piece.free.shape[1], generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -146,12 +146,12 @@ def test_the_loss_is_the_one_of_the_source(toy, digits) -> None:
 def test_statistics_are_those_of_the_states_that_may_be_masked(toy, digits) -> None:
     halves = [digits.rows(torch.arange(6)), digits.rows(torch.arange(6, 12))]
     halves[1] = halves[1].only(halves[1].mask)
-    found = IBAttribution().fit(toy, halves, InMemory())
+    found = IBAttribution().fit(toy, halves, InMemorySession())
     hidden, free = clean_states(toy, digits)[1], toy.maskable(digits)
     assert found["mean.1"].shape == (1, 2)
     torch.testing.assert_close(found["mean.1"][0], hidden[free].mean(0))
     torch.testing.assert_close(found["sd.1"][0], hidden[free].std(0, correction=0))
-    apart = IBAttribution(stats="position").fit(toy, halves, InMemory())
+    apart = IBAttribution(stats="position").fit(toy, halves, InMemorySession())
     assert apart["mean.1"].shape == (13, 2)
     at = hidden[:, 4][free[:, 4]]
     torch.testing.assert_close(apart["mean.1"][4], at.mean(0))
@@ -161,7 +161,7 @@ def test_statistics_are_those_of_the_states_that_may_be_masked(toy, digits) -> N
 
 
 def test_statistics_go_on_where_they_were(toy, digits) -> None:
-    class Killed(InMemory):
+    class Killed(InMemorySession):
         kept: dict[str, torch.Tensor] = {}
 
         def checkpoint(self, tensors):
@@ -174,7 +174,7 @@ def test_statistics_go_on_where_they_were(toy, digits) -> None:
     IBAttribution().fit(toy, [digits], training)
     again = IBAttribution().fit(toy, [digits, digits.rows(torch.arange(4))], training)
     assert [row["step"] for row in training.curve] == [1, 2]
-    whole = IBAttribution().fit(toy, [digits, digits.rows(torch.arange(4))], InMemory())
+    whole = IBAttribution().fit(toy, [digits, digits.rows(torch.arange(4))], InMemorySession())
     assert all(torch.equal(again[name], whole[name]) for name in whole)
 
 
@@ -214,20 +214,20 @@ def test_at_the_last_state_a_classifier_needs_the_position_it_reads(models, batc
     model = models("bert", "label")
     on = batches(model, [6, 5])
     method = IBAttribution(steps=150, beta=1e-3)
-    for found in method.trained(method.fit(model, [on], InMemory())).explain(model, on):
+    for found in method.trained(method.fit(model, [on], InMemorySession())).explain(model, on):
         assert found.mask[-1, 0] > 0.5
         assert found.mask[-1, 1:].max() < 0.2
         assert found.nodes[-1].argmax() == 0
 
 
 def test_weights_of_another_model_and_bad_settings_are_refused(toy, digits, model, batch) -> None:
-    trained = IBAttribution().trained(IBAttribution().fit(toy, [digits], InMemory()))
+    trained = IBAttribution().trained(IBAttribution().fit(toy, [digits], InMemorySession()))
     with pytest.raises(UsageError, match="train on this model"):
         trained.explain(model, batch)
     one = [digits.rows(torch.tensor([0]))]
     with pytest.raises(FlowgaugeError, match=r"the same on all 1 .* or set divide=false"):
-        InformationMask().fit(toy, one, InMemory())
-    assert InformationMask(divide=False).fit(toy, one, InMemory())["variance"].tolist() == [1.0]
+        InformationMask().fit(toy, one, InMemorySession())
+    assert InformationMask(divide=False).fit(toy, one, InMemorySession())["variance"].tolist() == [1.0]
     for make, said in (
         (lambda: IBAttribution(stats="token"), "stats must be feature or position"),
         (lambda: IBAttribution(beta=-1), "beta must be at least 0"),
@@ -250,13 +250,13 @@ def test_weights_of_another_model_and_bad_settings_are_refused(toy, digits, mode
 )
 def test_a_fit_that_diverges_says_so(toy, digits, method, said) -> None:
     with pytest.raises(FlowgaugeError, match=said):
-        method.trained(method.fit(toy, [digits], InMemory())).explain(toy, digits)
+        method.trained(method.fit(toy, [digits], InMemorySession())).explain(toy, digits)
 
 
 def test_strengths_without_a_gradient_stay(toy, digits) -> None:
     """What is not free does not move, whatever the optimiser."""
     ((_, piece),) = pieces(toy, digits)
-    weights = IBAttribution().fit(toy, [digits], InMemory())
-    found = fit(piece, Recipe(5.0, 3, "rmsprop", 0.1), Bottleneck(piece, weights, 10.0))
+    weights = IBAttribution().fit(toy, [digits], InMemorySession())
+    found = fit(piece, NoiseFitConfig(5.0, 3, "rmsprop", 0.1), Bottleneck(piece, weights, 10.0))
     assert (found.transpose(1, 2)[~piece.free] == 5).all()
     assert (found.transpose(1, 2)[piece.free] != 5).all()

@@ -14,13 +14,13 @@ from flowgauge.benchmark.store.key import method_key
 from flowgauge.core.errors import FlowgaugeError, UsageError
 from flowgauge.methods.masks.centred_rmsprop import CentredRMSprop
 from flowgauge.methods.masks.diffmask import DiffMaskHidden, DiffMaskInput
-from flowgauge.methods.masks.gate_training import Examples, Recipe, Run, train
+from flowgauge.methods.masks.gate_training import GateExamples, GateTraining, GateTrainingConfig, train
 from flowgauge.methods.masks.gates import Gates, may_be_masked
 from flowgauge.methods.masks.lagrangian import MOST, Multipliers
 from flowgauge.methods.masks.probes import Probes
 from flowgauge.models.batch import Rows
 from flowgauge.models.built.toy_counting import ToyCounting
-from flowgauge.models.built.training import InMemory
+from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.inputs.encode import batches
 from flowgauge.models.interventions.states import blend, clean_states, outputs_from
@@ -85,7 +85,7 @@ def test_masked_states_run_on_as_an_edit_of_the_whole_pass_does(flow, data) -> N
 def test_gates_are_the_formulas(flow, data, kind) -> None:
     """From the weights alone: the network, weight norm, the votes' product, E[z] of each vote."""
     method = METHODS[kind](**QUICK)
-    weights = method.fit(flow, data, InMemory())
+    weights = method.fit(flow, data, InMemorySession())
     batch = data[0]
     states = clean_states(flow, batch)
     logs = []
@@ -106,7 +106,7 @@ def test_gates_are_the_formulas(flow, data, kind) -> None:
 
 
 def test_a_margin_that_never_binds_drops_everything(flow, data, kind) -> None:
-    training = InMemory()
+    training = InMemorySession()
     method = METHODS[kind](steps=400, batch=8, margin=1e4, lr=2e-2, warmup=0)
     made = method.trained(method.fit(flow, data, training)).explain(flow, data[0])
     assert max(one.mask.max() for one in made) < 0.02
@@ -117,7 +117,7 @@ def test_a_margin_that_never_binds_drops_everything(flow, data, kind) -> None:
 def test_the_readout_s_depth_drops_what_is_not_read(flow, data) -> None:
     """Nothing but [CLS] is read from the last states, so that probes drop all else there, whatever the margin."""
     method = DiffMaskHidden(steps=500, batch=8, margin=0.02, accept=50, lr=1e-2, warmup=0)
-    for made in method.trained(method.fit(flow, data, InMemory())).explain(flow, data[0]):
+    for made in method.trained(method.fit(flow, data, InMemorySession())).explain(flow, data[0]):
         assert made.mask[-1, 1:].max() < 0.05
     last, batch = flow.n_layers + 1, data[0]
     states = clean_states(flow, batch)[last]
@@ -127,7 +127,7 @@ def test_the_readout_s_depth_drops_what_is_not_read(flow, data) -> None:
 
 
 def test_training_in_pieces_ends_with_the_same_weights(flow, data, kind) -> None:
-    class Killed(InMemory):
+    class Killed(InMemorySession):
         kept: dict = {}
 
         def resume(self):
@@ -138,7 +138,7 @@ def test_training_in_pieces_ends_with_the_same_weights(flow, data, kind) -> None
                 type(self).kept = {name: t.detach().clone() for name, t in tensors.items()}
                 raise KeyboardInterrupt
 
-    whole = METHODS[kind](**QUICK).fit(flow, data, InMemory())
+    whole = METHODS[kind](**QUICK).fit(flow, data, InMemorySession())
     first = Killed()
     with pytest.raises(KeyboardInterrupt):
         METHODS[kind](**QUICK).fit(flow, data, first)
@@ -148,7 +148,7 @@ def test_training_in_pieces_ends_with_the_same_weights(flow, data, kind) -> None
 
 
 def test_seeds_differ_and_the_curve_has_every_number(flow, data, kind) -> None:
-    one, two = (InMemory(seed) for seed in (0, 1))
+    one, two = (InMemorySession(seed) for seed in (0, 1))
     weights = [METHODS[kind](**QUICK).fit(flow, data, training)["probe.1.inner"] for training in (one, two)]
     assert not torch.equal(*weights)
     last = one.curve[-1]
@@ -160,7 +160,7 @@ def test_seeds_differ_and_the_curve_has_every_number(flow, data, kind) -> None:
 
 
 def test_a_constraint_that_is_never_met_fails_with_the_last_numbers(flow, data, kind) -> None:
-    training = InMemory()
+    training = InMemorySession()
     method = METHODS[kind](**{**QUICK, "steps": 60, "margin": 1e-9, "lr": 1e-2})
     with pytest.raises(FlowgaugeError, match=r"after 60 steps masking costs .* at depth 3 .* never 3e-09 or less") as error:
         method.fit(flow, data, training)
@@ -169,7 +169,7 @@ def test_a_constraint_that_is_never_met_fails_with_the_last_numbers(flow, data, 
 
 
 def test_a_failed_training_that_goes_on_at_its_last_step_fails_the_same(flow, data, kind) -> None:
-    class Kept(InMemory):
+    class Kept(InMemorySession):
         kept: dict = {}
 
         def resume(self):
@@ -190,16 +190,16 @@ def test_depths_of_hidden_states_have_a_best_of_their_own(flow, data) -> None:
     """What is handed out for a depth is what kept least there; gates on words are of one step."""
     gates = {True: DiffMaskInput(**QUICK), False: DiffMaskHidden(**QUICK)}
     for at_words, method in gates.items():
-        run = Run(
+        run = GateTraining(
             method.gates,
             flow,
-            Recipe(2, 4, 50.0, 1e6, "log"),
+            GateTrainingConfig(2, 4, 50.0, 1e6, "log"),
             0,
             method._start(flow, data, 0),
             CentredRMSprop({}),
             Multipliers.start(4),
         )
-        run.done, examples = 2, Examples.of(flow, data, 0)
+        run.done, examples = 2, GateExamples.of(flow, data, 0)
         first = run.check(examples)
         with torch.no_grad():
             run.parameters["probe.1.open"] -= 20
@@ -215,10 +215,10 @@ def test_depths_of_hidden_states_have_a_best_of_their_own(flow, data) -> None:
 def test_probes_of_the_first_half_are_used_where_none_of_the_second_meet_the_limit(flow, data) -> None:
     """They count once half is masked; one of the second half comes first, however much it keeps."""
     method = DiffMaskInput(**QUICK)
-    recipe = Recipe(10, 4, 50.0, 1e6, "log")
+    recipe = GateTrainingConfig(10, 4, 50.0, 1e6, "log")
     start = method._start(flow, data, 0)
-    run = Run(method.gates, flow, recipe, 0, start, CentredRMSprop({}), Multipliers.start(4))
-    examples, opened = Examples.of(flow, data, 0), lambda: float(run.best["probe.0.open"])
+    run = GateTraining(method.gates, flow, recipe, 0, start, CentredRMSprop({}), Multipliers.start(4))
+    examples, opened = GateExamples.of(flow, data, 0), lambda: float(run.best["probe.0.open"])
     run.done = 4
     run.check(examples)
     assert not run.best and run.failed == [0, 1, 2, 3], "open gates meet any constraint"
@@ -226,7 +226,7 @@ def test_probes_of_the_first_half_are_used_where_none_of_the_second_meet_the_lim
         run.parameters["probe.0.open"] -= 20
     run.check(examples)
     assert opened() == -15 and not run.failed
-    restored = Run(method.gates, flow, recipe, 0, method._start(flow, data, 0), CentredRMSprop({}), Multipliers.start(4))
+    restored = GateTraining(method.gates, flow, recipe, 0, method._start(flow, data, 0), CentredRMSprop({}), Multipliers.start(4))
     restored.restore(run.tensors())
     assert restored.best_rank == run.best_rank and run.best_rank["."][0]
     run.done, run.recipe = 5, replace(recipe, limit=-1)
@@ -242,10 +242,10 @@ def test_probes_of_the_first_half_are_used_where_none_of_the_second_meet_the_lim
 @pytest.mark.parametrize("broken", [False, True])
 def test_a_training_that_loses_its_constraint_warns_and_one_that_breaks_fails(flow, data, caplog, broken) -> None:
     @dataclass(eq=False)
-    class Losing(Run):
+    class Losing(GateTraining):
         """Shuts a gate at the first step; from the second on no divergence is small enough, or there is none."""
 
-        def step(self, examples: Examples) -> None:
+        def step(self, examples: GateExamples) -> None:
             self.done, self.sums = self.done + 1, self.sums + 1
             with torch.no_grad():
                 if self.done == 1:
@@ -255,22 +255,22 @@ def test_a_training_that_loses_its_constraint_warns_and_one_that_breaks_fails(fl
                     self.parameters["fill.0"] += torch.nan if broken else 0
 
     method = DiffMaskInput(**QUICK)
-    start, recipe = method._start(flow, data, 0), Recipe(4, 4, 50.0, 1e6, "log")
+    start, recipe = method._start(flow, data, 0), GateTrainingConfig(4, 4, 50.0, 1e6, "log")
     run = Losing(method.gates, flow, recipe, 0, start, CentredRMSprop({}), Multipliers.start(4))
     if broken:
         with pytest.raises(FlowgaugeError, match="the training diverged: after 4 steps"):
-            train(run, data, InMemory())
+            train(run, data, InMemorySession())
     else:
-        found = train(run, data, InMemory())
+        found = train(run, data, InMemorySession())
         assert "probes of the first half are used" in caplog.text and float(found["probe.0.open"]) == -15
 
 
 def test_a_probe_trained_before_is_used_as_it_is(flow, data, kind, tmp_path) -> None:
     method, path = METHODS[kind](**QUICK), tmp_path / "weights.safetensors"
-    weights = method.fit(flow, data, InMemory())
+    weights = method.fit(flow, data, InMemorySession())
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
     given = METHODS[kind](probe=str(path))
-    again = given.fit(flow, data, InMemory())
+    again = given.fit(flow, data, InMemorySession())
     assert all(torch.equal(weights[name], again[name]) for name in weights)
     before = json.dumps(method_key(given))
     save_file({**weights, "fill.0": weights["fill.0"] + 1}, path)
@@ -279,22 +279,22 @@ def test_a_probe_trained_before_is_used_as_it_is(flow, data, kind, tmp_path) -> 
 
 def test_probes_of_others_are_refused(flow, data, tiny_flows, tmp_path) -> None:
     path = tmp_path / "weights.safetensors"
-    save_file(DiffMaskHidden(**QUICK).fit(flow, data, InMemory()), path)
+    save_file(DiffMaskHidden(**QUICK).fit(flow, data, InMemorySession()), path)
     refuse = lambda made, model, words: pytest.raises(UsageError, match=words)  # noqa: E731
     with refuse(None, None, "was trained on another model"):
-        DiffMaskHidden(probe=str(path)).fit(tiny_flows("bert", "label", 2), data, InMemory())
+        DiffMaskHidden(probe=str(path)).fit(tiny_flows("bert", "label", 2), data, InMemorySession())
     with refuse(None, None, "inputs of 32; DiffMaskInput .* has 2 and 64"):
-        DiffMaskInput(probe=str(path)).fit(flow, data, InMemory())
-    fewer = {name: t for name, t in DiffMaskHidden(**QUICK).fit(flow, data, InMemory()).items() if ".3." not in name}
+        DiffMaskInput(probe=str(path)).fit(flow, data, InMemorySession())
+    fewer = {name: t for name, t in DiffMaskHidden(**QUICK).fit(flow, data, InMemorySession()).items() if ".3." not in name}
     save_file(fewer, path)
     with refuse(None, None, "the probes are for 1 layers"):
-        DiffMaskHidden(probe=str(path)).fit(flow, data, InMemory())
+        DiffMaskHidden(probe=str(path)).fit(flow, data, InMemorySession())
     save_file({"x": torch.zeros(1)}, path)
     with refuse(None, None, "holds no probes of DiffMask"):
-        DiffMaskHidden(probe=str(path)).fit(flow, data, InMemory())
+        DiffMaskHidden(probe=str(path)).fit(flow, data, InMemorySession())
     path.write_bytes(b"nothing")
     with refuse(None, None, "cannot be read"):
-        DiffMaskHidden(probe=str(path)).fit(flow, data, InMemory())
+        DiffMaskHidden(probe=str(path)).fit(flow, data, InMemorySession())
 
 
 @pytest.mark.parametrize(
@@ -310,25 +310,25 @@ def test_probes_of_others_are_refused(flow, data, tiny_flows, tmp_path) -> None:
 )
 def test_damaged_probes_are_refused_by_the_part_that_is(flow, data, tmp_path, name, broken) -> None:
     path = tmp_path / "weights.safetensors"
-    whole = {**DiffMaskHidden(**QUICK).fit(flow, data, InMemory()), name: broken}
+    whole = {**DiffMaskHidden(**QUICK).fit(flow, data, InMemorySession()), name: broken}
     save_file({name: tensor for name, tensor in whole.items() if tensor is not None}, path)
     with pytest.raises(UsageError, match=f"is damaged: {name} is .* Train the probes again"):
-        DiffMaskHidden(probe=str(path)).fit(flow, data, InMemory())
+        DiffMaskHidden(probe=str(path)).fit(flow, data, InMemorySession())
 
 
 def test_probes_of_the_other_kind_of_gate_are_refused(flow, data, tmp_path) -> None:
     path = tmp_path / "weights.safetensors"
-    save_file(DiffMaskHidden(**QUICK, gate="plain").fit(flow, data, InMemory()), path)
+    save_file(DiffMaskHidden(**QUICK, gate="plain").fit(flow, data, InMemorySession()), path)
     with pytest.raises(UsageError, match="was trained with gate=plain, not bounded: add gate=plain"):
-        DiffMaskHidden(probe=str(path)).fit(flow, data, InMemory())
-    assert DiffMaskHidden(probe=str(path), gate="plain").fit(flow, data, InMemory())
+        DiffMaskHidden(probe=str(path)).fit(flow, data, InMemorySession())
+    assert DiffMaskHidden(probe=str(path), gate="plain").fit(flow, data, InMemorySession())
 
 
 def test_training_that_diverges_says_so(flow, data, kind) -> None:
     with pytest.raises(
         FlowgaugeError, match=r"the training diverged: after 30 steps .* depth 0, 1, 2, 3 are no numbers. Train more slowly \(lr,"
     ):
-        METHODS[kind](**{**QUICK, "lr": 1e300}).fit(flow, data, InMemory())
+        METHODS[kind](**{**QUICK, "lr": 1e300}).fit(flow, data, InMemorySession())
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_settings_that_cannot_be(settings, said) -> None:
 
 @pytest.mark.parametrize("baseline", ["learned", "zero", "mask", "mean"])
 def test_what_stands_in(flow, data, baseline) -> None:
-    weights = DiffMaskInput(**{**QUICK, "steps": 1, "baseline": baseline, "baseline_lr": 1e-9}).fit(flow, data, InMemory())
+    weights = DiffMaskInput(**{**QUICK, "steps": 1, "baseline": baseline, "baseline_lr": 1e-9}).fit(flow, data, InMemorySession())
     words = torch.cat([flow.words(batch)[batch.mask] for batch in data])
     mask = flow.word_embedding.weight[flow.tokenizer.mask_token_id]
     expected = {"learned": mask, "zero": torch.zeros_like(mask), "mask": mask, "mean": words.mean(0)}[baseline]
@@ -357,7 +357,7 @@ def test_what_stands_in(flow, data, baseline) -> None:
 
 def test_what_is_learned_stands_in_for_it(flow, data) -> None:
     fixed, learned = (
-        DiffMaskHidden(**{**QUICK, "margin": 1e-3, "accept": 1e6, "baseline": baseline}).fit(flow, data, InMemory())
+        DiffMaskHidden(**{**QUICK, "margin": 1e-3, "accept": 1e6, "baseline": baseline}).fit(flow, data, InMemorySession())
         for baseline in ("mean", "learned")
     )
     start = torch.cat([clean_states(flow, batch)[2][batch.mask] for batch in data]).mean(0)
@@ -369,7 +369,7 @@ def test_what_is_learned_stands_in_for_it(flow, data) -> None:
 def test_variants_train(flow, data, setting) -> None:
     method = DiffMaskHidden(**{**QUICK, "steps": 200, "lr": 2e-2, **setting})
     before = DiffMaskHidden(**{**QUICK, "steps": 1, **setting})
-    kept = [m.trained(m.fit(flow, data, InMemory())).explain(flow, data[0])[0].mask.mean() for m in (before, method)]
+    kept = [m.trained(m.fit(flow, data, InMemorySession())).explain(flow, data[0])[0].mask.mean() for m in (before, method)]
     assert kept[1] < kept[0] - 0.2
 
 
@@ -380,7 +380,7 @@ def test_recurrent_models_and_positions_that_stay(kind) -> None:
     method = METHODS[kind](**QUICK)
     for batch in data:
         free = may_be_masked(model, batch).numpy()
-        for row, made in enumerate(method.trained(method.fit(model, data, InMemory())).explain(model, batch)):
+        for row, made in enumerate(method.trained(method.fit(model, data, InMemorySession())).explain(model, batch)):
             assert made.mask.shape == (2, len(made.tokens))
             stays = free[row, : made.mask.shape[1]] == 0
             assert stays.sum() == 2
@@ -388,11 +388,11 @@ def test_recurrent_models_and_positions_that_stay(kind) -> None:
             assert (made.tokens[stays] == 0).all() and (made.tokens[~stays] > 0).all()
 
 
-def run_of(flow, data, method: DiffMaskInput | DiffMaskHidden, penalty="log") -> Run:
-    recipe = Recipe(10, 4, 0.1, 0.3, penalty)
+def run_of(flow, data, method: DiffMaskInput | DiffMaskHidden, penalty="log") -> GateTraining:
+    recipe = GateTrainingConfig(10, 4, 0.1, 0.3, penalty)
     parameters = method._start(flow, data, 0)
     multipliers = Multipliers.start(flow.n_layers + 2, like=parameters["probe.0.open"])
-    return Run(method.gates, flow, recipe, 0, parameters, CentredRMSprop(dict.fromkeys(parameters, 1e-3)), multipliers)
+    return GateTraining(method.gates, flow, recipe, 0, parameters, CentredRMSprop(dict.fromkeys(parameters, 1e-3)), multipliers)
 
 
 @pytest.mark.parametrize("penalty", ["log", "l0"])
@@ -403,7 +403,7 @@ def test_what_a_step_measures_is_of_the_real_tokens_with_the_clean_output_first(
     with torch.no_grad():
         for depth in range(4):
             run.parameters[f"probe.{depth}.open"] -= 9
-    clean = next(e for b in data if len(set(b.lengths)) > 1 for e in Examples.of(flow, [b], 0).cached)
+    clean = next(e for b in data if len(set(b.lengths)) > 1 for e in GateExamples.of(flow, [b], 0).cached)
     depth, key = 2, (1, 5, 1)
     votes = run.gates.votes(run.parameters, clean.states, depth)
     gates = votes.sample(run._uniform(clean, len(votes.each), *key))
@@ -424,7 +424,7 @@ def test_what_a_step_measures_is_of_the_real_tokens_with_the_clean_output_first(
 
 def test_a_step_moves_the_gates_and_the_multiplier_of_one_depth(flow, data, kind) -> None:
     run, drawn = run_of(flow, data, METHODS[kind](**QUICK)), set()
-    examples = Examples.of(flow, data, 0)
+    examples = GateExamples.of(flow, data, 0)
     for _ in range(10):
         before = {name: t.detach().clone() for name, t in run.parameters.items()}
         multipliers = run.multipliers.value.clone()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowgauge.benchmark.store.explanation_file import Part, Sentence, from_bytes, to_bytes
+from flowgauge.benchmark.store.explanation_file import ExplainedSentence, Part, from_bytes, to_bytes
 from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.perturbation import exact_erasure
 from flowgauge.methods.perturbation.exact_erasure import ExactErasure, Search
@@ -118,7 +118,7 @@ def test_the_tree_takes_few_steps(counting, digits, monkeypatch):
 def test_sets_are_stored_with_the_explanation(counting, digits):
     made = ExactErasure().explain(counting, digits)
     names = tuple(
-        Sentence(name, "", ("t",) * n, ("s",) * n, ((0, 1),) * n, None, ("a",), ("b",), ("a",), True)
+        ExplainedSentence(name, "", ("t",) * n, ("s",) * n, ((0, 1),) * n, None, ("a",), ("b",), ("a",), True)
         for name, n in zip(digits.names, digits.lengths, strict=True)
     )
     back = from_bytes(to_bytes(Part(names, tuple(made), tuple(made)))).gold

@@ -12,7 +12,7 @@ import torch
 
 from flowgauge.core.errors import UsageError
 from flowgauge.models.inputs.encode import batches, encode
-from flowgauge.models.inputs.labels import fits, label_ids
+from flowgauge.models.inputs.labels import classes_match, label_ids
 from flowgauge.models.load import load_model
 from flowgauge.tasks.instance import Instance
 
@@ -55,12 +55,12 @@ def test_other_names_or_another_number_are_refused(classifier: Callable[..., Any
     with pytest.raises(UsageError, match=r"has 2 classes: no, yes, the task has 3: a, b, c\."):
         label_ids(classifier("no", "yes"), ("a", "b", "c"))
     model = classifier("no", "yes")
-    assert [fits(model, classes) for classes in (("yes", "no"), ("negative", "positive"), ("a", "b", "c"))] == [
+    assert [classes_match(model, classes) for classes in (("yes", "no"), ("negative", "positive"), ("a", "b", "c"))] == [
         True,
         False,
         False,
     ]
-    assert fits(classifier("LABEL_0", "LABEL_1"), ("negative", "positive"))
+    assert classes_match(classifier("LABEL_0", "LABEL_1"), ("negative", "positive"))
 
 
 def test_answers_follow_the_mapping(classifier: Callable[..., Any]) -> None:

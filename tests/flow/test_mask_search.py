@@ -13,7 +13,7 @@ from scipy.special import logit
 from flowgauge.core.errors import UsageError
 from flowgauge.methods.masks.diffmask_single import DiffMaskSingle
 from flowgauge.methods.masks.hard_concrete import HardConcrete
-from flowgauge.methods.masks.mask_search import Problem
+from flowgauge.methods.masks.mask_search import MaskProblem
 from flowgauge.methods.masks.reinforce_mask import ReinforceMask
 from flowgauge.models.inputs.encode import encode
 from flowgauge.models.outputs import divergence
@@ -37,7 +37,7 @@ def masked_divergence(model, batch, keep):
 @pytest.mark.parametrize("average", [0.0, 0.7])
 def test_the_mean_of_reinforces_estimate_is_the_exact_gradient(counting, words, scale, average):
     batch = short(counting, words)
-    method, problem = ReinforceMask(reinforce_scale=scale, margin=0.05), Problem.of(counting, batch, "zero")
+    method, problem = ReinforceMask(reinforce_scale=scale, margin=0.05), MaskProblem.of(counting, batch, "zero")
     free = problem.free.bool()
     weight = torch.tensor([3.0, 0.5, 20.0], dtype=torch.float64)
     start = torch.randn(problem.free.shape, generator=torch.Generator().manual_seed(words), dtype=torch.float64)
@@ -67,7 +67,7 @@ def test_the_mean_of_reinforces_estimate_is_the_exact_gradient(counting, words, 
 
 def test_diffmasks_gradient_is_that_of_its_loss(counting):
     batch = short(counting, 4)
-    method, problem = DiffMaskSingle(margin=0.05), Problem.of(counting, batch, "zero")
+    method, problem = DiffMaskSingle(margin=0.05), MaskProblem.of(counting, batch, "zero")
     generator, weight = torch.Generator().manual_seed(0), torch.tensor([3.0, 0.5, 20.0], dtype=torch.float64)
     logits = torch.randn(problem.free.shape, generator=generator, dtype=torch.float64)
     uniform = torch.rand(problem.free.shape, generator=generator, dtype=torch.float64)
@@ -84,7 +84,7 @@ def test_diffmasks_gradient_is_that_of_its_loss(counting):
 
 def test_all_open_is_the_clean_input_and_all_shut_is_the_same_for_all(counting):
     batch = short(counting, 4)
-    problem = Problem.of(counting, batch, "zero")
+    problem = MaskProblem.of(counting, batch, "zero")
     assert problem.divergence(torch.ones_like(problem.free)).abs().max() < 1e-12
     keep = torch.zeros_like(problem.free)
     torch.testing.assert_close(problem.divergence(keep), masked_divergence(counting, batch, keep))

@@ -12,9 +12,9 @@ from flowgauge.core.errors import FlowgaugeError, NotApplicable
 from flowgauge.models.batch import Batch, Rows
 from flowgauge.models.built import toy_counting
 from flowgauge.models.built.recurrent import Recurrent
-from flowgauge.models.built.recurrent_training import Recipe, predictions, read_in, some
+from flowgauge.models.built.recurrent_training import RecurrentTrainingConfig, predictions, read_in, some
 from flowgauge.models.built.toy_counting import ToyCounting
-from flowgauge.models.built.training import InMemory
+from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.inputs.encode import encode
 from flowgauge.models.interventions.states import clean_states, outputs_from
 from flowgauge.tasks.toy_counting import CountingTask
@@ -104,7 +104,7 @@ def test_all_instances_become_one_batch_in_parts(model: Recurrent, monkeypatch) 
     assert (predictions(model, joined) == model.outputs(whole)[0].argmax(1)).all()
 
 
-class Killed(InMemory):
+class Killed(InMemorySession):
     """Is killed after an epoch, and keeps what was checkpointed."""
 
     kept: dict[str, torch.Tensor] = {}
@@ -121,13 +121,13 @@ class Killed(InMemory):
 
 @pytest.fixture
 def quick(monkeypatch) -> None:
-    monkeypatch.setattr(toy_counting, "RECIPE", Recipe(epochs=3, batch_size=64, lr=1e-3))
+    monkeypatch.setattr(toy_counting, "RECIPE", RecurrentTrainingConfig(epochs=3, batch_size=64, lr=1e-3))
     monkeypatch.setattr("flowgauge.tasks.toy_counting.SHARE", {"train": 300, "test": 40})
     monkeypatch.setattr(toy_counting, "ENOUGH", -1.0)
 
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_weights(quick) -> None:
-    straight = ToyCounting().fit(InMemory())
+    straight = ToyCounting().fit(InMemorySession())
     killed = Killed()
     killed.after = 2
     with pytest.raises(KeyboardInterrupt):
@@ -136,19 +136,19 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(quick) -> None
     resumed = ToyCounting().fit(killed)
     assert [row["step"] for row in killed.curve] == [1, 2, 3]
     assert straight.keys() == resumed.keys() and all((straight[name] == resumed[name]).all() for name in straight)
-    other = ToyCounting(seed=1).fit(InMemory(seed=1))
+    other = ToyCounting(seed=1).fit(InMemorySession(seed=1))
     assert (other["linear.weight"] != straight["linear.weight"]).any()
 
 
 def test_a_model_that_does_not_count_is_refused(quick, monkeypatch) -> None:
     monkeypatch.setattr(toy_counting, "ENOUGH", 0.99)
     with pytest.raises(FlowgaugeError, match=r"toy-counting:seed=0 reached an accuracy of .*above 99%: choose another seed"):
-        ToyCounting().fit(InMemory())
+        ToyCounting().fit(InMemorySession())
 
 
 @pytest.mark.slow
 def test_the_toy_model_counts() -> None:
-    weights = ToyCounting().fit(InMemory())
+    weights = ToyCounting().fit(InMemorySession())
     model = ToyCounting().build(weights)
     data = read_in(model, CountingTask(seed=1).instances("test"))
     assert (predictions(model, data) == data.answer[:, 0]).double().mean() > 0.99

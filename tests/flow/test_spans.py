@@ -17,7 +17,7 @@ from flowgauge.methods.masks.noise_fitting import pieces
 from flowgauge.methods.perturbation.leave_one_out import LeaveOneOut
 from flowgauge.metrics.tokens.comprehensiveness_and_sufficiency import removable
 from flowgauge.models.batch import Rows
-from flowgauge.models.built.training import InMemory
+from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.inputs.encode import batches as make_batches
 from flowgauge.models.inputs.encode import encode, relabel
 from flowgauge.models.inputs.tokenise import token_span
@@ -208,9 +208,9 @@ def test_attention_attribution_and_integrated_gradients_are_complete_over_both_e
 def test_information_masks_of_spans_are_not_divided_by_a_variance_of_positions(model):
     data = [encode(model, [asked(), asked("longer", CONTEXT + " " + CONTEXT)]), encode(model, [asked("short")])]
     with pytest.raises(NotApplicable, match=r"the outputs of a span head are positions, .* use divide=false"):
-        InformationMask().fit(model, data, InMemory())
+        InformationMask().fit(model, data, InMemorySession())
     method = InformationMask(divide=False, gamma=5.0, steps=20)
-    assert method.fit(model, data, InMemory())["variance"].tolist() == [1, 1]
+    assert method.fit(model, data, InMemorySession())["variance"].tolist() == [1, 1]
     piece = next(piece for _, piece in pieces(model, data[0]))
     loss = Entropy(piece, torch.ones(2), 5.0).loss(torch.zeros(2, len(piece.depths), piece.batch.ids.shape[1]), piece.clean)
     assert loss.isfinite()  # padding, at minus infinity before and after, does not change

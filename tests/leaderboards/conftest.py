@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flowgauge.benchmark.store.explanation_file import Part, Sentence
+from flowgauge.benchmark.store.explanation_file import ExplainedSentence, Part
 from flowgauge.benchmark.store.record import Aggregate, Cost, Provenance, Record, Score
 from flowgauge.benchmark.store.store import Store
 from flowgauge.methods.explanation import Explanation
@@ -21,10 +21,10 @@ TOKENS, SLOTS = ("[CLS]", "cats", "[MASK]", "."), ("[CLS]", "SUBJ", "[MASK]", "E
 G = np.array([0.04, 2.0, 0.0, -0.5])
 
 
-def sentence(name: str, condition: str = "S", correct: bool = True, tokens: Sequence[str] = TOKENS) -> Sentence:
+def sentence(name: str, condition: str = "S", correct: bool = True, tokens: Sequence[str] = TOKENS) -> ExplainedSentence:
     words = tuple((0, i) for i in range(len(tokens)))
     answers = {"answer": ("are",), "against": ("is",), "predicted": ("are",) if correct else ("is",)}
-    return Sentence(name, condition, tuple(tokens), SLOTS, words, 2, correct=correct, **answers)
+    return ExplainedSentence(name, condition, tuple(tokens), SLOTS, words, 2, correct=correct, **answers)
 
 
 def word_patterns() -> Patterns:
@@ -84,7 +84,9 @@ def record(
     return Record(**{**plain, **fields})
 
 
-def keep(store: Store, one: Record, sentences: Sequence[Sentence] = (), explanations: Sequence[Explanation] = ()) -> None:
+def keep(
+    store: Store, one: Record, sentences: Sequence[ExplainedSentence] = (), explanations: Sequence[Explanation] = ()
+) -> None:
     """Writes a cell."""
     cell = store.find(one)
     if sentences:

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from flowgauge.benchmark.store.key import method_key, short_hash
-from flowgauge.benchmark.verification.recompute_scores import Recheck
+from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
 from flowgauge.leaderboards.submission.verify import verify
 from flowgauge.methods.registry import METHODS
 from flowgauge.metrics.summary import summarise
@@ -78,7 +78,7 @@ def flip(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def problems(bundle: Path, **fields: Any) -> str:
-    checked = verify(bundle, Recheck(device="cpu"), **fields)
+    checked = verify(bundle, ScoreRecomputer(device="cpu"), **fields)
     assert checked.trust != "re-scored" if checked.problems else checked.trust == "re-scored"
     return "\n".join(f"{p.where}: {p.what}" for p in checked.problems)
 

@@ -12,17 +12,17 @@ from typer.testing import CliRunner
 
 import flowgauge
 from flowgauge.benchmark.store.store import Store
-from flowgauge.benchmark.verification.explanation_difference import Reran, difference
-from flowgauge.benchmark.verification.recompute_scores import Recheck
-from flowgauge.benchmark.verification.rerun_methods import Rerun
-from flowgauge.benchmark.verification.secret_seed_instances import Fresh
+from flowgauge.benchmark.verification.explanation_difference import RerunOutcome, difference
+from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
+from flowgauge.benchmark.verification.rerun_methods import MethodRerunner
+from flowgauge.benchmark.verification.secret_seed_instances import SecretSeedRun
 from flowgauge.cli import app
 from flowgauge.leaderboards.submission.board import merge
 from flowgauge.leaderboards.submission.bundle import pack
-from flowgauge.leaderboards.submission.check_rerun import Again
-from flowgauge.leaderboards.submission.check_secret_seed import OnFresh
+from flowgauge.leaderboards.submission.check_rerun import RerunCheck
+from flowgauge.leaderboards.submission.check_secret_seed import SecretSeedCheck
 from flowgauge.leaderboards.submission.ledger import read_ledger, trusted
-from flowgauge.leaderboards.submission.verify import Checked, verify
+from flowgauge.leaderboards.submission.verify import VerificationReport, verify
 from flowgauge.methods.explanation import Explanation
 from flowgauge.models.flow.graph import Patterns
 from flowgauge.tasks.agreement import capacity
@@ -34,12 +34,12 @@ ALL = capacity(templates()["sva/obj"], "SP")
 """Sentences of a condition: with all of them in `test`, the task has no train split."""
 
 
-def rerun(bundle: Path, count: int = 3) -> Checked:
-    recheck = Recheck(device="cpu", seed=5)
-    return verify(bundle, recheck, 2, [Again(Rerun(recheck), count)])
+def rerun(bundle: Path, count: int = 3) -> VerificationReport:
+    recheck = ScoreRecomputer(device="cpu", seed=5)
+    return verify(bundle, recheck, 2, [RerunCheck(MethodRerunner(recheck), count)])
 
 
-def told(checked: Checked) -> str:
+def told(checked: VerificationReport) -> str:
     return "\n".join(problem.what for problem in checked.problems)
 
 
@@ -52,7 +52,7 @@ def test_an_honest_bundle_is_rerun(honest):
 
 def test_explanations_of_other_settings_are_caught_although_their_scores_are_right(bundle):
     claim(bundle, "integrated-gradients", "integrated-gradients:samples=4,baseline=zero")
-    assert verify(bundle, Recheck(device="cpu"), 2).trust == "re-scored", "by scores alone it cannot be told"
+    assert verify(bundle, ScoreRecomputer(device="cpu"), 2).trust == "re-scored", "by scores alone it cannot be told"
     checked = rerun(bundle)
     assert "3 of 3 explanations are not those that integrated-gradients gives here; first 'sva/obj/" in told(checked)
     assert "tokens differ by up to" in told(checked) and checked.trust == "well-formed"
@@ -78,9 +78,9 @@ def test_explanations_touched_up_by_a_percent_are_caught(bundle):
     arrays[name] *= 1.01
     path.write_bytes(safetensors.save(arrays, header))
     resign(bundle)
-    recheck = Recheck(device="cpu")
+    recheck = ScoreRecomputer(device="cpu")
     (record,) = [r for r in verify(bundle).records if r.method == "integrated-gradients"]
-    found = Rerun(recheck)(Store(str(bundle / "cells")), record, 8)
+    found = MethodRerunner(recheck)(Store(str(bundle / "cells")), record, 8)
     assert (found.instances, found.differing) == (8, 8) and "nodes differ by up to 1" in found.first
 
 
@@ -99,8 +99,8 @@ def test_what_cannot_be_run_says_why_and_keeps_its_level(bundle, tmp_path):
     assert [n.what for n in checked.notes] == [
         "cannot be re-run: its explanations were computed outside flowgauge, by a notebook 3: there is nothing to run."
     ]
-    recheck, board = Recheck(device="cpu"), str(tmp_path / "board")
-    event = merge(tmp_path / "new", board, recheck, sample=2, further=[Again(Rerun(recheck), 2)])
+    recheck, board = ScoreRecomputer(device="cpu"), str(tmp_path / "board")
+    event = merge(tmp_path / "new", board, recheck, sample=2, further=[RerunCheck(MethodRerunner(recheck), 2)])
     assert (event.action, event.trust, len(event.cells)) == ("entered", "re-scored", 2)
     levels = trusted(read_ledger(Store(board)))
     assert {name.split("/")[3].rpartition("-")[0]: level for name, level in levels.items()} == {
@@ -115,8 +115,10 @@ def test_a_cell_whose_method_does_not_apply_is_no_problem(tmp_path):
         store=store, device="cpu",
     )  # fmt: skip
     pack(store, tmp_path / "bundle", "me")
-    recheck = Recheck(device="cpu")
-    checked = verify(tmp_path / "bundle", recheck, 2, [Again(Rerun(recheck), 1), OnFresh(Fresh(recheck, 5, 4))])
+    recheck = ScoreRecomputer(device="cpu")
+    checked = verify(
+        tmp_path / "bundle", recheck, 2, [RerunCheck(MethodRerunner(recheck), 1), SecretSeedCheck(SecretSeedRun(recheck, 5, 4))]
+    )
     assert {record.status for record in checked.records} == {"done", "not-applicable"} and checked.problems == ()
     assert "cannot be re-run: it has no explanations: " in checked.notes[0].what and len(checked.rerun) == 1
 
@@ -157,7 +159,7 @@ def test_files_that_a_bundle_names_are_not_run(bundle, tmp_path, what):
     for record in bundle.glob("cells/**/record.json"):
         edit_json(record, name_it)
     resign(bundle)
-    recheck = Recheck(device="cpu")
+    recheck = ScoreRecomputer(device="cpu")
     for record in (Store(str(bundle / "cells"))).records():
         with pytest.raises(flowgauge.FlowgaugeError, match="code that comes with a bundle is not run"):
             recheck(Store(str(bundle / "cells")), record, "ablated_accuracy@1", 2)
@@ -172,22 +174,22 @@ def test_a_method_that_is_trained_is_trained_anew(tmp_path, tiny_folder, tiny_da
     )  # fmt: skip
     (record,) = Store(store).records()
     assert record.status == "done", record.error
-    recheck = Recheck(str(tiny_folder("bert", "label")), str(tiny_data), "cpu")
-    assert Rerun(recheck)(Store(store), record, 4) == Rerun(recheck)(Store(store), record, 4)
-    assert Rerun(recheck)(Store(store), record, 4).differing == 0
+    recheck = ScoreRecomputer(str(tiny_folder("bert", "label")), str(tiny_data), "cpu")
+    assert MethodRerunner(recheck)(Store(store), record, 4) == MethodRerunner(recheck)(Store(store), record, 4)
+    assert MethodRerunner(recheck)(Store(store), record, 4).differing == 0
     (weights,) = (tmp_path / "store" / "fits").glob("*/weights.safetensors")
     arrays = {name: np.asarray(array * 3) for name, array in safetensors.load(weights.read_bytes()).items()}
     weights.write_bytes(safetensors.save(arrays))
-    assert Rerun(recheck)(Store(store), record, 4).differing == 0, "weights of the bundle are not used"
+    assert MethodRerunner(recheck)(Store(store), record, 4).differing == 0, "weights of the bundle are not used"
 
 
 def test_trained_explanations_that_come_out_otherwise_are_noted_and_not_vouched_for(honest):
-    checked = verify(honest, Recheck(device="cpu"), 2)
+    checked = verify(honest, ScoreRecomputer(device="cpu"), 2)
     store = Store(str(honest / "cells"))
-    found = Again(lambda _, record, sample: Reran(sample, 1, "'x': tokens differ.", trained=True), 3)(store, checked)
+    found = RerunCheck(lambda _, record, sample: RerunOutcome(sample, 1, "'x': tokens differ.", trained=True), 3)(store, checked)
     assert not found.problems and not found.rerun and found.trust == "re-scored"
     assert len(found.notes) == len(checked.records) and "another processor" in found.notes[0].what
-    others = Again(lambda _, record, sample: Reran(sample, 1, "'x': tokens differ."), 3)(store, checked)
+    others = RerunCheck(lambda _, record, sample: RerunOutcome(sample, 1, "'x': tokens differ."), 3)(store, checked)
     assert others.trust == "well-formed" and len(others.problems) == len(checked.records)
 
 

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.store.store import Store
-from flowgauge.benchmark.verification.recompute_scores import Recheck
+from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
 from flowgauge.cli import app
 from flowgauge.core.errors import FlowgaugeError, UsageError
-from flowgauge.leaderboards.submission.board import leave, merge, name_of, publish
+from flowgauge.leaderboards.submission.board import merge, name_of, publish, withdraw
 from flowgauge.leaderboards.submission.bundle import BadBundle, pack
 from flowgauge.leaderboards.submission.ledger import LEDGER, add_event, read_ledger, trusted
 from flowgauge.leaderboards.submission.verify import verify
@@ -31,7 +31,7 @@ ALL = capacity(templates()["sva/obj"], "SP")
 
 def test_a_verified_bundle_enters_and_the_ledger_says_so(honest: Path, tmp_path: Path) -> None:
     board = str(tmp_path / "board")
-    event = merge(honest, board, Recheck(device="cpu"), sample=2, why="first")
+    event = merge(honest, board, ScoreRecomputer(device="cpu"), sample=2, why="first")
     assert event.trust == "re-scored" and event.who == "a tester" and len(event.cells) == 2
     ours, theirs = Store(board), Store(str(honest.parent / "store"))
     assert {name_of(r) for r in ours.records()} == {name_of(r) for r in theirs.records()} == set(event.cells)
@@ -43,7 +43,9 @@ def test_a_verified_bundle_enters_and_the_ledger_says_so(honest: Path, tmp_path:
 def test_what_was_not_recomputed_is_well_formed_unless_a_maintainer_vouches(honest: Path, tmp_path: Path) -> None:
     assert merge(honest, str(tmp_path / "one")).trust == "well-formed"
     assert merge(honest, str(tmp_path / "two"), trust="maintained").trust == "maintained"
-    assert merge(honest, str(tmp_path / "three"), Recheck(device="cpu"), sample=1, trust="well-formed").trust == "re-scored"
+    assert (
+        merge(honest, str(tmp_path / "three"), ScoreRecomputer(device="cpu"), sample=1, trust="well-formed").trust == "re-scored"
+    )
 
 
 def test_a_bundle_with_problems_stays_out(honest: Path, tmp_path: Path) -> None:
@@ -51,7 +53,7 @@ def test_a_bundle_with_problems_stays_out(honest: Path, tmp_path: Path) -> None:
     edit_rows(cell(copy), flip)
     resign(copy)
     with pytest.raises(BadBundle, match=r"recomputed rows differ .* \(1 problems in all\)"):
-        merge(copy, str(tmp_path / "board"), Recheck(device="cpu"))
+        merge(copy, str(tmp_path / "board"), ScoreRecomputer(device="cpu"))
     assert not (tmp_path / "board" / LEDGER).exists()
 
 
@@ -71,26 +73,26 @@ def test_other_numbers_do_not_replace_what_is_trusted_as_much(honest: Path, tmp_
 def test_cells_leave_with_a_reason(honest: Path, tmp_path: Path) -> None:
     board = str(tmp_path / "board")
     first, second = merge(honest, board).cells
-    leave(board, [first], "a bug in the method", who="me")
+    withdraw(board, [first], "a bug in the method", who="me")
     assert [name_of(r) for r in Store(board).records()] == [second]
     assert set(trusted(read_ledger(Store(board)))) == {second}
     with pytest.raises(UsageError, match="has no cell"):
-        leave(board, [first], "twice")
+        withdraw(board, [first], "twice")
     with pytest.raises(UsageError, match="say why"):
-        leave(board, [second], " ")
+        withdraw(board, [second], " ")
 
 
 def test_cells_leave_by_pattern(honest: Path, tmp_path: Path) -> None:
     board = str(tmp_path / "board")
     merge(honest, board)
-    assert len(leave(board, ["*/sva/obj/influence-*"], "made anew").cells) == 1
-    assert len(leave(board, ["*"], "made anew").cells) == 1 and not Store(board).records()
+    assert len(withdraw(board, ["*/sva/obj/influence-*"], "made anew").cells) == 1
+    assert len(withdraw(board, ["*"], "made anew").cells) == 1 and not Store(board).records()
 
 
 def test_a_board_may_keep_scores_alone(honest: Path, tmp_path: Path) -> None:
     """Nothing is lost in silence: records list what is not there, and whoever needs it is told."""
     board = str(tmp_path / "board")
-    merge(honest, board, Recheck(device="cpu"), sample=1, explanations=0, trust="maintained")
+    merge(honest, board, ScoreRecomputer(device="cpu"), sample=1, explanations=0, trust="maintained")
     store = Store(board)
     for record in store.records():
         cell = store.find(record)
@@ -120,7 +122,7 @@ def test_a_method_that_does_not_apply_enters_with_its_reason(honest: Path, tmp_p
         device="cpu",
     )  # fmt: skip
     pack(source, tmp_path / "bundle", "me")
-    event = merge(tmp_path / "bundle", str(tmp_path / "board"), Recheck(device="cpu"), sample=2)
+    event = merge(tmp_path / "bundle", str(tmp_path / "board"), ScoreRecomputer(device="cpu"), sample=2)
     assert event.trust == "re-scored" and len(event.cells) == 2
     record = next(r for r in Store(str(tmp_path / "board")).records() if r.method == "diffmask-input")
     assert record.status == "not-applicable" and "has no split 'train'" in record.error

@@ -20,7 +20,7 @@ from flowgauge.benchmark.store.explanation_file import Part, from_bytes, to_byte
 from flowgauge.benchmark.store.key import short_hash
 from flowgauge.benchmark.store.record import Record
 from flowgauge.benchmark.store.store import Store
-from flowgauge.benchmark.verification.recompute_scores import Recheck
+from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.submission.bundle import BadBundle, pack
 from flowgauge.leaderboards.submission.verify import verify
@@ -29,7 +29,7 @@ from .forged import cell, edit_json, edit_rows, flip, problems, resign
 
 
 def test_an_honest_bundle_is_rescored(honest: Path) -> None:
-    checked = verify(honest, Recheck(device="cpu"), sample=3)
+    checked = verify(honest, ScoreRecomputer(device="cpu"), sample=3)
     assert checked.problems == () and checked.trust == "re-scored"
     assert {r.method for r in checked.records} == {"integrated-gradients", "influence-patterns"}
     assert set(checked.rescored) == {"ablated_accuracy@1", "comprehensiveness@1"} and min(checked.rescored.values()) >= 3
@@ -42,17 +42,17 @@ def test_scores_that_rest_on_other_instances_are_recomputed_whole(tmp_path: Path
     store = str(tmp_path / "store")
     run(tasks="sva/obj", methods="raw-attention", metrics=metrics, limit=8, store=store, device="cpu")
     pack(store, tmp_path / "bundle", "a tester")
-    checked = verify(tmp_path / "bundle", Recheck(device="cpu"), sample=3)
+    checked = verify(tmp_path / "bundle", ScoreRecomputer(device="cpu"), sample=3)
     assert checked.problems == () and checked.trust == "re-scored"
     record = checked.records[0]
     for metric in record.scores:
-        rows = Recheck(device="cpu")(Store(str(tmp_path / "bundle" / "cells")), record, metric, 3).rows
+        rows = ScoreRecomputer(device="cpu")(Store(str(tmp_path / "bundle" / "cells")), record, metric, 3).rows
         assert rows["instance"].nunique() == 8
 
 
 def test_a_sample_is_all_that_is_recomputed(honest: Path) -> None:
     record = next(r for r in verify(honest).records if r.method == "integrated-gradients")
-    rows = Recheck(device="cpu")(Store(str(honest / "cells")), record, "comprehensiveness@1", 3).rows
+    rows = ScoreRecomputer(device="cpu")(Store(str(honest / "cells")), record, "comprehensiveness@1", 3).rows
     assert rows["instance"].nunique() == 3
 
 
@@ -101,7 +101,7 @@ def test_another_model_is_caught(bundle: Path, tiny_bert: Path) -> None:
         edit_json(record, lambda data: data | {"asked": data["asked"] | {"model": str(tiny_bert)}})
     resign(bundle)
     assert "folders of the submitter's are not read; say where yours is with --model" in problems(bundle)
-    checked = verify(bundle, Recheck(str(tiny_bert), device="cpu"))
+    checked = verify(bundle, ScoreRecomputer(str(tiny_bert), device="cpu"))
     assert all("is not the one that sva/obj was explained with" in problem.what for problem in checked.problems)
 
 
@@ -193,7 +193,7 @@ def test_a_model_whose_weights_come_with_the_bundle_is_said(bundle: Path) -> Non
     fit.parent.mkdir(parents=True)
     fit.write_text(json.dumps({"key": {"model": "sst-gru"}, "status": "done", "seconds": 1, "curve": []}))
     resign(bundle)
-    checked = verify(bundle, Recheck(device="cpu"), 1)
+    checked = verify(bundle, ScoreRecomputer(device="cpu"), 1)
     (note,) = checked.notes
     assert note.what == "the model sst-gru was trained by the submitter; scores were recomputed with its weights."
     assert checked.problems == ()
@@ -203,7 +203,7 @@ def test_a_metric_that_explains_anew_is_recomputed(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     run(tasks="sva/obj", methods="saliency", metrics="sensitivity:samples=2", limit=4, store=store, device="cpu")
     pack(store, tmp_path / "bundle", "a tester")
-    checked = verify(tmp_path / "bundle", Recheck(device="cpu"), sample=2)
+    checked = verify(tmp_path / "bundle", ScoreRecomputer(device="cpu"), sample=2)
     assert checked.problems == () and list(checked.rescored.values()) == [2]
 
 
@@ -311,7 +311,7 @@ def test_only_what_is_asked_for_is_packed(tmp_path: Path, honest: Path) -> None:
     pack(str(honest.parent / "store"), tmp_path / "new", "me", methods=["integrated-gradients"])
     (record,) = verify(tmp_path / "new").records
     assert isinstance(record, Record) and record.method == "integrated-gradients"
-    assert "influence-patterns" in "\n".join(p.what for p in verify(tmp_path / "new", Recheck(device="cpu")).problems)
+    assert "influence-patterns" in "\n".join(p.what for p in verify(tmp_path / "new", ScoreRecomputer(device="cpu")).problems)
 
 
 def test_a_bundle_has_a_name_and_a_place(honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

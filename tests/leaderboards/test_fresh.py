@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 import flowgauge
 from flowgauge.benchmark.store.store import Store
-from flowgauge.benchmark.verification.recompute_scores import Recheck
-from flowgauge.benchmark.verification.secret_seed_instances import Fresh
+from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
+from flowgauge.benchmark.verification.secret_seed_instances import SecretSeedRun
 from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.submission.bundle import pack
-from flowgauge.leaderboards.submission.check_secret_seed import ALPHA, OnFresh, compare
+from flowgauge.leaderboards.submission.check_secret_seed import ALPHA, SecretSeedCheck, compare
 from flowgauge.leaderboards.submission.ledger import read_ledger, trusted
 from flowgauge.leaderboards.submission.seed_commitment import (
     Secret,
@@ -54,8 +54,8 @@ def tuned(tmp_path_factory) -> Path:
 
 
 def checked(bundle: Path, seed: int = SEED.seed, count: int = 16):
-    recheck = Recheck(device="cpu")
-    return verify(bundle, recheck, 2, [OnFresh(Fresh(recheck, seed, count))])
+    recheck = ScoreRecomputer(device="cpu")
+    return verify(bundle, recheck, 2, [SecretSeedCheck(SecretSeedRun(recheck, seed, count))])
 
 
 def test_an_honest_bundle_holds_on_fresh_instances(tuned):
@@ -68,7 +68,7 @@ def test_an_honest_bundle_holds_on_fresh_instances(tuned):
 def test_fresh_sentences_are_none_that_the_published_seed_draws(tuned):
     bundle = Store(str(tuned / "bundle" / "cells"))
     record = bundle.records()[0]
-    found = Fresh(Recheck(device="cpu"), SEED.seed, 16)(bundle, [record])
+    found = SecretSeedRun(ScoreRecomputer(device="cpu"), SEED.seed, 16)(bundle, [record])
     names = set(found.rows[record.cell, "comprehensiveness@1"]["instance"])
     public = {instance.id for instance in load_task("sva/obj").instances("test", None, 0)}
     secret = {instance.id for instance in load_task("sva/obj").instances("test", None, SEED.seed)}
@@ -78,7 +78,7 @@ def test_fresh_sentences_are_none_that_the_published_seed_draws(tuned):
 
 
 def test_fresh_sentences_for_trained_methods_are_none_that_they_were_trained_on(tuned):
-    bundle, fresh = Store(str(tuned / "bundle" / "cells")), Fresh(Recheck(device="cpu"), SEED.seed, 1000)
+    bundle, fresh = Store(str(tuned / "bundle" / "cells")), SecretSeedRun(ScoreRecomputer(device="cpu"), SEED.seed, 1000)
     asked, _ = fresh.recheck.encoded(bundle, bundle.records()[0])
     train = {instance.id for instance in load_task("sva/obj").instances("train", None, 0)}
     plain, held = ({instance.id for instance in fresh._instances(asked, trained)} for trained in (False, True))
@@ -98,7 +98,7 @@ def test_explanations_that_only_do_well_on_published_sentences_are_caught(tuned,
     )
     pack(str(store), tmp_path / "bundle", "me")
     claim(tmp_path / "bundle", "shapley-sampling", "random:draws=3")
-    assert verify(tmp_path / "bundle", Recheck(device="cpu"), 3).trust == "re-scored", "by its scores it cannot be told"
+    assert verify(tmp_path / "bundle", ScoreRecomputer(device="cpu"), 3).trust == "re-scored", "by its scores it cannot be told"
     found = checked(tmp_path / "bundle")
     (problem,) = found.problems
     assert "random-" in problem.where and "more than sampling explains" in problem.what
@@ -112,8 +112,8 @@ def test_what_cannot_be_regenerated_says_why(tmp_path, tiny_folder, tiny_data):
         methods="saliency", metrics="comprehensiveness",
     )  # fmt: skip
     pack(store, tmp_path / "bundle", "me")
-    recheck = Recheck(str(tiny_folder("bert", "label")), str(tiny_data), "cpu")
-    found = verify(tmp_path / "bundle", recheck, 2, [OnFresh(Fresh(recheck, 5, 4))])
+    recheck = ScoreRecomputer(str(tiny_folder("bert", "label")), str(tiny_data), "cpu")
+    found = verify(tmp_path / "bundle", recheck, 2, [SecretSeedCheck(SecretSeedRun(recheck, 5, 4))])
     (note,) = found.notes
     assert "the instances of sst2 do not depend on a seed, so that none are fresh" in note.what
     assert found.problems == () and found.trust == "re-scored"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flowgauge.benchmark.store.explanation_file import Sentence
+from flowgauge.benchmark.store.explanation_file import ExplainedSentence
 from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.leaderboards.figures.depth_kept import depth_bars, depth_figure
@@ -26,8 +26,8 @@ SEGMENTS = ((-1, -1), (0, 0), (0, 1), (-1, -1), (1, 0), (1, 1), (1, 2), (-1, -1)
 DEPTHS = 4
 
 
-def made(name: str, seed: int) -> tuple[Sentence, Explanation]:
-    sentence = Sentence(name, "c", WORDS, ("s",) * 8, SEGMENTS, 0, ("yes",), ("no",), ("yes",), True)
+def made(name: str, seed: int) -> tuple[ExplainedSentence, Explanation]:
+    sentence = ExplainedSentence(name, "c", WORDS, ("s",) * 8, SEGMENTS, 0, ("yes",), ("no",), ("yes",), True)
     return sentence, Explanation(mask=np.random.default_rng(seed).random((DEPTHS, 8)), fill=np.zeros((1, 3)))
 
 

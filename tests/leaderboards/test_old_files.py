@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from flowgauge.benchmark.engine.trained_weights import Fits
+from flowgauge.benchmark.engine.trained_weights import TrainedWeights
 from flowgauge.benchmark.external import folder_format as outside
 from flowgauge.benchmark.external.importer import import_explanations
 from flowgauge.benchmark.store.record import SCHEMA
 from flowgauge.benchmark.store.results import table
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
-from flowgauge.leaderboards.comparison.method_comparison import side_by_side
+from flowgauge.leaderboards.comparison.method_comparison import compare_methods
 from flowgauge.leaderboards.submission.board import name_of
 from flowgauge.leaderboards.submission.board_reader import open_shelf
 from flowgauge.leaderboards.submission.bundle import SCHEMA as MANIFEST_SCHEMA
@@ -86,7 +86,7 @@ def test_a_store_makes_tables_and_comparisons(folder: Path) -> None:
     assert {row.label: row.cells["retention"].value for row in one.rows} == {r.method: AREA[r.method] for r in records}
     assert len(table(records)) == 4 * len(records)
     assert "agreement-bert on sva/obj" in render(str(folder)) and json.loads(render(str(folder), "json"))["tasks"]
-    (side,) = side_by_side(str(folder), "retention_curve")
+    (side,) = compare_methods(str(folder), "retention_curve")
     assert set(side.scored.methods) == {r.method for r in records}
     shown = CliRunner().invoke(app, ["show", str(folder), "--csv"])
     assert shown.exit_code == 0 and "retention_curve@1-773c6b72" in shown.stdout
@@ -106,7 +106,7 @@ def test_all_of_them_make_one_site(tmp_path: Path) -> None:
 
 def test_a_fit_gives_its_weights() -> None:
     (folder,) = (FIXTURES / "store-3" / "fits").iterdir()
-    fits = Fits(str(FIXTURES / "store-3"))
+    fits = TrainedWeights(str(FIXTURES / "store-3"))
     fit = fits.read(str(folder))
     assert fit is not None and fit.status == "done" and fit.curve == [{"step": 1.0, "loss": 0.5}]
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
-from flowgauge.leaderboards.comparison.operator_sensitivity import Flip, panels
+from flowgauge.leaderboards.comparison.operator_sensitivity import RankChange, panels
 from flowgauge.leaderboards.comparison.standings import fields_of, model_boards
 from flowgauge.leaderboards.stored.comparable_cells import groups
 from flowgauge.leaderboards.submission.board_reader import open_shelf
@@ -64,7 +64,7 @@ def test_a_panel_is_of_what_all_operators_have(store: Store) -> None:
     assert panel.ranks.tolist() == [[1, 2, 3], [2, 1, 3], [1, 2, 3]]
     np.testing.assert_allclose(panel.means[0], np.array([36, 20, 4]) / 39)
     np.testing.assert_allclose(panel.tau, [[1, 1 / 3, 1], [1 / 3, 1, 1 / 3], [1, 1 / 3, 1]])
-    assert panel.flips == (Flip("a", "b", ("zero", "mean"), ("cut",), True),)
+    assert panel.flips == (RankChange("a", "b", ("zero", "mean"), ("cut",), True),)
 
 
 def test_lower_is_better_turns_the_order(store: Store, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_lower_is_better_turns_the_order(store: Store, tmp_path: Path) -> None:
         made.find(one).write_record(one)
     (panel,) = panels(made, groups(made.records())[0])
     assert panel.ranks.tolist() == [[3, 2, 1], [2, 3, 1], [3, 2, 1]]
-    assert panel.flips == (Flip("a", "b", ("cut",), ("zero", "mean"), True),)
+    assert panel.flips == (RankChange("a", "b", ("cut",), ("zero", "mean"), True),)
 
 
 def test_one_operator_or_one_method_is_no_panel(store: Store, tmp_path: Path) -> None:

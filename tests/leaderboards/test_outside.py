@@ -19,10 +19,10 @@ import flowgauge
 from flowgauge.benchmark.external.folder_format import TENSORS, content_sum, read_explanations, write_explanations
 from flowgauge.benchmark.store.record import Record
 from flowgauge.benchmark.store.store import Store
-from flowgauge.benchmark.verification.recompute_scores import Recheck
+from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
 from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
-from flowgauge.leaderboards.comparison.method_comparison import side_by_side
+from flowgauge.leaderboards.comparison.method_comparison import compare_methods
 from flowgauge.leaderboards.submission.board import merge
 from flowgauge.leaderboards.submission.bundle import pack
 from flowgauge.leaderboards.submission.verify import verify
@@ -127,12 +127,12 @@ def test_the_same_folder_twice_is_one_cell_and_a_metric_more(scored, tmp_path):
 
 def test_the_whole_way_to_a_board(scored, tmp_path):
     pack(str(scored / "store"), tmp_path / "bundle", "a notebook's author")
-    checked = verify(tmp_path / "bundle", Recheck(device="cpu"), 3)
+    checked = verify(tmp_path / "bundle", ScoreRecomputer(device="cpu"), 3)
     assert checked.problems == () and checked.trust == "re-scored"
     board = tmp_path / "board"
-    merge(tmp_path / "bundle", str(board), Recheck(device="cpu"), sample=2)
+    merge(tmp_path / "bundle", str(board), ScoreRecomputer(device="cpu"), sample=2)
     assert of_method(board, "outside.captum-lig").scores["ablated_accuracy@1"].status == "done"
-    (side, *_) = side_by_side(str(board), "comprehensiveness", ["sva/obj"])
+    (side, *_) = compare_methods(str(board), "comprehensiveness", ["sva/obj"])
     pair = next(d for d in side.pairs if {d.one, d.other} == {"outside.captum-lig", "integrated-gradients"})
     assert pair.value == pytest.approx(0, abs=1e-6)
     pytest.importorskip("altair")

@@ -9,7 +9,7 @@ from scipy.stats import permutation_test, ttest_1samp
 from flowgauge.leaderboards.comparison import paired_tests as paired
 from flowgauge.leaderboards.comparison.paired_tests import (
     Difference,
-    Scored,
+    ScoreTable,
     differences,
     holm,
     needed,
@@ -23,10 +23,10 @@ from flowgauge.leaderboards.comparison.paired_tests import (
 RNG = np.random.default_rng(5)
 
 
-def table(*rows, conditions=None, higher=True) -> Scored:
+def table(*rows, conditions=None, higher=True) -> ScoreTable:
     values = np.array(rows, float)
     names = tuple("abcdefgh"[: len(values)])
-    return Scored(names, values, tuple(conditions or ["x"] * values.shape[1]), higher)
+    return ScoreTable(names, values, tuple(conditions or ["x"] * values.shape[1]), higher)
 
 
 def pair(one: str, other: str, p: float = 0.5, **fields) -> Difference:
@@ -139,7 +139,7 @@ def test_sentences() -> None:
 
 def test_a_table_of_the_wrong_shape_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\(1, 3\)"):
-        Scored(("a",), np.zeros((1, 2)), ("x", "x", "x"))
+        ScoreTable(("a",), np.zeros((1, 2)), ("x", "x", "x"))
 
 
 def test_order_shares_ranks() -> None:

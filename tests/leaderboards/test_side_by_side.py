@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
-from flowgauge.leaderboards.comparison.method_comparison import pairs_table, side_by_side
+from flowgauge.leaderboards.comparison.method_comparison import compare_methods, pairs_table
 from flowgauge.leaderboards.stored.comparable_cells import groups
 from flowgauge.leaderboards.stored.score_table import read_scores
 from flowgauge.metrics.scores import frame
@@ -63,7 +63,7 @@ def test_scores_are_means_over_draws_and_seeds(store: Store) -> None:
 
 
 def test_methods_stand_in_the_order_of_their_ranks(store: Store) -> None:
-    (side,) = side_by_side(store.url)
+    (side,) = compare_methods(store.url)
     assert side.scored.methods == ("good", "seeded", "bad")
     _, *body = side.table()
     assert [(row[0], row[1], row[3].split()[0], row[4]) for row in body] == [
@@ -78,7 +78,7 @@ def test_methods_stand_in_the_order_of_their_ranks(store: Store) -> None:
 
 
 def test_chosen_methods_alone_are_corrected_for(store: Store) -> None:
-    (side,) = side_by_side(store.url, methods=["good", "bad"])
+    (side,) = compare_methods(store.url, methods=["good", "bad"])
     (only,) = side.pairs
     assert only.p_holm == only.p
 
@@ -114,4 +114,4 @@ def test_methods_without_a_shared_instance_are_not_ranked(tmp_path: Path) -> Non
         one = record(method, [score("accuracy", {"all": 1.0}, ranked="all")])
         write(made, one, {"accuracy@1": rows(values)})
     with pytest.raises(UsageError, match="for two methods"):
-        side_by_side(made.url)
+        compare_methods(made.url)

@@ -21,7 +21,7 @@ from flowgauge.benchmark.store.record import Aggregate
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UnknownName, UsageError
-from flowgauge.leaderboards.comparison.method_comparison import side_by_side
+from flowgauge.leaderboards.comparison.method_comparison import compare_methods
 from flowgauge.leaderboards.comparison.paired_tests import order
 from flowgauge.leaderboards.comparison.standings import fields_of, model_boards
 from flowgauge.leaderboards.export.sheets import export, latex, markdown
@@ -136,7 +136,7 @@ def test_pages_allow_no_code_but_their_own_files(which, request) -> None:
 def test_numbers_are_those_of_compare(which, request) -> None:
     store, folder = request.getfixturevalue(which)
     checked = 0
-    for side in side_by_side(store):
+    for side in compare_methods(store):
         path = next(p for p in folder.glob("tasks/*.html") if side.group.task.replace("/", "-") in p.name)
         page = Page(path)
         for number, label in enumerate(side.scored.methods):
@@ -182,9 +182,9 @@ def test_weights_of_the_page_give_the_overall_ranks(made) -> None:
 
 
 def _higher():
-    from flowgauge.leaderboards.comparison.paired_tests import Scored
+    from flowgauge.leaderboards.comparison.paired_tests import ScoreTable
 
-    return Scored((), np.zeros((0, 0)), (), True)
+    return ScoreTable((), np.zeros((0, 0)), (), True)
 
 
 def test_hostile_texts_are_only_texts(hostile: str, tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_the_command_prints_what_the_page_offers(made, name: str, stem: str) -> 
 def test_the_matrix_holds_what_the_page_shows(made) -> None:
     store, folder = made
     data = pd.read_csv(folder / "data" / "toy-made-00-accuracy-beats.csv", index_col=0)
-    side = next(s for s in side_by_side(store) if s.group.task == "made/00")
+    side = next(s for s in compare_methods(store) if s.group.task == "made/00")
     assert data.index.tolist() == data.columns.tolist() == list(side.ranks.methods)
     off = ~np.eye(len(data), dtype=bool)
     np.testing.assert_allclose(data.to_numpy()[off], side.ranks.beats[off])
@@ -360,7 +360,7 @@ def test_a_method_that_is_nowhere_defined_does_not_take_the_others_ranks(tmp_pat
     third = first.model_copy(update={"cell": "f" * 12, "method": "headless", "scores": {found.metric: bare}})
     store.find(third).write_scores(bare, rows)
     store.find(third).write_record(third)
-    (side,) = side_by_side(store.url)
+    (side,) = compare_methods(store.url)
     assert side.scored.methods == ("method-001", "method-000") and side.scored.common.all()
     assert side.missing == {"headless": "it scores no words."}
 

@@ -12,7 +12,7 @@ from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassificat
 
 from flowgauge.methods.explanation import Explanation
 from flowgauge.methods.registry import METHODS
-from flowgauge.metrics.base import Shown
+from flowgauge.metrics.base import ExplainedBatch
 from flowgauge.models.batch import Batch
 from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.flow.graph import NO_EDGE, Patterns
@@ -80,18 +80,18 @@ def instances_of(batch: Batch, slots: bool = False) -> tuple[Instance, ...]:
 
 def by_hand(
     model: FlowModel, batch: Batch, gold: Sequence[Explanation], guided: Sequence[Explanation] | None = None, slots: bool = False
-) -> Shown:
+) -> ExplainedBatch:
     """A shown batch with given explanations."""
-    return Shown(batch, relabel(model, batch), instances_of(batch, slots), tuple(gold), tuple(guided or gold))
+    return ExplainedBatch(batch, relabel(model, batch), instances_of(batch, slots), tuple(gold), tuple(guided or gold))
 
 
-def by_method(model: FlowModel, batch: Batch, name: str, slots: bool = False) -> Shown:
+def by_method(model: FlowModel, batch: Batch, name: str, slots: bool = False) -> ExplainedBatch:
     """A shown batch explained by a method, guided only where the prediction is wrong."""
     method, predicted = METHODS.create(name), relabel(model, batch)
     gold, again = method.explain(model, batch), method.explain(model, predicted)
     right = (predicted.answer == batch.answer).all(1).tolist()
     guided = tuple(a if same else b for a, b, same in zip(gold, again, right, strict=True))
-    return Shown(batch, predicted, instances_of(batch, slots), tuple(gold), guided)
+    return ExplainedBatch(batch, predicted, instances_of(batch, slots), tuple(gold), guided)
 
 
 def paths(total, positions, influence=None, heads=None, head_influence=None) -> Patterns:

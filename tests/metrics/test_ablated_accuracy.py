@@ -9,9 +9,9 @@ import pytest
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.base import Shown
+from flowgauge.metrics.base import ExplainedBatch
 from flowgauge.metrics.nodes.ablated_accuracy import RANKED, AblatedAccuracy
-from flowgauge.metrics.nodes.node_budgets import every_later_node, kept_nodes, kept_units, yardstick
+from flowgauge.metrics.nodes.node_budgets import every_later_node, kept_nodes, kept_units, reference_budget
 from flowgauge.metrics.reduced_models.nodes import ablated_predictions
 from flowgauge.metrics.summary import summarise
 from flowgauge.models.flow.graph import Subgraph
@@ -41,7 +41,7 @@ def reduced(model, shown, guide, choose) -> list[tuple[float, float]]:
     clean = shown.predicted.answer[:, 0].tolist()
     for row, n in enumerate(shown.batch.lengths):
         explanation = (shown.gold if guide == "gold" else shown.guided)[row]
-        kept = choose(explanation, yardstick(explanation, n, 4, 2))
+        kept = choose(explanation, reference_budget(explanation, n, 4, 2))
         answer = ablated_predictions(model, shown.batch, [row], [kept])[0, 0]
         found.append((float(answer == int(shown.batch.answer[row, 0])), float(answer == clean[row])))
     return found
@@ -114,7 +114,7 @@ def test_every_variant_of_the_table_is_there(scores):
 
 def test_nodes_are_counted(many, scores, value_of):
     for row, name in enumerate(many.batch.names):
-        by = yardstick(many.guided[row], many.batch.lengths[row], 4, 2)
+        by = reference_budget(many.guided[row], many.batch.lengths[row], 4, 2)
         assert value_of(scores, "nodes/embedding/matched", name) == by.node_counts[1:-1].mean()
         assert value_of(scores, "nodes/attention/matched", name) == by.unit_counts.mean()
 
@@ -185,7 +185,7 @@ def test_what_cannot_be_scored_is_not_applicable(make, model, many):
         AblatedAccuracy().score(model, [tokens], [many])
     several = replace(many.batch, target=None)
     with pytest.raises(NotApplicable, match="q reads several positions"):
-        AblatedAccuracy().score(model, [Shown(several, several, many.instances, many.gold, many.gold)], [many])
+        AblatedAccuracy().score(model, [ExplainedBatch(several, several, many.instances, many.gold, many.gold)], [many])
     other = make.by_method(model, make.batch(model, [5] * 12, seed=3), IP)
     with pytest.raises(ValueError, match="shown different instances"):
         AblatedAccuracy().score(model, [many], [other])

@@ -9,7 +9,15 @@ import pytest
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.nodes.node_budgets import Yardstick, every_later_node, kept_nodes, kept_units, top, with_target, yardstick
+from flowgauge.metrics.nodes.node_budgets import (
+    ReferenceBudget,
+    every_later_node,
+    kept_nodes,
+    kept_units,
+    reference_budget,
+    top,
+    with_target,
+)
 from flowgauge.models.flow.graph import ALL_HEADS, SKIP, Patterns
 
 T = 4
@@ -29,8 +37,8 @@ def reference(make) -> Explanation:
 
 
 @pytest.fixture
-def by(reference) -> Yardstick:
-    return yardstick(reference, 5, 2, T)
+def by(reference) -> ReferenceBudget:
+    return reference_budget(reference, 5, 2, T)
 
 
 def at(mask: np.ndarray) -> list[list[int]]:
@@ -120,7 +128,7 @@ def test_without_words_nothing_is_kept(reference, by):
 
 def test_an_empty_pi_plus_keeps_nothing_at_either_level(make):
     negative = make.explained(5, make.paths([-1.0], [[0, 0, 0, T]], heads=[[SKIP, SKIP, 0]], head_influence=[-1.0]))
-    empty = yardstick(negative, 5, 2, T)
+    empty = reference_budget(negative, 5, 2, T)
     found = kept_units(negative, empty, "matched")
     assert not (found.nodes.any() or found.heads.any() or found.skips.any())
     assert empty.all_words.tolist() == [0]
@@ -140,7 +148,7 @@ def test_the_control_keeps_the_words_and_every_later_node(by):
 
 def test_what_cannot_be_read_is_not_applicable(by, make):
     with pytest.raises(NotApplicable, match="the reference gives tokens, and a matched budget needs patterns"):
-        yardstick(Explanation(tokens=np.ones(5)), 5, 2, T)
+        reference_budget(Explanation(tokens=np.ones(5)), 5, 2, T)
     with pytest.raises(NotApplicable, match="the method gives tokens, from which nodes cannot be ranked"):
         kept_nodes(Explanation(tokens=np.ones(5)), by, "own", by.words)
     with pytest.raises(NotApplicable, match="the method gives nodes: attention-level nodes are read from units"):
@@ -148,7 +156,7 @@ def test_what_cannot_be_read_is_not_applicable(by, make):
     flat = make.explained(5, make.paths([1.0], [[0, 0, 0, T]]))
     with pytest.raises(NotApplicable, match="its patterns have no heads"):
         kept_units(flat, by, "own")
-    shallow = yardstick(flat, 5, 2, T)
+    shallow = reference_budget(flat, 5, 2, T)
     with pytest.raises(NotApplicable, match="the reference has no attention level"):
         kept_units(flat, shallow, "own")
     with pytest.raises(NotApplicable, match="the reference has no attention level"):
@@ -158,7 +166,7 @@ def test_what_cannot_be_read_is_not_applicable(by, make):
 def test_random_units_are_drawn_from_all_at_the_kept_positions(make):
     """Four units from 4 positions of 9: uniform draws cover 2.8 positions on average, not all four."""
     every = make.paths([1.0] * 4, [[j, j, j, T] for j in range(4)], heads=[[0, 0, 0]] * 4, head_influence=[1.0] * 4)
-    by = yardstick(make.explained(5, every), 5, 8, T)
+    by = reference_budget(make.explained(5, every), 5, 8, T)
     assert by.unit_counts[0] == 4
     rng, covered = np.random.default_rng(0), []
     for _ in range(300):

@@ -9,15 +9,15 @@ import pytest
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.nodes.ground_truth import Planted, agreement, auroc, f1, planted_of
+from flowgauge.metrics.nodes.ground_truth import PlantedPath, agreement, auroc, f1, planted_of
 from flowgauge.models.flow.graph import Patterns
 from flowgauge.tasks.registry import load_task
 
-PLANTED = Planted(np.array([2, 1, 0]), np.array([1, -1]))
+PLANTED = PlantedPath(np.array([2, 1, 0]), np.array([1, -1]))
 """Two layers, four tokens; head 1, then the skip."""
 
 
-def values(explanation: Explanation, planted: Planted = PLANTED) -> dict[str, float]:
+def values(explanation: Explanation, planted: PlantedPath = PLANTED) -> dict[str, float]:
     return {name: found for name, (found, reason) in agreement(explanation, planted, 4).items() if not reason}
 
 

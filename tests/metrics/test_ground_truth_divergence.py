@@ -12,7 +12,7 @@ from scipy.stats import entropy
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.base import Shown
+from flowgauge.metrics.base import ExplainedBatch
 from flowgauge.metrics.nodes.ground_truth_divergence import GroundTruthDivergence, divergences
 from flowgauge.models.built.toy_counting import ToyCounting
 from flowgauge.models.inputs.encode import encode
@@ -30,14 +30,14 @@ def instances():
     return CountingTask().instances("test")
 
 
-def show(model, instances, explain) -> Shown:
+def show(model, instances, explain) -> ExplainedBatch:
     """A batch whose explanations are made by `explain(truth words, real tokens)`."""
     batch = encode(model, instances)
     made = tuple(
         explain([2 + word for _, word in instance.truth["positions"]], n)
         for instance, n in zip(instances, batch.lengths, strict=True)
     )
-    return Shown(batch, batch, tuple(instances), made, made)
+    return ExplainedBatch(batch, batch, tuple(instances), made, made)
 
 
 def scored(model, shown):
@@ -104,7 +104,7 @@ def test_padding_does_not_count(model, instances) -> None:
     for row, instance in enumerate(shown.instances):
         batch = shown.batch.rows(torch.tensor([row]))
         batch = batch.only(batch.mask)
-        alone, _ = scored(model, Shown(batch, batch, (instance,), shown.gold[row : row + 1], shown.gold[row : row + 1]))
+        alone, _ = scored(model, ExplainedBatch(batch, batch, (instance,), shown.gold[row : row + 1], shown.gold[row : row + 1]))
         assert alone["hidden_js"].iloc[0] == pytest.approx(together["hidden_js"].iloc[row], nan_ok=True)
 
 
@@ -138,4 +138,4 @@ def test_tasks_that_do_not_know_what_matters_are_told(tiny_flow) -> None:
     batch = encode(tiny_flow, (instance := load_task("sva/obj").instances("test", 1, 0)))
     made = (Explanation(tokens=np.ones(batch.lengths[0])),)
     with pytest.raises(NotApplicable, match=r"do not say which words matter .* use toy/counting"):
-        GroundTruthDivergence().score(tiny_flow, [Shown(batch, batch, instance, made, made)], None)
+        GroundTruthDivergence().score(tiny_flow, [ExplainedBatch(batch, batch, instance, made, made)], None)

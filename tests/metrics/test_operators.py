@@ -14,7 +14,7 @@ from flowgauge.core.errors import UsageError
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.nodes.ablated_accuracy import AblatedAccuracy
 from flowgauge.metrics.nodes.retention_curve import DeletionCurve, RetentionCurve
-from flowgauge.metrics.operators import ALONE, stand_ins
+from flowgauge.metrics.operators import NO_DONOR, stand_ins
 from flowgauge.metrics.reduced_models.heads import pruned_outputs
 from flowgauge.metrics.reduced_models.nodes import reduced_outputs
 from flowgauge.models.batch import Rows
@@ -121,7 +121,7 @@ def test_the_longest_instance_cannot_be_resampled(model, shown):
     rows = RetentionCurve(steps=2, operator="resample").score(model, shown, None).rows
     longest = shown[1].batch.names[3]
     assert rows[rows["instance"] == longest]["value"].isna().all()
-    assert set(rows[rows["instance"] == longest]["reason"]) == {ALONE}
+    assert set(rows[rows["instance"] == longest]["reason"]) == {NO_DONOR}
     assert rows[rows["instance"] != longest]["value"].notna().all()
 
 

@@ -11,7 +11,7 @@ import torch
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
 from flowgauge.methods.patterns.influence_patterns import InfluencePatterns
-from flowgauge.metrics.base import Shown
+from flowgauge.metrics.base import ExplainedBatch
 from flowgauge.metrics.patterns.alignment_rate import AlignmentRate
 from flowgauge.metrics.patterns.concentration import Concentration
 from flowgauge.metrics.patterns.path_share import PathShare
@@ -279,7 +279,7 @@ def test_methods_without_patterns_are_not_applicable(make, model, metric):
     flat = make.explained(5, make.paths([1.0], [[0, 0, 0, T]]))
     several = replace(batch, target=None)
     with pytest.raises(NotApplicable, match="q reads several positions"):
-        metric.score(model, [Shown(several, several, shown.instances, (flat,), (flat,))], None)
+        metric.score(model, [ExplainedBatch(several, several, shown.instances, (flat,), (flat,))], None)
 
 
 @pytest.mark.parametrize("metric", [SkipShare(influence=False), AlignmentRate()], ids=lambda m: m.name)

@@ -18,7 +18,7 @@ from flowgauge.methods.perturbation.captum_words import seeded
 from flowgauge.methods.perturbation.leave_one_out import LeaveOneOut
 from flowgauge.methods.perturbation.shapley_and_lime import ShapleySampling
 from flowgauge.methods.random import Random
-from flowgauge.metrics.base import Shown
+from flowgauge.metrics.base import ExplainedBatch
 from flowgauge.metrics.tokens.comprehensiveness_and_sufficiency import (
     SHARES,
     Comprehensiveness,
@@ -265,7 +265,7 @@ def test_recurrent_models_are_asked_about_what_may_be_masked():
     loud = tokens(*(np.where(model.maskable(batch)[row].numpy(), t, 1e3) for row, t in enumerate(falls)))
     found = {}
     for name, made in (("plain", tokens(*falls)), ("loud", loud)):
-        shown = Shown(batch, batch, tuple(instances), tuple(made), tuple(made))
+        shown = ExplainedBatch(batch, batch, tuple(instances), tuple(made), tuple(made))
         rows = LooCorrelation("zero").score(model, [shown], None).rows
         assert rows["value"].tolist() == pytest.approx([1] * 6)
         found[name] = Infidelity(20, "zero").score(model, [shown], None).rows["value"]

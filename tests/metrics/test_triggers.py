@@ -13,7 +13,14 @@ from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.edges.trigger_drop import NONE, TriggerDrop
 from flowgauge.metrics.edges.trigger_insertion import insert, places
-from flowgauge.metrics.edges.trigger_mining import Piece, Sentence, Trigger, has_sentiment, read_trigger, strongest_edges
+from flowgauge.metrics.edges.trigger_mining import (
+    Trigger,
+    TriggerSentence,
+    WordPiece,
+    has_sentiment,
+    read_trigger,
+    strongest_edges,
+)
 from flowgauge.metrics.heads.head_importance import halves
 from flowgauge.models.batch import Batch
 from flowgauge.models.outputs import correct
@@ -21,7 +28,7 @@ from flowgauge.tasks.instance import Instance
 
 CLS, SEP = 2, 3
 PAIR = [(-1, -1), (0, 0), (0, 0), (0, 1), (-1, -1), (1, 0), (1, 1), (-1, -1)]  # [CLS] a ##b c [SEP] d e [SEP]
-SENTENCE = Sentence("x", [CLS, 10, 11, 12, SEP, 13, 14, SEP], PAIR, (("ab", "c"), ("d", "terrible.")))
+SENTENCE = TriggerSentence("x", [CLS, 10, 11, 12, SEP, 13, 14, SEP], PAIR, (("ab", "c"), ("d", "terrible.")))
 
 
 def read(edges, score="sum", ratio=0.2, avoid=True, sentence=SENTENCE):
@@ -38,7 +45,7 @@ def test_the_strongest_edges_are_of_one_head():
 
 def test_a_trigger_by_hand():
     found = read([(5, 1, 0.5), (3, 1, 0.25)])
-    assert found == Trigger((Piece(10, 0, 1 / 3), Piece(12, 0, 1.0), Piece(13, 1, 0.5)), 0.75)
+    assert found == Trigger((WordPiece(10, 0, 1 / 3), WordPiece(12, 0, 1.0), WordPiece(13, 1, 0.5)), 0.75)
     assert read([(5, 1, 0.5), (3, 1, 0.25)], score="max").score == 0.5
     weak = [(5, 1, 0.5), (3, 2, 0.09)]
     assert [p.id for p in read(weak).pieces] == [10, 13] and read(weak).score == pytest.approx(0.59)
@@ -106,7 +113,7 @@ def pair_batch(second: int = 2) -> Batch:
 
 
 def test_insertion_by_hand(classifier):
-    trigger = (Piece(30, 0, 1 / 3), Piece(31, 0, 1 / 3), Piece(32, 1, 1.0))
+    trigger = (WordPiece(30, 0, 1 / 3), WordPiece(31, 0, 1 / 3), WordPiece(32, 1, 1.0))
     made = insert(classifier, pair_batch(), [0, 1, 1], [trigger, trigger, ()])
     assert made.ids.tolist() == [
         [CLS, 10, 11, 30, 31, 12, SEP, 13, 14, 32, SEP],  # round(5/3) = 2, then 3; round(3 x 1) = 3 appends
@@ -118,17 +125,17 @@ def test_insertion_by_hand(classifier):
     assert made.word_ids[0, :, 0].tolist() == [-1, 0, 0, 0, 0, 0, -1, 1, 1, 1, -1]
     assert made.word_ids[0, :, 1].tolist() == [-1, 0, 0, -1, -1, 1, -1, 0, 1, -1, -1]
     assert made.target is not None and made.target.tolist() == [0, 2, 2]
-    moved = insert(classifier, pair_batch(3), [1], [(Piece(30, 0, 1 / 3),)])
+    moved = insert(classifier, pair_batch(3), [1], [(WordPiece(30, 0, 1 / 3),)])
     assert moved.ids.tolist() == [[CLS, 20, 30, 21, 22, SEP]] and moved.target is not None and moved.target.tolist() == [4]
 
 
 def test_what_is_too_long_loses_the_end_of_its_longer_segment(classifier):
-    trigger = (Piece(30, 1, 0.5), Piece(31, 1, 0.5))
+    trigger = (WordPiece(30, 1, 0.5), WordPiece(31, 1, 0.5))
     made = insert(classifier, pair_batch(), [0], [trigger], longest=8)
     assert made.ids.tolist() == [[CLS, 10, 11, 12, SEP, 13, 14, SEP]]  # d e 30 31: 31, then, as long as the first text, 30
     shorter = insert(classifier, pair_batch(), [0], [trigger], longest=5)
     assert shorter.ids.tolist() == made.ids.tolist()  # never shorter than it was
-    kept = insert(classifier, pair_batch(3), [1], [(Piece(30, 0, 2 / 3),)], longest=5)
+    kept = insert(classifier, pair_batch(3), [1], [(WordPiece(30, 0, 2 / 3),)], longest=5)
     assert kept.ids.tolist() == [[CLS, 20, 21, 22, SEP]]  # the target 22 stays; 30 goes
 
 
@@ -136,8 +143,8 @@ def test_nothing_inserted_is_the_same_prediction(classifier):
     batch = replace(pair_batch(), target=torch.tensor([0, 0]))
     made = insert(classifier, batch, [0, 1], [(), ()])
     torch.testing.assert_close(classifier.outputs(made)[0], classifier.outputs(batch)[0], rtol=0, atol=0)
-    alone = insert(classifier, batch, [1], [(Piece(30, 0, 1.0),)])
-    padded = insert(classifier, batch, [1, 0], [(Piece(30, 0, 1.0),), (Piece(30, 1, 1.0),) * 4])
+    alone = insert(classifier, batch, [1], [(WordPiece(30, 0, 1.0),)])
+    padded = insert(classifier, batch, [1, 0], [(WordPiece(30, 0, 1.0),), (WordPiece(30, 1, 1.0),) * 4])
     torch.testing.assert_close(classifier.outputs(alone)[0][0], classifier.outputs(padded)[0][0], rtol=0, atol=1e-12)
 
 
@@ -174,7 +181,7 @@ def literally(model, shown, candidates: int, best: int) -> dict[str, list[float]
         words = [(s, w) for s, w in shown.batch.word_ids[row][real].tolist()]
         texts = tuple(tuple(t.split()) for t in shown.instances[row].segments)
         triggers.append(
-            read(strongest_edges(explanation), sentence=Sentence("", shown.batch.ids[row][real].tolist(), words, texts))
+            read(strongest_edges(explanation), sentence=TriggerSentence("", shown.batch.ids[row][real].tolist(), words, texts))
         )
     found = {}
     for row, name in enumerate(names):

@@ -17,7 +17,7 @@ from flowgauge.core.registry import Spec, settings
 from flowgauge.tasks.classification import PUBLISHED, ClassificationTask
 from flowgauge.tasks.fingerprint import fingerprint
 from flowgauge.tasks.instance import Instance, Task
-from flowgauge.tasks.registry import TASKS, fitting, load_task, takes_data
+from flowgauge.tasks.registry import TASKS, load_task, takes_data, tasks_for_head
 
 NAMES = ("sst2", "sst", "sst/binary", "mnli", "rte", "mrpc")
 
@@ -255,8 +255,8 @@ def test_an_id_that_is_there_twice_is_named_with_both_lines(tmp_path: Path) -> N
 
 
 def test_which_tasks_fit_a_head_and_which_read_data() -> None:
-    assert fitting("label", lambda classes: len(classes) == 3) == ["mnli"]
-    assert set(NAMES) & set(fitting("masked", lambda classes: True)) == set()
+    assert tasks_for_head("label", lambda classes: len(classes) == 3) == ["mnli"]
+    assert set(NAMES) & set(tasks_for_head("masked", lambda classes: True)) == set()
     assert [takes_data(Spec(name, {})) for name in ("sst2", "sva/obj", "x.tsv")] == [True, False, False]
     with pytest.raises(UnknownName, match="did you mean sst or sst2"):
         ClassificationTask("sst3")

@@ -10,7 +10,7 @@ import pytest
 
 from flowgauge.core.errors import UnknownName, UsageError
 from flowgauge.core.registry import settings
-from flowgauge.tasks.file_tasks import Labelled, MinimalPairs, pairs
+from flowgauge.tasks.file_tasks import LabelledTexts, MinimalPairs, pairs
 from flowgauge.tasks.fingerprint import fingerprint
 from flowgauge.tasks.instance import Instance, Task
 from flowgauge.tasks.registry import load_task
@@ -52,7 +52,7 @@ def test_capitals_of_the_target_do_not_matter_and_shared_punctuation_stays(tmp_p
 
 def test_labels_are_integers_if_all_are(tmp_path: Path) -> None:
     numbers = load_task(str(write(tmp_path, "sentence\tlabel\ngood film\t1\nbad film\t0\n")))
-    assert isinstance(numbers, Labelled)
+    assert isinstance(numbers, LabelledTexts)
     assert numbers.instances("test", None, 0) == (Instance("set/1", ("good film",), (1,)), Instance("set/2", ("bad film",), (0,)))
     words = load_task(
         str(
@@ -64,8 +64,8 @@ def test_labels_are_integers_if_all_are(tmp_path: Path) -> None:
         )
     )
     assert [(i.segments, i.answer) for i in words.instances("test", None, 0)] == [(("a", "b"), ("yes",)), (("c", "d"), ("1",))]
-    assert isinstance(words, Labelled)
-    assert (words.name, words.head, words.doc) == ("file/set", "label", "Labelled texts from set.jsonl.")
+    assert isinstance(words, LabelledTexts)
+    assert (words.name, words.head, words.doc) == ("file/set", "label", "LabelledTexts texts from set.jsonl.")
 
 
 def test_columns_are_renamed_and_settings_name_no_folder(tmp_path: Path) -> None:

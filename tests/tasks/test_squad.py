@@ -14,7 +14,7 @@ from flowgauge.core.errors import UsageError
 from flowgauge.core.registry import settings
 from flowgauge.tasks.fingerprint import fingerprint
 from flowgauge.tasks.instance import Instance, Task
-from flowgauge.tasks.registry import TASKS, fitting, load_task, takes_data
+from flowgauge.tasks.registry import TASKS, load_task, takes_data, tasks_for_head
 from flowgauge.tasks.squad import SQUAD, Squad
 
 CONTEXT = " The Broncos practiced at Stanford; the Panthers at San José State."
@@ -42,7 +42,7 @@ def test_it_is_a_task_that_reads_data_and_fits_span_heads(tiny_data: Path) -> No
     task = load_task({"name": "squad", "data_dir": str(tiny_data)})
     assert isinstance(task, Task) and task == Squad(str(tiny_data))
     assert (task.name, task.head, settings(task)) == ("squad", "span", {"data_dir": str(tiny_data)})
-    assert takes_data(load_spec()) and fitting("span", lambda _: True) == ["squad"]
+    assert takes_data(load_spec()) and tasks_for_head("span", lambda _: True) == ["squad"]
     assert TASKS.builtin["squad"].summary == (Squad.__doc__ or "").partition("\n")[0]
 
 

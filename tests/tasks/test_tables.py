@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowgauge.core.errors import UsageError
-from flowgauge.tasks.file_rows import Row, is_table, read_table, stem
+from flowgauge.tasks.file_rows import FileRow, is_table, read_table, stem
 
 CELL = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=12)
 
@@ -31,7 +31,10 @@ def refusal(path: Path) -> str:
 def test_tsv_has_no_quoting(tmp_path: Path) -> None:
     table = read_table(write(tmp_path, "a.tsv", 'sentence\tgood\nhe said "no\tis\n\nbye"\tare\n'))
     assert table.columns == ("sentence", "good")
-    assert table.rows == (Row(1, 2, {"sentence": 'he said "no', "good": "is"}), Row(2, 4, {"sentence": 'bye"', "good": "are"}))
+    assert table.rows == (
+        FileRow(1, 2, {"sentence": 'he said "no', "good": "is"}),
+        FileRow(2, 4, {"sentence": 'bye"', "good": "are"}),
+    )
 
 
 def test_csv_has_quoting_and_a_row_is_known_by_its_first_line(tmp_path: Path) -> None:

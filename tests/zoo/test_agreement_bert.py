@@ -23,7 +23,7 @@ from flowgauge.models.zoo.train_agreement_bert import (
     MASK,
     PAD,
     SEP,
-    Recipe,
+    PretrainingConfig,
     main,
     make_tokenizer,
     masked_batch,
@@ -70,7 +70,7 @@ def test_it_is_the_model_that_the_card_describes(loaded: tuple[Any, Any]) -> Non
     )
     assert config.max_position_embeddings == 32
     assert {p.dtype for p in model.parameters()} == {torch.float32}
-    assert json.loads((FOLDER / "recipe.json").read_text()) == asdict(Recipe())
+    assert json.loads((FOLDER / "recipe.json").read_text()) == asdict(PretrainingConfig())
 
 
 def test_every_word_of_every_task_is_one_token(loaded: tuple[Any, Any]) -> None:
@@ -119,7 +119,7 @@ def test_wilson_has_its_textbook_values() -> None:
 
 
 def test_the_card_tells_each_task_and_condition() -> None:
-    text = card(asdict(Recipe(steps=7)), [Accuracy("sva/obj", "SS", 250, 250), Accuracy("sva/obj", "SP", 200, 250)])
+    text = card(asdict(PretrainingConfig(steps=7)), [Accuracy("sva/obj", "SS", 250, 250), Accuracy("sva/obj", "SP", 200, 250)])
     assert "| `sva/obj` | 500 | 0.900 | 0.871 to 0.923 | SS 1.000, SP 0.800 |" in text
     assert "--steps 7 --seed 0" in text
 
@@ -128,7 +128,7 @@ def test_masked_batches_hide_words_as_the_recipe_says() -> None:
     grammar = load_grammar()
     ids, rng = make_tokenizer(grammar).get_vocab(), random.Random(0)
     sentences = [grammar.sentence(rng) for _ in range(400)]
-    tokens, labels = masked_batch(sentences, ids, Recipe(cued=1.0), rng)
+    tokens, labels = masked_batch(sentences, ids, PretrainingConfig(cued=1.0), rng)
     for row, sentence in enumerate(sentences):
         hidden = (labels[row] != IGNORED).nonzero().flatten().tolist()
         full = [CLS, *(ids[w] for w in sentence.words), SEP] + [PAD] * (tokens.shape[1] - len(sentence.words) - 2)
@@ -139,46 +139,46 @@ def test_masked_batches_hide_words_as_the_recipe_says() -> None:
             assert len(hidden) == 1
             assert hidden[0] - 1 in sentence.agreeing
             assert tokens[row, hidden[0]] == MASK
-    _, labels = masked_batch(sentences, ids, Recipe(cued=0.0, random_share=0.5), rng)
+    _, labels = masked_batch(sentences, ids, PretrainingConfig(cued=0.0, random_share=0.5), rng)
     words = sum(len(s.words) for s in sentences)
     assert 0.46 < (labels != IGNORED).sum().item() / words < 0.54
 
 
 def test_the_rate_warms_up_and_falls_to_zero() -> None:
-    recipe = Recipe(steps=300, warmup=100, rate=1.0)
+    recipe = PretrainingConfig(steps=300, warmup=100, rate=1.0)
     assert [round(recipe.rate_at(s), 4) for s in (0, 49, 99, 100, 200, 300)] == [0.01, 0.5, 1.0, 1.0, 0.5, 0.0]
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recipe]:
+def small(monkeypatch: pytest.MonkeyPatch) -> Callable[..., PretrainingConfig]:
     """A recipe that takes a second, with checkpoints at every second step."""
     monkeypatch.setattr("flowgauge.models.zoo.train_agreement_bert.EVERY", 2)
-    return lambda steps: Recipe(steps=steps, batch=2, warmup=2)
+    return lambda steps: PretrainingConfig(steps=steps, batch=2, warmup=2)
 
 
 @pytest.mark.slow
 def test_training_that_was_interrupted_goes_on_as_if_it_was_not(
-    tmp_path: Path, small: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small: Callable[..., PretrainingConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train(tmp_path / "whole", small(4)).state_dict()
-    rate_at = Recipe.rate_at
+    rate_at = PretrainingConfig.rate_at
 
-    def stop(self: Recipe, step: int) -> float:
+    def stop(self: PretrainingConfig, step: int) -> float:
         if step == 3:
             raise KeyboardInterrupt
         return rate_at(self, step)
 
-    monkeypatch.setattr(Recipe, "rate_at", stop)
+    monkeypatch.setattr(PretrainingConfig, "rate_at", stop)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "parts", small(4))
-    monkeypatch.setattr(Recipe, "rate_at", rate_at)
+    monkeypatch.setattr(PretrainingConfig, "rate_at", rate_at)
     parts = train(tmp_path / "parts", small(4)).state_dict()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     assert sorted(p.name for p in (tmp_path / "parts").iterdir()) == sorted(p.name for p in (tmp_path / "whole").iterdir())
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(
-    tmp_path: Path, small: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small: Callable[..., PretrainingConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flowgauge.models.zoo.train_agreement_bert.save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):

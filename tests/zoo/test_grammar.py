@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from flowgauge.models.zoo.grammar import Grammar, Noun, Sentence, allowed, load_grammar, noun_pairs
+from flowgauge.models.zoo.grammar import Grammar, GrammarSentence, Noun, allowed, load_grammar, noun_pairs
 from flowgauge.tasks.agreement import AgreementTask
 from flowgauge.tasks.lexicon import templates
 
@@ -20,16 +20,16 @@ def grammar() -> Grammar:
 
 
 @pytest.fixture(scope="module")
-def sample(grammar: Grammar) -> list[Sentence]:
+def sample(grammar: Grammar) -> list[GrammarSentence]:
     rng = random.Random(0)
     return [grammar.sentence(rng) for _ in range(SAMPLE)]
 
 
-def test_no_training_sentence_holds_two_nouns_that_meet_in_a_task(sample: list[Sentence]) -> None:
+def test_no_training_sentence_holds_two_nouns_that_meet_in_a_task(sample: list[GrammarSentence]) -> None:
     assert not any(frozenset(pair) in noun_pairs() for s in sample for pair in combinations(s.nouns, 2))
 
 
-def test_no_task_sentence_occurs_in_training_by_the_rule_and_in_a_sample(sample: list[Sentence]) -> None:
+def test_no_task_sentence_occurs_in_training_by_the_rule_and_in_a_sample(sample: list[GrammarSentence]) -> None:
     trained = {" ".join(s.words) for s in sample}
     for name in templates():
         for instance in AgreementTask(name).instances():
@@ -37,7 +37,7 @@ def test_no_task_sentence_occurs_in_training_by_the_rule_and_in_a_sample(sample:
             assert instance.segments[0].replace("[MASK]", str(instance.answer[0])) not in trained
 
 
-def test_a_sentence_lists_every_noun_in_it(grammar: Grammar, sample: list[Sentence]) -> None:
+def test_a_sentence_lists_every_noun_in_it(grammar: Grammar, sample: list[GrammarSentence]) -> None:
     """Else the rule would not see a pair."""
     nouns = {lemma + s for slot in ("N", "male", "female") for lemma in grammar.words[slot] for s in ("", "s")}
     for made in sample[:5000]:
@@ -53,7 +53,7 @@ def test_the_rule_refuses_one_noun_twice_and_pairs_in_either_order() -> None:
     assert allowed(("king", "nun"))
 
 
-def test_all_phenomena_and_all_words_occur(grammar: Grammar, sample: list[Sentence]) -> None:
+def test_all_phenomena_and_all_words_occur(grammar: Grammar, sample: list[GrammarSentence]) -> None:
     assert sorted(grammar.templates) == [
         "complement",
         "gender",

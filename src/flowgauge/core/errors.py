@@ -48,7 +48,7 @@ class UnknownName(UsageError):
         super().__init__(f"no {kind} is called {name!r}: {guess}{' ' + hint if hint else ''}")
 
 
-FAULTS = (Exception, SystemExit, GeneratorExit)
+PLUGIN_ERRORS = (Exception, SystemExit, GeneratorExit)
 """All that a plug-in may throw; the user's own interrupt is none of it."""
 LONGEST = 500
 """Characters of a foreign message that are shown and stored."""
@@ -67,7 +67,7 @@ def one_line(error: BaseException) -> str:
     """An exception of any origin as one line of bounded length."""
     try:
         text = " ".join(str(error).split())
-    except FAULTS:  # a message may fail too
+    except PLUGIN_ERRORS:  # a message may fail too
         text = ""
     text = text if len(text) <= LONGEST else text[:LONGEST] + "..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

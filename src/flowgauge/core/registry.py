@@ -17,7 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from .errors import FAULTS, UnknownName, UsageError
+from .errors import PLUGIN_ERRORS, UnknownName, UsageError
 
 NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
@@ -173,7 +173,7 @@ def load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         found.loader.exec_module(module)
-    except FAULTS as error:
+    except PLUGIN_ERRORS as error:
         sys.modules.pop(name, None)
         line = _line_in(path, error)
         raise UsageError(f"{path}{f', line {line}' if line else ''}: {type(error).__name__}: {error}") from error
