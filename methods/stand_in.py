@@ -39,4 +39,4 @@ def stand_in(model: Layered, batch: Batch, baseline: StandIn) -> Float[Tensor, "
     token = getattr(model.tokenizer, "mask_token_id", None)
     if token is None:
         raise NotApplicable(f"the tokenizer of {model.name!r} has no mask token: use baseline=zero.")
-    return model.words(replace(one, ids=torch.full_like(one.ids, token), words=None, cache={}))[0, 0]
+    return model.words(replace(one, ids=torch.full_like(one.ids, token), word_vectors=None, cache={}))[0, 0]

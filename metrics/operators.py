@@ -116,9 +116,9 @@ def _means(model: FlowModel, shown: Sequence[ExplainedBatch]) -> States:
     count = 0
     for one in shown:
         found = _states(model, one.batch)
-        sums = [[part[one.batch.mask].double().sum(0) for part in parts] for parts in found]
+        sums = [[part[one.batch.attention_mask].double().sum(0) for part in parts] for parts in found]
         totals = [[a + b for a, b in zip(*pair, strict=True)] for pair in zip(totals, sums, strict=True)] if totals else sums
-        count += int(one.batch.mask.sum())
+        count += int(one.batch.attention_mask.sum())
         like = found.hidden[0]
     return States(*([(total / count).to(like.dtype)[None, None] for total in parts] for parts in totals))
 

@@ -23,8 +23,8 @@ class Batch:
 
     Attributes:
         ids: Token ids, padded on the right.
-        mask: True where a token is real.
-        segments: Token type ids.
+        attention_mask: True where a token is real.
+        token_type_ids: Number of the segment each token belongs to.
         word_ids: Segment and blank-separated word of each token, counted from 0; -1 for special tokens and padding.
         answer: The explained output, one an output head; of a span, the positions of its first and last token.
         against: The output held against it, fixed on the clean input.
@@ -34,13 +34,13 @@ class Batch:
         quantity: The scalar that is explained.
         pairwise: True where only answer and against compete for the prediction (minimal pairs).
         spans: True where answer and against are positions: the ends of spans.
-        words: Replaces the word-embedding lookup (path samples, baselines).
+        word_vectors: Replaces the word-embedding lookup (path samples, baselines).
         cache: Shared work such as path samples; it belongs to exactly these rows and dies with them.
     """
 
     ids: Int[Tensor, "batch tokens"]
-    mask: Bool[Tensor, "batch tokens"]
-    segments: Int[Tensor, "batch tokens"]
+    attention_mask: Bool[Tensor, "batch tokens"]
+    token_type_ids: Int[Tensor, "batch tokens"]
     word_ids: Int[Tensor, "batch tokens 2"]
     answer: Int[Tensor, "batch outputs"]
     against: Int[Tensor, "batch outputs"]
@@ -50,12 +50,12 @@ class Batch:
     quantity: Quantity = Quantity()
     pairwise: bool = False
     spans: bool = False
-    words: Float[Tensor, "batch tokens word"] | None = None
+    word_vectors: Float[Tensor, "batch tokens word"] | None = None
     cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         size = len(self.names)
-        for name in ("ids", "mask", "segments", "word_ids", "answer", "against", "target"):
+        for name in ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against", "target"):
             value = getattr(self, name)
             if value is not None and len(value) != size:
                 raise ValueError(f"a batch of {size} instances has {len(value)} rows of {name}.")
@@ -68,7 +68,7 @@ class Batch:
     @property
     def lengths(self) -> list[int]:
         """Real tokens of each instance."""
-        return [int(n) for n in self.mask.sum(1)]
+        return [int(n) for n in self.attention_mask.sum(1)]
 
     @property
     def asked(self) -> Int[Tensor, "batch positions"]:
@@ -82,7 +82,7 @@ class Batch:
         pick = index.tolist()
         tensors = {
             name: value[index]
-            for name in ("ids", "mask", "segments", "word_ids", "answer", "against", "target", "words")
+            for name in ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against", "target", "word_vectors")
             if (value := getattr(self, name)) is not None
         }
         names, seeds = tuple(self.names[i] for i in pick), tuple(self.seeds[i] for i in pick)
@@ -94,7 +94,7 @@ class Batch:
         Raises:
             ValueError: A target, or an end of a span that q reads, would be lost.
         """
-        keep = keep & self.mask
+        keep = keep & self.attention_mask
         if not keep.gather(1, self.asked).all():
             raise ValueError("the tokens kept must hold every target: q is read there.")
         counts = keep.sum(1)
@@ -102,9 +102,11 @@ class Batch:
         at = (torch.arange(len(order), device=order.device)[:, None], order)
         moved = (keep.cumsum(1) - 1).gather(1, self.asked)
         mask = torch.arange(order.shape[1], device=order.device) < counts[:, None]
-        words = None if self.words is None else self.words[at]
-        ids, segments, word_ids = self.ids[at], self.segments[at], self.word_ids[at]
-        shorter = replace(self, ids=ids, segments=segments, mask=mask, word_ids=word_ids, words=words, cache={})
+        words = None if self.word_vectors is None else self.word_vectors[at]
+        ids, token_type_ids, word_ids = self.ids[at], self.token_type_ids[at], self.word_ids[at]
+        shorter = replace(
+            self, ids=ids, token_type_ids=token_type_ids, attention_mask=mask, word_ids=word_ids, word_vectors=words, cache={}
+        )
         if self.spans:
             answer, against = moved.chunk(2, 1)
             return replace(shorter, answer=answer, against=against)

@@ -173,7 +173,7 @@ class _Peak:
 
 
 def _sentence(model: Layered, batch: Batch, predicted: Batch, row: int, instance: Instance) -> ExplainedSentence:
-    real = batch.mask[row]
+    real = batch.attention_mask[row]
     ids, words = batch.ids[row][real].tolist(), batch.word_ids[row][real].tolist()
     right = bool((predicted.answer[row] == batch.answer[row]).all())
     tokens = model.tokenizer.convert_ids_to_tokens(ids)

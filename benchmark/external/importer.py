@@ -162,7 +162,7 @@ def _questions(asked: PreparedBatch) -> list[Question]:
     return [
         Question(
             instance.id, instance.condition, instance.segments, sentence.tokens,
-            _row(gold.ids, row, gold.mask), _row(gold.segments, row, gold.mask), sentence.target,
+            _row(gold.ids, row, gold.attention_mask), _row(gold.token_type_ids, row, gold.attention_mask), sentence.target,
             _row(gold.answer, row), _row(gold.against, row), _row(predicted.answer, row), _row(predicted.against, row),
             sentence.correct,
         )
@@ -199,7 +199,7 @@ def _parts(handed: ExternalExplanations, group: JobGroup, encodings: PreparedBat
 def _part(handed: ExternalExplanations, encodings: PreparedBatches, number: int) -> Part:
     asked = encodings(number)
     for row, name in enumerate(asked.batch.names):
-        _same_tokens(handed, name, _row(asked.batch.ids, row, asked.batch.mask))
+        _same_tokens(handed, name, _row(asked.batch.ids, row, asked.batch.attention_mask))
     gold = [handed.explanation(name) for name in asked.batch.names]
     guided = [_guided(handed, asked, row, one) for row, one in enumerate(gold)]
     for made in (gold, guided):

@@ -157,7 +157,7 @@ def _pieces(model: FlowModel, sentences: int, tokens: int, samples: int) -> Iter
         n = len(part)
         full = lambda value, n=n: torch.full((n, 1), value, device=model.device)  # noqa: E731
         yield Batch(
-            ids=part, mask=torch.ones_like(part, dtype=torch.bool), segments=torch.zeros_like(part),
+            ids=part, attention_mask=torch.ones_like(part, dtype=torch.bool), token_type_ids=torch.zeros_like(part),
             word_ids=torch.zeros_like(part)[..., None].expand(-1, -1, 2), answer=full(2003), against=full(2024),
             target=full(tokens // 2)[:, 0], names=tuple(map(str, range(n))), seeds=tuple(range(n)), pairwise=True,
         )  # fmt: skip

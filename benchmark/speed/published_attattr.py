@@ -76,7 +76,7 @@ def _batch(model: FlowModel) -> Batch:
     ids = torch.randint(1000, 30000, (1, TOKENS), generator=torch.Generator().manual_seed(0)).to(model.device)
     zeros = torch.zeros_like(ids[:, :1])
     return Batch(
-        ids=ids, mask=torch.ones_like(ids, dtype=torch.bool), segments=torch.zeros_like(ids),
+        ids=ids, attention_mask=torch.ones_like(ids, dtype=torch.bool), token_type_ids=torch.zeros_like(ids),
         word_ids=torch.zeros_like(ids)[..., None].expand(-1, -1, 2), answer=zeros, against=zeros + 1, target=zeros[:, 0],
         names=("0",), seeds=(0,),
     )  # fmt: skip

@@ -200,5 +200,5 @@ def _edges(clean: CleanAttention, layer: int, mean: Tensor, batch: Batch) -> Flo
 
 def _largest(edges: Float[Tensor, "batch layers heads tokens tokens"], batch: Batch) -> Float[Tensor, "batch layers heads"]:
     """The largest score of each head between real tokens."""
-    real = (batch.mask[:, :, None] & batch.mask[:, None, :])[:, None, None]
+    real = (batch.attention_mask[:, :, None] & batch.attention_mask[:, None, :])[:, None, None]
     return edges.masked_fill(~real, -torch.inf).amax((3, 4))

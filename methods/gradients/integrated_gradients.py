@@ -60,7 +60,7 @@ class IntegratedGradients:
         with torch.no_grad():
             clean = clean_states(model, batch)
             start = baseline_words(model, batch, self.baseline)
-            q_baseline = value(model.outputs(replace(batch, words=start, cache={})), batch)
+            q_baseline = value(model.outputs(replace(batch, word_vectors=start, cache={})), batch)
         tokens, error = self._attribute(model, batch, 0, clean[0], start)
         values = [{"completeness_error": float(e.abs()), "q_baseline": float(b)} for e, b in zip(error, q_baseline, strict=True)]
         if not self.nodes:
@@ -75,8 +75,8 @@ class IntegratedGradients:
     def _starts(self, model: Layered, batch: Batch, clean: list[Tensor], words: Tensor) -> list[Tensor]:
         """Where the line of each depth starts."""
         if self.states == "path":
-            return clean_states(model, replace(batch, words=words, cache={}))
-        stays = (batch.mask & ~model.maskable(batch))[..., None]
+            return clean_states(model, replace(batch, word_vectors=words, cache={}))
+        stays = (batch.attention_mask & ~model.maskable(batch))[..., None]
         return [torch.where(stays, state, 0.0) for state in clean]
 
     def _attribute(self, model: Layered, batch: Batch, depth: int, x: Tensor, x_b: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,4 +92,4 @@ class IntegratedGradients:
             x, x_b, additional_forward_args=(row,), n_steps=self.samples, method=CAPTUM_RULES[self.rule],
             internal_batch_size=max(ROWS, len(batch)), return_convergence_delta=True,
         )  # fmt: skip
-        return scores.sum(-1).to(x.dtype) * batch.mask, error
+        return scores.sum(-1).to(x.dtype) * batch.attention_mask, error

@@ -106,4 +106,4 @@ class Gates:
 
 def may_be_masked(model: Layered, batch: Batch) -> Float[Tensor, "batch tokens"]:
     """1 where a position may be masked, 0 at padding and where the model says that it must stay."""
-    return (batch.mask & model.maskable(batch)).to(torch.promote_types(model.dtype, torch.float32))
+    return (batch.attention_mask & model.maskable(batch)).to(torch.promote_types(model.dtype, torch.float32))

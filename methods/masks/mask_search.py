@@ -56,14 +56,14 @@ class MaskProblem:
     def of(cls, model: Layered, batch: Batch, baseline: StandIn) -> MaskProblem:
         """Runs the model on the whole input."""
         kind = torch.promote_types(model.dtype, torch.float32)
-        free = (model.maskable(batch) & batch.mask).to(kind)
+        free = (model.maskable(batch) & batch.attention_mask).to(kind)
         return cls(model, batch, model.outputs(batch), model.words(batch), stand_in(model, batch, baseline), free)
 
     def divergence(self, keep: Logits) -> PerRow:
         """KL(clean || masked) of every instance (nats), the words blended with what stands in."""
         gates = (keep * self.free + 1 - self.free).to(self.words.dtype)
         words = blend(self.words, gates, self.fill)
-        outputs = self.model.outputs(replace(self.batch, words=words, cache={}))
+        outputs = self.model.outputs(replace(self.batch, word_vectors=words, cache={}))
         return divergence(outputs, self.clean).to(self.free.dtype)
 
     def mean(self, values: Logits) -> PerRow:

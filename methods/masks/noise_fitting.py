@@ -106,12 +106,12 @@ def pieces(model: Layered, batch: Batch) -> Iterator[tuple[Tensor, FitChunk]]:
     """Instances of similar length with as many depths as fit, and their row numbers."""
     order = torch.tensor(batch.lengths, device=batch.ids.device).argsort(descending=True, stable=True)
     while len(order):
-        rows = max(1, TOKENS // int(batch.mask[order[0]].sum()))
+        rows = max(1, TOKENS // int(batch.attention_mask[order[0]].sum()))
         depths = tuple(range(model.n_layers + 2))
         index = order[: max(1, rows // len(depths))]
         order = order[len(index) :]
         part = batch.rows(index)
-        part = part.only(part.mask)
+        part = part.only(part.attention_mask)
         with torch.no_grad():
             states, free, outputs = clean_states(model, part), model.maskable(part), model.outputs(part)
         for few in (depths[i : i + rows] for i in range(0, len(depths), rows)):

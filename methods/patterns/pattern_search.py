@@ -60,7 +60,7 @@ class AttentionPatterns(NamedTuple):
 
 def traced_words(trace: PathTrace) -> tuple[Int[Tensor, "batch words"], Bool[Tensor, "batch words"]]:
     """Positions of the words to trace, and which are not padding: those whose word vector differs from the baseline's."""
-    live = (trace.delta.abs().amax(-1) > 0) & trace.batch.mask
+    live = (trace.delta.abs().amax(-1) > 0) & trace.batch.attention_mask
     order = (~live).to(torch.int8).argsort(dim=1, stable=True)[:, : int(live.sum(1).max())]
     traced = live.gather(1, order)
     return torch.where(traced, order, order[:, :1]), traced
@@ -125,7 +125,7 @@ class _Walk:
         """The next nodes (B, M', T) of the prefixes kept, and which prefix (B, M') each continues; low positions win ties."""
         words, tokens = self.sign.shape[1], totals.shape[2]
         wanted = totals.unflatten(1, (words, -1)) * self.sign[:, :, None, None]
-        wanted = wanted.masked_fill(~self.trace.batch.mask[:, None, None], -torch.inf)
+        wanted = wanted.masked_fill(~self.trace.batch.attention_mask[:, None, None], -torch.inf)
         if self.beam == 1:
             order = wanted[:, :, 0].sort(dim=-1, descending=True, stable=True).indices
             return order[..., : self.k], _all(totals)
@@ -148,7 +148,7 @@ class _Walk:
 
     def _reached(self, words: int) -> Tensor:
         """Prefixes that stay on real tokens: a wide beam on a short sentence also holds some that do not."""
-        mask = self.trace.batch.mask
+        mask = self.trace.batch.attention_mask
         on_real = [mask.gather(1, nodes.flatten(1)).unflatten(1, nodes.shape[1:]).all(-1) for nodes in self.nodes]
         return torch.stack(on_real).all(0).unflatten(1, (words, -1))
 

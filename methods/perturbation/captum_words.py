@@ -24,7 +24,7 @@ def of_words(model: Layered, batch: Batch) -> Forward:
     """`forward(words (R, N, E), row (R,)) -> q (R,)`: q of the batch's rows with these word vectors."""
 
     def forward(words: Tensor, row: Tensor) -> Tensor:
-        rows = replace(batch.rows(row), words=words)
+        rows = replace(batch.rows(row), word_vectors=words)
         return value(model.outputs(rows), rows)
 
     return forward
@@ -46,7 +46,7 @@ def ends(model: Layered, batch: Batch, baseline: Baseline) -> list[dict[str, flo
     """q with no word there, as `values` of explanations whose scores sum to the distance from it."""
     forward, row = of_presence(model, batch, baseline), torch.arange(len(batch), device=batch.ids.device)
     with torch.no_grad():
-        q = forward(torch.zeros_like(batch.mask, dtype=model.dtype), row)
+        q = forward(torch.zeros_like(batch.attention_mask, dtype=model.dtype), row)
     return [{"q_baseline": float(one)} for one in q]
 
 
@@ -54,12 +54,12 @@ def singles(batch: Batch) -> Iterator[Batch]:
     """Each instance alone and without padding, so that what is drawn for it depends on nothing beside it."""
     for row in range(len(batch)):
         one = batch.rows(torch.tensor([row], device=batch.ids.device))
-        yield one.only(one.mask)
+        yield one.only(one.attention_mask)
 
 
 def all_there(model: Layered, one: Batch) -> tuple[Tensor, Tensor]:
     """The arguments of one instance's forward: every word there (1, N), and its row number (1,)."""
-    return torch.ones_like(one.mask, dtype=model.dtype), torch.zeros_like(one.mask[:, 0], dtype=torch.long)
+    return torch.ones_like(one.attention_mask, dtype=model.dtype), torch.zeros_like(one.attention_mask[:, 0], dtype=torch.long)
 
 
 @contextmanager

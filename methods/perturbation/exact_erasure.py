@@ -116,7 +116,7 @@ class Search:
     def of(cls, model: Layered, batch: Batch, fill: Tensor) -> Search:
         """Runs the model on the whole input."""
         clean = model.outputs(batch)
-        free = model.maskable(batch) & batch.mask
+        free = model.maskable(batch) & batch.attention_mask
         return cls(model, batch, clean, prediction(clean, batch), model.words(batch), fill, free)
 
     @property
@@ -172,7 +172,7 @@ class Search:
             if size:
                 keep.scatter_(1, torch.tensor([at for _, at in part], device=row.device), True)
             words = torch.where((keep | ~self.free[row])[..., None], self.words[row], self.fill)
-            yield row, keep, self.model.outputs(replace(self.batch.rows(row), words=words))
+            yield row, keep, self.model.outputs(replace(self.batch.rows(row), word_vectors=words))
 
     def _by_prefix(self, rows: list[int], size: int) -> Iterator[tuple[Tensor, Tensor, Outputs]]:
         """The same for a recurrent model, whose states after equal beginnings are computed once."""

@@ -61,4 +61,4 @@ class LeaveOneOut:
         if self.baseline == "delete":
             return rows.only(~out)
         words = torch.where(out[..., None], baseline_words(model, rows, self.baseline), model.words(rows))
-        return replace(rows, words=words)
+        return replace(rows, word_vectors=words)

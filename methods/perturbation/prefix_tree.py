@@ -65,7 +65,7 @@ class PrefixTree:
         """
         replaced = words.clone()
         replaced[:, places] = fill
-        hidden = [model.embed(x, replace(one, words=x, cache={}))[0, places] for x in (replaced, words)]
+        hidden = [model.embed(x, replace(one, word_vectors=x, cache={}))[0, places] for x in (replaced, words)]
         of_word, of_state, word_bias, state_bias = model.network.gru.all_weights[0]
         return cls(torch.nn.functional.linear(torch.stack(hidden, 1), of_word, word_bias), of_state, state_bias)
 

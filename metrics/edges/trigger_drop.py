@@ -118,7 +118,7 @@ class TriggerDrop:
         """Triggers of every instance, by its id."""
         found = {}
         for row, (instance, explanation) in enumerate(zip(shown.instances, shown.guided, strict=True)):
-            real = shown.batch.mask[row]
+            real = shown.batch.attention_mask[row]
             ids, words = shown.batch.ids[row][real].tolist(), shown.batch.word_ids[row][real].tolist()
             texts = tuple(tuple(text.split()) for text in instance.segments)
             sentence = TriggerSentence(instance.id, ids, [(s, w) for s, w in words], texts, model.tokenizer.mask_token_id)

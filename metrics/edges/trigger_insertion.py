@@ -72,8 +72,8 @@ def insert(
     return replace(
         rows,
         ids=ids,
-        mask=origin > -2,
-        segments=tensor("kind", 0),
+        attention_mask=origin > -2,
+        token_type_ids=tensor("kind", 0),
         word_ids=torch.stack([tensor("segment", -1), tensor("word", -1)], 2),
         target=None if target is None else (origin == target[:, None]).int().argmax(1),
         cache={},
@@ -81,8 +81,8 @@ def insert(
 
 
 def _attacked(rows: Batch, number: int, pieces: Sequence[WordPiece], limit: int) -> list[_Token]:
-    real = rows.mask[number]
-    fields = (part[number][real].tolist() for part in (rows.ids, rows.segments, rows.word_ids))
+    real = rows.attention_mask[number]
+    fields = (part[number][real].tolist() for part in (rows.ids, rows.token_type_ids, rows.word_ids))
     tokens = [_Token(id, kind, place, word, at) for at, (id, kind, (place, word)) in enumerate(zip(*fields, strict=True))]
     target = -1 if rows.target is None else int(rows.target[number])
     for segment in sorted({piece.segment for piece in pieces}):

@@ -62,7 +62,7 @@ class DepthKept:
 
 
 def _variants(model: FlowModel, shown: ExplainedBatch, row: int, by: By) -> list[tuple[str, ...]]:
-    special = (shown.batch.word_ids[row][shown.batch.mask[row]][:, 0] < 0).tolist()
+    special = (shown.batch.word_ids[row][shown.batch.attention_mask[row]][:, 0] < 0).tolist()
     classes = token_classes(model, shown.batch, row, shown.instances[row], by)
     return [(f"special/{name}",) if alone else ("all", f"class/{name}") for name, alone in zip(classes, special, strict=True)]
 

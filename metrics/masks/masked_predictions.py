@@ -148,7 +148,7 @@ class ShareMasked:
         """One row an (instance, variant, draw)."""
         rows: list[dict[str, Any]] = []
         for batch in shown:
-            free = (batch.batch.mask & model.maskable(batch.batch)).cpu().numpy()
+            free = (batch.batch.attention_mask & model.maskable(batch.batch)).cpu().numpy()
             for draw, each in enumerate(zip(*(one.each() for one in batch.guided), strict=True)):
                 kept = np.stack([masks(model, batch.batch, each, form) for form in FORMS])
                 shares = ((1 - kept) * free).sum(-1) / free.sum(-1)

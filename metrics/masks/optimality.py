@@ -58,7 +58,7 @@ class Optimality:
             raise NotApplicable("the smallest sets are those of exact-erasure, which has not explained these instances.")
         rows: list[dict[str, Any]] = []
         for batch, matched in zip(shown, reference, strict=True):
-            free = (model.maskable(batch.batch) & batch.batch.mask).cpu().numpy()
+            free = (model.maskable(batch.batch) & batch.batch.attention_mask).cpu().numpy()
             for row, instance in enumerate(batch.instances):
                 sets = matched.guided[row].sets
                 if sets is None:

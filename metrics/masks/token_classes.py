@@ -28,8 +28,8 @@ def token_classes(model: FlowModel, batch: Batch, row: int, instance: Instance, 
     """
     words = _word_classes(instance, by)
     found = []
-    ids = batch.ids[row][batch.mask[row]].tolist()
-    for number, (segment, word) in zip(ids, batch.word_ids[row][batch.mask[row]].tolist(), strict=True):
+    ids = batch.ids[row][batch.attention_mask[row]].tolist()
+    for number, (segment, word) in zip(ids, batch.word_ids[row][batch.attention_mask[row]].tolist(), strict=True):
         if segment < 0:
             found.append(str(model.tokenizer.convert_ids_to_tokens(number)))
         else:

@@ -31,7 +31,7 @@ class PatternCase(NamedTuple):
     @property
     def size(self) -> int:
         """Real tokens."""
-        return int(self.shown.batch.mask[self.row].sum())
+        return int(self.shown.batch.attention_mask[self.row].sum())
 
     @property
     def target(self) -> int:

@@ -96,7 +96,7 @@ def _run(model: Layered, batch: Batch, draw: Sequence[Explanation], operator: Op
     for row, one in enumerate(draw):
         if one.gate is not None:
             gates[1, :, row, : one.gate.shape[1]] = one.gate
-    states, free = clean_states(model, batch), batch.mask & model.maskable(batch)
+    states, free = clean_states(model, batch), batch.attention_mask & model.maskable(batch)
     outputs = model.readout(states[-1], batch)
     lost, predicted = [], []
     for keep in torch.from_numpy(gates):
@@ -139,5 +139,5 @@ def blanked(model: Layered, batch: Batch) -> Batch:
     """The batch with [MASK] at every position that may be masked."""
     from dataclasses import replace
 
-    words, free = model.words(batch), (batch.mask & model.maskable(batch))[..., None]
-    return replace(batch, words=torch.where(free, baseline_words(model, batch, "mask"), words), cache={})
+    words, free = model.words(batch), (batch.attention_mask & model.maskable(batch))[..., None]
+    return replace(batch, word_vectors=torch.where(free, baseline_words(model, batch, "mask"), words), cache={})

@@ -110,7 +110,7 @@ VARIANTS = (*(f"top/{share}" for share in SHARES), "aopc")
 
 def removable(batch: Batch) -> Bool[Tensor, "batch tokens"]:
     """The tokens of words, but those where q is read: the target, or a span's ends and what stands against them."""
-    return ((batch.word_ids[..., 0] >= 0) & batch.mask).scatter(1, batch.asked, False)
+    return ((batch.word_ids[..., 0] >= 0) & batch.attention_mask).scatter(1, batch.asked, False)
 
 
 def kept_words(
@@ -139,7 +139,7 @@ def probabilities(
     for start in range(0, len(asked), ROWS):
         some = torch.from_numpy(asked[start : start + ROWS]).to(batch.ids.device)
         part = batch.rows(some[:, 0])
-        stay = some[:, 1:].bool() | ~part.mask
+        stay = some[:, 1:].bool() | ~part.attention_mask
         found.append(clean_probability(model, part.only(stay) if operator == "delete" else masked(model, part, stay)))
     return np.concatenate(found)[back]
 

@@ -134,7 +134,7 @@ class Sensitivity:
         explain = shown.explain
         assert explain is not None
         alone = shown.batch.rows(torch.tensor([row], device=shown.batch.ids.device))
-        alone = alone.only(alone.mask)  # without padding, so that what is drawn does not depend on the batch
+        alone = alone.only(alone.attention_mask)  # without padding, so that what is drawn does not depend on the batch
         with torch.no_grad():
             words = model.words(alone)
         norms: list[float] = []
@@ -142,7 +142,7 @@ class Sensitivity:
         def tokens(moved: tuple[Tensor, ...] | Tensor, **_: Any) -> tuple[Tensor, ...]:
             (vectors,) = moved if isinstance(moved, tuple) else (moved,)
             rows = alone.rows(torch.zeros(len(vectors), dtype=torch.long, device=vectors.device))
-            made = explain(replace(rows, words=vectors))
+            made = explain(replace(rows, word_vectors=vectors))
             scores = torch.stack([torch.as_tensor(np.mean([token_scores(e) for e in one.each()], 0)) for one in made])
             norms.append(float(scores.norm()))
             return (scores,)

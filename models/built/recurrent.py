@@ -41,7 +41,7 @@ class Network(nn.Module):
 
     def read(self, batch: Batch) -> Mask:
         """The positions the GRU reads: all real ones."""
-        return batch.mask
+        return batch.attention_mask
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The weights that training changes, by name: all."""
@@ -113,7 +113,7 @@ class Recurrent:
 
     def words(self, batch: Batch) -> Words:
         """Word vectors (B, N, E): the lookup, or the batch's own."""
-        return self.network.look_up(batch) if batch.words is None else batch.words
+        return self.network.look_up(batch) if batch.word_vectors is None else batch.word_vectors
 
     def embed(self, words: Words, batch: Batch) -> Hidden:
         """hidden[0]: what the GRU reads, position by position."""

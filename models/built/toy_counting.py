@@ -39,7 +39,7 @@ class CountingNetwork(Network):
 
     def look_up(self, batch: Batch) -> Words:
         """Word vectors: of the query for the first text, of the sequence for the second."""
-        found: Tensor = self.table(batch.ids + (DIGITS + 1) * (batch.segments == 0))
+        found: Tensor = self.table(batch.ids + (DIGITS + 1) * (batch.token_type_ids == 0))
         return found
 
     def embed(self, words: Words, batch: Batch) -> Hidden:
@@ -50,7 +50,7 @@ class CountingNetwork(Network):
 
     def read(self, batch: Batch) -> Mask:
         """The digits of the sequence."""
-        return batch.mask & (batch.segments == 1)
+        return batch.attention_mask & (batch.token_type_ids == 1)
 
     def logits(self, state: Tensor) -> Tensor:
         """[0, z], so that the softmax over `no` and `yes` is the Bernoulli distribution of the logit z."""

@@ -66,7 +66,7 @@ def bert(hf: Any) -> Parts:
         head, readout = "label", lambda x: hf.classifier(base.pooler(x[:, None]))
     return Parts(
         base.embeddings.word_embeddings,
-        lambda words, batch: base.embeddings(inputs_embeds=words, token_type_ids=batch.segments),
+        lambda words, batch: base.embeddings(inputs_embeds=words, token_type_ids=batch.token_type_ids),
         _bert_layers(base.encoder, hf.config.num_attention_heads),
         readout,
         head,
@@ -79,9 +79,9 @@ def roberta(hf: Any) -> Parts:
     offset = base.embeddings.padding_idx
 
     def embed(words: Tensor, batch: Batch) -> Tensor:
-        positions = torch.cumsum(batch.mask, 1) * batch.mask + offset
+        positions = torch.cumsum(batch.attention_mask, 1) * batch.attention_mask + offset
         out: Tensor = base.embeddings(
-            inputs_embeds=words, token_type_ids=torch.zeros_like(batch.segments), position_ids=positions
+            inputs_embeds=words, token_type_ids=torch.zeros_like(batch.token_type_ids), position_ids=positions
         )
         return out
 
@@ -100,7 +100,7 @@ def electra(hf: Any) -> Parts:
     layers = _bert_layers(base.encoder, hf.config.num_attention_heads)
 
     def embed(words: Tensor, batch: Batch) -> Tensor:
-        out: Tensor = widen(base.embeddings(inputs_embeds=words, token_type_ids=batch.segments))
+        out: Tensor = widen(base.embeddings(inputs_embeds=words, token_type_ids=batch.token_type_ids))
         return out
 
     if hasattr(hf, "qa_outputs"):

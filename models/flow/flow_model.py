@@ -77,12 +77,12 @@ class FlowModel:
 
     def maskable(self, batch: Batch) -> Mask:
         """All real positions."""
-        return batch.mask
+        return batch.attention_mask
 
     def words(self, batch: Batch) -> Words:
         """Word vectors (B, N, E): the lookup, or the batch's own."""
-        if batch.words is not None:
-            return batch.words
+        if batch.word_vectors is not None:
+            return batch.word_vectors
         found: Tensor = self.word_embedding(batch.ids)
         return found
 
@@ -96,7 +96,7 @@ class FlowModel:
         A span head has two, where it starts and where it ends, with one output a position; padding is at minus infinity.
         """
         if not self.one_target:
-            return self._readout(hidden).masked_fill(~batch.mask[..., None], -torch.inf).unbind(-1)
+            return self._readout(hidden).masked_fill(~batch.attention_mask[..., None], -torch.inf).unbind(-1)
         return (self._readout(at_target(hidden, batch)[:, 0]),)
 
     def outputs(self, batch: Batch) -> Outputs:
@@ -181,7 +181,7 @@ class _Loop:
 
     def _mask(self) -> Tensor | None:
         """Padding of all rows inside; None where there is none, which is faster."""
-        mask = torch.cat([rows.batch.mask for _, rows in self.inside])
+        mask = torch.cat([rows.batch.attention_mask for _, rows in self.inside])
         return None if bool(mask.all()) else mask
 
     def _site(self, site: Site, layer: int, value: Tensor) -> Tensor:

@@ -90,10 +90,10 @@ def baseline_words(model: Layered, batch: Batch, baseline: Baseline) -> Float[Te
         if number is None:
             other = "zero or mean" if hasattr(model, "word_embedding") else "zero"
             raise NotApplicable(f"the tokenizer of {model.name!r} has no {baseline} token; choose baseline {other}.")
-        rows = model.words(replace(batch, ids=torch.full_like(batch.ids, number), words=None, cache={}))
+        rows = model.words(replace(batch, ids=torch.full_like(batch.ids, number), word_vectors=None, cache={}))
     else:
         raise UsageError(f"no baseline is called {baseline!r}; there are {', '.join(get_args(Baseline))}.")
-    return torch.where((model.maskable(batch) | ~batch.mask)[..., None], rows, words)
+    return torch.where((model.maskable(batch) | ~batch.attention_mask)[..., None], rows, words)
 
 
 @dataclass(eq=False)
@@ -178,7 +178,7 @@ def moving_words(model: Layered, batch: Batch, baseline: Baseline = "mask") -> B
     """Which words have another vector than the baseline's; the others, such as a gap, move nothing along the path."""
     with torch.no_grad():
         delta = model.words(batch) - baseline_words(model, batch, baseline)
-    return (delta.abs().amax(-1) > 0) & batch.mask
+    return (delta.abs().amax(-1) > 0) & batch.attention_mask
 
 
 def _trace(model: FlowModel, batch: Batch, rule: Quadrature, baseline: Baseline) -> PathTrace:
@@ -203,7 +203,7 @@ def _trace(model: FlowModel, batch: Batch, rule: Quadrature, baseline: Baseline)
         start = jvp(lambda w: model.embed(w, rows), (words.detach(),), (delta.repeat_interleave(n_samples, 0),))[1]
     weights = torch.as_tensor(rule.weights, dtype=x.dtype, device=x.device)
     mean_grad = (weights @ grads[0].unflatten(0, (len(batch), n_samples)).flatten(2)).unflatten(-1, x.shape[1:])
-    g = (delta * mean_grad).sum(-1) * batch.mask
+    g = (delta * mean_grad).sum(-1) * batch.attention_mask
     keep_free = lambda site: [trace.whole(site, layer).detach() for layer in range(n_layers)]  # noqa: E731
     context, skip = keep_free("context"), keep_free("skip")
     return PathTrace(

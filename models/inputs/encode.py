@@ -231,7 +231,7 @@ def token_slots(batch: Batch, row: int, instance: Instance) -> list[str]:
     for text in instance.segments:
         before.append(before[-1] + len(text.split()))
     names = []
-    for position, (segment, word) in enumerate(batch.word_ids[row][batch.mask[row]].tolist()):
+    for position, (segment, word) in enumerate(batch.word_ids[row][batch.attention_mask[row]].tolist()):
         if segment < 0:
             names.append("[CLS]" if position == 0 else "[SEP]")
         else:

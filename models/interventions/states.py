@@ -31,7 +31,7 @@ def outputs_from(model: Layered, batch: Batch, depth: int, states: Words | Hidde
         states: (R, N, E) or (R, N, D).
     """
     if depth == 0:
-        return model.outputs(replace(batch, words=states, cache={}))
+        return model.outputs(replace(batch, word_vectors=states, cache={}))
     (trace,) = model.run(Rows(batch, states, depth - 1))
     return model.readout(trace.site("hidden", model.n_layers), batch)
 

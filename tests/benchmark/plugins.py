@@ -191,7 +191,7 @@ class Slow(Amortised):
         mean = kept.get("mean", torch.zeros(model.words(data[0]).shape[-1]))
         for step in range(int(kept.get("step", torch.tensor(0))), 20):
             batch = data[step % len(data)]
-            mean = mean + (model.words(batch)[batch.mask].mean(0) - mean) / (step + 1)
+            mean = mean + (model.words(batch)[batch.attention_mask].mean(0) - mean) / (step + 1)
             training.log(step + 1, 20, size=float(mean.norm()))
             training.checkpoint({"mean": mean, "step": torch.tensor(step + 1)})
             if step + 1 == self.breaks_at:

@@ -216,7 +216,7 @@ def test_a_plugin_named_like_a_builtin_is_another_method(make_plan, tmp_path) ->
         "@method('attention', gives={'tokens'})\n"
         "def mine(model, batch, residual: float = 0.5):\n"
         "    'Another attention.'\n"
-        "    return explanations(batch, tokens=batch.mask * 1.0)\n"
+        "    return explanations(batch, tokens=batch.attention_mask * 1.0)\n"
     )
     results = run(make_plan(methods=["attention", f"{file}:attention"], metrics=["path_share"]))
     assert [r.method for r in results.records] == ["attention", "attention"]

@@ -84,7 +84,7 @@ def cached(model, batch):
 def overwrites(model, batch):
     """Changes the batch in place."""
     found = explanations(batch, tokens=scores(batch))
-    batch.segments.add_(1)
+    batch.token_type_ids.add_(1)
     return found
 
 

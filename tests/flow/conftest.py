@@ -110,7 +110,7 @@ def make_batch(model: FlowModel, lengths: list[int], seed: int = 0, target: int 
 def alone(batch: Batch, row: int) -> Batch:
     """One instance of a batch without its padding."""
     one = batch.rows(torch.tensor([row]))
-    n = int(one.mask.sum())
+    n = int(one.attention_mask.sum())
     cut = {name: getattr(one, name)[:, :n] for name in ("ids", "mask", "segments", "word_ids")}
     return replace(one, **cut)
 

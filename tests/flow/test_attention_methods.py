@@ -163,7 +163,7 @@ def test_normalised_flow_sums_to_one_in_every_layer(model, batch):
 
 def test_raw_attention_is_the_models_own(model, batch):
     model.hf.set_attn_implementation("eager")
-    own = model.hf(input_ids=batch.ids, attention_mask=batch.mask.long(), output_attentions=True).attentions
+    own = model.hf(input_ids=batch.ids, attention_mask=batch.attention_mask.long(), output_attentions=True).attentions
     for row, (n, found) in enumerate(zip(batch.lengths, RawAttention().explain(model, batch), strict=True)):
         expected = torch.stack([layer[row, :, :n, :n] for layer in own]).detach().numpy()
         assert found.edges == pytest.approx(expected, abs=1e-12)

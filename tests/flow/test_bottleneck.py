@@ -32,7 +32,7 @@ class Linear:
 
     def maskable(self, batch):
         """All but the last."""
-        return batch.mask & (torch.arange(4) < 3)
+        return batch.attention_mask & (torch.arange(4) < 3)
 
     def words(self, batch):
         """The same for every instance."""

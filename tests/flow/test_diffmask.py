@@ -349,7 +349,7 @@ def test_settings_that_cannot_be(settings, said) -> None:
 @pytest.mark.parametrize("baseline", ["learned", "zero", "mask", "mean"])
 def test_what_stands_in(flow, data, baseline) -> None:
     weights = DiffMaskInput(**{**QUICK, "steps": 1, "baseline": baseline, "baseline_lr": 1e-9}).fit(flow, data, InMemorySession())
-    words = torch.cat([flow.words(batch)[batch.mask] for batch in data])
+    words = torch.cat([flow.words(batch)[batch.attention_mask] for batch in data])
     mask = flow.word_embedding.weight[flow.tokenizer.mask_token_id]
     expected = {"learned": mask, "zero": torch.zeros_like(mask), "mask": mask, "mean": words.mean(0)}[baseline]
     torch.testing.assert_close(weights["fill.0"], expected, rtol=1e-6, atol=1e-7)
@@ -360,7 +360,7 @@ def test_what_is_learned_stands_in_for_it(flow, data) -> None:
         DiffMaskHidden(**{**QUICK, "margin": 1e-3, "accept": 1e6, "baseline": baseline}).fit(flow, data, InMemorySession())
         for baseline in ("mean", "learned")
     )
-    start = torch.cat([clean_states(flow, batch)[2][batch.mask] for batch in data]).mean(0)
+    start = torch.cat([clean_states(flow, batch)[2][batch.attention_mask] for batch in data]).mean(0)
     torch.testing.assert_close(fixed["fill.2"], start)
     assert (learned["fill.2"] - start).abs().max() > 1e-4
 
@@ -411,7 +411,7 @@ def test_what_a_step_measures_is_of_the_real_tokens_with_the_clean_output_first(
     at = 0 if kind == "input" else depth
     for row, n in enumerate(clean.batch.lengths):
         one = clean.batch.rows(torch.tensor([row]))
-        one = one.only(one.mask)
+        one = one.only(one.attention_mask)
         masked = blend(clean.states[at][[row], :n], gates[[row], :n], run.parameters[f"fill.{at}"])
         p, q = (torch.distributions.Categorical(logits=x) for x in (flow.outputs(one)[0], outputs_from(flow, one, at, masked)[0]))
         assert tried.divergence[row].item() == pytest.approx(torch.distributions.kl_divergence(p, q).item(), abs=1e-12)

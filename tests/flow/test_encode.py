@@ -36,11 +36,11 @@ def test_folders_of_every_family_load_and_equal_hugging_face(tiny_flows, family,
         "span": lambda i, t: Instance(str(i), ("is the author tall", t), (4, 10)),
     }[head]
     batch = encode(model, [make(i, t) for i, t in enumerate(texts)])
-    inputs = {"input_ids": batch.ids, "attention_mask": batch.mask.long()}
+    inputs = {"input_ids": batch.ids, "attention_mask": batch.attention_mask.long()}
     with torch.no_grad():
-        made = model.hf(**inputs, **({} if family == "distilbert" else {"token_type_ids": batch.segments}))
+        made = model.hf(**inputs, **({} if family == "distilbert" else {"token_type_ids": batch.token_type_ids}))
     if head == "span":
-        expected, found = made.end_logits[batch.mask], model.outputs(batch)[1][batch.mask]
+        expected, found = made.end_logits[batch.attention_mask], model.outputs(batch)[1][batch.attention_mask]
     else:
         expected = made.logits[torch.arange(2), batch.target] if head == "masked" else made.logits
         found = model.outputs(batch)[0]
@@ -56,7 +56,7 @@ def test_a_masked_instance_by_hand(tiny_flow):
     assert tokenizer.convert_ids_to_tokens(batch.ids[0].tolist()) == words
     assert batch.target.tolist() == [words.index("[MASK]"), 3]
     assert tokenizer.convert_ids_to_tokens(batch.answer[:, 0].tolist()) == [instance.answer[0], "is"]
-    assert batch.mask[1].tolist() == [True] * 7 + [False] * (len(words) - 7)
+    assert batch.attention_mask[1].tolist() == [True] * 7 + [False] * (len(words) - 7)
     assert batch.word_ids[1, :8, 1].tolist() == [-1, 0, 1, 2, 3, 4, -1, -1]
     assert token_slots(batch, 0, instance) == ["[CLS]", *instance.slots, "[SEP]"]
     assert token_slots(batch, 1, pair()) == ["[CLS]", "0", "1", "2", "3", "4", "[SEP]"]
@@ -65,7 +65,7 @@ def test_a_masked_instance_by_hand(tiny_flow):
 
 def test_two_segments_and_labels_by_name(tiny_flows, agreement_model):
     two = encode(agreement_model, [Instance("a", ("the author is tall .", "the chef [MASK] old ."), ("is",), ("are",))])
-    assert two.segments[0].tolist() == [0] * 7 + [1] * 6 and two.target.tolist() == [9]
+    assert two.token_type_ids[0].tolist() == [0] * 7 + [1] * 6 and two.target.tolist() == [9]
     model = tiny_flows("bert", "label")
     batch = encode(model, [Instance("a", ("the author is tall .", "the chef is old ."), ("Positive",))])
     assert batch.word_ids[0, :, 0].tolist() == [-1, 0, 0, 0, 0, 0, -1, 1, 1, 1, 1, 1, -1]

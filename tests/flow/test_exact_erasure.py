@@ -30,7 +30,7 @@ def digits(counting: Recurrent) -> Batch:
 
 def every_subset(model, batch, row, fill):
     """Size and distance of every set of one instance that keeps the prediction, one model run over all of them."""
-    free = (model.maskable(batch) & batch.mask)[row]
+    free = (model.maskable(batch) & batch.attention_mask)[row]
     places = free.nonzero()[:, 0]
     sets = torch.tensor(list(product((False, True), repeat=len(places))))
     keep = torch.zeros(len(sets), len(free), dtype=torch.bool)

@@ -45,9 +45,9 @@ def test_integrated_gradients_equal_captums_layer_integrated_gradients(models, b
     found = IntegratedGradients(rule=rule, samples=20).explain(model, batch)
     baseline = torch.full_like(batch.ids, model.tokenizer.mask_token_id)
     oracle = LayerIntegratedGradients(hf_q(model, batch), model.word_embedding)
-    kwargs = {"additional_forward_args": (batch.mask.long(),), "n_steps": 20, "method": captum_rule}
+    kwargs = {"additional_forward_args": (batch.attention_mask.long(),), "n_steps": 20, "method": captum_rule}
     if family == "roberta":  # positions follow the ids: give it those of the input
-        kwargs["additional_forward_args"] = (batch.mask.long(),)
+        kwargs["additional_forward_args"] = (batch.attention_mask.long(),)
     expected = oracle.attribute(batch.ids, baseline, **kwargs).sum(-1)
     g = path_trace(model, batch, rule, 20).g
     for row, n in enumerate(batch.lengths):

@@ -18,7 +18,7 @@ FAMILIES = ["bert", "roberta", "electra", "distilbert"]
 
 def hf_logits(model: FlowModel, batch: Batch) -> torch.Tensor:
     with torch.no_grad():
-        found = model.hf(input_ids=batch.ids, attention_mask=batch.mask.long())
+        found = model.hf(input_ids=batch.ids, attention_mask=batch.attention_mask.long())
     if model.head == "span":
         return real(batch, (found.start_logits, found.end_logits))
     return found.logits[torch.arange(len(batch)), batch.target] if model.head == "masked" else found.logits
@@ -26,7 +26,7 @@ def hf_logits(model: FlowModel, batch: Batch) -> torch.Tensor:
 
 def real(batch: Batch, outputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
     """All outputs side by side, those of padding as 0."""
-    return torch.cat([logits.masked_fill(~batch.mask, 0) for logits in outputs], 1) if len(outputs) > 1 else outputs[0]
+    return torch.cat([logits.masked_fill(~batch.attention_mask, 0) for logits in outputs], 1) if len(outputs) > 1 else outputs[0]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -36,7 +36,7 @@ TOLERANCE = 1e-9
 
 def whole_layer(trace: PathTrace, layer: int, tangent: torch.Tensor, head: int | None = None) -> torch.Tensor:
     """JVP of a whole layer by torch.func; with `head`, only what passes that head (SKIP: the residual)."""
-    y, mask = trace.model.layers[layer], trace.rows.mask
+    y, mask = trace.model.layers[layer], trace.rows.attention_mask
 
     def attend(h):
         q, k, v = y.project(h)
@@ -144,15 +144,15 @@ def test_edge_scores_equal_the_jvp_of_the_whole_layer_and_split_into_heads_and_s
             found = torch.zeros(len(batch), n, dtype=torch.float64).scatter(1, source, scores.skip)
         else:
             found = scores.heads[:, head, :, 0]
-        assert torch.allclose(found * batch.mask, expected * batch.mask, atol=TOLERANCE)
+        assert torch.allclose(found * batch.attention_mask, expected * batch.attention_mask, atol=TOLERANCE)
     total = trace.mean((whole_layer(trace, layer, dense) * trace.grad_hidden[layer + 1]).sum(-1))
     split = scores.heads[..., 0].sum(1).scatter_add(1, source, scores.skip)
-    assert torch.allclose(split * batch.mask, total * batch.mask, atol=TOLERANCE)
+    assert torch.allclose(split * batch.attention_mask, total * batch.attention_mask, atol=TOLERANCE)
     sent = layer_flow(trace, layer, dense)
-    assert torch.allclose(sent.influence * batch.mask, total * batch.mask, atol=TOLERANCE)
+    assert torch.allclose(sent.influence * batch.attention_mask, total * batch.attention_mask, atol=TOLERANCE)
     assert torch.allclose(
-        layer_tangent(trace, layer, dense, sent) * trace.rows.mask[..., None],
-        whole_layer(trace, layer, dense) * trace.rows.mask[..., None],
+        layer_tangent(trace, layer, dense, sent) * trace.rows.attention_mask[..., None],
+        whole_layer(trace, layer, dense) * trace.rows.attention_mask[..., None],
         atol=TOLERANCE,
     )
 

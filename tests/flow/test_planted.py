@@ -162,7 +162,7 @@ def test_saturation_leaves_no_gradient_at_the_subject_and_the_same_answer() -> N
     for model in (plain, saturated):
         batch = encode(model, instances)
         words = model.words(batch).detach().requires_grad_()
-        q = value(model.outputs(replace(batch, words=words, cache={})), batch)
+        q = value(model.outputs(replace(batch, word_vectors=words, cache={})), batch)
         (grads,) = torch.autograd.grad(q.sum(), words)
         number = model.word_embedding.weight[plural] - model.word_embedding.weight[singular]
         sizes.append((q.detach(), (grads[torch.arange(8), subject] @ number).abs()))

@@ -35,7 +35,7 @@ def test_outputs_are_those_of_the_recurrence_written_out(model: Recurrent, batch
     cell = nn.GRUCell(2, 64).double()
     cell.load_state_dict({name.removesuffix("_l0"): weight for name, weight in network.gru.state_dict().items()})
     for row, name in enumerate(batch.names):
-        query, digits = (batch.ids[row][batch.mask[row] & (batch.segments[row] == part)] for part in (0, 1))
+        query, digits = (batch.ids[row][batch.attention_mask[row] & (batch.token_type_ids[row] == part)] for part in (0, 1))
         state = torch.zeros(1, 64, dtype=torch.float64)
         for digit in digits:
             read = torch.cat([*(network.table.weight[11 + q] for q in query), network.table.weight[digit]])
@@ -50,10 +50,10 @@ def test_padding_and_positions_that_are_not_read_change_nothing(model: Recurrent
     clean = model.outputs(batch)[0]
     hidden = clean_states(model, batch)[1]
     read = model.maskable(batch)
-    assert (read == (batch.mask & (batch.segments == 1))).all() and (hidden[~read] == 0).all()
+    assert (read == (batch.attention_mask & (batch.token_type_ids == 1))).all() and (hidden[~read] == 0).all()
     (other,) = outputs_from(model, batch, 1, torch.where(read[..., None], hidden, 7.0))
     torch.testing.assert_close(other, clean, rtol=0, atol=1e-12)
-    ids = torch.where(batch.mask, batch.ids, 3)
+    ids = torch.where(batch.attention_mask, batch.ids, 3)
     torch.testing.assert_close(model.outputs(replace(batch, ids=ids, cache={}))[0], clean, rtol=0, atol=1e-12)
     for row in range(len(batch)):
         (alone,) = model.outputs(some(batch, torch.tensor([row])))
@@ -70,7 +70,7 @@ def test_hidden_states_can_be_edited_and_have_gradients(model: Recurrent, batch:
 
 
 def test_without_anything_to_read_the_answer_is_that_of_the_first_state(model: Recurrent, batch: Batch) -> None:
-    query = batch.only(batch.segments == 0)
+    query = batch.only(batch.token_type_ids == 0)
     (found,) = model.outputs(query)
     torch.testing.assert_close(found[:, 1], model.network.linear.bias.expand(len(batch)))
 
@@ -157,7 +157,7 @@ def test_the_toy_model_counts() -> None:
 def test_words_of_a_recurrent_model_can_be_deleted_at_any_place(model: Recurrent, batch: Batch) -> None:
     """Its answers are classes; only those of a span head are positions that must stay."""
     assert batch.asked.shape == (len(batch), 0)
-    keep = batch.mask.clone()
+    keep = batch.attention_mask.clone()
     keep[:, 2] = False
     shorter = batch.only(keep)
     assert shorter.answer.equal(batch.answer) and shorter.against.equal(batch.against)

@@ -135,7 +135,11 @@ def test_divergence_and_its_gradient_pass_over_padding(models, batches, single):
     masked = outputs_from(model, batch, 2, blend(states[2], keep, torch.zeros(16, dtype=torch.float64)))
     found = divergence(masked, clean)
     (gradient,) = torch.autograd.grad(found.sum(), keep)
-    assert torch.isfinite(gradient).all() and (gradient[batch.mask] != 0).any() and (gradient[~batch.mask] == 0).all()
+    assert (
+        torch.isfinite(gradient).all()
+        and (gradient[batch.attention_mask] != 0).any()
+        and (gradient[~batch.attention_mask] == 0).all()
+    )
     for row, length in enumerate(batch.lengths):
         p, q = ([logits[row, :length].log_softmax(0) for logits in outputs] for outputs in (clean, masked))
         by_hand = sum((a.exp() * (a - b)).sum() for a, b in zip(p, q, strict=True))  # KL(start) + KL(end)
@@ -216,5 +220,5 @@ def test_information_masks_of_spans_are_not_divided_by_a_variance_of_positions(m
     assert loss.isfinite()  # padding, at minus infinity before and after, does not change
     together = method.trained({"variance": torch.ones(2)}).explain(model, data[0])
     one = data[0].rows(torch.tensor([0]))
-    (alone,) = method.trained({"variance": torch.ones(2)}).explain(model, one.only(one.mask))
+    (alone,) = method.trained({"variance": torch.ones(2)}).explain(model, one.only(one.attention_mask))
     np.testing.assert_allclose(together[0].tokens, alone.tokens, rtol=1e-4)

@@ -31,7 +31,7 @@ ALL: list[Any] = [
 
 def hf_q(model, batch, row):
     """q of word vectors by the Hugging Face model."""
-    mask, length = batch.mask[row : row + 1], batch.lengths[row]
+    mask, length = batch.attention_mask[row : row + 1], batch.lengths[row]
 
     def forward(words):
         logits = model.hf(inputs_embeds=words, attention_mask=mask[:, :length].expand(len(words), -1).long()).logits

@@ -103,7 +103,7 @@ def test_padding_does_not_count(model, instances) -> None:
     together, _ = scored(model, shown)
     for row, instance in enumerate(shown.instances):
         batch = shown.batch.rows(torch.tensor([row]))
-        batch = batch.only(batch.mask)
+        batch = batch.only(batch.attention_mask)
         alone, _ = scored(model, ExplainedBatch(batch, batch, (instance,), shown.gold[row : row + 1], shown.gold[row : row + 1]))
         assert alone["hidden_js"].iloc[0] == pytest.approx(together["hidden_js"].iloc[row], nan_ok=True)
 

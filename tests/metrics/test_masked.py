@@ -65,7 +65,7 @@ def test_what_else_may_stand_in(shown, value_of, operator) -> None:
     model, one = shown(True)
     one = replace(one, gold=(bare := tuple(Explanation(mask=e.mask) for e in one.gold)), guided=bare)
     scores, batch = MaskedDivergence(operator).score(model, [one], None), one.batch
-    blank = replace(batch, ids=torch.where(batch.mask, 4, batch.ids), cache={})
+    blank = replace(batch, ids=torch.where(batch.attention_mask, 4, batch.ids), cache={})
     states, masked = clean_states(model, batch), clean_states(model, blank)
     for depth in range(DEPTHS):
         keep = torch.ones(batch.ids.shape, dtype=torch.float64)
@@ -133,7 +133,7 @@ def test_masks_of_words_at_every_depth_drop_words_and_no_hidden_states(shown, va
 
 def test_positions_that_stay_do_not_count(shown, value_of, monkeypatch) -> None:
     model, one = shown()
-    monkeypatch.setattr(model, "maskable", lambda batch: batch.mask & (torch.arange(batch.ids.shape[1]) != 1))
+    monkeypatch.setattr(model, "maskable", lambda batch: batch.attention_mask & (torch.arange(batch.ids.shape[1]) != 1))
     made, name = np.delete(one.gold[0].mask, 1, 1), one.batch.names[0]
     assert value_of(ShareMasked().score(model, [one], None), "expected", name) == pytest.approx(1 - made.mean())
 

@@ -53,7 +53,7 @@ def by_hand(model, shown, operator, row):
         return lambda layer, i: mean((0, layer)), lambda layer, i, head: mean((1, layer))[head], False
     if operator == "mask":
         batch = shown[0].batch
-        hidden, context = states(model, replace(batch, ids=torch.where(batch.mask, 4, batch.ids), cache={}))
+        hidden, context = states(model, replace(batch, ids=torch.where(batch.attention_mask, 4, batch.ids), cache={}))
     elif operator == "resample":
         other, at = {0: (shown[1].batch, 3), 1: (shown[1].batch, 1)}[row]  # 6 tokens: the one with 7; 5 tokens: the other with 5
         hidden, context = ([part[at : at + 1].expand(2, -1, *part.shape[2:]) for part in parts] for parts in states(model, other))

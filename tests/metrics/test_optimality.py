@@ -73,7 +73,7 @@ def test_where_no_word_is_needed(make, model, batch):
 
 
 def test_words_that_cannot_be_masked_do_not_count(make, model, batch, monkeypatch):
-    monkeypatch.setattr(type(model), "maskable", lambda self, batch: batch.mask & (batch.ids.new_ones(6).cumsum(0) > 2))
+    monkeypatch.setattr(type(model), "maskable", lambda self, batch: batch.attention_mask & (batch.ids.new_ones(6).cumsum(0) > 2))
     sets = np.array([[0, 0, 1, 0, 0, 0]], bool)
     found, _ = scores_of(make, model, batch, masked([1.0, 1, 1, 0, 0, 0], tokens=np.array([9.0, 8, 1, 0, 0, 0])), sets)
     assert found["f1"] == found["optimal"] == found["top/f1"] == 1 and found["l0"] == 0.25

@@ -156,7 +156,7 @@ def test_erasure_does_not_depend_on_padding_or_draws_beside(model, make, metric,
     together = metric(operator).score(model, [make.by_hand(model, batch, drawn)], None).rows
     for row in range(len(batch)):
         alone = batch.rows(torch.tensor([row]))
-        shown = make.by_hand(model, alone.only(alone.mask), tokens(-scores[row]))
+        shown = make.by_hand(model, alone.only(alone.attention_mask), tokens(-scores[row]))
         found = metric(operator).score(model, [shown], None).rows["value"].to_numpy()
         mine = together[(together["instance"] == batch.names[row]) & (together["draw"] == 1)]["value"].to_numpy()
         assert mine == pytest.approx(found, abs=1e-12)
@@ -298,7 +298,7 @@ def test_captums_metrics_do_not_depend_on_padding(model, make):
         together = scored(metric, batch)
         for row in range(1, 5):
             alone = batch.rows(torch.tensor([row]))
-            own = scored(metric, alone.only(alone.mask))
+            own = scored(metric, alone.only(alone.attention_mask))
             assert together[own.index].to_numpy() == pytest.approx(own.to_numpy(), rel=1e-9)
 
 

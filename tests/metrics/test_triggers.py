@@ -120,8 +120,8 @@ def test_insertion_by_hand(classifier):
         [CLS, 20, 21, 30, 31, 22, SEP, 0, 0, 0, 0],  # no second text
         [CLS, 20, 21, 22, SEP, 0, 0, 0, 0, 0, 0],
     ]
-    assert made.segments[0].tolist() == [0] * 7 + [1] * 4
-    assert (made.mask == (made.ids > 0)).all()
+    assert made.token_type_ids[0].tolist() == [0] * 7 + [1] * 4
+    assert (made.attention_mask == (made.ids > 0)).all()
     assert made.word_ids[0, :, 0].tolist() == [-1, 0, 0, 0, 0, 0, -1, 1, 1, 1, -1]
     assert made.word_ids[0, :, 1].tolist() == [-1, 0, 0, -1, -1, 1, -1, 0, 1, -1, -1]
     assert made.target is not None and made.target.tolist() == [0, 2, 2]
@@ -177,7 +177,7 @@ def literally(model, shown, candidates: int, best: int) -> dict[str, list[float]
 
     triggers = []
     for row, explanation in enumerate(shown.guided):
-        real = shown.batch.mask[row]
+        real = shown.batch.attention_mask[row]
         words = [(s, w) for s, w in shown.batch.word_ids[row][real].tolist()]
         texts = tuple(tuple(t.split()) for t in shown.instances[row].segments)
         triggers.append(
