@@ -23,22 +23,22 @@ class ExplainedBatch:
 
     Attributes:
         batch: As the method saw it, gold answers.
-        predicted: The same rows with q taken for the class the model predicts on the clean input.
+        predicted_batch: The same rows with q taken for the class the model predicts on the clean input.
         instances: The task's instances, planted answers included.
         gold: One explanation an instance of the gold quantity.
-        guided: One explanation an instance of the predicted quantity (the same object where the prediction is right).
+        predicted: One explanation an instance of the predicted quantity (the same object where the prediction is right).
         explain: Asks the method anew, about other inputs; None where only stored explanations are scored.
     """
 
     batch: Batch
-    predicted: Batch
+    predicted_batch: Batch
     instances: tuple[Instance, ...]
     gold: tuple[Explanation, ...]
-    guided: tuple[Explanation, ...]
+    predicted: tuple[Explanation, ...]
     explain: Callable[[Batch], list[Explanation]] | None = None
 
     def __post_init__(self) -> None:
-        sizes = {len(self.batch), len(self.predicted), len(self.instances), len(self.gold), len(self.guided)}
+        sizes = {len(self.batch), len(self.predicted_batch), len(self.instances), len(self.gold), len(self.predicted)}
         if len(sizes) != 1:
             raise ValueError(f"a shown batch must have one explanation an instance, got sizes {sorted(sizes)}.")
 

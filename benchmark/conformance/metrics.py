@@ -39,7 +39,7 @@ class ExplainedSubject:
 
     on: Subject
     gold: dict[str, Explanation]
-    guided: dict[str, Explanation]
+    predicted: dict[str, Explanation]
     explain: Callable[[Batch], list[Explanation]] | None = None
 
     def shown(self, groups: Sequence[Sequence[Instance]]) -> list[ExplainedBatch]:
@@ -47,13 +47,13 @@ class ExplainedSubject:
         found = []
         for group in groups:
             batch, names = self.on.batch(group), [i.id for i in group]
-            gold, guided = (tuple(by[name] for name in names) for by in (self.gold, self.guided))
+            gold, guided = (tuple(by[name] for name in names) for by in (self.gold, self.predicted))
             found.append(ExplainedBatch(batch, relabel(self.on.model, batch), tuple(group), gold, guided, self.explain))
         return found
 
     def digest(self) -> str:
         """Of every explanation."""
-        return digest([*self.gold.values(), *self.guided.values()])
+        return digest([*self.gold.values(), *self.predicted.values()])
 
 
 def check_metric(plugin: Any, model: FlowModel | None = None, instances: Sequence[Instance] | None = None) -> list[Finding]:
@@ -132,7 +132,7 @@ def _cases(on: Subject, plugin: Any) -> dict[str, ExplainedSubject]:
         asked = prepare(on.model, on.batch(), on.instances)
         method = METHODS.create(name)
         part = explain_batch(on.model, method, asked, 0)
-        gold, guided = ({i.id: e for i, e in zip(on.instances, made, strict=True)} for made in (part.gold, part.guided))
+        gold, guided = ({i.id: e for i, e in zip(on.instances, made, strict=True)} for made in (part.gold, part.predicted))
         cases[name] = ExplainedSubject(on, gold, guided, partial(method.explain, on.model))
     return cases
 

@@ -28,23 +28,23 @@ class PreparedBatch:
 
     Attributes:
         batch: q of the gold answer.
-        predicted: q of the predicted answer, all rows.
+        predicted_batch: q of the predicted answer, all rows.
         wrong: Rows whose prediction is not gold.
-        wrongly: These rows of `predicted` as a batch, so that methods share its traces; None where there are none.
+        wrong_batch: These rows of `predicted_batch` as a batch, so that methods share its traces; None where there are none.
         instances: The task's instances.
         sentences: What figures need of them.
     """
 
     batch: Batch
-    predicted: Batch
+    predicted_batch: Batch
     wrong: tuple[int, ...]
-    wrongly: Batch | None
+    wrong_batch: Batch | None
     instances: tuple[Instance, ...]
     sentences: tuple[ExplainedSentence, ...]
 
     def free(self) -> None:
         """Drops shared work such as path samples."""
-        for batch in (self.batch, self.predicted, self.wrongly):
+        for batch in (self.batch, self.predicted_batch, self.wrong_batch):
             if batch is not None:
                 batch.cache.clear()
 
@@ -70,10 +70,10 @@ def explain_batch(model: Layered, method: Any, asked: PreparedBatch, seed: int) 
     gold = _timed(model, lambda: method.explain(model, reseed(asked.batch, seed)), asked.batch)
     check_returned(method, gold.made, asked.batch, model)
     guided, again = list(gold.made), _Timed([], 0.0, 0.0)
-    if asked.wrongly is not None:
-        wrongly = asked.wrongly
-        again = _timed(model, lambda: method.explain(model, reseed(wrongly, seed)), wrongly)
-        check_returned(method, again.made, wrongly, model)
+    if asked.wrong_batch is not None:
+        wrong_batch = asked.wrong_batch
+        again = _timed(model, lambda: method.explain(model, reseed(wrong_batch, seed)), wrong_batch)
+        check_returned(method, again.made, wrong_batch, model)
         for row, explanation in zip(asked.wrong, again.made, strict=True):
             guided[row] = explanation
     cost = {

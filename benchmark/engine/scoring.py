@@ -56,7 +56,7 @@ class ExplainedBatches(Sequence[ExplainedBatch]):
             raise IndexError(index)
         asked = self.asked(index % self.length)
         gold, guided = self.cell.explanations(asked.batch.names)
-        return ExplainedBatch(asked.batch, asked.predicted, asked.instances, gold, guided, self.explain)
+        return ExplainedBatch(asked.batch, asked.predicted_batch, asked.instances, gold, guided, self.explain)
 
 
 def score_job(model: Layered, group: JobGroup, job: Job, metrics: Sequence[Any], show: Callable[[Job], ExplainedBatches]) -> None:

@@ -259,7 +259,7 @@ def content_sum(parts: Iterable[Part]) -> str:
     """Sha256 over every view of every explanation as stored, by instance: what the key of a cell from outside rests on."""
     lines = []
     for part in parts:
-        for sentence, gold, guided in zip(part.sentences, part.gold, part.guided, strict=True):
+        for sentence, gold, guided in zip(part.sentences, part.gold, part.predicted, strict=True):
             for question, one in (("gold", gold), *((("predicted", guided),) if guided is not gold else ())):
                 for view in (*VIEWS, *MASK_COMPANIONS):
                     array = getattr(one, view)

@@ -158,7 +158,7 @@ def _encode(group: JobGroup, plan: Plan, metrics: Sequence[Any] = (), batch_size
 
 
 def _questions(asked: PreparedBatch) -> list[Question]:
-    gold, predicted = asked.batch, asked.predicted
+    gold, predicted = asked.batch, asked.predicted_batch
     return [
         Question(
             instance.id, instance.condition, instance.segments, sentence.tokens,

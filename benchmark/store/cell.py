@@ -143,7 +143,7 @@ class Cell:
             at = self.index[id]
             part = self.part(at.file)
             gold.append(part.gold[at.row])
-            guided.append(part.guided[at.row])
+            guided.append(part.predicted[at.row])
         return tuple(gold), tuple(guided)
 
     def sentences(self) -> dict[str, ExplainedSentence]:

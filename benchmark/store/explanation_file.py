@@ -68,19 +68,19 @@ class Part:
     Attributes:
         sentences: What was explained.
         gold: Explanations of the gold quantity.
-        guided: Explanations of the predicted quantity; the same object as in `gold` where they do not differ.
+        predicted: Explanations of the predicted quantity; the same object as in `gold` where they do not differ.
         cost: own_seconds, charged_seconds, explanations, peak_bytes.
     """
 
     sentences: tuple[ExplainedSentence, ...]
     gold: tuple[Explanation, ...]
-    guided: tuple[Explanation, ...]
+    predicted: tuple[Explanation, ...]
     cost: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not len(self.sentences) == len(self.gold) == len(self.guided):
+        if not len(self.sentences) == len(self.gold) == len(self.predicted):
             raise ValueError(
-                f"{len(self.sentences)} sentences, {len(self.gold)} gold and {len(self.guided)} guided explanations."
+                f"{len(self.sentences)} sentences, {len(self.gold)} gold and {len(self.predicted)} guided explanations."
             )
 
 
@@ -99,7 +99,7 @@ def to_bytes(part: Part) -> bytes:
     """A part as a safetensors file."""
     pieces: list[tuple[int, int, int]] = []
     columns: dict[str, list[tuple[int, np.ndarray]]] = {}
-    for i, (gold, guided) in enumerate(zip(part.gold, part.guided, strict=True)):
+    for i, (gold, guided) in enumerate(zip(part.gold, part.predicted, strict=True)):
         _add(pieces, columns, gold, (i, 0))
         if guided is not gold and not same(gold, guided):
             _add(pieces, columns, guided, (i, 1))

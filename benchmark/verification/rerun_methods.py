@@ -82,7 +82,7 @@ def _compare(job: Job, record: Record, encodings: PreparedBatches, trainer: Meth
         except NotApplicable as reason:
             raise FlowgaugeError(f"here the method is not applicable: {reason}") from reason
         stored = job.cell.explanations(asked.batch.names)
-        for name, *pairs in zip(asked.batch.names, *stored, part.gold, part.guided, strict=True):
+        for name, *pairs in zip(asked.batch.names, *stored, part.gold, part.predicted, strict=True):
             gold, guided, our_gold, our_guided = pairs
             text = difference(gold, our_gold, within) or difference(guided, our_guided, within)
             count += 1

@@ -117,7 +117,7 @@ class TriggerDrop:
     def _mine(self, model: FlowModel, shown: ExplainedBatch, search: Search) -> Found:
         """Triggers of every instance, by its id."""
         found = {}
-        for row, (instance, explanation) in enumerate(zip(shown.instances, shown.guided, strict=True)):
+        for row, (instance, explanation) in enumerate(zip(shown.instances, shown.predicted, strict=True)):
             real = shown.batch.attention_mask[row]
             ids, words = shown.batch.ids[row][real].tolist(), shown.batch.word_ids[row][real].tolist()
             texts = tuple(tuple(text.split()) for text in instance.segments)

@@ -133,7 +133,7 @@ class LayerHeadPruning:
         for batch in shown:
             rankings = {
                 "mean": ranking.of_batch(batch),
-                "instance": draws_of_heads(batch.guided),
+                "instance": draws_of_heads(batch.predicted),
                 "oracle": draws_of_heads(batch.gold),
             }
             lines = {

@@ -50,7 +50,7 @@ class DepthKept:
         sums: list[dict[str, Float[np.ndarray, " two"]]] = []
         conditions = []
         for batch in shown:
-            for draw, each in enumerate(zip(*(one.each() for one in batch.guided), strict=True)):
+            for draw, each in enumerate(zip(*(one.each() for one in batch.predicted), strict=True)):
                 kept = masks(model, batch.batch, each, "expected").sum(0)
                 for row, instance in enumerate(batch.instances):
                     mine = _sums(kept[row], _variants(model, batch, row, self.by))

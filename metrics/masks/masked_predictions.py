@@ -149,7 +149,7 @@ class ShareMasked:
         rows: list[dict[str, Any]] = []
         for batch in shown:
             free = (batch.batch.attention_mask & model.maskable(batch.batch)).cpu().numpy()
-            for draw, each in enumerate(zip(*(one.each() for one in batch.guided), strict=True)):
+            for draw, each in enumerate(zip(*(one.each() for one in batch.predicted), strict=True)):
                 kept = np.stack([masks(model, batch.batch, each, form) for form in FORMS])
                 shares = ((1 - kept) * free).sum(-1) / free.sum(-1)
                 rows += _by_depth(batch, shares, draw)

@@ -60,11 +60,11 @@ class Optimality:
         for batch, matched in zip(shown, reference, strict=True):
             free = (model.maskable(batch.batch) & batch.batch.attention_mask).cpu().numpy()
             for row, instance in enumerate(batch.instances):
-                sets = matched.guided[row].sets
+                sets = matched.predicted[row].sets
                 if sets is None:
                     raise NotApplicable("the stored explanations of exact-erasure hold no sets: explain again.")
                 free_row = free[row, : sets.shape[1]]
-                for draw, one in enumerate(batch.guided[row].each()):
+                for draw, one in enumerate(batch.predicted[row].each()):
                     for name, value, reason in _scores(one, sets[:, free_row], free_row):
                         rows.append(score_row(instance, name, value, draw, reason))
         return Scores(frame(rows))

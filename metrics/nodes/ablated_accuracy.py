@@ -130,7 +130,7 @@ class AblatedAccuracy:
         assert shown.batch.target is not None
         size, target = shown.batch.lengths[row], int(shown.batch.target[row])
         found: dict[Guide, _Asks] = {}
-        for guide, mine, theirs in (("gold", shown.gold, reference.gold), ("predicted", shown.guided, reference.guided)):
+        for guide, mine, theirs in (("gold", shown.gold, reference.gold), ("predicted", shown.predicted, reference.predicted)):
             if guide == "predicted" and mine[row] is shown.gold[row] and theirs[row] is reference.gold[row]:
                 continue
             by = reference_budget(theirs[row], size, model.n_heads, target)

@@ -149,7 +149,7 @@ def _batch(
     model: FlowModel, shown: ExplainedBatch, asked: RetentionCurve | DeletionCurve, keep: bool, stand_in: StandIn
 ) -> list[dict[str, Any]]:
     """Rows by nodes and by heads, whichever can be had."""
-    made = shown.guided if asked.guide == "predicted" else shown.gold
+    made = shown.predicted if asked.guide == "predicted" else shown.gold
     try:
         nodes = list(_by_nodes(model, shown, made, asked.steps, asked.select, keep, stand_in))
     except NotApplicable as reason:

@@ -62,10 +62,10 @@ def masked_runs(model: Layered, shown: ExplainedBatch, operator: Operator) -> li
         NotApplicable: There is no mask of every depth, or nothing that stands in for what is masked.
     """
     kept = shown.batch.cache.get("masked model")
-    if kept is None or kept[0] is not shown.guided or kept[1] != operator:
-        draws = list(zip(*(one.each() for one in shown.guided), strict=True))
+    if kept is None or kept[0] is not shown.predicted or kept[1] != operator:
+        draws = list(zip(*(one.each() for one in shown.predicted), strict=True))
         found = [_run(model, shown.batch, draw, operator) for draw in draws]
-        kept = shown.batch.cache["masked model"] = (shown.guided, operator, found)
+        kept = shown.batch.cache["masked model"] = (shown.predicted, operator, found)
     runs: list[MaskedOutputs] = kept[2]
     return runs
 

@@ -85,10 +85,10 @@ def _check(operator: str) -> None:
 
 
 def _rows(model: FlowModel, shown: ExplainedBatch, operator: Operator, keep: bool) -> Iterator[dict[str, Any]]:
-    batch = shown.predicted
+    batch = shown.predicted_batch
     candidates = (removable(batch) & model.maskable(batch)).cpu().numpy()
     row, left, owner = [], [], []
-    for number, explanation in enumerate(shown.guided):
+    for number, explanation in enumerate(shown.predicted):
         for draw, one in enumerate(explanation.each()):
             if not candidates[number].any():
                 reason = "it has no word that can be removed."

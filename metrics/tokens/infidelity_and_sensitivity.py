@@ -52,7 +52,7 @@ class Infidelity:
 
         rows = []
         for batch in shown:
-            for one, instance, explanation in zip(singles(batch.predicted), batch.instances, batch.guided, strict=True):
+            for one, instance, explanation in zip(singles(batch.predicted_batch), batch.instances, batch.predicted, strict=True):
                 forward, (there, number) = remembered(of_presence(model, one, self.baseline)), all_there(model, one)
                 free = model.maskable(one)[0].cpu().numpy()
                 for draw, made in enumerate(explanation.each()):

@@ -42,10 +42,10 @@ class LooCorrelation:
         """One row an (instance, variant, draw)."""
         rows = []
         for batch in shown:
-            moving = moving_words(model, batch.predicted, self.baseline).cpu().numpy()
+            moving = moving_words(model, batch.predicted_batch, self.baseline).cpu().numpy()
             with torch.no_grad():
-                left_out = LeaveOneOut(self.baseline).explain(model, batch.predicted)
-            for row, (instance, explanation) in enumerate(zip(batch.instances, batch.guided, strict=True)):
+                left_out = LeaveOneOut(self.baseline).explain(model, batch.predicted_batch)
+            for row, (instance, explanation) in enumerate(zip(batch.instances, batch.predicted, strict=True)):
                 falls = token_scores(left_out[row])
                 words = moving[row, : len(falls)]
                 for draw, one in enumerate(explanation.each()):

@@ -132,7 +132,7 @@ class TokenSum(_Metric):
             raise NotApplicable("it needs tokens")
         rows = []
         for part in shown:
-            for instance, gold, guided in zip(part.instances, part.gold, part.guided, strict=True):
+            for instance, gold, guided in zip(part.instances, part.gold, part.predicted, strict=True):
                 rows.append(score_row(instance, "gold", float((gold.tokens**self.power).sum())))
                 rows.append(score_row(instance, "guided", float((guided.tokens**self.power).sum())))
         return Scores(frame(rows))

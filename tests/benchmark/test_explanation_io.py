@@ -75,13 +75,13 @@ def test_round_trip(seed: int) -> None:
     part = random_part(seed)
     back = from_bytes(to_bytes(part))
     assert back.sentences == part.sentences and back.cost == part.cost
-    for mine, stored in zip((*part.gold, *part.guided), (*back.gold, *back.guided), strict=True):
+    for mine, stored in zip((*part.gold, *part.predicted), (*back.gold, *back.predicted), strict=True):
         assert same(mine, stored)
         assert mine.views == stored.views and dict(mine.values) == dict(stored.values)
         for name in mine.views - {"patterns"}:
             if not mine.draws:
                 assert getattr(mine, name).dtype == getattr(stored, name).dtype
-    for gold, guided, pair in zip(back.gold, back.guided, zip(part.gold, part.guided, strict=True), strict=True):
+    for gold, guided, pair in zip(back.gold, back.predicted, zip(part.gold, part.predicted, strict=True), strict=True):
         assert (gold is guided) == same(*pair)
 
 

@@ -232,7 +232,7 @@ def _without_first(folder: Path) -> None:
     (path,) = (folder / "explanations").iterdir()
     part = from_bytes(path.read_bytes())
     gone = part.sentences[0].id
-    path.write_bytes(to_bytes(Part(part.sentences[1:], part.gold[1:], part.guided[1:], part.cost)))
+    path.write_bytes(to_bytes(Part(part.sentences[1:], part.gold[1:], part.predicted[1:], part.cost)))
     for metric in ("ablated_accuracy@1", "comprehensiveness@1"):
         edit_rows(folder, lambda rows: rows[rows["instance"] != gone].reset_index(drop=True), metric)
     edit_json(folder / "record.json", lambda data: data | {"instances": 7})

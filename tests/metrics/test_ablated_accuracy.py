@@ -38,9 +38,9 @@ def scores(model, many):
 def reduced(model, shown, guide, choose) -> list[tuple[float, float]]:
     """Right, and the same as the whole model, for what `choose` keeps of each instance."""
     found = []
-    clean = shown.predicted.answer[:, 0].tolist()
+    clean = shown.predicted_batch.answer[:, 0].tolist()
     for row, n in enumerate(shown.batch.lengths):
-        explanation = (shown.gold if guide == "gold" else shown.guided)[row]
+        explanation = (shown.gold if guide == "gold" else shown.predicted)[row]
         kept = choose(explanation, reference_budget(explanation, n, 4, 2))
         answer = ablated_predictions(model, shown.batch, [row], [kept])[0, 0]
         found.append((float(answer == int(shown.batch.answer[row, 0])), float(answer == clean[row])))
@@ -68,7 +68,7 @@ def test_variants_are_the_reduced_model(model, many, scores, guide, variant):
 
 def test_the_instances_can_tell_variants_apart(many, scores, value_of):
     """Otherwise the tests above could not fail."""
-    right = (many.predicted.answer == many.batch.answer).all(1)
+    right = (many.predicted_batch.answer == many.batch.answer).all(1)
     assert 0 < right.sum() < len(right)
     assert value_of(scores, "original") == right.double().mean().item()
     assert 0 < value_of(scores, "embedding/matched/gold") < 1
@@ -90,7 +90,7 @@ def test_the_reference_is_matched_to_itself(scores):
 
 def test_guides_differ_only_where_the_prediction_is_wrong(many, scores):
     wide = scores.rows.pivot(index="instance", columns="variant", values="value")
-    right = [name for name, a, b in zip(many.batch.names, many.gold, many.guided, strict=True) if a is b]
+    right = [name for name, a, b in zip(many.batch.names, many.gold, many.predicted, strict=True) if a is b]
     assert 0 < len(right) < len(many.gold)
     for variant in ("embedding/matched/{}", "attention/own/{}", "empty/{}", "embedding/own/{}/all-words"):
         assert (wide.loc[right, variant.format("gold")] == wide.loc[right, variant.format("predicted")]).all()
@@ -114,7 +114,7 @@ def test_every_variant_of_the_table_is_there(scores):
 
 def test_nodes_are_counted(many, scores, value_of):
     for row, name in enumerate(many.batch.names):
-        by = reference_budget(many.guided[row], many.batch.lengths[row], 4, 2)
+        by = reference_budget(many.predicted[row], many.batch.lengths[row], 4, 2)
         assert value_of(scores, "nodes/embedding/matched", name) == by.node_counts[1:-1].mean()
         assert value_of(scores, "nodes/attention/matched", name) == by.unit_counts.mean()
 

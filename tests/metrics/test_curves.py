@@ -54,9 +54,9 @@ def test_the_curve_is_the_reduced_model(model, shown, value_of, metric, keep):
         "auc/agreement",
     ]
     for row, (name, n) in enumerate(zip(shown.batch.names, shown.batch.lengths, strict=True)):
-        masks = budget_masks(shown.guided[row], n, 2, 4, keep)
+        masks = budget_masks(shown.predicted[row], n, 2, 4, keep)
         found = ablated_predictions(model, shown.batch, [row] * 4, [Subgraph(m) for m in masks])[:, 0]
-        right, same = found == int(shown.batch.answer[row, 0]), found == int(shown.predicted.answer[row, 0])
+        right, same = found == int(shown.batch.answer[row, 0]), found == int(shown.predicted_batch.answer[row, 0])
         assert [value_of(scores, f"budget/{b}", name) for b in (25, 50, 75, 100)] == right.tolist()
         assert value_of(scores, "auc", name) == area(right.astype(float))
         assert value_of(scores, "auc/agreement", name) == area(same.astype(float))
@@ -64,7 +64,7 @@ def test_the_curve_is_the_reduced_model(model, shown, value_of, metric, keep):
 
 
 def test_everything_kept_is_the_model_and_everything_removed_a_constant(model, shown, value_of):
-    right = (shown.predicted.answer == shown.batch.answer).double().mean().item()
+    right = (shown.predicted_batch.answer == shown.batch.answer).double().mean().item()
     assert 0 < right < 1
     assert value_of(RetentionCurve().score(model, [shown], None), "budget/100") == right
     ends = DeletionCurve().score(model, [shown], None).rows
@@ -128,7 +128,7 @@ def test_heads_alone_have_a_curve_of_heads(make, model, value_of, metric, keep):
     scores = metric.score(model, [shown], None)
     for row, name in enumerate(batch.names):
         found = pruned_predictions(model, batch, [row], head_masks(heads[row], 4, keep)[None])[0, :, 0]
-        right, same = found == int(batch.answer[row, 0]), found == int(shown.predicted.answer[row, 0])
+        right, same = found == int(batch.answer[row, 0]), found == int(shown.predicted_batch.answer[row, 0])
         assert [value_of(scores, f"heads/budget/{b}", name) for b in (25, 50, 75, 100)] == right.tolist()
         assert value_of(scores, "heads/auc", name) == area(right.astype(float))
         assert value_of(scores, "heads/auc/agreement", name) == area(same.astype(float))
@@ -136,7 +136,7 @@ def test_heads_alone_have_a_curve_of_heads(make, model, value_of, metric, keep):
     assert undefined["value"].isna().all()
     assert set(undefined["reason"]) == {"the method gives heads, from which nodes cannot be ranked. See heads/auc."}
     assert value_of(RetentionCurve().score(model, [shown], None), "heads/budget/100") == (
-        (shown.predicted.answer == batch.answer).double().mean().item()
+        (shown.predicted_batch.answer == batch.answer).double().mean().item()
     )
 
 

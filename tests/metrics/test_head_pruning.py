@@ -141,7 +141,7 @@ def test_the_curve_is_the_pruned_model_ranked_by_the_other_half(model, shown, va
 
 
 def test_no_rate_is_the_whole_model(model, shown, value_of):
-    right = (shown.predicted.answer == shown.batch.answer).double().mean().item()
+    right = (shown.predicted_batch.answer == shown.batch.answer).double().mean().item()
     assert 0 < right < 1
     scores = HeadPruning().score(model, [shown], None)
     assert value_of(scores, "least-first/0") == value_of(scores, "most-first/0") == right
@@ -153,7 +153,7 @@ def test_no_rate_is_the_whole_model(model, shown, value_of):
 
 def test_in_each_layer(model, shown, value_of):
     scores = LayerHeadPruning().score(model, [shown], None)
-    for by, made in (("instance", shown.guided), ("oracle", shown.gold)):
+    for by, made in (("instance", shown.predicted), ("oracle", shown.gold)):
         for row, name in enumerate(shown.batch.names):
             kept = kept_heads(made[row].heads, HEADS, most_first=True, per_layer=True)
             found = pruned_predictions(model, shown.batch, [row], kept[None])[0, :, 0]

@@ -63,7 +63,7 @@ def test_divergence_is_that_of_the_states_masked_by_hand(shown, value_of, at_wor
 @pytest.mark.parametrize("operator", ["zero", "mask"])
 def test_what_else_may_stand_in(shown, value_of, operator) -> None:
     model, one = shown(True)
-    one = replace(one, gold=(bare := tuple(Explanation(mask=e.mask) for e in one.gold)), guided=bare)
+    one = replace(one, gold=(bare := tuple(Explanation(mask=e.mask) for e in one.gold)), predicted=bare)
     scores, batch = MaskedDivergence(operator).score(model, [one], None), one.batch
     blank = replace(batch, ids=torch.where(batch.attention_mask, 4, batch.ids), cache={})
     states, masked = clean_states(model, batch), clean_states(model, blank)
@@ -151,13 +151,13 @@ def test_when_masks_do_not_apply(shown) -> None:
     model, one = shown()
     bare = tuple(Explanation(mask=e.mask) for e in one.gold)
     with pytest.raises(NotApplicable, match="use operator=zero or mask"):
-        MaskedDivergence().score(model, [replace(one, gold=bare, guided=bare)], None)
+        MaskedDivergence().score(model, [replace(one, gold=bare, predicted=bare)], None)
     few = tuple(Explanation(mask=e.mask[:2]) for e in one.gold)
     with pytest.raises(NotApplicable, match="the mask has 2 depths, and the model 5"):
-        ShareMasked().score(model, [replace(one, gold=few, guided=few)], None)
+        ShareMasked().score(model, [replace(one, gold=few, predicted=few)], None)
     none = tuple(Explanation(tokens=e.mask[0]) for e in one.gold)
     with pytest.raises(NotApplicable, match="the method gives tokens"):
-        ShareMasked().score(model, [replace(one, gold=none, guided=none)], None)
+        ShareMasked().score(model, [replace(one, gold=none, predicted=none)], None)
     with pytest.raises(UsageError, match="operator must be one of own, zero, mask"):
         MaskedF1("blank")  # type: ignore[arg-type]
 

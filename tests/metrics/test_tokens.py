@@ -95,9 +95,9 @@ def test_erasure_is_the_models_probability_on_shorter_sentences(model, make, val
     shown = make.by_hand(model, batch, tokens([0, 3, 0, 1, 2, 4, 0], [0, 1, 0, 2, 0]))
     scores = metric(operator).score(model, [shown], None)
     for row, name in reversed(list(enumerate(batch.names))):
-        alone = shown.predicted.rows(torch.tensor([row]))
+        alone = shown.predicted_batch.rows(torch.tensor([row]))
         whole, drops = clean_probability(model, alone)[0], []
-        for left in kept_words(shown.guided[row].tokens, removable(alone)[0].numpy(), keep):
+        for left in kept_words(shown.predicted[row].tokens, removable(alone)[0].numpy(), keep):
             stay = torch.from_numpy(left)[None]
             ids = torch.where(stay, alone.ids, model.tokenizer.mask_token_id)
             part = alone.only(stay) if operator == "delete" else replace(alone, ids=ids, cache={})
@@ -110,12 +110,14 @@ def test_erasure_is_the_models_probability_on_shorter_sentences(model, make, val
 def test_a_ranking_by_single_removals_beats_its_reverse(model, make):
     batch = make.batch(model, [8] * 6, seed=3)
     shown = make.by_hand(model, batch, tokens(*[[0.0] * 8] * 6))
-    words = removable(shown.predicted).numpy()
+    words = removable(shown.predicted_batch).numpy()
     falls = np.zeros(words.shape)
     for at in range(8):
         left = np.ones_like(words)
         left[:, at] = ~words[:, at]
-        falls[:, at] = clean_probability(model, shown.predicted) - probabilities(model, shown.predicted, range(6), left, "delete")
+        falls[:, at] = clean_probability(model, shown.predicted_batch) - probabilities(
+            model, shown.predicted_batch, range(6), left, "delete"
+        )
     good, bad = (make.by_hand(model, batch, tokens(*(sign * falls))) for sign in (1, -1))
     top = [Comprehensiveness().score(model, [s], None).rows.query("variant == 'top/1'")["value"].to_numpy() for s in (good, bad)]
     assert (top[0] >= top[1]).all() and (top[0] > top[1]).any()
@@ -192,7 +194,7 @@ def test_the_probability_of_pairs_is_of_the_two(model, make):
 def test_loo_correlation(model, make, value_of):
     batch = make.batch(model, [6, 5])
     shown = make.by_hand(model, batch, tokens([0] * 6, [0] * 5))
-    left_out = [e.tokens for e in LeaveOneOut().explain(model, shown.predicted)]
+    left_out = [e.tokens for e in LeaveOneOut().explain(model, shown.predicted_batch)]
     for scale, signed, absolute in ((1.0, 1.0, 1.0), (-2.0, -1.0, 1.0)):
         scores = LooCorrelation().score(model, [make.by_hand(model, batch, tokens(*(scale * t for t in left_out)))], None)
         assert value_of(scores, "signed") == pytest.approx(signed) and value_of(scores, "absolute") == pytest.approx(absolute)
@@ -203,7 +205,7 @@ def test_loo_correlation(model, make, value_of):
 def test_infidelity_is_the_mean_squared_miss(model, make, value_of):
     """Shapley values miss less than their negatives; the scaled variant does not mind the scale."""
     batch = make.batch(model, [5, 6])
-    relabelled = make.by_hand(model, batch, tokens([0] * 5, [0] * 6)).predicted
+    relabelled = make.by_hand(model, batch, tokens([0] * 5, [0] * 6)).predicted_batch
     exact = [e.tokens for e in ShapleySampling(200).explain(model, relabelled)]
     found = {}
     for scale in (1.0, 10.0, -1.0):
@@ -227,14 +229,14 @@ def hf_q(model, batch):
 
 def test_infidelity_is_captums_on_the_hugging_face_model(model, make, value_of):
     shown = make.by_hand(model, make.batch(model, [6]), tokens(np.arange(6.0) - 2))
-    asked, scores = shown.predicted, Infidelity(30).score(model, [shown], None)
+    asked, scores = shown.predicted_batch, Infidelity(30).score(model, [shown], None)
     x, x_b = model.words(asked).detach(), baseline_words(model, asked, "mask").detach()
 
     def remove(words):
         out = torch.bernoulli(torch.full(words.shape[:2], 0.5, dtype=words.dtype))[..., None]
         return out.expand_as(words) / words.shape[2], torch.where(out > 0, x_b, words)
 
-    given = torch.as_tensor(shown.guided[0].tokens)[None, :, None].expand_as(x)
+    given = torch.as_tensor(shown.predicted[0].tokens)[None, :, None].expand_as(x)
     for name in ("raw", "scaled"):
         with seeded(asked.seeds[0]), torch.no_grad():
             oracle = infidelity(hf_q(model, asked), remove, x, given, n_perturb_samples=30, normalize=name == "scaled")
@@ -248,7 +250,7 @@ def test_infidelity_by_hand(model, make, value_of):
     ids[0, 1] = batch.ids[0, 1]
     batch = replace(batch, ids=ids, cache={})
     shown = make.by_hand(model, batch, tokens([0, 0.7, 0, 0]))
-    (fall,) = LeaveOneOut().explain(model, shown.predicted)
+    (fall,) = LeaveOneOut().explain(model, shown.predicted_batch)
     with seeded(batch.seeds[0]):
         drawn = torch.bernoulli(torch.full((50, 4), 0.5, dtype=torch.float64))[:, 1].mean()
     scores = Infidelity(50).score(model, [shown], None)

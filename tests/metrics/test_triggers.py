@@ -176,7 +176,7 @@ def literally(model, shown, candidates: int, best: int) -> dict[str, list[float]
         return float(correct(model.outputs(before), before)) - float(correct(model.outputs(after), after))
 
     triggers = []
-    for row, explanation in enumerate(shown.guided):
+    for row, explanation in enumerate(shown.predicted):
         real = shown.batch.attention_mask[row]
         words = [(s, w) for s, w in shown.batch.word_ids[row][real].tolist()]
         texts = tuple(tuple(t.split()) for t in shown.instances[row].segments)
@@ -203,7 +203,7 @@ def test_scores_are_those_of_the_slow_way(classifier, shown, value_of):
     assert {v for costs in expected.values() for v in costs} == {-1.0, 0.0, 1.0}
     found = scores.rows[scores.rows["variant"].str.startswith("found/")]["variant"]
     assert found.str.match(r"found/c\d/[ab][12] \{t\d+(, t\d+){0,3}\}").all()
-    right = (shown.predicted.answer == shown.batch.answer).double().mean().item()
+    right = (shown.predicted_batch.answer == shown.batch.answer).double().mean().item()
     assert scores.rows[scores.rows["variant"].str.endswith("/original")]["value"].mean() == right == 0.75
 
 
@@ -221,10 +221,10 @@ def test_batches_and_order_do_not_matter(classifier, shown):
         replace(
             shown,
             batch=shown.batch.rows(torch.tensor(rows)),
-            predicted=shown.predicted.rows(torch.tensor(rows)),
+            predicted_batch=shown.predicted_batch.rows(torch.tensor(rows)),
             instances=tuple(shown.instances[r] for r in rows),
             gold=tuple(shown.gold[r] for r in rows),
-            guided=tuple(shown.guided[r] for r in rows),
+            predicted=tuple(shown.predicted[r] for r in rows),
         )
         for rows in ([5, 3, 1], list(range(15, 7, -1)), [0, 2, 4, 6, 7])
     ]
