@@ -63,7 +63,7 @@ def subject(model: FlowModel | None = None, instances: Sequence[Instance] | None
 
 def padded(batch: Batch, extra: int, pad: int) -> Batch:
     """The batch with `extra` more positions of padding."""
-    widths = {"ids": pad, "mask": False, "segments": 0}
+    widths = {"ids": pad, "attention_mask": False, "token_type_ids": 0}
     wider: dict[str, Any] = {
         name: torch.nn.functional.pad(getattr(batch, name), (0, extra), value=fill) for name, fill in widths.items()
     }

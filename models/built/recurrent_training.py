@@ -55,8 +55,8 @@ def read_in(model: Recurrent, instances: Sequence[Instance], labels: Mapping[str
     return replace(
         parts[0],
         ids=_stacked(parts, "ids", length, model.tokenizer.pad_token_id or 0),
-        attention_mask=_stacked(parts, "mask", length, False),
-        token_type_ids=_stacked(parts, "segments", length, 0),
+        attention_mask=_stacked(parts, "attention_mask", length, False),
+        token_type_ids=_stacked(parts, "token_type_ids", length, 0),
         word_ids=torch.cat([pad(part.word_ids, (0, 0, 0, length - part.ids.shape[1]), value=-1) for part in parts]),
         answer=torch.cat([part.answer for part in parts]),
         against=torch.cat([part.against for part in parts]),

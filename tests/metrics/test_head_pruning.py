@@ -30,7 +30,7 @@ def literally(model: FlowModel, batch, row: int, kept: np.ndarray) -> torch.Tens
     """Logits of one sentence without padding, through the whole network, with the weights of pruned heads' outputs as zeros."""
     one = batch.rows(torch.tensor([row]))
     n = batch.lengths[row]
-    cut = {name: getattr(one, name)[:, :n] for name in ("ids", "mask", "segments", "word_ids")}
+    cut = {name: getattr(one, name)[:, :n] for name in ("ids", "attention_mask", "token_type_ids", "word_ids")}
     one = replace(one, **cut, cache={})
     size, weights = model.width // HEADS, [layer.output.weight.data for layer in cast(Any, model.layers)]
     saved = [weight.clone() for weight in weights]

@@ -98,7 +98,7 @@ def test_all_instances_become_one_batch_in_parts(model: Recurrent, monkeypatch) 
     monkeypatch.setattr("flowgauge.models.built.recurrent_training.PART", 5)
     instances = CountingTask().instances("test", 12, 0)
     joined, whole = read_in(model, instances), encode(model, instances)
-    for name in ("ids", "mask", "segments", "word_ids", "answer", "against"):
+    for name in ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against"):
         assert (getattr(joined, name) == getattr(whole, name)).all(), name
     assert (joined.names, joined.seeds) == (whole.names, whole.seeds)
     assert (predictions(model, joined) == model.outputs(whole)[0].argmax(1)).all()

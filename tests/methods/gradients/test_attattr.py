@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.models.conftest import make_model
 
 from flowgauge.core.errors import UsageError
 from flowgauge.methods.gradients import attattr
@@ -19,8 +20,6 @@ from flowgauge.models.flow.trace import trace_bytes
 from flowgauge.models.inputs.encode import relabel
 from flowgauge.models.outputs import value
 from flowgauge.tasks.instance import Quantity
-
-from .conftest import make_model
 
 RULES = ["right", "left", "midpoint", "trapezoid", "gauss-legendre"]
 NODES = {

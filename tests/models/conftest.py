@@ -111,7 +111,7 @@ def alone(batch: Batch, row: int) -> Batch:
     """One instance of a batch without its padding."""
     one = batch.rows(torch.tensor([row]))
     n = int(one.attention_mask.sum())
-    cut = {name: getattr(one, name)[:, :n] for name in ("ids", "mask", "segments", "word_ids")}
+    cut = {name: getattr(one, name)[:, :n] for name in ("ids", "attention_mask", "token_type_ids", "word_ids")}
     return replace(one, **cut)
 
 
