@@ -1,4 +1,7 @@
-"""Results in the formats of others: Every Eval Ever's JSON, and the Hub's evaluation results. No torch."""
+"""Results in the formats of other projects: JSON for Every Eval Ever, and YAML for evaluation results on the Hugging Face Hub.
+
+`EXCHANGE_FORMATS` lists the formats, and `write_exchange` writes one of them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -21,26 +24,35 @@ from ..tables.task_tables import stored_records
 
 EEE_SCHEMA = "0.3.0"
 """Version of Every Eval Ever's schema that `every_eval_ever` writes."""
+EXCHANGE_FORMATS: Final = {
+    "every-eval-ever": "JSON for Every Eval Ever, one file for each model",
+    "hub": "YAML for `.eval_results/` in a model's repository on the Hugging Face Hub",
+}
+"""The formats that `write_exchange` knows, with a description of each for help texts."""
 
 
 def every_eval_ever(records: Sequence[Record], organization: str) -> list[dict[str, Any]]:
-    """One document a model, as Every Eval Ever's `eval.schema.json` has it; each ranked score of each cell is one result.
+    """Converts records to documents that satisfy Every Eval Ever's `eval.schema.json`.
 
-    Scores without a direction or without a number are left out: the schema has no place for them.
+    Each ranked score of each cell becomes one result. Scores without a direction and scores that are undefined are left out,
+    because the schema has no place for them.
 
     Args:
-        records: Of one or more models.
-        organization: Who evaluated.
+        records: Records of one or several models.
+        organization: The name of the organization that evaluated.
+
+    Returns:
+        One document for each model that has a score to report.
     """
-    found = []
+    documents = []
     for model in dict.fromkeys(group.model for group in groups(records)):
-        mine = [group for group in groups(records) if group.model == model]
-        results = [result for group in mine for result in _results(group)]
+        model_groups = [group for group in groups(records) if group.model == model]
+        results = [result for group in model_groups for result in _results(group)]
         if not results:
             continue
         now = str(int(datetime.now(UTC).timestamp()))
-        fingerprint = str(mine[0].records[0].key.get("fingerprint", ""))
-        found.append(
+        first = model_groups[0].records[0]
+        documents.append(
             {
                 "schema_version": EEE_SCHEMA,
                 "evaluation_id": f"flowgauge/{model}/{now}",
@@ -53,21 +65,22 @@ def every_eval_ever(records: Sequence[Record], organization: str) -> list[dict[s
                 },
                 "model_info": {
                     "name": model,
-                    "id": str(mine[0].records[0].asked.get("model", model)),
+                    "id": str(first.asked.get("model", model)),
                     "additional_details": {
                         "deployment_type": "self_deployed",
                         "model_availability": "open_weights",
-                        "fingerprint": fingerprint,
+                        "fingerprint": str(first.key.get("fingerprint", "")),
                     },
                 },
                 "eval_library": {"name": "flowgauge", "version": VERSION},
                 "evaluation_results": results,
             }
         )
-    return found
+    return documents
 
 
 def _results(group: ComparableCells) -> Iterator[dict[str, Any]]:
+    """Every ranked score of a group that has a direction, as an entry of `evaluation_results`."""
     for label, record in group.by_label().items():
         for score, ranked in _ranked(record):
             if score.higher_is_better is not None:
@@ -75,14 +88,15 @@ def _results(group: ComparableCells) -> Iterator[dict[str, Any]]:
 
 
 def _ranked(record: Record) -> Iterator[tuple[Score, Aggregate]]:
-    """Scores whose ranked variant has a number."""
+    """Every score of a cell with the aggregate that it is ranked by, where that is a finite number."""
     for score in record.scores.values():
-        found = next((a for a in score.aggregates if a.variant == score.ranked), None)
-        if score.status == "done" and found is not None and math.isfinite(found.value):
-            yield score, found
+        ranked = next((a for a in score.aggregates if a.variant == score.ranked), None)
+        if score.status == "done" and ranked is not None and math.isfinite(ranked.value):
+            yield score, ranked
 
 
 def _result(group: ComparableCells, label: str, record: Record, score: Score, ranked: Aggregate) -> dict[str, Any]:
+    """One score as an entry of `evaluation_results`, with its interval where the interval is known."""
     low, high = score.bounds
     metric: dict[str, Any] = {
         "evaluation_description": f"{score.name}, {score.ranked}: faithfulness of explanations by {label}. {score.source}",
@@ -111,25 +125,29 @@ def _result(group: ComparableCells, label: str, record: Record, score: Score, ra
 
 
 def _plain(value: Any) -> str | int | float | bool | None:
+    """A value that the schema takes as it is, else its JSON text."""
     return value if isinstance(value, (str, int, float, bool)) or value is None else json.dumps(value)
 
 
 def hub_results(records: Sequence[Record], dataset: str, source_url: str = "") -> str:
-    """YAML for `.eval_results/` of a model repository on the Hub: one entry a ranked score.
+    """Converts the records of one model to YAML for `.eval_results/` in its repository on the Hub.
 
     Args:
-        records: Of one model.
-        dataset: Id of the benchmark's dataset on the Hub.
-        source_url: A link to the board.
+        records: Records of one model.
+        dataset: Identifier of the benchmark's dataset on the Hub, `owner/name`.
+        source_url: A link to the board, or empty.
+
+    Returns:
+        The YAML text, with one entry for each ranked score.
 
     Raises:
-        UsageError: Records of several models, or none with a score.
+        UsageError: The records are of several models, or none of them has a score.
     """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
     models = {record.model for record in records}
     if len(models) > 1:
-        raise UsageError(f"these results are of {len(models)} models ({', '.join(sorted(models))}); name one with --model.")
+        raise UsageError(f"these results are of {len(models)} models ({', '.join(sorted(models))}): choose one with --model.")
     entries = [
         EvalResultEntry(
             dataset_id=dataset,
@@ -145,27 +163,67 @@ def hub_results(records: Sequence[Record], dataset: str, source_url: str = "") -
         for score, ranked in _ranked(record)
     ]
     if not entries:
-        raise UsageError("no cell has a score to write.")
+        raise UsageError(
+            "no cell of this model has a score to write: run its plan with metrics, or add them with `flowgauge score`."
+        )
     return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
 
 
-def write_every_eval_ever(url: str, out: str | Path, organization: str) -> list[Path]:
-    """Writes one JSON file a model of a store; returns their paths.
+def write_exchange(
+    format: str,
+    url: str,
+    out: str | Path,
+    *,
+    organization: str = "flowgauge user",
+    dataset: str = "",
+    model: str | None = None,
+    source_url: str = "",
+) -> list[Path]:
+    """Writes the results of a store in the format of another project.
+
+    Args:
+        format: A name in `EXCHANGE_FORMATS`.
+        url: Folder or fsspec URL of results.
+        out: The folder to write into.
+        organization: The name of the organization that evaluated; read by `every-eval-ever`.
+        dataset: Identifier of the benchmark's dataset on the Hub; needed by `hub`.
+        model: The model whose results are written; read by `hub`, which writes one model.
+        source_url: A link to the board; read by `hub`.
+
+    Returns:
+        The files written.
 
     Raises:
-        UsageError: No such store, or no score that the schema has a place for.
+        UsageError: The format or the model is unknown, the dataset is missing, or there is no score to write.
+    """
+    if format == "every-eval-ever":
+        return write_every_eval_ever(url, out, organization)
+    if format == "hub":
+        if not dataset:
+            raise UsageError(
+                "the format `hub` needs the identifier of the benchmark's dataset on the Hub: name it with --dataset."
+            )
+        return write_hub_results(url, out, dataset, model, source_url)
+    raise UnknownName("exchange format", format, EXCHANGE_FORMATS)
+
+
+def write_every_eval_ever(url: str, out: str | Path, organization: str) -> list[Path]:
+    """Writes one JSON file for each model of a store and returns their paths.
+
+    Raises:
+        UsageError: The store is missing, or has no score that the schema has a place for.
     """
     documents = every_eval_ever(stored_records(url), organization)
     if not documents:
-        raise UsageError(f"{url!r} has no score with a direction to write.")
+        raise UsageError(f"{url!r} has no score with a direction (higher or lower is better), and only those can be written.")
     return [_write(Path(out), d["model_info"]["name"], ".json", json.dumps(d, indent=1)) for d in documents]
 
 
 def write_hub_results(url: str, out: str | Path, dataset: str, model: str | None = None, source_url: str = "") -> list[Path]:
-    """Writes one model's results as YAML for `.eval_results/`; returns its path.
+    """Writes the results of one model as a YAML file for `.eval_results/` and returns its path.
 
     Raises:
-        UsageError: No such store or model, several models, or no score.
+        UsageError: The store or the model is missing, the store has several models and none is named, or there is no score.
     """
     records = [record for record in stored_records(url) if model in (None, record.model)]
     if not records:
@@ -174,6 +232,7 @@ def write_hub_results(url: str, out: str | Path, dataset: str, model: str | None
 
 
 def _write(folder: Path, name: str, ending: str, text: str) -> Path:
+    """Writes a text beside its final name and renames it, so that no reader meets half a file."""
     path = folder / f"{safe_name(name).replace('/', '_')}{ending}"
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -181,4 +240,4 @@ def _write(folder: Path, name: str, ending: str, text: str) -> Path:
         temporary.write_text(text, encoding="utf-8")
         return temporary.replace(path)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; choose another --out.") from error
+        raise UsageError(f"cannot write {path}: {error.strerror}; choose another folder with --out.") from error

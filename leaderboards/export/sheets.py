@@ -13,11 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from ...benchmark.store.record import Record
+from ...benchmark.store.record import Aggregate, Record
 from ...core.errors import UnknownName, UsageError
 from ..comparison.standings import ModelBoard, RankedTable, TaskBoard, fields_of, model_boards
-from ..site.formatting import matrix, ranked
-from ..stored.comparable_cells import ComparableCells
+from ..stored.comparable_cells import ComparableCells, find_aggregate
 from ..submission.board_reader import BoardReader, open_shelf
 from ..submission.verify import Trust
 
@@ -25,6 +24,26 @@ Format = Literal["latex", "markdown", "csv", "json"]
 FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "markdown": "md", "latex": "tex"}
 """Endings of what `save` writes."""
 OVERALL = "overall"
+MATRIX = 25
+"""The largest number of methods in a printed or displayed matrix of P(A beats B); its CSV, Parquet and JSON have all."""
+
+
+def matrix(standing: RankedTable) -> list[tuple[str, list[tuple[str, float | None]]]]:
+    """P(A beats B) among the first `MATRIX` methods of a table.
+
+    Returns:
+        A row for each method A: its label, then (label of B, share of resamples in which A beats B), None where B is A.
+    """
+    names, beats = standing.side.ranks.methods[:MATRIX], standing.side.ranks.beats
+    return [(a, [(b, None if a == b else float(beats[i, j])) for j, b in enumerate(names)]) for i, a in enumerate(names)]
+
+
+def ranked(field: TaskBoard, record: Record) -> tuple[Aggregate | None, str]:
+    """The aggregate of a cell by which its task is ranked, or None and the reason why it has none."""
+    if field.first is None:
+        return None, record.error or "The task has no ranked table."
+    aggregate = find_aggregate(record, field.first.side.metric, field.first.side.variant)
+    return (None, aggregate) if isinstance(aggregate, str) else (aggregate, "")
 
 
 def standing_table(standing: RankedTable) -> pd.DataFrame:

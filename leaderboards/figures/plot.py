@@ -20,10 +20,9 @@ from .counting import choose, counting_cells, counting_figure, make_counting
 from .curves import CURVES, UNITS, curve_figure
 from .depth_kept import depth_figure
 from .entropy import entropy_figure
-from .gallery import gallery_pages
 from .heads import ATTENTION, heads_figure, make_maps
 from .masks import MaskCurve, mask_figure, text_curves, texts_figure
-from .pattern import panels, pattern_figure
+from .pattern import gallery_pages, panels, pattern_figure
 from .pattern_strokes import SHARE
 from .pruning import layer_pruning_figure, pruning_figure
 from .receptive_field import receptive_figure

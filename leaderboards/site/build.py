@@ -26,9 +26,11 @@ from ..export.sheets import (
     beats_sheet,
     by_method,
     left_out_sheet,
+    matrix,
     method_sheet,
     overall_sheet,
     overall_table,
+    ranked,
     save,
     standing_sheet,
     standing_table,
@@ -181,7 +183,7 @@ class _Site:
                 self.browsed[id(field)] = found
         downloads = self._downloads()
         for field in self.fields:
-            self._page(self.task_page(field), "task.html", field=field, matrix=views.matrix, files=self._tables(field))
+            self._page(self.task_page(field), "task.html", field=field, matrix=matrix, files=self._tables(field))
             if id(field) in self.browsed:
                 data = self.browsed[id(field)].as_data()
                 for instance in data["instances"]:
@@ -191,7 +193,7 @@ class _Site:
         for method in self._methods():
             self._page(
                 self.method_page(method.name), "method.html", method=method, about=method.about,
-                examples=self._examples(method), ranked=views.ranked, trust=self.shelf.trust,
+                examples=self._examples(method), ranked=ranked, trust=self.shelf.trust,
                 files=self._files(method_sheet(method.name, method.cells, self.shelf.trust), f"method {method.name}"),
             )  # fmt: skip
         charts = [self._charts(board) for board in self.boards]

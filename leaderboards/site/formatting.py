@@ -8,12 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ...benchmark.store.record import Record
-from ..comparison.standings import ModelBoard, RankedRow, RankedTable, TaskBoard
-from ..stored.comparable_cells import find_aggregate
+from ..comparison.standings import ModelBoard, RankedRow, RankedTable
 
-MATRIX = 25
-"""Most methods in the matrix of P(A beats B) on a page; its download has all."""
 TRUST_MEANS = {
     "self-reported": "numbers as whoever ran it stored them",
     "well-formed": "schema, sums, bounds and counts were checked",
@@ -64,21 +60,6 @@ def coded(text: str) -> Markup:
 def words(settings: Mapping[str, Any]) -> str:
     """Settings in a line."""
     return ", ".join(f"{name}={value}" for name, value in settings.items()) or "no settings"
-
-
-def ranked(field: TaskBoard, record: Record) -> tuple[Any, str]:
-    """A cell's aggregate by the metric that stands for its task, or None and why there is none."""
-    if field.first is None:
-        return None, record.error or "not ranked"
-    side = field.first.side
-    found = find_aggregate(record, side.metric, side.variant)
-    return (None, found) if isinstance(found, str) else (found, "")
-
-
-def matrix(standing: RankedTable) -> list[tuple[str, list[tuple[str, float | None]]]]:
-    """P(A beats B) of the first methods: label, then (other, share or None for itself)."""
-    names, beats = standing.side.ranks.methods[:MATRIX], standing.side.ranks.beats
-    return [(a, [(b, None if a == b else float(beats[i, j])) for j, b in enumerate(names)]) for i, a in enumerate(names)]
 
 
 def weights(board: ModelBoard) -> dict[str, Any]:
