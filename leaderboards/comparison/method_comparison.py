@@ -15,11 +15,11 @@ from ...core.errors import UnknownName, UsageError
 from ...core.registry import Spec
 from ...metrics.registry import METRICS
 from ..stored.comparable_cells import ComparableCells, groups
-from ..stored.score_table import CellSource, metrics_of, ranked_variant, read_scores
+from ..stored.records import stored_records
+from ..stored.score_table import CellSource, ScoreTable, metrics_of, ranked_variant, read_scores
 from ..tables.columns import RANKED
-from ..tables.task_tables import stored_records
 from .operator_sensitivity import OperatorSensitivity, panels
-from .paired_tests import Difference, Ranks, ScoreTable, differences, mean_intervals, narrow, ranks, sentence, tie_groups
+from .paired_tests import Difference, Ranks, differences, mean_intervals, narrow, ranks, sentence, tie_groups
 
 COLUMNS = (
     "model", "task", "metric", "variant", "one", "other", "difference", "low", "high", "p", "p_holm", "instances", "needed",

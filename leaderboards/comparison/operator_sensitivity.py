@@ -15,8 +15,8 @@ from scipy.stats import kendalltau
 
 from ...benchmark.store.record import Score
 from ..stored.comparable_cells import ComparableCells
-from ..stored.score_table import CellSource, StoredScores, read_scores
-from .paired_tests import ALPHA, ScoreTable, differences, order
+from ..stored.score_table import CellSource, ScoreTable, StoredScores, read_scores
+from .paired_tests import ALPHA, differences, order
 
 BEFORE = "zero"
 """The operator of scores that were stored before it was a setting."""

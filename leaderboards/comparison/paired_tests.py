@@ -16,6 +16,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from ...metrics.bootstrap import condition_groups, interval, mean_of_sums, resampled_sums
+from ..stored.score_table import ScoreTable
 
 PERMUTATIONS = 9999
 ALPHA = 0.05
@@ -23,34 +24,6 @@ POWER = 0.8
 TAILS = (0.025, 0.975)
 FLIPS = 128
 """Permutations at once: so few that a hundred methods' sums stay in the processor's cache."""
-
-
-@dataclass(frozen=True, eq=False)
-class ScoreTable:
-    """One metric's scores of several methods on the same instances.
-
-    Attributes:
-        methods: Labels.
-        values: Score of each method and instance, draws and seeds averaged; NaN where undefined.
-        conditions: The group of each instance that resampling keeps apart.
-        higher_is_better: None where neither end is better.
-    """
-
-    methods: tuple[str, ...]
-    values: Float[np.ndarray, "methods instances"]
-    conditions: tuple[str, ...]
-    higher_is_better: bool | None = True
-
-    def __post_init__(self) -> None:
-        if self.values.shape != (len(self.methods), len(self.conditions)):
-            raise ValueError(
-                f"scores must be {(len(self.methods), len(self.conditions))} (methods, instances), got {self.values.shape}."
-            )
-
-    @property
-    def common(self) -> Bool[np.ndarray, " instances"]:
-        """Instances where every method has a score."""
-        return ~np.isnan(self.values).any(0)
 
 
 class Difference(NamedTuple):

@@ -12,13 +12,13 @@ from scipy.stats import kendalltau
 
 from ...benchmark.store.record import Record
 from ..stored.comparable_cells import ComparableCells, find_aggregate, groups
-from ..stored.score_table import metrics_of
+from ..stored.score_table import ScoreTable, metrics_of
 from ..submission.board_reader import BoardReader
-from ..submission.verify import Trust, weakest
+from ..submission.trust import Trust, weakest
 from ..tables.columns import RANKED
 from .method_comparison import MethodComparison, compare_group
 from .operator_sensitivity import OperatorSensitivity, panels
-from .paired_tests import ALPHA, MeanRanks, ScoreTable, mean_intervals, narrow, order, overall
+from .paired_tests import ALPHA, MeanRanks, mean_intervals, narrow, order, overall
 
 EVERY_PAIR = 25
 """Tables of more methods give the intervals of neighbours only."""

@@ -20,7 +20,7 @@ from ...benchmark.store.record import Aggregate, Record, Score
 from ...core.errors import UnknownName, UsageError
 from ...core.version import VERSION
 from ..stored.comparable_cells import ComparableCells, groups
-from ..tables.task_tables import stored_records
+from ..stored.records import stored_records
 
 EEE_SCHEMA = "0.3.0"
 """Version of Every Eval Ever's schema that `every_eval_ever` writes."""

@@ -18,7 +18,7 @@ from ...core.errors import UnknownName, UsageError
 from ..comparison.standings import ModelBoard, RankedTable, TaskBoard, fields_of, model_boards
 from ..stored.comparable_cells import ComparableCells, find_aggregate
 from ..submission.board_reader import BoardReader, open_shelf
-from ..submission.verify import Trust
+from ..submission.trust import Trust
 
 Format = Literal["latex", "markdown", "csv", "json"]
 FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "markdown": "md", "latex": "tex"}

@@ -13,8 +13,8 @@ from ...benchmark.store.store import Store
 from ...core.errors import NotApplicable, UnknownName, UsageError
 from ...methods.explanation import Explanation
 from ..stored.comparable_cells import ComparableCells, groups
+from ..stored.records import stored_records
 from ..tables.columns import PATTERNS
-from ..tables.task_tables import stored_records
 
 UNITS = {"logit_difference": "logits", "logit": "logits", "probability": "probability", "log_probability": "nats"}
 

@@ -38,7 +38,7 @@ from ..export.sheets import (
 )
 from ..figures.style import settings
 from ..submission.board_reader import BoardReader, open_shelf
-from ..submission.verify import TRUST
+from ..submission.trust import TRUST
 from . import formatting as views
 from .instances import InstanceBrowser, browse
 from .method_docs import MethodDescription, about, about_outside

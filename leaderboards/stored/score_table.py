@@ -10,11 +10,39 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from jaxtyping import Bool, Float
 
 from ...benchmark.store.cell import Cell
 from ...benchmark.store.record import Record, Score
-from ..comparison.paired_tests import ScoreTable
 from .comparable_cells import ComparableCells, find_aggregate, find_score
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """One metric's scores of several methods on the same instances.
+
+    Attributes:
+        methods: Labels.
+        values: Score of each method and instance, draws and seeds averaged; NaN where undefined.
+        conditions: The group of each instance that resampling keeps apart.
+        higher_is_better: None where neither end is better.
+    """
+
+    methods: tuple[str, ...]
+    values: Float[np.ndarray, "methods instances"]
+    conditions: tuple[str, ...]
+    higher_is_better: bool | None = True
+
+    def __post_init__(self) -> None:
+        if self.values.shape != (len(self.methods), len(self.conditions)):
+            raise ValueError(
+                f"scores must be {(len(self.methods), len(self.conditions))} (methods, instances), got {self.values.shape}."
+            )
+
+    @property
+    def common(self) -> Bool[np.ndarray, " instances"]:
+        """Instances where every method has a score."""
+        return ~np.isnan(self.values).any(0)
 
 
 @dataclass(frozen=True, eq=False)

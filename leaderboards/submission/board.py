@@ -17,7 +17,8 @@ from ...benchmark.store.store import Store
 from ...core.errors import UsageError
 from .bundle import MANIFEST
 from .ledger import Event, add_event, read_ledger, trusted
-from .verify import TRUST, BundleCheck, RecomputeScore, Trust, VerificationReport, raise_on_problems, verify
+from .trust import TRUST, Trust
+from .verify import BundleCheck, RecomputeScore, VerificationReport, raise_on_problems, verify
 
 
 def merge(

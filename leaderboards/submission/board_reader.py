@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from ...benchmark.store.record import Record
 from ...benchmark.store.store import Cell, Store
-from ..tables.task_tables import stored_records
+from ..stored.records import stored_records
 from .board import name_of
 from .ledger import read_ledger, trusted
-from .verify import Trust
+from .trust import Trust
 
 
 @dataclass(frozen=True, eq=False)

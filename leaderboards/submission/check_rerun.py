@@ -9,7 +9,8 @@ from ...benchmark.store.record import Record
 from ...benchmark.store.store import Store
 from ...benchmark.verification.explanation_difference import RerunOutcome
 from ...core.errors import FlowgaugeError, NotApplicable
-from .verify import BundleProblem, Trust, VerificationReport, weakest
+from .trust import Trust, weakest
+from .verify import BundleProblem, VerificationReport
 
 RerunMethods = Callable[[Store, Record, int], RerunOutcome]
 """(cells of a bundle as a store, record, instances to sample) -> how explanations come out on the verifier's machine."""

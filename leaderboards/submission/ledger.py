@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...benchmark.store.store import Store
 from ...core.errors import FlowgaugeError
-from .verify import Trust
+from .trust import Trust
 
 LEDGER = "ledger.jsonl"
 START = "0" * 64

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -28,10 +27,8 @@ from ...core.errors import FlowgaugeError
 from ...metrics.scores import COLUMNS, Scores
 from ...metrics.summary import summarise
 from .bundle import BadBundle, BundleManifest, check_sums, read_manifest
+from .trust import Trust
 
-Trust = Literal["self-reported", "well-formed", "re-scored", "re-run", "maintained"]
-TRUST: tuple[Trust, ...] = ("self-reported", "well-formed", "re-scored", "re-run", "maintained")
-"""From least to most."""
 RecomputeScore = Callable[[Store, Record, str, int], Scores]
 """(cells of a bundle as a store, record, metric identity, instances to sample) -> the metric as the verifier finds it."""
 TOLERANCE = 1e-4
@@ -375,8 +372,3 @@ def raise_on_problems(checked: VerificationReport) -> None:
     if checked.problems:
         first = checked.problems[0]
         raise BadBundle(f"{first.where}: {first.what} ({len(checked.problems)} problems in all)")
-
-
-def weakest(levels: Sequence[Trust]) -> Trust:
-    """The least trusted of several levels."""
-    return min(levels, key=TRUST.index)

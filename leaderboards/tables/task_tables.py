@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
 
 from ...benchmark.external.folder_format import is_outside
 from ...benchmark.store.record import Record
-from ...benchmark.store.results import table as long_table
-from ...benchmark.store.store import Store
-from ...core.errors import UsageError
 from ..stored.comparable_cells import ComparableCells, find_aggregate, groups
-from .columns import ACCURACY, COLUMNS, PAPER_ROWS, PAPER_TASKS, RANKED, REFERENCE_ROWS, Column, PaperRow
-
-Format = Literal["text", "json", "csv"]
+from .columns import ACCURACY, COLUMNS, PAPER_ROWS, PAPER_TASKS, REFERENCE_ROWS, Column, PaperRow
 
 
 @dataclass(frozen=True)
@@ -109,46 +102,6 @@ def paper_tables(records: Sequence[Record]) -> list[PaperTable]:
     return [_paper_table(model, by_task) for model, by_task in largest.items()]
 
 
-def render(store_url: str, format: Format = "text", width: int = 100) -> str:
-    """The tables of a store as text for the terminal, as JSON, or as CSV (long: one row an aggregate).
-
-    Raises:
-        UsageError: No such store, nothing in it, or an unknown format.
-    """
-    records = stored_records(store_url)
-    if format == "csv":
-        return str(long_table(records).to_csv(index=False)).rstrip("\n")
-    if format == "json":
-        return json.dumps(_plain(as_data(records, store_url)), indent=1)
-    if format == "text":
-        from .terminal import as_text
-
-        return as_text(task_tables(records), paper_tables(records), width)
-    raise UsageError(f"tables come as text, json or csv, got {format!r}.")
-
-
-def stored_records(store_url: str) -> list[Record]:
-    """Every record of a store.
-
-    Raises:
-        UsageError: There is no store, or it is empty.
-    """
-    records = Store(store_url).records()
-    if not records:
-        raise UsageError(f"the store {store_url!r} has no results yet; `flowgauge run ... --store {store_url}` adds some.")
-    return records
-
-
-def as_data(records: Sequence[Record], store_url: str = "") -> dict[str, Any]:
-    """Everything that `render` shows, as plain values; NaN where a number is missing."""
-    return {
-        "store": store_url,
-        "ranked_by": "/".join(RANKED),
-        "tasks": [asdict(table) for table in task_tables(records)],
-        "paper": [asdict(table) for table in paper_tables(records)],
-    }
-
-
 def read_cell(record: Record | None, metric: str, variant: str, scale: float = 1.0) -> TableEntry:
     """A stored aggregate as a cell."""
     if record is None:
@@ -231,12 +184,3 @@ def _paper_table(model: str, by_task: dict[str, ComparableCells]) -> PaperTable:
     gold = {row.title: cells(row, "gold") for row in PAPER_ROWS}
     predicted = {row.title: cells(row, "predicted") for row in PAPER_ROWS if row.guided}
     return PaperTable(model, tasks, gold, predicted)
-
-
-def _plain(value: Any) -> Any:
-    """NaN and infinities as null, which JSON has instead."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -113,7 +113,7 @@ def add_to(app: typer.Typer, reporting: Callable[[bool], Any]) -> None:
             from .core.errors import UsageError
             from .leaderboards.submission.board import merge as add
             from .leaderboards.submission.ledger import read_ledger
-            from .leaderboards.submission.verify import TRUST
+            from .leaderboards.submission.trust import TRUST
 
             if trust is not None and trust not in TRUST:
                 raise UsageError(f"no level of trust is called {trust!r}; there are {', '.join(TRUST)}.")

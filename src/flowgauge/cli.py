@@ -162,14 +162,14 @@ def show(
     """Show the table of a store so far."""
     with reporting(debug):
         if over_seeds:
+            from .leaderboards.stored.records import stored_records
             from .leaderboards.tables.over_seeds import over_seeds as means
             from .leaderboards.tables.over_seeds import sections
-            from .leaderboards.tables.task_tables import stored_records
 
             table = means(stored_records(store))
             _tables(table, sections(table), as_json, as_csv)
             return
-        from .leaderboards.tables.task_tables import render
+        from .leaderboards.tables.show import render
 
         width = shutil.get_terminal_size((110, 40)).columns
         typer.echo(render(store, "json" if as_json else "csv" if as_csv else "text", width))

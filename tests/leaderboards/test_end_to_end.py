@@ -8,7 +8,8 @@ import pytest
 
 import flowgauge
 from flowgauge.leaderboards.tables.columns import COLUMNS, PAPER_ROWS
-from flowgauge.leaderboards.tables.task_tables import read_cell, render
+from flowgauge.leaderboards.tables.show import render
+from flowgauge.leaderboards.tables.task_tables import read_cell
 from flowgauge.methods.registry import METHODS
 
 UNTRAINED = [name for name in METHODS.builtin if "training" not in METHODS.create(name).needs]

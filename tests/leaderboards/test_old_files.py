@@ -23,7 +23,8 @@ from flowgauge.leaderboards.submission.bundle import SCHEMA as MANIFEST_SCHEMA
 from flowgauge.leaderboards.submission.bundle import check_sums, read_manifest
 from flowgauge.leaderboards.submission.ledger import read_ledger, trusted
 from flowgauge.leaderboards.submission.verify import verify
-from flowgauge.leaderboards.tables.task_tables import render, task_tables
+from flowgauge.leaderboards.tables.show import render
+from flowgauge.leaderboards.tables.task_tables import task_tables
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 STORES = sorted(FIXTURES.glob("store-*"))

@@ -9,7 +9,6 @@ from scipy.stats import permutation_test, ttest_1samp
 from flowgauge.leaderboards.comparison import paired_tests as paired
 from flowgauge.leaderboards.comparison.paired_tests import (
     Difference,
-    ScoreTable,
     differences,
     holm,
     needed,
@@ -19,6 +18,7 @@ from flowgauge.leaderboards.comparison.paired_tests import (
     sentence,
     tie_groups,
 )
+from flowgauge.leaderboards.stored.score_table import ScoreTable
 
 RNG = np.random.default_rng(5)
 

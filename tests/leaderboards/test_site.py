@@ -182,7 +182,7 @@ def test_weights_of_the_page_give_the_overall_ranks(made) -> None:
 
 
 def _higher():
-    from flowgauge.leaderboards.comparison.paired_tests import ScoreTable
+    from flowgauge.leaderboards.stored.score_table import ScoreTable
 
     return ScoreTable((), np.zeros((0, 0)), (), True)
 

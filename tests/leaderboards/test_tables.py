@@ -15,7 +15,8 @@ from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.stored.comparable_cells import find_score, groups
 from flowgauge.leaderboards.tables.columns import RANKED
-from flowgauge.leaderboards.tables.task_tables import paper_tables, render, task_tables
+from flowgauge.leaderboards.tables.show import render
+from flowgauge.leaderboards.tables.task_tables import paper_tables, task_tables
 from flowgauge.leaderboards.tables.terminal import as_text
 
 from .conftest import keep, record, score
