@@ -1,13 +1,16 @@
-"""What metrics return: `Scores` (one row an instance) and `Aggregate` (one summary a variant). No torch."""
+"""The values that metrics return, and the explained cells that metrics of scope `cells` compare."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from ..methods.explanation import Explanation
 from ..tasks.instance import Instance
 
 COLUMNS = {
@@ -20,20 +23,34 @@ COLUMNS = {
 }
 
 
+def _read_number(value: Any) -> Any:
+    return math.nan if value is None else float(value) if value in ("inf", "-inf") else value
+
+
+def _write_number(value: float) -> float | str | None:
+    return None if math.isnan(value) else str(value) if math.isinf(value) else value
+
+
+_AS_JSON = WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "null"}, {"enum": ["inf", "-inf"]}]})
+Number = Annotated[float, BeforeValidator(_read_number), PlainSerializer(_write_number, when_used="json"), _AS_JSON]
+"""A float whose NaN is null and whose infinities are text in JSON, wherever a record stores it."""
+
+
 @dataclass(frozen=True)
 class Aggregate:
-    """A variant's summary: mean with its 95 % interval, how many instances it rests on and how many were undefined.
+    """The summary of a variant: its mean over instances with the 95 % interval.
 
-    The interval of a single instance is NaN: it cannot be bootstrapped.
+    `count` instances have a value and `undefined` have none, most of them for `reason`. `sd_draws` is the standard deviation over
+    draws. The interval of a single instance is NaN: it cannot be bootstrapped. Records store it as it is.
     """
 
     variant: str
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
     count: int
     undefined: int = 0
-    sd_draws: float | None = None
+    sd_draws: Number | None = None
     reason: str = ""
 
 
@@ -58,6 +75,29 @@ class Scores:
             raise ValueError(
                 f"{len(unexplained)} scores are NaN without a reason, first for {unexplained.iloc[0]['instance']!r}."
             )
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainedCell:
+    """The stored explanations of one cell, without the model: what metrics of scope `cells` compare.
+
+    Such a metric has `compare(*cells: ExplainedCell) -> tuple[Aggregate, ...]`, which raises `NotApplicable` with the reason
+    where a view cannot be had. With a class attribute `across` of `seeds` it gets all cells that differ in their seed alone;
+    without it, two cells of one method on two tasks.
+
+    Attributes:
+        names: Ids of the instances.
+        conditions: The condition of each instance.
+        gold: One explanation an instance, of the gold answer; read from the store as one goes through them.
+    """
+
+    names: tuple[str, ...]
+    conditions: tuple[str, ...]
+    gold: Iterable[Explanation]
+
+    def __post_init__(self) -> None:
+        if not self.names or len(self.names) != len(self.conditions):
+            raise ValueError(f"a cell needs a condition an instance, got {len(self.conditions)} for {len(self.names)}.")
 
 
 def score_row(instance: Instance, variant: str, value: float, draw: int = 0, reason: str = "") -> dict[str, Any]:

@@ -9,8 +9,7 @@ import numpy as np
 
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
-from ...metrics.cells import ExplainedCell
-from ...metrics.scores import Aggregate
+from ...metrics.scores import Aggregate, ExplainedCell
 from ...tasks.instance import Instance
 from .finding import Finding, require, run_checks
 from .subject import digest

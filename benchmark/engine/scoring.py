@@ -6,19 +6,18 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any, overload
 
 from ...core.errors import PLUGIN_ERRORS, NotApplicable, one_line
 from ...core.registry import settings
 from ...methods.explanation import Explanation
-from ...metrics.base import ExplainedBatch, Scores
+from ...metrics.base import Aggregate, ExplainedBatch, Scores
 from ...metrics.summary import summarise
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.layered import Layered
 from ..store.key import canonical, metric_id
-from ..store.record import Aggregate, Score
+from ..store.record import Score
 from ..store.store import Cell
 from .explain import PreparedBatch
 from .jobs import Job, JobGroup
@@ -112,7 +111,7 @@ def _reference(metric: Any, reference: Job | None, show: Callable[[Job], Explain
 
 
 def _aggregates(found: Scores) -> tuple[Aggregate, ...]:
-    return tuple(Aggregate(**asdict(a)) for a in found.aggregates or summarise(found.rows))
+    return tuple(found.aggregates or summarise(found.rows))
 
 
 def _ranked(metric: Any, aggregates: Sequence[Aggregate]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict
+
+from ...metrics.scores import Aggregate, Number
 
 SCHEMA = 3
 """Raised by any change of the record or of the explanation files that older readers would misread."""
@@ -14,34 +15,8 @@ SCHEMA = 3
 Status = Literal["done", "partial", "failed", "not-applicable"]
 
 
-def _read_number(value: Any) -> Any:
-    return math.nan if value is None else float(value) if value in ("inf", "-inf") else value
-
-
-def _write_number(value: float) -> float | str | None:
-    return None if math.isnan(value) else str(value) if math.isinf(value) else value
-
-
-_AS_JSON = WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "null"}, {"enum": ["inf", "-inf"]}]})
-Number = Annotated[float, BeforeValidator(_read_number), PlainSerializer(_write_number, when_used="json"), _AS_JSON]
-"""A float whose NaN is null and whose infinities are text in JSON."""
-
-
 class _Stored(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
-
-
-class Aggregate(_Stored):
-    """`metrics.base.Aggregate` as stored: mean with 95 % interval, instances it rests on, instances undefined."""
-
-    variant: str
-    value: Number
-    low: Number
-    high: Number
-    count: int
-    undefined: int = 0
-    sd_draws: Number | None = None
-    reason: str = ""
 
 
 class Score(_Stored):
@@ -53,6 +28,8 @@ class Score(_Stored):
         ranked: The variant that tables and rankings use.
         reference: Folder name of the cell whose budget it was matched to, or empty.
     """
+
+    model_config = ConfigDict(revalidate_instances="always")  # aggregates come from metrics of plug-ins, too
 
     metric: str
     name: str
@@ -70,6 +47,15 @@ class Score(_Stored):
     unit: str = ""
     source: str = ""
     seconds: float = 0.0
+
+    def aggregate(self, variant: str) -> Aggregate | None:
+        """The summary of a variant; None where the score has no such variant."""
+        return next((aggregate for aggregate in self.aggregates if aggregate.variant == variant), None)
+
+    @property
+    def ranked_aggregate(self) -> Aggregate | None:
+        """The summary of the variant that tables and rankings use."""
+        return self.aggregate(self.ranked)
 
 
 class Cost(_Stored):

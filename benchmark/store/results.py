@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pandas as pd
 
@@ -60,7 +60,7 @@ def _ranked(record: Record, metric: str) -> str:
     score = record.scores.get(metric)
     if score is None or score.status == "failed":
         return record.status if record.status in ("failed", "not-applicable") else score.status if score else ""
-    found = next((a for a in score.aggregates if a.variant == score.ranked), None)
+    found = score.ranked_aggregate
     if found is None or math.isnan(found.value):
         return "n/a"
     return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
@@ -83,5 +83,5 @@ def _rows(record: Record) -> list[dict[str, object]]:
         named = {**cell, "metric": score.metric, "higher_is_better": score.higher_is_better, "unit": score.unit}
         if not score.aggregates:
             rows.append({**named, "reason": f"{score.status}: {score.reason}"})
-        rows.extend({**named, **aggregate.model_dump()} for aggregate in score.aggregates)
+        rows.extend({**named, **asdict(aggregate)} for aggregate in score.aggregates)
     return rows or [cell]

@@ -16,9 +16,8 @@ from ...benchmark.store.store import Cell, Store
 from ...core.errors import NotApplicable, UnknownName, UsageError
 from ...core.registry import Spec
 from ...methods.explanation import Explanation
-from ...metrics.cells import ExplainedCell
 from ...metrics.registry import METRICS
-from ...metrics.scores import Aggregate
+from ...metrics.scores import Aggregate, ExplainedCell
 
 COLUMNS = (
     "metric", "method", "settings", "seed", "model", "task", "instances", "other_model", "other_task", "other_instances",

@@ -16,9 +16,10 @@ import yaml
 
 from ...benchmark.store.cell import safe_name
 from ...benchmark.store.key import short_hash
-from ...benchmark.store.record import Aggregate, Record, Score
+from ...benchmark.store.record import Record, Score
 from ...core.errors import UnknownName, UsageError
 from ...core.version import VERSION
+from ...metrics.scores import Aggregate
 from ..stored.comparable_cells import ComparableCells, groups
 from ..stored.records import stored_records
 
@@ -90,7 +91,7 @@ def _results(group: ComparableCells) -> Iterator[dict[str, Any]]:
 def _ranked(record: Record) -> Iterator[tuple[Score, Aggregate]]:
     """Every score of a cell with the aggregate that it is ranked by, where that is a finite number."""
     for score in record.scores.values():
-        ranked = next((a for a in score.aggregates if a.variant == score.ranked), None)
+        ranked = score.ranked_aggregate
         if score.status == "done" and ranked is not None and math.isfinite(ranked.value):
             yield score, ranked
 

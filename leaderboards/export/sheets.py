@@ -13,8 +13,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from ...benchmark.store.record import Aggregate, Record
+from ...benchmark.store.record import Record
 from ...core.errors import UnknownName, UsageError
+from ...metrics.scores import Aggregate
 from ..comparison.standings import ModelBoard, RankedTable, TaskBoard, fields_of, model_boards
 from ..stored.comparable_cells import ComparableCells, find_aggregate
 from ..submission.board_reader import BoardReader, open_shelf

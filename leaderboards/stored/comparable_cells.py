@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from ...benchmark.store.key import question
-from ...benchmark.store.record import Aggregate, Record, Score
+from ...benchmark.store.record import Record, Score
+from ...metrics.scores import Aggregate
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def find_aggregate(record: Record, metric: str, variant: str) -> Aggregate | str
         return f"not scored with {metric}"
     if score.status != "done":
         return score.reason or score.status
-    found = next((a for a in score.aggregates if a.variant == variant), None)
+    found = score.aggregate(variant)
     if found is None:
         return f"{metric} has no variant {variant}"
     return found if found.value == found.value else found.reason or "undefined for every instance"

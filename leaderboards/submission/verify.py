@@ -289,7 +289,7 @@ def _rows(where: str, rows: pd.DataFrame, score: Score, ids: set[str]) -> Iterat
 def _aggregates(where: str, rows: pd.DataFrame, score: Score) -> Iterator[BundleProblem]:
     """The aggregates are those of the rows; intervals too, for resampling is seeded."""
     ours = {a.variant: asdict(a) for a in summarise(rows)}
-    theirs = {a.variant: a.model_dump() for a in score.aggregates}
+    theirs = {a.variant: asdict(a) for a in score.aggregates}
     if ours.keys() != theirs.keys():
         yield BundleProblem(where, "its aggregates are of other variants than its rows.")
         return

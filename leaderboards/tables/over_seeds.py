@@ -157,7 +157,7 @@ def _over(units: Sequence[Sequence[Record]], metric: str, variant: str) -> dict[
 def _read(record: Record, metric: str, variant: str) -> tuple[float, int, str]:
     """A cell's number, how many instances it rests on, and why it is NaN."""
     score = record.scores.get(metric)
-    found = next((a for a in score.aggregates if a.variant == variant), None) if score else None
+    found = score.aggregate(variant) if score else None
     if found is not None and found.value == found.value:
         return found.value, found.count, ""
     reason = found.reason if found else score.reason if score else record.error

@@ -13,9 +13,8 @@ from jaxtyping import Float
 
 from ...core.errors import NotApplicable
 from ..bootstrap import condition_groups, interval
-from ..cells import ExplainedCell
 from ..registry import metric
-from ..scores import Aggregate
+from ..scores import Aggregate, ExplainedCell
 from .head_importance import draws_of_heads
 
 CONSTANT = "all heads of a cell have the same importance."

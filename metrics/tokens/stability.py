@@ -16,9 +16,8 @@ from jaxtyping import Float
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ..bootstrap import condition_groups, interval, mean_of_sums
-from ..cells import ExplainedCell
 from ..registry import metric
-from ..scores import Aggregate
+from ..scores import Aggregate, ExplainedCell
 
 CONSTANT = "all scores of every instance are the same."
 

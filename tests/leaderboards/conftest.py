@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from flowgauge.benchmark.store.explanation_file import ExplainedSentence, Part
-from flowgauge.benchmark.store.record import Aggregate, Cost, Provenance, Record, Score
+from flowgauge.benchmark.store.record import Cost, Provenance, Record, Score
 from flowgauge.benchmark.store.store import Store
 from flowgauge.methods.explanation import Explanation
+from flowgauge.metrics.scores import Aggregate
 from flowgauge.models.flow.graph import SKIP, Patterns
 
 PROVENANCE = Provenance(flowgauge="0", python="3", platform="here", packages={}, device="cpu", threads=1, batch_size=1)

@@ -11,11 +11,11 @@ import yaml
 from huggingface_hub import parse_eval_result_entries
 from typer.testing import CliRunner
 
-from flowgauge.benchmark.store.record import Aggregate
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.export.other_formats import EEE_SCHEMA, every_eval_ever, hub_results
+from flowgauge.metrics.scores import Aggregate
 
 from .conftest import record, score
 

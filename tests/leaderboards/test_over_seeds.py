@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from flowgauge.benchmark.store.record import Aggregate, Record
+from flowgauge.benchmark.store.record import Record
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.tables.over_seeds import over_seeds, sections
+from flowgauge.metrics.scores import Aggregate
 
 from .conftest import keep, record, score
 

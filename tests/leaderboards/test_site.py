@@ -17,7 +17,6 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from flowgauge.benchmark.store.record import Aggregate
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UnknownName, UsageError
@@ -32,6 +31,7 @@ from flowgauge.leaderboards.site.method_docs import about
 from flowgauge.leaderboards.submission.board import merge, name_of
 from flowgauge.leaderboards.submission.board_reader import open_shelf
 from flowgauge.leaderboards.submission.ledger import add_event
+from flowgauge.metrics.scores import Aggregate
 
 from .conftest import keep, record
 from .synthetic import HOSTILE, hostile_store, synthetic_store

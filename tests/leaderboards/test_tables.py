@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flowgauge.benchmark.store.record import Aggregate, Record, Score
+from flowgauge.benchmark.store.record import Record, Score
 from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.stored.comparable_cells import find_score, groups
@@ -18,6 +18,7 @@ from flowgauge.leaderboards.tables.columns import RANKED
 from flowgauge.leaderboards.tables.show import render
 from flowgauge.leaderboards.tables.task_tables import paper_tables, task_tables
 from flowgauge.leaderboards.tables.terminal import as_text
+from flowgauge.metrics.scores import Aggregate
 
 from .conftest import keep, record, score
 

@@ -8,8 +8,8 @@ from scipy.stats import pearsonr
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.cells import ExplainedCell
 from flowgauge.metrics.heads.head_universality import CONSTANT, HeadUniversality, correlation
+from flowgauge.metrics.scores import ExplainedCell
 
 SHAPE = (3, 4)
 

@@ -13,10 +13,10 @@ from sklearn.metrics import f1_score
 
 from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.cells import ExplainedCell
 from flowgauge.metrics.masks.depth_kept import DepthKept
 from flowgauge.metrics.masks.masked_predictions import MaskedAccuracy, MaskedDivergence, MaskedF1, ShareMasked
 from flowgauge.metrics.masks.token_classes import parts_of_speech
+from flowgauge.metrics.scores import ExplainedCell
 from flowgauge.metrics.tokens.stability import Stability
 from flowgauge.models.interventions.states import blend, clean_states, outputs_from
 from flowgauge.models.outputs import divergence, prediction
