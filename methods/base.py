@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
+from ..core.needs import check_needs
 from ..core.registry import check_name
 from ..models.batch import Batch
 from ..models.built.training import TrainingSession
@@ -21,8 +22,6 @@ from ..models.layered import Layered
 from .explanation import VIEWS, Explanation
 from .registry import OUTSIDE
 
-NEEDS = ("attention", "gradients", "target", "training", "path", "layered")
-
 
 @runtime_checkable
 class Method(Protocol):
@@ -31,9 +30,8 @@ class Method(Protocol):
     Attributes:
         name: As on the command line.
         version: Raised by any change that moves explanations.
-        needs: Of `attention` (attention weights), `gradients`, `target` (q reads one position), `training` (see `Amortised`),
-            `path` (samples of the path from a baseline, whose memory limits how much is explained at once), `layered` (only
-            words, hidden states and the readout are used, so that it applies to models without attention too).
+        needs: Words of `core.needs.NEEDS`: `transformer`, `target` (q reads one position), `path_samples`, `training` (see
+            `Amortised`). Empty: it applies to any model, and to tasks whose answer is read at several positions.
         gives: The views it returns.
         stochastic: Whether its explanations depend on the seed.
     """
@@ -109,14 +107,13 @@ def method(
     check_name("method", name)
     if name.startswith(OUTSIDE):
         raise UsageError(f"a method cannot be called {name!r}: {OUTSIDE!r} marks explanations that were computed elsewhere.")
-    gives, needs = ({one} if isinstance(one, str) else one for one in (gives, needs))
-    for kind, given, known in (("view", gives, VIEWS), ("need", needs, NEEDS)):
-        unknown = sorted(set(given) - set(known))
-        if unknown:
-            raise UsageError(f"method {name!r} names the {kind} {unknown[0]!r}; there are {', '.join(known)}.")
+    gives = {gives} if isinstance(gives, str) else gives
+    unknown = sorted(set(gives) - set(VIEWS))
+    if unknown:
+        raise UsageError(f"method {name!r} names the view {unknown[0]!r}; there are {', '.join(VIEWS)}.")
     marks = {
-        "name": name, "version": version, "gives": frozenset(gives), "needs": frozenset(needs), "stochastic": stochastic,
-        "flowgauge_kind": "method",
+        "name": name, "version": version, "gives": frozenset(gives), "needs": check_needs("method", name, needs),
+        "stochastic": stochastic, "flowgauge_kind": "method",
     }  # fmt: skip
 
     def mark(target: Any) -> Any:

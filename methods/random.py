@@ -13,7 +13,7 @@ from .base import method
 from .explanation import Explanation
 
 
-@method("random", gives={"tokens", "nodes", "units"}, needs={"layered"}, stochastic=True)
+@method("random", gives={"tokens", "nodes", "units"}, stochastic=True)
 @dataclass(frozen=True)
 class Random:
     """Uniform random scores: the floor that every method must beat.

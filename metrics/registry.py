@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 from ..core.errors import UsageError
+from ..core.needs import check_needs
 from ..core.registry import Entry, Registry, check_name
 
 READS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns", "values")
 SCOPES = ("instance", "set", "cells")
-NEEDS = ("transformer",)
 
 METRICS = Registry(
     "metric",
@@ -171,7 +171,7 @@ def metric(
         scope: `instance`, `set` or `cells`.
         reference: Name of the method it is matched to; the plan adds that method's cell.
         ranked: The variant that tables and rankings use; empty: the first.
-        needs: `transformer` where it asks for more than words, hidden states and a readout; not applicable to other models.
+        needs: Words of `core.needs.NEEDS`, such as `transformer`; where they are not met, the metric is not applicable.
         pools: Whether the score of an instance rests on the others that are shown; then no sample of them can be scored alone.
         version: Raised by any change that moves scores.
 
@@ -179,16 +179,15 @@ def metric(
         UsageError: A name that cannot be one, a view or scope that does not exist, bounds in the wrong order.
     """
     check_name("metric", name)
-    named = [("view", reads, READS), ("scope", scope, SCOPES), *(("need", need, NEEDS) for need in needs)]
-    for kind, given, known in named:
+    for kind, given, known in (("view", reads, READS), ("scope", scope, SCOPES)):
         if given not in known:
             raise UsageError(f"metric {name!r} names the {kind} {given!r}; there are {', '.join(known)}.")
     if bounds[0] is not None and bounds[1] is not None and bounds[0] > bounds[1]:
         raise UsageError(f"metric {name!r} has the bounds {bounds}: the smaller comes first.")
     marks = {
         "name": name, "version": version, "scope": scope, "reads": reads, "higher_is_better": higher_is_better, "bounds": bounds,
-        "unit": unit, "source": source, "reference": reference, "ranked": ranked, "needs": frozenset(needs),
-        "pools": pools, "flowgauge_kind": "metric",
+        "unit": unit, "source": source, "reference": reference, "ranked": ranked,
+        "needs": check_needs("metric", name, needs), "pools": pools, "flowgauge_kind": "metric",
     }  # fmt: skip
 
     def mark(target: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ...core.errors import PLUGIN_ERRORS, NotApplicable
-from ...methods.base import NEEDS
+from ...core.needs import NEEDS
 from ...methods.explanation import VIEWS, Explanation
 from ...methods.registry import METHODS
 from ...models.batch import Batch

@@ -65,7 +65,7 @@ def explain_batch(model: Layered, method: Any, asked: PreparedBatch, seed: int) 
         NotApplicable: The method cannot explain this model or quantity.
         ValueError: What the method returned is not one valid explanation an instance.
     """
-    _demand(method, model, asked.batch)
+    check_needs_met(method, model, asked.batch)
     peak = _Peak(model.device)
     gold = _timed(model, lambda: method.explain(model, reseed(asked.batch, seed)), asked.batch)
     check_returned(method, gold.made, asked.batch, model)
@@ -127,8 +127,13 @@ def _check_shapes(where: str, one: Explanation, n: int, layers: int, heads: int)
             raise ValueError(f"{where}: patterns need {layers + 1} depths and positions below {n}, got {depths} and {most}.")
 
 
-def _demand(method: Any, model: Layered, batch: Batch) -> None:
-    if not isinstance(model, FlowModel) and "layered" not in method.needs:
+def check_needs_met(method: Any, model: Layered, batch: Batch) -> None:
+    """Checks that a model and a batch offer what a method declares that it needs.
+
+    Raises:
+        NotApplicable: The model is no transformer, or the output is read at several positions.
+    """
+    if "transformer" in method.needs and not isinstance(model, FlowModel):
         raise NotApplicable(f"{method.name} reads attention and layers of a transformer, and {model.name} is none.")
     if "target" in method.needs and batch.target is None:
         raise NotApplicable(f"{method.name} needs one position to read q at, and this task reads several.")

@@ -68,7 +68,6 @@ def encode_group(
 
 
 def _takes_paths(group: JobGroup, metrics: Sequence[Any]) -> bool:
-    """Whether a method of the group, or a metric of patterns, may take path samples."""
-    return any(job.method is not None and "path" in job.method.needs for job in group.jobs) or any(
-        metric.reads == "patterns" for metric in metrics
-    )
+    """Whether a method of the group or a metric declares that it needs path samples."""
+    plugins = [*(job.method for job in group.jobs), *metrics]
+    return any("path_samples" in getattr(plugin, "needs", ()) for plugin in plugins)

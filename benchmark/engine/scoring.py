@@ -73,9 +73,10 @@ def score_job(model: Layered, group: JobGroup, job: Job, metrics: Sequence[Any],
         declared = _declared(metric, folder)
         started = time.perf_counter()
         try:
-            _demand(metric, model)
+            explained = show(job)
+            _check_needs_met(metric, model, explained)
             against = _reference(metric, reference, show)
-            found = metric.score(model, show(job), against)
+            found = metric.score(model, explained, against)
             aggregates = _aggregates(found)
         except NotApplicable as reason:
             job.scores[name] = declared.model_copy(update={"status": "not-applicable", "reason": str(reason)})
@@ -89,9 +90,12 @@ def score_job(model: Layered, group: JobGroup, job: Job, metrics: Sequence[Any],
             job.scores[name] = score
 
 
-def _demand(metric: Any, model: Layered) -> None:
-    if "transformer" in getattr(metric, "needs", ()) and not isinstance(model, FlowModel):
+def _check_needs_met(metric: Any, model: Layered, explained: ExplainedBatches) -> None:
+    needs = getattr(metric, "needs", ())
+    if "transformer" in needs and not isinstance(model, FlowModel):
         raise NotApplicable(f"it works inside a transformer, and {model.name} is none.")
+    if "target" in needs and explained[0].batch.target is None:
+        raise NotApplicable("it needs one position to read q at, and this task reads several.")
 
 
 def _reference(metric: Any, reference: Job | None, show: Callable[[Job], ExplainedBatches]) -> ExplainedBatches | None:

@@ -14,7 +14,7 @@ from .attention_graph import attention_graph, check_depth, check_residual, depth
 from .max_flow import target_flows
 
 
-@method("attention-flow", gives={"tokens", "nodes"}, needs={"attention", "target"})
+@method("attention-flow", gives={"tokens", "nodes"}, needs={"transformer", "target"})
 @dataclass(frozen=True)
 class AttentionFlow:
     """The largest flow between the target and each word through a graph whose capacities are attention.

@@ -16,7 +16,7 @@ from ..views import best_paths
 from .attention_graph import attention_graph, check_residual
 
 
-@method("attention", gives={"edges", "patterns"}, needs={"attention", "target"})
+@method("attention", gives={"edges", "patterns"}, needs={"transformer", "target"})
 @dataclass(frozen=True)
 class AttentionPaths:
     """The path with the largest product of attention between each word and the target.

@@ -17,7 +17,7 @@ from .attention_graph import attention_graph, check_depth, check_residual, depth
 Graph = Float[Tensor, "batch layers tokens tokens"]
 
 
-@method("attention-rollout", gives={"tokens", "nodes", "flows"}, needs={"attention", "target"})
+@method("attention-rollout", gives={"tokens", "nodes", "flows"}, needs={"transformer", "target"})
 @dataclass(frozen=True)
 class AttentionRollout:
     """The share of the target's attention that comes from each word when attention is multiplied through the layers.

@@ -13,7 +13,7 @@ from ..explanation import Explanation
 from .attention_graph import attention_maps, check_depth, depth_of
 
 
-@method("raw-attention", gives={"tokens", "edges"}, needs={"attention", "target"})
+@method("raw-attention", gives={"tokens", "edges"}, needs={"transformer", "target"})
 @dataclass(frozen=True)
 class RawAttention:
     """The attention weights of every head, and the target's attention to each word, averaged over the heads of one layer.

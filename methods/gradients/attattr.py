@@ -25,7 +25,7 @@ BUDGET = 2**29
 """Bytes of the rows that run at once; larger ones spend their time on fresh memory pages."""
 
 
-@method("attattr", gives={"edges", "heads"}, needs={"attention", "gradients"})
+@method("attattr", gives={"edges", "heads"}, needs={"transformer"})
 @dataclass(frozen=True)
 class AttAttr:
     """What each attention weight adds to the output, on the path from no attention in its layer to the layer's own.

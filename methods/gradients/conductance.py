@@ -16,7 +16,7 @@ from ..explanation import Explanation
 from ..patterns.pattern_search import traced_words
 
 
-@method("conductance", gives={"tokens", "nodes", "flows"}, needs={"gradients", "attention", "target", "path"})
+@method("conductance", gives={"tokens", "nodes", "flows"}, needs={"transformer", "target", "path_samples"})
 @dataclass(frozen=True)
 class Conductance:
     """The influence of each word that flows through each hidden state, layer by layer.

@@ -16,7 +16,7 @@ from .context_gradients import check_choice, context_gradients
 Output = Literal["quantity", "probability"]
 
 
-@method("gradient-x-attention", gives={"tokens", "heads", "edges"}, needs={"attention", "gradients", "target"})
+@method("gradient-x-attention", gives={"tokens", "heads", "edges"}, needs={"transformer", "target"})
 @dataclass(frozen=True)
 class GradientXAttention:
     """Each attention weight times the gradient of q for it: what q would lose, to first order, without that weight.

@@ -17,7 +17,7 @@ TaylorObjective = Literal["loss", "quantity", "logit_sum"]
 Absolute = Literal["head", "token"]
 
 
-@method("head-taylor", gives={"heads"}, needs={"gradients"})
+@method("head-taylor", gives={"heads"}, needs={"transformer"})
 @dataclass(frozen=True)
 class HeadTaylor:
     """How much the loss would change, to first order, without each head.

@@ -23,7 +23,7 @@ ROWS = 512
 """Most rows captum runs at once."""
 
 
-@method("integrated-gradients", gives={"tokens", "nodes"}, needs={"layered", "gradients"})
+@method("integrated-gradients", gives={"tokens", "nodes"})
 @dataclass(frozen=True)
 class IntegratedGradients:
     """Integrated gradients of tokens and of each layer's hidden states.

@@ -13,7 +13,7 @@ from ..base import explanations, method
 from ..explanation import Explanation
 
 
-@method("internal-influence", gives={"nodes"}, needs={"gradients", "path"})
+@method("internal-influence", gives={"nodes"}, needs={"transformer", "path_samples"})
 @dataclass(frozen=True)
 class InternalInfluence:
     """The mean gradient of q at each hidden state along the path.

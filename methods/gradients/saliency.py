@@ -17,7 +17,7 @@ from ..perturbation.captum_words import of_words
 NORMS = {"l1": 1.0, "l2": 2.0}
 
 
-@method("saliency", gives={"tokens"}, needs={"layered", "gradients"})
+@method("saliency", gives={"tokens"})
 @dataclass(frozen=True)
 class Saliency:
     """The size of the gradient of q at each word vector.
@@ -44,7 +44,7 @@ class Saliency:
         return explanations(batch, tokens=found.norm(NORMS[self.norm], dim=-1) * model.maskable(batch))
 
 
-@method("gradient-x-input", gives={"tokens"}, needs={"layered", "gradients"})
+@method("gradient-x-input", gives={"tokens"})
 @dataclass(frozen=True)
 class GradientXInput:
     """The gradient of q at each word vector times the vector.

@@ -207,7 +207,7 @@ class DiffMask(Amortised):
                 raise UsageError(f"{self.probe or 'what was given'} is damaged: {name} {fault}. Train the probes again.")
 
 
-@method("diffmask-input", gives={"mask", "tokens"}, needs={"training", "layered"}, stochastic=True)
+@method("diffmask-input", gives={"mask", "tokens"}, needs={"training"}, stochastic=True)
 @dataclass(frozen=True)
 class DiffMaskInput(DiffMask):
     """Which words the model can do without, as far as its states up to each depth tell.
@@ -236,7 +236,7 @@ class DiffMaskInput(DiffMask):
         return CentredRMSprop(rates, warmup=self.warmup, longest=self.longest)
 
 
-@method("diffmask-hidden", gives={"mask", "tokens"}, needs={"training", "layered"}, stochastic=True)
+@method("diffmask-hidden", gives={"mask", "tokens"}, needs={"training"}, stochastic=True)
 @dataclass(frozen=True)
 class DiffMaskHidden(DiffMask):
     """Which hidden states the model can do without, depth by depth.

@@ -12,7 +12,7 @@ from .hard_concrete import HardConcrete
 from .mask_search import Logits, MaskObjective, MaskProblem, MaskSearch
 
 
-@method("diffmask-single", gives={"tokens", "mask"}, needs={"gradients", "layered"}, stochastic=True)
+@method("diffmask-single", gives={"tokens", "mask"}, stochastic=True)
 @dataclass(frozen=True)
 class DiffMaskSingle(MaskSearch):
     """Which words one sentence's outputs need: hard concrete gates trained for that sentence alone.

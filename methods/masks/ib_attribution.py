@@ -29,7 +29,7 @@ LEAST = 0.01
 """Smallest sd of a feature, as a share of the root mean square over the features of its depth."""
 
 
-@method("ib-attribution", gives={"mask", "nodes", "tokens"}, needs={"training", "layered", "gradients"}, stochastic=True)
+@method("ib-attribution", gives={"mask", "nodes", "tokens"}, needs={"training"}, stochastic=True)
 @dataclass(frozen=True)
 class IBAttribution(Amortised):
     """How much of each state the answer needs, when noise takes the place of the rest.

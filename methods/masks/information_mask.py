@@ -24,7 +24,7 @@ from .noise_fitting import SLOWER, FitChunk, NoiseFitConfig, Optimiser, Strength
 Score = Literal["inverse", "negative"]
 
 
-@method("information-mask", gives={"nodes", "tokens"}, needs={"training", "layered", "gradients"}, stochastic=True)
+@method("information-mask", gives={"nodes", "tokens"}, needs={"training"}, stochastic=True)
 @dataclass(frozen=True)
 class InformationMask(Amortised):
     """How little noise each state bears before the outputs change.

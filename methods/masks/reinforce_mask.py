@@ -17,7 +17,7 @@ Scale = Literal["none", "lambda"]
 SMOOTHING = 0.99
 
 
-@method("reinforce-mask", gives={"tokens", "mask"}, needs={"layered"}, stochastic=True)
+@method("reinforce-mask", gives={"tokens", "mask"}, stochastic=True)
 @dataclass(frozen=True)
 class ReinforceMask(MaskSearch):
     """Which words one sentence's outputs need: coins for every word, trained by REINFORCE with a moving-average baseline.

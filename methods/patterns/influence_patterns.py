@@ -21,7 +21,7 @@ from ..explanation import Explanation
 from .pattern_search import AttentionPatterns, EmbeddingPatterns, optimality_gaps, refine, search
 
 
-@method("influence-patterns", gives={"tokens", "flows", "patterns"}, needs={"gradients", "attention", "target", "path"})
+@method("influence-patterns", gives={"tokens", "flows", "patterns"}, needs={"transformer", "target", "path_samples"})
 @dataclass(frozen=True)
 class InfluencePatterns:
     """The path of nodes that carries most of each word's influence, at the embedding and the attention level.

@@ -15,7 +15,7 @@ from ..explanation import Explanation
 from .influence_patterns import InfluencePatterns
 
 
-@method("repl-skip", gives={"tokens", "flows", "patterns"}, needs={"gradients", "attention", "target", "path"})
+@method("repl-skip", gives={"tokens", "flows", "patterns"}, needs={"transformer", "target", "path_samples"})
 @dataclass(frozen=True)
 class ReplacedSkips:
     """Influence patterns with each skip node replaced by all heads at its place.

@@ -27,7 +27,7 @@ ROWS = 512
 """Most masked sentences that run at once."""
 
 
-@method("exact-erasure", gives={"tokens", "mask"}, needs={"layered"})
+@method("exact-erasure", gives={"tokens", "mask"})
 @dataclass(frozen=True)
 class ExactErasure:
     """The smallest sets of words that, kept alone, keep the model's prediction.

@@ -15,7 +15,7 @@ ROWS = 512
 """Most rows that run at once."""
 
 
-@method("head-accuracy-difference", gives={"heads"})
+@method("head-accuracy-difference", gives={"heads"}, needs={"transformer"})
 @torch.no_grad()
 def head_accuracy_difference(model: FlowModel, batch: Batch) -> list[Explanation]:
     """Whether the model is right with all heads, minus whether it is right without one.

@@ -20,7 +20,7 @@ from .captum_words import ROWS
 Removal = Literal[Baseline, "delete"]
 
 
-@method("leave-one-out", gives={"tokens"}, needs={"layered"})
+@method("leave-one-out", gives={"tokens"})
 @dataclass(frozen=True)
 class LeaveOneOut:
     """How much q falls when one word is removed.

@@ -28,7 +28,7 @@ ENDS = 1e6
 """Weight of no word and of all, as `captum.attr.KernelShap.inf_weight`."""
 
 
-@method("shapley-sampling", gives={"tokens"}, needs={"layered"}, stochastic=True)
+@method("shapley-sampling", gives={"tokens"}, stochastic=True)
 @dataclass(frozen=True)
 class ShapleySampling:
     """Shapley values of the words, from random permutations.
@@ -60,7 +60,7 @@ class ShapleySampling:
         return _explain(model, batch, self.baseline, attribute, with_ends=True)
 
 
-@method("lime", gives={"tokens"}, needs={"layered"}, stochastic=True)
+@method("lime", gives={"tokens"}, stochastic=True)
 @dataclass(frozen=True)
 class Lime:
     """Coefficients of a sparse linear model of q over random removals.
@@ -126,7 +126,7 @@ class ShareLasso:
         return found
 
 
-@method("kernel-shap", gives={"tokens"}, needs={"layered"}, stochastic=True)
+@method("kernel-shap", gives={"tokens"}, stochastic=True)
 @dataclass(frozen=True)
 class KernelShap:
     """Shapley values of the words, from a weighted linear fit over random removals.

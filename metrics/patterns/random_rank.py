@@ -38,7 +38,7 @@ CHUNK = 256
 @metric(
     "random_rank",
     reads="patterns",
-    needs={"transformer"},
+    needs={"transformer", "path_samples"},
     ranked="embedding/beaten",
     higher_is_better=True,
     unit="random patterns",

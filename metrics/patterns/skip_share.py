@@ -49,6 +49,7 @@ from .pattern_cases import MIXED, NO_HEADS, PatternCase, edges, pattern_cases, s
     higher_is_better=None,
     unit="share of edges",
     bounds=(0.0, 1.0),
+    needs={"path_samples"},
     source="Lu et al. 2021, section 4.2",
 )
 @dataclass(frozen=True)

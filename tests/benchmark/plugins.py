@@ -178,7 +178,7 @@ class Broken(_Metric):
         return 1 / 0
 
 
-@method("amortised", gives={"tokens"}, needs={"training", "layered"}, stochastic=True)
+@method("amortised", gives={"tokens"}, needs={"training"}, stochastic=True)
 @dataclass(frozen=True)
 class Slow(Amortised):
     """Learns the mean word vector of the train split in 20 steps, then says how far each word is from it."""

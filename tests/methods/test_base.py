@@ -241,3 +241,5 @@ def test_a_plain_function_is_a_method(model, batch):
     assert mine().options == {"scale": 2.0}
     with pytest.raises(UsageError, match="names the view 'token'"):
         method("x", gives={"token"})
+    with pytest.raises(UsageError, match=r"method 'x' declares needs='layered'.*declare 'transformer'"):
+        method("x", gives={"tokens"}, needs={"layered"})

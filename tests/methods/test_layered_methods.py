@@ -42,13 +42,13 @@ def batch(model: Recurrent) -> Batch:
 
 
 def q(model, batch, words=None):
-    on = batch if words is None else replace(batch, words=words, cache={})
+    on = batch if words is None else replace(batch, word_vectors=words, cache={})
     return value(model.outputs(on), on)
 
 
 @pytest.mark.parametrize("method", TOKEN_METHODS, ids=lambda m: m.name)
 def test_digits_are_scored_and_the_query_is_not(model, batch, method) -> None:
-    assert "layered" in method.needs and "target" not in method.needs
+    assert not method.needs & {"transformer", "target"}
     for found, n in zip(method.explain(model, batch), batch.lengths, strict=True):
         assert found.tokens.shape == (n,)
         assert (found.tokens[:2] == 0).all()

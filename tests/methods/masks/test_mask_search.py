@@ -29,7 +29,7 @@ def short(counting, words, count=3):
 def masked_divergence(model, batch, keep):
     """KL by hand: the words at 0 are zero vectors."""
     words = model.words(batch) * torch.where(model.maskable(batch), keep, 1.0)[..., None]
-    return divergence(model.outputs(replace(batch, words=words)), model.outputs(batch))
+    return divergence(model.outputs(replace(batch, word_vectors=words)), model.outputs(batch))
 
 
 @pytest.mark.parametrize("words", [1, 3, 4])
@@ -119,7 +119,7 @@ def test_what_is_not_needed_is_dropped_and_what_is_needed_kept(sharp, batches, m
         one = batch.rows(torch.tensor([row]))
         keep = torch.nn.functional.pad(torch.from_numpy(most.mask[0] > 0.5), (0, 8 - batch.lengths[row]))[None, :, None]
         words = torch.where(keep, sharp.words(one), torch.from_numpy(most.fill[0]))
-        lost = divergence(sharp.outputs(replace(one, words=words)), sharp.outputs(one))
+        lost = divergence(sharp.outputs(replace(one, word_vectors=words)), sharp.outputs(one))
         assert most.values["hard_divergence"] == pytest.approx(float(lost), abs=1e-9)
         assert lost < least.values["hard_divergence"]
 

@@ -37,7 +37,7 @@ def every_subset(model, batch, row, fill):
     keep[:, places] = sets
     rows = batch.rows(torch.full((len(sets),), row))
     words = model.words(batch)[row] * (keep | ~free)[..., None] + fill * (free & ~keep)[..., None]
-    outputs = model.outputs(replace(rows, words=words))
+    outputs = model.outputs(replace(rows, word_vectors=words))
     clean = model.outputs(batch)
     right = (prediction(outputs, rows) == prediction(clean, batch)[row]).all(1)
     far = divergence(outputs, tuple(o[row].expand_as(p) for o, p in zip(clean, outputs, strict=True)))
