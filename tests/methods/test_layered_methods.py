@@ -61,7 +61,7 @@ def test_batches_do_not_matter(model, batch, method) -> None:
     whole = method.explain(model, batch)
     for row in (0, 4):
         one = batch.rows(torch.tensor([row]))
-        (alone,) = method.explain(model, one.only(one.mask))
+        (alone,) = method.explain(model, one.only(one.attention_mask))
         assert alone.tokens == pytest.approx(whole[row].tokens, abs=1e-6)
 
 
@@ -69,7 +69,7 @@ def test_leave_one_out_by_hand(model, batch) -> None:
     found, deleted = (LeaveOneOut(how).explain(model, batch) for how in ("zero", "delete"))
     for row, n in enumerate(batch.lengths):
         one = batch.rows(torch.tensor([row]))
-        one = one.only(one.mask)
+        one = one.only(one.attention_mask)
         for j in range(2, n):
             words = model.words(one).clone()
             words[0, j] = 0

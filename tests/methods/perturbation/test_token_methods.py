@@ -193,7 +193,7 @@ def test_leave_one_out_in_many_passes(model, batches, monkeypatch):
 def test_moved_word_vectors_are_what_is_explained(model, batches):
     """As the sensitivity metric asks; with the vectors of other words, it is those words' explanation."""
     batch, other = batches(model, [6, 4]), batches(model, [6, 4], seed=5)
-    moved = replace(batch, words=model.words(other).detach(), cache={})
+    moved = replace(batch, word_vectors=model.words(other).detach(), cache={})
     for made in (*ALL, LeaveOneOut("delete")):
         for one, two in zip(made.explain(model, moved), made.explain(model, other), strict=True):
             assert one.tokens == pytest.approx(two.tokens, abs=1e-12), made
