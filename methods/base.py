@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
@@ -11,6 +10,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor
 
+from ..core.declare import FunctionPlugin, decorator
 from ..core.errors import UsageError
 from ..core.needs import check_needs
 from ..core.registry import check_name
@@ -34,6 +34,8 @@ class Method(Protocol):
             `Amortised`). Empty: it applies to any model, and to tasks whose answer is read at several positions.
         gives: The views it returns.
         stochastic: Whether its explanations depend on the seed.
+
+    `@method` adds `source`: who published it.
     """
 
     name: ClassVar[str]
@@ -85,21 +87,33 @@ class Amortised:
         return self.weights
 
 
-class FunctionMethod:
+class FunctionMethod(FunctionPlugin):
     """A plain function as a method; its keyword arguments after `model, batch` are the settings."""
-
-    def __init__(self, function: Callable[..., list[Explanation]], options: Mapping[str, Any]) -> None:
-        self.function, self.options = function, dict(options)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Calls the function with its settings."""
-        return self.function(model, batch, **self.options)
+        explained: list[Explanation] = self.function(model, batch, **self.options)
+        return explained
 
 
 def method(
-    name: str, *, gives: Collection[str], needs: Collection[str] = (), version: int = 1, stochastic: bool = False
+    name: str,
+    *,
+    gives: Collection[str],
+    needs: Collection[str] = (),
+    version: int = 1,
+    stochastic: bool = False,
+    source: str = "",
 ) -> Callable[[Any], Any]:
     """Declares a class or a function `(model, batch, **settings) -> list[Explanation]` as a method.
+
+    Args:
+        name: As on the command line.
+        gives: The views it returns.
+        needs: What it asks of the model and the task, of `core.needs.NEEDS`.
+        version: Raised by any change that moves explanations.
+        stochastic: Whether its explanations depend on the seed.
+        source: Who published it: authors, year, title, and the section or equation if useful.
 
     Raises:
         UsageError: A view or need that does not exist, a name that cannot be one.
@@ -111,33 +125,11 @@ def method(
     unknown = sorted(set(gives) - set(VIEWS))
     if unknown:
         raise UsageError(f"method {name!r} names the view {unknown[0]!r}; there are {', '.join(VIEWS)}.")
-    marks = {
+    metadata = {
         "name": name, "version": version, "gives": frozenset(gives), "needs": check_needs("method", name, needs),
-        "stochastic": stochastic, "flowgauge_kind": "method",
+        "stochastic": stochastic, "source": source,
     }  # fmt: skip
-
-    def mark(target: Any) -> Any:
-        if inspect.isclass(target):
-            for key, value in marks.items():
-                setattr(target, key, value)
-            return target
-        return _factory(target, marks)
-
-    return mark
-
-
-def _factory(function: Callable[..., list[Explanation]], marks: Mapping[str, Any]) -> Callable[..., FunctionMethod]:
-    settings = list(inspect.signature(function).parameters.values())[2:]
-    made = type(function.__name__, (FunctionMethod,), {**marks, "__doc__": function.__doc__, "__module__": function.__module__})
-
-    def factory(**given: Any) -> FunctionMethod:
-        return made(function, {p.name: given.get(p.name, p.default) for p in settings})
-
-    factory.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in settings])  # type: ignore[attr-defined]
-    factory.__doc__, factory.__module__, factory.__name__ = function.__doc__, function.__module__, function.__name__
-    for key, value in marks.items():
-        setattr(factory, key, value)
-    return factory
+    return decorator("method", metadata, FunctionMethod, leading=2)
 
 
 _TOKEN_AXES = {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any, Literal
 
+from ..core.declare import FunctionPlugin, decorator
 from ..core.errors import UsageError
 from ..core.needs import check_needs
 from ..core.registry import Entry, Registry, check_name
@@ -133,11 +133,8 @@ METRICS = Registry(
 )
 
 
-class FunctionMetric:
+class FunctionMetric(FunctionPlugin):
     """A plain function as a metric; its keyword arguments after `model, shown, reference` are the settings."""
-
-    def __init__(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
-        self.function, self.options = function, dict(options)
 
     def score(self, model: Any, shown: Any, reference: Any) -> Any:
         """Calls the function with its settings."""
@@ -166,7 +163,7 @@ def metric(
         reads: The view it needs.
         higher_is_better: None where neither end is better.
         unit: Such as `share of instances`.
-        source: Where it was defined.
+        source: Who published it: authors, year, title, and the section or equation if useful.
         bounds: Smallest and largest possible value.
         scope: `instance`, `set` or `cells`.
         reference: Name of the method it is matched to; the plan adds that method's cell.
@@ -184,30 +181,9 @@ def metric(
             raise UsageError(f"metric {name!r} names the {kind} {given!r}; there are {', '.join(known)}.")
     if bounds[0] is not None and bounds[1] is not None and bounds[0] > bounds[1]:
         raise UsageError(f"metric {name!r} has the bounds {bounds}: the smaller comes first.")
-    marks = {
+    metadata = {
         "name": name, "version": version, "scope": scope, "reads": reads, "higher_is_better": higher_is_better, "bounds": bounds,
         "unit": unit, "source": source, "reference": reference, "ranked": ranked,
-        "needs": check_needs("metric", name, needs), "pools": pools, "flowgauge_kind": "metric",
+        "needs": check_needs("metric", name, needs), "pools": pools,
     }  # fmt: skip
-
-    def mark(target: Any) -> Any:
-        made = target if inspect.isclass(target) else _factory(target, marks)
-        for key, value in marks.items():
-            if not isinstance(getattr(made, key, None), property):  # what hangs on a setting, the class says itself
-                setattr(made, key, value)
-        return made
-
-    return mark
-
-
-def _factory(function: Callable[..., Any], marks: Mapping[str, Any]) -> Callable[..., FunctionMetric]:
-    settings = list(inspect.signature(function).parameters.values())[3:]
-    made = type(function.__name__, (FunctionMetric,), {**marks, "__doc__": function.__doc__, "__module__": function.__module__})
-
-    def factory(**given: Any) -> FunctionMetric:
-        plugin: FunctionMetric = made(function, {p.name: given.get(p.name, p.default) for p in settings})
-        return plugin
-
-    factory.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in settings])  # type: ignore[attr-defined]
-    factory.__doc__, factory.__module__, factory.__name__ = function.__doc__, function.__module__, function.__name__
-    return factory
+    return decorator("metric", metadata, FunctionMetric, leading=3)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, cast
 
+from ..core.declare import FunctionPlugin, decorator
 from ..core.errors import UsageError
 from .instance import Head, Instance, Quantity, Task
 from .sampling import balanced, only_test
@@ -13,13 +14,10 @@ from .sampling import balanced, only_test
 PARTS = ("name", "version", "head", "quantity", "source", "instances")
 
 
-class FunctionTask:
+class FunctionTask(FunctionPlugin):
     """A plain function `(seed, **settings) -> instances` as a task with one split, `test`."""
 
     name: ClassVar[str]
-
-    def __init__(self, function: Callable[..., Iterable[Instance]], options: Mapping[str, Any]) -> None:
-        self.function, self.options = function, dict(options)
 
     def instances(self, split: str = "test", limit: int | None = None, seed: int = 0) -> tuple[Instance, ...]:
         """What the function gives for this seed; with a limit, a seeded sample balanced over conditions."""
@@ -37,35 +35,17 @@ def task(
         head: The model head the instances need.
         version: Raised by any change that moves the instances.
         quantity: What is explained.
-        source: Where the instances come from, for the record.
+        source: Who published them, or where they come from: part of the record.
     """
     if quantity.label != "gold":
         raise UsageError(f"task {name!r}: q reads the gold answer; the predicted one is always explained beside it.")
-    marks = {"name": name, "version": version, "head": head, "quantity": quantity, "source": source, "flowgauge_kind": "task"}
+    metadata = {"name": name, "version": version, "head": head, "quantity": quantity, "source": source}
 
-    def mark(target: Any) -> Any:
-        marks["doc"] = (inspect.getdoc(target) or "").partition("\n")[0]
-        if inspect.isclass(target):
-            for key, value in marks.items():
-                setattr(target, key, value)
-            return target
-        return _factory(target, marks)
+    def decorate(target: Any) -> Any:
+        doc = (inspect.getdoc(target) or "").partition("\n")[0]
+        return decorator("task", {**metadata, "doc": doc}, FunctionTask, leading=1)(target)
 
-    return mark
-
-
-def _factory(function: Callable[..., Iterable[Instance]], marks: Mapping[str, Any]) -> Callable[..., FunctionTask]:
-    settings = list(inspect.signature(function).parameters.values())[1:]
-    made = type(function.__name__, (FunctionTask,), {**marks, "__doc__": function.__doc__, "__module__": function.__module__})
-
-    def factory(**given: Any) -> FunctionTask:
-        return cast(FunctionTask, made(function, {p.name: given.get(p.name, p.default) for p in settings}))
-
-    factory.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in settings])  # type: ignore[attr-defined]
-    factory.__doc__, factory.__module__, factory.__name__ = function.__doc__, function.__module__, function.__name__
-    for key, value in marks.items():
-        setattr(factory, key, value)
-    return factory
+    return decorate
 
 
 def unique(name: str, instances: Iterable[Instance]) -> tuple[Instance, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
+from ...core.declare import decorator
 from ...core.registry import check_name
 from ..layered import Layered
 from .training import TrainingSession
@@ -53,11 +54,4 @@ def model(name: str, *, version: int = 1) -> Callable[[type[BuilderClass]], type
         UsageError: A name that cannot be one.
     """
     check_name("model", name)
-
-    def mark(target: type[BuilderClass]) -> type[BuilderClass]:
-        marks: dict[str, Any] = {"name": name, "version": version, "flowgauge_kind": "model"}
-        for key, value in marks.items():
-            setattr(target, key, value)
-        return target
-
-    return mark
+    return decorator("model", {"name": name, "version": version})
