@@ -31,8 +31,8 @@ def test_a_function_becomes_a_factory_of_plugins_with_its_settings() -> None:
     assert (total.__doc__, total.__name__, total.__module__) == ("Adds.", "total", __name__)
     assert list(parameters(total)) == ["first", "second"]
     assert {p.kind for p in parameters(total).values()} == {inspect.Parameter.KEYWORD_ONLY}
-    plugin: Any = total(second=100)
-    assert isinstance(plugin, Wrapped) and type(plugin).__name__ == "total"
+    plugin = total(second=100)
+    assert issubclass(type(plugin), Wrapped) and type(plugin).__name__ == "total"
     assert plugin.run(0) == 101 and settings(plugin) == {"first": 1, "second": 100}
     assert (plugin.name, plugin.version, plugin.__doc__) == ("sum", 3, "Adds.")
     assert len(source_hash(plugin)) == 64
@@ -45,9 +45,9 @@ def test_a_class_keeps_its_type_and_gets_the_metadata() -> None:
         def __init__(self, size: int = 2) -> None:
             self.size = size
 
-    decorated = decorator("example", {"name": "plain", "unit": "words"}, Wrapped, leading=1)(Plain)
-    assert decorated is Plain and Plain(5).size == 5
+    decorated: Any = decorator("example", {"name": "plain", "unit": "words"}, Wrapped, leading=1)(Plain)
     assert (decorated.name, decorated.unit, decorated.flowgauge_kind) == ("plain", "words", "example")
+    assert decorated is Plain and Plain(5).size == 5
 
 
 def test_metadata_that_a_class_derives_from_a_setting_stays_its_own() -> None:
