@@ -71,7 +71,7 @@ class Batch:
         return [int(n) for n in self.attention_mask.sum(1)]
 
     @property
-    def asked(self) -> Int[Tensor, "batch positions"]:
+    def required_positions(self) -> Int[Tensor, "batch positions"]:
         """Positions without which q would not be defined: the target, a span's answer and what stands against it, or none."""
         if self.spans:
             return torch.cat([self.answer, self.against], 1)
@@ -95,12 +95,12 @@ class Batch:
             ValueError: A target, or an end of a span that q reads, would be lost.
         """
         keep = keep & self.attention_mask
-        if not keep.gather(1, self.asked).all():
+        if not keep.gather(1, self.required_positions).all():
             raise ValueError("the tokens kept must hold every target: q is read there.")
         counts = keep.sum(1)
         order = (~keep).to(torch.int8).argsort(dim=1, stable=True)[:, : int(counts.max())]
         at = (torch.arange(len(order), device=order.device)[:, None], order)
-        moved = (keep.cumsum(1) - 1).gather(1, self.asked)
+        moved = (keep.cumsum(1) - 1).gather(1, self.required_positions)
         mask = torch.arange(order.shape[1], device=order.device) < counts[:, None]
         words = None if self.word_vectors is None else self.word_vectors[at]
         ids, token_type_ids, word_ids = self.ids[at], self.token_type_ids[at], self.word_ids[at]

@@ -25,7 +25,7 @@ class Layered(Protocol):
         width: Of hidden states.
         one_target: Whether q is read at one position; else a batch has no target.
         labels: Name of each output, of classifiers.
-        reads: The most tokens it has positions for; None: any number.
+        max_tokens: The most tokens that it has positions for; None: any number.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Layered(Protocol):
     @property
     def labels(self) -> Mapping[int, str]: ...
     @property
-    def reads(self) -> int | None: ...
+    def max_tokens(self) -> int | None: ...
     @property
     def device(self) -> torch.device: ...
     @property

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
-from .flow.families import take_apart
+from .families.registry import model_parts
 from .flow.flow_model import FlowModel
 from .zoo import ZOO
 
@@ -55,10 +55,17 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """A Hugging Face model with a head to be trained, in float32 on the CPU, and its tokenizer."""
+    """A Hugging Face model with a head to be trained, in float32 on the CPU.
+
+    Attributes:
+        hf: The model.
+        tokenizer: Its fast tokenizer.
+        max_tokens: The most tokens that it has positions for; None: no limit is stated.
+    """
 
     hf: Any
     tokenizer: Any
+    max_tokens: int | None
 
 
 def load_base(name: str, classes: Sequence[str] | None, revision: str | None = None) -> Base:
@@ -79,8 +86,7 @@ def load_base(name: str, classes: Sequence[str] | None, revision: str | None = N
         options |= {"num_labels": len(classes), **labels}
     auto = AutoModelForQuestionAnswering if classes is None else AutoModelForSequenceClassification
     hf = _fetch(lambda: auto.from_pretrained(source, revision=revision, **options), name)
-    take_apart(hf, name)
-    return Base(hf, tokenizer)
+    return Base(hf, tokenizer, model_parts(hf, name).max_tokens)
 
 
 @dataclass(frozen=True, eq=False)

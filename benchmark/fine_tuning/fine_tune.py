@@ -16,7 +16,6 @@ import transformers
 
 from ...core.errors import FlowgaugeError, UsageError
 from ...core.registry import Spec
-from ...models.flow.families import most_tokens
 from ...models.load import Base, check_device, load_base
 from ...tasks.fingerprint import fingerprint
 from ...tasks.registry import load_task
@@ -142,7 +141,7 @@ def _load(model: str, aim: FineTuningHead, revision: str | None, seed: int) -> B
 
 
 def _demand_room(base: Base, most: int, texts: int) -> None:
-    limit = most_tokens(base.hf)
+    limit = base.max_tokens
     if limit is not None and most > limit:
         raise UsageError(f"the model reads {limit} tokens, so max-length cannot be {most}.")
     least = texts + int(base.tokenizer.num_special_tokens_to_add(pair=texts > 1))

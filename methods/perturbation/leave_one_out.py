@@ -53,7 +53,7 @@ class LeaveOneOut:
 
     def _removable(self, model: Layered, batch: Batch) -> Tensor:
         free = model.maskable(batch)
-        return free.scatter(1, batch.asked, False) if self.baseline == "delete" else free
+        return free.scatter(1, batch.required_positions, False) if self.baseline == "delete" else free
 
     def _without(self, model: Layered, rows: Batch, at: Tensor) -> Batch:
         """The rows, each without its word."""

@@ -60,7 +60,7 @@ def insert(
         longest: Most tokens, special ones included.
     """
     rows = batch.rows(torch.tensor(row, device=batch.ids.device))
-    limit = min(longest, model.reads or longest)
+    limit = min(longest, model.max_tokens or longest)
     made = [_attacked(rows, number, pieces, limit) for number, pieces in enumerate(triggers)]
 
     def tensor(name: str, fill: int) -> Tensor:

@@ -110,7 +110,7 @@ VARIANTS = (*(f"top/{share}" for share in SHARES), "aopc")
 
 def removable(batch: Batch) -> Bool[Tensor, "batch tokens"]:
     """The tokens of words, but those where q is read: the target, or a span's ends and what stands against them."""
-    return ((batch.word_ids[..., 0] >= 0) & batch.attention_mask).scatter(1, batch.asked, False)
+    return ((batch.word_ids[..., 0] >= 0) & batch.attention_mask).scatter(1, batch.required_positions, False)
 
 
 def kept_words(

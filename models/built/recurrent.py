@@ -69,7 +69,7 @@ class Recurrent:
     n_layers = 0
     n_heads = 0
     one_target = False
-    reads: int | None = None
+    max_tokens: int | None = None
 
     def __init__(self, network: Network, tokenizer: Any, labels: tuple[str, ...], name: str) -> None:
         # Not `eval()`: cuDNN has no backward for it, and there is nothing here that training mode changes.

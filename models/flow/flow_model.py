@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..batch import Batch, Rows, Site, Trace
+from ..families.registry import model_parts
 from ..shapes import Hidden, Mask, Outputs, Words
 from .attention import attention_weights, fused, mix
-from .families import most_tokens, take_apart
-from .layer import Layer, Tape
+from .layer import Tape
 
 
 class FlowModel:
@@ -29,13 +29,12 @@ class FlowModel:
     def __init__(self, hf: Any, tokenizer: Any, name: str) -> None:
         self.hf = hf.eval().requires_grad_(False)
         self.tokenizer, self.name = tokenizer, name
-        parts = take_apart(hf, name)
+        parts = model_parts(hf, name)
         self.word_embedding, self._embed, self._readout = parts.word_embedding, parts.embed, parts.readout
-        self.layers: tuple[Layer, ...] = parts.layers
-        self.head = parts.head
-        self.n_layers, self.n_heads = len(parts.layers), parts.layers[0].heads
+        self.layers, self.head = parts.layers, parts.head
+        self.n_layers, self.n_heads = len(parts.layers), parts.n_heads
+        self.width, self.inner_width, self.max_tokens = parts.width, parts.inner_width, parts.max_tokens
         self.one_target = self.head != "span"
-        self.width = int(parts.layers[0].norm2.normalized_shape[0])
 
     @property
     def device(self) -> torch.device:
@@ -51,11 +50,6 @@ class FlowModel:
     def labels(self) -> Mapping[int, str]:
         """Name of each output of a classifier."""
         return {int(number): str(name) for number, name in self.hf.config.id2label.items()} if self.head == "label" else {}
-
-    @property
-    def reads(self) -> int | None:
-        """The most tokens it has positions for, None where it states none."""
-        return most_tokens(self.hf)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> FlowModel:
         """Moves the weights; returns itself."""

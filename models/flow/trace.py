@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -226,8 +225,6 @@ def _ends(model: FlowModel, batch: Batch, x: Tensor, x_b: Tensor) -> tuple[Tenso
 
 def trace_bytes(model: Layered, n_tokens: int, samples: int) -> int:
     """About what the path trace of one instance takes, while its graph is alive."""
-    layers: Sequence[Any] = getattr(model, "layers", ())
-    inner = getattr(layers[0], "inner", None) if layers else None
-    wide = inner.out_features if inner is not None else 4 * model.width
-    floats = n_tokens * (22 * model.width + 3 * wide) + 4 * model.n_heads * n_tokens**2
+    inner = getattr(model, "inner_width", 4 * model.width)
+    floats = n_tokens * (22 * model.width + 3 * inner) + 4 * model.n_heads * n_tokens**2
     return int(samples * max(1, model.n_layers) * floats * torch.finfo(model.dtype).bits // 8)

@@ -72,7 +72,7 @@ def _warn_of_cut(model: Layered, rows: Sequence[Encoding]) -> int:
     if cut:
         most = max(row.cut for row in cut)
         told = "%d of %d texts are longer than the %d tokens model %r reads and were cut, by %d tokens at most."
-        log.warning(told, len(cut), len(rows), model.reads, model.name, most)
+        log.warning(told, len(cut), len(rows), model.max_tokens, model.name, most)
     return len(cut)
 
 

@@ -46,7 +46,7 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
     texts = [s.replace(GAP, tokenizer.mask_token or GAP) for s in instance.segments] if masked else list(instance.segments)
     encoded = tokenizer(*texts, return_offsets_mapping=True)
     ids: list[int] = encoded["input_ids"]
-    limit = model.reads
+    limit = model.max_tokens
     cut = max(0, len(ids) - limit) if limit else 0
     if cut:
         if model.head in ("masked", "span") or instance.slots:

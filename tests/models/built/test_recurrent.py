@@ -156,7 +156,7 @@ def test_the_toy_model_counts() -> None:
 
 def test_words_of_a_recurrent_model_can_be_deleted_at_any_place(model: Recurrent, batch: Batch) -> None:
     """Its answers are classes; only those of a span head are positions that must stay."""
-    assert batch.asked.shape == (len(batch), 0)
+    assert batch.required_positions.shape == (len(batch), 0)
     keep = batch.attention_mask.clone()
     keep[:, 2] = False
     shorter = batch.only(keep)

@@ -1,0 +1,85 @@
+"""What the encoder families share: the choice of the head, BERT's module names, and the limit of positions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from ...core.errors import UsageError
+from ...tasks.instance import Head
+from ..flow.layer import PostNorm
+from .base import Embed, ModelParts, Readout
+
+
+def encoder_parts(
+    hf: Any,
+    name: str,
+    *,
+    word_embedding: nn.Embedding,
+    embed: Embed,
+    layers: tuple[PostNorm, ...],
+    masked: Readout | None,
+    label: Readout,
+    padding_positions: int = 0,
+) -> ModelParts:
+    """The parts of an encoder with the head that it has.
+
+    Args:
+        hf: The Hugging Face model.
+        name: What messages call it.
+        word_embedding: Its table of word vectors.
+        embed: Word vectors to hidden[0].
+        layers: First to last.
+        masked: The masked-LM head, None if the model has none.
+        label: The classification head, read if the model has neither a span head (`qa_outputs`) nor a masked-LM head.
+        padding_positions: Rows of the position table that no token can use.
+
+    Raises:
+        UsageError: The model is configured as a decoder, or its span head has not two outputs.
+    """
+    if getattr(hf.config, "is_decoder", False) or getattr(hf.config, "add_cross_attention", False):
+        raise UsageError(
+            f"model {name!r} is configured as a decoder (is_decoder or add_cross_attention); only encoders are supported."
+        )
+    head: Head = "span" if hasattr(hf, "qa_outputs") else "label" if masked is None else "masked"
+    if head == "span" and hf.qa_outputs.out_features != 2:
+        raise UsageError(f"model {name!r} has {hf.qa_outputs.out_features} span outputs; expected 2, start and end.")
+    limit = getattr(hf.config, "max_position_embeddings", None)
+    return ModelParts(
+        word_embedding=word_embedding,
+        embed=embed,
+        layers=layers,
+        readout=hf.qa_outputs if head == "span" else masked or label,
+        head=head,
+        n_heads=layers[0].heads,
+        width=layers[0].norm2.normalized_shape[0],
+        inner_width=layers[0].inner.out_features,
+        max_tokens=limit - padding_positions if limit else None,
+    )
+
+
+def bert_layers(encoder: Any, n_heads: int) -> tuple[PostNorm, ...]:
+    """The layers of an encoder with BERT's module names, which RoBERTa and ELECTRA share."""
+    return tuple(
+        PostNorm(
+            query=layer.attention.self.query,
+            key=layer.attention.self.key,
+            value=layer.attention.self.value,
+            output=layer.attention.output.dense,
+            norm1=layer.attention.output.LayerNorm,
+            inner=layer.intermediate.dense,
+            act=layer.intermediate.intermediate_act_fn,
+            outer=layer.output.dense,
+            norm2=layer.output.LayerNorm,
+            heads=n_heads,
+            scale=layer.attention.self.scaling,
+        )
+        for layer in encoder.layer
+    )
+
+
+def on_first_token(head: Callable[[Tensor], Tensor]) -> Readout:
+    """A readout of one state from a head that reads `features[:, 0]` of a sequence."""
+    return lambda x: head(x[:, None])

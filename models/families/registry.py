@@ -1,0 +1,35 @@
+"""The model families by Hugging Face's `model_type`. A new family is one file of this folder and one line here."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ...core.errors import UsageError
+from .base import ModelParts
+
+FAMILIES = {
+    "bert": "bert:bert_parts",
+    "distilbert": "distilbert:distilbert_parts",
+    "electra": "electra:electra_parts",
+    "roberta": "roberta:roberta_parts",
+}
+"""`model_type` to `module:function` in this folder; the function has the arguments of `model_parts`."""
+
+
+def model_parts(hf: Any, name: str) -> ModelParts:
+    """The parts of a Hugging Face model.
+
+    Args:
+        hf: A model of one of `FAMILIES`, with a masked-LM, sequence-classification or span head.
+        name: What messages call it.
+
+    Raises:
+        UsageError: Another family, or a variant or a head that its adapter does not run.
+    """
+    family = hf.config.model_type
+    if family not in FAMILIES:
+        raise UsageError(f"model {name!r} is of family {family!r}; flowgauge has adapters for {', '.join(sorted(FAMILIES))}.")
+    module, _, function = FAMILIES[family].partition(":")
+    parts: ModelParts = getattr(importlib.import_module(f".{module}", __package__), function)(hf, name)
+    return parts
