@@ -22,9 +22,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..core.errors import NotApplicable, UsageError
-from ..models.batch import Batch, Rows, Site
+from ..models.batch import Batch, Rows, Site, cell_seed
 from ..models.flow.flow_model import FlowModel
-from ..models.inputs.encode import cell_seed
 from .base import ExplainedBatch
 from .reduced_models.masks import blanked
 

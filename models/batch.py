@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -15,6 +16,15 @@ from ..tasks.instance import Quantity
 Site = Literal["hidden", "query", "key", "value", "attention", "context", "skip"]
 Edit = Callable[[int, Tensor], Tensor]
 SITES: tuple[Site, ...] = ("hidden", "query", "key", "value", "attention", "context", "skip")
+
+
+def cell_seed(seed: int, name: str) -> int:
+    """The seed of one instance: the first 7 bytes of sha256 of the cell's seed and the instance's id.
+
+    >>> cell_seed(0, "sva/obj/SP/author")
+    66742035721089717
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7], "big")
 
 
 @dataclass(frozen=True, eq=False)

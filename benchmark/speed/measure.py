@@ -221,7 +221,8 @@ def _q(model: FlowModel, batch: Batch) -> Callable[[Any], Any]:
 def _plain_pass(model: FlowModel, batch: Batch, samples: int) -> None:
     import torch
 
-    from ...models.flow.trace import baseline_words, quadrature
+    from ...models.flow.quadrature import quadrature
+    from ...models.flow.trace import baseline_words
 
     x, x_b = model.words(batch), baseline_words(model, batch, "mask")
     nodes = torch.as_tensor(quadrature("midpoint", samples).nodes, dtype=x.dtype, device=x.device)

@@ -14,7 +14,8 @@ from torch import Tensor
 from ...core.errors import UsageError
 from ...models.batch import Batch, Rows
 from ...models.flow.flow_model import FlowModel
-from ...models.flow.trace import LARGEST, Quadrature, quadrature, trace_bytes
+from ...models.flow.quadrature import LARGEST, Quadrature, quadrature
+from ...models.flow.trace import trace_bytes
 from ...models.inputs.encode import relabel
 from ...models.outputs import value
 from ..base import explanations, method

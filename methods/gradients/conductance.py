@@ -10,7 +10,8 @@ from torch import Tensor
 from ...models.batch import Batch
 from ...models.flow.chain_rule import layer_flow, layer_tangent
 from ...models.flow.flow_model import FlowModel
-from ...models.flow.trace import Baseline, PathTrace, Rule, check_quadrature, path_trace
+from ...models.flow.quadrature import Rule, check_quadrature
+from ...models.flow.trace import Baseline, PathTrace, path_trace
 from ..base import explanations, method
 from ..explanation import Explanation
 from ..patterns.pattern_search import traced_words

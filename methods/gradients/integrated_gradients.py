@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ...core.errors import UsageError
 from ...models.batch import Batch
-from ...models.flow.trace import Baseline, baseline_words, check_quadrature
+from ...models.flow.quadrature import check_quadrature
+from ...models.flow.trace import Baseline, baseline_words
 from ...models.interventions.states import clean_states, outputs_from
 from ...models.layered import Layered
 from ...models.outputs import value

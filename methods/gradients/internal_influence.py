@@ -8,7 +8,8 @@ import torch
 
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
-from ...models.flow.trace import Baseline, Rule, check_quadrature, path_trace
+from ...models.flow.quadrature import Rule, check_quadrature
+from ...models.flow.trace import Baseline, path_trace
 from ..base import explanations, method
 from ..explanation import Explanation
 

@@ -15,7 +15,8 @@ from ...core.errors import UsageError
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import NO_EDGE, Patterns
-from ...models.flow.trace import Baseline, PathTrace, Rule, check_quadrature, path_trace
+from ...models.flow.quadrature import Rule, check_quadrature
+from ...models.flow.trace import Baseline, PathTrace, path_trace
 from ..base import explanations, method
 from ..explanation import Explanation
 from .pattern_search import AttentionPatterns, EmbeddingPatterns, optimality_gaps, refine, search

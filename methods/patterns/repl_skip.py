@@ -9,7 +9,8 @@ import numpy as np
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import ALL_HEADS, SKIP, Patterns
-from ...models.flow.trace import Baseline, Rule, check_quadrature
+from ...models.flow.quadrature import Rule, check_quadrature
+from ...models.flow.trace import Baseline
 from ..base import method
 from ..explanation import Explanation
 from .influence_patterns import InfluencePatterns

@@ -36,7 +36,8 @@ from ...models.flow.chain_rule import (
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import SKIP, Patterns
 from ...models.flow.layer import select
-from ...models.flow.trace import Baseline, PathTrace, Rule, check_quadrature, path_trace
+from ...models.flow.quadrature import Rule, check_quadrature
+from ...models.flow.trace import Baseline, PathTrace, path_trace
 from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 from .pattern_cases import MIXED, NO_HEADS, PatternCase, edges, pattern_cases, single_paths

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ import torch
 
 from ...core.errors import TooLong, UnfitSentence, UsageError
 from ...tasks.instance import Instance, Quantity
-from ..batch import Batch
+from ..batch import Batch, cell_seed
 from ..flow.trace import trace_bytes
 from ..layered import Layered
 from ..outputs import likeliest, prediction, strongest_other
@@ -24,11 +23,6 @@ log = logging.getLogger(__name__)
 TRACE_BUDGET = 2**30
 """Bytes a batch's path trace may take; larger ones spend their time on fresh memory pages."""
 TRACE_SAMPLES = 50
-
-
-def cell_seed(seed: int, name: str) -> int:
-    """One instance's seed: sha256 of the cell's seed and the instance's id."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7], "big")
 
 
 def encode(

@@ -29,7 +29,7 @@ from flowgauge.models.flow.chain_rule import (
 from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.flow.graph import SKIP
 from flowgauge.models.flow.layer import FuncTangents, Projected
-from flowgauge.models.flow.trace import PathTrace, path_trace, quadrature
+from flowgauge.models.flow.trace import PathTrace, path_trace
 
 TOLERANCE = 1e-9
 
@@ -66,19 +66,6 @@ def naive(trace: PathTrace, row: int, positions, heads=None) -> float:
 @pytest.fixture
 def trace(model: FlowModel, batch: Batch) -> PathTrace:
     return path_trace(model, batch, samples=6)
-
-
-def test_rules_integrate_what_they_should():
-    for rule, samples, degree in (("midpoint", 4, 1), ("trapezoid", 5, 1), ("gauss-legendre", 3, 5)):
-        q = quadrature(rule, samples)
-        for power in range(degree + 1):
-            assert (q.weights * q.nodes**power).sum() == pytest.approx(1 / (power + 1))
-    paper = quadrature("paper", 3)
-    assert paper.nodes.tolist() == [0, 0.5, 1] and paper.weights.tolist() == pytest.approx([1 / 3] * 3)
-    with pytest.raises(UsageError, match="no quadrature rule is called 'simpson'"):
-        quadrature("simpson")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="needs 2 to 1000000 samples, got 1"):
-        quadrature("paper", 1)
 
 
 def test_completeness_error_falls_with_samples_and_is_stored(model, batch):
