@@ -1,4 +1,4 @@
-"""What the README shows works as it stands there."""
+"""What the README and the other pages show works as it stands there."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from flowgauge.tasks.registry import load_task
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def test_the_method_in_the_readme_keeps_every_promise(tmp_path: Path) -> None:
@@ -29,23 +30,24 @@ def test_the_method_in_the_readme_keeps_every_promise(tmp_path: Path) -> None:
     assert len(findings) == 13
 
 
-def test_every_command_in_the_readme_exists() -> None:
-    """Each subcommand and each of its options is known."""
+@pytest.mark.parametrize(("page", "least"), [("README.md", 17), ("docs/measurements.md", 10), ("docs/publishing.md", 11)])
+def test_every_command_of_a_page_exists(page: str, least: int) -> None:
+    """Each subcommand and each of its options is known, options on continued lines included."""
     runner = CliRunner()
-    lines = re.findall(r"^    flowgauge (leaderboard [\w-]+|\w+)(.*?)(?:#.*)?$", README, re.MULTILINE)
-    assert len(lines) >= 9
+    text = (ROOT / page).read_text().replace("\\\n", " ")
+    lines = re.findall(r"^    flowgauge (leaderboard [\w-]+|\w+)(.*?)(?:#.*)?$", text, re.MULTILINE)
+    assert len(lines) >= least
     for command, rest in lines:
         result = runner.invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
         assert result.exit_code == 0, command
-        for option in re.findall(r"--[a-z-]+", rest):
+        for option in re.findall(r"(?<!\S)--[a-z-]+", rest):
             assert option in result.output, f"flowgauge {command} {option}"
 
 
-@pytest.mark.parametrize("text", ["README.md", "CONTRIBUTING.md"])
-def test_links_lead_somewhere(text: str) -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", (ROOT / text).read_text()) if not link.startswith("http")]
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
+    assert [link for link in links if not link.startswith("http") and not ((ROOT / page).parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("name", ["demo", "tiny"])
