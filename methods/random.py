@@ -16,7 +16,7 @@ from .explanation import Explanation
 @method("random", gives={"tokens", "nodes", "units"}, stochastic=True)
 @dataclass(frozen=True)
 class Random:
-    """Uniform random scores: the floor that every method must beat.
+    """Uniform random scores, a control that every other method must exceed (Lu et al. 2021).
 
     Tokens, nodes and attention-level units score independently in [0, 1). Source: the random baseline of Lu et al. 2021,
     section 4.4.

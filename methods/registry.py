@@ -11,103 +11,110 @@ METHODS = Registry(
     {
         "influence-patterns": Entry(
             "flowgauge.methods.patterns.influence_patterns:InfluencePatterns",
-            "The path of nodes that carries most of each word's influence, at the embedding and the attention level.",
+            "Paths of nodes that carry most of each word's influence, by guided pattern refinement (Lu et al. 2021).",
         ),
         "attention": Entry(
             "flowgauge.methods.attention.attention_paths:AttentionPaths",
-            "The path with the largest product of attention between each word and the target.",
+            "Paths with the largest product of attention weights from each word to the target (Abnar & Zuidema 2020).",
         ),
         "raw-attention": Entry(
             "flowgauge.methods.attention.raw_attention:RawAttention",
-            "The attention weights of every head, and the target's attention to each word, averaged over the heads of one layer.",
+            "Attention weights of every head, and the target's mean attention to each word (Abnar & Zuidema 2020).",
         ),
         "attention-rollout": Entry(
             "flowgauge.methods.attention.attention_rollout:AttentionRollout",
-            "The share of the target's attention that comes from each word when attention is multiplied through the layers.",
+            "Attention multiplied through the layers, with residuals (Abnar & Zuidema 2020).",
         ),
         "attention-flow": Entry(
             "flowgauge.methods.attention.attention_flow:AttentionFlow",
-            "The largest flow between the target and each word through a graph whose capacities are attention.",
+            "Maximum flow from the target to each word, with attention weights as capacities (Abnar & Zuidema 2020).",
         ),
         "gradient-x-attention": Entry(
             "flowgauge.methods.gradients.gradient_x_attention:GradientXAttention",
-            "Each attention weight times the gradient of q for it: what q would lose, to first order, without that weight.",
+            "Each attention weight times the gradient of q with respect to it (Serrano & Smith 2019).",
         ),
         "head-taylor": Entry(
             "flowgauge.methods.gradients.head_taylor:HeadTaylor",
-            "How much the loss would change, to first order, without each head.",
+            "First-order estimate of the change of the loss when one head is removed (Michel et al. 2019).",
         ),
         "head-accuracy-difference": Entry(
             "flowgauge.methods.perturbation.head_accuracy_difference:head_accuracy_difference",
-            "Whether the model is right with all heads, minus whether it is right without one.",
+            "Decrease of accuracy when one head is removed (Michel et al. 2019).",
         ),
         "conductance": Entry(
             "flowgauge.methods.gradients.conductance:Conductance",
-            "The influence of each word that flows through each hidden state, layer by layer.",
+            "Influence of each word that flows through each hidden state, layer by layer (Dhamdhere et al. 2018).",
         ),
         "internal-influence": Entry(
             "flowgauge.methods.gradients.internal_influence:InternalInfluence",
-            "The mean gradient of q at each hidden state along the path.",
+            "Mean gradient of q at each hidden state along the path from a baseline (Leino et al. 2018).",
         ),
         "integrated-gradients": Entry(
             "flowgauge.methods.gradients.integrated_gradients:IntegratedGradients",
-            "Integrated gradients of tokens and of each layer's hidden states.",
+            "Gradients integrated on a straight line from a baseline, for words and hidden states (Sundararajan et al. 2017).",
         ),
         "repl-skip": Entry(
             "flowgauge.methods.patterns.repl_skip:ReplacedSkips",
-            "Influence patterns with each skip node replaced by all heads at its place.",
+            "Influence patterns with each skip connection replaced by all heads, as a control (Lu et al. 2021).",
         ),
-        "saliency": Entry("flowgauge.methods.gradients.saliency:Saliency", "The size of the gradient of q at each word vector."),
+        "saliency": Entry(
+            "flowgauge.methods.gradients.saliency:Saliency",
+            "Norm of the gradient of q at each word vector (Simonyan et al. 2014).",
+        ),
         "gradient-x-input": Entry(
-            "flowgauge.methods.gradients.saliency:GradientXInput", "The gradient of q at each word vector times the vector."
+            "flowgauge.methods.gradients.saliency:GradientXInput",
+            "Gradient of q at each word vector times the vector (Shrikumar et al. 2016).",
         ),
         "leave-one-out": Entry(
-            "flowgauge.methods.perturbation.leave_one_out:LeaveOneOut", "How much q falls when one word is removed."
+            "flowgauge.methods.perturbation.leave_one_out:LeaveOneOut", "Decrease of q when one word is removed (Li et al. 2016)."
         ),
         "shapley-sampling": Entry(
             "flowgauge.methods.perturbation.shapley_and_lime:ShapleySampling",
-            "Shapley values of the words, from random permutations.",
+            "Shapley values of the words, estimated from random permutations (Castro et al. 2009).",
         ),
         "lime": Entry(
             "flowgauge.methods.perturbation.shapley_and_lime:Lime",
-            "Coefficients of a sparse linear model of q over random removals.",
+            "Coefficients of a sparse linear model of q, fitted to random removals of words (Ribeiro et al. 2016).",
         ),
         "kernel-shap": Entry(
             "flowgauge.methods.perturbation.shapley_and_lime:KernelShap",
-            "Shapley values of the words, from a weighted linear fit over random removals.",
+            "Shapley values of the words, estimated by weighted regression on random removals (Lundberg & Lee 2017).",
         ),
         "attattr": Entry(
             "flowgauge.methods.gradients.attattr:AttAttr",
-            "What each attention weight adds to the output, on the path from no attention in its layer to the layer's own.",
+            "Gradients integrated over attention weights scaled from 0 to their own values, layer by layer (Hao et al. 2021).",
         ),
         "ib-attribution": Entry(
             "flowgauge.methods.masks.ib_attribution:IBAttribution",
-            "How much of each state the answer needs, when noise takes the place of the rest.",
+            "Information of each state that the answer needs when noise replaces the rest (Schulz et al. 2020).",
         ),
         "information-mask": Entry(
             "flowgauge.methods.masks.information_mask:InformationMask",
-            "How little noise each state bears before the outputs change.",
+            "Inverse of the noise that each state tolerates before the outputs change (Guan et al. 2019).",
         ),
         "diffmask-input": Entry(
             "flowgauge.methods.masks.diffmask:DiffMaskInput",
-            "Which words the model can do without, as far as its states up to each depth tell.",
+            "Probability that the model needs each word, by probes trained on its states up to each depth (De Cao et al. 2020).",
         ),
         "diffmask-hidden": Entry(
             "flowgauge.methods.masks.diffmask:DiffMaskHidden",
-            "Which hidden states the model can do without, depth by depth.",
+            "Probability that the model needs each hidden state, by one probe trained for each depth (De Cao et al. 2020).",
         ),
         "exact-erasure": Entry(
             "flowgauge.methods.perturbation.exact_erasure:ExactErasure",
-            "The smallest sets of words that, kept alone, keep the model's prediction.",
+            "Smallest sets of words that, kept alone, keep the prediction, by exhaustive search (De Cao et al. 2020).",
         ),
         "diffmask-single": Entry(
             "flowgauge.methods.masks.diffmask_single:DiffMaskSingle",
-            "Which words one sentence's outputs need: hard concrete gates trained for that sentence alone.",
+            "Probability that the model needs each word, by gates trained for one sentence alone (De Cao et al. 2020).",
         ),
         "reinforce-mask": Entry(
             "flowgauge.methods.masks.reinforce_mask:ReinforceMask",
-            "Which words one sentence's outputs need: coins for every word, trained by REINFORCE with a moving-average baseline.",
+            "Probability that the model needs each word, by REINFORCE for one sentence alone (De Cao et al. 2020).",
         ),
-        "random": Entry("flowgauge.methods.random:Random", "Uniform random scores: the floor that every method must beat."),
+        "random": Entry(
+            "flowgauge.methods.random:Random",
+            "Uniform random scores, a control that every other method must exceed (Lu et al. 2021).",
+        ),
     },
 )

@@ -17,7 +17,7 @@ from .max_flow import target_flows
 @method("attention-flow", gives={"tokens", "nodes"}, needs={"transformer", "target"})
 @dataclass(frozen=True)
 class AttentionFlow:
-    """The largest flow between the target and each word through a graph whose capacities are attention.
+    """Maximum flow from the target to each word, with attention weights as capacities (Abnar & Zuidema 2020).
 
     The edge from (l + 1, i) to (l, p) has capacity residual * [i = p] + (1 - residual) * mean over heads of A_l[i, p];
     nodes[l, i] is the maximum flow from the target at the last layer to node (l, i), each node a problem of its own, and tokens

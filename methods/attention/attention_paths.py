@@ -19,7 +19,7 @@ from .attention_graph import attention_graph, check_residual
 @method("attention", gives={"edges", "patterns"}, needs={"transformer", "target"})
 @dataclass(frozen=True)
 class AttentionPaths:
-    """The path with the largest product of attention between each word and the target.
+    """Paths with the largest product of attention weights from each word to the target (Abnar & Zuidema 2020).
 
     Edge weight (l, i, p) = residual * [i = p] + (1 - residual) * mean over heads of A_l[i, p], of the input itself; the best
     path a word is found by dynamic programming. Source: Abnar & Zuidema 2020, section 3 (the residual as 0.5 I + 0.5 A);

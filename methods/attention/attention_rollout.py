@@ -20,7 +20,7 @@ Graph = Float[Tensor, "batch layers tokens tokens"]
 @method("attention-rollout", gives={"tokens", "nodes", "flows"}, needs={"transformer", "target"})
 @dataclass(frozen=True)
 class AttentionRollout:
-    """The share of the target's attention that comes from each word when attention is multiplied through the layers.
+    """Attention multiplied through the layers, with residuals (Abnar & Zuidema 2020).
 
     With R_l = residual * I + (1 - residual) * mean over heads of A_l and T_l = R_l ... R_1 (T_0 = I):
 

@@ -16,7 +16,7 @@ from .attention_graph import attention_maps, check_depth, depth_of
 @method("raw-attention", gives={"tokens", "edges"}, needs={"transformer", "target"})
 @dataclass(frozen=True)
 class RawAttention:
-    """The attention weights of every head, and the target's attention to each word, averaged over the heads of one layer.
+    """Attention weights of every head, and the target's mean attention to each word (Abnar & Zuidema 2020).
 
     edges[l, h, i, p] = A_l,h[i, p], the weight of position p for position i; tokens[j] = mean over heads of A_L[target, j].
     A token's score is that of its place at the layer before, not of the word itself: the baseline that rollout corrects. Source:

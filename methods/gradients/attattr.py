@@ -29,7 +29,7 @@ BUDGET = 2**29
 @method("attattr", gives={"edges", "heads"}, needs={"transformer"})
 @dataclass(frozen=True)
 class AttAttr:
-    """What each attention weight adds to the output, on the path from no attention in its layer to the layer's own.
+    """Gradients integrated over attention weights scaled from 0 to their own values, layer by layer (Hao et al. 2021).
 
     edges[l, h, i, p] = A_lh[i, p] * integral over alpha in [0, 1] of dF(alpha A_l) / dA_lh[i, p]: all heads of layer l are scaled
     together, the other layers are computed as ever, and the weights count as free inputs (no gradient through the softmax).

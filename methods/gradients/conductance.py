@@ -20,7 +20,7 @@ from ..patterns.pattern_search import traced_words
 @method("conductance", gives={"tokens", "nodes", "flows"}, needs={"transformer", "target", "path_samples"})
 @dataclass(frozen=True)
 class Conductance:
-    """The influence of each word that flows through each hidden state, layer by layer.
+    """Influence of each word that flows through each hidden state, layer by layer (Dhamdhere et al. 2018).
 
     I([x_j, h^l_i] -> q) = E_z[<dh^l_i/dx_j (x_j - x_b), dq/dh^l_i>]. `flows` holds it in the direction of g_j (times
     sign(g_j)), `nodes` its sum over words, which is the hidden state's conductance summed over its units. Every layer's nodes

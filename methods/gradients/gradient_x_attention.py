@@ -19,7 +19,7 @@ Output = Literal["quantity", "probability"]
 @method("gradient-x-attention", gives={"tokens", "heads", "edges"}, needs={"transformer", "target"})
 @dataclass(frozen=True)
 class GradientXAttention:
-    """Each attention weight times the gradient of q for it: what q would lose, to first order, without that weight.
+    """Each attention weight times the gradient of q with respect to it (Serrano & Smith 2019).
 
     edges[l, h] = A_l,h * dF/dA_l,h at the input, through all layers above; computed as A * (G V^T), where G = dF/dc is the
     gradient at the head's context vectors c = A V, so that no weight needs a gradient. heads[l, h] is the sum over all weights,

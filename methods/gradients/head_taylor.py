@@ -20,7 +20,7 @@ Absolute = Literal["head", "token"]
 @method("head-taylor", gives={"heads"}, needs={"transformer"})
 @dataclass(frozen=True)
 class HeadTaylor:
-    """How much the loss would change, to first order, without each head.
+    """First-order estimate of the change of the loss when one head is removed (Michel et al. 2019).
 
     heads[l, h] = |sum_i <c_i, dF/dc_i>| with c_i the head's context vector at position i: the derivative of F for a gate on the
     head, and by the chain rule also sum_ij A_ij dF/dA_ij. Source: Michel et al. 2019, section 4.1, where the importance of a head

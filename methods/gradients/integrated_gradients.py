@@ -27,7 +27,7 @@ ROWS = 512
 @method("integrated-gradients", gives={"tokens", "nodes"})
 @dataclass(frozen=True)
 class IntegratedGradients:
-    """Integrated gradients of tokens and of each layer's hidden states.
+    """Gradients integrated on a straight line from a baseline, for words and hidden states (Sundararajan et al. 2017).
 
     token[j] = <x_j - x_b, E_z[dq/dz_j]> on word embeddings; node[l, i] is the same at hidden[l], on the straight line to the
     input's own hidden states from the baseline's, or from zeros. Tokens, and the nodes of each layer, sum to the change of q on

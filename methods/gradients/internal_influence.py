@@ -17,7 +17,7 @@ from ..explanation import Explanation
 @method("internal-influence", gives={"nodes"}, needs={"transformer", "path_samples"})
 @dataclass(frozen=True)
 class InternalInfluence:
-    """The mean gradient of q at each hidden state along the path.
+    """Mean gradient of q at each hidden state along the path from a baseline (Leino et al. 2018).
 
     node[l, i] = sum_d E_z[dq/dh^l_{i,d}]. The source gives the vector over d and not how it is reduced; the sum is our reading.
     Source: Leino et al. 2018, equation 1; baseline of Lu et al. 2021, section 4.4. Units of q per unit of h; unbounded.

@@ -20,7 +20,7 @@ NORMS = {"l1": 1.0, "l2": 2.0}
 @method("saliency", gives={"tokens"})
 @dataclass(frozen=True)
 class Saliency:
-    """The size of the gradient of q at each word vector.
+    """Norm of the gradient of q at each word vector (Simonyan et al. 2014).
 
     tokens[j] = ||dq/dx_j||. Source: Simonyan et al. 2014, section 3 (largest absolute entry there); norms as in Li et al. 2016,
     section 5. Units of q per unit of the vectors; at least 0, so it says nothing about sign.
@@ -47,7 +47,7 @@ class Saliency:
 @method("gradient-x-input", gives={"tokens"})
 @dataclass(frozen=True)
 class GradientXInput:
-    """The gradient of q at each word vector times the vector.
+    """Gradient of q at each word vector times the vector (Shrikumar et al. 2016).
 
     tokens[j] = <dq/dx_j, x_j>: what the first-order expansion at x says of x_j being 0. Source: Shrikumar et al. 2016, section 2
     (gradient times input). Units of q; signed; unbounded.

@@ -210,7 +210,7 @@ class DiffMask(Amortised):
 @method("diffmask-input", gives={"mask", "tokens"}, needs={"training"}, stochastic=True)
 @dataclass(frozen=True)
 class DiffMaskInput(DiffMask):
-    """Which words the model can do without, as far as its states up to each depth tell.
+    """Probability that the model needs each word, by probes trained on its states up to each depth (De Cao et al. 2020).
 
     `mask[d, i]` is the probability that the product of the votes of depths 0 to d keeps word i: it never rises with d. A masked
     word's vector is replaced by the learned one; its position stays. `tokens` sums over depths. Source: De Cao et al. 2020,
@@ -239,7 +239,7 @@ class DiffMaskInput(DiffMask):
 @method("diffmask-hidden", gives={"mask", "tokens"}, needs={"training"}, stochastic=True)
 @dataclass(frozen=True)
 class DiffMaskHidden(DiffMask):
-    """Which hidden states the model can do without, depth by depth.
+    """Probability that the model needs each hidden state, by one probe trained for each depth (De Cao et al. 2020).
 
     `mask[d, i]` is the probability that state i of depth d (0: word vectors) is kept when that depth alone is masked. `tokens`
     sums over depths: over how many a token is kept. Source: De Cao et al. 2020, section 2.2.

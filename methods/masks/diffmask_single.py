@@ -15,7 +15,7 @@ from .mask_search import Logits, MaskObjective, MaskProblem, MaskSearch
 @method("diffmask-single", gives={"tokens", "mask"}, stochastic=True)
 @dataclass(frozen=True)
 class DiffMaskSingle(MaskSearch):
-    """Which words one sentence's outputs need: hard concrete gates trained for that sentence alone.
+    """Probability that the model needs each word, by gates trained for one sentence alone (De Cao et al. 2020).
 
     For every sentence apart, with z ~ HardConcrete(log alpha), one log alpha a word, from 5 on:
 

@@ -32,7 +32,7 @@ LEAST = 0.01
 @method("ib-attribution", gives={"mask", "nodes", "tokens"}, needs={"training"}, stochastic=True)
 @dataclass(frozen=True)
 class IBAttribution(Amortised):
-    """How much of each state the answer needs, when noise takes the place of the rest.
+    """Information of each state that the answer needs when noise replaces the rest (Schulz et al. 2020).
 
     At one depth at a time the state h of token i becomes z_i ~ N(g_i h_i + (1 - g_i) mu, (1 - g_i)^2 sigma^2), g = sigmoid(a); a
     minimises -log p(answer) + beta * mean over tokens and dimensions of KL(N(z) || N(mu, sigma^2)), one draw a step.

@@ -27,7 +27,7 @@ Score = Literal["inverse", "negative"]
 @method("information-mask", gives={"nodes", "tokens"}, needs={"training"}, stochastic=True)
 @dataclass(frozen=True)
 class InformationMask(Amortised):
-    """How little noise each state bears before the outputs change.
+    """Inverse of the noise that each state tolerates before the outputs change (Guan et al. 2019).
 
     At one depth at a time the state of token i gets noise of N(0, sigma_i^2 I); sigma minimises the squared change of the
     logits, in units of their variance over the train split, minus gamma * sum_i ln(sigma_i sqrt(2 pi e)), the noise's entropy.

@@ -20,7 +20,7 @@ SMOOTHING = 0.99
 @method("reinforce-mask", gives={"tokens", "mask"}, stochastic=True)
 @dataclass(frozen=True)
 class ReinforceMask(MaskSearch):
-    """Which words one sentence's outputs need: coins for every word, trained by REINFORCE with a moving-average baseline.
+    """Probability that the model needs each word, by REINFORCE for one sentence alone (De Cao et al. 2020).
 
     The objective of `diffmask-single` with z ~ Bernoulli(sigmoid(logit)); the gradient of the divergence is estimated by
     (c - b) grad log P(z), c = KL - margin, b the running mean of c (0.99, from 0). Source: Williams 1992; De Cao et al. 2020,

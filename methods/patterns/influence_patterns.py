@@ -25,7 +25,7 @@ from .pattern_search import AttentionPatterns, EmbeddingPatterns, optimality_gap
 @method("influence-patterns", gives={"tokens", "flows", "patterns"}, needs={"transformer", "target", "path_samples"})
 @dataclass(frozen=True)
 class InfluencePatterns:
-    """The path of nodes that carries most of each word's influence, at the embedding and the attention level.
+    """Paths of nodes that carry most of each word's influence, by guided pattern refinement (Lu et al. 2021).
 
     Embedding level (section 4.2): for each word j, layer by layer, append the node h^l_i that maximises
     sign(g_j) I([prefix, h^l_i] -> q), all later paths open; h^L is the target. Attention level: for each edge of that pattern,

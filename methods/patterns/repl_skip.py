@@ -19,7 +19,7 @@ from .influence_patterns import InfluencePatterns
 @method("repl-skip", gives={"tokens", "flows", "patterns"}, needs={"transformer", "target", "path_samples"})
 @dataclass(frozen=True)
 class ReplacedSkips:
-    """Influence patterns with each skip node replaced by all heads at its place.
+    """Influence patterns with each skip connection replaced by all heads, as a control (Lu et al. 2021).
 
     If skips matter as the patterns say, this loses accuracy although it keeps more nodes. Source: Lu et al. 2021, section 4.4.
     The attention-level influence is left out: it is not that of these nodes.

@@ -30,7 +30,7 @@ ROWS = 512
 @method("exact-erasure", gives={"tokens", "mask"})
 @dataclass(frozen=True)
 class ExactErasure:
-    """The smallest sets of words that, kept alone, keep the model's prediction.
+    """Smallest sets of words that, kept alone, keep the prediction, by exhaustive search (De Cao et al. 2020).
 
     All sets of 0, 1, 2, ... words are tried until one of that size gives the same prediction with every other word's vector
     replaced; positions stay. `sets` has every such set of the size (none is smaller); `mask` is, at every depth, the one whose

@@ -18,7 +18,7 @@ ROWS = 512
 @method("head-accuracy-difference", gives={"heads"}, needs={"transformer"})
 @torch.no_grad()
 def head_accuracy_difference(model: FlowModel, batch: Batch) -> list[Explanation]:
-    """Whether the model is right with all heads, minus whether it is right without one.
+    """Decrease of accuracy when one head is removed (Michel et al. 2019).
 
     heads[l, h] = correct(x) - correct(x without head h of layer l), where removing a head puts zeros in place of its context
     vectors; the bias of the output projection stays. The mean over instances is the drop in accuracy, a multiple of 1 / their

@@ -23,7 +23,7 @@ Removal = Literal[Baseline, "delete"]
 @method("leave-one-out", gives={"tokens"})
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """How much q falls when one word is removed.
+    """Decrease of q when one word is removed (Li et al. 2016).
 
     tokens[j] = q(x) - q(x without j), for every real token that the model lets be masked, and 0 for the others. A word is removed
     by giving its place the baseline's vector, or with `delete` by closing the gap, so that later words move up; positions that q

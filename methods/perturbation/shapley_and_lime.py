@@ -31,7 +31,7 @@ ENDS = 1e6
 @method("shapley-sampling", gives={"tokens"}, stochastic=True)
 @dataclass(frozen=True)
 class ShapleySampling:
-    """Shapley values of the words, from random permutations.
+    """Shapley values of the words, estimated from random permutations (Castro et al. 2009).
 
     tokens[j] = mean over permutations of the change of q when j joins the words before it. Every permutation's changes sum to
     q(x) - q(x_b), so tokens do too. Source: Castro et al. 2009; Strumbelj & Kononenko 2010. Units of q; signed.
@@ -63,7 +63,7 @@ class ShapleySampling:
 @method("lime", gives={"tokens"}, stochastic=True)
 @dataclass(frozen=True)
 class Lime:
-    """Coefficients of a sparse linear model of q over random removals.
+    """Coefficients of a sparse linear model of q, fitted to random removals of words (Ribeiro et al. 2016).
 
     A Lasso fitted to q of random halves of the words, each weighted by exp(-d^2 / (2 width^2)), d the cosine distance to the
     whole sentence. Source: Ribeiro et al. 2016, section 3.4. Units of q; signed.
@@ -129,7 +129,7 @@ class ShareLasso:
 @method("kernel-shap", gives={"tokens"}, stochastic=True)
 @dataclass(frozen=True)
 class KernelShap:
-    """Shapley values of the words, from a weighted linear fit over random removals.
+    """Shapley values of the words, estimated by weighted regression on random removals (Lundberg & Lee 2017).
 
     A least-squares fit to q of random coalitions, drawn by the Shapley kernel, held to q at no word and at all. Where `samples`
     allows every coalition of the sentence (2^N), each is taken once with the kernel as its weight, and the values are exact.
