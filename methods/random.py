@@ -13,7 +13,12 @@ from .base import method
 from .explanation import Explanation
 
 
-@method("random", gives={"tokens", "nodes", "units"}, stochastic=True)
+@method(
+    "random",
+    gives={"tokens", "nodes", "units"},
+    stochastic=True,
+    source="Lu et al. 2021, Influence Patterns for Explaining Information Flow in BERT, section 4.4",
+)
 @dataclass(frozen=True)
 class Random:
     """Uniform random scores, a control that every other method must exceed (Lu et al. 2021).

@@ -14,7 +14,12 @@ from .attention_graph import attention_graph, check_depth, check_residual, depth
 from .max_flow import target_flows
 
 
-@method("attention-flow", gives={"tokens", "nodes"}, needs={"transformer", "target"})
+@method(
+    "attention-flow",
+    gives={"tokens", "nodes"},
+    needs={"transformer", "target"},
+    source="Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers, section 3",
+)
 @dataclass(frozen=True)
 class AttentionFlow:
     """Maximum flow from the target to each word, with attention weights as capacities (Abnar & Zuidema 2020).

@@ -16,7 +16,12 @@ from ..views import best_paths
 from .attention_graph import attention_graph, check_residual
 
 
-@method("attention", gives={"edges", "patterns"}, needs={"transformer", "target"})
+@method(
+    "attention",
+    gives={"edges", "patterns"},
+    needs={"transformer", "target"},
+    source="Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers, section 3; Lu et al. 2021, section 4.4",
+)
 @dataclass(frozen=True)
 class AttentionPaths:
     """Paths with the largest product of attention weights from each word to the target (Abnar & Zuidema 2020).

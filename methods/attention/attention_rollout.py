@@ -17,7 +17,12 @@ from .attention_graph import attention_graph, check_depth, check_residual, depth
 Graph = Float[Tensor, "batch layers tokens tokens"]
 
 
-@method("attention-rollout", gives={"tokens", "nodes", "flows"}, needs={"transformer", "target"})
+@method(
+    "attention-rollout",
+    gives={"tokens", "nodes", "flows"},
+    needs={"transformer", "target"},
+    source="Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers, section 3",
+)
 @dataclass(frozen=True)
 class AttentionRollout:
     """Attention multiplied through the layers, with residuals (Abnar & Zuidema 2020).

@@ -13,7 +13,12 @@ from ..explanation import Explanation
 from .attention_graph import attention_maps, check_depth, depth_of
 
 
-@method("raw-attention", gives={"tokens", "edges"}, needs={"transformer", "target"})
+@method(
+    "raw-attention",
+    gives={"tokens", "edges"},
+    needs={"transformer", "target"},
+    source="Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers, section 4; Hao et al. 2021, section 5.1",
+)
 @dataclass(frozen=True)
 class RawAttention:
     """Attention weights of every head, and the target's mean attention to each word (Abnar & Zuidema 2020).

@@ -26,7 +26,12 @@ BUDGET = 2**29
 """Bytes of the rows that run at once; larger ones spend their time on fresh memory pages."""
 
 
-@method("attattr", gives={"edges", "heads"}, needs={"transformer"})
+@method(
+    "attattr",
+    gives={"edges", "heads"},
+    needs={"transformer"},
+    source="Hao et al. 2021, Self-Attention Attribution: Interpreting Information Interactions Inside Transformer",
+)
 @dataclass(frozen=True)
 class AttAttr:
     """Gradients integrated over attention weights scaled from 0 to their own values, layer by layer (Hao et al. 2021).

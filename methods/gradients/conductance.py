@@ -17,7 +17,12 @@ from ..explanation import Explanation
 from ..patterns.pattern_search import traced_words
 
 
-@method("conductance", gives={"tokens", "nodes", "flows"}, needs={"transformer", "target", "path_samples"})
+@method(
+    "conductance",
+    gives={"tokens", "nodes", "flows"},
+    needs={"transformer", "target", "path_samples"},
+    source="Dhamdhere et al. 2018, How Important Is a Neuron?, equation 3; as a baseline, Lu et al. 2021, section 4.4",
+)
 @dataclass(frozen=True)
 class Conductance:
     """Influence of each word that flows through each hidden state, layer by layer (Dhamdhere et al. 2018).

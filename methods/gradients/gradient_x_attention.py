@@ -16,7 +16,12 @@ from .context_gradients import check_choice, context_gradients
 Output = Literal["quantity", "probability"]
 
 
-@method("gradient-x-attention", gives={"tokens", "heads", "edges"}, needs={"transformer", "target"})
+@method(
+    "gradient-x-attention",
+    gives={"tokens", "heads", "edges"},
+    needs={"transformer", "target"},
+    source="Serrano & Smith 2019, Is Attention Interpretable?",
+)
 @dataclass(frozen=True)
 class GradientXAttention:
     """Each attention weight times the gradient of q with respect to it (Serrano & Smith 2019).

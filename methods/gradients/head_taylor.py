@@ -17,7 +17,12 @@ TaylorObjective = Literal["loss", "quantity", "logit_sum"]
 Absolute = Literal["head", "token"]
 
 
-@method("head-taylor", gives={"heads"}, needs={"transformer"})
+@method(
+    "head-taylor",
+    gives={"heads"},
+    needs={"transformer"},
+    source="Michel et al. 2019, Are Sixteen Heads Really Better than One?, section 4.1",
+)
 @dataclass(frozen=True)
 class HeadTaylor:
     """First-order estimate of the change of the loss when one head is removed (Michel et al. 2019).

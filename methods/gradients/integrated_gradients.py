@@ -24,7 +24,11 @@ ROWS = 512
 """Most rows captum runs at once."""
 
 
-@method("integrated-gradients", gives={"tokens", "nodes"})
+@method(
+    "integrated-gradients",
+    gives={"tokens", "nodes"},
+    source="Sundararajan et al. 2017, Axiomatic Attribution for Deep Networks, equation 1",
+)
 @dataclass(frozen=True)
 class IntegratedGradients:
     """Gradients integrated on a straight line from a baseline, for words and hidden states (Sundararajan et al. 2017).

@@ -14,7 +14,12 @@ from ..base import explanations, method
 from ..explanation import Explanation
 
 
-@method("internal-influence", gives={"nodes"}, needs={"transformer", "path_samples"})
+@method(
+    "internal-influence",
+    gives={"nodes"},
+    needs={"transformer", "path_samples"},
+    source="Leino et al. 2018, Influence-Directed Explanations for Deep Convolutional Networks, equation 1",
+)
 @dataclass(frozen=True)
 class InternalInfluence:
     """Mean gradient of q at each hidden state along the path from a baseline (Leino et al. 2018).

@@ -17,7 +17,11 @@ from ..perturbation.captum_words import of_words
 NORMS = {"l1": 1.0, "l2": 2.0}
 
 
-@method("saliency", gives={"tokens"})
+@method(
+    "saliency",
+    gives={"tokens"},
+    source="Simonyan et al. 2014, Deep Inside Convolutional Networks, section 3; norms as in Li et al. 2016, section 5",
+)
 @dataclass(frozen=True)
 class Saliency:
     """Norm of the gradient of q at each word vector (Simonyan et al. 2014).
@@ -44,7 +48,7 @@ class Saliency:
         return explanations(batch, tokens=found.norm(NORMS[self.norm], dim=-1) * model.maskable(batch))
 
 
-@method("gradient-x-input", gives={"tokens"})
+@method("gradient-x-input", gives={"tokens"}, source="Shrikumar et al. 2016, Not Just a Black Box, section 2")
 @dataclass(frozen=True)
 class GradientXInput:
     """Gradient of q at each word vector times the vector (Shrikumar et al. 2016).

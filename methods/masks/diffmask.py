@@ -207,7 +207,13 @@ class DiffMask(Amortised):
                 raise UsageError(f"{self.probe or 'what was given'} is damaged: {name} {fault}. Train the probes again.")
 
 
-@method("diffmask-input", gives={"mask", "tokens"}, needs={"training"}, stochastic=True)
+@method(
+    "diffmask-input",
+    gives={"mask", "tokens"},
+    needs={"training"},
+    stochastic=True,
+    source="De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, section 2.2",
+)
 @dataclass(frozen=True)
 class DiffMaskInput(DiffMask):
     """Probability that the model needs each word, by probes trained on its states up to each depth (De Cao et al. 2020).
@@ -236,7 +242,13 @@ class DiffMaskInput(DiffMask):
         return CentredRMSprop(rates, warmup=self.warmup, longest=self.longest)
 
 
-@method("diffmask-hidden", gives={"mask", "tokens"}, needs={"training"}, stochastic=True)
+@method(
+    "diffmask-hidden",
+    gives={"mask", "tokens"},
+    needs={"training"},
+    stochastic=True,
+    source="De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, section 2.2",
+)
 @dataclass(frozen=True)
 class DiffMaskHidden(DiffMask):
     """Probability that the model needs each hidden state, by one probe trained for each depth (De Cao et al. 2020).

@@ -12,7 +12,12 @@ from .hard_concrete import HardConcrete
 from .mask_search import Logits, MaskObjective, MaskProblem, MaskSearch
 
 
-@method("diffmask-single", gives={"tokens", "mask"}, stochastic=True)
+@method(
+    "diffmask-single",
+    gives={"tokens", "mask"},
+    stochastic=True,
+    source="De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, section 4",
+)
 @dataclass(frozen=True)
 class DiffMaskSingle(MaskSearch):
     """Probability that the model needs each word, by gates trained for one sentence alone (De Cao et al. 2020).

@@ -29,7 +29,13 @@ LEAST = 0.01
 """Smallest sd of a feature, as a share of the root mean square over the features of its depth."""
 
 
-@method("ib-attribution", gives={"mask", "nodes", "tokens"}, needs={"training"}, stochastic=True)
+@method(
+    "ib-attribution",
+    gives={"mask", "nodes", "tokens"},
+    needs={"training"},
+    stochastic=True,
+    source="Schulz et al. 2020, Restricting the Flow: Information Bottlenecks for Attribution, section 3; De Cao et al. 2020",
+)
 @dataclass(frozen=True)
 class IBAttribution(Amortised):
     """Information of each state that the answer needs when noise replaces the rest (Schulz et al. 2020).

@@ -24,7 +24,13 @@ from .noise_fitting import SLOWER, FitChunk, NoiseFitConfig, Optimiser, Strength
 Score = Literal["inverse", "negative"]
 
 
-@method("information-mask", gives={"nodes", "tokens"}, needs={"training"}, stochastic=True)
+@method(
+    "information-mask",
+    gives={"nodes", "tokens"},
+    needs={"training"},
+    stochastic=True,
+    source="Guan et al. 2019, Towards a Deep and Unified Understanding of Deep Neural Models in NLP; De Cao et al. 2020",
+)
 @dataclass(frozen=True)
 class InformationMask(Amortised):
     """Inverse of the noise that each state tolerates before the outputs change (Guan et al. 2019).

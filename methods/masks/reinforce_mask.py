@@ -17,7 +17,12 @@ Scale = Literal["none", "lambda"]
 SMOOTHING = 0.99
 
 
-@method("reinforce-mask", gives={"tokens", "mask"}, stochastic=True)
+@method(
+    "reinforce-mask",
+    gives={"tokens", "mask"},
+    stochastic=True,
+    source="Williams 1992, Simple Statistical Gradient-Following Algorithms; De Cao et al. 2020, section 4",
+)
 @dataclass(frozen=True)
 class ReinforceMask(MaskSearch):
     """Probability that the model needs each word, by REINFORCE for one sentence alone (De Cao et al. 2020).

@@ -22,7 +22,12 @@ from ..explanation import Explanation
 from .pattern_search import AttentionPatterns, EmbeddingPatterns, optimality_gaps, refine, search
 
 
-@method("influence-patterns", gives={"tokens", "flows", "patterns"}, needs={"transformer", "target", "path_samples"})
+@method(
+    "influence-patterns",
+    gives={"tokens", "flows", "patterns"},
+    needs={"transformer", "target", "path_samples"},
+    source="Lu et al. 2021, Influence Patterns for Explaining Information Flow in BERT, section 4.2",
+)
 @dataclass(frozen=True)
 class InfluencePatterns:
     """Paths of nodes that carry most of each word's influence, by guided pattern refinement (Lu et al. 2021).

@@ -16,7 +16,12 @@ from ..explanation import Explanation
 from .influence_patterns import InfluencePatterns
 
 
-@method("repl-skip", gives={"tokens", "flows", "patterns"}, needs={"transformer", "target", "path_samples"})
+@method(
+    "repl-skip",
+    gives={"tokens", "flows", "patterns"},
+    needs={"transformer", "target", "path_samples"},
+    source="Lu et al. 2021, Influence Patterns for Explaining Information Flow in BERT, section 4.4",
+)
 @dataclass(frozen=True)
 class ReplacedSkips:
     """Influence patterns with each skip connection replaced by all heads, as a control (Lu et al. 2021).

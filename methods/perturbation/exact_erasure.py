@@ -27,7 +27,11 @@ ROWS = 512
 """Most masked sentences that run at once."""
 
 
-@method("exact-erasure", gives={"tokens", "mask"})
+@method(
+    "exact-erasure",
+    gives={"tokens", "mask"},
+    source="De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, sections 2.1 and 4",
+)
 @dataclass(frozen=True)
 class ExactErasure:
     """Smallest sets of words that, kept alone, keep the prediction, by exhaustive search (De Cao et al. 2020).

@@ -15,7 +15,12 @@ ROWS = 512
 """Most rows that run at once."""
 
 
-@method("head-accuracy-difference", gives={"heads"}, needs={"transformer"})
+@method(
+    "head-accuracy-difference",
+    gives={"heads"},
+    needs={"transformer"},
+    source="Michel et al. 2019, Are Sixteen Heads Really Better than One?, section 3.2",
+)
 @torch.no_grad()
 def head_accuracy_difference(model: FlowModel, batch: Batch) -> list[Explanation]:
     """Decrease of accuracy when one head is removed (Michel et al. 2019).

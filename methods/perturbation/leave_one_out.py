@@ -20,7 +20,11 @@ from .captum_words import ROWS
 Removal = Literal[Baseline, "delete"]
 
 
-@method("leave-one-out", gives={"tokens"})
+@method(
+    "leave-one-out",
+    gives={"tokens"},
+    source="Li et al. 2016, Understanding Neural Networks through Representation Erasure, section 3; Jain & Wallace 2019",
+)
 @dataclass(frozen=True)
 class LeaveOneOut:
     """Decrease of q when one word is removed (Li et al. 2016).

@@ -28,7 +28,12 @@ ENDS = 1e6
 """Weight of no word and of all, as `captum.attr.KernelShap.inf_weight`."""
 
 
-@method("shapley-sampling", gives={"tokens"}, stochastic=True)
+@method(
+    "shapley-sampling",
+    gives={"tokens"},
+    stochastic=True,
+    source="Castro et al. 2009, Polynomial Calculation of the Shapley Value Based on Sampling; Strumbelj & Kononenko 2010",
+)
 @dataclass(frozen=True)
 class ShapleySampling:
     """Shapley values of the words, estimated from random permutations (Castro et al. 2009).
@@ -60,7 +65,12 @@ class ShapleySampling:
         return _explain(model, batch, self.baseline, attribute, with_ends=True)
 
 
-@method("lime", gives={"tokens"}, stochastic=True)
+@method(
+    "lime",
+    gives={"tokens"},
+    stochastic=True,
+    source="Ribeiro et al. 2016, Why Should I Trust You? Explaining the Predictions of Any Classifier, section 3.4",
+)
 @dataclass(frozen=True)
 class Lime:
     """Coefficients of a sparse linear model of q, fitted to random removals of words (Ribeiro et al. 2016).
@@ -126,7 +136,12 @@ class ShareLasso:
         return found
 
 
-@method("kernel-shap", gives={"tokens"}, stochastic=True)
+@method(
+    "kernel-shap",
+    gives={"tokens"},
+    stochastic=True,
+    source="Lundberg & Lee 2017, A Unified Approach to Interpreting Model Predictions, theorem 2",
+)
 @dataclass(frozen=True)
 class KernelShap:
     """Shapley values of the words, estimated by weighted regression on random removals (Lundberg & Lee 2017).
