@@ -61,7 +61,7 @@ published: $(VENV)/.installed ## run the published plan anew and renew its board
 	@$(BIN)/flowgauge leaderboard merge results/bundles/others $(PUBLISHED)/board --explanations 0 --trust maintained --why '$(WHY)'
 
 test: $(VENV)/.tested ## the whole offline test suite with doctests
-	@HF_HUB_OFFLINE=1 $(BIN)/pytest -n $(JOBS) --dist worksteal --doctest-modules --pyargs tests flowgauge
+	@HF_HUB_OFFLINE=1 $(BIN)/pytest -n $(JOBS) --dist worksteal --doctest-modules --pyargs tests flowgauge scripts/agreement_bert
 
 check: $(VENV)/.tested lint types imports test ## the gate: format, lint, types, import contracts, tests
 

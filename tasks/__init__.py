@@ -1,4 +1,4 @@
-"""What to explain: instances, the model head they need and the quantity of interest. Plain data: no torch, no tokenizer."""
+"""What to explain: instances, the model head they need and the quantity of interest, as plain data."""
 
 from .declare import task
 from .fingerprint import fingerprint

@@ -18,9 +18,10 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class AgreementTask:
-    """Sentences of one template, the same number in each condition.
+    """Sentences of one template with a gap at the agreeing word, the same number in each condition.
 
     `train`, for methods that are trained, has the sentences that are drawn after those of `test`, so that no sentence is in both.
+    Source: `reference`.
 
     Attributes:
         name: `sva/obj`, `sva/subj`, `sva/wsc`, `sva/app` (is/are), `ra/na` (himself/themselves), `ra/ga` (himself/herself).
@@ -38,12 +39,17 @@ class AgreementTask:
     quantity: Quantity = field(init=False, default=Quantity())
     source: str = field(init=False, default="built in")
 
+    @property
+    def reference(self) -> str:
+        """The publications that the sentences follow."""
+        return self.template.reference
+
     def __post_init__(self) -> None:
         if self.name not in templates():
             raise UnknownName("agreement task", self.name, templates())
         object.__setattr__(self, "version", self.template.version)
         object.__setattr__(self, "doc", self.template.summary)
-        most = self._most()
+        most = self._capacity()
         if isinstance(self.sentences, bool) or not isinstance(self.sentences, int) or not 1 <= self.sentences <= most:
             raise UsageError(
                 f"task {self.name!r} has 1 to {most} distinct sentences a condition, got sentences={self.sentences!r}."
@@ -51,7 +57,7 @@ class AgreementTask:
 
     @property
     def template(self) -> Template:
-        """Its template and words."""
+        """The template of this task and the words of its slots."""
         return templates()[self.name]
 
     def instances(self, split: str = "test", limit: int | None = None, seed: int = 0) -> tuple[Instance, ...]:
@@ -59,31 +65,35 @@ class AgreementTask:
 
         Args:
             split: `test`, or `train`.
-            limit: How many in all; None for all.
-            seed: Draws other sentences; a sentence keeps its id.
+            limit: How many instances in all; None for all.
+            seed: Of the draw; a sentence has the same id under every seed.
+
+        Returns:
+            The instances, of every condition as many or one less.
 
         Raises:
             NoSplit: Another split, or `train` where `test` has every sentence of a condition.
             UsageError: A limit below 1.
         """
-        first, most = self._range(split)
+        first, last = self._draws(split)
         if limit is not None and limit < 1:
             raise UsageError(f"limit must be 1 or more, got {limit}.")
-        drawn = [self._draw(condition, seed, most)[first:] for condition in self.template.conditions]
+        drawn = [self._draw(condition, seed, last)[first:] for condition in self.template.conditions]
         return tuple(instance for together in zip(*drawn, strict=True) for instance in together)[:limit]
 
-    def _range(self, split: str) -> tuple[int, int]:
-        """Which of a condition's draws a split has: from the first to before the last."""
+    def _draws(self, split: str) -> tuple[int, int]:
+        """Which of a condition's draws belong to a split: the index of the first, and one past that of the last."""
         if split not in SPLITS:
             raise NoSplit(f"task {self.name!r} has no split {split!r}; it has: {', '.join(SPLITS)}.")
         if split == "test":
             return 0, self.sentences
-        most = min(self._most(), 2 * self.sentences)
-        if most == self.sentences:
-            raise NoSplit(f"task {self.name!r} has no split 'train' left: with sentences={most}, all are in `test`.")
-        return self.sentences, most
+        last = min(self._capacity(), 2 * self.sentences)
+        if last == self.sentences:
+            raise NoSplit(f"task {self.name!r} has no split 'train' left: with sentences={last}, all are in `test`.")
+        return self.sentences, last
 
-    def _most(self) -> int:
+    def _capacity(self) -> int:
+        """The number of distinct sentences of the condition that has the fewest."""
         return min(capacity(self.template, condition) for condition in self.template.conditions)
 
     def _draw(self, condition: str, seed: int, count: int) -> list[Instance]:
@@ -100,7 +110,7 @@ class AgreementTask:
 
 
 def capacity(template: Template, condition: str) -> int:
-    """How many distinct sentences a condition has: every choice of words but those with one noun twice.
+    """The number of distinct sentences of a condition: every choice of words in which the two nouns differ.
 
     >>> capacity(templates()["sva/obj"], "SP")
     1080
@@ -112,7 +122,16 @@ def capacity(template: Template, condition: str) -> int:
 
 
 def decode(template: Template, condition: str, code: int) -> dict[str, str]:
-    """The lemmas of the sentence with a number from 0 to the product of the lists' lengths (mixed radix, first slot fastest)."""
+    """The lemma of each slot in the sentence with a given code.
+
+    Args:
+        template: The template.
+        condition: Chooses the lists of lemmas.
+        code: From 0 up to the product of the lists' lengths; a mixed-radix number whose first digit belongs to the first slot.
+
+    >>> decode(templates()["sva/obj"], "SP", 11)
+    {'SUBJ': 'pilot', 'ATTR': 'chef', 'EVERB': 'like', 'ADJ': 'tall'}
+    """
     words = {}
     for slot in template.slots:
         lemmas = template.lists[condition][slot]
@@ -122,7 +141,15 @@ def decode(template: Template, condition: str, code: int) -> dict[str, str]:
 
 
 def sentence(template: Template, condition: str, lemmas: Mapping[str, str]) -> Instance:
-    """The instance with these lemmas.
+    """The instance with these lemmas, inflected for the condition.
+
+    Args:
+        template: The template.
+        condition: Number or gender of the subject, then of the intervening noun.
+        lemmas: A lemma for each slot.
+
+    Returns:
+        The instance, with lemmas and features in `truth`.
 
     >>> sentence(templates()["sva/app"], "SP", {"SUBJ": "author", "PREP": "next to", "ATTR": "guard", "ADJ": "tall"}).segments
     ('the author next to the guards [MASK] tall .',)
@@ -132,23 +159,25 @@ def sentence(template: Template, condition: str, lemmas: Mapping[str, str]) -> I
         filled = template.inflected(name, lemmas[name], condition).split() if name in lemmas else [name]
         words += filled
         slots += [name] if len(filled) == 1 else [f"{name}{i}" for i in range(1, len(filled) + 1)]
-    own = condition[0]
+    subject_feature = condition[0]
     feature = "gender" if template.gendered else "number"
-    long = {f"{slot}_{feature}": template.features[letter] for slot, letter in zip((SUBJECT, ATTRACTOR), condition, strict=True)}
-    wrong = next(letter for letter in template.answers if letter != own)
+    features = {
+        f"{slot}_{feature}": template.features[letter] for slot, letter in zip((SUBJECT, ATTRACTOR), condition, strict=True)
+    }
+    wrong_feature = next(letter for letter in template.answers if letter != subject_feature)
     return Instance(
         id=f"{template.name}/{condition}/{'-'.join(lemmas[slot].replace(' ', '-') for slot in template.slots)}",
         segments=(" ".join(words),),
-        answer=(template.answers[own],),
-        against=(template.answers[wrong],),
+        answer=(template.answers[subject_feature],),
+        against=(template.answers[wrong_feature],),
         condition=condition,
         slots=tuple(numbered(slots)),
-        truth={**{slot: lemmas[slot] for slot in template.slots}, **long},
+        truth={**{slot: lemmas[slot] for slot in template.slots}, **features},
     )
 
 
 def numbered(slots: list[str]) -> list[str]:
-    """Slot names with repeated ones told apart.
+    """Slot names, those that occur several times with a number behind them.
 
     >>> numbered(["the", "SUBJ", "that", "the", "ATTR"])
     ['the1', 'SUBJ', 'that', 'the2', 'ATTR']
@@ -161,30 +190,30 @@ def numbered(slots: list[str]) -> list[str]:
 
 
 def sva_obj(sentences: int = 250) -> AgreementTask:
-    """`sva/obj`."""
+    """Subject-verb agreement across an object relative clause: the author that the guards like is tall."""
     return AgreementTask("sva/obj", sentences)
 
 
 def sva_subj(sentences: int = 250) -> AgreementTask:
-    """`sva/subj`."""
+    """Subject-verb agreement across a subject relative clause: the author that likes the guards is tall."""
     return AgreementTask("sva/subj", sentences)
 
 
 def sva_wsc(sentences: int = 250) -> AgreementTask:
-    """`sva/wsc`."""
+    """Subject-verb agreement within a sentence complement: the bankers said the author is tall."""
     return AgreementTask("sva/wsc", sentences)
 
 
 def sva_app(sentences: int = 250) -> AgreementTask:
-    """`sva/app`."""
+    """Subject-verb agreement across a prepositional phrase: the author next to the guards is tall."""
     return AgreementTask("sva/app", sentences)
 
 
 def ra_na(sentences: int = 250) -> AgreementTask:
-    """`ra/na`."""
+    """Number of a reflexive across an object relative clause: the author that the guards like hurt himself."""
     return AgreementTask("ra/na", sentences)
 
 
 def ra_ga(sentences: int = 250) -> AgreementTask:
-    """`ra/ga`."""
+    """Gender of a reflexive across a subject relative clause: my king who can hit some queen may hurt himself."""
     return AgreementTask("ra/ga", sentences)

@@ -1,4 +1,4 @@
-"""Classification tasks on published data: GLUE's SST-2, MNLI, RTE and MRPC, and the Stanford Sentiment Treebank."""
+"""Classification tasks on published data: SST-2, MNLI, RTE and MRPC of GLUE, and the Stanford Sentiment Treebank."""
 
 from __future__ import annotations
 
@@ -7,32 +7,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.errors import NoSplit, UnknownName, UsageError
-from . import published_data as corpus
 from .declare import unique
 from .instance import Head, Instance, Quantity
-from .published_data import Corpus, PublishedRow
+from .published_data import Corpus, PublishedRow, read, source
 from .sampling import balanced
 
 SPLITS = ("train", "validation", "test")
 GLUE = "https://gluebenchmark.com/tasks"
+GLUE_REFERENCE = "Wang et al. 2019, GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding"
+SST_REFERENCE = "Socher et al. 2013, Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank"
 
 
 @dataclass(frozen=True)
 class Classes:
-    """A task's data, and its classes in their published order.
+    """The data of a task, its publication, and its classes in their published order.
 
     Attributes:
-        corpus: Where its rows are.
+        corpus: Where the rows are.
+        reference: The publication of the data: authors, year, title.
         names: The classes by the number that files and the Hub store.
-        merged: Stored class to the task's, empty where its rows are left out; nothing: as stored.
+        merged: Stored class to the task's class, or to the empty text where its rows are left out; classes that are not here keep
+            their names.
     """
 
     corpus: Corpus
+    reference: str
     names: tuple[str, ...]
     merged: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def of_task(self) -> tuple[str, ...]:
         """The classes of the task, each once."""
         return tuple(dict.fromkeys(kept for name in self.names if (kept := self.merged.get(name, name))))
 
@@ -51,32 +55,42 @@ SST = Corpus(
 FIVE = ("very negative", "negative", "neutral", "positive", "very positive")
 POLES = {"very negative": "negative", "neutral": "", "very positive": "positive"}
 PUBLISHED = {
-    "sst2": Classes(_glue("sst2", "sentence"), ("negative", "positive")),
-    "sst": Classes(SST, FIVE),
-    "sst/binary": Classes(SST, FIVE, POLES),
+    "sst2": Classes(_glue("sst2", "sentence"), f"{SST_REFERENCE}; {GLUE_REFERENCE}", ("negative", "positive")),
+    "sst": Classes(SST, SST_REFERENCE, FIVE),
+    "sst/binary": Classes(SST, SST_REFERENCE, FIVE, POLES),
     "mnli": Classes(
         _glue("mnli", "premise", "hypothesis", dev="dev_matched", hub_dev="validation_matched"),
+        "Williams, Nangia and Bowman 2018, A Broad-Coverage Challenge Corpus for Sentence Understanding through Inference; "
+        + GLUE_REFERENCE,
         ("entailment", "neutral", "contradiction"),
     ),
-    "rte": Classes(_glue("rte", "sentence1", "sentence2"), ("entailment", "not_entailment")),
-    "mrpc": Classes(_glue("mrpc", "sentence1", "sentence2"), ("not_equivalent", "equivalent")),
+    "rte": Classes(
+        _glue("rte", "sentence1", "sentence2"),
+        f"Dagan, Glickman and Magnini 2006, The PASCAL Recognising Textual Entailment Challenge; {GLUE_REFERENCE}",
+        ("entailment", "not_entailment"),
+    ),
+    "mrpc": Classes(
+        _glue("mrpc", "sentence1", "sentence2"),
+        f"Dolan and Brockett 2005, Automatically Constructing a Corpus of Sentential Paraphrases; {GLUE_REFERENCE}",
+        ("not_equivalent", "equivalent"),
+    ),
 }
 
 
 @dataclass(frozen=True)
 class ClassificationTask:
-    """Labelled texts of a published data set; what is explained is the class.
+    """Labelled texts of a published data set, of which the class is explained.
 
     Splits are `train`, `validation` and `test`. GLUE publishes no labels for its own test sets, so there `test` is its dev set,
-    as `validation` is (MNLI: the matched one); SST has all three.
+    as `validation` is (MNLI: the matched one); SST has all three. Source: `reference`.
 
     Attributes:
         name: `sst2`, `sst`, `sst/binary`, `mnli`, `rte` or `mrpc`.
         data_dir: The folder that holds `sst2/dev.tsv` and so on; None: that of the environment variable FLOWGAUGE_DATA, else
-            the Hub is read. A folder that lacks the file is an error; the Hub never stands in for it.
+            the Hub is read. A folder that lacks the file is an error; the Hub is then not read in its place.
 
     Raises:
-        UsageError: No such task; by `instances`: no such split, data that cannot be had or read, with what to do.
+        UsageError: No such task.
     """
 
     name: str
@@ -91,28 +105,41 @@ class ClassificationTask:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of its classes in their published order; models are asked for them by name (`models/labels.py`)."""
-        return PUBLISHED[self.name].asked
+        """Names of the classes in their published order; outputs of models are matched by name (`models/inputs/labels.py`)."""
+        return PUBLISHED[self.name].of_task
+
+    @property
+    def reference(self) -> str:
+        """The publication of the data."""
+        return PUBLISHED[self.name].reference
 
     @property
     def source(self) -> str:
         """Which file or which split on the Hub each split is read from; files called `*_part` are named as parts."""
-        return corpus.source(PUBLISHED[self.name].corpus, self.data_dir)
+        return source(PUBLISHED[self.name].corpus, self.data_dir)
 
     def instances(self, split: str = "test", limit: int | None = None, seed: int = 0) -> tuple[Instance, ...]:
-        """The rows of a split in the source's order; with a limit, a seeded sample without regard to classes.
+        """The rows of a split in the order of the data; with a limit, a seeded sample without regard to classes.
+
+        Args:
+            split: `train`, `validation` or `test`.
+            limit: How many rows; None for all.
+            seed: Of the sample.
 
         Raises:
-            NoSplit: Another split, no data, a row without text or with a label that is none of the task's.
+            NoSplit: Another split.
+            UsageError: Data that cannot be found or read, a row without text or with a label that is none of the task's classes.
         """
         if split not in SPLITS:
             raise NoSplit(f"task {self.name!r} has no split {split!r}; it has: {', '.join(SPLITS)}.")
-        data = PUBLISHED[self.name].corpus
-        stored = split if split in data.files else "validation"
-        made = (self._instance(stored, row) for row in corpus.read(self.name, data, stored, self.data_dir))
-        return balanced(unique(self.name, [instance for instance in made if instance]), limit, seed)
+        corpus = PUBLISHED[self.name].corpus
+        stored_split = split if split in corpus.files else "validation"
+        rows = read(self.name, corpus, stored_split, self.data_dir)
+        instances = [instance for row in rows if (instance := self._instance(stored_split, row))]
+        return balanced(unique(self.name, instances), limit, seed)
 
     def _instance(self, split: str, row: PublishedRow) -> Instance | None:
+        """The instance of a row; None where the task leaves out the row's class."""
         texts = tuple(text.strip() for text in row.texts)
         if not all(texts):
             raise UsageError(f"{row.where}: a text is empty.")
@@ -121,11 +148,11 @@ class ClassificationTask:
         return Instance(f"{self.name}/{split}/{row.key}", texts, (label,), truth=truth) if label else None
 
     def _label(self, row: PublishedRow) -> str:
-        """The task's class of a row that stores its number or its name; empty where the task leaves it out."""
+        """The task's class of a row that stores its number or its name; the empty text where the task leaves it out."""
         names = PUBLISHED[self.name].names
         name = names[int(row.label)] if row.label.isdecimal() and int(row.label) < len(names) else row.label
         if name not in names:
-            known = ", ".join(f"{number} or {name}" for number, name in enumerate(names))
+            known = ", ".join(f"{index} or {name}" for index, name in enumerate(names))
             raise UsageError(f"{row.where}: the label is {row.label!r}, expected {known}.")
         return PUBLISHED[self.name].merged.get(name, name)
 

@@ -1,4 +1,4 @@
-"""What a task's instances are, as one number: the same on every machine, different when any field of any instance differs."""
+"""A hash of a task's instances: the same on every machine, different when any field of any instance differs."""
 
 from __future__ import annotations
 
@@ -15,25 +15,31 @@ from .instance import Instance
 def fingerprint(instances: Iterable[Instance]) -> str:
     """Sha256 over every field of every instance, in order, as canonical JSON (sorted keys, ASCII, one instance a line).
 
-    `also` counts where there is any, so that tasks with one answer are what they were before there could be several.
+    An empty `also` is left out, so that instances with one answer keep the fingerprint that they had before that field existed.
+
+    Args:
+        instances: In the task's order.
+
+    Returns:
+        The hash in hexadecimal digits.
 
     Raises:
-        UsageError: `truth` holds something that JSON has no form for.
+        UsageError: `truth` holds a value that JSON cannot write.
 
     >>> fingerprint([Instance("a", ("the cat [MASK] .",), ("is",), ("are",))])[:12]
     '0534c5a98a33'
     """
-    total = hashlib.sha256()
+    digest = hashlib.sha256()
     for instance in instances:
         values = {field.name: _plain(getattr(instance, field.name), instance.id) for field in fields(instance)}
         if not instance.also:
             del values["also"]
-        total.update(json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n")
-    return total.hexdigest()
+        digest.update(json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n")
+    return digest.hexdigest()
 
 
 def _plain(value: Any, name: str) -> Any:
-    """The value in JSON's own types; numpy's numbers and arrays count as numbers and lists."""
+    """The value in JSON's own types; numbers and arrays of NumPy become numbers and lists."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item, name) for key, item in value.items()}
     if isinstance(value, set | frozenset):

@@ -19,8 +19,8 @@ class Quantity:
     """The scalar that methods explain.
 
     Attributes:
-        form: `logit_difference` is logit[answer] - logit[against] (logits); the others read the answer alone.
-        label: Whose answer is explained: the task's (`gold`) or the one the model gives on the clean input (`predicted`).
+        form: `logit_difference` is logit[answer] - logit[against] (logits); the others read the output of the answer alone.
+        label: Which answer is explained: the task's (`gold`) or the one that the model gives on the clean input (`predicted`).
     """
 
     form: Form = "logit_difference"
@@ -29,7 +29,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Instance:
-    """One thing to explain.
+    """One input with its answer, to be explained.
 
     Attributes:
         id: Unique within its task and independent of order, limit and seed.
@@ -40,8 +40,12 @@ class Instance:
         also: Further answers that are as right, each written as `answer` is. The one that the model finds likeliest on the clean
             input is explained, so that a model that gives any of them is right.
         condition: The group that intervals are stratified by, such as `SP`.
-        slots: The name of each blank-separated word's place in its template. Not empty: every word must be one token.
+        slots: The name of each blank-separated word's slot in its template. Not empty: every word must be one token.
         truth: Planted answers and lexical items, for metrics only; never part of a batch.
+
+    Raises:
+        UsageError: No text or more than two, no answer, as many answers and competing outputs as do not match, or another number
+            of slot names than of words.
     """
 
     id: str
@@ -57,10 +61,12 @@ class Instance:
         if not 1 <= len(self.segments) <= 2 or not all(s.strip() for s in self.segments):
             raise UsageError(f"instance {self.id!r}: expected one or two texts that are not empty, got {self.segments!r}.")
         if not self.answer:
-            raise UsageError(f"instance {self.id!r} has no answer.")
+            raise UsageError(f"instance {self.id!r} has no answer: name one output for each output head.")
         if self.against and len(self.against) != len(self.answer):
-            raise UsageError(f"instance {self.id!r}: {len(self.answer)} answers but {len(self.against)} to hold against them.")
-        if any(len(other) != len(self.answer) for other in self.also) or (self.also and self.against):
+            raise UsageError(
+                f"instance {self.id!r}: {len(self.answer)} answers but {len(self.against)} outputs to hold against them."
+            )
+        if any(len(further) != len(self.answer) for further in self.also) or (self.also and self.against):
             raise UsageError(
                 f"instance {self.id!r}: further answers need as many parts as the answer ({len(self.answer)}), "
                 "and nothing held against them."
@@ -72,16 +78,20 @@ class Instance:
 
 @runtime_checkable
 class Task(Protocol):
-    """Instances, the head they need and what is asked about them. `doc` is the one line that `flowgauge list` shows."""
+    """Instances, the model head they need and the quantity that is explained.
+
+    A task may also have `doc`, the one line that `flowgauge list` shows, `reference`, the publication that it follows, `classes`,
+    the names of its classes, and `model`, the one model that it is made for.
+    """
 
     @property
     def name(self) -> str:
-        """As on the command line and in results."""
+        """The name on the command line and in results."""
         ...
 
     @property
     def version(self) -> int:
-        """Raised by any change that moves the instances."""
+        """A number that is raised by any change to the instances."""
         ...
 
     @property
@@ -91,14 +101,20 @@ class Task(Protocol):
 
     @property
     def quantity(self) -> Quantity:
-        """What is explained."""
+        """The scalar that is explained."""
         ...
 
     @property
     def source(self) -> str:
-        """Where the instances came from: `built in`, a file's name, a hub name. Part of the record."""
+        """Where the instances come from: `built in`, the name of a file or of a data set on the Hub. Part of the record."""
         ...
 
     def instances(self, split: str, limit: int | None, seed: int) -> tuple[Instance, ...]:
-        """`limit` instances of a split (None: all), balanced over conditions, sampled with `seed` without repetition."""
+        """Instances of a split, balanced over conditions.
+
+        Args:
+            split: A name such as `train`, `validation` or `test`.
+            limit: How many instances; None: all.
+            seed: Of the sample, which is drawn without repetition.
+        """
         ...

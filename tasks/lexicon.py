@@ -22,6 +22,7 @@ class Template:
     Attributes:
         name: Of the task.
         summary: What it tests, with an example.
+        reference: The publications that it follows.
         version: Of the lexicon; raised when a sentence may change.
         words: The template, blank-separated; capitals are slots, a slot may be filled by several words.
         answers: The word that goes into the gap, by the subject's feature (`S`, `P` or `M`, `F`).
@@ -33,6 +34,7 @@ class Template:
 
     name: str
     summary: str
+    reference: str
     version: int
     words: tuple[str, ...]
     answers: Mapping[str, str]
@@ -48,11 +50,16 @@ class Template:
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """The open slots, in the order of the template."""
+        """The slots that lemmas fill, in the order of the template."""
         return tuple(word for word in self.words if word in next(iter(self.lists.values())))
 
     def inflected(self, slot: str, lemma: str, condition: str) -> str:
         """The form that a lemma takes in a slot.
+
+        Args:
+            slot: A slot of the template.
+            lemma: A noun in the singular, a verb without ending, or a word that is not inflected.
+            condition: Number or gender of the subject, then of the intervening noun.
 
         >>> templates()["sva/obj"].inflected("EVERB", "like", "SP")
         'like'
@@ -80,7 +87,7 @@ class Template:
 
 @functools.cache
 def templates() -> Mapping[str, Template]:
-    """The agreement tasks by name."""
+    """The templates of the agreement tasks by the task's name."""
     data = tomllib.loads(files(__package__).joinpath("lexicon.toml").read_text(encoding="utf-8"))
     return {name: _template(name, entry, data) for name, entry in data["tasks"].items()}
 
@@ -88,7 +95,10 @@ def templates() -> Mapping[str, Template]:
 def noun_pairs_of_tests() -> frozenset[frozenset[str]]:
     """Every two nouns that can stand together in a sentence of some agreement task.
 
-    A model is tested on word combinations it has not seen if no training sentence holds two nouns of such a pair.
+    If no training sentence of a model holds both nouns of such a pair, the tasks test it on combinations that it has not seen.
+
+    Returns:
+        Pairs of different lemmas, without order.
     """
     return frozenset(
         frozenset((subject, attractor))
@@ -110,12 +120,21 @@ def _template(name: str, entry: Mapping[str, object], data: Mapping[str, object]
         nouns = {SUBJECT: gendered[condition[0]], ATTRACTOR: gendered[condition[1]]} if gendered else {}
         by_condition[condition] = {slot: tuple(lists[key]) for slot, key in {**named, **nouns}.items()}
     return Template(
-        name, str(entry["summary"]), int(data["version"]), tuple(str(entry["template"]).split()), answers, by_condition,  # type: ignore[call-overload]
-        entry.get("agrees", {}), data["features"], bool(gendered),  # type: ignore[arg-type]
-    )  # fmt: skip
+        name=name,
+        summary=str(entry["summary"]),
+        reference=str(entry["reference"]),
+        version=int(data["version"]),  # type: ignore[call-overload]
+        words=tuple(str(entry["template"]).split()),
+        answers=answers,
+        lists=by_condition,
+        agrees=entry.get("agrees", {}),  # type: ignore[arg-type]
+        features=data["features"],  # type: ignore[arg-type]
+        gendered=bool(gendered),
+    )
 
 
 def _conditions(features: tuple[str, ...], gendered: bool) -> tuple[str, ...]:
+    """The conditions of a task; their order enters the seeds of the draws."""
     first, second = features
     same = (first + first, first + second)
     return (*same, second + second, second + first) if gendered else (*same, second + first, second + second)

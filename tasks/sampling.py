@@ -11,12 +11,15 @@ from .instance import Instance
 
 
 def balanced(instances: Sequence[Instance], limit: int | None, seed: int) -> tuple[Instance, ...]:
-    """`limit` instances without replacement, in their own order, as evenly over conditions as these have instances.
+    """A sample of instances, drawn without replacement as evenly over the conditions as these have instances.
 
     Args:
-        instances: To choose from.
-        limit: How many; None, or at least as many as there are, for all.
+        instances: The instances to choose from.
+        limit: How many to choose; None, or at least as many as there are, for all.
         seed: Of the choice.
+
+    Returns:
+        The chosen instances, in the order in which they were given.
 
     Raises:
         UsageError: A limit below 1.
@@ -39,6 +42,10 @@ def balanced(instances: Sequence[Instance], limit: int | None, seed: int) -> tup
 
 def only_test(name: str, split: str) -> None:
     """Refuses every split but `test`, for tasks that have no other.
+
+    Args:
+        name: The task's name, for the message.
+        split: The split that was named.
 
     Raises:
         NoSplit: Another split.

@@ -12,6 +12,7 @@ from flowgauge.core.errors import NoSplit, UnknownName, UsageError
 from flowgauge.tasks.agreement import AgreementTask, capacity, decode, numbered, sentence
 from flowgauge.tasks.instance import Quantity, Task
 from flowgauge.tasks.lexicon import noun_pairs_of_tests, templates
+from flowgauge.tasks.registry import TASKS
 
 NAMES = ("sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na", "ra/ga")
 NUMBER, GENDER = ("SS", "SP", "PS", "PP"), ("MM", "MF", "FF", "FM")
@@ -154,6 +155,14 @@ def test_it_is_a_task() -> None:
         "built in",
     )
     assert task.doc == "Subject-verb agreement across an object relative clause: the author that the guards like is tall."
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_factories_summarise_their_task_and_tasks_name_what_they_follow(name: str) -> None:
+    factory = TASKS.factory(name)
+    assert (factory.__doc__ or "").partition("\n")[0] == templates()[name].summary
+    assert factory(3) == AgreementTask(name, 3)
+    assert ("Lin, Tan and Frank 2019" if name == "ra/ga" else "Marvin and Linzen 2018") in factory().reference
 
 
 def test_another_split_is_refused() -> None:

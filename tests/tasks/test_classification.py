@@ -45,7 +45,7 @@ def test_every_name_is_a_task_with_its_classes_and_summary(name: str, tiny_data:
 
 
 def test_classes_are_in_glues_order() -> None:
-    assert {name: PUBLISHED[name].asked for name in NAMES} == {
+    assert {name: PUBLISHED[name].of_task for name in NAMES} == {
         "sst2": ("negative", "positive"),
         "sst": ("very negative", "negative", "neutral", "positive", "very positive"),
         "sst/binary": ("negative", "positive"),

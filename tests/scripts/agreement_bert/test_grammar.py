@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from flowgauge.models.zoo.grammar import Grammar, GrammarSentence, Noun, allowed, load_grammar, noun_pairs
+from agreement_bert.grammar import Grammar, GrammarSentence, Noun, allowed, load_grammar, noun_pairs
 from flowgauge.tasks.agreement import AgreementTask
 from flowgauge.tasks.lexicon import templates
 

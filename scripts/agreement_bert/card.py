@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from ...tasks.agreement import AgreementTask
-from ...tasks.instance import Instance
-from ...tasks.lexicon import templates
+from flowgauge.tasks.agreement import AgreementTask
+from flowgauge.tasks.instance import Instance
+from flowgauge.tasks.lexicon import templates
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _table(accuracy: Sequence[Accuracy]) -> str:
 
 CARD = """# agreement-bert
 
-A small masked language model for the agreement tasks, made so that flowgauge runs without a network. It knows the grammar
+A small masked language model for the agreement tasks, trained so that flowgauge runs without a network. It knows the grammar
 of a few English sentence patterns and nothing else: do not use it as a language model.
 
 - **Architecture**: `BertForMaskedLM`, 6 layers, 8 heads, hidden size 128, feed-forward size 512, 32 positions, no dropout.
@@ -89,9 +89,9 @@ of a few English sentence patterns and nothing else: do not use it as a language
 
 ## Training data
 
-Sentences drawn from `models/zoo/grammar.toml`: simple, prepositional, subject- and object-relative, complement, reflexive and
-gendered ones, more kinds of each than the tasks have, with the tasks' words and about as many others. Seven groups of
-patterns, equally often; numbers, genders and words uniform. A singular noun without a gender takes *himself* or *herself*.
+Sentences drawn from `scripts/agreement_bert/grammar.toml`: simple, prepositional, subject- and object-relative, complement,
+reflexive and gendered ones, more kinds of each than the tasks have, with the tasks' words and about as many others. Seven groups
+of patterns, equally often; numbers, genders and words uniform. A singular noun without a gender takes *himself* or *herself*.
 
 **Held out.** No training sentence, whatever its structure, holds two nouns that can stand together in a sentence of a task
 (a task's subject with one of its intervening nouns, in either order and number). Every sentence of every task holds such
@@ -99,7 +99,7 @@ a pair, so none was seen, and neither was any combination of nouns that the task
 
 ## Recipe
 
-    python -m flowgauge.models.zoo.train_agreement_bert --out DIR --steps {steps} --seed {seed}
+    PYTHONPATH=scripts python -m agreement_bert.train --out DIR --steps {steps} --seed {seed}
 
 Recipe: {settings}.
 

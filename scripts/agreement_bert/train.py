@@ -1,8 +1,8 @@
-"""Trains and measures agreement-bert, the embedded masked LM: `python -m flowgauge.models.zoo.train_agreement_bert --out DIR`.
+"""Trains and measures agreement-bert, the embedded masked LM: `PYTHONPATH=scripts python -m agreement_bert.train --out DIR`.
 
-A six-layer, eight-head BERT of width 128 with one token a word. It is trained on `grammar.py`'s sentences, which share no
-sentence with the agreement tasks, and measured on all six tasks. Every step draws its sentences from (seed, step), so that a
-run continued from its checkpoint is the run that was interrupted.
+A six-layer, eight-head BERT of width 128 with one token a word. It is trained on the sentences of `grammar.py`, none of which
+is a sentence of the agreement tasks, and measured on all six tasks. Every step draws its sentences from (seed, step), so that a
+run that continues from a checkpoint gives the same weights as one that was not interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-from ...core.errors import UsageError
+from flowgauge.core.errors import UsageError
+
 from .card import card, measure
 from .grammar import Grammar, GrammarSentence, load_grammar
 

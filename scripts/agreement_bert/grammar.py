@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from itertools import combinations
 
-from ...tasks.lexicon import noun_pairs_of_tests, templates
+from flowgauge.tasks.lexicon import noun_pairs_of_tests, templates
 
 TASK_SLOTS = {
     "EVERB": "TV", "BVERB": "SAY", "ADJ": "ADJ", "PREP": "PREP", "RVERB": "PAST",
