@@ -9,6 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from flowgauge.leaderboards.submission.trust import TRUST
+from flowgauge.methods.explanation import VIEWS
+from flowgauge.models.batch import SITES
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("tasks", "models", "methods", "metrics", "benchmark", "leaderboards")
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -44,3 +48,12 @@ def test_the_picture_shows_every_room_and_nothing_else() -> None:
     rooms = {path.parent.relative_to(ROOT).as_posix() for name in FOLDERS for path in (ROOT / name).glob("*/__init__.py")}
     assert rooms <= shown
     assert sorted(name for name in shown if not (ROOT / name).exists()) == []
+
+
+@pytest.mark.parametrize(("entry", "words"), [("Site", SITES), ("View", VIEWS), ("Trust levels", TRUST)])
+def test_the_glossary_has_every_word_of_the_code(entry: str, words: tuple[str, ...]) -> None:
+    """Each list of words is in its own entry, in the order of the code."""
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(rf"^- \*\*{entry}\*\*(.*?)(?=^- \*\*|^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    named = [word for word in re.findall(r"`([^`]+)`", listed) if "/" not in word]
+    assert named == list(words)
