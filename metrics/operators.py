@@ -22,10 +22,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..core.errors import NotApplicable, UsageError
+from ..models.baseline import blanked
 from ..models.batch import Batch, Rows, Site, cell_seed
 from ..models.flow.flow_model import FlowModel
 from .base import ExplainedBatch
-from .reduced_models.masks import blanked
 
 Operator = Literal["zero", "mean", "resample", "mask", "cut"]
 POOLING = ("mean", "resample")

@@ -221,8 +221,8 @@ def _q(model: FlowModel, batch: Batch) -> Callable[[Any], Any]:
 def _plain_pass(model: FlowModel, batch: Batch, samples: int) -> None:
     import torch
 
+    from ...models.baseline import baseline_words
     from ...models.flow.quadrature import quadrature
-    from ...models.flow.trace import baseline_words
 
     x, x_b = model.words(batch), baseline_words(model, batch, "mask")
     nodes = torch.as_tensor(quadrature("midpoint", samples).nodes, dtype=x.dtype, device=x.device)
@@ -233,7 +233,7 @@ def _plain_pass(model: FlowModel, batch: Batch, samples: int) -> None:
 def _captum_ig(model: FlowModel, batch: Batch, samples: int) -> None:
     from captum.attr import IntegratedGradients
 
-    from ...models.flow.trace import baseline_words
+    from ...models.baseline import baseline_words
 
     IntegratedGradients(_q(model, batch)).attribute(
         model.words(batch), baseline_words(model, batch, "mask"), n_steps=samples, method="riemann_middle"
@@ -243,7 +243,7 @@ def _captum_ig(model: FlowModel, batch: Batch, samples: int) -> None:
 def _captum_conductance(model: FlowModel, batch: Batch, samples: int) -> None:
     from captum.attr import LayerConductance
 
-    from ...models.flow.trace import baseline_words
+    from ...models.baseline import baseline_words
 
     middle = model.hf.bert.encoder.layer[model.n_layers // 2]
     LayerConductance(_q(model, batch), middle).attribute(

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.baseline import Baseline
 from ...models.batch import Batch
 from ...models.flow.chain_rule import layer_flow, layer_tangent
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.quadrature import Rule, check_quadrature
-from ...models.flow.trace import Baseline, PathTrace, path_trace
+from ...models.flow.trace import PathTrace, path_trace
 from ..base import explanations, method
 from ..explanation import Explanation
 from ..patterns.pattern_search import traced_words

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ...core.errors import UsageError
+from ...models.baseline import Baseline, baseline_words
 from ...models.batch import Batch
 from ...models.flow.quadrature import check_quadrature
-from ...models.flow.trace import Baseline, baseline_words
 from ...models.interventions.states import clean_states, outputs_from
 from ...models.layered import Layered
 from ...models.outputs import value

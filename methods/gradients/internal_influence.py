@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import torch
 
+from ...models.baseline import Baseline
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.quadrature import Rule, check_quadrature
-from ...models.flow.trace import Baseline, path_trace
+from ...models.flow.trace import path_trace
 from ..base import explanations, method
 from ..explanation import Explanation
 

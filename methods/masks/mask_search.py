@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...core.errors import UsageError
+from ...models.baseline import RemovedWord, check_removed_word, removed_word
 from ...models.batch import Batch
 from ...models.interventions.states import blend
 from ...models.layered import Layered
@@ -18,7 +19,6 @@ from ...models.outputs import divergence
 from ...models.shapes import Outputs, PerRow
 from ..base import explanations
 from ..explanation import Explanation
-from ..stand_in import StandIn, check_stand_in, stand_in
 from .centred_rmsprop import CentredRMSprop
 from .lagrangian import Multipliers
 
@@ -53,11 +53,11 @@ class MaskProblem:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, model: Layered, batch: Batch, baseline: StandIn) -> MaskProblem:
+    def of(cls, model: Layered, batch: Batch, baseline: RemovedWord) -> MaskProblem:
         """Runs the model on the whole input."""
         kind = torch.promote_types(model.dtype, torch.float32)
         free = (model.maskable(batch) & batch.attention_mask).to(kind)
-        return cls(model, batch, model.outputs(batch), model.words(batch), stand_in(model, batch, baseline), free)
+        return cls(model, batch, model.outputs(batch), model.words(batch), removed_word(model, batch, baseline), free)
 
     def divergence(self, keep: Logits) -> PerRow:
         """KL(clean || masked) of every instance (nats), the words blended with what stands in."""
@@ -99,13 +99,13 @@ class MaskSearch:
     margin: float = 0.1
     lr: float = 0.02
     lambda_lr: float = 0.3
-    baseline: StandIn = "zero"
+    baseline: RemovedWord = "zero"
 
     def __post_init__(self) -> None:
         for name in ("steps", "margin", "lr", "lambda_lr"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be above 0, got {getattr(self, name)}.")
-        check_stand_in(self.baseline)
+        check_removed_word(self.baseline)
 
     def objective(
         self, problem: MaskProblem, logits: Logits, uniform: Logits, weight: PerRow, state: dict[str, Tensor]

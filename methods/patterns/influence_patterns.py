@@ -12,11 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...core.errors import UsageError
+from ...models.baseline import Baseline
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import NO_EDGE, Patterns
 from ...models.flow.quadrature import Rule, check_quadrature
-from ...models.flow.trace import Baseline, PathTrace, path_trace
+from ...models.flow.trace import PathTrace, path_trace
 from ..base import explanations, method
 from ..explanation import Explanation
 from .pattern_search import AttentionPatterns, EmbeddingPatterns, optimality_gaps, refine, search

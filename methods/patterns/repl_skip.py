@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...models.baseline import Baseline
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import ALL_HEADS, SKIP, Patterns
 from ...models.flow.quadrature import Rule, check_quadrature
-from ...models.flow.trace import Baseline
 from ..base import method
 from ..explanation import Explanation
 from .influence_patterns import InfluencePatterns

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...models.baseline import Baseline, baseline_words
 from ...models.batch import Batch
-from ...models.flow.trace import Baseline, baseline_words
 from ...models.layered import Layered
 from ...models.outputs import value
 

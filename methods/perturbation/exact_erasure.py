@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ...core.errors import NotApplicable, UsageError
+from ...models.baseline import RemovedWord, check_removed_word, removed_word
 from ...models.batch import Batch
 from ...models.built.recurrent import Recurrent
 from ...models.layered import Layered
@@ -20,7 +21,6 @@ from ...models.outputs import divergence, prediction
 from ...models.shapes import Outputs
 from ..base import explanations, method
 from ..explanation import Explanation
-from ..stand_in import StandIn, check_stand_in, stand_in
 from .prefix_tree import PrefixTree
 
 ROWS = 512
@@ -49,12 +49,12 @@ class ExactErasure:
 
     limit: int = 27
     masks: int = 2**20
-    baseline: StandIn = "zero"
+    baseline: RemovedWord = "zero"
 
     def __post_init__(self) -> None:
         if self.limit < 1 or self.masks < 1:
             raise UsageError(f"limit and masks must be 1 or more, got {self.limit} and {self.masks}.")
-        check_stand_in(self.baseline)
+        check_removed_word(self.baseline)
 
     @torch.no_grad()
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
@@ -63,7 +63,7 @@ class ExactErasure:
         Raises:
             NotApplicable: A sentence is beyond a limit; the text names it.
         """
-        search = Search.of(model, batch, stand_in(model, batch, self.baseline))
+        search = Search.of(model, batch, removed_word(model, batch, self.baseline))
         for row, size in enumerate(search.sizes):
             if size > self.limit:
                 raise NotApplicable(

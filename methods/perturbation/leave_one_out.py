@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ...core.errors import UsageError
+from ...models.baseline import Baseline, baseline_words
 from ...models.batch import Batch
-from ...models.flow.trace import Baseline, baseline_words
 from ...models.layered import Layered
 from ...models.outputs import value
 from ..base import explanations, method

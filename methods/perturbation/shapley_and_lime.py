@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ...core.errors import UsageError
+from ...models.baseline import Baseline
 from ...models.batch import Batch
-from ...models.flow.trace import Baseline
 from ...models.layered import Layered
 from ..base import explanations, method
 from ..explanation import Explanation

@@ -21,11 +21,12 @@ from jaxtyping import Float, Int
 from scipy.special import ndtr
 
 from ...core.errors import UsageError
+from ...models.baseline import Baseline, moving_words
 from ...models.flow.chain_rule import pattern_influence, single
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import SKIP
 from ...models.flow.quadrature import Rule, check_quadrature
-from ...models.flow.trace import Baseline, PathTrace, moving_words, path_trace
+from ...models.flow.trace import PathTrace, path_trace
 from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 from ..summary import summarise

@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ...core.errors import NotApplicable
+from ...models.baseline import Baseline
 from ...models.flow.chain_rule import (
     advance,
     context_pull,
@@ -37,7 +38,7 @@ from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import SKIP, Patterns
 from ...models.flow.layer import select
 from ...models.flow.quadrature import Rule, check_quadrature
-from ...models.flow.trace import Baseline, PathTrace, path_trace
+from ...models.flow.trace import PathTrace, path_trace
 from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 from .pattern_cases import MIXED, NO_HEADS, PatternCase, edges, pattern_cases, single_paths

@@ -13,8 +13,8 @@ from torch import Tensor
 from ...core.errors import NotApplicable, UsageError
 from ...methods.explanation import Explanation
 from ...methods.views import masks_words
+from ...models.baseline import blanked
 from ...models.batch import Batch
-from ...models.flow.trace import baseline_words
 from ...models.interventions.states import blend, clean_states, outputs_from
 from ...models.layered import Layered
 from ...models.outputs import divergence, prediction
@@ -133,11 +133,3 @@ def _stand_ins(
 def _fill(explanation: Explanation) -> np.ndarray:
     assert explanation.fill is not None
     return explanation.fill
-
-
-def blanked(model: Layered, batch: Batch) -> Batch:
-    """The batch with [MASK] at every position that may be masked."""
-    from dataclasses import replace
-
-    words, free = model.words(batch), (batch.attention_mask & model.maskable(batch))[..., None]
-    return replace(batch, word_vectors=torch.where(free, baseline_words(model, batch, "mask"), words), cache={})

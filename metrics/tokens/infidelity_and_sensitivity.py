@@ -13,8 +13,8 @@ from torch import Tensor
 from ...core.errors import NotApplicable, UsageError
 from ...methods.perturbation.captum_words import Forward, all_there, of_presence, seeded, singles
 from ...methods.views import token_scores
+from ...models.baseline import Baseline
 from ...models.flow.flow_model import FlowModel
-from ...models.flow.trace import Baseline
 from ...models.layered import Layered
 from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric

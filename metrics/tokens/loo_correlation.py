@@ -14,7 +14,7 @@ from scipy.stats import kendalltau
 
 from ...methods.perturbation.leave_one_out import LeaveOneOut
 from ...methods.views import token_scores
-from ...models.flow.trace import Baseline, moving_words
+from ...models.baseline import Baseline, moving_words
 from ...models.layered import Layered
 from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric

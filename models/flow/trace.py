@@ -3,48 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.func import jvp
 
-from ...core.errors import NotApplicable, UsageError
+from ..baseline import Baseline, baseline_words
 from ..batch import Batch, Rows
 from ..layered import Layered
 from ..outputs import value
 from .flow_model import FlowModel
 from .layer import Projected, Tangents, Tape
 from .quadrature import Quadrature, Rule, quadrature
-
-Baseline = Literal["mask", "zero", "pad", "mean"]
-
-
-def baseline_words(model: Layered, batch: Batch, baseline: Baseline) -> Float[Tensor, "batch tokens word"]:
-    """Word vectors of the baseline: of [MASK], of padding, zeros, or the mean over the vocabulary.
-
-    Positions that the model does not let be masked keep their own.
-    """
-    words = model.words(batch)
-    if baseline == "zero":
-        rows = torch.zeros_like(words)
-    elif baseline == "mean":
-        table = getattr(model, "word_embedding", None)
-        if table is None:
-            raise NotApplicable(f"the model {model.name!r} has no table of words to take the mean of; choose baseline zero.")
-        rows = table.weight.mean(0)
-    elif baseline in ("mask", "pad"):
-        number = getattr(model.tokenizer, f"{baseline}_token_id")
-        if number is None:
-            other = "zero or mean" if hasattr(model, "word_embedding") else "zero"
-            raise NotApplicable(f"the tokenizer of {model.name!r} has no {baseline} token; choose baseline {other}.")
-        rows = model.words(replace(batch, ids=torch.full_like(batch.ids, number), word_vectors=None, cache={}))
-    else:
-        raise UsageError(f"no baseline is called {baseline!r}; there are {', '.join(get_args(Baseline))}.")
-    return torch.where((model.maskable(batch) | ~batch.attention_mask)[..., None], rows, words)
 
 
 @dataclass(eq=False)
@@ -123,13 +96,6 @@ def path_trace(
     trace.seconds = time.perf_counter() - started
     batch.cache[key] = trace
     return trace
-
-
-def moving_words(model: Layered, batch: Batch, baseline: Baseline = "mask") -> Bool[Tensor, "batch tokens"]:
-    """Which words have another vector than the baseline's; the others, such as a gap, move nothing along the path."""
-    with torch.no_grad():
-        delta = model.words(batch) - baseline_words(model, batch, baseline)
-    return (delta.abs().amax(-1) > 0) & batch.attention_mask
 
 
 def _trace(model: FlowModel, batch: Batch, rule: Quadrature, baseline: Baseline) -> PathTrace:

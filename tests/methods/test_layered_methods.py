@@ -14,10 +14,10 @@ from flowgauge.methods.gradients.saliency import GradientXInput, Saliency
 from flowgauge.methods.perturbation.leave_one_out import LeaveOneOut
 from flowgauge.methods.perturbation.shapley_and_lime import KernelShap, Lime, ShapleySampling
 from flowgauge.methods.random import Random
+from flowgauge.models.baseline import baseline_words
 from flowgauge.models.batch import Batch
 from flowgauge.models.built.recurrent import Recurrent
 from flowgauge.models.built.toy_counting import ToyCounting
-from flowgauge.models.flow.trace import baseline_words
 from flowgauge.models.inputs.encode import encode
 from flowgauge.models.interventions.states import clean_states, outputs_from
 from flowgauge.models.outputs import value

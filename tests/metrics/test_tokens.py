@@ -32,8 +32,8 @@ from flowgauge.metrics.tokens.comprehensiveness_and_sufficiency import (
 from flowgauge.metrics.tokens.infidelity_and_sensitivity import Infidelity, Sensitivity
 from flowgauge.metrics.tokens.loo_correlation import LooCorrelation
 from flowgauge.metrics.tokens.plausibility import Plausibility, agreement, direction, word_scores
+from flowgauge.models.baseline import baseline_words
 from flowgauge.models.built.toy_counting import ToyCounting
-from flowgauge.models.flow.trace import baseline_words
 from flowgauge.models.inputs.encode import encode
 from flowgauge.tasks.instance import Instance
 from flowgauge.tasks.toy_counting import CountingTask

@@ -15,7 +15,7 @@ from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.perturbation import exact_erasure
 from flowgauge.methods.perturbation.exact_erasure import ExactErasure, Search
 from flowgauge.methods.perturbation.prefix_tree import PrefixTree
-from flowgauge.methods.stand_in import stand_in
+from flowgauge.models.baseline import removed_word
 from flowgauge.models.batch import Batch
 from flowgauge.models.built.recurrent import Recurrent
 from flowgauge.models.inputs.encode import encode
@@ -45,7 +45,7 @@ def every_subset(model, batch, row, fill):
 
 
 def check(model, batch, method, made):
-    fill, sizes = stand_in(model, batch, method.baseline), set()
+    fill, sizes = removed_word(model, batch, method.baseline), set()
     for row, (length, explanation) in enumerate(zip(batch.lengths, made, strict=True)):
         able = every_subset(model, batch, row, fill)
         least = min(map(sum, able))
@@ -83,7 +83,7 @@ def test_the_tree_of_a_gru_against_every_subset(counting, digits, monkeypatch):
 
 
 def test_the_leaves_of_the_tree_are_all_sets_with_the_grus_own_outputs(counting, digits):
-    search = Search.of(counting, digits, stand_in(counting, digits, "zero"))
+    search = Search.of(counting, digits, removed_word(counting, digits, "zero"))
     for size in range(4):
         whole: dict[tuple[int, ...], torch.Tensor] = {}
         for row, keep, outputs in search._at_once(list(range(len(digits))), size):
@@ -107,7 +107,7 @@ def test_the_tree_takes_few_steps(counting, digits, monkeypatch):
     index = torch.tensor([max(range(len(digits)), key=lambda row: digits.lengths[row])])
     one = digits.rows(index)
     places = counting.maskable(one)[0].nonzero()[:, 0]
-    tree = PrefixTree.of(counting, one, counting.words(one), stand_in(counting, one, "zero"), places)
+    tree = PrefixTree.of(counting, one, counting.words(one), removed_word(counting, one, "zero"), places)
     n = len(places)
     (leaves,) = tree.leaves(3)
     assert len(leaves.keep) == comb(n, 3)

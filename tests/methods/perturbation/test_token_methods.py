@@ -19,7 +19,7 @@ from flowgauge.methods.gradients import saliency as gradients
 from flowgauge.methods.perturbation import shapley_and_lime as removal
 from flowgauge.methods.perturbation.captum_words import seeded
 from flowgauge.methods.perturbation.leave_one_out import LeaveOneOut
-from flowgauge.models.flow.trace import baseline_words
+from flowgauge.models.baseline import baseline_words
 from flowgauge.models.outputs import value
 
 FAMILIES = ["bert", "roberta", "electra", "distilbert"]
