@@ -49,7 +49,7 @@ def by_hand(model, shown, operator, row):
     """What stands in for instance `row` of the first batch: (hidden, context, cut) of `naive_logits`."""
     if operator == "mean":
         known = [(batch.batch, *states(model, batch.batch)) for batch in shown]
-        mean = lambda at: torch.cat([parts[at[0]][at[1]][b.mask] for b, *parts in known]).mean(0)  # noqa: E731
+        mean = lambda at: torch.cat([parts[at[0]][at[1]][b.attention_mask] for b, *parts in known]).mean(0)  # noqa: E731
         return lambda layer, i: mean((0, layer)), lambda layer, i, head: mean((1, layer))[head], False
     if operator == "mask":
         batch = shown[0].batch
