@@ -25,8 +25,8 @@ def test_every_family_has_a_file_of_its_own_and_a_test() -> None:
 
 
 def test_the_readme_names_the_families_of_the_registry() -> None:
-    (listed,) = re.findall(r"folder: (.*) with a masked-LM", README.read_text().replace("\n", " "))
-    assert sorted(re.split(r", | and ", listed.lower())) == sorted(FAMILIES)
+    (listed,) = re.findall(r"checkpoint: (.*?) with a head for", README.read_text().replace("\n", " "))
+    assert sorted(re.split(r", | or ", listed.lower())) == sorted(FAMILIES)
 
 
 def test_families_without_an_adapter_are_refused() -> None:
