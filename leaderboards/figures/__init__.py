@@ -1,1 +1,1 @@
-"""Figures of a store: patterns, their superposition, entropies, curves. `plot.plot` draws them all; no torch, no pyplot."""
+"""Figures of a store: patterns, their superposition, entropies, curves, masks. `plot.plot` draws all of them."""

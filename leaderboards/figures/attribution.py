@@ -1,4 +1,7 @@
-"""Attribution graph and tree of a sentence (Fig. 2 of Hao et al. 2021): words below, the root on top, scores as widths."""
+"""Attribution graph and attribution tree of a sentence (Fig. 2 of Hao et al. 2021).
+
+Words stand below and the root on top; the width of an edge is its score.
+"""
 
 from __future__ import annotations
 
@@ -26,24 +29,24 @@ from ...methods.gradients.attribution_graph import (
 from .style import FAINT, GREY, INK, LARGE, NORMAL, POSITIVE, SMALL, add_axes, add_text, new_figure, plain, shortened
 
 LAYER, LEFT, RIGHT, TOP, BELOW = 0.55, 0.5, 0.7, 0.62, 0.68
-"""Inches: height of a layer, left of the first word, right of the last, above the graph, and below each panel."""
+"""Inches: height of a layer; space left of the first word, right of the last, above the graph, and below each panel."""
 THIN, THICK = 0.8, 5.0
-"""Line widths in points of nothing and of a layer's largest score."""
+"""Line widths in points of a score of 0 and of a layer's largest score."""
 WORD = 11
-"""Characters of a word that fit."""
+"""The largest number of characters of a word that fits into its column."""
 
 
 @dataclass(frozen=True, eq=False)
-class Drawing:
-    """What is drawn of one sentence.
+class AttributionDrawing:
+    """The graph and the tree of one sentence, ready to be drawn.
 
     Attributes:
         title: Method and instance.
-        subtitle: What is explained and what the model says.
-        words: Text of each column.
-        graph: Algorithm 1.
-        tree: The tree over words, where there are layers enough.
-        tau: Share of a layer's largest score that edges exceed.
+        subtitle: The explained answer, its value, and whether the model is right.
+        words: The text below each column.
+        graph: The attribution graph of the paper's Algorithm 1.
+        tree: The attribution tree, or None for a single layer or a single token.
+        tau: Only edges above this share of their layer's largest score are drawn.
     """
 
     title: str
@@ -55,45 +58,63 @@ class Drawing:
 
     @property
     def column(self) -> float:
-        """Inches a word."""
+        """Width of a column in inches."""
         longest = max(len(shortened(word, WORD)) for word in self.words)
         return float(np.clip(0.082 * longest + 0.12, 0.5, 1.0))
 
 
 def edge_view(explanation: Explanation) -> np.ndarray:
-    """Edges (L, A or 1, N, N) of an explanation, the first draw's where there are several.
+    """Edge scores of an explanation; of the first draw where there are several.
+
+    Returns:
+        An array of shape (layers, heads or 1, tokens, tokens); rows are queries and columns keys.
 
     Raises:
-        NotApplicable: It has none.
+        NotApplicable: The explanation has no edges.
     """
-    one = explanation.each()[0]
-    if one.edges is None:
-        raise NotApplicable(f"the method gives {', '.join(sorted(one.views))}; an attribution graph is read from edges.")
-    return one.edges
+    first = explanation.each()[0]
+    if first.edges is None:
+        raise NotApplicable(f"the method gives {', '.join(sorted(first.views))}; an attribution graph is read from edges.")
+    return first.edges
 
 
 def separators(sentence: ExplainedSentence) -> tuple[int, ...]:
-    """Positions of the special tokens that end a text: all but the first token and the target."""
+    """Positions of the special tokens that end a text: all special tokens except the first token and the target."""
     special = [i for i, (_, word) in enumerate(sentence.words) if word < 0]
     return tuple(i for i in special if i not in (0, sentence.target))
 
 
-def make_drawing(method: str, sentence: ExplainedSentence, explanation: Explanation, tau: float = TAU) -> Drawing:
-    """The graph and the tree of a sentence under any method with edges.
+def attribution_drawing(
+    method: str, sentence: ExplainedSentence, explanation: Explanation, tau: float = TAU
+) -> AttributionDrawing:
+    """Computes the graph and the tree of a sentence under any method with edges.
+
+    Args:
+        method: The method's label.
+        sentence: The explained sentence.
+        explanation: Its explanation.
+        tau: Only edges above this share of their layer's largest score enter the graph.
 
     Raises:
         NotApplicable: The method has no edges, or q reads several positions.
     """
     if sentence.target is None:
-        raise NotApplicable("the output reads several positions, and an attribution graph has one root.")
+        raise NotApplicable("the explained quantity reads several positions, but an attribution graph has one root.")
     scores = layer_scores(edge_view(explanation))
     graph = attribution_graph(scores, sentence.target, tau=tau, separators=separators(sentence))
     tree = attribution_tree(scores, sentence.target, tau=tau) if min(len(scores), len(sentence.tokens)) > 1 else None
-    return Drawing(f"{method}   {sentence.id}", says(sentence, explanation), sentence.tokens, graph, tree, tau)
+    return AttributionDrawing(
+        title=f"{method}   {sentence.id}",
+        subtitle=answer_line(sentence, explanation),
+        words=sentence.tokens,
+        graph=graph,
+        tree=tree,
+        tau=tau,
+    )
 
 
-def says(sentence: ExplainedSentence, explanation: Explanation) -> str:
-    """What is explained, its value, and whether the model is right."""
+def answer_line(sentence: ExplainedSentence, explanation: Explanation) -> str:
+    """The explained answer with its value, and whether the model is right; else what the model predicts."""
     answer, values = " ".join(sentence.answer), explanation.each()[0].values
     if "probability" in values:
         answer = f"P({answer}) = {values['probability']:.3f}"
@@ -102,8 +123,8 @@ def says(sentence: ExplainedSentence, explanation: Explanation) -> str:
     return f"{answer}; the model is {'right' if sentence.correct else 'wrong: ' + ' '.join(sentence.predicted)}"
 
 
-def attribution_figure(drawing: Drawing) -> Figure:
-    """The graph above the tree, over the same words."""
+def attribution_figure(drawing: AttributionDrawing) -> Figure:
+    """Draws the graph above the tree, both over the same words."""
     width, layers = drawing.column * len(drawing.words), drawing.graph.n_layers
     high = (LAYER * (layers + 0.75), LAYER * (layers - 0.25) if drawing.tree is not None else 0.0)
     whole = max(LEFT + width + RIGHT, 6.2)
@@ -113,22 +134,23 @@ def attribution_figure(drawing: Drawing) -> Figure:
     add_text(figure, 0.12, total - 0.36, drawing.subtitle, fontsize=SMALL, color=INK, va="top")
     bottom = total - TOP - high[0]
     _draw_graph(add_axes(figure, LEFT, bottom, width, high[0]), drawing)
-    note = f"graph: edges above {drawing.tau:g} of their layer's largest score, in the last layer above 0"
-    _note(figure, bottom, f"{note}; width: that share; dashed: a token's own stream")
+    note = f"Graph: edges above {drawing.tau:g} of their layer's largest score, in the last layer above 0."
+    _note(figure, bottom, f"{note}\nWidth: that share. Dashed: a token's residual stream.")
     if drawing.tree is not None:
         bottom -= BELOW + high[1]
         _draw_tree(add_axes(figure, LEFT, bottom, width, high[1]), drawing, drawing.tree)
-        note = f"tree: each word under the first that gathers from it, by an edge above {drawing.tau:g} of the largest"
-        _note(figure, bottom, f"{note} outside {drawing.words[drawing.graph.root]}'s row")
+        note = f"Tree: each word hangs on the first word that gathers from it by an edge above {drawing.tau:g}"
+        _note(figure, bottom, f"{note}\nof the largest edge outside the row of {drawing.words[drawing.graph.root]}.")
     return figure
 
 
 def _note(figure: Figure, bottom: float, text: str) -> None:
+    """Writes a note below the panel that ends at `bottom` (inches)."""
     add_text(figure, 0.12, bottom - 0.36, text, fontsize=SMALL, color=GREY, va="top")
 
 
-def _frame(axes: Axes, drawing: Drawing, n_layers: int, in_use: Collection[int], edges: Sequence[Edge]) -> None:
-    """Layers as faint lines with their numbers, words below, each layer's largest score at the right."""
+def _frame(axes: Axes, drawing: AttributionDrawing, n_layers: int, in_use: Collection[int], edges: Sequence[Edge]) -> None:
+    """Draws layers as faint lines with their numbers, words below, and each layer's largest score at the right."""
     width = drawing.column * len(drawing.words)
     axes.set_xlim(0, width)
     axes.set_ylim(-0.3 * LAYER, (n_layers + 0.45) * LAYER)
@@ -150,42 +172,43 @@ def _frame(axes: Axes, drawing: Drawing, n_layers: int, in_use: Collection[int],
     axes.text(width + 0.08, n_layers * LAYER, "largest", **style)
 
 
-def _draw_graph(axes: Axes, drawing: Drawing) -> None:
+def _draw_graph(axes: Axes, drawing: AttributionDrawing) -> None:
+    """Draws the nodes and edges of the graph, and dashed lines where a token returns in a later layer."""
     graph = drawing.graph
     _frame(axes, drawing, graph.n_layers, {node.token for node in graph.nodes}, graph.edges)
-    place = lambda token, depth: ((token + 0.5) * drawing.column, depth * LAYER)  # noqa: E731
+    point = lambda token, depth: ((token + 0.5) * drawing.column, depth * LAYER)  # noqa: E731
     for r in graph.residuals:
-        (x, upper), (_, lower) = place(r.token, r.upper), place(r.token, r.lower)
+        (x, upper), (_, lower) = point(r.token, r.upper), point(r.token, r.lower)
         line = axes.plot([x, x], [lower, upper], color=GREY, lw=1.1, ls=(0, (3, 2)), zorder=1)[0]
         line.set_gid(f"residual-{r.token}-{r.lower}-{r.upper}")
     for edge in sorted(graph.edges, key=lambda e: -e.share):
-        _line(axes, edge, place(edge.query, edge.layer + 1), place(edge.key, edge.layer), "arc3,rad=0")
+        _line(axes, edge, point(edge.query, edge.layer + 1), point(edge.key, edge.layer), "arc3,rad=0")
     for node in graph.nodes:
         size = 9.0 if node == (graph.root, graph.n_layers) else 5.5
-        axes.plot(*place(*node), "o", ms=size, mfc=INK, mec="white", mew=0.8, zorder=4, clip_on=False)
-    x, y = place(graph.root, graph.n_layers)
+        axes.plot(*point(*node), "o", ms=size, mfc=INK, mec="white", mew=0.8, zorder=4, clip_on=False)
+    x, y = point(graph.root, graph.n_layers)
     word = plain(shortened(drawing.words[graph.root], WORD))
     axes.text(x, y + 0.17 * LAYER, word, ha="center", va="bottom", fontsize=NORMAL, fontweight="bold", color=INK, zorder=5)
 
 
-def _draw_tree(axes: Axes, drawing: Drawing, tree: AttributionTree) -> None:
-    """Edges leave a word sideways and reach the one below from above, so that they pass no other word on the way."""
+def _draw_tree(axes: Axes, drawing: AttributionDrawing, tree: AttributionTree) -> None:
+    """Draws the tree; edges leave a word sideways and enter the word below from above, so that they cross no other word."""
     depths = tree.depths
     _frame(axes, drawing, tree.n_layers - 1, depths, tree.edges)
-    place = {token: ((token + 0.5) * drawing.column, depth * LAYER) for token, depth in depths.items()}
+    points = {token: ((token + 0.5) * drawing.column, depth * LAYER) for token, depth in depths.items()}
     for edge in sorted(tree.edges, key=lambda e: -e.share):
-        (x, y), (to, below) = place[edge.query], place[edge.key]
+        (x, y), (to, below) = points[edge.query], points[edge.key]
         bend = 0.3 if to < x else -0.3
         _line(axes, edge, (x, y), (to, below), "angle3,angleA=0,angleB=90" if y != below else f"arc3,rad={bend}")
     box = {"boxstyle": "round,pad=0.22", "facecolor": "white", "edgecolor": INK, "linewidth": 0.7}
-    for token, (x, y) in place.items():
+    for token, (x, y) in points.items():
         weight, word = "bold" if token == tree.root else "normal", plain(shortened(drawing.words[token], WORD))
         label = axes.text(x, y, word, ha="center", va="center", fontsize=NORMAL, color=INK, fontweight=weight, bbox=box, zorder=4)
         label.set_gid(f"word-{token}")
 
 
 def _line(axes: Axes, edge: Edge, start: tuple[float, float], end: tuple[float, float], style: str) -> None:
-    """From the query to the key."""
+    """Draws an edge from the query to the key; its width is its share of the layer's largest score."""
     width = THIN + (THICK - THIN) * edge.share
     line = FancyArrowPatch(start, end, arrowstyle="-", connectionstyle=style, color=POSITIVE, lw=width, shrinkA=0, shrinkB=0)
     line.set_zorder(2)

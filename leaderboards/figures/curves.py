@@ -14,26 +14,27 @@ from ...core.errors import UsageError
 from ..stored.comparable_cells import ComparableCells, find_score
 from ..tables.columns import ABLATED
 from ..tables.task_tables import read_cell
-from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, look, new_figure, tidy
+from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, line_style, new_figure, tidy
 
 Unit = Literal["nodes", "heads"]
 BUDGET = "budget/"
+"""How the variants begin that hold a point of a curve."""
 CURVES = {"retention_curve": "kept", "deletion_curve": "removed"}
+"""The metrics that are curves, and what each does with the nodes or heads of its budget."""
 UNITS: dict[Unit, str] = {"nodes": "", "heads": "heads/"}
-"""What is kept or removed, and how the variants of it begin."""
+"""What is kept or removed, and how the variants of its curve begin."""
 
 
 @dataclass(frozen=True)
-class Curve:
-    """One method's curve.
+class BudgetCurve:
+    """The curve of one method: accuracy by budget.
 
     Attributes:
-        label: The method.
-        budgets: Percent of nodes, rising.
-        values: Share of instances.
-        low: Of the 95 % interval.
-        high: Of the 95 % interval.
-        area: Under the curve, NaN where not stored.
+        label: The method's label.
+        budgets: Percent of nodes or heads, or a number of heads, in rising order.
+        values: Accuracy at each budget, a share of instances.
+        low, high: Ends of the 95 % interval at each budget.
+        area: Area under the curve, or NaN where it is not stored.
     """
 
     label: str
@@ -50,77 +51,83 @@ def curves(
     labels: Sequence[str] | None = None,
     line: str = BUDGET,
     area: str = "auc",
-) -> list[Curve]:
-    """The curves of a task's methods, largest area first.
+) -> list[BudgetCurve]:
+    """Reads the curves of the methods of a task, the largest area first.
 
     Args:
-        group: A task.
-        metric: With variants `<line><number>`.
-        labels: Only these methods.
-        line: How the variants begin.
-        area: The variant that holds the area.
+        group: The cells of one model and task.
+        metric: A metric whose variants are `<line><budget>`.
+        labels: Labels of the methods to read, or None for all.
+        line: How the variants of the curve begin.
+        area: The variant that holds the area under the curve.
     """
-    found = []
+    read = []
     for label, record in group.by_label().items():
         score = find_score(record, metric)
         if score is None or score.status != "done" or (labels is not None and label not in labels):
             continue
-        ours = [(a.variant.removeprefix(line), a) for a in score.aggregates if a.variant.startswith(line)]
-        points = sorted((float(tick), a) for tick, a in ours if tick.replace(".", "").isdigit())
+        on_line = [(a.variant.removeprefix(line), a) for a in score.aggregates if a.variant.startswith(line)]
+        points = sorted((float(tick), a) for tick, a in on_line if tick.replace(".", "").isdigit())
         if points:
             budgets, aggregates = zip(*((budget, a) for budget, a in points), strict=True)
             value, low, high = (tuple(getattr(a, side) for a in aggregates) for side in ("value", "low", "high"))
-            found.append(Curve(label, budgets, value, low, high, read_cell(record, metric, area).value))
-    return sorted(found, key=lambda curve: (-curve.area if curve.area == curve.area else math.inf, curve.label))
+            read.append(BudgetCurve(label, budgets, value, low, high, read_cell(record, metric, area).value))
+    return sorted(read, key=lambda curve: (-curve.area if curve.area == curve.area else math.inf, curve.label))
 
 
 def curve_figure(
     group: ComparableCells, metric: str = "retention_curve", labels: Sequence[str] | None = None, unit: Unit = "nodes"
 ) -> Figure:
-    """All methods of a task in one figure.
+    """Draws the curves of all methods of a task in one figure.
+
+    Args:
+        group: The cells of one model and task.
+        metric: `retention_curve` or `deletion_curve`.
+        labels: Labels of the methods to draw, or None for all.
+        unit: Whether nodes or attention heads are kept or removed.
 
     Raises:
-        UsageError: No cell is scored with the metric, or none by such a unit.
+        UsageError: No cell has scores by the metric for this unit.
     """
     shown = curves(group, metric, labels, f"{UNITS[unit]}{BUDGET}", f"{UNITS[unit]}auc")
     if not shown:
         raise UsageError(
-            f"no cell of {group.task} has its {unit} scored with {metric}; `flowgauge score STORE --metric {metric}` adds it."
+            f"no cell of {group.task} has scores of {unit} by {metric}; add them with `flowgauge score STORE --metric {metric}`."
         )
     figure = new_figure(8.6, 4.4)
     axes = add_axes(figure, 0.75, 0.65, 4.7, 3.2)
     order = sorted(group.labels)
     for curve in shown:
-        draw(axes, curve, order.index(curve.label))
-    _draw_beside(axes, group)
+        draw_curve(axes, curve, order.index(curve.label))
+    _draw_references(axes, group)
     tidy(axes)
     axes.set_xlim(0, 100)
     axes.set_ylim(-0.02, 1.04)
     axes.set_xlabel(f"share of {unit} {CURVES[metric]} (%)", fontsize=NORMAL)
     axes.set_ylabel("accuracy (share of instances)", fontsize=NORMAL)
     axes.legend(loc="upper left", bbox_to_anchor=(1.14, 1), borderaxespad=0, fontsize=SMALL, frameon=False, handlelength=3.2,
-                title="area, method", title_fontsize=SMALL, alignment="left")  # fmt: skip
+                title="area under the curve, method", title_fontsize=SMALL, alignment="left")  # fmt: skip
     of_heads = " of heads" if unit == "heads" else ""
     title = f"{metric.replace('_', ' ').capitalize()}{of_heads}   {group.task}   {group.model}"
     add_text(figure, 0.2, 4.1, title, fontsize=LARGE, color=INK, va="bottom")
-    count = f"{group.instances} instances; bands are 95 % intervals"
+    count = f"{group.instances} instances. Bands: 95 % intervals."
     add_text(figure, 0.75, 3.92, count, fontsize=SMALL, color=GREY, va="bottom")
     return figure
 
 
-def draw(axes: Axes, curve: Curve, number: int) -> None:
-    """A curve in its method's own colour and dashes, whichever others are shown."""
-    colour, line = look(number)
+def draw_curve(axes: Axes, curve: BudgetCurve, index: int) -> None:
+    """Draws a curve; `index` is the method's among all of its group, so that it looks the same whichever others are shown."""
+    colour, line = line_style(index)
     label = f"{curve.area:.3f}  {curve.label}" if curve.area == curve.area else curve.label
     axes.fill_between(curve.budgets, curve.low, curve.high, color=colour, alpha=0.12, lw=0)
     axes.plot(curve.budgets, curve.values, color=colour, ls=line, lw=1.8, label=label)
 
 
-def _draw_beside(axes: Axes, group: ComparableCells) -> None:
-    """The whole model and chance as thin lines."""
-    for variant in ("original", "chance"):
+def _draw_references(axes: Axes, group: ComparableCells) -> None:
+    """Draws the accuracies of the whole model and of chance as thin lines."""
+    for variant, name in (("original", "whole model"), ("chance", "chance")):
         cells = (read_cell(record, ABLATED, variant) for record in group.records)
         cell = next((cell for cell in cells if cell.known), None)
         if cell is not None:
             axes.axhline(cell.value, color=GREY, lw=0.8, ls=":")
-            axes.text(100.6, cell.value, variant, fontsize=SMALL, color=GREY, va="center", ha="left")
+            axes.text(100.6, cell.value, name, fontsize=SMALL, color=GREY, va="center", ha="left")

@@ -1,4 +1,4 @@
-"""The layered flow graph: tokens as rows, layers to the right, skips dashed, heads with their number from 1."""
+"""Draws the layered flow graph: tokens as rows, layers from left to right, skip connections dashed, heads numbered from 1."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from .pattern_strokes import Stroke
 from .style import FAINT, GREY, INK, NEGATIVE, NORMAL, POSITIVE, SMALL, UNSIGNED
 
 ROW = 0.36
-"""Inches a token."""
+"""Height of a token's row in inches."""
 HEAD_RADIUS = 0.085
-"""Inches; two heads, or a head and a skip, fit into a row."""
+"""Radius of a head's circle in inches; two heads, or a head and a skip connection, fit into a row."""
 THIN, THICK = 1.8, 7.0
 """Line widths in points of the smallest and the largest weight."""
 DASHES = (6.0, 3.5)
 """Length of dashes and gaps in points."""
 CORE = 0.42
 """Share of a negative line's width that is white."""
-Place = tuple[float, float]
+Point = tuple[float, float]
+"""Inches from the left and from the top."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Grid:
     """Where nodes stand, in inches from the left and from the top.
 
     Attributes:
-        column: Inches a layer.
+        n_layers: The number of the model's layers.
+        n_tokens: The number of rows.
+        column: Width of a layer in inches.
     """
 
     n_layers: int
@@ -41,49 +44,52 @@ class Grid:
 
     @property
     def width(self) -> float:
-        """Inches from the first to the last layer, with a margin at both sides."""
+        """Width from the first to the last layer, with a margin at both sides, in inches."""
         return self.n_layers * self.column + 0.6
 
     @property
     def height(self) -> float:
-        """Inches of all rows."""
+        """Height of all rows in inches."""
         return self.n_tokens * ROW
 
-    def node(self, layer: int, position: int) -> Place:
+    def node(self, layer: int, position: int) -> Point:
         """The centre of hidden[layer][position]."""
         return 0.25 + layer * self.column, (position + 0.5) * ROW
 
 
 class Segment(NamedTuple):
-    """A straight line of a stroke (inches); lines of both signs between the same nodes lie in lanes -1 and +1, others in 0."""
+    """A straight line of a stroke, in inches.
 
-    start: Place
-    end: Place
+    Lines of both signs between the same nodes lie side by side, in lanes -1 and +1; all others lie in lane 0.
+    """
+
+    start: Point
+    end: Point
     sign: int
     weight: float
     lane: int
     name: str
 
 
-def head_places(strokes: Sequence[Stroke], grid: Grid) -> dict[tuple[int, int, int], Place]:
-    """Where each head node (layer, position, code) stands: in its row before the next layer, beside a skip and other heads.
+def head_points(strokes: Sequence[Stroke], grid: Grid) -> dict[tuple[int, int, int], Point]:
+    """Where each head node (layer, position, code) stands: in the row of its position, before the next layer.
 
-    One head without a skip stands on the row's line; otherwise heads stand above and below it, two in a column.
+    A single head without a skip connection stands on the row's line; otherwise heads stand above and below it, two in a column.
     """
     heads: dict[tuple[int, int], set[int]] = {}
     skips = {(s.layer, s.to) for s in strokes if s.code == SKIP}
     for stroke in strokes:
         if stroke.code not in (SKIP, NO_EDGE):
             heads.setdefault((stroke.layer, stroke.to), set()).add(stroke.code)
-    found = {}
+    points = {}
     for (layer, to), codes in heads.items():
         x, y = grid.node(layer + 1, to)
         single = len(codes) == 1 and (layer, to) not in skips
-        for number, code in enumerate(sorted(codes)):
-            across, down = divmod(number, 2)
+        for index, code in enumerate(sorted(codes)):
+            across, down = divmod(index, 2)
             step = 0.0 if single else (down * 2 - 1) * (HEAD_RADIUS + 0.015)
-            found[layer, to, code] = (x - 0.30 - across * (2 * HEAD_RADIUS + 0.03), y + step)
-    return found
+            points[layer, to, code] = (x - 0.30 - across * (2 * HEAD_RADIUS + 0.03), y + step)
+    return points
 
 
 def draw_graph(
@@ -99,12 +105,12 @@ def draw_graph(
     """Draws strokes onto axes that have the grid's size in inches.
 
     Args:
-        axes: Without anything on them.
-        strokes: What to draw, from thick to thin, so that nothing is hidden.
-        grid: Where.
-        target: The position q reads: its row ends in q.
-        signed: Whether colour means sign; otherwise everything is blue.
-        largest: Weight of the thickest line; default: the largest there is.
+        axes: Empty axes.
+        strokes: The edges; they are drawn from thick to thin, so that none is hidden.
+        grid: Where the nodes stand.
+        target: The position that q reads; its row ends in q.
+        signed: Whether colour means sign; otherwise every line is blue.
+        largest: The weight of the thickest line; by default the largest weight there is.
         faint: Rows whose word is left out.
     """
     axes.set_xlim(0, grid.width)
@@ -114,13 +120,13 @@ def draw_graph(
     largest = largest or max((segment.weight for segment in drawn), default=1.0) or 1.0
     for segment in drawn:
         _draw_segment(axes, segment, line_width(segment.weight, largest), signed)
-    for (layer, to, code), place in head_places(strokes, grid).items():
-        _draw_head(axes, code, place, f"head-{layer + 1}-{to}-{code + 1 if code >= 0 else 'all'}")
+    for (layer, to, code), point in head_points(strokes, grid).items():
+        _draw_head(axes, code, point, f"head-{layer + 1}-{to}-{code + 1 if code >= 0 else 'all'}")
     _draw_used(axes, strokes, grid)
 
 
 def line_width(weight: float, largest: float) -> float:
-    """Points: `THIN` for nothing, `THICK` for the largest weight and more.
+    """Width of a line in points: `THIN` for a weight of 0, `THICK` for the largest weight and above.
 
     >>> line_width(0.0, 2.0), line_width(2.0, 2.0)
     (1.8, 7.0)
@@ -129,56 +135,64 @@ def line_width(weight: float, largest: float) -> float:
 
 
 def dashed(width: float) -> tuple[int, tuple[float, ...]]:
-    """A dash pattern of the same lengths at any line width."""
+    """A dash pattern whose dashes and gaps have the same lengths at any line width.
+
+    >>> dashed(2.0)
+    (0, (3.0, 1.75))
+    """
     return 0, tuple(length / width for length in DASHES)
 
 
 def add_legend(axes: Axes, strokes: Sequence[Stroke], signed: bool, below: float) -> None:
-    """What the lines mean, `below` inches under the axes; skips and heads only where there are any."""
+    """Adds a legend of the lines, `below` inches under the axes; skip connections and heads only where there are any."""
     hollow = (Line2D([], [], color=NEGATIVE, lw=4), Line2D([], [], color="white", lw=4 * CORE))
-    made: dict[str, Any] = {"no sign": Line2D([], [], color=UNSIGNED, lw=4)}
+    entries: dict[str, Any] = {"no sign": Line2D([], [], color=UNSIGNED, lw=4)}
     if signed:
-        made = {"positive": Line2D([], [], color=POSITIVE, lw=4), "negative (hollow)": hollow}
+        entries = {"positive": Line2D([], [], color=POSITIVE, lw=4), "negative (hollow)": hollow}
     codes = {stroke.code for stroke in strokes}
     if SKIP in codes:
-        made["skip"] = Line2D([], [], color=GREY, lw=2.5, ls=dashed(2.5))
+        entries["skip connection"] = Line2D([], [], color=GREY, lw=2.5, ls=dashed(2.5))
     if codes - {SKIP, NO_EDGE}:
         circle = {"marker": "o", "markersize": 9, "markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.7}
-        made["head, from 1"] = Line2D([], [], color=GREY, lw=2, **circle)  # type: ignore[arg-type]
+        entries["head (from 1)"] = Line2D([], [], color=GREY, lw=2, **circle)  # type: ignore[arg-type]
     height = axes.get_position().height * axes.figure.get_size_inches()[1]  # type: ignore[union-attr]
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, -below / height), "borderaxespad": 0, "borderpad": 0}
+    position: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, -below / height), "borderaxespad": 0, "borderpad": 0}
     style: dict[str, Any] = {"ncols": 4, "fontsize": SMALL, "frameon": False, "columnspacing": 1.4, "handlelength": 2.6}
-    axes.legend(list(made.values()), list(made), **place, **style)
+    axes.legend(list(entries.values()), list(entries), **position, **style)
 
 
 def _both_signs(strokes: Sequence[Stroke]) -> set[tuple[int, int, int, int]]:
-    """Edges that are drawn with both signs, side by side."""
+    """Edges (layer, source, to, code) that are drawn with both signs, side by side."""
     seen: dict[tuple[int, int, int, int], set[int]] = {}
     for s in strokes:
         seen.setdefault((s.layer, s.source, s.to, s.code), set()).add(s.sign)
-    return {place for place, signs in seen.items() if len(signs) == 2}
+    return {edge for edge, signs in seen.items() if len(signs) == 2}
 
 
 def segments(strokes: Sequence[Stroke], grid: Grid) -> list[Segment]:
-    """Lines to draw, thickest first: an edge into a head node ends there, and one line a sign leads on with all that passes."""
-    places, both = head_places(strokes, grid), _both_signs(strokes)
-    made, through = [], dict[tuple[int, int, int, int], float]()
+    """Lines to draw, thickest first.
+
+    An edge into a head node ends there, and from the head one line for each sign carries the sum of the weights onward.
+    """
+    heads, both = head_points(strokes, grid), _both_signs(strokes)
+    lines, through = [], dict[tuple[int, int, int, int], float]()
     for s in strokes:
         lane = s.sign if (s.layer, s.source, s.to, s.code) in both else 0
-        start, end = grid.node(s.layer, s.source), places.get((s.layer, s.to, s.code), grid.node(s.layer + 1, s.to))
+        start, end = grid.node(s.layer, s.source), heads.get((s.layer, s.to, s.code), grid.node(s.layer + 1, s.to))
         kind = "skip" if s.code == SKIP else "edge"
-        made.append(Segment(start, end, s.sign, s.weight, lane, f"{kind}-{s.layer + 1}-{s.source}-{s.to}-{s.code}-{s.sign:+d}"))
-        if (s.layer, s.to, s.code) in places:
+        lines.append(Segment(start, end, s.sign, s.weight, lane, f"{kind}-{s.layer + 1}-{s.source}-{s.to}-{s.code}-{s.sign:+d}"))
+        if (s.layer, s.to, s.code) in heads:
             key = (s.layer, s.to, s.code, s.sign)
             through[key] = through.get(key, 0.0) + s.weight
     for (layer, to, code, sign), weight in through.items():
         lane = sign if (layer, to, code, -sign) in through else 0
         name = f"on-{layer + 1}-{to}-{code}-{sign:+d}"
-        made.append(Segment(places[layer, to, code], grid.node(layer + 1, to), sign, weight, lane, name))
-    return sorted(made, key=lambda segment: -segment.weight)
+        lines.append(Segment(heads[layer, to, code], grid.node(layer + 1, to), sign, weight, lane, name))
+    return sorted(lines, key=lambda segment: -segment.weight)
 
 
 def _draw_segment(axes: Axes, segment: Segment, width: float, signed: bool) -> None:
+    """Draws a segment in its lane; a negative one gets a white core, so that it looks hollow."""
     (x, y), line_up = np.array([segment.start, segment.end]).T, segment.lane * (width / 2 + 0.4) / 72
     across = np.array([-(y[1] - y[0]), x[1] - x[0]]) / np.hypot(x[1] - x[0], y[1] - y[0])
     x, y = x + across[0] * line_up, y + across[1] * line_up
@@ -192,22 +206,23 @@ def _draw_segment(axes: Axes, segment: Segment, width: float, signed: bool) -> N
         axes.add_line(Line2D(x, y, color="white", lw=CORE * width, zorder=2, solid_capstyle="butt", clip_on=False))
 
 
-def _draw_head(axes: Axes, code: int, place: Place, gid: str) -> None:
+def _draw_head(axes: Axes, code: int, point: Point, gid: str) -> None:
+    """Draws a head as a circle with its number from 1, or with `all`."""
     text = "all" if code == ALL_HEADS else str(code + 1)
-    circle = axes.plot(*place, "o", ms=144 * HEAD_RADIUS, mfc="white", mec=INK, mew=0.7, zorder=4, clip_on=False)[0]
+    circle = axes.plot(*point, "o", ms=144 * HEAD_RADIUS, mfc="white", mec=INK, mew=0.7, zorder=4, clip_on=False)[0]
     circle.set_gid(gid)
-    axes.text(*place, text, ha="center", va="center_baseline", fontsize=SMALL if len(text) < 3 else 5.5, color=INK, zorder=5)
+    axes.text(*point, text, ha="center", va="center_baseline", fontsize=SMALL if len(text) < 3 else 5.5, color=INK, zorder=5)
 
 
 def _draw_used(axes: Axes, strokes: Sequence[Stroke], grid: Grid) -> None:
-    """The nodes that strokes pass through."""
+    """Draws the nodes that strokes pass through."""
     used = {(s.layer, s.source) for s in strokes} | {(s.layer + 1, s.to) for s in strokes}
-    for place in sorted(used):
-        axes.plot(*grid.node(*place), "o", ms=5.5, mfc=INK, mec="white", mew=0.8, zorder=6)
+    for node in sorted(used):
+        axes.plot(*grid.node(*node), "o", ms=5.5, mfc=INK, mec="white", mew=0.8, zorder=6)
 
 
 def _frame(axes: Axes, grid: Grid, target: int, faint: Collection[int]) -> None:
-    """All nodes as faint dots, layer numbers below, and q."""
+    """Draws all nodes as faint dots, the numbers of the layers below, and q at the end of the target's row."""
     for side in axes.spines.values():
         side.set_visible(False)
     for position in range(grid.n_tokens):

@@ -1,4 +1,4 @@
-"""Pattern entropy against influence over slots, and against mean q over tasks (Fig. 5 of Lu et al. 2021)."""
+"""Pattern entropy against influence over the slots of tasks, and against mean q over tasks (Fig. 5 of Lu et al. 2021)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ from ...core.errors import UsageError
 from ..stored.comparable_cells import ComparableCells, find_score
 from ..tables.columns import PATTERNS
 from ..tables.task_tables import read_cell
-from .style import GREY, INK, LARGE, MARKERS, METHODS, NORMAL, SMALL, add_axes, add_text, look, new_figure, tidy
+from .style import GREY, INK, LARGE, MARKERS, METHODS, NORMAL, SMALL, add_axes, add_text, line_style, new_figure, tidy
 
 METRIC = "pattern_entropy"
 SHOWN = (PATTERNS, "attention")
-"""Methods in both panels; one's influence and q are measured by the first."""
+"""The methods in both panels; influence and q are those of the first."""
 SLOT, INFLUENCE = "slot/", "influence/"
+"""How the variants of the metric begin that hold a slot's entropy and its influence."""
 
 
-class Point(NamedTuple):
-    """One slot of a task, or one task: influence or q, and entropy (bits)."""
+class EntropyPoint(NamedTuple):
+    """One slot of a task, or one task.
+
+    Attributes:
+        name: The task, with the slot where the point is a slot.
+        x: Mean |g| of the slot, or mean q of the task, in units of q.
+        y: Pattern entropy in bits.
+    """
 
     name: str
     x: float
@@ -34,7 +41,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class LinearFit:
-    """A straight line through points, with Pearson's r and its two-sided p; NaN where it cannot be fitted."""
+    """A straight line through points with Pearson's r and its two-sided p-value; all are NaN where no line can be fitted."""
 
     slope: float
     intercept: float
@@ -42,9 +49,14 @@ class LinearFit:
     p: float
 
 
-def slot_points(groups: Sequence[ComparableCells], method: str) -> list[Point]:
-    """(mean |g|, entropy of the word's pattern) of every slot with influence; |g| is stored with `influence-patterns`."""
-    found = []
+def slot_points(groups: Sequence[ComparableCells], method: str) -> list[EntropyPoint]:
+    """Mean |g| and pattern entropy of every slot that has influence.
+
+    Args:
+        groups: The cells of several tasks.
+        method: The method whose entropies are read; |g| is always read from `influence-patterns`.
+    """
+    points = []
     for group in groups:
         score, record = None, group.of_method(method)
         if record is not None:
@@ -55,86 +67,93 @@ def slot_points(groups: Sequence[ComparableCells], method: str) -> list[Point]:
                 continue
             influence = read_cell(group.of_method(PATTERNS), METRIC, INFLUENCE + slot)
             if influence.known and influence.value > 0 and not math.isnan(aggregate.value):
-                found.append(Point(f"{group.task} {slot}", influence.value, aggregate.value))
-    return found
+                points.append(EntropyPoint(f"{group.task} {slot}", influence.value, aggregate.value))
+    return points
 
 
-def task_points(groups: Sequence[ComparableCells], method: str) -> list[Point]:
-    """(mean q, entropy of the union of Pi_+) of every task."""
-    found = []
+def task_points(groups: Sequence[ComparableCells], method: str) -> list[EntropyPoint]:
+    """Mean q and entropy of the union of Pi_+, the patterns with positive influence, of every task.
+
+    Args:
+        groups: The cells of several tasks.
+        method: The method whose entropies are read; q is always read from `influence-patterns`.
+    """
+    points = []
     for group in groups:
         q, entropy = read_cell(group.of_method(PATTERNS), METRIC, "q"), read_cell(group.of_method(method), METRIC, "union")
         if q.known and entropy.known:
-            found.append(Point(group.task, q.value, entropy.value))
-    return found
+            points.append(EntropyPoint(group.task, q.value, entropy.value))
+    return points
 
 
-def fit(points: Sequence[Point]) -> LinearFit:
-    """Least squares; NaN for fewer than three points, or where x or y does not vary.
+def fit_line(points: Sequence[EntropyPoint]) -> LinearFit:
+    """Fits a line by least squares; it is NaN for fewer than three points, and where x or y does not vary.
 
-    >>> fit([Point("a", 0, 1), Point("b", 1, 3), Point("c", 2, 5)]).slope
+    >>> fit_line([EntropyPoint("a", 0, 1), EntropyPoint("b", 1, 3), EntropyPoint("c", 2, 5)]).slope
     2.0
     """
     x, y = [p.x for p in points], [p.y for p in points]
     if len(points) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
         return LinearFit(math.nan, math.nan, math.nan, math.nan)
-    found = linregress(x, y)
-    return LinearFit(float(found.slope), float(found.intercept), float(found.rvalue), float(found.pvalue))
+    line = linregress(x, y)
+    return LinearFit(float(line.slope), float(line.intercept), float(line.rvalue), float(line.pvalue))
 
 
 def entropy_figure(groups: Sequence[ComparableCells], unit: str = "logits") -> Figure:
-    """Both panels, every method with its fitted line.
+    """Draws both panels, with a fitted line for every method.
 
     Raises:
-        UsageError: No cell is scored with pattern_entropy.
+        UsageError: No cell has scores by pattern_entropy.
     """
     slots = {method: slot_points(groups, method) for method in SHOWN}
     tasks = {method: task_points(groups, method) for method in SHOWN}
     if not any((*slots.values(), *tasks.values())):
         raise UsageError(
-            "no influence-patterns are scored with pattern_entropy; `flowgauge score STORE --metric pattern_entropy` does it."
+            "no cell of influence-patterns has scores by pattern_entropy; "
+            "add them with `flowgauge score STORE --metric pattern_entropy`."
         )
     figure = new_figure(10.4, 5.0)
     left, right = add_axes(figure, 0.75, 0.6, 4.2, 3.2), add_axes(figure, 5.95, 0.6, 4.2, 3.2)
-    _draw(left, slots, f"mean |g| of the slot's word ({unit})", "a point is one slot of one task")
-    _draw(right, tasks, f"mean q of the task ({unit})", "a point is one task")
+    _draw(left, slots, f"mean |g| of the slot's word ({unit})", "Each point is one slot of one task")
+    _draw(right, tasks, f"mean q of the task ({unit})", "Each point is one task")
     _name_points(right, next(iter(tasks.values())))
     for axes, sets in ((left, slots), (right, tasks)):
-        axes.set_ylabel("pattern entropy (bits a node)", fontsize=NORMAL)
-        axes.set_ylim(0, 1.15 * max((p.y for found in sets.values() for p in found), default=1.0) or 1.0)
+        axes.set_ylabel("pattern entropy (bits per node)", fontsize=NORMAL)
+        axes.set_ylim(0, 1.15 * max((p.y for points in sets.values() for p in points), default=1.0) or 1.0)
     add_text(figure, 0.2, 4.66, f"Pattern entropy   {groups[0].model}", fontsize=LARGE, color=INK, va="bottom")
     return figure
 
 
-def _draw(axes: Axes, points: dict[str, list[Point]], label: str, title: str) -> None:
+def _draw(axes: Axes, points_of: dict[str, list[EntropyPoint]], label: str, title: str) -> None:
+    """Draws the points of every method with the line through them."""
     tidy(axes)
     axes.set_title(title, fontsize=NORMAL, loc="left", color=GREY)
     axes.set_xlabel(label, fontsize=NORMAL)
-    for number, (method, found) in enumerate(points.items()):
-        if not found:
+    for index, (method, points) in enumerate(points_of.items()):
+        if not points:
             continue
-        line = fit(found)
-        text = f"{method}: r = {line.r:.2f}, p = {line.p:.2g}" if line.r == line.r else f"{method}: too few points for a line"
+        line = fit_line(points)
+        text = f"{method}: r = {line.r:.2f}, p = {line.p:.2g}" if line.r == line.r else f"{method}: no line can be fitted"
         style: dict[str, Any] = {
-            "color": look(number)[0],
-            "marker": MARKERS[(number + number // len(METHODS)) % len(MARKERS)],
+            "color": line_style(index)[0],
+            "marker": MARKERS[(index + index // len(METHODS)) % len(MARKERS)],
             "mec": "white",
             "mew": 0.6,
             "clip_on": False,
         }
-        axes.plot([p.x for p in found], [p.y for p in found], ls="", ms=6.5, label=text, zorder=3, **style)
+        axes.plot([p.x for p in points], [p.y for p in points], ls="", ms=6.5, label=text, zorder=3, **style)
         if line.r == line.r:
-            ends = [min(p.x for p in found), max(p.x for p in found)]
+            ends = [min(p.x for p in points), max(p.x for p in points)]
             heights = [line.intercept + line.slope * x for x in ends]
-            axes.plot(ends, heights, color=look(number)[0], lw=1.3, ls=("-", "--")[number % 2])
+            axes.plot(ends, heights, color=line_style(index)[0], lw=1.3, ls=("-", "--")[index % 2])
     axes.margins(x=0.08)
     axes.legend(fontsize=SMALL, frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.07), borderaxespad=0)
 
 
-def _name_points(axes: Axes, found: Sequence[Point]) -> None:
-    """Names beside points, above and below in turn from left to right."""
-    for number, point in enumerate(sorted(found, key=lambda p: p.x)):
-        place, side = ((0, 7), "bottom") if number % 2 == 0 else ((0, -8), "top")
+def _name_points(axes: Axes, points: Sequence[EntropyPoint]) -> None:
+    """Writes names beside points, alternately above and below from left to right, so that neighbours do not overlap."""
+    for index, point in enumerate(sorted(points, key=lambda p: p.x)):
+        offset, side = ((0, 7), "bottom") if index % 2 == 0 else ((0, -8), "top")
         halo = [withStroke(linewidth=2.5, foreground="white")]
         style: dict[str, Any] = {"fontsize": SMALL, "ha": "center", "va": side, "path_effects": halo, "zorder": 4}
-        axes.annotate(point.name, (point.x, point.y), place, textcoords="offset points", **style)
+        axes.annotate(point.name, (point.x, point.y), offset, textcoords="offset points", **style)

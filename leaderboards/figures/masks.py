@@ -1,4 +1,4 @@
-"""Keep probabilities: of one sentence by depth and token, and of two texts by depth (De Cao et al. 2020, figures 6 and 7)."""
+"""Keep probabilities of one sentence by depth and token, and of two texts by depth (figures 6 and 7 of De Cao et al. 2020)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...benchmark.store.explanation_file import ExplainedSentence
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...metrics.bootstrap import condition_groups, interval, mean_of_sums
-from .attribution import says
+from .attribution import answer_line
 from .source import CellExplanations
 from .style import (
     GREY,
@@ -34,14 +34,15 @@ from .style import (
 )
 
 CELL_WIDTH, CELL_HEIGHT, LEFT, TOP, LETTER = 0.34, 0.26, 0.62, 0.92, 0.075
-"""Inches: of a state, left of the map, above it, and of a letter below it."""
+"""Inches: width and height of a state, space left of the map and above it, and height of a letter below it."""
 WORD = 12
+"""The largest number of characters of a word below the map."""
 TEXTS = {"squad": ("question", "passage"), "mnli": ("premise", "hypothesis"), "toy/counting": ("query", "sequence")}
-"""What the two texts of a task are; others are the first and the second."""
+"""What the two texts of a task are called; those of other tasks are called the first and the second text."""
 
 
 def depth_names(depths: int) -> list[str]:
-    """E for word vectors, then 1 for hidden[0] and so on, as the paper labels them.
+    """Labels of depths as in the paper: E for word vectors, then 1 for hidden[0] and so on.
 
     >>> depth_names(4)
     ['E', '1', '2', '3']
@@ -50,20 +51,20 @@ def depth_names(depths: int) -> list[str]:
 
 
 def mask_view(explanation: Explanation) -> Float[np.ndarray, "depths tokens"]:
-    """P(keep), the mean over draws.
+    """P(keep) of every state, the mean over draws.
 
     Raises:
-        NotApplicable: It has none.
+        NotApplicable: The explanation has no mask.
     """
-    masks = [one.mask for one in explanation.each() if one.mask is not None]
+    masks = [draw.mask for draw in explanation.each() if draw.mask is not None]
     if not masks:
         raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}; keep probabilities are read from a mask.")
-    found: np.ndarray = np.mean(masks, 0)
-    return found
+    mean: np.ndarray = np.mean(masks, 0)
+    return mean
 
 
 def mask_figure(label: str, sentence: ExplainedSentence, explanation: Explanation) -> Figure:
-    """P(keep) of every state of a sentence: tokens as columns, depths as rows, the word vectors below.
+    """Draws P(keep) of every state of a sentence: tokens as columns, depths as rows, the word vectors lowest.
 
     Raises:
         NotApplicable: The method gives no mask.
@@ -76,7 +77,7 @@ def mask_figure(label: str, sentence: ExplainedSentence, explanation: Explanatio
     width, height = (float(x) for x in figure.get_size_inches())
     title = shortened(f"{label}   {sentence.id}", int(9.5 * width))
     add_text(figure, 0.12, height - 0.12, title, fontsize=LARGE, color=INK, va="top")
-    add_text(figure, 0.12, height - 0.36, says(sentence, explanation), fontsize=SMALL, color=INK, va="top")
+    add_text(figure, 0.12, height - 0.36, answer_line(sentence, explanation), fontsize=SMALL, color=INK, va="top")
     axes = add_axes(figure, LEFT, below, tokens * CELL_WIDTH, depths * CELL_HEIGHT)
     image = axes.imshow(mask, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest", origin="lower")
     axes.set_yticks(range(depths), depth_names(depths), fontsize=SMALL)
@@ -95,12 +96,12 @@ def mask_figure(label: str, sentence: ExplainedSentence, explanation: Explanatio
 
 @dataclass(frozen=True, eq=False)
 class MaskCurve:
-    """Mean keep probability of some tokens by depth, with its 95 % interval.
+    """The mean keep probability of a kind of tokens by depth, with its 95 % interval.
 
     Attributes:
-        name: Which tokens.
-        value, low, high: By depth.
-        count: Instances that have such tokens.
+        name: The kind of tokens.
+        value, low, high: The mean and its interval at each depth.
+        count: The number of instances that have such tokens.
     """
 
     name: str
@@ -111,57 +112,65 @@ class MaskCurve:
 
 
 def text_curves(explained: CellExplanations, task: str) -> list[MaskCurve]:
-    """Curves of the first text, the second and the special tokens; means of an instance first.
+    """Curves of the first text, of the second text and of the special tokens.
+
+    The tokens of an instance are averaged first, so that every instance counts the same.
+
+    Args:
+        explained: The explanations of one cell.
+        task: The name of the task, from which the names of the texts follow.
 
     Raises:
-        NotApplicable: Sentences of one text, or a method without masks.
+        NotApplicable: The sentences have only one text, or the method gives no mask.
     """
     names = TEXTS.get(task.partition(":")[0], ("first text", "second text"))
     segments = {0: names[0], 1: names[1], -1: "special tokens"}
     means: dict[int, list[np.ndarray]] = {segment: [] for segment in segments}
     conditions: dict[int, list[str]] = {segment: [] for segment in segments}
     for name, sentence in explained.sentences.items():
-        mask, of = mask_view(explained.gold[name]), np.array([segment for segment, _ in sentence.words])
-        for segment, found in means.items():
-            if (of == segment).any():
-                found.append(mask[:, of == segment].mean(1))
+        mask, segment_of = mask_view(explained.gold[name]), np.array([segment for segment, _ in sentence.words])
+        for segment, instance_means in means.items():
+            if (segment_of == segment).any():
+                instance_means.append(mask[:, segment_of == segment].mean(1))
                 conditions[segment].append(sentence.condition)
     if not means[1]:
-        raise NotApplicable(f"the sentences of {task} have one text, and two are held against each other.")
+        raise NotApplicable(f"the sentences of {task} have one text, and this figure compares two.")
     return [_curve(name, means[s], conditions[s]) for s, name in segments.items() if means[s]]
 
 
 def _curve(name: str, means: Sequence[np.ndarray], conditions: Sequence[str]) -> MaskCurve:
+    """The mean of the instances' means, with an interval from a bootstrap within conditions."""
     features = np.c_[np.stack(means), np.ones(len(means))]
     return MaskCurve(name, *interval(features, condition_groups(np.array(conditions)), mean_of_sums), len(means))
 
 
 def texts_figure(title: str, panels: Sequence[tuple[str, Sequence[MaskCurve]]]) -> Figure:
-    """A panel a method: how long the tokens of either text are kept."""
+    """Draws a panel for each method: how likely the tokens of either text are kept at each depth."""
     figure = new_figure(0.75 + len(panels) * 3.5 + 1.4, 3.75)
-    for number, (label, curves) in enumerate(panels):
-        axes = add_axes(figure, 0.75 + number * 3.5, 0.6, 3.0, 2.2)
+    for index, (label, curves) in enumerate(panels):
+        axes = add_axes(figure, 0.75 + index * 3.5, 0.6, 3.0, 2.2)
         _draw(axes, curves)
         axes.set_title(label, fontsize=NORMAL, loc="left", color=INK)
-        if number == 0:
+        if index == 0:
             axes.set_ylabel("P(keep), mean over tokens", fontsize=NORMAL)
     width, height = figure.get_size_inches()
     handles, names = axes.get_legend_handles_labels()
-    place = ((0.75 + len(panels) * 3.5 - 0.35) / width, 1 - 0.95 / height)
-    figure.legend(handles, names, loc="upper left", bbox_to_anchor=place, fontsize=SMALL, frameon=False, handlelength=2.6)
+    corner = ((0.75 + len(panels) * 3.5 - 0.35) / width, 1 - 0.95 / height)
+    figure.legend(handles, names, loc="upper left", bbox_to_anchor=corner, fontsize=SMALL, frameon=False, handlelength=2.6)
     add_text(figure, 0.2, height - 0.34, title, fontsize=LARGE, color=INK, va="bottom")
     most = max(curve.count for _, curves in panels for curve in curves)
-    note = f"{most} instances, means of an instance first; bands are 95 % intervals; E: word vectors"
+    note = f"{most} instances; tokens are averaged within each instance first. Bands: 95 % intervals. E: word vectors."
     add_text(figure, 0.2, height - 0.55, note, fontsize=SMALL, color=GREY, va="bottom")
     return figure
 
 
 def _draw(axes: Axes, curves: Sequence[MaskCurve]) -> None:
+    """Draws curves with their intervals as bands."""
     tidy(axes)
     depths = np.arange(len(curves[0].value))
-    for number, curve in enumerate(curves):
-        colour = METHODS[number]
-        axes.plot(depths, curve.value, lw=1.6, ms=3.5, label=curve.name, color=colour, ls=LINES[number], marker=MARKERS[number])
+    for index, curve in enumerate(curves):
+        colour = METHODS[index]
+        axes.plot(depths, curve.value, lw=1.6, ms=3.5, label=curve.name, color=colour, ls=LINES[index], marker=MARKERS[index])
         axes.fill_between(depths, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
     axes.set_xticks(depths, depth_names(len(depths)), fontsize=SMALL)
     axes.set_xlabel("depth", fontsize=NORMAL)

@@ -1,4 +1,4 @@
-"""One sentence under one method: bars of the words' influence beside the layered graph, in the same rows."""
+"""The pattern of one sentence under one method: bars of the words' influence beside the layered graph, in the same rows."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from .style import GREY, INK, LARGE, LEVELS, NORMAL, SMALL, add_axes, add_text, 
 BARS, LABELS, TOP, BOTTOM = 1.5, 1.05, 0.62, 0.85
 """Inches: width of the bars, width of the words, height above and below the rows."""
 WORD = 13
-"""Characters of a word that fit."""
+"""The largest number of characters of a word that fits beside its row."""
 LEVEL_NAMES = ("g", "I(π), embedding level", "I(π), attention level")
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """What is drawn of one sentence.
+    """The pattern of one sentence, ready to be drawn.
 
     Attributes:
         title: Method and instance.
-        subtitle: What q is and what the model says.
-        words: Text of each row.
-        target: The row q reads.
-        bars: One value a row for each level, by name.
-        unit: Of bars and widths.
-        kept: Rows whose pattern is drawn.
-        strokes: The edges.
-        n_layers: Of the model.
+        subtitle: The explained answer, q, and what the model predicts.
+        words: The text of each row.
+        target: The row that q reads.
+        bars: For each level, by name, one value for each row.
+        unit: The unit of bars and widths.
+        kept: The rows whose pattern is drawn.
+        strokes: The edges to draw.
+        n_layers: The number of the model's layers.
         signed: Whether colours mean sign.
-        note: What is left out, and where widths are from.
+        note: What the widths mean and what is left out.
     """
 
     title: str
@@ -57,12 +57,12 @@ class Panel:
 
     @property
     def grid(self) -> Grid:
-        """Places of the nodes; deep models get narrower columns."""
+        """Where the nodes stand; deep models get narrower columns."""
         return Grid(self.n_layers, len(self.words), 0.95 if self.n_layers <= 12 else 0.8)
 
     @property
     def size(self) -> tuple[float, float]:
-        """Inches it needs."""
+        """Width and height in inches."""
         return LABELS + BARS + 0.15 + self.grid.width + 0.15, TOP + self.grid.height + BOTTOM
 
 
@@ -75,31 +75,33 @@ def make_panel(
     unit: str = "logits",
     share: float = SHARE,
 ) -> Panel:
-    """What to draw of a sentence.
+    """Prepares the pattern of a sentence.
 
     Args:
-        method: Its label.
-        sentence: From the store.
-        explanation: By the method.
-        reference: Of `influence-patterns` for the same sentence: the words drawn and their sign, where the method has no sign.
-        unit: Of q.
-        share: Words with less of sum |g| are left out.
+        method: The method's label.
+        sentence: The explained sentence.
+        explanation: Its explanation by the method.
+        reference: Its explanation by influence patterns. Where the method does not score words, the words that are drawn and
+            their signs are taken from it.
+        unit: The unit of q.
+        share: Words with a smaller share of the sum of |g| are left out.
 
     Raises:
-        NotApplicable: q reads several positions, or the method shows neither words nor paths.
+        NotApplicable: q reads several positions, or the method scores neither words nor paths.
     """
     if sentence.target is None:
-        raise NotApplicable("q reads several positions, and a pattern ends in one.")
-    size, one = len(sentence.tokens), explanation.each()[0]
-    signed = one.tokens is not None or reference is not None
-    totals = word_totals(reference if one.tokens is None and reference is not None else one, size)
+        raise NotApplicable("q reads several positions, but a pattern ends in one.")
+    size, first = len(sentence.tokens), explanation.each()[0]
+    signed = first.tokens is not None or reference is not None
+    borrowed = reference if first.tokens is None else None
+    totals = word_totals(first if borrowed is None else borrowed, size)
     patterns, kept = word_patterns(explanation, totals, sentence.target), kept_words(totals, share)
-    weights = totals[patterns.source] if signed and one.tokens is None else None
+    weights = totals[patterns.source] if signed and first.tokens is None else None
     chosen = np.isin(patterns.source, kept)
     drawn = strokes(patterns.select(chosen), None if weights is None else weights[chosen])
     return Panel(
         title=f"{method}   {sentence.id}",
-        subtitle=_subtitle(sentence, one, reference, unit),
+        subtitle=_subtitle(sentence, first, reference, unit),
         words=sentence.tokens,
         target=sentence.target,
         bars=_bars(patterns, totals, size, weights is not None or not signed),
@@ -109,18 +111,18 @@ def make_panel(
         n_layers=patterns.positions.shape[1] - 1,
         signed=signed,
         note=_note(
-            size - len(kept),
-            share,
-            signed,
-            weights is not None or one.patterns is None,
-            len(explanation.draws),
-            one.tokens is None and reference is not None,
+            left_out=size - len(kept),
+            share=share,
+            signed=signed,
+            by_word=weights is not None or first.patterns is None,
+            draws=len(explanation.draws),
+            borrowed=borrowed is not None,
         ),
     )
 
 
 def draw_panel(figure: Figure, panel: Panel, left: float, bottom: float) -> None:
-    """Draws a panel with its lower left corner at a place in inches."""
+    """Draws a panel; `left` and `bottom` are the inches of its lower left corner."""
     grid, base = panel.grid, bottom + BOTTOM
     top = base + grid.height
     add_text(
@@ -137,12 +139,13 @@ def draw_panel(figure: Figure, panel: Panel, left: float, bottom: float) -> None
 
 
 def _draw_bars(figure: Figure, panel: Panel, left: float, bottom: float) -> None:
+    """Draws the bars of all levels, word by word."""
     rows, height = np.arange(len(panel.words)), panel.grid.height
     axes = add_axes(figure, left, bottom, BARS, height)
     thick = min(0.4, 0.72 / len(panel.bars))
-    for number, (name, values) in enumerate(panel.bars.items()):
-        place = rows + 0.5 + (number - (len(panel.bars) - 1) / 2) * thick
-        axes.barh(place, values, height=thick * 0.92, color=LEVELS[number], label=name, zorder=2)
+    for index, (name, values) in enumerate(panel.bars.items()):
+        heights = rows + 0.5 + (index - (len(panel.bars) - 1) / 2) * thick
+        axes.barh(heights, values, height=thick * 0.92, color=LEVELS[index], label=name, zorder=2)
     axes.axvline(0, color=INK, lw=0.6, zorder=3)
     axes.set_ylim(len(rows), 0)
     axes.set_yticks(rows + 0.5, [plain(shortened(w, WORD)) for w in panel.words])
@@ -169,32 +172,34 @@ def _draw_bars(figure: Figure, panel: Panel, left: float, bottom: float) -> None
 
 
 def _bars(patterns: Patterns, totals: np.ndarray, size: int, only_words: bool) -> dict[str, np.ndarray]:
-    """g, and each word's strongest pattern at both levels."""
-    made = {LEVEL_NAMES[0]: totals}
+    """Values of the bars: g, and the influence of each word's strongest pattern at both levels where it differs from g."""
+    bars = {LEVEL_NAMES[0]: totals}
     levels = () if only_words else ((LEVEL_NAMES[1], patterns.influence), (LEVEL_NAMES[2], patterns.head_influence))
     for name, influence in levels:
         if influence is None or np.array_equal(influence, patterns.total):
             continue
-        made[name] = np.zeros(size)
+        bars[name] = np.zeros(size)
         for source, value in zip(patterns.source, influence, strict=True):
-            made[name][source] = max(made[name][source], value, key=abs)
-    return made
+            bars[name][source] = max(bars[name][source], value, key=abs)
+    return bars
 
 
-def _subtitle(sentence: ExplainedSentence, one: Explanation, reference: Explanation | None, unit: str) -> str:
-    q = {**(reference.values if reference else {}), **one.values}.get("q")
-    said = "right" if sentence.correct else f"wrong: {' '.join(sentence.predicted)}"
-    asked = (
-        f"{' '.join(sentence.answer)} rather than {' '.join(sentence.against)}" if sentence.against else " ".join(sentence.answer)
-    )
+def _subtitle(sentence: ExplainedSentence, explanation: Explanation, reference: Explanation | None, unit: str) -> str:
+    """The condition, the explained answer with q, and whether the model is right; else what the model predicts."""
+    q = {**(reference.values if reference else {}), **explanation.values}.get("q")
+    verdict = "right" if sentence.correct else f"wrong: {' '.join(sentence.predicted)}"
+    answer = " ".join(sentence.answer)
+    if sentence.against:
+        answer = f"{answer} rather than {' '.join(sentence.against)}"
     value = "" if q is None else f", q = {q:.2f} {unit}"
     condition = f"{sentence.condition}, " if sentence.condition else ""
-    return f"{condition}{asked}{value}, the model is {said}"
+    return f"{condition}{answer}{value}; the model is {verdict}"
 
 
-def _note(left_out: int, share: float, signed: bool, by_word: bool, draws: int, borrowed: bool) -> str:
+def _note(*, left_out: int, share: float, signed: bool, by_word: bool, draws: int, borrowed: bool) -> str:
+    """What the widths mean, where g is from, which draw is shown, and how many words are left out."""
     width, whole = ("product of attention", "the sum") if not signed else ("|g| of the word" if by_word else "|I(π)|", "Σ|g|")
-    origin = f"; g by {PATTERNS}" if borrowed else ""
-    first = f"; the first of {draws} draws" if draws > 1 else ""
-    words = f"; {left_out} words under {share:.0%} of {whole} left out" if left_out else ""
-    return f"width: {width}{origin}{first}{words}"
+    origin = f"; g is from {PATTERNS}" if borrowed else ""
+    first = f"; first of {draws} draws" if draws > 1 else ""
+    words = f"; {left_out} word{'s' if left_out > 1 else ''} below {share:.0%} of {whole} left out" if left_out else ""
+    return f"Line width: {width}{origin}{first}{words}."

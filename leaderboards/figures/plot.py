@@ -1,4 +1,4 @@
-"""`plot`: the figures of a store by name, as PNG and SVG. No torch, no pyplot."""
+"""`plot`: draws the figures of a store by name, as PNG and SVG, without pyplot and its global state."""
 
 from __future__ import annotations
 
@@ -15,41 +15,39 @@ from ...core.errors import FlowgaugeError, UnknownName, UsageError
 from ..stored.comparable_cells import ComparableCells
 from ..tables.columns import PATTERNS
 from .aggregate import LEAST, aggregate_figure, superpose
-from .attribution import attribution_figure, make_drawing
-from .counting import choose, counting_cells, counting_figure, make_counting
+from .attribution import attribution_drawing, attribution_figure
+from .counting import choose_examples, counting_cells, counting_example, counting_figure
 from .curves import CURVES, UNITS, curve_figure
 from .depth_kept import depth_figure
 from .entropy import entropy_figure
-from .heads import ATTENTION, heads_figure, make_maps
+from .heads import ATTENTION, head_overview, heads_figure
 from .masks import MaskCurve, mask_figure, text_curves, texts_figure
 from .pattern import gallery_pages, panels, pattern_figure
 from .pattern_strokes import SHARE
 from .pruning import layer_pruning_figure, pruning_figure
 from .receptive_field import receptive_figure
-from .source import CellExplanations, Source, check_instances, one_a_condition, unit_of
+from .source import CellExplanations, ExplanationSource, check_instances, one_a_condition, unit_of
 from .style import save, settings
 
 ATTRIBUTION = "attattr"
-"""The method whose graphs and heads are drawn where none is named."""
+"""The method whose attribution graphs and heads are drawn by default."""
 MASKS = ("diffmask-input", "diffmask-hidden")
-"""The methods whose masks are drawn where none is named."""
+"""The methods whose masks are drawn by default."""
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Choices:
-    """What to draw of a store; None and () leave it to the figure.
+class FigureOptions:
+    """What is drawn of a store.
 
     Attributes:
-        model, task, method: Names in the store; a method with settings as in its table.
-        instances: Ids. Two of them stand side by side in a `pattern`.
-        condition: For `aggregate`; default: all, each in its panel.
-        share: Words with less of sum |g| are left out.
+        method: The name of a method or its label in the tables; None for the default methods of each figure.
+        instances: Identifiers of instances; empty for the first of each condition. Two stand side by side in a `pattern`.
+        condition: The condition of an `aggregate`; None for all, each in a panel of its own.
+        share: Words with a smaller share of the sum of |g| are left out.
         least: Edges in a smaller share of sentences are left out of an `aggregate`.
     """
 
-    model: str | None = None
-    task: str | None = None
     method: str | None = None
     instances: tuple[str, ...] = ()
     condition: str | None = None
@@ -58,6 +56,7 @@ class Choices:
 
 
 NamedFigures = Iterator[tuple[str, Figure]]
+"""Figures, each with the stem of its files' names."""
 
 
 def plot(
@@ -73,157 +72,180 @@ def plot(
     share: float = SHARE,
     least: float = LEAST,
 ) -> list[Path]:
-    """Draws figures of a store; returns the files, PNG and SVG of each.
+    """Draws figures of a store as PNG and SVG.
 
     Args:
         store_url: A folder or fsspec URL of results.
         what: `pattern`, `aggregate`, `entropy`, `curve`, `pruning`, `receptive`, `attribution`, `heads`, `mask`, `texts`,
-            `depth`, `counting`, `gallery`, or `all` that the store has data for.
-        out: Folder for the files.
-        model: Only this model.
-        task: Only this task.
-        method: Only this method; default: influence-patterns (curves, depth: all; attribution and heads: attattr; mask and
-            texts: both of DiffMask).
-        instance: Ids of instances; default: the first of each condition.
-        condition: Of an aggregate.
-        share: Words with less of sum |g| are left out.
+            `depth`, `counting`, `gallery`, or `all` for every figure that the store has data for.
+        out: The folder to write into.
+        model: Limits the figures to one model.
+        task: Limits the figures to one task.
+        method: Limits the figures to one method. By default, curves and depths show all methods, attribution and heads show
+            attattr, mask and texts show both DiffMask methods, and other figures show influence-patterns.
+        instance: Identifiers of instances; by default the first instance of each condition.
+        condition: The condition of an aggregate; by default every condition.
+        share: Words with a smaller share of the sum of |g| are left out.
         least: Edges in a smaller share of sentences are left out of an aggregate.
 
+    Returns:
+        The files written, a PNG and an SVG of each figure.
+
     Raises:
-        UsageError: An unknown name, or a store without what is needed; near matches are named.
+        UsageError: A name is unknown (near matches are given), or the store lacks the data of the figure.
     """
     if what != "all" and what not in FIGURES:
         raise UnknownName("figure", what, [*FIGURES, "all"])
     for name, value in (("share", share), ("least", least)):
         if not 0 <= value < 1:
             raise UsageError(f"{name} must lie in [0, 1), got {value}.")
-    wanted = (instance,) if isinstance(instance, str) else tuple(instance)
-    choices = Choices(model, task, method, wanted, condition, share, least)
-    source = Source(store_url, model, task, method)
-    return _draw_all(source, choices, Path(out)) if what == "all" else _draw(source, what, choices, Path(out))
+    instances = (instance,) if isinstance(instance, str) else tuple(instance)
+    options = FigureOptions(method=method, instances=instances, condition=condition, share=share, least=least)
+    source = ExplanationSource(store_url, model, task, method)
+    return _draw_all(source, options, Path(out)) if what == "all" else _draw(source, what, options, Path(out))
 
 
-def _draw_all(source: Source, choices: Choices, out: Path) -> list[Path]:
-    """Every kind that the store has data for.
+def _draw_all(source: ExplanationSource, options: FigureOptions, out: Path) -> list[Path]:
+    """Draws every kind of figure that the store has data for.
 
     Raises:
-        UsageError: It has data for none.
+        UsageError: The store has data for no figure; the message lists the reasons.
     """
     paths, reasons = list[Path](), list[str]()
     for what in FIGURES:
         try:
-            paths += _draw(source, what, choices, out)
+            paths += _draw(source, what, options, out)
         except FlowgaugeError as reason:
             log.info("no %s: %s", what, reason)
             reasons.append(f"{what}: {reason}")
     if not paths:
-        raise UsageError(f"nothing to draw of {source.url!r}. {' '.join(reasons)}")
+        raise UsageError(f"no figure can be drawn of {source.url!r}. {' '.join(reasons)}")
     return paths
 
 
-def _draw(source: Source, what: str, choices: Choices, out: Path) -> list[Path]:
-    """One kind of figure; a cell that it does not apply to is passed over unless it is the only one.
+def _draw(source: ExplanationSource, what: str, options: FigureOptions, out: Path) -> list[Path]:
+    """Draws one kind of figure.
 
     Raises:
-        FlowgaugeError: Nothing could be drawn.
+        FlowgaugeError: No figure of this kind can be drawn.
     """
     paths = []
     with settings():
-        for stem, figure in FIGURES[what](source, choices):
+        for stem, figure in FIGURES[what](source, options):
             paths += save(figure, out, stem)
     return paths
 
 
-class Drawable(NamedTuple):
-    """A cell that a figure of sentences is drawn of, and those of the asked instances that it has."""
+class DrawableCell(NamedTuple):
+    """A cell of which sentences are drawn.
+
+    Attributes:
+        group: The group that the cell is in.
+        explained: Its explanations.
+        reference: The group's explanations by influence patterns, where it has them.
+        instances: Those of the chosen instances that the cell explains.
+    """
 
     group: ComparableCells
     explained: CellExplanations
     reference: CellExplanations | None
-    wanted: tuple[str, ...]
+    instances: tuple[str, ...]
 
 
-def _cells(source: Source, choices: Choices, *default: str) -> list[Drawable]:
-    """The cells with explanations by the method (where none is asked for, the defaults), in which some instance asked for is.
+def _cells(source: ExplanationSource, options: FigureOptions, *default: str) -> list[DrawableCell]:
+    """The cells with explanations by the method, or by the default methods where none is named.
+
+    Where instances are named, only cells that explain one of them are returned.
 
     Raises:
-        UsageError: There are none, or an instance is in none of them.
+        UsageError: There are no such cells, or no cell explains a named instance.
     """
-    found, errors = list[Drawable](), list[UsageError]()
+    cells, errors = list[DrawableCell](), list[UsageError]()
     for group in source.groups:
         try:
-            cells = [source.explained(group, label) for label in source.labels(group, default or (PATTERNS,))]
+            group_cells = [source.explained(group, label) for label in source.labels(group, default or (PATTERNS,))]
         except UsageError as error:
             errors.append(error)
             continue
-        for explained in cells:
-            wanted = tuple(name for name in choices.instances if name in explained.sentences)
-            found.append(Drawable(group, explained, source.reference(group), wanted))
-    if not found:
+        for explained in group_cells:
+            instances = tuple(id for id in options.instances if id in explained.sentences)
+            cells.append(DrawableCell(group, explained, source.reference(group), instances))
+    if not cells:
         raise errors[0]
-    check_instances(choices.instances, [id for cell in found for id in cell.explained.sentences])
-    return [cell for cell in found if cell.wanted or not choices.instances]
+    check_instances(options.instances, [id for cell in cells for id in cell.explained.sentences])
+    return [cell for cell in cells if cell.instances or not options.instances]
 
 
-def _stem(what: str, group: ComparableCells, label: str = "") -> str:
-    return " ".join(part for part in (what, group.model, group.task, label) if part)
+def _instances(source: ExplanationSource, options: FigureOptions, *default: str) -> Iterator[tuple[DrawableCell, str]]:
+    """The chosen instances of every cell, or the first instance of each where none is named."""
+    for cell in _cells(source, options, *default):
+        for id in cell.instances or one_a_condition(cell.explained)[:1]:
+            yield cell, id
 
 
-def _pattern(source: Source, choices: Choices) -> NamedFigures:
-    for group, explained, reference, wanted in _cells(source, choices):
-        ids = wanted or tuple(one_a_condition(explained)[:1])
-        shown = panels(explained, reference, ids, choices.share)
-        together = [shown] if len(shown) == 2 else [[panel] for panel in shown]
+def _stem(what: str, group: ComparableCells, label: str = "", id: str = "") -> str:
+    """The stem of a file's name; the task, which already stands in it, is removed from the identifier of the instance."""
+    return " ".join(part for part in (what, group.model, group.task, label, id.removeprefix(f"{group.task}/")) if part)
+
+
+def _pattern(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
+    for group, explained, reference, instances in _cells(source, options):
+        ids = instances or tuple(one_a_condition(explained)[:1])
+        shown = panels(explained, reference, ids, options.share)
+        figures = [shown] if len(shown) == 2 else [[panel] for panel in shown]
         names = [" and ".join(ids)] if len(shown) == 2 else ids
-        for name, part in zip(names, together, strict=True):
-            yield f"{_stem('pattern', group, explained.label)} {name.removeprefix(f'{group.task}/')}", pattern_figure(part)
+        for name, members in zip(names, figures, strict=True):
+            yield _stem("pattern", group, explained.label, name), pattern_figure(members)
 
 
-def _aggregate(source: Source, choices: Choices) -> NamedFigures:
-    for group, explained, reference, _ in _cells(source, choices):
+def _aggregate(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
+    for group, explained, reference, _ in _cells(source, options):
         known = sorted({s.condition for s in explained.sentences.values()})
-        conditions = [choices.condition] if choices.condition is not None else known
-        options = {"share": choices.share, "least": choices.least}
-        shown = [superpose(explained, reference, condition, **options) for condition in conditions]
-        yield f"{_stem('aggregate', group, explained.label)} {choices.condition or ''}", aggregate_figure(shown)
+        conditions = [options.condition] if options.condition is not None else known
+        shown = [superpose(explained, reference, condition, share=options.share, least=options.least) for condition in conditions]
+        yield f"{_stem('aggregate', group, explained.label)} {options.condition or ''}", aggregate_figure(shown)
 
 
-def _entropy(source: Source, choices: Choices) -> NamedFigures:
+def _entropy(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
     for model in dict.fromkeys(group.model for group in source.groups):
         members = [group for group in source.groups if group.model == model]
         reference = next((r for group in members if (r := group.of_method(PATTERNS)) is not None), None)
         yield f"entropy {model}", entropy_figure(members, "units of q" if reference is None else unit_of(reference))
 
 
-def _curve(source: Source, choices: Choices) -> NamedFigures:
-    kinds = [(metric, unit) for metric in CURVES for unit in UNITS]
-    makers = {
+def _curve(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
+    draw = {
         f"{metric.replace('_', '-')}{' of heads' if unit == 'heads' else ''}": partial(curve_figure, metric=metric, unit=unit)
-        for metric, unit in kinds
+        for metric in CURVES
+        for unit in UNITS
     }
-    yield from _of_groups(source, choices, makers)
+    yield from _of_groups(source, options, draw)
 
 
-def _pruning(source: Source, choices: Choices) -> NamedFigures:
-    yield from _of_groups(source, choices, {"head-pruning": pruning_figure, "layer-head-pruning": layer_pruning_figure})
+def _pruning(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
+    yield from _of_groups(source, options, {"head-pruning": pruning_figure, "layer-head-pruning": layer_pruning_figure})
 
 
-def _receptive(source: Source, choices: Choices) -> NamedFigures:
-    yield from _of_groups(source, choices, {"receptive-field": receptive_figure})
+def _receptive(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
+    yield from _of_groups(source, options, {"receptive-field": receptive_figure})
 
 
-def _of_groups(source: Source, choices: Choices, makers: Mapping[str, Callable[..., Figure]]) -> NamedFigures:
-    """Every figure of all methods of a task that there is data for.
+def _depth(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
+    yield from _of_groups(source, options, {"depth-kept": depth_figure})
+
+
+def _of_groups(source: ExplanationSource, options: FigureOptions, draw: Mapping[str, Callable[..., Figure]]) -> NamedFigures:
+    """Figures that show all methods of a task; a task without the scores of a figure is passed over.
 
     Raises:
-        UsageError: There is data for none.
+        UsageError: No task has the scores.
     """
     drawn, reasons = 0, list[UsageError]()
     for group in source.groups:
-        labels = None if choices.method is None else source.labels(group)
-        for what, make in makers.items():
+        labels = None if options.method is None else source.labels(group)
+        for what, draw_group in draw.items():
             try:
-                figure = make(group, labels=labels)
+                figure = draw_group(group, labels=labels)
             except UsageError as reason:
                 reasons.append(reason)
                 continue
@@ -233,34 +255,27 @@ def _of_groups(source: Source, choices: Choices, makers: Mapping[str, Callable[.
         raise reasons[0]
 
 
-def _gallery(source: Source, choices: Choices) -> NamedFigures:
-    for group, explained, reference, wanted in _cells(source, choices):
-        pages = gallery_pages(explained, reference, wanted, choices.share)
-        for number, page in enumerate(pages, 1):
-            yield f"{_stem('gallery', group, explained.label)}{f' {number}' if len(pages) > 1 else ''}", page
+def _gallery(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
+    for group, explained, reference, instances in _cells(source, options):
+        pages = gallery_pages(explained, reference, instances, options.share)
+        for page_number, page in enumerate(pages, 1):
+            yield _stem("gallery", group, explained.label, str(page_number) if len(pages) > 1 else ""), page
 
 
-def _attribution(source: Source, choices: Choices) -> NamedFigures:
-    for group, explained, _, wanted in _cells(source, choices, ATTRIBUTION):
-        for id in wanted or one_a_condition(explained)[:1]:
-            drawing = make_drawing(explained.label, explained.sentences[id], explained.gold[id])
-            yield (
-                f"{_stem('attribution', group, explained.label)} {id.removeprefix(f'{group.task}/')}",
-                attribution_figure(drawing),
-            )
+def _attribution(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
+    for (group, explained, *_), id in _instances(source, options, ATTRIBUTION):
+        drawing = attribution_drawing(explained.label, explained.sentences[id], explained.gold[id])
+        yield _stem("attribution", group, explained.label, id), attribution_figure(drawing)
 
 
-def _heads(source: Source, choices: Choices) -> NamedFigures:
-    for group, explained, _, wanted in _cells(source, choices, ATTRIBUTION):
-        label = next((label for label in group.by_label() if label == ATTENTION), None)
-        attention = None if label is None else source.explained(group, label)
-        for id in wanted or one_a_condition(explained)[:1]:
-            weights = None if attention is None else attention.gold.get(id)
-            maps = make_maps(explained.label, explained.sentences[id], explained.gold[id], weights)
-            yield f"{_stem('heads', group, explained.label)} {id.removeprefix(f'{group.task}/')}", heads_figure(maps)
+def _heads(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
+    for (group, explained, *_), id in _instances(source, options, ATTRIBUTION):
+        attention = source.explained(group, ATTENTION).gold.get(id) if ATTENTION in group.by_label() else None
+        maps = head_overview(explained.label, explained.sentences[id], explained.gold[id], attention)
+        yield _stem("heads", group, explained.label, id), heads_figure(maps)
 
 
-def _counting(source: Source, choices: Choices) -> NamedFigures:
+def _counting(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
     drawn, reasons = 0, list[UsageError]()
     for group in source.groups:
         try:
@@ -268,41 +283,35 @@ def _counting(source: Source, choices: Choices) -> NamedFigures:
         except UsageError as reason:
             reasons.append(reason)
             continue
-        for id in choose(cells, choices.instances):
+        for id in choose_examples(cells, options.instances):
             drawn += 1
-            yield f"{_stem('counting', group)} {id.removeprefix(f'{group.task}/')}", counting_figure(make_counting(cells, id))
+            yield _stem("counting", group, id=id), counting_figure(counting_example(cells, id))
     if not drawn:
         raise reasons[0]
 
 
-def _mask(source: Source, choices: Choices) -> NamedFigures:
-    for group, explained, _, wanted in _cells(source, choices, *MASKS):
-        for id in wanted or one_a_condition(explained)[:1]:
-            name = f"{_stem('mask', group, explained.label)} {id.removeprefix(f'{group.task}/')}"
-            yield name, mask_figure(explained.label, explained.sentences[id], explained.gold[id])
+def _mask(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
+    for (group, explained, *_), id in _instances(source, options, *MASKS):
+        yield _stem("mask", group, explained.label, id), mask_figure(explained.label, explained.sentences[id], explained.gold[id])
 
 
-def _texts(source: Source, choices: Choices) -> NamedFigures:
+def _texts(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
     shown: dict[str, list[tuple[str, list[MaskCurve]]]] = {}
     titles, reasons = {}, list[FlowgaugeError]()
-    for group, explained, _, _ in _cells(source, choices, *MASKS):
+    for group, explained, *_ in _cells(source, options, *MASKS):
         try:
             shown.setdefault(stem := _stem("texts", group), []).append((explained.label, text_curves(explained, group.task)))
         except FlowgaugeError as reason:
             reasons.append(reason)
             continue
-        titles[stem] = f"Kept of either text   {group.task}   {group.model}"
+        titles[stem] = f"Keep probability of each text   {group.task}   {group.model}"
     if not titles:
         raise reasons[0]
     for stem, title in titles.items():
         yield stem, texts_figure(title, shown[stem])
 
 
-def _depth(source: Source, choices: Choices) -> NamedFigures:
-    yield from _of_groups(source, choices, {"depth-kept": depth_figure})
-
-
-FIGURES: dict[str, Callable[[Source, Choices], NamedFigures]] = {
+FIGURES: dict[str, Callable[[ExplanationSource, FigureOptions], NamedFigures]] = {
     "pattern": _pattern,
     "aggregate": _aggregate,
     "entropy": _entropy,
@@ -317,4 +326,4 @@ FIGURES: dict[str, Callable[[Source, Choices], NamedFigures]] = {
     "texts": _texts,
     "depth": _depth,
 }
-"""Figures by name."""
+"""The function that draws each kind of figure, by name."""

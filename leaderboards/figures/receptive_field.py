@@ -1,4 +1,4 @@
-"""Receptive fields: the distances that each layer's edges bridge (figure 4 of Hao et al. 2021)."""
+"""Receptive fields: the distances between the tokens that the edges of each layer connect (figure 4 of Hao et al. 2021)."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, new_figu
 
 METRIC = "receptive_field"
 MEAN, CHANCE = "#D55E00", "#222222"
+"""Colours of the mean distance of a layer's edges and of the mean distance of all pairs of tokens."""
 COLUMNS = 3
+"""The largest number of panels in a row."""
 
 
 @dataclass(frozen=True)
 class ReceptiveFieldMap:
-    """One method's distances.
+    """The distances that one method's edges connect, by layer.
 
     Attributes:
-        label: The method.
-        bins: Largest distance of each bin: 1, 2, 4, 8, ...
-        shares: Share of a layer's edges in each bin, NaN where a layer has none.
-        means: Mean distance of each layer.
-        chance: Mean distance of all pairs that could be connected.
+        label: The method's label.
+        bins: The largest distance of each bin: 1, 2, 4, 8, ... tokens.
+        shares: Share of a layer's edges in each bin, of shape (bins, layers); NaN where a layer has no edges.
+        means: Mean distance of the edges of each layer, in tokens.
+        chance: Mean distance of all pairs of tokens that could be connected, for each layer.
     """
 
     label: str
@@ -41,9 +43,9 @@ class ReceptiveFieldMap:
     chance: tuple[float, ...]
 
 
-def fields(group: ComparableCells, labels: Sequence[str] | None = None) -> list[ReceptiveFieldMap]:
-    """The receptive fields of a task's methods, in order of their names."""
-    found = []
+def receptive_fields(group: ComparableCells, labels: Sequence[str] | None = None) -> list[ReceptiveFieldMap]:
+    """Reads the receptive fields of a task's methods in order of their labels; `labels` limits which are read."""
+    read = []
     for label, record in sorted(group.by_label().items()):
         score = find_score(record, METRIC)
         if score is None or score.status != "done" or (labels is not None and label not in labels):
@@ -55,46 +57,49 @@ def fields(group: ComparableCells, labels: Sequence[str] | None = None) -> list[
         shares = np.array([[values[f"layer/{layer}/distance/{name}"] for layer in layers] for name in names])
         means = tuple(read_cell(record, METRIC, f"layer/{layer}/mean") for layer in layers)
         chance = tuple(mean.value / values[f"layer/{layer}/relative"] for layer, mean in zip(layers, means, strict=True))
-        found.append(ReceptiveFieldMap(label, tuple(int(name.split("-")[-1]) for name in names), shares, means, chance))
-    return found
+        bins = tuple(int(name.split("-")[-1]) for name in names)
+        read.append(ReceptiveFieldMap(label, bins, shares, means, chance))
+    return read
 
 
 def receptive_figure(group: ComparableCells, labels: Sequence[str] | None = None) -> Figure:
-    """A panel a method: how a layer's edges spread over distances, their mean, and the mean of all pairs.
+    """Draws a panel for each method: how the edges of each layer spread over distances, and their mean beside that of all pairs.
 
     Raises:
-        UsageError: No cell is scored with receptive_field.
+        UsageError: No cell has scores by receptive_field.
     """
-    shown = fields(group, labels)
+    shown = receptive_fields(group, labels)
     if not shown:
-        raise UsageError(f"no cell of {group.task} is scored with {METRIC}; `flowgauge score STORE --metric {METRIC}` adds it.")
+        raise UsageError(
+            f"no cell of {group.task} has scores by {METRIC}; add them with `flowgauge score STORE --metric {METRIC}`."
+        )
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     height = 0.62 + (rows - 1) * 2.75 + 2.05 + 0.95
-    most = max(float(np.nanmax(one.shares)) for one in shown)
+    most = max(float(np.nanmax(field.shares)) for field in shown)
     figure = new_figure(max(0.75 + columns * 3.25 + 0.75, 6.4), height)
-    for number, one in enumerate(shown):
-        row, column = divmod(number, columns)
+    for index, field in enumerate(shown):
+        row, column = divmod(index, columns)
         axes = add_axes(figure, 0.75 + column * 3.25, 0.62 + (rows - 1 - row) * 2.75, 2.75, 2.05)
-        colours = _draw(axes, one, most)
+        colours = _draw(axes, field, most)
         if column == 0:
             axes.set_ylabel("distance (tokens)", fontsize=NORMAL)
-        if number + columns >= len(shown):
+        if index + columns >= len(shown):
             axes.set_xlabel("layer", fontsize=NORMAL)
     bar = add_axes(figure, 0.75 + columns * 3.25 - 0.25, 0.62 + (rows - 1) * 2.75, 0.1, 2.05)
     figure.colorbar(colours, cax=bar, ticks=MaxNLocator(4)).outline.set_visible(False)
     bar.tick_params(labelsize=SMALL, length=0)
-    bar.set_title("share", fontsize=SMALL, color=INK)
+    bar.set_title("share of edges", fontsize=SMALL, color=INK)
     add_text(
         figure, 0.2, height - 0.34, f"Receptive field   {group.task}   {group.model}", fontsize=LARGE, color=INK, va="bottom"
     )
-    note = f"{group.instances} instances; the line is the mean distance with its 95 % interval, dotted that of all pairs"
+    note = f"{group.instances} instances. Solid: mean distance with its 95 % interval. Dotted: mean distance of all pairs."
     add_text(figure, 0.2, height - 0.53, note, fontsize=SMALL, color=GREY, va="bottom")
     return figure
 
 
 def _draw(axes: Axes, field: ReceptiveFieldMap, most: float) -> QuadMesh:
-    """Bins as rows: that of distances up to 2^k ends at height k, so that a mean d stands at log2 d."""
+    """Draws one method; the bin of distances up to 2^k ends at height k, so that a mean distance d stands at log2 d."""
     tidy(axes)
     layers = np.arange(1, len(field.means) + 1)
     edges = np.arange(-1, len(field.bins))
@@ -110,4 +115,5 @@ def _draw(axes: Axes, field: ReceptiveFieldMap, most: float) -> QuadMesh:
 
 
 def _names(bins: Sequence[int]) -> list[str]:
+    """Labels of the bins: 1, 2, 3–4, 5–8, ..."""
     return [str(high) if high <= 2 else f"{high // 2 + 1}\N{EN DASH}{high}" for high in bins]

@@ -1,4 +1,4 @@
-"""Explained sentences of a store, as figures need them. No torch."""
+"""Reads the explained sentences of a store for figures."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ UNITS = {"logit_difference": "logits", "logit": "logits", "probability": "probab
 
 @dataclass(frozen=True, eq=False)
 class CellExplanations:
-    """The explained sentences of one cell.
+    """The explained sentences of one cell and their explanations.
 
     Attributes:
-        label: The method, with the settings that tell it from others of its name.
+        label: The method, with the settings that distinguish it from others of its name.
         record: The cell's record.
-        sentences: By id, in stored order.
-        gold: Explanations of the gold answer by id.
+        sentences: The sentences by identifier, in stored order.
+        gold: Explanations of the gold answer by identifier.
     """
 
     label: str
@@ -37,21 +37,27 @@ class CellExplanations:
 
     @property
     def unit(self) -> str:
-        """Of q."""
+        """The unit of the explained quantity q."""
         return unit_of(self.record)
 
 
 def unit_of(record: Record) -> str:
-    """The unit of q in a cell."""
+    """The unit of the explained quantity q in a cell: logits, probability, nats, or `units of q`."""
     return UNITS.get((record.key.get("task") or {}).get("quantity", {}).get("form", ""), "units of q")
 
 
 @dataclass(frozen=True)
-class Source:
-    """A store, narrowed to a model, task and method where they are named.
+class ExplanationSource:
+    """A store as figures read it, limited to one model, task or method where these are named.
+
+    Attributes:
+        url: A folder or fsspec URL of results.
+        model: The name of a model, or None for all.
+        task: The name of a task, or None for all.
+        method: The name of a method or its label in the tables, or None for the default methods of each figure.
 
     Raises:
-        UsageError: Nothing stored has that name, or nothing is stored at all.
+        UsageError: The store is empty, or nothing in it has the given name.
     """
 
     url: str
@@ -62,9 +68,9 @@ class Source:
 
     def __post_init__(self) -> None:
         for kind in ("model", "task"):
-            wanted, known = getattr(self, kind), {getattr(record, kind) for record in self.records}
-            if wanted is not None and wanted not in known:
-                raise UnknownName(f"{kind} in this store", wanted, known)
+            name, known = getattr(self, kind), {getattr(record, kind) for record in self.records}
+            if name is not None and name not in known:
+                raise UnknownName(f"{kind} in this store", name, known)
 
     @cached_property
     def records(self) -> list[Record]:
@@ -73,29 +79,41 @@ class Source:
 
     @property
     def groups(self) -> list[ComparableCells]:
-        """Of each model and task the run with most instances."""
-        found: dict[tuple[str, str], ComparableCells] = {}
+        """The group with the most instances for each model and task."""
+        largest: dict[tuple[str, str], ComparableCells] = {}
         for group in groups(self.records):
             if self.model in (None, group.model, group.records[0].model) and self.task in (None, group.task):
-                found.setdefault((group.model, group.task), group)
-        return list(found.values())
+                largest.setdefault((group.model, group.task), group)
+        return list(largest.values())
 
     def labels(self, group: ComparableCells, default: Sequence[str] = (PATTERNS,)) -> list[str]:
-        """Labels of the cells asked for: those of the named method, else of the default ones, that hold explanations."""
-        wanted = default if self.method is None else (self.method,)
+        """Labels of the cells with explanations by the source's method, or by the default methods where it names none.
+
+        Args:
+            group: The cells of one model and task.
+            default: Methods or labels that are used where the source names no method.
+
+        Raises:
+            UsageError: There are no such explanations; the message lists the labels that can be chosen.
+        """
+        methods = default if self.method is None else (self.method,)
         cells = {label: record for label, record in group.by_label().items() if record.instances}
-        found = [label for label, record in cells.items() if label in wanted or record.method in wanted]
-        if not found and self.method is not None:
+        labels = [label for label, record in cells.items() if label in methods or record.method in methods]
+        if not labels and self.method is not None:
             raise UnknownName(f"method with explanations on {group.task}", self.method, cells)
-        if not found:
+        if not labels:
             raise UsageError(
                 f"{group.task} of {group.model} has no explanations by {' or '.join(default)}; "
                 f"choose one with --method: {', '.join(cells) or 'none is stored'}."
             )
-        return found
+        return labels
 
     def explained(self, group: ComparableCells, label: str) -> CellExplanations:
-        """A cell's sentences and explanations; read once."""
+        """The sentences and explanations of the cell with a label; each cell is read once.
+
+        Raises:
+            UsageError: The explanations are missing or damaged.
+        """
         record = group.by_label()[label]
         if record.cell not in self._read:
             sentences: dict[str, ExplainedSentence] = {}
@@ -104,46 +122,49 @@ class Source:
                 for sentence, explanation in zip(part.sentences, part.gold, strict=True):
                     sentences[sentence.id], gold[sentence.id] = sentence, explanation
             if not sentences:
-                raise UsageError(f"the explanations of {label} on {group.task} are missing or damaged: run its plan again.")
+                raise UsageError(
+                    f"the explanations of {label} on {group.task} are missing or damaged: run the plan again to compute them."
+                )
             self._read[record.cell] = CellExplanations(label, record, sentences, gold)
         return self._read[record.cell]
 
     def reference(self, group: ComparableCells) -> CellExplanations | None:
-        """The group's `influence-patterns`, for the words and signs of methods that have none."""
+        """The group's explanations by influence patterns, for the words and signs of methods that have none of their own."""
         record = group.of_method(PATTERNS)
         if record is None or not record.instances:
             return None
-        return self.explained(group, next(label for label, one in group.by_label().items() if one is record))
+        return self.explained(group, next(label for label, member in group.by_label().items() if member is record))
 
 
-def check_instances(wanted: Sequence[str], known: Sequence[str]) -> None:
-    """Whether all ids are known.
+def check_instances(ids: Sequence[str], known: Sequence[str]) -> None:
+    """Checks that every identifier of an instance is known.
 
     Raises:
-        UsageError: One is not, with near matches.
+        UsageError: An identifier is unknown; the message names near matches.
     """
-    for name in wanted:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:3]
-            raise UsageError(
-                f"no instance is called {name!r} among the {len(known)} explained; there are such as {', '.join(near)}."
-            )
+    for id in ids:
+        if id not in known:
+            near = difflib.get_close_matches(id, known, n=3, cutoff=0.4) or known[:3]
+            raise UsageError(f"no instance is called {id!r} among the {len(known)} explained; choose another: {', '.join(near)}.")
 
 
 def one_a_condition(explained: CellExplanations) -> list[str]:
-    """The first rightly predicted sentence of each condition, else its first, in order of the conditions' names."""
-    found: dict[str, str] = {}
+    """Identifiers of one sentence of each condition, in order of the conditions' names.
+
+    That is the first sentence that the model predicts correctly, or the first of all where it predicts none correctly.
+    """
+    chosen: dict[str, str] = {}
     for sentence in sorted(explained.sentences.values(), key=lambda s: not s.correct):
-        found.setdefault(sentence.condition, sentence.id)
-    return [found[condition] for condition in sorted(found)]
+        chosen.setdefault(sentence.condition, sentence.id)
+    return [chosen[condition] for condition in sorted(chosen)]
 
 
 def of_condition(explained: CellExplanations, condition: str | None) -> list[str]:
-    """Ids of the sentences of a condition; all, for None.
+    """Identifiers of the sentences of a condition, or of all sentences where the condition is None.
 
     Raises:
-        UsageError: No such condition.
-        NotApplicable: Nothing is explained.
+        UsageError: The task has no such condition.
+        NotApplicable: The cell holds no explanations.
     """
     known = {s.condition for s in explained.sentences.values()}
     if not known:

@@ -1,7 +1,7 @@
 """Colours, sizes and files of figures. Object-oriented matplotlib: nothing global is changed.
 
-Colours are from Okabe & Ito (2008) and told apart by every common colour vision; sign is drawn a second way
-too: negative lines are hollow.
+Colours are from Okabe & Ito (2008), whose palette readers with any common colour vision can distinguish. Sign is drawn in a
+second way too: negative lines are hollow.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 from ...core.errors import UsageError
 
 POSITIVE, NEGATIVE, UNSIGNED = "#009E73", "#D55E00", "#0072B2"
-"""Bluish green, vermilion, blue."""
+"""Bluish green for positive influence, vermilion for negative, blue where there is no sign."""
 LEVELS = ("#4D4D4D", "#0072B2", "#56B4E9")
-"""g, the embedding level and the attention level: from dark to light."""
+"""Colours of g, of influence at the embedding level and at the attention level, from dark to light."""
 METHODS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#999999")
 MARKERS = "osD^vPX*"
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 3)))
@@ -31,45 +31,45 @@ SMALL, NORMAL, LARGE = 7.5, 9.0, 11.0
 """Font sizes in points."""
 DPI = 150
 LONGEST = 200
-"""Characters of a file's name; most systems take 255 bytes."""
+"""The largest number of characters in a file's name; most systems take 255 bytes."""
 SETTINGS: Any = {"svg.hashsalt": "flowgauge", "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": NORMAL}
 
 
 def settings() -> AbstractContextManager[None]:
-    """A context in which figures are made and written."""
+    """A context in which figures are drawn and written with the project's fonts and with stable identifiers in SVG."""
     return matplotlib.rc_context(SETTINGS)
 
 
-def look(number: int) -> tuple[str, Any]:
-    """Colour and dashes of the method with a number; no two of the first 64 have both in common.
+def line_style(index: int) -> tuple[str, Any]:
+    """Colour and dashes of the method at an index; no two of the first 64 methods share both.
 
-    >>> look(1) == look(9), look(1)[0] == look(9)[0]
+    >>> line_style(1) == line_style(9), line_style(1)[0] == line_style(9)[0]
     (False, True)
     """
-    return METHODS[number % len(METHODS)], LINES[(number + number // len(METHODS)) % len(LINES)]
+    return METHODS[index % len(METHODS)], LINES[(index + index // len(METHODS)) % len(LINES)]
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty white figure of a size in inches."""
+    """An empty white figure; width and height are in inches."""
     figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
 def add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes at a place in inches, measured from the lower left corner."""
+    """Adds axes to a figure; all lengths are in inches, measured from the lower left corner."""
     w, h = figure.get_size_inches()
     return figure.add_axes((left / w, bottom / h, width / w, height / h))
 
 
 def add_text(figure: Figure, x: float, y: float, text: str, **style: object) -> None:
-    """Text at a place in inches, measured from the lower left corner."""
+    """Adds text to a figure at (x, y) in inches, measured from the lower left corner; `style` is passed to matplotlib."""
     w, h = figure.get_size_inches()
     figure.text(x / w, y / h, plain(text), **style)  # type: ignore[arg-type]
 
 
 def plain(text: str) -> str:
-    r"""Text in which a dollar sign is no mathematics.
+    r"""Escapes dollar signs, which matplotlib would read as the start of a formula.
 
     >>> plain("costs $5")
     'costs \\$5'
@@ -78,7 +78,7 @@ def plain(text: str) -> str:
 
 
 def shortened(text: str, length: int) -> str:
-    """Text of at most so many characters, cut with an ellipsis.
+    """Cuts a text to at most `length` characters, the last of which is then an ellipsis.
 
     >>> shortened("self-congratulatory", 12)
     'self-congra…'
@@ -87,7 +87,7 @@ def shortened(text: str, length: int) -> str:
 
 
 def tidy(axes: Axes) -> None:
-    """Axes without the upper and right frame."""
+    """Removes the upper and the right frame of axes and makes the rest thin and grey."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -96,7 +96,15 @@ def tidy(axes: Axes) -> None:
 
 
 def save(figure: Figure, out: Path, stem: str) -> list[Path]:
-    """Writes a figure as PNG and SVG, the same bytes for the same figure; returns both paths.
+    """Writes a figure as PNG and SVG; the same figure always gives the same bytes.
+
+    Args:
+        figure: The figure.
+        out: The folder to write into.
+        stem: A readable name, from which the files' names are built.
+
+    Returns:
+        The paths of the PNG and of the SVG.
 
     Raises:
         UsageError: The folder cannot be written.
@@ -116,7 +124,7 @@ def save(figure: Figure, out: Path, stem: str) -> list[Path]:
 
 
 def file_stem(text: str) -> str:
-    """A name for files; a long one ends in a hash of the whole.
+    """Turns a text into a file name without an ending; a long one is cut and ends in a hash of the whole text.
 
     >>> file_stem("pattern sva/obj SP/0001")
     'pattern-sva-obj-SP-0001'

@@ -14,7 +14,7 @@ from ...benchmark.store.explanation_file import DamagedPart, ExplainedSentence
 from ...benchmark.store.record import Record
 from ...core.errors import FlowgaugeError, NotApplicable
 from ...methods.explanation import Explanation
-from ..figures.attribution import attribution_figure, make_drawing
+from ..figures.attribution import attribution_drawing, attribution_figure
 from ..figures.masks import mask_figure
 from ..figures.pattern import panels, pattern_figure
 from ..figures.pattern_strokes import word_totals
@@ -83,7 +83,7 @@ class InstanceBrowser:
         for draw in (
             lambda: mask_figure(label, sentence, explanation),
             lambda: pattern_figure(panels(cell, reference, [id])),
-            lambda: attribution_figure(make_drawing(label, sentence, explanation)),
+            lambda: attribution_figure(attribution_drawing(label, sentence, explanation)),
         ):
             with suppress(NotApplicable, ValueError):
                 return draw()

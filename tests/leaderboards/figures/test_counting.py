@@ -1,4 +1,4 @@
-"""The toy task's figure: shares of digits, which example is chosen, and refusals."""
+"""The toy task's figure: shares of digits, the choice of the example, and errors."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.leaderboards.conftest import keep, record, sentence
 
 from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import UsageError
-from flowgauge.leaderboards.figures.counting import choose, make_counting
+from flowgauge.leaderboards.figures.counting import choose_examples, counting_example
 from flowgauge.leaderboards.figures.plot import plot
-from flowgauge.leaderboards.figures.source import Source
+from flowgauge.leaderboards.figures.source import ExplanationSource
 from flowgauge.methods.explanation import Explanation
-
-from .conftest import keep, record, sentence
 
 
 def example(name: str, query: str, digits: str, answer: str = "yes"):
@@ -48,29 +47,29 @@ def store(tmp_path: Path) -> str:
 
 
 def cells(store: str):
-    source = Source(store)
+    source = ExplanationSource(store)
     (group,) = source.groups
     return [source.explained(group, label) for label in ("keeps", "scores")]
 
 
 def test_shares_are_of_the_sequence_alone_and_by_size(store: str) -> None:
-    made = make_counting(cells(store), "toy/counting/test/1")
+    made = counting_example(cells(store), "toy/counting/test/1")
     assert made.digits == ("8", "8", "3", "1", "3", "9") and made.matters.tolist() == [True, True, False, True, False, False]
     assert made.bars["keeps"]["words"] == pytest.approx(np.full(6, 1 / 6))
     assert made.bars["keeps"]["hidden"] == pytest.approx(made.matters / 3)
     assert made.bars["scores"]["words"] == pytest.approx(np.arange(2, 8) / 27)
     assert made.bars["scores"]["hidden"] is None
-    assert made.subtitle == "more 8 than 1?  8 8 3 1 3 9:  yes; the model is right"
+    assert made.subtitle == "More 8 than 1?  8 8 3 1 3 9:  yes; the model is right"
 
 
 def test_the_example_has_six_digits_and_both_of_the_query(store: str) -> None:
     found = cells(store)
-    assert choose(found) == ["toy/counting/test/1"]
-    assert choose(found, ["toy/counting/test/0"]) == ["toy/counting/test/0"]
+    assert choose_examples(found) == ["toy/counting/test/1"]
+    assert choose_examples(found, ["toy/counting/test/0"]) == ["toy/counting/test/0"]
     only = [replace(cell, sentences=dict(list(cell.sentences.items())[:1])) for cell in found]
-    assert choose(only) == ["toy/counting/test/0"]
+    assert choose_examples(only) == ["toy/counting/test/0"]
     with pytest.raises(UsageError, match="explained no instance of toy/counting in common"):
-        choose([found[0], replace(found[1], sentences={})])
+        choose_examples([found[0], replace(found[1], sentences={})])
 
 
 def test_bars_stand_in_the_figure_and_its_bytes_are_the_same(store: str, tmp_path: Path) -> None:

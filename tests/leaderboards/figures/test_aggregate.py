@@ -1,0 +1,32 @@
+"""Superimposed patterns of a condition."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.leaderboards.conftest import keep, patterned, record, sentence
+
+from flowgauge.benchmark.store.store import Store
+from flowgauge.core.errors import NotApplicable
+from flowgauge.leaderboards.figures.aggregate import superpose
+from flowgauge.leaderboards.figures.plot import plot
+from flowgauge.leaderboards.figures.source import ExplanationSource
+
+
+def test_superposition_counts_sentences(drawn_store: str):
+    source = ExplanationSource(drawn_store)
+    explained = source.explained(source.groups[0], "influence-patterns")
+    one = superpose(explained, None, "S")
+    assert (one.sentences, one.left_out, one.slots, one.target) == (2, 0, ("[CLS]", "SUBJ", "[MASK]", "END"), 2)
+    assert {stroke.weight for stroke in one.strokes} == {1.0} and len(one.strokes) == 4
+
+
+def test_only_templates_are_superposed(tmp_path: Path):
+
+    store = Store(str(tmp_path / "store"))
+    free = replace(sentence("a"), slots=("[CLS]", "0", "1", "2"))
+    keep(store, record("influence-patterns", instances=1), [free], [patterned()])
+    with pytest.raises(NotApplicable, match="has no template"):
+        plot(store.url, "aggregate", tmp_path)
