@@ -21,7 +21,7 @@ SCRIPT = ROOT / "docs" / "figures" / "architecture.py"
 
 def paths_in(page: str) -> set[str]:
     """Paths in code font that start at one of the repository's folders."""
-    starts = "|".join((*FOLDERS, "src", "docs", "tests"))
+    starts = "|".join((*FOLDERS, "src", "docs", "tests", "scripts"))
     return set(re.findall(rf"`((?:{starts})/[\w./-]*)`", (ROOT / page).read_text(encoding="utf-8")))
 
 
