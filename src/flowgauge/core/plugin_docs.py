@@ -1,0 +1,85 @@
+"""What a built-in plug-in's source file says of it, read with `ast`: listing all of them imports none, and so stays quick."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class PluginDocs:
+    """A plug-in in words.
+
+    Attributes:
+        summary: The docstring's first line.
+        paragraphs: The docstring's paragraphs below it, up to the first section (`Args:`, `Attributes:`, ...), each on one line.
+        source: Who published it: the decorator's `source=`, else what follows "Source:" in the docstring; without a full stop.
+    """
+
+    summary: str = ""
+    paragraphs: tuple[str, ...] = ()
+    source: str = ""
+
+
+@cache
+def plugin_docs(target: str) -> PluginDocs:
+    """What the source of a plug-in says of it; all of it is empty where no source file or no such definition is there.
+
+    Args:
+        target: `module:name` of a class or function.
+
+    >>> plugin_docs("flowgauge.core.plugin_docs:PluginDocs").summary
+    'A plug-in in words.'
+    """
+    module, _, name = target.partition(":")
+    tree = _module_tree(module)
+    node = next((n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name), None)
+    if node is None:
+        return PluginDocs()
+    first, *rest = inspect.cleandoc(ast.get_docstring(node) or "").split("\n\n")
+    above_sections = re.split(r"(?:^|\n\n)(?:Args|Attributes|Returns|Raises):", "\n\n".join(rest))[0]
+    paragraphs = tuple(" ".join(p.split()) for p in above_sections.split("\n\n") if p.strip() and not p.startswith(">>>"))
+    source = _declared_source(tree, node) or _documented_source(paragraphs)
+    return PluginDocs(first.partition("\n")[0], paragraphs, source.rstrip("."))
+
+
+@cache
+def _module_tree(module: str) -> ast.Module:
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):  # no such package, or a module that was put together at run time
+        spec = None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return ast.Module([], [])
+    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+
+
+def _declared_source(tree: ast.Module, node: ast.ClassDef | ast.FunctionDef) -> str:
+    """The decorator's `source=`: a literal, or the name of a literal that the module assigns."""
+    keywords = [k for d in node.decorator_list if isinstance(d, ast.Call) for k in d.keywords if k.arg == "source"]
+    for keyword in keywords:
+        value: ast.expr | None = keyword.value
+        if isinstance(value, ast.Name):
+            value = next((n.value for n in tree.body if isinstance(n, ast.Assign) and _assigns(n, value.id)), None)
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            return value.value
+    return ""
+
+
+def _assigns(node: ast.Assign, name: str) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
+
+
+def _documented_source(paragraphs: tuple[str, ...]) -> str:
+    """What follows "Source:" in a docstring: the whole paragraph that begins with it, or the sentence that it stands in."""
+    for paragraph in paragraphs:
+        if whole := re.match(r"Sources?: (.+)", paragraph):
+            return whole[1]
+        if sentence := re.search(r"\bSources?: (.+?\.)(?= [A-Z-]|$)", paragraph):
+            return sentence[1]
+    return ""
