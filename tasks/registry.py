@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..core.errors import UnknownName, UsageError
-from ..core.registry import Entry, Registry, Spec, parameters
+from ..core.registry import Registry, Spec, parameters
 from .declare import checked
 from .file_rows import FORMATS, is_table, read_table
 from .file_tasks import FileTask, LabelledTexts, MinimalPairs, check_columns, pairs, renamed
@@ -17,78 +17,28 @@ TASKS = Registry(
     "task",
     "flowgauge.tasks",
     {
-        "sva/obj": Entry(
-            "flowgauge.tasks.agreement:sva_obj",
-            "Subject-verb agreement across an object relative clause: the author that the guards like is tall.",
-        ),
-        "sva/subj": Entry(
-            "flowgauge.tasks.agreement:sva_subj",
-            "Subject-verb agreement across a subject relative clause: the author that likes the guards is tall.",
-        ),
-        "sva/wsc": Entry(
-            "flowgauge.tasks.agreement:sva_wsc",
-            "Subject-verb agreement within a sentence complement: the bankers said the author is tall.",
-        ),
-        "sva/app": Entry(
-            "flowgauge.tasks.agreement:sva_app",
-            "Subject-verb agreement across a prepositional phrase: the author next to the guards is tall.",
-        ),
-        "ra/na": Entry(
-            "flowgauge.tasks.agreement:ra_na",
-            "Number of a reflexive across an object relative clause: the author that the guards like hurt himself.",
-        ),
-        "ra/ga": Entry(
-            "flowgauge.tasks.agreement:ra_ga",
-            "Gender of a reflexive across a subject relative clause: my king who can hit some queen may hurt himself.",
-        ),
-        "sst2": Entry(
-            "flowgauge.tasks.classification:sst2",
-            "Sentiment of film reviews in two classes (SST-2, GLUE); `--max-tokens 17` leaves the 220 of Lu et al. 2021.",
-        ),
-        "sst": Entry(
-            "flowgauge.tasks.classification:sst",
-            "Sentiment of film reviews in five classes, with a label on every word (Socher et al. 2013).",
-        ),
-        "sst/binary": Entry(
-            "flowgauge.tasks.classification:sst_binary",
-            "The same reviews without the neutral ones, for models of two classes; words keep their five labels.",
-        ),
-        "mnli": Entry(
-            "flowgauge.tasks.classification:mnli",
-            "Does a premise entail a hypothesis, contradict it or neither (MultiNLI, GLUE; matched dev set)?",
-        ),
-        "rte": Entry("flowgauge.tasks.classification:rte", "Does a text entail a hypothesis (RTE, GLUE)?"),
-        "mrpc": Entry("flowgauge.tasks.classification:mrpc", "Do two sentences say the same (MRPC, GLUE)?"),
-        "toy/counting": Entry(
-            "flowgauge.tasks.toy_counting:counting",
-            "Is there strictly more of one digit than of another? What matters is known (De Cao et al. 2020).",
-        ),
-        "squad": Entry(
-            "flowgauge.tasks.squad:Squad", "Which words of a passage answer a question (SQuAD 1.1)? For models with a span head."
-        ),
-        "planted/relay": Entry(
-            "flowgauge.tasks.planted:Relay",
-            "Number of a noun that hops to another position in every layer, by a head that is known.",
-        ),
-        "planted/skip": Entry(
-            "flowgauge.tasks.planted:Skip",
-            "Number of a noun that stays at its position for most layers, by the skip, and hops twice.",
-        ),
-        "planted/attractor": Entry(
-            "flowgauge.tasks.planted:Attractor",
-            "Number of a noun beside two others whose numbers reach the target with less weight, and a head that carries none.",
-        ),
-        "planted/fork": Entry(
-            "flowgauge.tasks.planted:Fork",
-            "Number of a noun beside whose path two others share a first hop that carries more, and then part.",
-        ),
-        "planted/superposed": Entry(
-            "flowgauge.tasks.planted:Superposed",
-            "Number of a noun whose direction overlaps with the other words' feature, in a model with random background weights.",
-        ),
+        "sva/obj": "flowgauge.tasks.agreement:sva_obj",
+        "sva/subj": "flowgauge.tasks.agreement:sva_subj",
+        "sva/wsc": "flowgauge.tasks.agreement:sva_wsc",
+        "sva/app": "flowgauge.tasks.agreement:sva_app",
+        "ra/na": "flowgauge.tasks.agreement:ra_na",
+        "ra/ga": "flowgauge.tasks.agreement:ra_ga",
+        "sst2": "flowgauge.tasks.classification:sst2",
+        "sst": "flowgauge.tasks.classification:sst",
+        "sst/binary": "flowgauge.tasks.classification:sst_binary",
+        "mnli": "flowgauge.tasks.classification:mnli",
+        "rte": "flowgauge.tasks.classification:rte",
+        "mrpc": "flowgauge.tasks.classification:mrpc",
+        "toy/counting": "flowgauge.tasks.toy_counting:counting",
+        "squad": "flowgauge.tasks.squad:Squad",
+        "planted/relay": "flowgauge.tasks.planted:Relay",
+        "planted/skip": "flowgauge.tasks.planted:Skip",
+        "planted/attractor": "flowgauge.tasks.planted:Attractor",
+        "planted/fork": "flowgauge.tasks.planted:Fork",
+        "planted/superposed": "flowgauge.tasks.planted:Superposed",
     },
 )
-"""The registered tasks; summaries are those of `lexicon.toml` and of docstrings, so that a listing reads no file."""
+"""The registered tasks."""
 
 
 def load_task(spec: str | Mapping[str, Any] | Spec, columns: Mapping[str, str] | None = None) -> Task:

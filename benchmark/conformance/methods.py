@@ -65,7 +65,7 @@ def _trained(made: PluginUnderTest, on: Subject, seed: int = 0) -> PluginUnderTe
     if not hasattr(made.plugin, "fit"):
         return made
     weights = made.plugin.fit(on.model, [on.batch()], InMemorySession(seed))
-    return PluginUnderTest(made.plugin.trained(weights), lambda **settings: made.factory(**settings).trained(weights), made.entry)
+    return PluginUnderTest(made.plugin.trained(weights), lambda **settings: made.factory(**settings).trained(weights))
 
 
 _STATE = "weights, gradients, training mode or a global random state changed: work on copies, draw from batch.generators()."

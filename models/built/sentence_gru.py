@@ -45,7 +45,7 @@ class SentenceNetwork(Network):
 @model("sst-gru")
 @dataclass(frozen=True)
 class SentenceGru:
-    """A GRU over the frozen word vectors of a pretrained encoder, trained here on a task's train split (SST unless told).
+    """A GRU over the frozen word vectors of an encoder (`embeddings=MODEL`), trained here on the train split of `task` (`sst`).
 
     The epoch with the largest macro-F1 on the validation split is kept, as De Cao et al. 2020 did.
 

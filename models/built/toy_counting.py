@@ -73,7 +73,7 @@ def digit_tokenizer() -> Any:
 @model("toy-counting")
 @dataclass(frozen=True)
 class ToyCounting:
-    """Counts digits of `toy/counting`: a feed-forward network and a GRU, trained here and above 99 % on held-out examples.
+    """Counts digits of `toy/counting`: a feed-forward network and a GRU, trained here to above 99 % on held-out examples.
 
     Attributes:
         seed: Of its first weights and of the order of its training.

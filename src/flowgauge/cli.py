@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .benchmark.engine.plan import Plan
     from .benchmark.store.results import Results
+    from .core.plugin_docs import PluginDocs
 
 app = typer.Typer(
     name="flowgauge",
@@ -144,11 +145,12 @@ def list_(
     with reporting(debug):
         rows = _known(kind)
         if as_json:
-            typer.echo(json.dumps([{"name": name, "summary": summary} for name, summary in rows.items()], indent=1))
+            entries = [{"name": name, "summary": docs.summary, "source": docs.source} for name, docs in rows.items()]
+            typer.echo(json.dumps(entries, indent=1))
             return
         width = max((len(name) for name in rows), default=0)
-        for name, summary in rows.items():
-            typer.echo(f"{name:<{width}}  {summary}")
+        for name, docs in rows.items():
+            typer.echo(f"{name:<{width}}  {docs.summary}")
 
 
 @app.command()
@@ -421,20 +423,21 @@ def _pairs(columns: list[str]) -> dict[str, str]:
     return found
 
 
-def _known(kind: Kind) -> dict[str, str]:
-    """Names with their one line, without importing what they name."""
+def _known(kind: Kind) -> dict[str, PluginDocs]:
+    """Every name with what is known of it, without importing what it names."""
     if kind is Kind.models:
+        from .core.plugin_docs import PluginDocs
         from .models.registry import MODELS
         from .models.zoo import SUMMARIES
 
-        return {**SUMMARIES, **{name: entry.summary for name, entry in MODELS.entries().items()}}
+        return {**{name: PluginDocs(summary) for name, summary in SUMMARIES.items()}, **MODELS.docs()}
     if kind is Kind.tasks:
         from .tasks.registry import TASKS as registry
     elif kind is Kind.methods:
         from .methods.registry import METHODS as registry
     else:
         from .metrics.registry import METRICS as registry
-    return {name: entry.summary for name, entry in registry.entries().items()}
+    return registry.docs()
 
 
 def _tell(results: Results, quiet: bool) -> None:

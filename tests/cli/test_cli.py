@@ -214,8 +214,16 @@ def test_show_and_plot_read_a_store(invoke: Invoke, tmp_path: Path) -> None:
 def test_lists() -> None:
     result = CliRunner().invoke(app, ["list", "tasks"])
     assert result.exit_code == 0 and result.stdout.splitlines()[0].startswith("sva/obj ")
-    listed = json.loads(CliRunner().invoke(app, ["list", "methods", "--json"]).stdout)
-    assert "influence-patterns" in [entry["name"] for entry in listed] and all(entry["summary"] for entry in listed)
+    for kind, name, source in (
+        ("methods", "influence-patterns", "Lu, Wang, Mardziel & Datta 2021"),
+        ("metrics", "comprehensiveness", "DeYoung"),
+        ("tasks", "sva/obj", "Marvin & Linzen 2018"),
+        ("models", "agreement-bert", ""),
+    ):
+        listed = json.loads(CliRunner().invoke(app, ["list", kind, "--json"]).stdout)
+        assert all(entry["summary"] for entry in listed) and next(e for e in listed if e["name"] == name)["source"].startswith(
+            source
+        )
     assert CliRunner().invoke(app, ["list", "colours"]).exit_code == 2
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from flowgauge.core import registry as module
 from flowgauge.core.errors import FlowgaugeError, NotApplicable, UnknownName, UsageError, one_line
-from flowgauge.core.registry import Entry, Registry, Spec, load_file, settings, source_hash
+from flowgauge.core.plugin_docs import PluginDocs
+from flowgauge.core.registry import Registry, Spec, load_file, settings, source_hash
 from flowgauge.methods.base import method
 from flowgauge.methods.registry import METHODS
 
@@ -51,7 +52,7 @@ class Plain:
 
 @pytest.fixture
 def plain() -> Registry:
-    return Registry("method", "flowgauge.nothing", {"plain": Entry("plain_plugin:Plain", "A plug-in.")})
+    return Registry("method", "flowgauge.nothing", {"plain": "plain_plugin:Plain"})
 
 
 @pytest.fixture
@@ -170,10 +171,8 @@ def test_the_source_of_a_plug_in_file_is_hashed_and_that_of_a_built_in_is_not(pl
 def test_entry_points_are_found_and_cannot_replace_what_is_built_in(monkeypatch: pytest.MonkeyPatch, plain: Registry) -> None:
     points = [EntryPoint(name, "elsewhere:Thing", "flowgauge.nothing") for name in ("plain", "other")]
     monkeypatch.setattr(module, "entry_points", lambda group: points if group == "flowgauge.nothing" else [])
-    found = plain.entries()
-    assert list(found) == ["plain", "other"]
-    assert found["plain"].summary == "A plug-in."
-    assert found["other"] == Entry("elsewhere:Thing", "from elsewhere")
+    assert plain.entries() == {"plain": "plain_plugin:Plain", "other": "elsewhere:Thing"}
+    assert plain.docs() == {"plain": PluginDocs(), "other": PluginDocs("from elsewhere")}
 
 
 @pytest.mark.parametrize(("error", "code"), [(FlowgaugeError, 1), (NotApplicable, 1), (UsageError, 2)])

@@ -17,7 +17,6 @@ from flowgauge.metrics.registry import METRICS, metric
 def test_every_metric_declares_itself(name):
     made = METRICS.create(name)
     assert made.name == name and made.version == 1 and made.flowgauge_kind == "metric"
-    assert METRICS.builtin[name].summary.rstrip(".").split(",")[0] in " ".join(made.__doc__.split())
     assert made.unit and made.source and made.ranked
     assert made.reference is None or made.reference in METHODS.builtin
     scopes = {"head_universality": "cells", "stability": "cells"}

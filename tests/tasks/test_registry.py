@@ -48,7 +48,7 @@ def test_every_agreement_name_makes_its_task(name: str) -> None:
     task = load_task(name)
     assert isinstance(task, Task)
     assert task == AgreementTask(name)
-    assert TASKS.builtin[name].summary == templates()[name].summary
+    assert TASKS.docs()[name].summary == templates()[name].summary
     assert settings(task) == {"name": name, "sentences": 250}
 
 

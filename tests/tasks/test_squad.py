@@ -43,7 +43,7 @@ def test_it_is_a_task_that_reads_data_and_fits_span_heads(tiny_data: Path) -> No
     assert isinstance(task, Task) and task == Squad(str(tiny_data))
     assert (task.name, task.head, settings(task)) == ("squad", "span", {"data_dir": str(tiny_data)})
     assert takes_data(load_spec()) and tasks_for_head("span", lambda _: True) == ["squad"]
-    assert TASKS.builtin["squad"].summary == (Squad.__doc__ or "").partition("\n")[0]
+    assert TASKS.docs()["squad"].summary == (Squad.__doc__ or "").partition("\n")[0]
 
 
 def load_spec() -> Any:

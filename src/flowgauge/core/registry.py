@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -18,16 +18,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from .errors import PLUGIN_ERRORS, UnknownName, UsageError
+from .plugin_docs import PluginDocs, plugin_docs
 
 NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Where a plug-in is (`module:attribute`) and the one line `flowgauge list` shows, so that listing imports nothing."""
-
-    target: str
-    summary: str
 
 
 def check_name(kind: str, name: str) -> str:
@@ -86,16 +79,24 @@ class Registry:
     Args:
         kind: What they are called in messages (`method`).
         group: The entry-point group that third parties register in (`flowgauge.methods`).
-        builtin: Name to entry.
+        builtin: Name to target, `module:attribute`; nothing is imported before it is needed.
     """
 
-    def __init__(self, kind: str, group: str, builtin: Mapping[str, Entry]) -> None:
+    def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
         self.kind, self.group, self.builtin = kind, group, dict(builtin)
 
-    def entries(self) -> dict[str, Entry]:
-        """Every known name, built-in ones first; an entry point cannot replace a built-in."""
-        found = {e.name: Entry(e.value, f"from {e.dist.name if e.dist else e.module}") for e in entry_points(group=self.group)}
-        return {**self.builtin, **{k: v for k, v in found.items() if k not in self.builtin}}
+    def entries(self) -> dict[str, str]:
+        """Every known name with its target, built-in ones first."""
+        return {**self.builtin, **{point.name: point.value for point in self._installed()}}
+
+    def docs(self) -> dict[str, PluginDocs]:
+        """Every known name with what is known of it without an import: of a plug-in from an entry point, its package."""
+        builtin = {name: plugin_docs(target) for name, target in self.builtin.items()}
+        return {**builtin, **{p.name: PluginDocs(f"from {p.dist.name if p.dist else p.module}") for p in self._installed()}}
+
+    def _installed(self) -> list[EntryPoint]:
+        """The entry points of installed packages; none can replace a built-in plug-in."""
+        return [point for point in entry_points(group=self.group) if point.name not in self.builtin]
 
     def require(self, name: str) -> None:
         """Refuses a name that is neither known nor a Python file that is there; nothing is imported.
@@ -109,9 +110,9 @@ class Registry:
             if not Path(f"{path}.py").is_file():
                 raise UsageError(f"there is no file {path}.py.")
             return
-        self._known(name)
+        self._target(name)
 
-    def _known(self, name: str) -> Entry:
+    def _target(self, name: str) -> str:
         known = self.entries()
         if name not in known:
             hint = f"`flowgauge list {self.kind}s` shows them; a file of your own is named file.py:name."
@@ -123,7 +124,7 @@ class Registry:
         path, _, wanted = name.partition(".py")
         if name.endswith(".py") or wanted.startswith(":"):
             return self._from_file(Path(f"{path}.py"), wanted.removeprefix(":"))
-        module, _, attribute = self._known(name).target.partition(":")
+        module, _, attribute = self._target(name).partition(":")
         factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
         return factory
 
