@@ -185,7 +185,7 @@ def sst_binary(data_dir: str | None = None) -> ClassificationTask:
 def mnli(data_dir: str | None = None) -> ClassificationTask:
     """Does a premise entail a hypothesis, contradict it or neither (MultiNLI, GLUE; matched dev set)?
 
-    Source: Williams, Nangia & Bowman 2018, A Broad-Coverage Challenge Corpus for Sentence Understanding through Inference;
+    Source: Williams et al. 2018, A Broad-Coverage Challenge Corpus for Sentence Understanding through Inference;
     Wang et al. 2019, GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding.
     """
     return ClassificationTask("mnli", data_dir)
@@ -194,7 +194,7 @@ def mnli(data_dir: str | None = None) -> ClassificationTask:
 def rte(data_dir: str | None = None) -> ClassificationTask:
     """Does a text entail a hypothesis (RTE, GLUE)?
 
-    Source: Dagan, Glickman & Magnini 2006, The PASCAL Recognising Textual Entailment Challenge, and its successors 2, 3 and
+    Source: Dagan et al. 2006, The PASCAL Recognising Textual Entailment Challenge, and its successors 2, 3 and
     5; Wang et al. 2019, GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding.
     """
     return ClassificationTask("rte", data_dir)

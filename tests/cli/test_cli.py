@@ -215,7 +215,7 @@ def test_lists() -> None:
     result = CliRunner().invoke(app, ["list", "tasks"])
     assert result.exit_code == 0 and result.stdout.splitlines()[0].startswith("sva/obj ")
     for kind, name, source in (
-        ("methods", "influence-patterns", "Lu, Wang, Mardziel & Datta 2021"),
+        ("methods", "influence-patterns", "Lu et al. 2021"),
         ("metrics", "comprehensiveness", "DeYoung"),
         ("tasks", "sva/obj", "Marvin & Linzen 2018"),
         ("models", "agreement-bert", ""),

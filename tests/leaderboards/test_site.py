@@ -256,7 +256,7 @@ def test_method_pages_have_settings_citation_and_drawings(real) -> None:
     assert "Lu et al. 2021" in text and "beam=1" in text
     drawn = list((real[1] / "figures").glob("*.svg"))
     assert len(drawn) == 2
-    assert about("saliency").source.startswith("Simonyan et al. 2014, section 3")
+    assert about("saliency").source.startswith("Simonyan et al. 2014, Deep Inside Convolutional Networks, section 3")
     assert "not part of flowgauge" in about("nobody's").summary
 
 
