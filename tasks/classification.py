@@ -158,52 +158,30 @@ class ClassificationTask:
 
 
 def sst2(data_dir: str | None = None) -> ClassificationTask:
-    """Sentiment of film reviews in two classes (SST-2, GLUE); `--max-tokens 17` leaves the 220 of Lu et al. 2021.
-
-    Source: Socher et al. 2013, Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank, in the two
-    classes of Wang et al. 2019, GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding.
-    """
+    """Sentiment of film reviews in two classes (SST-2, GLUE); `--max-tokens 17` leaves the 220 of Lu et al. 2021."""
     return ClassificationTask("sst2", data_dir)
 
 
 def sst(data_dir: str | None = None) -> ClassificationTask:
-    """Sentiment of film reviews in five classes, with a label on every word (Socher et al. 2013).
-
-    Source: Socher et al. 2013, Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank.
-    """
+    """Sentiment of film reviews in five classes, with a label on every word (Socher et al. 2013)."""
     return ClassificationTask("sst", data_dir)
 
 
 def sst_binary(data_dir: str | None = None) -> ClassificationTask:
-    """The same reviews without the neutral ones, for models of two classes; words keep their five labels.
-
-    Source: Socher et al. 2013, Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank.
-    """
+    """The same reviews without the neutral ones, for models of two classes; words keep their five labels."""
     return ClassificationTask("sst/binary", data_dir)
 
 
 def mnli(data_dir: str | None = None) -> ClassificationTask:
-    """Does a premise entail a hypothesis, contradict it or neither (MultiNLI, GLUE; matched dev set)?
-
-    Source: Williams et al. 2018, A Broad-Coverage Challenge Corpus for Sentence Understanding through Inference;
-    Wang et al. 2019, GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding.
-    """
+    """Does a premise entail a hypothesis, contradict it or neither (MultiNLI, GLUE; matched dev set)?"""
     return ClassificationTask("mnli", data_dir)
 
 
 def rte(data_dir: str | None = None) -> ClassificationTask:
-    """Does a text entail a hypothesis (RTE, GLUE)?
-
-    Source: Dagan et al. 2006, The PASCAL Recognising Textual Entailment Challenge, and its successors 2, 3 and
-    5; Wang et al. 2019, GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding.
-    """
+    """Does a text entail a hypothesis (RTE, GLUE)?"""
     return ClassificationTask("rte", data_dir)
 
 
 def mrpc(data_dir: str | None = None) -> ClassificationTask:
-    """Do two sentences say the same (MRPC, GLUE)?
-
-    Source: Dolan & Brockett 2005, Automatically Constructing a Corpus of Sentential Paraphrases; Wang et al. 2019, GLUE: A
-    Multi-Task Benchmark and Analysis Platform for Natural Language Understanding.
-    """
+    """Do two sentences say the same (MRPC, GLUE)?"""
     return ClassificationTask("mrpc", data_dir)

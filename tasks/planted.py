@@ -268,18 +268,12 @@ def _sentences(wiring: Wiring, condition: tuple[int, str, str], rng: np.random.G
 
 @dataclass(frozen=True)
 class Relay(PlantedTask):
-    """Number of a noun that hops to another position in every layer, by a head that is known.
-
-    Source: flowgauge, where the model is built so that the path is known.
-    """
+    """Number of a noun that hops to another position in every layer, by a head that is known."""
 
 
 @dataclass(frozen=True)
 class Skip(PlantedTask):
-    """Number of a noun that stays at its position for most layers, by the skip, and hops twice.
-
-    Source: flowgauge, where the model is built so that the path is known.
-    """
+    """Number of a noun that stays at its position for most layers, by the skip, and hops twice."""
 
     depth: int = 6
     hops: int = 2
@@ -288,10 +282,7 @@ class Skip(PlantedTask):
 
 @dataclass(frozen=True)
 class Attractor(PlantedTask):
-    """Number of a noun beside two others whose numbers reach the target with less weight, and a head that carries none.
-
-    Source: flowgauge, where the model is built so that the path is known.
-    """
+    """Number of a noun beside two others whose numbers reach the target with less weight, and a head that carries none."""
 
     heads: int = 6
     distractors: int = 2
@@ -301,10 +292,7 @@ class Attractor(PlantedTask):
 
 @dataclass(frozen=True)
 class Fork(PlantedTask):
-    """Number of a noun beside whose path two others share a first hop that carries more, and then part.
-
-    Source: flowgauge, where the model is built so that the path is known.
-    """
+    """Number of a noun beside whose path two others share a first hop that carries more, and then part."""
 
     heads: int = 6
     forks: float = 0.6
@@ -313,10 +301,7 @@ class Fork(PlantedTask):
 
 @dataclass(frozen=True)
 class Superposed(PlantedTask):
-    """Number of a noun whose direction overlaps with the other words' feature, in a model with random background weights.
-
-    Source: flowgauge, where the model is built so that the path is known.
-    """
+    """Number of a noun whose direction overlaps with the other words' feature, in a model with random background weights."""
 
     overlap: float = 0.12
     noise: float = 0.05

@@ -34,8 +34,7 @@ class Squad:
     ends left out, so that no tokenizer is needed here; all that annotators gave are right, and the first is `answer`. `test` is
     the published dev set: the true test set is secret. Passages longer than a model reads are not cut: such questions are
     refused, or left out and counted with `--on-split skip`; `--max-tokens 384` leaves out questions as De Cao et al. 2020 do.
-
-    Source: Rajpurkar et al. 2016, SQuAD: 100,000+ Questions for Machine Comprehension of Text.
+    Source: Rajpurkar et al. 2016.
 
     Attributes:
         data_dir: Folder with the files (`squad/dev.jsonl` and so on); None: that of the environment variable FLOWGAUGE_DATA, else

@@ -74,8 +74,5 @@ def _instance(name: str, query: list[int], digits: list[int]) -> Instance:
 
 
 def counting(seed: int = 0) -> CountingTask:
-    """Is there strictly more of one digit than of another? What matters is known (De Cao et al. 2020).
-
-    Source: De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, section 3.
-    """
+    """Is there strictly more of one digit than of another? What matters is known (De Cao et al. 2020)."""
     return CountingTask(seed)

@@ -145,7 +145,8 @@ def list_(
     with reporting(debug):
         rows = _known(kind)
         if as_json:
-            entries = [{"name": name, "summary": docs.summary, "source": docs.source} for name, docs in rows.items()]
+            sources = _references() if kind is Kind.tasks else {name: docs.source for name, docs in rows.items()}
+            entries = [{"name": n, "summary": docs.summary, "source": sources.get(n, "")} for n, docs in rows.items()]
             typer.echo(json.dumps(entries, indent=1))
             return
         width = max((len(name) for name in rows), default=0)
@@ -438,6 +439,13 @@ def _known(kind: Kind) -> dict[str, PluginDocs]:
     else:
         from .metrics.registry import METRICS as registry
     return registry.docs()
+
+
+def _references() -> dict[str, str]:
+    """The publication that each built-in task follows."""
+    from .tasks.registry import TASKS
+
+    return {name: getattr(TASKS.create(name), "reference", "") for name in TASKS.builtin}
 
 
 def _tell(results: Results, quiet: bool) -> None:

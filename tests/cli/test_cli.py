@@ -217,7 +217,7 @@ def test_lists() -> None:
     for kind, name, source in (
         ("methods", "influence-patterns", "Lu et al. 2021"),
         ("metrics", "comprehensiveness", "DeYoung"),
-        ("tasks", "sva/obj", "Marvin & Linzen 2018"),
+        ("tasks", "sva/obj", "Marvin and Linzen 2018"),
         ("models", "agreement-bert", ""),
     ):
         listed = json.loads(CliRunner().invoke(app, ["list", kind, "--json"]).stdout)
