@@ -13,4 +13,4 @@ def test_built_in_methods_declare_their_source_and_name_the_year_in_their_summar
     plugin = METHODS.create(name)
     assert plugin.name == name and plugin.gives <= set(VIEWS)
     assert re.fullmatch(r"[A-Z].+ \d{4}, .+", plugin.source)
-    assert re.fullmatch(r"[A-Z].+ \([^()]+ \d{4}\)\.", METHODS.builtin[name].summary)
+    assert re.fullmatch(r"[A-Z].+ \([^()]+ \d{4}\)\.", METHODS.docs()[name].summary)
