@@ -4,7 +4,7 @@
     results = flowgauge.run(tasks="sva/obj", methods=["influence-patterns", "attention"], limit=40)
     results.to_pandas()
 
-Everything below is imported when first used, so that `import flowgauge` loads no torch.
+Every public name is imported when it is first used, so that `import flowgauge` loads no torch.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .methods.base import explanations as explanations
     from .methods.base import method as method
     from .methods.explanation import Explanation as Explanation
+    from .metrics.base import ExplainedBatch as ExplainedBatch
     from .metrics.registry import metric as metric
     from .metrics.scores import Scores as Scores
     from .models.batch import Batch as Batch
@@ -48,16 +49,16 @@ if TYPE_CHECKING:
     from .tasks.registry import load_task as load_task
 
 _HOME = {
+    "Plan": "benchmark.engine.plan",
+    "rescore": "benchmark.engine.rescore",
+    "run": "benchmark.engine.run",
+    "write_explanations": "benchmark.external.folder_format",
     "import_explanations": "benchmark.external.importer",
     "questions": "benchmark.external.importer",
-    "write_explanations": "benchmark.external.folder_format",
-    "Plan": "benchmark.engine.plan",
+    "train": "benchmark.fine_tuning.fine_tune",
     "Record": "benchmark.store.record",
     "Results": "benchmark.store.results",
-    "run": "benchmark.engine.run",
-    "rescore": "benchmark.engine.rescore",
     "Store": "benchmark.store.store",
-    "train": "benchmark.fine_tuning.fine_tune",
     "FlowgaugeError": "core.errors",
     "NotApplicable": "core.errors",
     "UsageError": "core.errors",
@@ -65,21 +66,21 @@ _HOME = {
     "explanations": "methods.base",
     "method": "methods.base",
     "Explanation": "methods.explanation",
+    "ExplainedBatch": "metrics.base",
     "metric": "metrics.registry",
     "Scores": "metrics.scores",
-    "ExplainedBatch": "metrics.base",
     "Batch": "models.batch",
     "Rows": "models.batch",
-    "Patterns": "models.flow.graph",
-    "Layered": "models.layered",
-    "load_model": "models.load",
     "model": "models.built.builder",
     "FlowModel": "models.flow.flow_model",
+    "Patterns": "models.flow.graph",
     "path_trace": "models.flow.trace",
+    "Layered": "models.layered",
+    "load_model": "models.load",
+    "task": "tasks.declare",
     "Instance": "tasks.instance",
     "Quantity": "tasks.instance",
     "load_task": "tasks.registry",
-    "task": "tasks.declare",
 }
 """Public name to the module it lives in."""
 
@@ -91,9 +92,9 @@ def __getattr__(name: str) -> Any:
     """Imports a public name when it is first asked for."""
     if name not in _HOME:
         raise AttributeError(f"flowgauge has no {name!r}; it has {', '.join(sorted(_HOME))}.")
-    found = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = found
-    return found
+    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -57,6 +58,15 @@ def test_public_names_are_where_the_package_says() -> None:
         assert getattr(flowgauge, name).__name__ == name
     with pytest.raises(AttributeError, match="has no 'nothing'"):
         _ = flowgauge.nothing
+
+
+def test_type_checkers_see_every_public_name_in_the_same_module() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert len(imports) == len(block.body)
+    seen = {alias.asname: (node.module, alias.name) for node in imports for alias in node.names}
+    assert seen == {name: (module, name) for name, module in flowgauge._HOME.items()}
 
 
 @pytest.mark.parametrize(
