@@ -1,10 +1,10 @@
-"""One method on one batch: gold and guided explanations, checked and timed."""
+"""Explains one batch by one method: for the gold and for the predicted answer, checked and timed."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +24,15 @@ from ..store.explanation_file import ExplainedSentence, Part
 
 @dataclass(frozen=True, eq=False)
 class PreparedBatch:
-    """A batch with both questions: the gold answer's, and the predicted answer's where that is another.
+    """A batch with the model's predictions, so that it can be explained for the gold and for the predicted answer.
 
     Attributes:
-        batch: q of the gold answer.
-        predicted_batch: q of the predicted answer, all rows.
-        wrong: Rows whose prediction is not gold.
+        batch: The instances, where q is that of the gold answer.
+        predicted_batch: The same instances, where q is that of the predicted answer.
+        wrong: Rows whose predicted answer is not the gold one.
         wrong_batch: These rows of `predicted_batch` as a batch, so that methods share its traces; None where there are none.
-        instances: The task's instances.
-        sentences: What figures need of them.
+        instances: The task's instances, one a row.
+        sentences: What figures and tables need of each instance.
     """
 
     batch: Batch
@@ -43,14 +43,20 @@ class PreparedBatch:
     sentences: tuple[ExplainedSentence, ...]
 
     def free(self) -> None:
-        """Drops shared work such as path samples."""
+        """Drops work that methods share, such as path samples."""
         for batch in (self.batch, self.predicted_batch, self.wrong_batch):
             if batch is not None:
                 batch.cache.clear()
 
 
 def prepare(model: Layered, batch: Batch, instances: Sequence[Instance]) -> PreparedBatch:
-    """Predicts every instance and prepares the guided question."""
+    """A batch with the model's prediction for every instance.
+
+    Args:
+        model: The model that is explained.
+        batch: The encoded instances, asked about the gold answer.
+        instances: The instances of the batch, in its order.
+    """
     predicted = relabel(model, batch)
     wrong = (predicted.answer != batch.answer).any(1).nonzero()[:, 0]
     rows = tuple(int(i) for i in wrong)
@@ -58,49 +64,61 @@ def prepare(model: Layered, batch: Batch, instances: Sequence[Instance]) -> Prep
     return PreparedBatch(batch, predicted, rows, predicted.rows(wrong) if rows else None, tuple(instances), sentences)
 
 
-def explain_batch(model: Layered, method: Any, asked: PreparedBatch, seed: int) -> Part:
-    """Explains a batch, then its wrongly predicted rows again for the predicted answer.
+def explain_batch(model: Layered, method: Any, prepared: PreparedBatch, seed: int) -> Part:
+    """Explains a batch for the gold answers, then its wrongly predicted rows for the predicted answers.
+
+    Args:
+        model: The model that is explained.
+        method: The method.
+        prepared: The batch.
+        seed: Seed of the method's draws.
+
+    Returns:
+        One gold and one predicted explanation an instance (the same object where the prediction is right), and what they cost.
 
     Raises:
         NotApplicable: The method cannot explain this model or quantity.
         ValueError: What the method returned is not one valid explanation an instance.
     """
-    check_needs_met(method, model, asked.batch)
-    peak = _Peak(model.device)
-    gold = _timed(model, lambda: method.explain(model, reseed(asked.batch, seed)), asked.batch)
-    check_returned(method, gold.made, asked.batch, model)
-    guided, again = list(gold.made), _Timed([], 0.0, 0.0)
-    if asked.wrong_batch is not None:
-        wrong_batch = asked.wrong_batch
-        again = _timed(model, lambda: method.explain(model, reseed(wrong_batch, seed)), wrong_batch)
-        check_returned(method, again.made, wrong_batch, model)
-        for row, explanation in zip(asked.wrong, again.made, strict=True):
-            guided[row] = explanation
+    check_needs_met(method, model, prepared.batch)
+    peak = _PeakMemory(model.device)
+    gold = _timed_explanations(model, method, prepared.batch, seed)
+    predicted, wrong = list(gold.explanations), _TimedExplanations([], 0.0, 0.0)
+    if prepared.wrong_batch is not None:
+        wrong = _timed_explanations(model, method, prepared.wrong_batch, seed)
+        for row, explanation in zip(prepared.wrong, wrong.explanations, strict=True):
+            predicted[row] = explanation
     cost = {
-        "own_seconds": gold.own + again.own,
-        "charged_seconds": gold.charged + again.charged,
-        "explanations": len(gold.made) + len(again.made),
+        "own_seconds": gold.own_seconds + wrong.own_seconds,
+        "charged_seconds": gold.charged_seconds + wrong.charged_seconds,
+        "explanations": len(gold.explanations) + len(wrong.explanations),
         "peak_bytes": peak.read(),
     }
-    return Part(asked.sentences, tuple(gold.made), tuple(guided), cost)
+    return Part(prepared.sentences, tuple(gold.explanations), tuple(predicted), cost)
 
 
-def check_returned(method: Any, made: Any, batch: Batch, model: Layered) -> None:
+def check_returned(method: Any, returned: Any, batch: Batch, model: Layered) -> None:
     """Whether a method returned one explanation an instance, each as long as its sentence and as deep as the model.
+
+    Args:
+        method: The method, for its name.
+        returned: What `method.explain` returned.
+        batch: What it explained.
+        model: The model that it explained.
 
     Raises:
         ValueError: What is wrong, and what was expected.
     """
-    if not isinstance(made, list) or not all(isinstance(e, Explanation) for e in made):
-        raise ValueError(f"method {method.name!r} must return a list of Explanation, got {type(made).__name__}.")
-    if len(made) != len(batch):
-        raise ValueError(f"method {method.name!r} returned {len(made)} explanations for {len(batch)} instances.")
-    for name, length, explanation in zip(batch.names, batch.lengths, made, strict=True):
-        for one in explanation.each():
-            _check_shapes(f"method {method.name!r}, instance {name!r}", one, length, model.n_layers, model.n_heads)
+    if not isinstance(returned, list) or not all(isinstance(e, Explanation) for e in returned):
+        raise ValueError(f"method {method.name!r} must return a list of Explanation, got {type(returned).__name__}.")
+    if len(returned) != len(batch):
+        raise ValueError(f"method {method.name!r} returned {len(returned)} explanations for {len(batch)} instances.")
+    for name, length, explanation in zip(batch.names, batch.lengths, returned, strict=True):
+        for draw in explanation.each():
+            _check_shapes(f"method {method.name!r}, instance {name!r}", draw, length, model.n_layers, model.n_heads)
 
 
-def _check_shapes(where: str, one: Explanation, n: int, layers: int, heads: int) -> None:
+def _check_shapes(where: str, explanation: Explanation, n: int, layers: int, heads: int) -> None:
     expected: dict[str, tuple[int | tuple[int, int], ...]] = {
         "tokens": (n,),
         "nodes": (layers + 1, n),
@@ -111,17 +129,19 @@ def _check_shapes(where: str, one: Explanation, n: int, layers: int, heads: int)
         "mask": (layers + 2, n),
     }
     for view, shape in expected.items():
-        array = getattr(one, view)
+        array = getattr(explanation, view)
         if array is None:
             continue
-        fits = len(array.shape) == len(shape) and all(
-            got in want if isinstance(want, tuple) else got == want for got, want in zip(array.shape, shape, strict=True)
+        matches = len(array.shape) == len(shape) and all(
+            size in allowed if isinstance(allowed, tuple) else size == allowed
+            for size, allowed in zip(array.shape, shape, strict=True)
         )
-        if not fits:
+        if not matches:
             model = f"{n} tokens, {layers} layers and {heads} heads"
             raise ValueError(f"{where}: the view {view!r} has shape {array.shape}, expected {shape} for {model}.")
-    if one.patterns is not None and len(one.patterns):
-        source, positions = one.patterns.source, one.patterns.positions
+    patterns = explanation.patterns
+    if patterns is not None and len(patterns):
+        source, positions = patterns.source, patterns.positions
         depths, most = positions.shape[1], max(positions.max(), source.max())
         if depths != layers + 1 or most >= n or source.min() < 0:
             raise ValueError(f"{where}: patterns need {layers + 1} depths and positions below {n}, got {depths} and {most}.")
@@ -140,25 +160,30 @@ def check_needs_met(method: Any, model: Layered, batch: Batch) -> None:
 
 
 @dataclass(frozen=True)
-class _Timed:
-    made: list[Explanation]
-    own: float
-    charged: float
+class _TimedExplanations:
+    explanations: list[Explanation]
+    own_seconds: float
+    charged_seconds: float
 
 
-def _timed(model: Layered, explain: Callable[[], list[Explanation]], batch: Batch) -> _Timed:
-    """Runs a method; what it took from the shared cache was noted there under `charges` (seconds) and is charged to it."""
+def _timed_explanations(model: Layered, method: Any, batch: Batch, seed: int) -> _TimedExplanations:
+    """Runs a method and checks what it returns.
+
+    Work that it took from the batch's cache was noted there under `charges` (seconds) by the method that did it.
+    """
     batch.cache["charges"] = []
     started = time.perf_counter()
-    made = explain()
+    explanations = method.explain(model, reseed(batch, seed))
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)
-    own = time.perf_counter() - started
-    return _Timed(made, own, float(sum(batch.cache.pop("charges", ()))))
+    own_seconds = time.perf_counter() - started
+    charged_seconds = float(sum(batch.cache.pop("charges", ())))
+    check_returned(method, explanations, batch, model)
+    return _TimedExplanations(explanations, own_seconds, charged_seconds)
 
 
-class _Peak:
-    """Peak memory since it was made: allocated on a GPU, of the process on a CPU; 0 where unknown."""
+class _PeakMemory:
+    """Peak memory since this object was created (bytes): allocated on a GPU, of the process on a CPU; 0 where unknown."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -180,19 +205,18 @@ class _Peak:
 def _sentence(model: Layered, batch: Batch, predicted: Batch, row: int, instance: Instance) -> ExplainedSentence:
     real = batch.attention_mask[row]
     ids, words = batch.ids[row][real].tolist(), batch.word_ids[row][real].tolist()
-    right = bool((predicted.answer[row] == batch.answer[row]).all())
     tokens = model.tokenizer.convert_ids_to_tokens(ids)
     return ExplainedSentence(
         id=instance.id,
         condition=instance.condition,
         tokens=tuple(tokens),
         slots=tuple(token_slots(batch, row, instance)),
-        words=tuple((s, w) for s, w in words),
+        words=tuple((segment, word) for segment, word in words),
         target=None if batch.target is None else int(batch.target[row]),
         answer=_texts(model, tokens, batch.answer[row].tolist()),
         against=_texts(model, tokens, batch.against[row].tolist()),
         predicted=_texts(model, tokens, predicted.answer[row].tolist()),
-        correct=right,
+        correct=bool((predicted.answer[row] == batch.answer[row]).all()),
     )
 
 

@@ -1,35 +1,36 @@
-"""Cells of one run: what is to be done, and what is done already. No torch."""
+"""The cells of one run: what has to be done for each of them, and what is stored already."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from ...methods.registry import METHODS
 from ...tasks.instance import Instance
-from ..store.key import TaskKey, metric_id, short_hash
-from ..store.record import Record, Score
-from ..store.store import Cell
-
-FINAL = ("done", "not-applicable")
+from ..store.key import TaskKey, method_key, metric_id
+from ..store.record import FINAL, Record, Score
+from ..store.results import Results
+from ..store.store import Cell, Store
+from .model_handle import ModelHandle
 
 
 @dataclass(eq=False)
 class Job:
-    """One cell on its way.
+    """One cell that a run explains and scores.
 
     Attributes:
-        cell: Where it is stored.
+        cell: The folder that it is stored in.
         key: Its identity.
-        method: What explains; None where only stored explanations are scored.
+        method: The method that explains; None where only stored explanations are scored.
         name: The method's name.
-        seed: The cell's seed, 0 for methods that do not draw.
-        record: What was stored before.
-        error: Why it failed.
-        unfit: Why the method is not applicable.
-        scores: By metric identity, as they come.
-        asked: What the user asked for, in the user's words.
-        train: What the method is trained on, for methods that are trained.
+        seed: The seed of the method's draws, 0 for methods that do not draw.
+        record: What was stored before; None where nothing was.
+        request: Model, task, columns and method in the words of the user; records keep it as `asked`.
+        training_sample: The instances that the method is trained on; None for methods that are not trained.
+        not_applicable: Why the method cannot explain these instances; empty while it can.
+        error: Why the cell failed; empty while it has not.
+        scores: New scores by metric identity.
     """
 
     cell: Cell
@@ -38,11 +39,30 @@ class Job:
     name: str
     seed: int
     record: Record | None
-    asked: dict[str, Any]
+    request: dict[str, Any]
+    training_sample: Any = None
+    not_applicable: str = ""
     error: str = ""
-    unfit: str = ""
     scores: dict[str, Score] = field(default_factory=dict)
-    train: Any = None
+
+    @classmethod
+    def of_record(cls, store: Store, record: Record, method: Any = None) -> Job:
+        """The job of a stored cell.
+
+        Args:
+            store: Where the cell is.
+            record: The cell's record.
+            method: The method, if instances are to be explained again; without one only what is stored can be scored.
+        """
+        return cls(
+            cell=store.find(record),
+            key=record.key,
+            method=method,
+            name=record.method,
+            seed=record.seed or 0,
+            record=record,
+            request=record.asked,
+        )
 
     @property
     def explained(self) -> bool:
@@ -50,34 +70,49 @@ class Job:
         return self.record is not None and self.record.status in ("done", "partial")
 
     @property
-    def stopped(self) -> bool:
-        """Whether it failed or does not apply."""
-        return bool(self.error or self.unfit)
+    def is_settled(self) -> bool:
+        """Whether it failed or does not apply, so that nothing further is computed for it."""
+        return bool(self.error or self.not_applicable)
 
 
 @dataclass(eq=False)
 class JobGroup:
-    """Cells of one model, task and dtype, which run together.
+    """The cells of one model, task and dtype, which run on the same batches.
 
     Attributes:
-        model: What explains; loaded when something is left to do.
+        model: The model that is explained; loaded when something is left to do.
         task: The task.
-        key: Which instances.
-        instances: They.
-        jobs: Its cells.
+        key: Identity of the instances.
+        instances: The task's instances.
+        jobs: The cells.
+        max_tokens: Longer sentences are left out; None: none are.
+        on_split: Whether a word that is not one token stops the run or leaves the sentence out.
         references: The job whose budget each metric is matched to, by metric identity.
+        prepared: The group's batches (`PreparedBatches`), where they were encoded before the group is executed.
     """
 
-    model: Any
+    model: ModelHandle
     task: Any
     key: TaskKey
     instances: tuple[Instance, ...]
-    jobs: list[Job]
+    jobs: list[Job] = field(default_factory=list)
+    max_tokens: int | None = None
+    on_split: Literal["error", "skip"] = "error"
     references: dict[str, Job | None] = field(default_factory=dict)
+    prepared: Any = None
 
-    def refer(self, metric: Any, job: Job | None) -> None:
-        """Notes the reference job of a metric."""
-        self.references[metric_id(metric)] = job
+    def match_budgets(self, metrics: Sequence[Any], others: Sequence[Job] = ()) -> None:
+        """Notes the job whose budget each metric is matched to, among the group's jobs and `others`."""
+        for metric in metrics:
+            self.references[metric_id(metric)] = reference_job(metric, [*others, *self.jobs])
+
+
+def reference_job(metric: Any, jobs: Sequence[Job]) -> Job | None:
+    """The job of the method whose budget a metric is matched to; None where the metric names no method or has no such job."""
+    if not metric.reference:
+        return None
+    reference = method_key(METHODS.create(metric.reference))
+    return next((job for job in jobs if job.key["method"] == reference), None)
 
 
 def finished(job: Job, group: JobGroup, metrics: Sequence[Any]) -> bool:
@@ -96,6 +131,6 @@ def _scored(job: Job, metric: str, reference: Job | None) -> bool:
     return score.status != "done" or job.cell.read_score(metric) is not None
 
 
-def folder_name(method: str, key: dict[str, Any]) -> str:
-    """`<method>-<12 hex>`."""
-    return f"{method}-{short_hash(key)}"
+def results_of(store: str, groups: Sequence[JobGroup]) -> Results:
+    """The records of all jobs, in their order."""
+    return Results(store, tuple(job.record for group in groups for job in group.jobs if job.record is not None))

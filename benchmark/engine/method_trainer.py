@@ -1,4 +1,4 @@
-"""Trains the methods that are trained, each once for a model, a task and a seed."""
+"""Trains those methods that are trained, each once for a model, a task and a seed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from torch import Tensor
+
 from ...models.batch import Batch
+from ...models.built.training import TrainingSession
 from ...models.inputs.encode import batches
 from ...models.layered import Layered
 from ..store.key import canonical
@@ -18,27 +21,27 @@ BATCH_SIZE = 64
 
 @dataclass(eq=False)
 class MethodTrainer:
-    """Hands out methods that are ready to explain.
+    """Gives methods that are ready to explain.
 
     Attributes:
-        fits: Where what is trained is kept.
-        model: What is explained.
+        trained_weights: Where weights are kept.
+        model: The model that is explained.
         labels: The model's output of each class of the task.
     """
 
-    fits: TrainedWeights
+    trained_weights: TrainedWeights
     model: Layered
     labels: Mapping[str, int]
     _ready: dict[int, Any] = field(default_factory=dict)
-    _read: dict[str, tuple[Batch, ...]] = field(default_factory=dict)
+    _batches: dict[str, tuple[Batch, ...]] = field(default_factory=dict)
 
     def ready(self, job: Job) -> Any:
-        """The job's method; trained, if it is one that is.
+        """The job's method, trained first if it is a method that is trained.
 
         Raises:
             FlowgaugeError: The training failed.
         """
-        if job.train is None:
+        if job.training_sample is None:
             return job.method
         if id(job) not in self._ready:
             self._ready[id(job)] = job.method.trained(self._weights(job))
@@ -47,17 +50,19 @@ class MethodTrainer:
     def _weights(self, job: Job) -> dict[str, Any]:
         key = {name: job.key[name] for name in ("fingerprint", "dtype", "trained_on", "max_tokens", "on_split", "method", "seed")}
 
-        def fit(training: Any) -> Any:
-            return job.method.fit(self.model, self._data(job), training)
+        def fit(session: TrainingSession) -> Mapping[str, Tensor]:
+            weights: Mapping[str, Tensor] = job.method.fit(self.model, self._training_batches(job), session)
+            return weights
 
-        return self.fits.weights(job.name, key, job.seed, fit)
+        return self.trained_weights.weights(job.name, key, job.seed, fit)
 
-    def _data(self, job: Job) -> tuple[Batch, ...]:
-        """The train split as batches, encoded once for all methods, without what a method before left in their caches."""
-        asked = canonical({name: job.key[name] for name in ("trained_on", "max_tokens", "on_split")})
-        if asked not in self._read:
-            self._read[asked] = batches(
-                self.model, job.train.instances, job.train.key.quantity, batch_size=BATCH_SIZE, max_tokens=job.key["max_tokens"],
+    def _training_batches(self, job: Job) -> tuple[Batch, ...]:
+        """The train split as batches, encoded once for all methods, with empty caches."""
+        name = canonical({name: job.key[name] for name in ("trained_on", "max_tokens", "on_split")})
+        if name not in self._batches:
+            sample = job.training_sample
+            self._batches[name] = batches(
+                self.model, sample.instances, sample.key.quantity, batch_size=BATCH_SIZE, max_tokens=job.key["max_tokens"],
                 on_split=job.key["on_split"], labels=self.labels or None, samples=1,
             ).batches  # fmt: skip
-        return tuple(replace(batch, cache={}) for batch in self._read[asked])
+        return tuple(replace(batch, cache={}) for batch in self._batches[name])

@@ -1,4 +1,4 @@
-"""A model as a plan names it: found, fingerprinted and loaded when first needed."""
+"""A model as a plan names it: looked up and fingerprinted, and loaded when first needed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def check_model(name: str) -> None:
-    """Refuses what can be neither an embedded model, one that is made, a folder nor a name on the Hub.
+    """Checks that a name can be that of an embedded model, of one that flowgauge builds, of a folder or of a model on the Hub.
 
     Raises:
-        UsageError: With near matches.
+        UnknownName: It can be none of these; with near matches.
     """
     folder = Path(name).expanduser()
     if name in ZOO or folder.is_dir():
@@ -38,11 +38,10 @@ def model_source(name: str) -> str:
 
 
 def shown_name(name: str) -> str:
-    """What results call a model: a folder goes by its last part, also among settings; where data are is left out."""
+    """What results call a model: of a folder its last part, also in settings; the folder of published data is left out."""
     if is_built(name):
         spec = Spec.parse(name)
-        given = {key: _last_part(value) for key, value in spec.settings.items() if key != "data_dir"}
-        tail = ",".join(f"{key}={value}" for key, value in given.items())
+        tail = ",".join(f"{key}={_last_part(value)}" for key, value in spec.settings.items() if key != "data_dir")
         return f"{spec.name}:{tail}" if tail else spec.name
     folder = Path(name).expanduser()
     return folder.resolve().name if name not in ZOO and folder.is_dir() else name
@@ -70,16 +69,17 @@ def quieten() -> None:
 
 @dataclass(eq=False)
 class ModelHandle:
-    """A model that a plan asks for.
+    """A model that a plan names.
 
     Attributes:
-        name: As the plan has it.
-        store: URL of the store, where a model that is trained here is kept.
+        name: The name as the plan has it.
+        store: URL of the store, where the weights of a model that flowgauge trains are kept.
         dtype: Floating-point type of the weights.
         device: A torch device; `auto`: the GPU if there is one.
         revision: Branch, tag or commit on the Hub.
         quiet: Shows no progress bar.
         data_dir: Folder of published data sets, for models that are trained on them and name none themselves.
+        display_name: What results call it; None: what `shown_name` makes of its name.
     """
 
     name: str
@@ -89,20 +89,21 @@ class ModelHandle:
     revision: str | None = None
     quiet: bool = True
     data_dir: str | None = None
+    display_name: str | None = None
     _loaded: Layered | None = None
     _fingerprint: str | None = None
 
     @property
     def shown(self) -> str:
         """What results call it."""
-        return shown_name(self.name)
+        return self.display_name or shown_name(self.name)
 
     def fingerprint(self) -> str:
-        """Sha256 of what may change its numbers; from its files where there are any, else it is loaded."""
+        """Sha256 of what may change its numbers: of its files where it has any, else of its weights, for which it is loaded."""
         source = model_source(self.name)
         if self._fingerprint is None and not is_built(self.name):
             self._fingerprint = model_fingerprint(source, self.revision)
-            if self._fingerprint is None:  # not on this machine yet
+            if self._fingerprint is None:  # its files are not on this machine yet
                 self.load()
                 self._fingerprint = model_fingerprint(source, self.revision)
         if self._fingerprint is None:
@@ -110,41 +111,42 @@ class ModelHandle:
         return self._fingerprint
 
     def load(self) -> Layered:
-        """The model, in evaluation mode.
+        """The model in evaluation mode; loaded or built by the first call.
 
         Raises:
-            UsageError: It cannot be had.
+            UsageError: No such model, device or revision.
         """
         if self._loaded is None:
             quieten()
             import torch
 
-            place = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
-            self._loaded = self._make(place) if is_built(self.name) else self._fetch(place)
-            self._loaded.name = self.shown
+            from ...models.load import load_model
+
+            device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+            if is_built(self.name):
+                self._loaded = self._build(device)
+            else:
+                self._loaded = load_model(self.name, self.dtype, device, self.revision)
+        self._loaded.name = self.shown
         return self._loaded
 
-    def _fetch(self, place: str) -> Layered:
-        from ...models.load import load_model
-
-        return load_model(self.name, self.dtype, place, self.revision)
-
-    def _make(self, place: str) -> Layered:
+    def _build(self, device: str) -> Layered:
         from ...models.load import DTYPES, check_device
         from .trained_weights import TrainedWeights
 
         if self.revision is not None:
-            raise UsageError(f"model {self.name!r} is made by flowgauge and has no revisions.")
-        maker = self._maker()
+            raise UsageError(f"model {self.name!r} is built by flowgauge and has no revisions: leave the revision out.")
+        builder = self._builder()
         weights = {}
-        if hasattr(maker, "fit"):
-            known = maker.identity() if hasattr(maker, "identity") else settings(maker)
-            key = {"model": maker.name, "version": maker.version, "settings": known}
-            weights = TrainedWeights(self.store, self.quiet).weights(maker.name, key, getattr(maker, "seed", 0), maker.fit)
-        made: Layered = maker.build(weights)
-        return made.to(check_device(place), DTYPES[self.dtype])
+        if hasattr(builder, "fit"):
+            identity = builder.identity() if hasattr(builder, "identity") else settings(builder)
+            key = {"model": builder.name, "version": builder.version, "settings": identity}
+            trained_weights = TrainedWeights(self.store, self.quiet)
+            weights = trained_weights.weights(builder.name, key, getattr(builder, "seed", 0), builder.fit)
+        model: Layered = builder.build(weights)
+        return model.to(check_device(device), DTYPES[self.dtype])
 
-    def _maker(self) -> Any:
+    def _builder(self) -> Any:
         spec = Spec.parse(self.name)
         if self.data_dir and "data_dir" in parameters(MODELS.factory(spec.name)):
             spec = Spec(spec.name, {"data_dir": self.data_dir, **spec.settings})

@@ -179,10 +179,13 @@ def as_mapping(spec: Spec) -> dict[str, Any]:
     return {"name": spec.name, **spec.settings}
 
 
+def request_of(plan: Plan, model: str, task: Spec, method: Mapping[str, Any]) -> dict[str, Any]:
+    """What a cell was asked for, in the user's words: the field `asked` of its record, by which it can be scored again."""
+    return {
+        "model": model, "revision": plan.revision, "task": as_mapping(task), "columns": plan.columns, "method": dict(method),
+    }  # fmt: skip
+
+
 def unique(specs: Sequence[Spec]) -> list[Spec]:
     """Specs without repetition, in order."""
-    found: list[Spec] = []
-    for spec in specs:
-        if spec not in found:
-            found.append(spec)
-    return found
+    return [spec for index, spec in enumerate(specs) if spec not in specs[:index]]

@@ -1,10 +1,10 @@
-"""A group's instances as batches, with the questions asked about them."""
+"""A group's instances as batches, encoded for its model and with the model's predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from ...models.inputs.encode import TRACE_SAMPLES, EncodedInstances, batches
 from ...models.layered import Layered
@@ -18,50 +18,54 @@ BATCH_SIZE = 32
 
 @dataclass(eq=False)
 class PreparedBatches:
-    """A group's batches, predicted when first needed and then kept, but without the work that methods share on them."""
+    """A group's batches. Predictions are computed when first needed and kept; work that methods share on a batch is not kept.
+
+    Attributes:
+        model: The model that is explained.
+        encoded: The instances as batches, and which were skipped or cut.
+        labels: The model's output of each class of the task; empty for a task without classes.
+    """
 
     model: Layered
     encoded: EncodedInstances
     labels: Mapping[str, int] = field(default_factory=dict)
-    _asked: dict[int, PreparedBatch] = field(default_factory=dict)
+    _prepared: dict[int, PreparedBatch] = field(default_factory=dict)
     _current: int = -1
 
     def __len__(self) -> int:
         return len(self.encoded.batches)
 
-    def __call__(self, number: int) -> PreparedBatch:
-        """A batch by number; going on to another drops the work shared on the one before."""
-        if number != self._current and self._current in self._asked:
-            self._asked[self._current].free()
-        if number not in self._asked:
-            self._asked[number] = prepare(self.model, self.encoded.batches[number], self.encoded.instances[number])
-        self._current = number
-        return self._asked[number]
+    def __call__(self, index: int) -> PreparedBatch:
+        """The batch at an index; going on to another drops the work shared on the one before."""
+        if index != self._current and self._current in self._prepared:
+            self._prepared[self._current].free()
+        if index not in self._prepared:
+            self._prepared[index] = prepare(self.model, self.encoded.batches[index], self.encoded.instances[index])
+        self._current = index
+        return self._prepared[index]
 
     def free(self) -> None:
-        """Drops all shared work."""
-        for asked in self._asked.values():
-            asked.free()
+        """Drops the work that methods share on any batch."""
+        for prepared in self._prepared.values():
+            prepared.free()
 
 
-def encode_group(
-    group: JobGroup,
-    metrics: Sequence[Any],
-    batch_size: int | None = None,
-    max_tokens: int | None = None,
-    on_split: Literal["error", "skip"] = "error",
-) -> PreparedBatches:
-    """The group's batches.
+def encode_group(group: JobGroup, metrics: Sequence[Any] = (), batch_size: int | None = None) -> PreparedBatches:
+    """The group's instances as batches of its model.
+
+    Args:
+        group: The model and the instances.
+        metrics: What they are scored by: metrics of patterns take path samples, for which batches are smaller.
+        batch_size: Most instances a batch; None: 32.
 
     Raises:
-        UsageError: The model has not the head or the classes that the task needs, or there is a sentence that it cannot take.
+        UsageError: The model lacks the head or the classes that the task needs, or cannot take a sentence.
     """
     model: Layered = group.model.load()
     labels = check_head(model, group.task)
-    size = batch_size or BATCH_SIZE
     encoded = batches(
         model, group.instances, group.key.quantity,
-        batch_size=size, max_tokens=max_tokens, on_split=on_split, labels=labels or None,
+        batch_size=batch_size or BATCH_SIZE, max_tokens=group.max_tokens, on_split=group.on_split, labels=labels or None,
         samples=TRACE_SAMPLES if _takes_paths(group, metrics) else 1,
     )  # fmt: skip
     return PreparedBatches(model, encoded, labels)

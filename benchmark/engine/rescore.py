@@ -1,26 +1,22 @@
-"""Scores stored explanations with other metrics; nothing is explained again."""
+"""Scores stored explanations with further metrics; nothing is explained again."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...core.errors import UsageError
 from ...core.registry import Spec
 from ...tasks.instance import Quantity
-from ..store.key import TaskKey, question
+from ..store.key import TaskKey, canonical, question
 from ..store.record import Record
 from ..store.results import Results
 from ..store.store import Store
-from . import resolve
-from .jobs import Job, JobGroup, finished
+from .execute import execute
+from .jobs import Job, JobGroup, results_of
 from .model_handle import ModelHandle, check_model
 from .plan import Plan
-from .prepared import encode_group
-from .progress import Progress
-from .trained_weights import TrainedWeights
-from .worker import work
+from .resolve import check_metrics, draw, make_metrics, with_data
 
 
 def rescore(
@@ -39,10 +35,13 @@ def rescore(
         url: The store.
         metrics: Names or `file.py[:name]`, with settings after a colon.
         model: Where the model is now, if not where it was when the store was written.
-        data_dir: Where the tasks' published data is now, likewise.
+        data_dir: Where the tasks' published data are now, if not where they were.
         device: A torch device.
         batch_size: Instances a batch; None: 32, fewer for long sentences.
         quiet: Shows no progress bar.
+
+    Returns:
+        The records of all explained cells, with their earlier scores and the new ones.
 
     Raises:
         UsageError: Unknown metrics, no such store, a model or task that is not the one that was explained.
@@ -50,71 +49,83 @@ def rescore(
     specs = [Spec.parse(text) for text in metrics]
     if not specs:
         raise UsageError("name at least one metric to score with.")
-    resolve.check_metrics(specs)
+    check_metrics(specs)
     store = Store(url)
-    records = [r for r in store.records() if r.status in ("done", "partial")]
-    if not records:
-        raise UsageError(f"the store {url!r} has no explained cells.")
-    made = resolve.make_metrics(specs)
-    groups: list[JobGroup] = []
-    for together in _groups(records):
-        group = regroup(store, together, model, data_dir, device, quiet)
-        for metric in made:
-            group.refer(metric, resolve.reference_job(metric, group.jobs))
+    explained = [record for record in store.records() if record.status in ("done", "partial")]
+    if not explained:
+        raise UsageError(f"the store {url!r} has no explained cells: `flowgauge run --store {url}` explains some.")
+    scorers, groups = make_metrics(specs), list[JobGroup]()
+    for records in _by_question(explained):  # batches of one are dropped before the next are encoded
+        group = regroup(store, records, model=model, data_dir=data_dir, device=device, quiet=quiet)
+        group.model.display_name = records[0].model
+        group.match_budgets(scorers)
         groups.append(group)
-        _work(store, group, made, batch_size, quiet)
-    return Results(url, tuple(job.record for group in groups for job in group.jobs if job.record is not None))
+        execute(url, [group], scorers, batch_size=batch_size, quiet=quiet)
+    return results_of(url, groups)
 
 
-def _groups(records: Sequence[Record]) -> list[list[Record]]:
-    """Records of the same model, dtype and instances."""
-    found: dict[str, list[Record]] = {}
+def _by_question(records: Sequence[Record]) -> list[list[Record]]:
+    """Records of the same model, dtype and instances, together."""
+    questions: dict[str, list[Record]] = {}
     for record in records:
-        found.setdefault(json.dumps([record.model, question(record.key)], sort_keys=True), []).append(record)
-    return list(found.values())
+        questions.setdefault(canonical([record.model, question(record.key)]), []).append(record)
+    return list(questions.values())
 
 
 def regroup(
-    store: Store, records: Sequence[Record], model: str | None, data_dir: str | None, device: str, quiet: bool
+    store: Store,
+    records: Sequence[Record],
+    *,
+    model: str | None = None,
+    data_dir: str | None = None,
+    device: str = "auto",
+    quiet: bool = True,
 ) -> JobGroup:
-    """Stored cells of one question as a group again.
+    """Stored cells of one question as a group that can be scored again.
+
+    Args:
+        store: The store of the cells.
+        records: Their records, all of one model and the same instances.
+        model: Where the model is now; None: where the records say.
+        data_dir: Where published data are now; None: where the records say.
+        device: A torch device.
+        quiet: Shows no progress bar.
 
     Raises:
-        UsageError: Another model or other instances than explained.
+        UsageError: The model or the instances are not those that were explained.
     """
     first = records[0]
-    name = model or first.asked["model"]
+    key, request = first.key, first.asked
+    name = model or request["model"]
     check_model(name)
-    wanted = ModelHandle(name, store.url, first.key["dtype"], device, first.asked["revision"], quiet, data_dir)
-    if wanted.fingerprint() != first.key["fingerprint"]:
+    handle = ModelHandle(name, store.url, key["dtype"], device, revision=request["revision"], quiet=quiet, data_dir=data_dir)
+    if handle.fingerprint() != key["fingerprint"]:
         hint = "its files differ; say where the right one is with --model."
         raise UsageError(f"model {name!r} is not the one that {first.task} was explained with: {hint}")
-    stored = first.key["task"]
+    stored = key["task"]
     plan = Plan.make(
-        tasks=first.asked["task"],
-        columns=first.asked["columns"],
+        tasks=request["task"],
+        columns=request["columns"],
         split=stored["split"],
         limit=stored["limit"],
         sample_seed=stored["sample_seed"],
     )
-    drawn = resolve.draw(plan, resolve.with_data(plan.tasks[0], data_dir, replace=True))
-    if drawn.key.fingerprint != stored["fingerprint"]:
-        raise UsageError(f"task {first.task!r} has other instances now than those explained in {store.url!r}.")
-    jobs = [Job(store.find(r), r.key, None, r.method, r.seed or 0, r, r.asked) for r in records]
-    return JobGroup(wanted, drawn.task, _task_key(stored), drawn.instances, jobs)
+    sample = draw(plan, with_data(plan.tasks[0], data_dir, replace=True))
+    if sample.key.fingerprint != stored["fingerprint"]:
+        raise UsageError(
+            f"task {first.task!r} has other instances now than those explained in {store.url!r}: score it with the flowgauge "
+            "and the data that it was explained with, or run its plan again."
+        )
+    return JobGroup(
+        handle,
+        sample.task,
+        _task_key(stored),
+        sample.instances,
+        [Job.of_record(store, record) for record in records],
+        max_tokens=key["max_tokens"],
+        on_split=key["on_split"],
+    )
 
 
 def _task_key(stored: Mapping[str, Any]) -> TaskKey:
     return TaskKey(**{**stored, "quantity": Quantity(**stored["quantity"])})
-
-
-def _work(store: Store, group: JobGroup, metrics: Sequence[Any], batch_size: int | None, quiet: bool) -> None:
-    jobs = [job for job in group.jobs if not finished(job, group, metrics)]
-    if not jobs:
-        return
-    key = jobs[0].key
-    encodings = encode_group(group, metrics, batch_size, key["max_tokens"], key["on_split"])
-    if jobs[0].record:
-        encodings.model.name = jobs[0].record.model
-    with Progress(len(jobs) * (len(encodings) + len(metrics)), quiet) as progress:
-        work(group, jobs, metrics, encodings, progress, TrainedWeights(store.url, quiet))

@@ -1,4 +1,4 @@
-"""Names to plug-ins: checked first, without torch; made afterwards."""
+"""Turns a plan's names into tasks, models, methods and metrics; names are checked first, without loading torch."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from ...tasks.file_rows import is_table
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import Instance
 from ...tasks.registry import TASKS, load_task, takes_data
-from ..store.key import TaskKey, method_key
-from .jobs import Job
-from .model_handle import check_model
+from ..store.key import TaskKey, canonical, method_key
+from .model_handle import ModelHandle, check_model
 from .plan import DEFAULT_MODEL, Plan, unique
 
 
@@ -30,6 +29,43 @@ class TaskSample:
     task: Any
     key: TaskKey
     instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ResolvedPlan:
+    """A plan with everything that it names.
+
+    Attributes:
+        plan: The plan, with task globs written out.
+        tasks: Its tasks with their sampled instances.
+        models: The model of each task; tasks of one model share it.
+        methods: Its methods with the specs that named them, and those that a metric's budget is matched to.
+        metrics: Its metrics.
+    """
+
+    plan: Plan
+    tasks: tuple[TaskSample, ...]
+    models: tuple[ModelHandle, ...]
+    methods: tuple[tuple[Spec, Any], ...]
+    metrics: tuple[Any, ...]
+
+
+def resolve(plan: Plan, quiet: bool = True) -> ResolvedPlan:
+    """Everything that a plan names: tasks are sampled, methods and metrics built, models not loaded yet.
+
+    Raises:
+        UsageError: Unknown names, with near matches; a file that cannot be read, an unknown split, no instances.
+    """
+    plan = check_names(plan)
+    tasks = tuple(draw(plan, spec) for spec in plan.tasks)
+    metrics = make_metrics(plan.metrics)
+    names = [model_of(plan, sample.task) for sample in tasks]
+    handles = {
+        name: ModelHandle(name, plan.store, plan.dtype, plan.device, revision=plan.revision, quiet=quiet, data_dir=plan.data_dir)
+        for name in dict.fromkeys(names)
+    }
+    models = tuple(handles[name] for name in names)
+    return ResolvedPlan(plan, tasks, models, tuple(make_methods(plan, metrics)), tuple(metrics))
 
 
 def check_names(plan: Plan) -> Plan:
@@ -45,7 +81,7 @@ def check_names(plan: Plan) -> Plan:
         check_model(plan.model)
     if plan.columns and not any(is_table(spec.name) for spec in plan.tasks):
         raise UsageError(f"columns ({', '.join(plan.columns)}) are given, but no task is a file of sentences.")
-    tasks = unique([with_data(found, plan.data_dir) for spec in plan.tasks for found in _tasks(spec)])
+    tasks = unique([with_data(task, plan.data_dir) for spec in plan.tasks for task in _tasks(spec)])
     if plan.data_dir and not any("data_dir" in spec.settings for spec in tasks):
         raise UsageError(f"a data folder ({plan.data_dir}) is given, but no task reads one.")
     return plan.model_copy(update={"tasks": tuple(tasks)})
@@ -78,13 +114,13 @@ def draw(plan: Plan, spec: Spec) -> TaskSample:
     return _draw(spec, task, plan.split, plan.limit, plan.sample_seed)
 
 
-def draw_train(plan: Plan, drawn: TaskSample) -> TaskSample:
+def draw_train(plan: Plan, sample: TaskSample) -> TaskSample:
     """The instances of the same task that methods are trained on.
 
     Raises:
         UsageError: It has no train split.
     """
-    return _draw(drawn.spec, drawn.task, "train", plan.fit_limit, plan.sample_seed)
+    return _draw(sample.spec, sample.task, "train", plan.fit_limit, plan.sample_seed)
 
 
 def _draw(spec: Spec, task: Any, split: str, limit: int | None, seed: int) -> TaskSample:
@@ -103,30 +139,16 @@ def model_of(plan: Plan, task: Any) -> str:
 def make_methods(plan: Plan, metrics: Sequence[Any]) -> list[tuple[Spec, Any]]:
     """The plan's methods with the specs that named them, and those that a metric's budget is matched to."""
     specs = unique([*plan.methods, *(Spec.parse(m.reference) for m in metrics if m.reference)])
-    found: list[tuple[Spec, Any]] = []
+    methods: dict[str, tuple[Spec, Any]] = {}  # two specs may name the same code with the same settings: the first stays
     for spec in specs:
         method = METHODS.create(spec)
-        if not any(alike(method, other) for _, other in found):
-            found.append((spec, method))
-    return found
+        methods.setdefault(canonical(method_key(method)), (spec, method))
+    return list(methods.values())
 
 
 def make_metrics(specs: Sequence[Spec]) -> list[Any]:
     """Metrics by their specs."""
     return [METRICS.create(spec) for spec in unique(specs)]
-
-
-def alike(one: Any, other: Any) -> bool:
-    """Whether two methods are the same code with the same settings."""
-    return method_key(one) == method_key(other)
-
-
-def reference_job(metric: Any, jobs: Sequence[Job]) -> Job | None:
-    """The job of the method whose budget a metric is matched to."""
-    if not metric.reference:
-        return None
-    wanted = method_key(METHODS.create(metric.reference))
-    return next((job for job in jobs if job.key["method"] == wanted), None)
 
 
 def _tasks(spec: Spec) -> list[Spec]:

@@ -1,4 +1,4 @@
-"""Scores a cell from its stored explanations, metric by metric."""
+"""Scores a cell from its stored explanations, one metric after another."""
 
 from __future__ import annotations
 
@@ -19,29 +19,33 @@ from ...models.layered import Layered
 from ..store.key import canonical, metric_id
 from ..store.record import Score
 from ..store.store import Cell
-from .explain import PreparedBatch
 from .jobs import Job, JobGroup
+from .prepared import PreparedBatches
 
 log = logging.getLogger(__name__)
 
 
 class ExplainedBatches(Sequence[ExplainedBatch]):
-    """A cell's explained batches, read from the store as they are asked for.
+    """A cell's explained batches, read from the store when a metric takes them.
 
     Work that a metric shares on a batch's cache is dropped when it goes on to another batch.
+
+    Args:
+        cell: Where the explanations are stored.
+        batches: The batches of the cell's instances.
+        explain: Explains a changed batch, for metrics that need further explanations; None where the method cannot run.
     """
 
     def __init__(
         self,
         cell: Cell,
-        asked: Callable[[int], PreparedBatch],
-        length: int,
+        batches: PreparedBatches,
         explain: Callable[[Batch], list[Explanation]] | None = None,
     ) -> None:
-        self.cell, self.asked, self.length, self.explain = cell, asked, length, explain
+        self.cell, self.batches, self.explain = cell, batches, explain
 
     def __len__(self) -> int:
-        return self.length
+        return len(self.batches)
 
     @overload
     def __getitem__(self, index: int) -> ExplainedBatch: ...
@@ -50,18 +54,26 @@ class ExplainedBatches(Sequence[ExplainedBatch]):
     def __getitem__(self, index: int | slice) -> ExplainedBatch | list[ExplainedBatch]:
         """The batch with its stored explanations."""
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self.length))]
-        if not -self.length <= index < self.length:
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
             raise IndexError(index)
-        asked = self.asked(index % self.length)
-        gold, guided = self.cell.explanations(asked.batch.names)
-        return ExplainedBatch(asked.batch, asked.predicted_batch, asked.instances, gold, guided, self.explain)
+        prepared = self.batches(index % len(self))
+        gold, predicted = self.cell.explanations(prepared.batch.names)
+        return ExplainedBatch(prepared.batch, prepared.predicted_batch, prepared.instances, gold, predicted, self.explain)
 
 
 def score_job(model: Layered, group: JobGroup, job: Job, metrics: Sequence[Any], show: Callable[[Job], ExplainedBatches]) -> None:
-    """Fills `job.scores`; a whole file of an earlier run is taken as it is.
+    """Scores one cell by every metric, into `job.scores`.
 
-    A metric that fails is noted with its reason and the others go on.
+    A score that an earlier run stored, with the same reference, is taken as it is. A metric that fails is noted with its reason,
+    and the others go on.
+
+    Args:
+        model: The model that was explained.
+        group: The cell's group, with the budgets that metrics are matched to.
+        job: The cell.
+        metrics: The metrics.
+        show: A cell's explained batches.
     """
     for metric in metrics:
         name, reference = metric_id(metric), group.references.get(metric_id(metric))
@@ -75,9 +87,9 @@ def score_job(model: Layered, group: JobGroup, job: Job, metrics: Sequence[Any],
         try:
             explained = show(job)
             _check_needs_met(metric, model, explained)
-            against = _reference(metric, reference, show)
-            found = metric.score(model, explained, against)
-            aggregates = _aggregates(found)
+            reference_batches = _reference_batches(metric, reference, show)
+            scores: Scores = metric.score(model, explained, reference_batches)
+            aggregates = tuple(scores.aggregates or summarise(scores.rows))
         except NotApplicable as reason:
             job.scores[name] = declared.model_copy(update={"status": "not-applicable", "reason": str(reason)})
         except PLUGIN_ERRORS as error:
@@ -86,7 +98,7 @@ def score_job(model: Layered, group: JobGroup, job: Job, metrics: Sequence[Any],
         else:
             update = {"aggregates": aggregates, "ranked": _ranked(metric, aggregates), "seconds": time.perf_counter() - started}
             score = declared.model_copy(update=update)
-            job.cell.write_scores(score, found.rows)
+            job.cell.write_scores(score, scores.rows)
             job.scores[name] = score
 
 
@@ -94,11 +106,12 @@ def _check_needs_met(metric: Any, model: Layered, explained: ExplainedBatches) -
     needs = getattr(metric, "needs", ())
     if "transformer" in needs and not isinstance(model, FlowModel):
         raise NotApplicable(f"it works inside a transformer, and {model.name} is none.")
-    if "target" in needs and explained[0].batch.target is None:
+    if "target" in needs and explained.batches.encoded.batches[0].target is None:
         raise NotApplicable("it needs one position to read q at, and this task reads several.")
 
 
-def _reference(metric: Any, reference: Job | None, show: Callable[[Job], ExplainedBatches]) -> ExplainedBatches | None:
+def _reference_batches(metric: Any, reference: Job | None, show: Callable[[Job], ExplainedBatches]) -> ExplainedBatches | None:
+    """The explained batches of the method whose budget the metric is matched to; None where it names no method."""
     if metric.scope == "cells":
         raise NotApplicable("it compares cells: use `flowgauge compare`.")
     if reference is None:
@@ -106,16 +119,13 @@ def _reference(metric: Any, reference: Job | None, show: Callable[[Job], Explain
             raise NotApplicable(f"its reference method {metric.reference} has no cell here: run it too.")
         return None
     stored = reference.record
-    unfit = reference.unfit or (stored.error if stored is not None and stored.status == "not-applicable" else "")
-    if unfit:
-        raise NotApplicable(f"its reference method {reference.name} is not applicable: {unfit}")
+    earlier = stored.error if stored is not None and stored.status == "not-applicable" else ""
+    if reference.not_applicable or earlier:
+        reason = reference.not_applicable or earlier
+        raise NotApplicable(f"its reference method {reference.name} is not applicable: {reason}")
     if reference.error:
         raise RuntimeError(f"its reference method {reference.name} failed: {reference.error}")
     return show(reference)
-
-
-def _aggregates(found: Scores) -> tuple[Aggregate, ...]:
-    return tuple(found.aggregates or summarise(found.rows))
 
 
 def _ranked(metric: Any, aggregates: Sequence[Aggregate]) -> str:

@@ -1,9 +1,9 @@
-"""The work on one group of cells: explain batch by batch, score cell by cell, write each record last."""
+"""Works through one group of cells: explains batch by batch, scores cell by cell, writes each record last."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,21 +28,30 @@ def work(
     group: JobGroup,
     jobs: Sequence[Job],
     metrics: Sequence[Any],
-    encodings: PreparedBatches,
+    batches: PreparedBatches,
     progress: Progress,
-    fits: TrainedWeights,
+    trained_weights: TrainedWeights,
 ) -> None:
-    """Does what is left to do for the jobs of a group; each ends with a record."""
-    model, started = encodings.model, _now()
-    trainer = MethodTrainer(fits, model, encodings.labels)
-    _explain(model, group, jobs, encodings, progress, trainer)
+    """Does what is left to do for jobs of a group; each ends with a record.
+
+    Args:
+        group: The model, the task and the budgets that metrics are matched to.
+        jobs: The cells of the group that are not finished.
+        metrics: What they are scored by.
+        batches: The group's instances.
+        progress: The progress bar; every job takes one step a batch and one a metric.
+        trained_weights: Where weights of methods that are trained are kept.
+    """
+    model, started = batches.model, _now()
+    trainer = MethodTrainer(trained_weights, model, batches.labels)
+    _explain(group, jobs, batches, progress, trainer)
 
     def show(job: Job) -> ExplainedBatches:
         explain = None if job.method is None else lambda batch: trainer.ready(job).explain(model, reseed(batch, job.seed))
-        return ExplainedBatches(job.cell, encodings, len(encodings), explain)
+        return ExplainedBatches(job.cell, batches, explain)
 
     for job in jobs:
-        if not job.stopped:
+        if not job.is_settled:
             progress.step(f"{group.task.name}: scoring {job.name}", 0)
             score_job(model, group, job, metrics, show)
         progress.step(group.task.name, len(metrics))
@@ -50,107 +59,106 @@ def work(
             job.record = job.record.model_copy(update={"status": "failed", "error": job.error})
             continue
         job.cell.sweep()
-        job.record = _record(model, group, job, encodings, started)
+        job.record = _record(group, job, batches, started)
         job.cell.write_record(job.record)
         if job.record.status == "done":
-            _forget_failures(job)
-    encodings.free()
+            _remove_failed_versions(job)
+    batches.free()
 
 
-def _forget_failures(job: Job) -> None:
-    """Removes failed cells of the same plug-in before it was edited."""
+def _remove_failed_versions(job: Job) -> None:
+    """Removes failed cells of the same plug-in from before its source was edited."""
     for cell in job.cell.siblings(job.name):
         record = cell.record()
-        if record is not None and record.status == "failed" and _unsourced(record.key) == _unsourced(job.key):
+        if record is not None and record.status == "failed" and _without_source(record.key) == _without_source(job.key):
             cell.remove()
 
 
-def _unsourced(key: dict[str, Any]) -> dict[str, Any]:
+def _without_source(key: dict[str, Any]) -> dict[str, Any]:
     return {**key, "method": {**key["method"], "source": ""}}
 
 
-def _explain(
-    model: Layered, group: JobGroup, jobs: Sequence[Job], encodings: PreparedBatches, progress: Progress, trainer: MethodTrainer
-) -> None:
+def _explain(group: JobGroup, jobs: Sequence[Job], batches: PreparedBatches, progress: Progress, trainer: MethodTrainer) -> None:
     """Explains what is not stored yet; a cell that fails is left and the others go on."""
     first = 0
-    for number, batch in enumerate(encodings.encoded.batches):
+    for index, batch in enumerate(batches.encoded.batches):
         for job in jobs:
-            if not job.stopped and any(name not in job.cell.index for name in batch.names):
+            if not job.is_settled and any(name not in job.cell.index for name in batch.names):
                 progress.step(f"{group.task.name}: {job.name}", 0)
-                _explain_one(model, job, encodings(number), first, trainer)
+                _explain_job(batches.model, job, batches(index), first, trainer)
         progress.step(group.task.name, len(jobs))
         first += len(batch)
-    encodings.free()
+    batches.free()
 
 
-def _explain_one(model: Layered, job: Job, asked: PreparedBatch, first: int, trainer: MethodTrainer) -> None:
+def _explain_job(model: Layered, job: Job, prepared: PreparedBatch, first: int, trainer: MethodTrainer) -> None:
+    """Explains one batch, whose first instance has the index `first`, and stores it; notes why where that fails."""
     if job.method is None:
         job.error = "some of its explanations are missing or damaged: run its plan again."
         return
-    foreign = source_hash(job.method) != ""
-    before = _weights(model) if foreign else 0.0
+    is_users_file = source_hash(job.method) != ""
+    before = _checksum(model) if is_users_file else 0.0
     try:
-        part = explain_batch(model, trainer.ready(job), asked, job.seed)
+        part = explain_batch(model, trainer.ready(job), prepared, job.seed)
     except NotApplicable as reason:
-        job.unfit = str(reason)
+        job.not_applicable = str(reason)
     except PLUGIN_ERRORS as error:
         log.debug("method %s failed", job.name, exc_info=True)
         job.error = one_line(error) if not isinstance(error, FlowgaugeError) else str(error)
-    if foreign and _weights(model) != before:
+    if is_users_file and _checksum(model) != before:
         raise FlowgaugeError(
             f"method {job.name!r} changed the model's weights, so the run was stopped before anything else could use them: "
             "give the method a copy to change, and run the same command again."
         )
-    if not job.stopped:
+    if not job.is_settled:
         job.cell.write_part(first, part)
 
 
-def _weights(model: Layered) -> float:
-    """A number that any change of a weight is almost sure to change."""
+def _checksum(model: Layered) -> float:
+    """The sum of all absolute weights: a number that almost any change of a weight changes."""
     return sum(float(w.detach().double().abs().sum()) for w in model.parameters())
 
 
-def _record(model: Layered, group: JobGroup, job: Job, encodings: PreparedBatches, started: str) -> Record:
+def _record(group: JobGroup, job: Job, batches: PreparedBatches, started: str) -> Record:
     scores = _scores(job)
-    broken = [f"{s.metric}: {s.reason}" for s in scores.values() if s.status == "failed"]
-    status: Status = "failed" if job.error else "not-applicable" if job.unfit else "partial" if broken else "done"
+    earlier = job.record if job.explained else None
+    failed = [f"{s.metric}: {s.reason}" for s in scores.values() if s.status == "failed"]
+    status: Status = "failed" if job.error else "not-applicable" if job.not_applicable else "partial" if failed else "done"
     sentences, costs = job.cell.summary()
     return Record(
         cell=job.cell.folder.rpartition("-")[2],
         key=job.key,
-        model=model.name,
+        model=batches.model.name,
         task=group.task.name,
         method=job.name,
         seed=job.key["seed"],
         settings=job.key["method"]["settings"],
         status=status,
-        error=job.error or job.unfit or "; ".join(broken),
+        error=job.error or job.not_applicable or "; ".join(failed),
         instances=len(sentences),
         correct=sum(s.correct for s in sentences.values()),
-        skipped=encodings.encoded.skipped,
-        cut=encodings.encoded.cut,
-        labels=dict(encodings.labels),
+        skipped=batches.encoded.skipped,
+        cut=batches.encoded.cut,
+        labels=dict(batches.labels),
         scores=scores,
         cost=_cost(costs),
-        provenance=job.record.provenance
-        if job.explained and job.record
-        else provenance(model, max(map(len, encodings.encoded.batches))),
+        provenance=earlier.provenance if earlier else provenance(batches.model, max(map(len, batches.encoded.batches))),
         task_source=str(group.task.source),
-        asked=job.asked,
-        started=job.record.started if job.explained and job.record else started,
+        asked=job.request,
+        started=earlier.started if earlier else started,
         finished=_now(),
         files=job.cell.sums(),
     )
 
 
 def _scores(job: Job) -> dict[str, Score]:
-    """Earlier scores and new ones; a failure is this run's to report and no later one's."""
-    before = job.record.scores if job.record else job.cell.scores()
-    return {id: score for id, score in before.items() if score.status != "failed"} | job.scores
+    """Earlier scores and new ones; metrics that failed in an earlier run are not reported again."""
+    earlier = job.record.scores if job.record else job.cell.scores()
+    return {name: score for name, score in earlier.items() if score.status != "failed"} | job.scores
 
 
-def _cost(parts: Sequence[Any]) -> Cost | None:
+def _cost(parts: Sequence[Mapping[str, float]]) -> Cost | None:
+    """What explaining a cell took in all; None where nothing is known."""
     count = int(sum(p["explanations"] for p in parts))
     if not count:
         return None

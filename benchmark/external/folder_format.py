@@ -128,8 +128,8 @@ class ExternalExplanations:
                 )
             self._found.setdefault(instance, {})[view] = array
 
-    def strangers(self, known: Iterable[str]) -> list[str]:
-        """Instances that it explains and that are not known."""
+    def unknown_instances(self, known: Iterable[str]) -> list[str]:
+        """Instances that it explains and that are not among the `known` ones."""
         known = set(known)
         return [name for name in self._found if name not in known and name.removesuffix(PREDICTED) not in known]
 

@@ -19,9 +19,9 @@ from ...core.registry import Spec
 from ...models.load import Base, check_device, load_base
 from ...tasks.fingerprint import fingerprint
 from ...tasks.registry import load_task
-from ..engine import resolve
 from ..engine.model_handle import model_source, quieten, shown_name
 from ..engine.progress import Progress
+from ..engine.resolve import with_data
 from ..store.model_fingerprint import model_fingerprint
 from .fine_tuned_model import FineTunedModel, FineTuningConfig, OutputFolder
 from .heads import FineTuningHead, HeadScore, aim_of
@@ -83,7 +83,7 @@ def train(
         raise UsageError(f"seed must lie in 0 to {2**32 - 1}, got {seed}.")
     cpu = check_cpu(device)
     quieten()
-    made = load_task(resolve.with_data(Spec.parse(task), data_dir))
+    made = load_task(with_data(Spec.parse(task), data_dir))
     aim = aim_of(made)
     most = max_length or aim.longest
     split = {"train": made.instances("train", limit, seed), "validation": made.instances("validation", None, 0)}

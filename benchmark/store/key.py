@@ -85,6 +85,15 @@ def short_hash(value: Any, digits: int = 12) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:digits]
 
 
+def folder_name(method: str, key: Mapping[str, Any]) -> str:
+    """The name of a cell's folder: `<method>-<12 hex>`.
+
+    >>> folder_name("attention", {"seed": 0})
+    'attention-de7d7744ccd7'
+    """
+    return f"{method}-{short_hash(key)}"
+
+
 def metric_id(metric: Any) -> str:
     """`name@version`, with an 8-hex suffix where settings differ from the defaults or the metric is a user's own file."""
     extra = _changed(metric), source_hash(metric)

@@ -13,6 +13,8 @@ SCHEMA = 3
 """Raised by any change of the record or of the explanation files that older readers would misread."""
 
 Status = Literal["done", "partial", "failed", "not-applicable"]
+FINAL = ("done", "not-applicable")
+"""States of a cell or a score in which nothing is left to do."""
 
 
 class _Stored(BaseModel):

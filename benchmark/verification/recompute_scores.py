@@ -1,9 +1,9 @@
-"""Recomputes scores from stored explanations without storing them: what a verifier holds a submission against."""
+"""Recomputes scores from stored explanations without storing them, so that a verifier can compare them with a submission."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from ...metrics.summary import summarise
 from ...models.batch import Batch
 from ...models.inputs.encode import reseed
 from ...models.zoo import ZOO
-from ..engine import resolve
-from ..engine.jobs import Job, JobGroup
+from ..engine.jobs import Job, JobGroup, reference_job
 from ..engine.prepared import PreparedBatches, encode_group
 from ..engine.rescore import regroup
+from ..engine.resolve import make_metrics
 from ..engine.scoring import ExplainedBatches
 from ..external.folder_format import is_outside
 from ..store.key import canonical, method_key, metric_id, question
@@ -38,10 +38,10 @@ class ScoreRecomputer:
     """Recomputes rows of a metric for a seeded sample of a cell's instances.
 
     Attributes:
-        model: Where the verifier has the model; None: as the record names it.
+        model: Where the verifier has the model; None: where the record says.
         data_dir: Where the verifier has published data.
         device: A torch device.
-        seed: Of the sample.
+        seed: Seed of the sample.
     """
 
     model: str | None = None
@@ -51,35 +51,44 @@ class ScoreRecomputer:
     _groups: dict[str, tuple[JobGroup, PreparedBatches]] = field(default_factory=dict)
 
     def __call__(self, store: Store, record: Record, metric: str, sample: int) -> Scores:
-        """The metric as it comes out here; where a score rests on the whole set, of all instances.
+        """A metric's scores as they are computed here.
+
+        Args:
+            store: The store of the cell.
+            record: The cell's record.
+            metric: Identity of the metric.
+            sample: How many instances to score; a metric that pools instances scores all of them.
 
         Raises:
             FlowgaugeError: Another model or other instances than explained, instances left out, a metric or reference that is
                 not here.
         """
         score = record.scores[metric]
-        made = metric_of(score)
-        group, encodings = self.encoded(store, record)
-        if score.scope == "instance" and not getattr(made, "pools", False):
-            encodings = sampled(encodings, sample, self.seed)
+        scorer = metric_of(score)
+        group, batches = self.encoded(store, record)
+        if score.scope == "instance" and not getattr(scorer, "pools", False):
+            batches = sampled(batches, sample, self.seed)
         jobs = {job.cell.folder: job for job in group.jobs}
-        again = _again(record, encodings.model)
-        show = lambda job: ExplainedBatches(job.cell, encodings, len(encodings), again)  # noqa: E731
+        explain = _explainer(record, batches.model)
         if score.reference and score.reference not in jobs:
             raise FlowgaugeError(f"the cell {score.reference} that its budget is matched to is not there.")
-        budget = resolve.reference_job(made, group.jobs)
+        budget = reference_job(scorer, group.jobs)
         if score.reference != (budget.cell.folder if budget else ""):
-            raise FlowgaugeError(f"its budget is matched to {score.reference or 'nothing'}, expected a cell of {made.reference}.")
+            raise FlowgaugeError(
+                f"its budget is matched to {score.reference or 'nothing'}, expected a cell of {scorer.reference}."
+            )
+        explained = ExplainedBatches(jobs[record.folder].cell, batches, explain)
+        reference = ExplainedBatches(budget.cell, batches, explain) if budget else None
         try:
-            found: Scores = made.score(encodings.model, show(jobs[record.folder]), show(budget) if budget else None)
+            scores: Scores = scorer.score(batches.model, explained, reference)
         except NotApplicable as reason:
             raise FlowgaugeError(f"here it is not applicable: {reason}") from reason
-        _as_declared(score, made, found)
-        _as_asked(jobs[record.folder], encodings)
-        return found
+        _check_declaration(score, scorer, scores)
+        _check_sentences(jobs[record.folder], batches)
+        return scores
 
     def encoded(self, store: Store, record: Record) -> tuple[JobGroup, PreparedBatches]:
-        """The question's cells and batches on the verifier's model and task, made once.
+        """The cells of a record's question and their batches, on the verifier's model and task; encoded once a question.
 
         Raises:
             FlowgaugeError: Another model or other instances than explained, instances left out, a file of the submitter's.
@@ -89,47 +98,44 @@ class ScoreRecomputer:
             self._groups.clear()  # one question at a time: batches and models take memory
             records = [r for r in store.records() if r.model == record.model and question(r.key) == question(record.key)]
             for kind in ("model", "task"):
-                _no_file(kind, Spec.parse(records[0].asked.get(kind, "")))
-            self._no_folder(records[0])
-            group = regroup(store, records, self.model, self.data_dir, self.device, True)
-            _named(record, group, self.model)
-            key = record.key
-            metrics: Sequence[Any] = ()
-            encodings = encode_group(group, metrics, None, key["max_tokens"], key["on_split"])
-            self._groups[name] = (group, encodings)
-        group, encodings = self._groups[name]
-        _whole(next(job for job in group.jobs if job.cell.folder == record.folder), encodings)
-        return group, encodings
+                _refuse_python_file(kind, Spec.parse(records[0].asked.get(kind, "")))
+            self._refuse_folders(records[0])
+            group = regroup(store, records, model=self.model, data_dir=self.data_dir, device=self.device)
+            _check_names(record, group, self.model)
+            self._groups[name] = (group, encode_group(group))
+        group, batches = self._groups[name]
+        _check_complete(next(job for job in group.jobs if job.cell.folder == record.folder), batches)
+        return group, batches
 
-    def _no_folder(self, record: Record) -> None:
+    def _refuse_folders(self, record: Record) -> None:
         """Raises: FlowgaugeError: Its model or data are a folder of the submitter's choice: the bundle itself could hold one."""
-        for kind, ours, text in _folders(record):
-            if ours not in ("model", "data_dir") or getattr(self, ours) is None:
-                hint = f"; say where yours is with --{ours.replace('_', '-')}." if ours in ("model", "data_dir") else "."
+        for kind, setting, text in _folders(record):
+            if setting not in ("model", "data_dir") or getattr(self, setting) is None:
+                hint = f"; say where yours is with --{setting.replace('_', '-')}." if setting in ("model", "data_dir") else "."
                 raise FlowgaugeError(
                     f"its {kind} names the folder {text[:100]!r}, and folders of the submitter's are not read{hint}"
                 )
 
 
 def _folders(record: Record) -> Iterator[tuple[str, str, str]]:
-    """Folders that a record asks for: by its model or its task, in which place, and where."""
+    """Folders that a record names: whether its model or its task does, in which setting, and the folder."""
     for kind in ("model", "task"):
         spec = Spec.parse(record.asked.get(kind, ""))
-        given = {**spec.settings, **({"model": spec.name} if kind == "model" and spec.name not in ZOO else {})}
-        yield from ((kind, name, str(text)) for name, text in given.items() if Path(str(text)).expanduser().is_dir())
+        settings = {**spec.settings, **({"model": spec.name} if kind == "model" and spec.name not in ZOO else {})}
+        yield from ((kind, name, str(text)) for name, text in settings.items() if Path(str(text)).expanduser().is_dir())
 
 
-def _named(record: Record, group: JobGroup, model: str | None) -> None:
-    """What a board shows is what was recomputed.
+def _check_names(record: Record, group: JobGroup, model: str | None) -> None:
+    """The names that a board shows are those of the model and the task that scores are recomputed with.
 
     Raises:
         FlowgaugeError: The record gives model or task another name or version.
     """
     task = group.task
-    known = {"name": task.name, "version": task.version, "quantity": asdict(task.quantity)}
-    for name, ours in known.items():
-        if canonical(record.key["task"][name]) != canonical(ours):
-            raise FlowgaugeError(f"the {name} of its task is {record.key['task'][name]!r}, here {ours!r}.")
+    expected = {"name": task.name, "version": task.version, "quantity": asdict(task.quantity)}
+    for name, value in expected.items():
+        if canonical(record.key["task"][name]) != canonical(value):
+            raise FlowgaugeError(f"the {name} of its task is {record.key['task'][name]!r}, here {value!r}.")
     if model is None and record.model != group.model.shown:
         raise FlowgaugeError(f"its model is called {record.model!r}, and is {group.model.shown!r}.")
 
@@ -140,40 +146,42 @@ def metric_of(score: Score) -> Any:
     Raises:
         FlowgaugeError: It is not here, or of another version; or it is a file of the submitter's, which is not run.
     """
-    _no_file("metric", Spec(score.name, score.settings))
-    made = resolve.make_metrics([Spec(score.name, dict(score.settings))])[0]
-    if metric_id(made) != score.metric:
-        raise FlowgaugeError(f"{score.metric} is not among this flowgauge's metrics, which has {metric_id(made)}.")
-    return made
+    _refuse_python_file("metric", Spec(score.name, score.settings))
+    metric = make_metrics([Spec(score.name, dict(score.settings))])[0]
+    if metric_id(metric) != score.metric:
+        raise FlowgaugeError(f"{score.metric} is not among this flowgauge's metrics, which has {metric_id(metric)}.")
+    return metric
 
 
 def method_of(record: Record) -> Any:
     """The method that a cell says it was explained with, as this flowgauge has it.
 
-    Only what is registered here is made, never a file that a record names.
+    Only methods that are registered here are built, never one of a file that a record names.
 
     Raises:
         NotApplicable: It came from outside, is not installed, or is another version or source here.
     """
-    known: Mapping[str, Any] = record.key["method"]
+    stored: Mapping[str, Any] = record.key["method"]
     if is_outside(record):
-        raise NotApplicable(f"its explanations were computed outside flowgauge, by {known['producer']}: there is nothing to run.")
+        raise NotApplicable(
+            f"its explanations were computed outside flowgauge, by {stored['producer']}: there is nothing to run."
+        )
     if record.method not in METHODS.entries():
         raise NotApplicable(f"the method {record.method!r} is not installed here.")
     try:
-        made = METHODS.create(Spec(record.method, dict(known["settings"])))
+        method = METHODS.create(Spec(record.method, dict(stored["settings"])))
     except UsageError as error:
-        raise NotApplicable(f"here {record.method} cannot be made with its settings: {error}") from error
-    ours = method_key(made)
-    if ours != known:
-        differs = [name for name in sorted({*ours, *known}) if ours.get(name) != known.get(name)]
-        told = "; ".join(f"{name} is {canonical(ours.get(name))}, there {canonical(known.get(name))}" for name in differs)
-        raise NotApplicable(f"here {record.method} is another: its {told}.")
-    return made
+        raise NotApplicable(f"here {record.method} cannot be built with its settings: {error}") from error
+    here = method_key(method)
+    if here != stored:
+        names = [name for name in sorted({*here, *stored}) if here.get(name) != stored.get(name)]
+        differences = "; ".join(f"{name} is {canonical(here.get(name))}, there {canonical(stored.get(name))}" for name in names)
+        raise NotApplicable(f"here {record.method} is another: its {differences}.")
+    return method
 
 
-def _again(record: Record, model: Any) -> Callable[[Batch], list[Explanation]] | None:
-    """Explains moved inputs for metrics that ask for it; None where the method is not here, or would have to be trained first."""
+def _explainer(record: Record, model: Any) -> Callable[[Batch], list[Explanation]] | None:
+    """Explains changed inputs, for metrics that need it; None where the method is not here or would have to be trained first."""
     try:
         method = method_of(record)
     except NotApplicable:
@@ -181,65 +189,69 @@ def _again(record: Record, model: Any) -> Callable[[Batch], list[Explanation]] |
     return None if hasattr(method, "fit") else lambda batch: method.explain(model, reseed(batch, record.seed or 0))
 
 
-def _as_declared(score: Score, metric: Any, found: Scores) -> None:
-    """What a score says of its metric decides how it is ranked and shown.
+def _check_declaration(score: Score, metric: Any, scores: Scores) -> None:
+    """A stored score says of its metric what the metric declares, since that decides how it is ranked and shown.
 
     Raises:
-        FlowgaugeError: It says something else than the metric does.
+        FlowgaugeError: It says something else.
     """
-    ranked = metric.ranked or next((a.variant for a in found.aggregates or summarise(found.rows)), "")
-    for name, ours in {**{name: getattr(metric, name) for name in DECLARED}, "ranked": ranked}.items():
-        if getattr(score, name) != ours:
-            raise FlowgaugeError(f"its {name} is {getattr(score, name)!r}, {score.metric} has {ours!r}.")
+    ranked = metric.ranked or next((a.variant for a in scores.aggregates or summarise(scores.rows)), "")
+    for name, declared in {**{name: getattr(metric, name) for name in DECLARED}, "ranked": ranked}.items():
+        if getattr(score, name) != declared:
+            raise FlowgaugeError(f"its {name} is {getattr(score, name)!r}, {score.metric} has {declared!r}.")
 
 
-def _no_file(kind: str, spec: Spec) -> None:
+def _refuse_python_file(kind: str, spec: Spec) -> None:
     """Raises: FlowgaugeError: It is a Python file, or a setting is: a bundle could name any on the verifier's machine."""
     for text in (spec.name, *map(str, spec.settings.values())):
         if re.search(r"\.py(:|$)", text):
             raise FlowgaugeError(f"its {kind} {text[:100]!r} is a file of the submitter's, and {BUNDLE_CODE_REFUSED}")
 
 
-def _whole(job: Job, encodings: PreparedBatches) -> None:
-    """Every instance of the task is explained; hard ones cannot be left out.
+def _check_complete(job: Job, batches: PreparedBatches) -> None:
+    """Every instance of the task is explained, so that hard ones cannot be left out.
 
     Raises:
         FlowgaugeError: Names the first that is not.
     """
-    wanted = [name for batch in encodings.encoded.batches for name in batch.names]
-    absent = [name for name in wanted if name not in job.cell.index]
+    expected = [name for batch in batches.encoded.batches for name in batch.names]
+    absent = [name for name in expected if name not in job.cell.index]
     if absent:
-        raise FlowgaugeError(f"{len(absent)} of {len(wanted)} instances of the task are not explained, first {absent[0]!r}.")
+        raise FlowgaugeError(f"{len(absent)} of {len(expected)} instances of the task are not explained, first {absent[0]!r}.")
 
 
-def _as_asked(job: Job, encodings: PreparedBatches) -> None:
-    """What pages show of an instance is what the task has.
+def _check_sentences(job: Job, batches: PreparedBatches) -> None:
+    """What a cell stores of each instance, which pages show, is what the task has.
 
     Raises:
-        FlowgaugeError: Names the first that is stored otherwise, and in what.
+        FlowgaugeError: Names the first instance that is stored otherwise, and what differs.
     """
     stored = job.cell.sentences()
-    for number in range(len(encodings)):
-        for ours in encodings(number).sentences:
+    for index in range(len(batches)):
+        for sentence in batches(index).sentences:
             for name in ("condition", "tokens", "target", "answer", "against"):
-                if getattr(stored[ours.id], name) != getattr(ours, name):
-                    theirs = str(getattr(stored[ours.id], name))[:200]
-                    raise FlowgaugeError(f"{name} of {ours.id!r} is stored as {theirs}, here {getattr(ours, name)}.")
+                if getattr(stored[sentence.id], name) != getattr(sentence, name):
+                    value = str(getattr(stored[sentence.id], name))[:200]
+                    raise FlowgaugeError(f"{name} of {sentence.id!r} is stored as {value}, here {getattr(sentence, name)}.")
 
 
-def sampled(encodings: PreparedBatches, sample: int, seed: int) -> PreparedBatches:
-    """The same question for a seeded sample of its instances, or for all where there are no more."""
-    names = [(at, row) for at, batch in enumerate(encodings.encoded.batches) for row in range(len(batch))]
-    if sample >= len(names):
-        return encodings
-    chosen = sorted(np.random.default_rng(seed).choice(len(names), sample, replace=False).tolist())
-    batches, instances = [], []
-    for at in range(len(encodings.encoded.batches)):
-        rows = [names[i][1] for i in chosen if names[i][0] == at]
-        if rows:
-            batch = encodings.encoded.batches[at]
-            batches.append(batch.rows(batch.ids.new_tensor(rows)))
-            instances.append(tuple(encodings.encoded.instances[at][row] for row in rows))
-    return PreparedBatches(
-        encodings.model, replace(encodings.encoded, batches=tuple(batches), instances=tuple(instances)), encodings.labels
-    )
+def sampled(batches: PreparedBatches, sample: int, seed: int) -> PreparedBatches:
+    """A seeded sample of the instances of batches, each in the batch that it was in.
+
+    Args:
+        batches: The batches.
+        sample: How many instances to draw, without replacement; all where there are no more.
+        seed: Seed of the draw.
+    """
+    encoded = batches.encoded
+    rows = [(index, row) for index, batch in enumerate(encoded.batches) for row in range(len(batch))]
+    if sample >= len(rows):
+        return batches
+    chosen = sorted(np.random.default_rng(seed).choice(len(rows), sample, replace=False).tolist())
+    kept, instances = [], []
+    for index, batch in enumerate(encoded.batches):
+        chosen_rows = [rows[i][1] for i in chosen if rows[i][0] == index]
+        if chosen_rows:
+            kept.append(batch.rows(batch.ids.new_tensor(chosen_rows)))
+            instances.append(tuple(encoded.instances[index][row] for row in chosen_rows))
+    return PreparedBatches(batches.model, replace(encoded, batches=tuple(kept), instances=tuple(instances)), batches.labels)

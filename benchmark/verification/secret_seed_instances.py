@@ -1,4 +1,4 @@
-"""Runs a bundle's methods on instances regenerated from a secret seed: what a method tuned to published sentences cannot know."""
+"""Runs a bundle's methods on instances drawn with a secret seed, which a method tuned to published sentences cannot know."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ from ...core.errors import NotApplicable
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import Instance
 from ...tasks.sampling import balanced
-from ..engine import resolve
-from ..engine.jobs import Job, JobGroup, folder_name
-from ..engine.prepared import encode_group
-from ..engine.progress import Progress
-from ..engine.trained_weights import TrainedWeights
-from ..engine.worker import work
-from ..store.key import TaskKey, metric_id
+from ..engine.execute import execute
+from ..engine.jobs import Job, JobGroup
+from ..store.key import TaskKey, folder_name, metric_id
 from ..store.record import Record
 from ..store.store import Store
 from .explanation_difference import SecretSeedScores
@@ -30,47 +26,52 @@ class SecretSeedRun:
     """Explains and scores fresh instances with the methods, settings, seeds and metrics of a bundle's cells.
 
     Attributes:
-        recheck: Where the verifier has model and data.
-        seed: What the task draws its sentences with; secret until now.
-        count: Instances, balanced over conditions.
+        recomputer: Where the verifier has model and data.
+        seed: The seed that the task draws its sentences with; secret until the check.
+        count: Number of instances, balanced over conditions.
     """
 
-    recheck: ScoreRecomputer
+    recomputer: ScoreRecomputer
     seed: int
     count: int
 
     def __call__(self, store: Store, records: Sequence[Record]) -> SecretSeedScores:
-        """Score rows of cells that were asked the same question, on fresh instances.
+        """Score rows of cells of one question, on fresh instances.
+
+        Args:
+            store: The store of the cells.
+            records: Their records, all of one model and the same instances.
 
         Raises:
             NotApplicable: The task's instances do not depend on a seed.
             FlowgaugeError: Another model or other instances than explained, or a metric that is not here.
         """
-        asked, _ = self.recheck.encoded(store, records[0])
-        chosen = self._instances(asked, any("trained_on" in record.key for record in records))
+        published, _ = self.recomputer.encoded(store, records[0])
+        chosen = self._instances(published, any("trained_on" in record.key for record in records))
+        key = replace(published.key, fingerprint=fingerprint(chosen), limit=len(chosen), sample_seed=self.seed)
+        group = replace(published, key=key, instances=chosen, jobs=[], references={})
         missing: dict[str, str] = {}
         with TemporaryDirectory() as folder:
-            scratch = Store(folder)
-            key = replace(asked.key, fingerprint=fingerprint(chosen), limit=len(chosen), sample_seed=self.seed)
-            jobs = {record.cell: job for record, job in _jobs(records, asked, key, store, scratch, missing)}
+            jobs = {record.cell: job for record, job in _jobs(records, published, key, store, Store(folder), missing)}
             metrics = _metrics([record for record in records if record.cell in jobs])
-            group = JobGroup(asked.model, asked.task, key, chosen, list(jobs.values()))
+            group.jobs += jobs.values()
+            group.match_budgets(metrics)
             if metrics:
-                _work(group, metrics, records[0], folder)
+                execute(folder, [group], metrics)
             rows = {(cell, name): frame for cell, job in jobs.items() for name, frame in _rows(job, metrics, missing, cell)}
         return SecretSeedScores(len(chosen), rows, missing)
 
-    def _instances(self, asked: JobGroup, trained: bool) -> tuple[Instance, ...]:
-        """What the task draws with the secret seed and not with the published one; if a method is trained, none of train."""
-        task, key = asked.task, asked.key
-        known = _texts(asked.instances) | _texts(task.instances(key.split, None, key.sample_seed))
+    def _instances(self, published: JobGroup, trained: bool) -> tuple[Instance, ...]:
+        """Instances that the task draws with the secret seed only; none of its train split if a method is trained."""
+        task, key = published.task, published.key
+        known = _texts(published.instances) | _texts(task.instances(key.split, None, key.sample_seed))
         drawn = task.instances(key.split, None, self.seed)
-        fresh = [one for one in drawn if not known & _texts([one])]
+        fresh = [instance for instance in drawn if not known & _texts([instance])]
         if not fresh:
             raise NotApplicable(f"the instances of {task.name} do not depend on a seed, so that none are fresh.")
         if trained:
             known = _texts(task.instances("train", None, key.sample_seed))
-            fresh = [one for one in fresh if not known & _texts([one])]
+            fresh = [instance for instance in fresh if not known & _texts([instance])]
         if not fresh:
             raise NotApplicable(
                 f"methods were trained on all that {task.name} draws with the secret seed, so that none are fresh."
@@ -79,16 +80,16 @@ class SecretSeedRun:
 
 
 def _texts(instances: Iterable[Instance]) -> set[Any]:
-    return {(one.segments, one.answer) for one in instances}
+    return {(instance.segments, instance.answer) for instance in instances}
 
 
 def _jobs(
-    records: Sequence[Record], asked: JobGroup, key: TaskKey, store: Store, scratch: Store, missing: dict[str, str]
+    records: Sequence[Record], published: JobGroup, key: TaskKey, store: Store, scratch: Store, missing: dict[str, str]
 ) -> Iterator[tuple[Record, Job]]:
     """A job on the fresh instances for every cell whose method is here."""
     for record in records:
         try:
-            job = job_of(asked, record, method_of(record), store)
+            job = job_of(published, record, method_of(record), store)
         except NotApplicable as reason:
             missing[record.cell] = str(reason)
             continue
@@ -102,7 +103,7 @@ def _plain(key: TaskKey) -> dict[str, Any]:
 
 
 def _metrics(records: Sequence[Record]) -> list[Any]:
-    """Metrics with one score an instance that any of the cells has; of others it cannot be said what sampling explains."""
+    """Metrics of the cells that score single instances; for others it is not known how much another sample may differ."""
     scores = {
         name: score for record in records for name, score in record.scores.items()
         if score.status == "done" and score.scope == "instance"
@@ -110,16 +111,8 @@ def _metrics(records: Sequence[Record]) -> list[Any]:
     return [metric_of(score) for score in scores.values()]
 
 
-def _work(group: JobGroup, metrics: Sequence[Any], first: Record, folder: str) -> None:
-    for metric in metrics:
-        group.refer(metric, resolve.reference_job(metric, group.jobs))
-    encodings = encode_group(group, metrics, None, first.key["max_tokens"], first.key["on_split"])
-    with Progress(0, True) as progress:
-        work(group, group.jobs, metrics, encodings, progress, TrainedWeights(folder))
-
-
 def _rows(job: Job, metrics: Sequence[Any], missing: dict[str, str], cell: str) -> Iterator[tuple[str, Any]]:
-    """Rows of each metric; why there are none is noted."""
+    """A cell's rows by metric; the reason why a metric has none goes into `missing`."""
     for metric in metrics:
         name = metric_id(metric)
         score = job.record.scores.get(name) if job.record else None

@@ -20,8 +20,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...benchmark.engine.jobs import FINAL
-from ...benchmark.store.record import Record
+from ...benchmark.store.record import FINAL, Record
 from ...benchmark.store.store import Store
 from ...core.errors import FlowgaugeError, UnknownName, UsageError
 from ...core.version import VERSION

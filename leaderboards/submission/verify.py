@@ -15,13 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from ...benchmark.engine.jobs import FINAL
 from ...benchmark.engine.progress import Progress
 from ...benchmark.external.folder_format import check_external_marks, content_sum, is_outside
 from ...benchmark.store.cell import Cell
 from ...benchmark.store.explanation_file import DamagedPart
 from ...benchmark.store.key import short_hash
-from ...benchmark.store.record import SCHEMA, Record, Score, TrainingRecord
+from ...benchmark.store.record import FINAL, SCHEMA, Record, Score, TrainingRecord
 from ...benchmark.store.store import Store
 from ...core.errors import FlowgaugeError
 from ...metrics.scores import COLUMNS, Scores

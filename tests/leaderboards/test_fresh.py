@@ -79,7 +79,7 @@ def test_fresh_sentences_are_none_that_the_published_seed_draws(tuned):
 
 def test_fresh_sentences_for_trained_methods_are_none_that_they_were_trained_on(tuned):
     bundle, fresh = Store(str(tuned / "bundle" / "cells")), SecretSeedRun(ScoreRecomputer(device="cpu"), SEED.seed, 1000)
-    asked, _ = fresh.recheck.encoded(bundle, bundle.records()[0])
+    asked, _ = fresh.recomputer.encoded(bundle, bundle.records()[0])
     train = {instance.id for instance in load_task("sva/obj").instances("train", None, 0)}
     plain, held = ({instance.id for instance in fresh._instances(asked, trained)} for trained in (False, True))
     assert plain & train and held == plain - train and held

@@ -1,0 +1,41 @@
+"""Explains and scores those cells of a run that are not finished yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .jobs import JobGroup, finished
+from .progress import Progress
+
+
+def execute(
+    store: str, groups: Sequence[JobGroup], metrics: Sequence[Any], *, batch_size: int | None = None, quiet: bool = True
+) -> None:
+    """Does what is left to do for every job of the groups; each job ends with a record.
+
+    All groups are encoded before anything is explained, so that a sentence that a model cannot take stops the run at once.
+
+    Args:
+        store: URL of the store, where weights of methods that are trained are kept too.
+        groups: Cells that run together, with the budgets that metrics are matched to.
+        metrics: What every cell is scored by.
+        batch_size: Instances a batch; None: 32, fewer for long sentences.
+        quiet: Shows no progress bar.
+
+    Raises:
+        UsageError: A model lacks the head or the classes that its task needs, or cannot take a sentence.
+    """
+    unfinished = [(group, [job for job in group.jobs if not finished(job, group, metrics)]) for group in groups]
+    unfinished = [(group, jobs) for group, jobs in unfinished if jobs]
+    if not unfinished:
+        return
+    from .prepared import encode_group  # these import torch, which takes seconds and a finished plan does not need
+    from .trained_weights import TrainedWeights
+    from .worker import work
+
+    encoded = [(group, jobs, group.prepared or encode_group(group, metrics, batch_size)) for group, jobs in unfinished]
+    trained_weights = TrainedWeights(store, quiet)
+    with Progress(sum(len(jobs) * (len(batches) + len(metrics)) for _, jobs, batches in encoded), quiet) as progress:
+        for group, jobs, batches in encoded:
+            work(group, jobs, metrics, batches, progress, trained_weights)
