@@ -41,7 +41,7 @@ from ...methods.explanation import MASK_COMPANIONS, VIEWS, Explanation
 from ...methods.registry import METHODS, OUTSIDE
 from ..engine.plan import UniqueKeys
 from ..store.explanation_file import Part
-from ..store.record import Record
+from ..store.record import Record, check_schema
 
 SCHEMA: Literal[1] = 1
 """Raised by any change of folder or manifest that older readers would misread."""
@@ -299,9 +299,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _manifest(stored: Mapping[str, Any], where: str) -> ExternalManifest:
-    if isinstance(stored.get("schema_version"), int) and stored["schema_version"] > SCHEMA:
-        newer = f"schema {stored['schema_version']}, this flowgauge reads up to {SCHEMA}"
-        raise UsageError(f"{where} has {newer}: install a newer one.")
+    if isinstance(stored.get("schema_version"), int):
+        check_schema(stored["schema_version"], SCHEMA, where, UsageError)
     try:
         made = ExternalManifest.model_validate(stored)
     except ValidationError as error:

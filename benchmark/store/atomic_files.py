@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, on disk or in a bucket. No torch."""
+"""Files that appear whole or not at all, on disk or in a bucket."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ...core.errors import FlowgaugeError, UsageError
 
 
 class Files:
-    """A folder of files.
+    """A folder of files, on disk or in a bucket.
 
     Args:
         url: A path or any fsspec URL (`s3://bucket/results`, `memory://x`).
 
     Attributes:
-        root: The folder as the file system names it.
+        root: The folder as its file system names it.
 
     Raises:
-        UsageError: A URL that cannot be opened.
+        UsageError: The URL cannot be opened.
     """
 
     def __init__(self, url: str) -> None:
@@ -33,14 +33,14 @@ class Files:
         try:
             self.fs, root = fsspec.core.url_to_fs(os.path.expanduser(url) if "://" not in url else url)
         except (ImportError, ValueError, OSError) as error:
-            raise UsageError(f"cannot open the store {url!r}: {error}") from error
+            raise UsageError(f"cannot open the store {url!r}: {error}; name a folder or an fsspec URL.") from error
         self.root: str = root.rstrip("/")
         self._local = "file" in self.fs.protocol
 
     def read(self, path: str) -> bytes | None:
         """A file's bytes, None where there is no such file."""
         try:
-            data: bytes = Path(path).read_bytes() if self._local else self.fs.cat_file(path)  # fsspec's way takes longer
+            data: bytes = Path(path).read_bytes() if self._local else self.fs.cat_file(path)  # faster than fsspec
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -48,7 +48,14 @@ class Files:
         return data
 
     def write(self, path: str, data: bytes) -> str:
-        """Writes under a temporary name, then renames; returns the sha256."""
+        """Writes a file under a temporary name and renames it, so that no reader ever sees a part of it.
+
+        Returns:
+            Sha256 of the data.
+
+        Raises:
+            UsageError: The folder cannot be written.
+        """
         folder, _, name = path.rpartition("/")
         temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
         try:
@@ -63,7 +70,7 @@ class Files:
         return hashlib.sha256(data).hexdigest()
 
     def alone(self) -> AbstractContextManager[Any]:
-        """Keeps other processes waiting that ask for the same folder; a bucket has no such thing.
+        """A lock on the folder that other processes wait for; a bucket has none.
 
         Raises:
             UsageError: The folder cannot be written.
@@ -74,16 +81,16 @@ class Files:
             self.fs.makedirs(self.root, exist_ok=True)
             return FileLock(f"{self.root}/.lock").acquire()
         except OSError as error:
-            raise UsageError(f"cannot write the store {self.url!r}: {error}; choose another.") from error
+            raise UsageError(f"cannot write the store {self.url!r}: {error}; name another folder or URL.") from error
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files in a folder, sorted; temporary ones left out."""
+        """Names of the files in a folder, sorted, without temporary ones."""
         self.fs.invalidate_cache()
         try:
-            found: list[Any] = self.fs.ls(folder, detail=False)
+            paths: list[Any] = self.fs.ls(folder, detail=False)
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(name for path in found if not (name := path.rpartition("/")[2]).startswith("."))
+        return sorted(name for path in paths if not (name := path.rpartition("/")[2]).startswith("."))
 
     def below(self, folder: str) -> list[str]:
         """Paths of all files below a folder, sorted."""
@@ -93,5 +100,5 @@ class Files:
         return sorted(self.fs.find(folder)) if self.fs.isdir(folder) else []
 
     def remove(self, path: str) -> None:
-        """Deletes a file or a folder with all that is in it."""
+        """Deletes a file, or a folder with everything in it."""
         self.fs.rm(path, recursive=self.fs.isdir(path))

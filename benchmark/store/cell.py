@@ -1,4 +1,4 @@
-"""One cell's folder: its record, explanations and scores. No torch."""
+"""Reads and writes the folder of one cell: its record, its explanations and its scores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,17 +20,16 @@ from pydantic import ValidationError
 
 from ...core.errors import FlowgaugeError, one_line
 from ...methods.explanation import Explanation
-from . import explanation_file as explanation_io
 from .atomic_files import Files
-from .explanation_file import DamagedPart, ExplainedSentence, Part
-from .record import SCHEMA, Record, Score
+from .explanation_file import DamagedPart, ExplainedSentence, Part, PartHeader, from_bytes, head, to_bytes
+from .record import SCHEMA, Record, Score, check_schema
 
 log = logging.getLogger(__name__)
 RECORD = "record.json"
 
 
 def safe_name(text: str) -> str:
-    """A model or task name as folders: `/` separates, anything unusual becomes `_`, nothing points upwards.
+    """The folders of a model or task name: `/` separates them, unusual characters become `_`, and none points upwards.
 
     >>> safe_name("sva/obj"), safe_name("../my pairs.tsv")
     ('sva/obj', '_/my_pairs.tsv')
@@ -40,26 +40,36 @@ def safe_name(text: str) -> str:
 
 @dataclass(frozen=True)
 class ExplanationPlace:
-    """Where one instance's explanation is: a file's name and the row in it."""
+    """Where the explanation of one instance is stored.
+
+    Attributes:
+        file: Name of the file in the cell.
+        row: Index of the instance in it.
+    """
 
     file: str
     row: int
 
 
 class Cell:
-    """One cell's folder."""
+    """The folder of one cell.
+
+    Args:
+        files: The store that it lies in.
+        path: The folder as the store's file system names it.
+    """
 
     def __init__(self, files: Files, path: str) -> None:
         self.files, self.path = files, path
-        self._held: tuple[str, Part] | None = None
+        self._last_part: tuple[str, Part] | None = None
 
     @property
     def folder(self) -> str:
-        """`<method>-<12 hex>`."""
+        """The folder's name: `<method>-<12 hex>`."""
         return self.path.rpartition("/")[2]
 
     def record(self) -> Record | None:
-        """Its record, None where there is none or it is not whole.
+        """The cell's record; None where there is none or it is damaged.
 
         Raises:
             FlowgaugeError: A newer flowgauge wrote it.
@@ -72,9 +82,7 @@ class Cell:
             schema = int(stored["schema_version"])
         except (ValueError, KeyError, TypeError):
             stored, schema = None, 0
-        if schema > SCHEMA:
-            newer = f"schema {schema}, this flowgauge reads up to {SCHEMA}"
-            raise FlowgaugeError(f"{self.path} was written with {newer}: install a newer flowgauge or choose another store.")
+        check_schema(schema, SCHEMA, f"the record of {self.path}")
         try:
             return Record.model_validate(stored)
         except ValidationError:
@@ -82,42 +90,50 @@ class Cell:
             return None
 
     def write_record(self, record: Record) -> None:
-        """Writes the record; the cell is finished when it says so."""
+        """Writes the record, which is the last file of a cell that is written."""
         self.files.write(f"{self.path}/{RECORD}", record.model_dump_json(indent=1).encode())
 
     def write_part(self, first: int, part: Part) -> None:
-        """Writes the explanations of one batch whose first instance is number `first`."""
+        """Writes the explanations of one batch.
+
+        Args:
+            first: Index of its first instance among the cell's instances; the file is named after it.
+            part: The explanations.
+        """
         name = f"explanations/{first:05d}.safetensors"
-        self.files.write(f"{self.path}/{name}", explanation_io.to_bytes(part))
-        self._held = None
+        self.files.write(f"{self.path}/{name}", to_bytes(part))
+        self._last_part = None
         self.index.update({sentence.id: ExplanationPlace(name, row) for row, sentence in enumerate(part.sentences)})
 
     def part_names(self) -> list[str]:
-        """Names of its explanation files."""
-        found = self.files.names(f"{self.path}/explanations")
-        return [f"explanations/{name}" for name in found if name.endswith(".safetensors")]
+        """Names of its explanation files, as paths in the cell."""
+        names = self.files.names(f"{self.path}/explanations")
+        return [f"explanations/{name}" for name in names if name.endswith(".safetensors")]
 
     def part(self, name: str) -> Part:
-        """One file's explanations; the last one read is held.
+        """The explanations of one file; the file that was read last is kept in memory.
 
         Raises:
-            DamagedPart: It is not whole.
+            DamagedPart: The file is missing or damaged.
         """
-        if self._held is None or self._held[0] != name:
-            data = self.files.read(f"{self.path}/{name}")
-            if data is None:
-                raise DamagedPart(f"{self.path}/{name} is missing.")
-            self._held = (name, explanation_io.from_bytes(data, f"{self.path}/{name}"))
-        return self._held[1]
+        if self._last_part is None or self._last_part[0] != name:
+            self._last_part = (name, from_bytes(self._part_bytes(name), f"{self.path}/{name}"))
+        return self._last_part[1]
 
-    def _head(self, name: str) -> explanation_io.PartHeader:
+    def _part_bytes(self, name: str) -> bytes:
         data = self.files.read(f"{self.path}/{name}")
         if data is None:
             raise DamagedPart(f"{self.path}/{name} is missing.")
-        return explanation_io.head(data, f"{self.path}/{name}")
+        return data
+
+    def _headers(self) -> Iterator[tuple[str, PartHeader]]:
+        """Name and header of every explanation file that is not damaged."""
+        for name in self.part_names():
+            with suppress(DamagedPart):
+                yield name, head(self._part_bytes(name), f"{self.path}/{name}")
 
     def parts(self) -> Iterator[Part]:
-        """Every file's explanations; what is not whole is left out."""
+        """The explanations of every file, without damaged ones."""
         for name in self.part_names():
             try:
                 yield self.part(name)
@@ -126,45 +142,42 @@ class Cell:
 
     @cached_property
     def index(self) -> dict[str, ExplanationPlace]:
-        """Where each instance's explanation is; instances in files that are not whole are missing."""
-        found: dict[str, ExplanationPlace] = {}
-        for name in self.part_names():
-            try:
-                sentences = self._head(name).sentences
-            except DamagedPart:
-                continue
-            found |= {sentence.id: ExplanationPlace(name, row) for row, sentence in enumerate(sentences)}
-        return found
+        """Where the explanation of each instance is, by id; instances of damaged files are missing."""
+        return {
+            sentence.id: ExplanationPlace(name, row)
+            for name, header in self._headers()
+            for row, sentence in enumerate(header.sentences)
+        }
 
     def explanations(self, ids: Sequence[str]) -> tuple[tuple[Explanation, ...], tuple[Explanation, ...]]:
-        """Gold and guided explanations of instances by id."""
-        gold, guided = [], []
-        for id in ids:
-            at = self.index[id]
-            part = self.part(at.file)
-            gold.append(part.gold[at.row])
-            guided.append(part.predicted[at.row])
-        return tuple(gold), tuple(guided)
+        """Explanations of instances.
+
+        Args:
+            ids: Ids of the instances.
+
+        Returns:
+            The explanations of the gold answers and those of the predicted answers, in the order of the ids.
+        """
+        gold, predicted = [], []
+        for instance in ids:
+            place = self.index[instance]
+            part = self.part(place.file)
+            gold.append(part.gold[place.row])
+            predicted.append(part.predicted[place.row])
+        return tuple(gold), tuple(predicted)
 
     def sentences(self) -> dict[str, ExplainedSentence]:
         """Every explained instance as figures need it, by id."""
         return self.summary()[0]
 
     def summary(self) -> tuple[dict[str, ExplainedSentence], list[Mapping[str, float]]]:
-        """Every explained instance by id, and what each part cost; the explanations themselves are not kept."""
-        sentences: dict[str, ExplainedSentence] = {}
-        costs: list[Mapping[str, float]] = []
-        for name in self.part_names():
-            try:
-                part = self._head(name)
-            except DamagedPart:
-                continue
-            sentences |= {sentence.id: sentence for sentence in part.sentences}
-            costs.append(part.cost)
-        return sentences, costs
+        """Every explained instance by id, and what each batch cost; explanations are not decoded for it."""
+        headers = [header for _, header in self._headers()]
+        sentences = {sentence.id: sentence for header in headers for sentence in header.sentences}
+        return sentences, [header.cost for header in headers]
 
     def write_scores(self, score: Score, rows: pd.DataFrame) -> None:
-        """One metric's rows, with the score itself in the file's metadata so that the file stands alone."""
+        """Writes one metric's rows, with the score in the file's metadata, so that the file can be read without the record."""
         table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
         buffer = io.BytesIO()
         # Without Arrow's own copy of the schema, which would hold the score a second time, in base64: half the file.
@@ -174,7 +187,7 @@ class Cell:
         self.files.write(self.scores_path(score.metric), buffer.getvalue())
 
     def read_score(self, metric: str) -> Score | None:
-        """A metric's stored score, None where there is no whole file."""
+        """A metric's stored score; None where there is no file or it is damaged."""
         data = self.files.read(self.scores_path(metric))
         if data is None:
             return None
@@ -184,15 +197,15 @@ class Cell:
             return None
 
     def scores(self) -> dict[str, Score]:
-        """Every whole scores file's score, by metric identity."""
+        """Every stored score by metric identity, without damaged files."""
         names = [name.removesuffix(".parquet") for name in self.files.names(f"{self.path}/scores")]
         return {name: score for name in names if (score := self.read_score(name)) is not None}
 
     def rows(self, metric: str) -> pd.DataFrame:
-        """A metric's rows: instance, condition, variant, draw, value, reason.
+        """A metric's rows, with the columns instance, condition, variant, draw, value and reason.
 
         Raises:
-            FlowgaugeError: There are none, or they are not whole.
+            FlowgaugeError: There are none, or the file is damaged.
         """
         data = self.files.read(self.scores_path(metric))
         if data is None:
@@ -200,7 +213,9 @@ class Cell:
         try:
             table = pq.read_table(pa.BufferReader(data))
         except (pa.ArrowException, OSError) as error:
-            raise FlowgaugeError(f"{self.path}: the scores of {metric} are not whole: {one_line(error)}.") from error
+            raise FlowgaugeError(
+                f"{self.path}: the scores of {metric} are damaged ({one_line(error)}); run its plan again."
+            ) from error
         frame: Any = table.to_pandas(types_mapper={pa.string(): pd.StringDtype()}.get)
         return frame
 
@@ -214,20 +229,20 @@ class Cell:
     def siblings(self, method: str) -> list[Cell]:
         """Other cells of a method for the same model and task."""
         task, start = self.path.rpartition("/")[0], f"{safe_name(method).replace('/', '_')}-"
-        found = [path.rpartition("/")[0] for path in self.files.below(task) if path.endswith(f"/{RECORD}")]
-        return [Cell(self.files, path) for path in found if path != self.path and path.startswith(f"{task}/{start}")]
+        paths = [path.rpartition("/")[0] for path in self.files.below(task) if path.endswith(f"/{RECORD}")]
+        return [Cell(self.files, path) for path in paths if path != self.path and path.startswith(f"{task}/{start}")]
 
     def remove(self) -> None:
-        """Deletes the cell."""
+        """Deletes the cell's folder."""
         self.files.remove(self.path)
 
     def sweep(self) -> None:
-        """Removes temporary files that a killed run left."""
+        """Deletes temporary files that a killed run left."""
         for path in self.files.below(self.path):
             name = path.rpartition("/")[2]
             if name.startswith(".") and name.endswith(".tmp"):
                 self.files.remove(path)
 
     def scores_path(self, metric: str) -> str:
-        """Where a metric's rows are."""
+        """The file of a metric's rows."""
         return f"{self.path}/scores/{metric}.parquet"

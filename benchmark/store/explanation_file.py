@@ -1,9 +1,10 @@
-"""Explanations to bytes and back, exactly: safetensors with flat values and a shape table, since N is ragged. No torch.
+"""Writes explanations as bytes and reads them back exactly: safetensors with flat values and a table of shapes.
 
-A part is one batch of one cell. Every explanation, gold or guided, whole or a draw, is a *piece*; `pieces` lists (instance,
-guided, draw or -1). Each array name of each dtype has `values` (flat), `pieces` (which piece) and `shapes` (one row a piece).
-Guided explanations are stored only where they differ from the gold one; `fill`, what stands in for masked states, is one row of
-`values` and `shapes` where all pieces have the same.
+A part is one batch of one cell. Sentences differ in length, so arrays of a view cannot be stacked. Every explanation, of the gold
+or the predicted answer, whole or a draw, is a *piece*; `pieces` lists (instance, predicted, draw or -1). Each view of each dtype
+has `values` (flat), `pieces` (which piece) and `shapes` (one row a piece). Explanations of the predicted answer are stored only
+where they differ from the gold one. Where `fill`, what masked states are replaced by, is the same in all pieces, it is stored
+once: its `values` and `shapes` have one row.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from safetensors import numpy as safetensors
 from ...core.errors import FlowgaugeError
 from ...methods.explanation import MASK_COMPANIONS, VIEWS, Explanation
 from ...models.flow.graph import Patterns
-from .record import SCHEMA
+from .record import SCHEMA, check_schema
 
 LARGE_EDGES = 1 << 16
 """Edge views with more values are stored as float16 (3 significant digits), times the power of two that puts the largest near
@@ -31,7 +32,7 @@ PATTERN_FIELDS = ("source", "total", "influence", "positions", "head_influence",
 
 
 class DamagedPart(FlowgaugeError):
-    """An explanations file that is not whole."""
+    """An explanations file that is missing, cut short or otherwise damaged."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ class ExplainedSentence:
     """One explained instance as figures and tables need it.
 
     Attributes:
-        id: The instance's.
+        id: The instance's id.
         condition: The group intervals are stratified by.
         tokens: Text of each real token, special ones included.
-        slots: The template's name of each token, or the word's number.
+        slots: The template's name of each token, or the index of its word.
         words: (segment, word) of each token; (-1, -1) for special ones.
-        target: Position that q reads, or None.
+        target: Position that q is read at; None where it is read at several or at none.
         answer, against, predicted: Outputs as text, one a head; the ends of a span as `token@position`.
         correct: Whether the model predicts the answer.
     """
@@ -66,10 +67,10 @@ class Part:
     """One batch of a cell.
 
     Attributes:
-        sentences: What was explained.
+        sentences: The explained instances.
         gold: Explanations of the gold quantity.
         predicted: Explanations of the predicted quantity; the same object as in `gold` where they do not differ.
-        cost: own_seconds, charged_seconds, explanations, peak_bytes.
+        cost: own_seconds, charged_seconds, explanations and peak_bytes, as in a record's cost.
     """
 
     sentences: tuple[ExplainedSentence, ...]
@@ -80,16 +81,21 @@ class Part:
     def __post_init__(self) -> None:
         if not len(self.sentences) == len(self.gold) == len(self.predicted):
             raise ValueError(
-                f"{len(self.sentences)} sentences, {len(self.gold)} gold and {len(self.predicted)} guided explanations."
+                f"{len(self.sentences)} sentences, {len(self.gold)} gold and {len(self.predicted)} predicted explanations."
             )
 
 
 SENTENCES, COST = TypeAdapter(tuple[ExplainedSentence, ...]), TypeAdapter(dict[str, float])
-"""What a part's header has to hold; it may have been written by anyone."""
+"""What the header of a part has to hold; it is checked, since anyone may have written the file."""
 
 
 class PartHeader(NamedTuple):
-    """What a part says without its explanations."""
+    """The header of a part, without its explanations.
+
+    Attributes:
+        sentences: The explained instances.
+        cost: What explaining them took.
+    """
 
     sentences: tuple[ExplainedSentence, ...]
     cost: Mapping[str, float]
@@ -99,10 +105,10 @@ def to_bytes(part: Part) -> bytes:
     """A part as a safetensors file."""
     pieces: list[tuple[int, int, int]] = []
     columns: dict[str, list[tuple[int, np.ndarray]]] = {}
-    for i, (gold, guided) in enumerate(zip(part.gold, part.predicted, strict=True)):
-        _add(pieces, columns, gold, (i, 0))
-        if guided is not gold and not same(gold, guided):
-            _add(pieces, columns, guided, (i, 1))
+    for index, (gold, predicted) in enumerate(zip(part.gold, part.predicted, strict=True)):
+        _add(pieces, columns, gold, (index, 0))
+        if predicted is not gold and not same(gold, predicted):
+            _add(pieces, columns, predicted, (index, 1))
     tensors = {"pieces": np.array(pieces, np.int64).reshape(-1, 3)}
     for name, column in columns.items():
         arrays = [array for _, array in column]
@@ -119,14 +125,18 @@ def to_bytes(part: Part) -> bytes:
 def from_bytes(data: bytes, where: str = "explanations") -> Part:
     """The part that `to_bytes` wrote.
 
+    Args:
+        data: The file's bytes.
+        where: The file's name, for messages.
+
     Raises:
-        DamagedPart: The bytes are no whole part.
+        DamagedPart: The bytes are not those of a whole part.
         FlowgaugeError: A newer flowgauge wrote it.
     """
     sentences, cost = head(data, where)
     try:
-        gold, guided = _pieces(safetensors.load(data), len(sentences))
-        return Part(sentences, gold, guided, cost)
+        gold, predicted = _explanations(safetensors.load(data), len(sentences))
+        return Part(sentences, gold, predicted, cost)
     except (SafetensorError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise DamagedPart(f"{where} is not a whole explanations file: {error}") from error
 
@@ -134,77 +144,85 @@ def from_bytes(data: bytes, where: str = "explanations") -> Part:
 def head(data: bytes, where: str = "explanations") -> PartHeader:
     """The sentences and the cost of a part; its explanations are not decoded.
 
+    Args:
+        data: The file's bytes.
+        where: The file's name, for messages.
+
     Raises:
-        DamagedPart: The bytes are no whole part.
+        DamagedPart: The bytes are not those of a whole part.
         FlowgaugeError: A newer flowgauge wrote it.
     """
     try:
         header = _header(data)
-        newer = header["schema"] > SCHEMA
-        found = PartHeader(() if newer else SENTENCES.validate_python(header["sentences"]), COST.validate_python(header["cost"]))
+        check_schema(header["schema"], SCHEMA, where)
+        return PartHeader(SENTENCES.validate_python(header["sentences"]), COST.validate_python(header["cost"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedPart(f"{where} is not a whole explanations file: {error}") from error
-    if newer:
-        raise FlowgaugeError(
-            f"{where} has schema {header['schema']}, this flowgauge reads up to {SCHEMA}: install a newer flowgauge."
-        )
-    return found
 
 
-def same(one: Explanation, other: Explanation) -> bool:
-    """Whether two explanations hold exactly the same values."""
-    left, right = _arrays(one), _arrays(other)
-    alike = left.keys() == right.keys() and all(np.array_equal(left[name], right[name]) for name in left)
-    return alike and len(one.draws) == len(other.draws) and all(same(a, b) for a, b in zip(one.draws, other.draws, strict=True))
+def same(first: Explanation, second: Explanation) -> bool:
+    """Whether two explanations hold exactly the same values, draws included.
+
+    >>> same(Explanation(tokens=np.array([1.0])), Explanation(tokens=np.array([2.0])))
+    False
+    """
+    left, right = _arrays(first), _arrays(second)
+    if left.keys() != right.keys() or len(first.draws) != len(second.draws):
+        return False
+    equal = all(np.array_equal(left[name], right[name]) for name in left)
+    return equal and all(same(a, b) for a, b in zip(first.draws, second.draws, strict=True))
 
 
 def _header(data: bytes) -> dict[str, Any]:
+    """The header that `to_bytes` wrote into the metadata; refuses data of another length than the tensors' offsets say."""
     start = 8 + int.from_bytes(data[:8], "little")
     tensors = json.loads(data[8:start])
-    found: dict[str, Any] = json.loads(tensors.pop("__metadata__")["flowgauge"])
-    whole = start + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
-    if len(data) != whole:
-        raise ValueError(f"it has {len(data)} bytes of {whole}")
-    return found
+    header: dict[str, Any] = json.loads(tensors.pop("__metadata__")["flowgauge"])
+    length = start + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
+    if len(data) != length:
+        raise ValueError(f"it has {len(data)} bytes of {length}")
+    return header
 
 
 def _add(
     pieces: list[tuple[int, int, int]],
     columns: dict[str, list[tuple[int, np.ndarray]]],
     explanation: Explanation,
-    at: tuple[int, int],
+    owner: tuple[int, int],
 ) -> None:
-    for draw, one in enumerate((explanation, *explanation.draws), start=-1):
-        if draw >= 0 and one.draws:
+    """Adds an explanation and its draws as pieces of their owner: the instance's index, and 1 for the predicted answer."""
+    for draw, piece in enumerate((explanation, *explanation.draws), start=-1):
+        if draw >= 0 and piece.draws:
             raise ValueError("a draw cannot have draws of its own.")
-        for name, array in _arrays(one).items():
+        for name, array in _arrays(piece).items():
             column = f"{name}|{array.dtype.str}|{array.ndim}"
             columns.setdefault(column, []).append((len(pieces), array))
-        pieces.append((*at, draw))
+        pieces.append((*owner, draw))
 
 
 def _arrays(explanation: Explanation) -> dict[str, np.ndarray]:
     """Every array of an explanation but its draws, by name."""
-    found = {f"value.{name}": np.asarray(number, np.float64) for name, number in explanation.values.items()}
+    arrays = {f"value.{name}": np.asarray(value, np.float64) for name, value in explanation.values.items()}
     for name in (*VIEWS, *MASK_COMPANIONS):
         view = getattr(explanation, name)
         if name == "patterns" and view is not None:
             fields = {f"patterns.{f}": getattr(view, f) for f in PATTERN_FIELDS}
-            found |= {f: np.ascontiguousarray(array) for f, array in fields.items() if array is not None}
+            arrays |= {f: np.ascontiguousarray(array) for f, array in fields.items() if array is not None}
         elif view is not None:
-            found |= _edges(view) if name == "edges" else {name: np.ascontiguousarray(view)}
-    return found
+            arrays |= _edges(view) if name == "edges" else {name: np.ascontiguousarray(view)}
+    return arrays
 
 
 def _edges(edges: np.ndarray) -> dict[str, np.ndarray]:
-    """Edges as they are stored: as they are, or narrow with their exponent."""
+    """Edges as they are stored: small arrays exactly, large ones in half precision with a common exponent."""
     if edges.size <= LARGE_EDGES:
         return {"edges": np.ascontiguousarray(edges)}
     exponent = int(np.frexp(np.abs(edges).max())[1]) - 15
     return {"edges": np.ldexp(edges, -exponent).astype(np.float16), "edges.exponent": np.asarray(exponent)}
 
 
-def _pieces(tensors: Mapping[str, np.ndarray], count: int) -> tuple[tuple[Explanation, ...], tuple[Explanation, ...]]:
+def _explanations(tensors: Mapping[str, np.ndarray], count: int) -> tuple[tuple[Explanation, ...], tuple[Explanation, ...]]:
+    """Gold and predicted explanations of `count` instances from the tensors of a file."""
     table = tensors["pieces"]
     arrays: list[dict[str, np.ndarray]] = [{} for _ in table]
     for key in tensors:
@@ -213,17 +231,18 @@ def _pieces(tensors: Mapping[str, np.ndarray], count: int) -> tuple[tuple[Explan
             _split(tensors, name, arrays)
     whole: dict[tuple[int, int], dict[str, np.ndarray]] = {}
     draws: dict[tuple[int, int], list[Explanation]] = {}
-    for (instance, guided, draw), found in zip(table.tolist(), arrays, strict=True):
+    for (instance, is_predicted, draw), piece in zip(table.tolist(), arrays, strict=True):
         if draw < 0:
-            whole[instance, guided] = found
+            whole[instance, is_predicted] = piece
         else:
-            draws.setdefault((instance, guided), []).append(_explanation(found, ()))
-    made = {at: _explanation(found, draws.get(at, ())) for at, found in whole.items()}
-    gold = tuple(made[i, 0] for i in range(count))
-    return gold, tuple(made.get((i, 1), gold[i]) for i in range(count))
+            draws.setdefault((instance, is_predicted), []).append(_explanation(piece, ()))
+    explanations = {owner: _explanation(piece, draws.get(owner, ())) for owner, piece in whole.items()}
+    gold = tuple(explanations[index, 0] for index in range(count))
+    return gold, tuple(explanations.get((index, 1), gold[index]) for index in range(count))
 
 
 def _split(tensors: Mapping[str, np.ndarray], column: str, arrays: list[dict[str, np.ndarray]]) -> None:
+    """Cuts a column's flat values into one array a piece, each into the arrays of its piece."""
     name, values, start = column.split("|")[0], tensors[f"{column}|values"], 0
     owners = tensors[f"{column}|pieces"]
     shapes = tensors.get(f"{column}|shapes", np.zeros((len(owners), 0), np.int64))
@@ -239,11 +258,11 @@ def _split(tensors: Mapping[str, np.ndarray], column: str, arrays: list[dict[str
         raise ValueError(f"{column} has {len(values)} values for shapes of {start}.")
 
 
-def _explanation(found: Mapping[str, np.ndarray], draws: Sequence[Explanation]) -> Explanation:
-    fields: dict[str, Any] = {name: found[name] for name in (*VIEWS, *MASK_COMPANIONS) if name in found}
+def _explanation(piece: Mapping[str, np.ndarray], draws: Sequence[Explanation]) -> Explanation:
+    fields: dict[str, Any] = {name: piece[name] for name in (*VIEWS, *MASK_COMPANIONS) if name in piece}
     if "edges" in fields and fields["edges"].size > LARGE_EDGES:
-        fields["edges"] = np.ldexp(fields["edges"].astype(np.float64), found.get("edges.exponent", 0))
-    if "patterns.source" in found:
-        fields["patterns"] = Patterns(**{f: found.get(f"patterns.{f}") for f in PATTERN_FIELDS})  # type: ignore[arg-type]
-    values = {name.removeprefix("value."): float(number) for name, number in found.items() if name.startswith("value.")}
+        fields["edges"] = np.ldexp(fields["edges"].astype(np.float64), piece.get("edges.exponent", 0))
+    if "patterns.source" in piece:
+        fields["patterns"] = Patterns(**{f: piece.get(f"patterns.{f}") for f in PATTERN_FIELDS})  # type: ignore[arg-type]
+    values = {name.removeprefix("value."): float(array) for name, array in piece.items() if name.startswith("value.")}
     return Explanation(**fields, values=values, draws=tuple(draws))

@@ -1,4 +1,4 @@
-"""A cell's identity: everything that may change a number, as data and as 12 hex digits. No torch."""
+"""The identity of a cell: everything that may change one of its numbers, as data and as 12 hex digits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,17 @@ from ...tasks.instance import Quantity
 
 @dataclass(frozen=True)
 class TaskKey:
-    """Which instances, and what is asked about them."""
+    """The identity of a task's instances, and the quantity that is explained.
+
+    Attributes:
+        name: The task's name.
+        version: The task's version.
+        fingerprint: Sha256 of the instances.
+        split: The split that they are of.
+        limit: How many were drawn; None: all.
+        sample_seed: Seed of the draw.
+        quantity: The quantity q that is explained.
+    """
 
     name: str
     version: int
@@ -37,9 +47,17 @@ def cell_key(
     seed: int,
     trained_on: TaskKey | None = None,
 ) -> dict[str, Any]:
-    """The key of a cell, ready for JSON. Device, batch size and package versions are provenance and not in it.
+    """The key of a cell, ready for JSON. Device, batch size and package versions are provenance and no part of it.
 
-    The seed counts for methods that draw only, and what they are trained on for methods that are trained.
+    Args:
+        fingerprint: Sha256 of the model.
+        dtype: Floating-point type of the model's weights.
+        task: The explained instances.
+        max_tokens: Longer sentences were left out.
+        on_split: What happens to words that are not one token.
+        method: The method.
+        seed: Its seed; a part of the key only for methods that draw.
+        trained_on: The instances that the method is trained on; None for methods that are not trained.
     """
     key = question_key(fingerprint=fingerprint, dtype=dtype, task=task, max_tokens=max_tokens, on_split=on_split)
     key |= {"method": method_key(method), "seed": seed if method.stochastic else None}
@@ -50,19 +68,19 @@ def cell_key(
 
 
 def question_key(*, fingerprint: str, dtype: str, task: TaskKey, max_tokens: int | None, on_split: str) -> dict[str, Any]:
-    """The part of a key that says what is asked, ready for JSON."""
+    """The part of a key that is the same for every method: model, instances and quantity, ready for JSON."""
     key = {"fingerprint": fingerprint, "dtype": dtype, "task": asdict(task), "max_tokens": max_tokens, "on_split": on_split}
     plain: dict[str, Any] = json.loads(canonical(key))
     return plain
 
 
 def question(key: Mapping[str, Any]) -> dict[str, Any]:
-    """What a cell's key says of the question, the same for every method that was asked it."""
+    """The part of a cell's key that is the same for every method: model, instances and quantity."""
     return {name: value for name, value in key.items() if name not in ("method", "seed", "trained_on", "explanations")}
 
 
 def method_key(method: Any) -> dict[str, Any]:
-    """A method's identity: its name, version and settings, for a user's own file its source, and files it reads; for JSON."""
+    """The identity of a method, ready for JSON: name, version, settings, the source of a user's own file, and files it reads."""
     key = {"name": method.name, "version": method.version, "settings": settings(method), "source": source_hash(method)}
     files = getattr(method, "files", ())
     if files:
@@ -72,7 +90,7 @@ def method_key(method: Any) -> dict[str, Any]:
 
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys; what JSON does not know is written by `repr`.
+    """A value as JSON with sorted keys; types that JSON does not have are written by `repr`.
 
     >>> canonical({"b": (1, 2), "a": None})
     '{"a": null, "b": [1, 2]}'
@@ -81,7 +99,11 @@ def canonical(value: Any) -> str:
 
 
 def short_hash(value: Any, digits: int = 12) -> str:
-    """The first hex digits of the sha256 of `canonical(value)`."""
+    """The first hex digits of the sha256 of `canonical(value)`.
+
+    >>> short_hash({"seed": 0})
+    'de7d7744ccd7'
+    """
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:digits]
 
 
@@ -95,13 +117,13 @@ def folder_name(method: str, key: Mapping[str, Any]) -> str:
 
 
 def metric_id(metric: Any) -> str:
-    """`name@version`, with an 8-hex suffix where settings differ from the defaults or the metric is a user's own file."""
+    """The identity of a metric: `name@version`, and an 8-hex suffix if settings differ from defaults or it is a user's file."""
     extra = _changed(metric), source_hash(metric)
     return f"{metric.name}@{metric.version}" + (f"-{short_hash(extra, 8)}" if any(extra) else "")
 
 
 def _changed(plugin: Any) -> Mapping[str, Any]:
-    """Settings that differ from their defaults."""
+    """The settings of a plug-in that differ from their defaults."""
     defaults = {name: p.default for name, p in parameters(getattr(plugin, "function", None) or type(plugin)).items()}
     return {
         name: value

@@ -1,4 +1,4 @@
-"""Which model it is, as the sha256 of its files. No torch, so that a finished plan costs nothing."""
+"""The identity of a model: the sha256 of its files, so that a finished plan need not load it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from ...core.errors import UsageError
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-"""In the order in which transformers prefers them."""
+"""Weight files, in the order in which transformers prefers them."""
 TOKENIZER = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     "vocab.txt", "vocab.json", "merges.txt", "*.model",
@@ -19,29 +19,29 @@ LABELS = ("_name_or_path", "name_or_path", "transformers_version", "torch_dtype"
 
 
 def model_fingerprint(source: str, revision: str | None = None) -> str | None:
-    """Sha256 over a checkpoint's weight files, configuration and tokenizer; None where it is not on this machine yet.
+    """Sha256 of a checkpoint's weight files, configuration and tokenizer; None where it is not on this machine.
 
     Args:
         source: A folder or a name on the Hub.
         revision: Branch, tag or commit on the Hub.
 
     Raises:
-        UsageError: A configuration that is no JSON.
+        UsageError: A configuration that is not JSON.
     """
     folder = Path(source).expanduser() if Path(source).expanduser().is_dir() else _snapshot(source, revision)
     if folder is None:
         return None
-    weights = next((found for pattern in WEIGHTS if (found := sorted(folder.glob(pattern)))), None)
+    weights = next((paths for pattern in WEIGHTS if (paths := sorted(folder.glob(pattern)))), None)
     if weights is None:
         return None
     total = hashlib.sha256()
-    for path in [*weights, *(found for pattern in ("config.json", *TOKENIZER) for found in sorted(folder.glob(pattern)))]:
+    for path in [*weights, *(path for pattern in ("config.json", *TOKENIZER) for path in sorted(folder.glob(pattern)))]:
         total.update(f"{path.name}:{_json_sum(path) if path.name.endswith('config.json') else _file_sum(path)}\n".encode())
     return total.hexdigest()
 
 
 def _json_sum(path: Path) -> str:
-    """Sha256 of a JSON file without its labels."""
+    """Sha256 of a JSON file without the entries of `LABELS`."""
     try:
         kept = {key: value for key, value in json.loads(path.read_bytes()).items() if key not in LABELS}
     except (ValueError, AttributeError) as error:
@@ -57,9 +57,10 @@ def _file_sum(path: Path) -> str:
 
 
 def _snapshot(name: str, revision: str | None) -> Path | None:
+    """The folder of a Hub model in the local cache; None where it is not there."""
     try:
         from huggingface_hub import snapshot_download
 
         return Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except Exception:  # every way of not being there (no cache, no such name) means the same: load it first
+    except Exception:  # a missing cache and an unknown name mean the same here: the model has to be loaded first
         return None

@@ -1,4 +1,4 @@
-"""What a cell and a training leave behind: `record.json` and `fit.json`. No torch: leaderboards read them on any machine."""
+"""The records of cells and of trainings, as stored in `record.json` and `fit.json`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from ...core.errors import FlowgaugeError
 from ...metrics.scores import Aggregate, Number
 
 SCHEMA = 3
@@ -17,18 +18,37 @@ FINAL = ("done", "not-applicable")
 """States of a cell or a score in which nothing is left to do."""
 
 
+def check_schema(stored: int, known: int, where: object, error: type[FlowgaugeError] = FlowgaugeError) -> None:
+    """Refuses a file of a format that is newer than the one this flowgauge reads.
+
+    Args:
+        stored: Version of the file's format.
+        known: Newest version that can be read.
+        where: The file or the cell, for the message.
+        error: The class of the error.
+
+    Raises:
+        FlowgaugeError: A newer flowgauge wrote the file.
+
+    >>> check_schema(2, 3, "record.json")
+    """
+    if stored > known:
+        raise error(f"{where} has schema {stored}, this flowgauge reads up to {known}: install a newer flowgauge.")
+
+
 class _Stored(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
 class Score(_Stored):
-    """One metric's answer for a cell.
+    """The score of one cell by one metric.
 
     Attributes:
-        metric: Identity: `name@version`, and an 8-hex suffix where settings differ from the defaults or it is a user's file.
-        status: `not-applicable` and `failed` say why in `reason` and have no aggregates.
+        metric: Identity of the metric: `name@version`, and an 8-hex suffix where settings differ from the defaults or it is a
+            user's file.
+        status: Of a score that is `not-applicable` or `failed`, `reason` says why; it has no aggregates.
         ranked: The variant that tables and rankings use.
-        reference: Folder name of the cell whose budget it was matched to, or empty.
+        reference: Folder name of the cell whose budget the score was matched to; empty where it was matched to none.
     """
 
     model_config = ConfigDict(revalidate_instances="always")  # aggregates come from metrics of plug-ins, too
@@ -61,11 +81,15 @@ class Score(_Stored):
 
 
 class Cost(_Stored):
-    """What explaining took. A shared trace is paid by the first method in `own_seconds`, by the others in `charged_seconds`.
+    """What explaining a cell took.
+
+    Methods share traces of the model: the first one pays for a trace in `own_seconds`, each further one in `charged_seconds`.
 
     Attributes:
-        seconds: (own + charged) / explanations.
-        explanations: Gold ones, and guided ones computed for wrongly predicted instances.
+        seconds: Seconds an explanation: (own + charged) / explanations.
+        own_seconds: Wall time that the method itself took (s).
+        charged_seconds: Wall time of traces that other methods computed and this one used (s).
+        explanations: Number of explanations: of gold answers, and of predicted ones where the prediction is wrong.
         peak_bytes: Largest memory of the process (CPU) or allocated on the device (GPU) while explaining; 0: unknown.
     """
 
@@ -77,7 +101,7 @@ class Cost(_Stored):
 
 
 class Provenance(_Stored):
-    """Where and with what a cell was computed; no part of its key."""
+    """The software and the machine that computed a cell; no part of its key."""
 
     flowgauge: str
     python: str
@@ -89,19 +113,20 @@ class Provenance(_Stored):
 
 
 class Record(_Stored):
-    """One cell.
+    """The record of one cell: one model, task, method and seed.
 
     Attributes:
-        schema_version: `SCHEMA` when written.
+        schema_version: `SCHEMA` of the flowgauge that wrote it.
         cell: First 12 hex digits of the key's sha256.
-        key: Everything that may change a number (`benchmark.key`).
-        status: `partial`: explained, but a metric failed; `failed` and `not-applicable` say why in `error`.
-        instances: How many were explained.
-        skipped: Why others were left out, one line each.
-        cut: How many texts were cut to what the model reads.
-        labels: The model's output that each class of the task was read from.
-        scores: By metric identity.
-        asked: Model, task, columns and method in the words of whoever ran it, for scoring again.
+        key: Everything that may change a number (`benchmark.store.key`).
+        status: `partial` is explained, but a metric failed; of `failed` and `not-applicable` cells `error` says why.
+        instances: Number of explained instances.
+        skipped: Why other instances were left out, one line each.
+        cut: Number of texts that were cut to the length that the model reads.
+        labels: The model's output that each class of the task is read from.
+        correct: Number of instances that the model predicts correctly.
+        scores: Scores by metric identity.
+        asked: Model, task, columns and method in the words of the user, so that the cell can be scored again.
         files: Sha256 of each stored file, by its name in the cell.
     """
 
@@ -136,7 +161,7 @@ class Record(_Stored):
 
     @property
     def folder(self) -> str:
-        """Its folder below model and task: `<method>-<12 hex>`."""
+        """The name of its folder, below model and task: `<method>-<12 hex>`."""
         return f"{self.method}-{self.cell}"
 
 
@@ -144,10 +169,10 @@ class TrainingRecord(_Stored):
     """The record of one training.
 
     Attributes:
-        key: Everything that may change what was trained.
-        status: `failed` fits keep their curve; the same run trains them anew.
+        key: Everything that may change the weights.
+        status: A training that `failed` keeps its curve; the same run trains again.
         error: Why it failed.
-        seconds: Of training, over all sessions.
+        seconds: Duration of the training over all sessions (s).
         curve: One row a logged step.
         weights: Sha256 of the weights file; empty where the training failed.
     """

@@ -1,4 +1,4 @@
-"""What a run returns: its records, and one table of them. No torch."""
+"""The records that a run returns, and tables of them."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Results:
 
     @property
     def exit_code(self) -> int:
-        """0: every cell is whole (or not applicable); 1: some failed."""
+        """0 if every cell is done or not applicable, 1 if some failed."""
         return 1 if self.failed else 0
 
     def cell(self, record: Record) -> Cell:
-        """A record's cell, for its explanations and score rows."""
+        """The cell of a record, which holds explanations and score rows."""
         return Store(self.store).find(record)
 
     def summary(self) -> list[tuple[str, ...]]:
-        """One row a cell, after a head: task, method, instances, then each metric's ranked variant as `value [low, high]`."""
+        """A head and one row a cell: task, method, instances, then each metric's ranked variant as `value [low, high]`."""
         variants: dict[str, str] = {}
         for record in self.records:
             for name, score in record.scores.items():
@@ -52,7 +52,7 @@ class Results:
         return [head, *((r.task, r.method, str(r.instances), *(_ranked(r, name) for name in variants)) for r in self.records)]
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row an aggregate; a score or cell that has none is one row with NaN and the reason."""
+        """One row an aggregate; a score or a cell without any is one row with NaN and the reason."""
         return table(self.records)
 
 
@@ -60,14 +60,14 @@ def _ranked(record: Record, metric: str) -> str:
     score = record.scores.get(metric)
     if score is None or score.status == "failed":
         return record.status if record.status in ("failed", "not-applicable") else score.status if score else ""
-    found = score.ranked_aggregate
-    if found is None or math.isnan(found.value):
+    aggregate = score.ranked_aggregate
+    if aggregate is None or math.isnan(aggregate.value):
         return "n/a"
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return f"{aggregate.value:.3f} [{aggregate.low:.3f}, {aggregate.high:.3f}]"
 
 
 def table(records: tuple[Record, ...] | list[Record]) -> pd.DataFrame:
-    """Records as a table with the columns `COLUMNS`."""
+    """Records as a table with the columns `COLUMNS`, one row an aggregate."""
     return pd.DataFrame([row for record in records for row in _rows(record)], columns=list(COLUMNS))
 
 
@@ -80,8 +80,8 @@ def _rows(record: Record) -> list[dict[str, object]]:
     }
     rows = []
     for score in record.scores.values():
-        named = {**cell, "metric": score.metric, "higher_is_better": score.higher_is_better, "unit": score.unit}
+        row = {**cell, "metric": score.metric, "higher_is_better": score.higher_is_better, "unit": score.unit}
         if not score.aggregates:
-            rows.append({**named, "reason": f"{score.status}: {score.reason}"})
-        rows.extend({**named, **asdict(aggregate)} for aggregate in score.aggregates)
+            rows.append({**row, "reason": f"{score.status}: {score.reason}"})
+        rows.extend({**row, **asdict(aggregate)} for aggregate in score.aggregates)
     return rows or [cell]

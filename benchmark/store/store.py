@@ -1,8 +1,8 @@
-"""Cells on disk or in a bucket: every file appears whole or not at all. No torch.
+"""A store of cells, on disk or in a bucket; every file appears whole or not at all.
 
 <store>/<model>/<task>/<method>-<12 hex>/
     record.json                            written last
-    explanations/00064.safetensors         one a batch, named after the number of its first instance
+    explanations/00064.safetensors         one a batch, named after the index of its first instance
     scores/<metric>@<version>.parquet      one row an (instance, variant, draw)
 """
 
@@ -39,7 +39,7 @@ class Store:
             UsageError: There is no such store.
         """
         if not self.files.fs.isdir(self.files.root):
-            raise UsageError(f"there is no store at {self.url!r}; `flowgauge run ... --store {self.url}` makes one.")
+            raise UsageError(f"there is no store at {self.url!r}; `flowgauge run ... --store {self.url}` creates one.")
         return [
             Cell(self.files, path.rpartition("/")[0]) for path in self.files.below(self.files.root) if path.endswith(f"/{RECORD}")
         ]
@@ -53,10 +53,10 @@ class Store:
         return self.cell(record.model, record.task, record.folder)
 
     def check_writable(self) -> None:
-        """Makes the store's folder and a file in it.
+        """Creates the store's folder, and writes and deletes a file in it.
 
         Raises:
-            UsageError: It cannot be written.
+            UsageError: The folder cannot be written.
         """
         probe = f"{self.files.root}/.writable-{uuid.uuid4().hex}"
         self.files.write(probe, b"")

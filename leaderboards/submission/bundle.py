@@ -20,7 +20,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...benchmark.store.record import FINAL, Record
+from ...benchmark.store.record import FINAL, Record, check_schema
 from ...benchmark.store.store import Store
 from ...core.errors import FlowgaugeError, UnknownName, UsageError
 from ...core.version import VERSION
@@ -163,14 +163,10 @@ def read_manifest(folder: str | Path) -> BundleManifest:
         )
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        newer = isinstance(stored, dict) and int(stored.get("schema_version", 0)) > SCHEMA
-        manifest = None if newer else BundleManifest.model_validate(stored)
+        check_schema(int(stored.get("schema_version", 0)) if isinstance(stored, dict) else 0, SCHEMA, path, BadBundle)
+        manifest = BundleManifest.model_validate(stored)
     except (ValueError, TypeError, OverflowError, RecursionError, ValidationError) as error:
         raise BadBundle(f"{path} is not a manifest: {' '.join(str(error).split())[:300]}") from error
-    if manifest is None:
-        raise BadBundle(
-            f"{path} has schema {stored['schema_version']}, this flowgauge reads up to {SCHEMA}: install a newer one."
-        )
     _check_files(folder, manifest)
     return manifest
 

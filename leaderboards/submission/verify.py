@@ -20,7 +20,7 @@ from ...benchmark.external.folder_format import check_external_marks, content_su
 from ...benchmark.store.cell import Cell
 from ...benchmark.store.explanation_file import DamagedPart
 from ...benchmark.store.key import short_hash
-from ...benchmark.store.record import FINAL, SCHEMA, Record, Score, TrainingRecord
+from ...benchmark.store.record import FINAL, SCHEMA, Record, Score, TrainingRecord, check_schema
 from ...benchmark.store.store import Store
 from ...core.errors import FlowgaugeError
 from ...metrics.scores import COLUMNS, Scores
@@ -160,12 +160,11 @@ def _record(store: Store, cell: Cell, problems: list[BundleProblem]) -> Record |
     data = cell.files.read(f"{cell.path}/record.json")
     try:
         stored = json.loads(data or b"")
-        if int(stored["schema_version"]) > SCHEMA:
-            problems.append(
-                BundleProblem(where, f"its record has schema {stored['schema_version']}, this flowgauge reads up to {SCHEMA}.")
-            )
-            return None
+        check_schema(int(stored["schema_version"]), SCHEMA, "its record")
         record = Record.model_validate(stored)
+    except FlowgaugeError as newer:
+        problems.append(BundleProblem(where, str(newer)))
+        return None
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError, ValidationError) as error:
         problems.append(BundleProblem(where, f"its record cannot be read: {' '.join(str(error).split())[:200]}"))
         return None
