@@ -134,7 +134,7 @@ def test_newer_schema(monkeypatch) -> None:
 
 def test_sizes_must_agree() -> None:
     one = Explanation(tokens=np.ones(4))
-    with pytest.raises(ValueError, match="2 sentences, 1 gold and 1 guided"):
+    with pytest.raises(ValueError, match="2 sentences, 1 gold and 1 predicted"):
         Part((sentence("a"), sentence("b")), (one,), (one,))
 
 

@@ -132,7 +132,7 @@ def test_a_cell_whose_method_does_not_apply_is_no_problem(tmp_path):
         ),
         (lambda s: s["key"]["method"].update(version=99), "is another: its version is 1, there 99"),
         (lambda s: s["key"]["method"].update(source="ab" * 32), 'is another: its source is "", there "abab'),
-        (lambda s: (s["settings"].update(x=1), s["key"]["method"]["settings"].update(x=1)), "cannot be made with its settings"),
+        (lambda s: (s["settings"].update(x=1), s["key"]["method"]["settings"].update(x=1)), "cannot be built with its settings"),
     ],
 )
 def test_methods_that_are_not_here_are_named(bundle, change, why):
