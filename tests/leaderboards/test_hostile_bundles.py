@@ -185,4 +185,4 @@ def test_rows_that_cannot_be_decoded_are_a_problem_and_no_crash(bundle: Path) ->
     data[4:200] = b"\xff" * 196
     path.write_bytes(data)
     resign(bundle)
-    assert "are damaged" in verify(bundle).problems[0].what
+    assert "are not whole" in verify(bundle).problems[0].what
