@@ -1,1 +1,1 @@
-"""Where information flows: attribution methods. Each is one class or function with one required verb, `explain`."""
+"""Attribution methods: each is one class or function with `explain`, and stands in the room of its mechanism."""

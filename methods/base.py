@@ -1,4 +1,4 @@
-"""How a method is declared: the `Method` protocol, the `@method` decorator and `explanations`, which trims padding."""
+"""How a method is declared: the `Method` protocol, the `@method` decorator, and `explanations`, which cuts off padding."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from .registry import OUTSIDE
 
 @runtime_checkable
 class Method(Protocol):
-    """A way to explain q.
+    """An attribution method: it explains the quantity q of a batch's answers by scores of tokens, states, heads or paths.
 
     Attributes:
-        name: As on the command line.
-        version: Raised by any change that moves explanations.
+        name: The name on the command line.
+        version: A number that any change of the explanations raises.
         needs: Words of `core.needs.NEEDS`: `transformer`, `target` (q reads one position), `path_samples`, `training` (see
-            `Amortised`). Empty: it applies to any model, and to tasks whose answer is read at several positions.
-        gives: The views it returns.
+            `Amortised`). Empty: the method applies to any model, and to tasks whose answer is read at several positions.
+        gives: The views that it returns.
         stochastic: Whether its explanations depend on the seed.
 
-    `@method` adds `source`: who published it.
+    `@method` adds `source`: who published the method.
     """
 
     name: ClassVar[str]
@@ -45,41 +45,48 @@ class Method(Protocol):
     stochastic: ClassVar[bool]
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """One explanation an instance, in order."""
+        """Explains every instance of the batch, in order."""
         ...
 
 
 class Amortised:
-    """A base for methods that are trained once for a model and a task, and then explain any instance.
+    """Base class of methods that are trained once for a model and a task, and then explain any instance.
 
-    A subclass adds `fit`. The benchmark calls it on the task's train split, stores what it returns apart from the cells, and
+    A subclass adds `fit`. The benchmark calls it on the task's train split, stores the returned weights apart from the cells, and
     explains with `trained(weights)`.
     """
 
     weights: ClassVar[Mapping[str, Tensor]] = MappingProxyType({})
-    """What `fit` returned; empty before."""
+    """The weights that `fit` returned; empty before the training."""
 
     def fit(self, model: Layered, data: Sequence[Batch], training: TrainingSession) -> Mapping[str, Tensor]:
-        """Trains on batches of the train split and returns what `explain` needs.
+        """Trains the method on batches of the train split.
 
-        Logs its curve to `training`, and keeps checkpoints there if it takes more than seconds.
+        Args:
+            model: The model to be explained; its own weights are not changed.
+            data: Batches of the task's train split.
+            training: Gives the seed, takes the rows of the training curve, and keeps checkpoints of trainings that take longer
+                than seconds.
+
+        Returns:
+            The weights that `explain` needs, by name.
 
         Raises:
-            FlowgaugeError: It did not converge; the text says what to change.
+            FlowgaugeError: The training did not converge; the text says which setting to change.
         """
         raise NotImplementedError
 
     def trained(self, weights: Mapping[str, Tensor]) -> Self:
-        """The same method with what `fit` returned."""
-        made = copy.copy(self)
-        object.__setattr__(made, "weights", MappingProxyType(dict(weights)))
-        return made
+        """Returns a copy of the method with the weights that `fit` returned."""
+        method = copy.copy(self)
+        object.__setattr__(method, "weights", MappingProxyType(dict(weights)))  # methods are frozen dataclasses
+        return method
 
     def demand_weights(self) -> Mapping[str, Tensor]:
-        """The weights.
+        """Returns the weights of a trained method.
 
         Raises:
-            UsageError: It was not trained.
+            UsageError: The method has not been trained.
         """
         if not self.weights:
             name = getattr(self, "name", type(self).__name__)
@@ -88,10 +95,10 @@ class Amortised:
 
 
 class FunctionMethod(FunctionPlugin):
-    """A plain function as a method; its keyword arguments after `model, batch` are the settings."""
+    """A method from a plain function, whose keyword arguments after `model, batch` are the settings."""
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """Calls the function with its settings."""
+        """Calls the function with the settings."""
         explained: list[Explanation] = self.function(model, batch, **self.options)
         return explained
 
@@ -108,19 +115,25 @@ def method(
     """Declares a class or a function `(model, batch, **settings) -> list[Explanation]` as a method.
 
     Args:
-        name: As on the command line.
-        gives: The views it returns.
-        needs: What it asks of the model and the task, of `core.needs.NEEDS`.
-        version: Raised by any change that moves explanations.
+        name: The name on the command line.
+        gives: The views that it returns, of `VIEWS`.
+        needs: Conditions on the model and the task, words of `core.needs.NEEDS`.
+        version: A number that any change of the explanations raises.
         stochastic: Whether its explanations depend on the seed.
-        source: Who published it: authors, year, title, and the section or equation if useful.
+        source: Who published the method: authors, year, title, and the section or equation where that helps.
+
+    Returns:
+        A decorator: a class comes back itself, a function as a factory that takes its settings by keyword.
 
     Raises:
-        UsageError: A view or need that does not exist, a name that cannot be one.
+        UsageError: The name cannot stand in a command, or a view or need does not exist.
     """
     check_name("method", name)
     if name.startswith(OUTSIDE):
-        raise UsageError(f"a method cannot be called {name!r}: {OUTSIDE!r} marks explanations that were computed elsewhere.")
+        raise UsageError(
+            f"a method cannot be called {name!r}: {OUTSIDE!r} marks explanations that were computed elsewhere; "
+            "choose another name."
+        )
     gives = {gives} if isinstance(gives, str) else gives
     unknown = sorted(set(gives) - set(VIEWS))
     if unknown:
@@ -132,6 +145,7 @@ def method(
     return decorator("method", metadata, FunctionMethod, leading=2)
 
 
+# Which axes of one instance's view count tokens, and so carry padding.
 _TOKEN_AXES = {
     "tokens": (0,),
     "nodes": (1,),
@@ -152,18 +166,20 @@ def explanations(
     values: Sequence[Mapping[str, float]] | None = None,
     **views: Tensor,
 ) -> list[Explanation]:
-    """Explanations of a batch from padded tensors, one row an instance; cuts every token axis to the real tokens.
+    """Builds the explanations of a batch from padded tensors, and cuts every token axis to the real tokens.
 
     Args:
-        batch: The batch explained.
-        patterns: One an instance, if the method finds patterns.
-        values: Numbers about each explanation.
-        views: Tensors by view name (`tokens=(B, N)`, `nodes=(B, L+1, N)`, ...).
+        batch: The explained batch of B instances, padded to N tokens.
+        patterns: The patterns of each instance, if the method finds patterns.
+        values: Numbers about each explanation, such as a completeness error.
+        views: Tensors by view name, each with one row for every instance: `tokens=(B, N)`, `nodes=(B, L+1, N)` and so on.
+
+    Returns:
+        One explanation for each instance, in float64 on the CPU.
 
     Raises:
-        ValueError: A tensor whose shape does not fit the batch.
+        ValueError: A view does not exist, or the shape of its tensor does not belong to the batch.
     """
-    made = []
     for name, view in views.items():
         if name not in _TOKEN_AXES:
             raise ValueError(f"no view is called {name!r}; views are {', '.join(VIEWS)}.")
@@ -173,12 +189,15 @@ def explanations(
                 f"the view {name!r} has shape {tuple(view.shape)}; expected one row for each of {len(batch)} instances "
                 f"with {batch.ids.shape[1]} tokens."
             )
-    for i, length in enumerate(batch.lengths):
-        cut: dict[str, Any] = {}
+    explained = []
+    for row, length in enumerate(batch.lengths):
+        trimmed: dict[str, Any] = {}
         for name, view in views.items():
-            row = view[i]
+            array = view[row]
             for axis in _TOKEN_AXES[name]:
-                row = row.narrow(axis, 0, length)
-            cut[name] = row.detach().to("cpu", torch.float64).numpy()
-        made.append(Explanation(**cut, patterns=patterns[i] if patterns else None, values=values[i] if values else {}))
-    return made
+                array = array.narrow(axis, 0, length)
+            trimmed[name] = array.detach().to("cpu", torch.float64).numpy()
+        explained.append(
+            Explanation(**trimmed, patterns=patterns[row] if patterns else None, values=values[row] if values else {})
+        )
+    return explained

@@ -1,4 +1,4 @@
-"""What every method returns: `Explanation`, a set of views. NumPy only."""
+"""The result of a method: `Explanation`, a set of views of one instance as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ from ..models.flow.graph import Patterns
 
 VIEWS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns")
 MASK_COMPANIONS = ("gate", "fill", "sets")
-"""What a mask may come with, so that a metric can run the masked model as the method does, and what else would do."""
+"""Arrays beside a mask: with `gate` and `fill` a metric runs the masked model as the method does; `sets` are equally good."""
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """One instance explained. N counts real tokens, special ones included; larger is more important unless said otherwise.
+    """The explanation of one instance.
+
+    N counts its real tokens, special ones included. Larger scores are more important, unless the method says otherwise.
 
     Attributes:
         tokens: Score of each input token, signed.
-        nodes: Score of hidden[l][i] for l = 0..L.
-        flows: Score of hidden[l][i] as seen from source word j: [j, l, i].
+        nodes: Score of the hidden state hidden[l][i] for l = 0..L.
+        flows: Score of hidden[l][i] for the source word j: [j, l, i].
         units: Score of the attention-level nodes at (l, i): each head's context vector, and the skip last.
-        heads: Score of each head.
+        heads: Score of each attention head.
         edges: Score of position p for position i at layer l: [l, head or 0, i (query, later layer), p (key, earlier layer)].
-        mask: Keep probability, depth 0 = word embedding.
-        gate: Expected gate of each state of the mask, where it is not the keep probability.
-        fill: What stands in for a masked state: one vector a depth, cut to the depth's width; or a single one, for words, where
-            every depth of the mask masks the words.
-        sets: Every smallest set of words that, kept alone, keeps the prediction, where all are known; the mask has one of them.
+        mask: Keep probability of each state by depth; depth 0 is the word vectors, depth l + 1 is hidden[l].
+        gate: Expected gate of each state of the mask, where it differs from the keep probability.
+        fill: Vectors that replace masked states: one for each depth, of the depth's width; or a single word vector, where every
+            depth of the mask masks the words.
+        sets: All smallest sets of words that, kept alone, keep the prediction, where all are known; the mask is one of them.
         patterns: Paths with their influence.
-        values: Numbers about the explanation itself, such as `q_baseline`, what tokens sum to the distance from.
+        values: Numbers about the explanation itself, such as `q_baseline`: the value of q to which the tokens' sum is relative.
         draws: Several independent draws of a random explanation; then the views above are empty.
     """
 
@@ -51,7 +53,7 @@ class Explanation:
     draws: tuple[Explanation, ...] = ()
 
     def __post_init__(self) -> None:
-        dims = {
+        n_axes = {
             "tokens": 1,
             "nodes": 2,
             "flows": 3,
@@ -63,36 +65,38 @@ class Explanation:
             "fill": 2,
             "sets": 2,
         }
-        for name, dim in dims.items():
+        for name, expected in n_axes.items():
             view = getattr(self, name)
             if view is None:
                 continue
-            if view.ndim != dim:
-                raise ValueError(f"the view {name!r} must have {dim} axes, got shape {view.shape}.")
+            if view.ndim != expected:
+                raise ValueError(f"the view {name!r} must have {expected} axes, got shape {view.shape}.")
             if not np.isfinite(view).all():
-                bad = int((~np.isfinite(view)).sum())
-                raise ValueError(f"the view {name!r} has {bad} of {view.size} values that are NaN or infinite.")
-        self._check_beside()
-        for name, number in self.values.items():
-            if not np.isfinite(number):
-                raise ValueError(f"the value {name!r} is {number}.")
+                count = int((~np.isfinite(view)).sum())
+                raise ValueError(f"the view {name!r} has {count} of {view.size} values that are NaN or infinite.")
+        self._check_mask_companions()
+        for name, value in self.values.items():
+            if not np.isfinite(value):
+                raise ValueError(f"the value {name!r} is {value}, expected a finite number.")
         if not self.views and not self.draws:
             raise ValueError("an explanation needs at least one view.")
 
-    def _check_beside(self) -> None:
+    def _check_mask_companions(self) -> None:
         if self.mask is None and (self.gate is not None or self.fill is not None):
-            raise ValueError("gates and fills belong to a mask, and there is none.")
+            raise ValueError("the explanation has a gate or a fill, which belong to a mask, but it has no mask.")
         if self.mask is not None and self.gate is not None and self.gate.shape != self.mask.shape:
-            raise ValueError(f"gates of shape {self.gate.shape} do not belong to a mask of {self.mask.shape}.")
+            raise ValueError(f"the gate has shape {self.gate.shape}, expected the mask's shape {self.mask.shape}.")
         if self.mask is not None and self.fill is not None and len(self.fill) not in (1, len(self.mask)):
-            raise ValueError(f"{len(self.fill)} fills do not belong to a mask of {len(self.mask)} depths.")
+            raise ValueError(
+                f"the fill has {len(self.fill)} vectors, expected 1 or one for each of the mask's {len(self.mask)} depths."
+            )
 
     @property
     def views(self) -> frozenset[str]:
-        """Names of the views it has (those of its draws, if it has draws)."""
+        """Names of the views that the explanation has; those of its draws, if it has draws."""
         source = self.draws[0] if self.draws else self
         return frozenset(name for name in VIEWS if getattr(source, name) is not None)
 
     def each(self) -> tuple[Explanation, ...]:
-        """The draws, or itself alone."""
+        """The independent draws, or the explanation itself where there are none."""
         return self.draws or (self,)

@@ -1,14 +1,16 @@
-"""The one place that reads a coarser view from a finer one. NumPy only.
+"""The one place that derives a coarser view of an explanation from a finer one.
 
-patterns -> nodes that they use, in the order of their influence
-flows    -> each word's strongest node a layer; a node scores what its strongest word sends through it (where signs are asked
-            for: its strongest word with g > 0)
-edges    -> best path of each word by dynamic programming; a node scores the best path through it; negative edges carry nothing
+patterns -> the nodes on them, ranked by the patterns' influence
+flows    -> each word's strongest node in every layer; a node's score is the flow of its strongest word through it (for signed
+            scores: of its strongest word with g > 0)
+edges    -> the best path of each word by dynamic programming; a node's score is that of the best path through it; negative
+            edges count as 0
          -> heads, each by its largest edge (Hao et al. 2021, section 5.1)
 units    -> heads, each by its largest unit
-nodes    -> the strongest node a layer
-mask     -> nodes, by keep probability, and hidden[0] and words; a mask that acts on the words at every depth says nothing of
-            hidden states, and of words by its last depth, which has seen most. Without a mask: by the sizes of nodes and tokens
+nodes    -> the strongest node in every layer
+mask     -> nodes, hidden[0] and words, by keep probability; a mask that acts on the words at every depth has no scores of hidden
+            states, and scores words by its last depth, whose gates depend on the most states. Without a mask, words and hidden[0]
+            are scored by the absolute values of tokens and nodes
 """
 
 from __future__ import annotations
@@ -25,23 +27,30 @@ Select = Literal["signed", "absolute"]
 
 
 class NodeRanking(NamedTuple):
-    """How a method ranks the nodes of `G_e` for given source words."""
+    """How a method ranks the nodes of the embedding-level graph `G_e` for given source words."""
 
     own: Bool[np.ndarray, "depths tokens"]
-    """The nodes it would keep by itself: the sources at layer 0 and the target at layer L included."""
+    """The nodes that the method itself selects, with the sources at layer 0 and the target at layer L."""
     score: Float[np.ndarray, "depths tokens"]
-    """Larger is kept earlier."""
+    """Score of every node; nodes with larger scores are kept first."""
 
 
 class Paths(NamedTuple):
-    """The best path of every source word."""
+    """The best path of every source word: its position at each depth, and the product of its edge weights."""
 
     positions: Int[np.ndarray, "tokens depths"]
     product: Float[np.ndarray, " tokens"]
 
 
 def positive_words(explanation: Explanation) -> Int[np.ndarray, " words"]:
-    """Source positions of Pi_+: the words with g > 0."""
+    """Source positions of Pi_+: the words with g > 0.
+
+    Raises:
+        NotApplicable: The explanation has neither patterns nor tokens.
+
+    >>> positive_words(Explanation(tokens=np.array([0.5, -1.0, 0.0, 2.0]))).tolist()
+    [0, 3]
+    """
     if explanation.patterns is not None:
         return np.unique(explanation.patterns.source[explanation.patterns.total > 0])
     if explanation.tokens is not None:
@@ -50,10 +59,13 @@ def positive_words(explanation: Explanation) -> Int[np.ndarray, " words"]:
 
 
 def token_scores(explanation: Explanation) -> Float[np.ndarray, " tokens"]:
-    """Its token scores.
+    """The scores of an explanation's input tokens.
 
     Raises:
-        NotApplicable: It has none, and none can be read from what it has.
+        NotApplicable: The explanation has no token scores.
+
+    >>> token_scores(Explanation(tokens=np.array([0.5, -1.0]))).tolist()
+    [0.5, -1.0]
     """
     if explanation.tokens is None:
         raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which words cannot be scored.")
@@ -61,33 +73,44 @@ def token_scores(explanation: Explanation) -> Float[np.ndarray, " tokens"]:
 
 
 def level_scores(explanation: Explanation, level: Literal["words", "hidden"]) -> Float[np.ndarray, " tokens"] | None:
-    """Size of the score of each word, or of each position of hidden[0]: its mask, else nodes and tokens; None if it has none."""
+    """Absolute scores of the words, or of the positions of hidden[0], from the mask if there is one, else from tokens or nodes.
+
+    Args:
+        explanation: The explanation.
+        level: `words` or `hidden`, which is hidden[0].
+
+    Returns:
+        One score for each token, or None where the explanation has none at this level.
+
+    >>> level_scores(Explanation(tokens=np.array([0.5, -1.0])), "words").tolist()
+    [0.5, 1.0]
+    """
     if level == "words":
-        found = explanation.tokens if explanation.mask is None else word_mask(explanation)
+        scores = explanation.tokens if explanation.mask is None else word_mask(explanation)
     elif explanation.mask is not None and not masks_words(explanation):
-        found = explanation.mask[1]
+        scores = explanation.mask[1]
     else:
-        found = None if explanation.nodes is None else explanation.nodes[0]
-    return None if found is None else np.abs(found)
+        scores = None if explanation.nodes is None else explanation.nodes[0]
+    return None if scores is None else np.abs(scores)
 
 
 def describe_views(explanation: Explanation) -> str:
-    """The views it has, in words.
+    """The views of an explanation, in words for a reason in a table.
 
     >>> describe_views(Explanation(tokens=np.ones(2), mask=np.ones((3, 2)), fill=np.zeros((1, 4))))
     'mask of words, tokens'
     """
-    one = explanation.each()[0]
-    return ", ".join("mask of words" if view == "mask" and masks_words(one) else view for view in sorted(one.views))
+    draw = explanation.each()[0]
+    return ", ".join("mask of words" if view == "mask" and masks_words(draw) else view for view in sorted(draw.views))
 
 
 def masks_words(explanation: Explanation) -> bool:
-    """Whether its mask acts on the words at every depth, and not on that depth's own states."""
+    """Whether the mask acts on the words at every depth, and not on that depth's own states."""
     return explanation.mask is not None and explanation.fill is not None and len(explanation.fill) == 1
 
 
 def word_mask(explanation: Explanation) -> Float[np.ndarray, " tokens"]:
-    """The keep probability of each word, of an explanation with a mask.
+    """The keep probability of each word, by an explanation with a mask.
 
     >>> word_mask(Explanation(mask=np.array([[0.9, 0.2], [0.1, 0.8]]))).tolist()
     [0.9, 0.2]
@@ -95,14 +118,22 @@ def word_mask(explanation: Explanation) -> Float[np.ndarray, " tokens"]:
     [0.9, 0.1]
     """
     assert explanation.mask is not None
-    found: np.ndarray = explanation.mask[-1 if masks_words(explanation) else 0]
-    return found
+    probability: np.ndarray = explanation.mask[-1 if masks_words(explanation) else 0]
+    return probability
 
 
 def best_paths(edges: Float[np.ndarray, "layers tokens tokens"], target: int) -> Paths:
-    """For every word, the path to the target with the largest product of edge weights (row = query = later layer).
+    """The path from every word to the target with the largest product of edge weights.
 
-    Low positions win ties.
+    Args:
+        edges: Edge weights [l, i, p]: of position p (key, earlier layer) for position i (query, later layer).
+        target: Position where every path ends.
+
+    Returns:
+        The paths and their products; ties go to the lower position.
+
+    >>> best_paths(np.array([[[0.6, 0.4], [0.1, 0.9]], [[0.7, 0.3], [0.0, 1.0]]]), 0).positions.tolist()
+    [[0, 0, 0], [1, 0, 0]]
     """
     n_layers, n_tokens = edges.shape[:2]
     to_go = np.where(np.arange(n_tokens) == target, 1.0, 0.0)
@@ -118,7 +149,18 @@ def best_paths(edges: Float[np.ndarray, "layers tokens tokens"], target: int) ->
 
 
 def edge_flows(edges: Float[np.ndarray, "layers tokens tokens"], target: int) -> Float[np.ndarray, "tokens depths tokens"]:
-    """[j, l, i]: the largest product among paths from word j through node (l, i) to the target, 0 if all have a negative edge."""
+    """The largest product of edge weights among the paths from word j through node (l, i) to the target, as [j, l, i].
+
+    Args:
+        edges: Edge weights [l, i, p], as for `best_paths`.
+        target: Position where every path ends.
+
+    Returns:
+        The products; 0 where every path has a negative edge.
+
+    >>> edge_flows(np.array([[[0.6, 0.4], [0.1, 0.9]]]), 0).tolist()
+    [[[0.6, 0.0], [0.6, 0.0]], [[0.0, 0.4], [0.4, 0.0]]]
+    """
     n_layers, n_tokens = edges.shape[:2]
     ahead = [np.where(np.arange(n_tokens) == target, 1.0, 0.0)]
     for layer in reversed(range(n_layers)):
@@ -132,12 +174,16 @@ def edge_flows(edges: Float[np.ndarray, "layers tokens tokens"], target: int) ->
 
 
 def mean_edges(edges: Float[np.ndarray, "layers heads tokens tokens"]) -> Float[np.ndarray, "layers tokens tokens"]:
-    """Edge weights averaged over heads; what is negative counts as 0, since a product along a path would lose its sign."""
+    """Edge weights averaged over heads; negative means count as 0, since two of them on a path would have a positive product.
+
+    >>> mean_edges(np.array([[[[0.2]], [[0.4]]], [[[-0.2]], [[0.1]]]])).round(3).tolist()
+    [[[0.3]], [[0.0]]]
+    """
     return np.maximum(edges.mean(1), 0)
 
 
 def node_flows(explanation: Explanation, target: int) -> Float[np.ndarray, "tokens depths tokens"] | None:
-    """Node scores as seen from each source word, where the explanation has or implies them."""
+    """Node scores for each source word [j, l, i], from flows or edges; None where the explanation has neither."""
     if explanation.flows is not None:
         return explanation.flows
     if explanation.edges is not None:
@@ -149,39 +195,50 @@ def head_scores(explanation: Explanation) -> Float[np.ndarray, "layers heads"]:
     """Head scores: the explanation's own, else the largest edge (l, i, p) of each head, else its largest unit (l, i).
 
     Raises:
-        NotApplicable: It has neither heads nor edges or units of single heads.
+        NotApplicable: The explanation has neither heads nor edges or units of single heads.
+
+    >>> head_scores(Explanation(edges=np.array([[[[0.1, 0.9], [0.2, 0.3]], [[0.5, 0.4], [0.6, 0.0]]]]))).tolist()
+    [[0.9, 0.6]]
     """
-    found: np.ndarray
+    scores: np.ndarray
     if explanation.heads is not None:
         return explanation.heads
     if explanation.edges is not None and explanation.edges.shape[1] > 1:
-        found = explanation.edges.max((2, 3))
+        scores = explanation.edges.max((2, 3))
     elif explanation.units is not None:
-        found = explanation.units[..., :-1].max(1)
+        scores = explanation.units[..., :-1].max(1)
     elif explanation.edges is not None:
         raise NotApplicable("the method gives edges for all heads together, from which heads cannot be ranked.")
     else:
         raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which heads cannot be ranked.")
-    return found
+    return scores
 
 
 def node_scores(explanation: Explanation) -> Float[np.ndarray, "depths tokens"] | None:
-    """Node scores that are the same for every word, where the explanation has them."""
+    """Node scores that are the same for every source word, from nodes or a mask; None where the explanation has neither."""
     if explanation.mask is not None and explanation.nodes is None and not masks_words(explanation):
         return explanation.mask[1:]
     return explanation.nodes
 
 
 def rank_nodes(explanation: Explanation, sources: Int[np.ndarray, " words"], target: int) -> NodeRanking:
-    """How the explanation ranks the nodes of every layer, given the words whose flow is asked for.
+    """Ranks the nodes of every layer by what given source words send through them.
+
+    Args:
+        explanation: The explanation.
+        sources: Positions of the source words.
+        target: Position at which q is read.
+
+    Returns:
+        The nodes that the explanation itself selects, and the score of every node.
 
     Raises:
-        NotApplicable: It has no view from which nodes can be ranked.
+        NotApplicable: The explanation has no view from which nodes can be ranked.
     """
     flows, nodes, patterns = node_flows(explanation, target), node_scores(explanation), explanation.patterns
     if patterns is not None:
         chosen = patterns.select(np.isin(patterns.source, sources))
-        shape = (chosen.positions.shape[1], _tokens(explanation))
+        shape = (chosen.positions.shape[1], _n_tokens(explanation))
         own = chosen.subgraph(shape[1]).nodes
         score = flows[sources].max(0, initial=-np.inf) if flows is not None else _pattern_scores(explanation, sources, shape)
     elif flows is not None:
@@ -191,7 +248,7 @@ def rank_nodes(explanation: Explanation, sources: Int[np.ndarray, " words"], tar
         score = flows[sources].max(0, initial=-np.inf)
     elif nodes is not None:
         own, score = nodes == nodes.max(1, keepdims=True), nodes
-        own &= np.cumsum(own, 1) == 1
+        own &= np.cumsum(own, 1) == 1  # of equal nodes, the first
     else:
         raise NotApplicable(f"the method gives {describe_views(explanation)}, from which nodes cannot be ranked.")
     own[0], own[-1] = False, False
@@ -200,13 +257,23 @@ def rank_nodes(explanation: Explanation, sources: Int[np.ndarray, " words"], tar
 
 
 def score_nodes(explanation: Explanation, size: int, target: int, select: Select) -> Float[np.ndarray, "depths tokens"]:
-    """How the explanation scores the nodes of every layer, no words given.
+    """Scores the nodes of every layer for all words together.
 
-    Its node scores if it has them: as they are (`signed`) or their size (`absolute`). Else what the words send through a node:
-    those with g > 0 (`signed`, where words have a sign), or all of them, each in the direction of its g (`absolute`).
+    An explanation with node scores gives these: as they are (`signed`) or their absolute values (`absolute`). Else a node scores
+    what words send through it: the words with g > 0 (`signed`, where words have a sign), or all words, each in the direction of
+    its g (`absolute`).
+
+    Args:
+        explanation: The explanation.
+        size: Number of tokens.
+        target: Position at which q is read.
+        select: Whether signs count.
+
+    Returns:
+        One score for each node.
 
     Raises:
-        NotApplicable: It has no view from which nodes can be scored.
+        NotApplicable: The explanation has no view from which nodes can be scored.
     """
     nodes = node_scores(explanation)
     if nodes is not None:
@@ -215,24 +282,25 @@ def score_nodes(explanation: Explanation, size: int, target: int, select: Select
     return rank_nodes(explanation, positive_words(explanation) if signed else np.arange(size), target).score
 
 
-def _tokens(explanation: Explanation) -> int:
+def _n_tokens(explanation: Explanation) -> int:
     if explanation.tokens is not None:
         return len(explanation.tokens)
     if explanation.edges is not None:
         return explanation.edges.shape[-1]
     patterns = explanation.patterns
     raise NotApplicable(
-        f"{0 if patterns is None else len(patterns)} patterns alone do not say how many tokens there are: give tokens too."
+        f"the method gives {0 if patterns is None else len(patterns)} patterns alone, which do not say how many tokens the "
+        "instance has: let it give tokens too."
     )
 
 
 def _pattern_scores(explanation: Explanation, sources: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A node scores the largest |influence| among the sources' patterns through it; unused nodes score 0."""
+    """Scores each node by the largest |influence| among the sources' patterns through it; nodes on no pattern score 0."""
     patterns, score = explanation.patterns, np.zeros(shape)
     assert patterns is not None
     for positions, source, influence in zip(patterns.positions, patterns.source, patterns.influence, strict=True):
         if source in sources:
             for depth, used in enumerate(positions):
-                at = used[used >= 0]
-                score[depth, at] = np.maximum(score[depth, at], abs(influence))
+                nodes = used[used >= 0]
+                score[depth, nodes] = np.maximum(score[depth, nodes], abs(influence))
     return score

@@ -1,1 +1,1 @@
-"""Attention."""
+"""Methods that read the model's attention weights."""

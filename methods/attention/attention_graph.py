@@ -1,4 +1,4 @@
-"""The model's own attention as a layered graph: what raw attention, rollout, flow and attention paths start from."""
+"""The model's attention as a layered graph: the input of raw attention, rollout, flow and attention paths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...models.shapes import Attention
 
 @torch.no_grad()
 def attention_maps(model: FlowModel, batch: Batch) -> list[Attention]:
-    """Attention weights of each layer on the clean input; rows are queries and sum to 1, padded keys are exactly 0."""
+    """Attention weights of each layer on the input itself; rows are queries and sum to 1, padded keys are exactly 0."""
     (trace,) = model.run(Rows(batch, model.embed(model.words(batch), batch)), keep={"attention"})
     return [trace.site("attention", layer) for layer in range(model.n_layers)]
 
@@ -23,26 +23,38 @@ def attention_graph(model: FlowModel, batch: Batch, residual: float) -> Float[Te
     """Edge weights R_l[i, p] = residual * [i = p] + (1 - residual) * mean over heads of A_l[i, p]; rows sum to 1.
 
     Source: Abnar & Zuidema 2020, section 3 (0.5 I + 0.5 A).
+
+    Args:
+        model: The model.
+        batch: B instances, padded to N tokens.
+        residual: Weight of the residual connection, in [0, 1].
+
+    Returns:
+        The weights (B, L, N, N) by instance, layer, query and key.
     """
     attention = torch.stack([weights.mean(1) for weights in attention_maps(model, batch)], 1)
-    itself = torch.eye(attention.shape[-1], dtype=attention.dtype, device=attention.device)
-    return (1 - residual) * attention + residual * itself
+    identity = torch.eye(attention.shape[-1], dtype=attention.dtype, device=attention.device)
+    return (1 - residual) * attention + residual * identity
 
 
 def check_residual(residual: float) -> None:
-    """Refuses a weight of the residual connection outside [0, 1]."""
+    """Raises a `UsageError` for a weight of the residual connection outside [0, 1]."""
     if not 0 <= residual <= 1:
         raise UsageError(f"residual is the residual connection's share of a layer and must lie in [0, 1], got {residual}.")
 
 
 def check_depth(depth: int | None) -> None:
-    """Refuses a depth that no model has."""
+    """Raises a `UsageError` for a depth below 1, which no model has."""
     if depth is not None and depth < 1:
         raise UsageError(f"depth counts layers from 1, got {depth}; leave it out for all layers.")
 
 
 def depth_of(depth: int | None, model: FlowModel) -> int:
-    """The layer whose target row is read, counted from 1: the last unless another is asked for."""
+    """The layer whose target row is read, counted from 1: `depth`, or the last layer where it is None.
+
+    Raises:
+        UsageError: The model has fewer layers.
+    """
     if depth is not None and depth > model.n_layers:
         raise UsageError(f"depth is {depth}, but {model.name!r} has {model.n_layers} layers; leave it out for all of them.")
     return depth or model.n_layers

@@ -1,4 +1,4 @@
-"""Paths of attention: the strongest route by the model's own weights."""
+"""Attention paths: the strongest route from each word to the target by the model's attention weights."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from .attention_graph import attention_graph, check_residual
 class AttentionPaths:
     """Paths with the largest product of attention weights from each word to the target (Abnar & Zuidema 2020).
 
-    Edge weight (l, i, p) = residual * [i = p] + (1 - residual) * mean over heads of A_l[i, p], of the input itself; the best
-    path a word is found by dynamic programming. Source: Abnar & Zuidema 2020, section 3 (the residual as 0.5 I + 0.5 A);
+    Edge weight (l, i, p) = residual * [i = p] + (1 - residual) * mean over heads of A_l[i, p], on the input itself; the best
+    path of every word is found by dynamic programming. Source: Abnar & Zuidema 2020, section 3 (the residual as 0.5 I + 0.5 A);
     baseline of Lu et al. 2021, section 4.4. Products lie in [0, 1]; they have no sign.
 
     Attributes:
-        residual: Weight of the residual connection.
+        residual: Weight of the residual connection, in [0, 1].
     """
 
     residual: float = 0.5
@@ -40,14 +40,17 @@ class AttentionPaths:
         check_residual(self.residual)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """Edges and the best path of every word of every instance."""
+        """Finds the edges and the best path of every word of every instance."""
         edges = attention_graph(model, batch, self.residual)
         assert batch.target is not None
         weights = edges.to("cpu", torch.float64).numpy()
-        patterns = [_paths(w[:, :n, :n], int(t)) for w, n, t in zip(weights, batch.lengths, batch.target, strict=True)]
+        patterns = [
+            _as_patterns(graph[:, :n, :n], target)
+            for graph, n, target in zip(weights, batch.lengths, batch.target.tolist(), strict=True)
+        ]
         return explanations(batch, edges=edges[:, :, None], patterns=patterns)
 
 
-def _paths(edges: np.ndarray, target: int) -> Patterns:
-    found = best_paths(edges, target)
-    return Patterns(np.arange(edges.shape[-1]), found.product, found.product, found.positions[..., None])
+def _as_patterns(edges: np.ndarray, target: int) -> Patterns:
+    paths = best_paths(edges, target)
+    return Patterns(np.arange(edges.shape[-1]), paths.product, paths.product, paths.positions[..., None])

@@ -31,17 +31,18 @@ class AttentionRollout:
 
         tokens[j] = T_L[target, j];  nodes[l, i] = (R_L ... R_{l+1})[target, i];  flows[j, l, i] = T_l[i, j] nodes[l, i].
 
-    A walker who starts at the target and steps from query to key by R passes node (l, i) with probability nodes[l, i], and ends
-    at word j on the way through it with probability flows[j, l, i]; so flows sum over l's nodes to tokens[j], and over words to
-    nodes[l, i], and nodes is tokens at l = 0 and the target alone at l = L. Source: Abnar & Zuidema 2020, section 3 (tokens;
-    nodes and flows read the same product in two parts). Shares in [0, 1] that sum to 1 in every layer; they have no sign.
+    A random walk that starts at the target and steps from query to key by R passes node (l, i) with probability nodes[l, i], and
+    passes it and ends at word j with probability flows[j, l, i]; so flows sum over the nodes of a layer to tokens[j], and over
+    words to nodes[l, i]; nodes equals tokens at l = 0, and has the target alone at l = L. Source: Abnar & Zuidema 2020, section 3
+    (tokens; nodes and flows read the same product in two parts). Shares in [0, 1] that sum to 1 in every layer; they have no
+    sign.
 
     Attributes:
-        residual: Weight of the residual connection.
-        depth: Layer whose target row is read, counted from 1; the layers above pass the target on. None: the last.
+        residual: Weight of the residual connection, in [0, 1].
+        depth: Layer at which the product starts, counted from 1; above it only the target has a share. None: the last layer.
 
     Raises:
-        UsageError: A residual outside [0, 1], a depth outside 1 to L.
+        UsageError: The residual lies outside [0, 1], or the depth outside 1 to L.
     """
 
     residual: float = 0.5
@@ -52,7 +53,7 @@ class AttentionRollout:
         check_depth(self.depth)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """Tokens, nodes and flows of every instance."""
+        """Multiplies the attention of every instance."""
         assert batch.target is not None
         graph = attention_graph(model, batch, self.residual).double()
         graph[:, depth_of(self.depth, model) :] = torch.eye(graph.shape[-1], dtype=graph.dtype, device=graph.device)
@@ -62,7 +63,11 @@ class AttentionRollout:
 
 
 def target_rows(graph: Graph, target: Int[Tensor, " batch"]) -> Float[Tensor, "batch depths tokens"]:
-    """The target's row of R_L ... R_{l+1} for l = 0..L, from the top down: L products of a row and a matrix."""
+    """The target's row of R_L ... R_{l+1} for l = 0..L: L products of a row and a matrix, from the top layer down.
+
+    >>> target_rows(torch.tensor([[[[0.5, 0.5], [0.0, 1.0]], [[0.75, 0.25], [0.5, 0.5]]]]), torch.tensor([0])).tolist()
+    [[[0.375, 0.625], [0.75, 0.25], [1.0, 0.0]]]
+    """
     rows = [torch.nn.functional.one_hot(target, graph.shape[-1]).to(graph.dtype)]
     for layer in reversed(graph.unbind(1)):
         rows.append(torch.einsum("bi,bip->bp", rows[-1], layer))
@@ -70,8 +75,12 @@ def target_rows(graph: Graph, target: Int[Tensor, " batch"]) -> Float[Tensor, "b
 
 
 def rollout(graph: Graph) -> Float[Tensor, "batch depths tokens tokens"]:
-    """T_l = R_l ... R_1 for l = 0..L; row i: where the attention of position i at hidden[l] comes from."""
-    found = [torch.eye(graph.shape[-1], dtype=graph.dtype, device=graph.device).expand_as(graph[:, 0])]
+    """T_l = R_l ... R_1 for l = 0..L; row i has the share of each word in the attention of position i at hidden[l].
+
+    >>> rollout(torch.tensor([[[[0.5, 0.5], [0.0, 1.0]], [[0.75, 0.25], [0.5, 0.5]]]]))[0, 2].tolist()
+    [[0.375, 0.625], [0.25, 0.75]]
+    """
+    products = [torch.eye(graph.shape[-1], dtype=graph.dtype, device=graph.device).expand_as(graph[:, 0])]
     for layer in graph.unbind(1):
-        found.append(layer @ found[-1])
-    return torch.stack(found, 1)
+        products.append(layer @ products[-1])
+    return torch.stack(products, 1)

@@ -1,4 +1,4 @@
-"""Maximum flow from the target down a layered graph of attention, solved by SciPy on whole numbers. No torch."""
+"""Maximum flow from the target down a layered graph of attention, solved by SciPy in integers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ SCALE = 2**30
 def target_flows(graph: Float[np.ndarray, "layers tokens tokens"], target: int) -> Float[np.ndarray, "depths tokens"]:
     """Maximum flow from the target at hidden[L] to each node (l, i), l = 0..L, by `bottom_flows` of the layers above it.
 
-    The edge from (l + 1, i) to (l, p) carries at most graph[l, i, p]. Where rows sum to 1, all that reaches a node can go on to
-    the words, so this is also the largest flow from the target to the words that passes the node.
+    Where rows sum to 1, all flow into a node can go on to the words, so this is also the largest flow from the target to the
+    words through the node.
+
+    Args:
+        graph: Capacities [l, i, p] of the edges from (l + 1, i) to (l, p).
+        target: Position of the source at hidden[L].
+
+    Returns:
+        One flow for each node, in [0, 1].
 
     >>> target_flows(np.array([[[0.5, 0.5], [0.25, 0.75]], [[0.5, 0.5], [0.0, 1.0]]]), 0).tolist()
     [[0.75, 1.0], [0.5, 0.5], [1.0, 0.0]]
@@ -28,15 +35,25 @@ def target_flows(graph: Float[np.ndarray, "layers tokens tokens"], target: int) 
 
 
 def bottom_flows(graph: Float[np.ndarray, "layers tokens tokens"], target: int) -> Float[np.ndarray, " tokens"]:
-    """Maximum flow from the target above the last layer to each position below the first, each a problem of its own.
+    """Maximum flow from the target above the last layer to each position below the first, each solved separately.
 
     One layer: the edge itself. Two layers: sum_i min(graph[1, target, i], graph[0, i, p]), exact because these paths share no
-    edge. More: Dinic's algorithm on whole capacities; every edge of a cut may be off by half of 1 / SCALE. Where rows sum to 1,
+    edge. More: Dinic's algorithm on integer capacities; every edge of a cut may be off by half of 1 / SCALE. Where rows sum to 1,
     rollout <= flow <= min(1, sum_i graph[0, i, p]).
+
+    Args:
+        graph: Capacities [l, i, p], as for `target_flows`.
+        target: Position of the source.
+
+    Returns:
+        One flow for each position, in [0, 1].
+
+    >>> bottom_flows(np.array([[[0.5, 0.5], [0.25, 0.75]], [[0.5, 0.5], [0.0, 1.0]]]), 0).tolist()
+    [0.75, 1.0]
     """
     if len(graph) <= 2:
-        found: np.ndarray = graph[0, target] if len(graph) == 1 else np.minimum(graph[1, target][:, None], graph[0]).sum(0)
-        return np.minimum(found, 1.0)
+        direct: np.ndarray = graph[0, target] if len(graph) == 1 else np.minimum(graph[1, target][:, None], graph[0]).sum(0)
+        return np.minimum(direct, 1.0)
     network, capacity = _network(*graph.shape[:2]), np.rint(graph * SCALE).astype(np.int32)
     inner, sink = np.concatenate([capacity[-1, target], capacity[-2:0:-1].ravel()]), len(network.starts) - 2
     flows = []
@@ -47,7 +64,7 @@ def bottom_flows(graph: Float[np.ndarray, "layers tokens tokens"], target: int) 
 
 
 class _Network(NamedTuple):
-    """Where edges start and end, as CSR has it: the source, L - 1 layers of nodes from the top down, the sink."""
+    """Edges in CSR form; the vertices are the source, L - 1 layers of nodes from the top down, and the sink."""
 
     starts: Int[np.ndarray, " nodes_and_end"]
     ends: Int[np.ndarray, " edges"]
@@ -55,7 +72,7 @@ class _Network(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _network(n_layers: int, n: int) -> _Network:
-    """What can lie on a path to one sink: the other positions of the sink's layer are dead ends and left out."""
+    """Edges that can lie on a path to one sink; the other positions of the sink's layer lead nowhere and are left out."""
     between, sink = np.arange(1, (n_layers - 1) * n + 1).reshape(-1, n), (n_layers - 1) * n + 1
     ends = np.concatenate([between[0], between[1:].repeat(n, 0).ravel(), np.full(n, sink)])
     degrees = np.concatenate([[0], np.full((n_layers - 2) * n + 1, n), np.ones(n, int), [0]])

@@ -1,4 +1,4 @@
-"""Attention weights themselves, as explanations."""
+"""Raw attention: the attention weights themselves as an explanation."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class RawAttention:
     """Attention weights of every head, and the target's mean attention to each word (Abnar & Zuidema 2020).
 
     edges[l, h, i, p] = A_l,h[i, p], the weight of position p for position i; tokens[j] = mean over heads of A_L[target, j].
-    A token's score is that of its place at the layer before, not of the word itself: the baseline that rollout corrects. Source:
-    Abnar & Zuidema 2020, section 4 ("raw attention"); heads are read from edges as in Hao et al. 2021, section 5.1 (largest
-    weight). Shares in [0, 1]; rows of edges, and tokens, sum to 1; they have no sign.
+    A token's score is that of its position at the layer before, not of the word itself, which rollout corrects. Source: Abnar &
+    Zuidema 2020, section 4 ("raw attention"); heads are read from edges as in Hao et al. 2021, section 5.1 (largest weight).
+    Shares in [0, 1]; rows of edges, and tokens, sum to 1; they have no sign.
 
     Attributes:
-        depth: Layer that tokens are read from, counted from 1. None: the last.
+        depth: Layer that tokens are read from, counted from 1. None: the last layer.
 
     Raises:
-        UsageError: A depth outside 1 to L.
+        UsageError: The depth lies outside 1 to L.
     """
 
     depth: int | None = None
@@ -41,7 +41,7 @@ class RawAttention:
         check_depth(self.depth)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """Tokens and edges of every instance."""
+        """Reads the attention weights of every instance."""
         assert batch.target is not None
         maps, rows = attention_maps(model, batch), torch.arange(len(batch), device=batch.ids.device)
         tokens = maps[depth_of(self.depth, model) - 1][rows, :, batch.target].mean(1)

@@ -1,1 +1,1 @@
-"""Gradients."""
+"""Methods that differentiate the explained output."""

@@ -23,7 +23,7 @@ from ..explanation import Explanation
 
 Rule = Literal["right", "left", "midpoint", "trapezoid", "gauss-legendre"]
 BUDGET = 2**29
-"""Bytes of the rows that run at once; larger ones spend their time on fresh memory pages."""
+"""Bytes of the rows that run at once; larger batches spend their time on fresh memory pages."""
 
 
 @method(
@@ -37,23 +37,23 @@ class AttAttr:
     """Gradients integrated over attention weights scaled from 0 to their own values, layer by layer (Hao et al. 2021).
 
     edges[l, h, i, p] = A_lh[i, p] * integral over alpha in [0, 1] of dF(alpha A_l) / dA_lh[i, p]: all heads of layer l are scaled
-    together, the other layers are computed as ever, and the weights count as free inputs (no gradient through the softmax).
+    together, the other layers run unchanged, and the weights count as free inputs (no gradient through the softmax).
     The scores of a layer sum to F(A_l) - F(0), where F(0) is the output with that layer attending to nothing: the values
     `change/1` to `change/<L>`. `completeness_error` and `completeness_error_mean` are the largest and the mean absolute
     difference over layers, and `probability` (or `q`) is F on the input, all in units of F. heads[l, h] is the largest score of
     the head, special tokens and the diagonal included.
 
     Signed; unbounded for a quantity of logits; rows are queries. In the last layer only the target's row is not 0; where q reads
-    several positions (a span, whose two ends' probabilities are multiplied), no row need be 0.
-    Source: Hao, Dong, Wei & Xu 2021 (AAAI; arXiv 2004.11207), the self-attention attribution score and its Riemann sum; heads:
-    their importance of a head, one instance's term before the mean over instances.
+    several positions (a span, whose two ends' probabilities are multiplied), every row can differ from 0.
+    Source: Hao, Dong, Wei & Xu 2021 (AAAI; arXiv 2004.11207), the self-attention attribution score and its Riemann sum; heads
+    are the term of one instance in the mean that the paper calls the importance of a head.
 
     Attributes:
         rule: Quadrature of the integral: right (the paper's: alpha = k/m, k = 1..m), left (the released code's: k = 0..m-1),
             midpoint, trapezoid (the mean of right and left) or gauss-legendre.
-        steps: Its steps m.
+        steps: Number of steps m of the quadrature.
         output: F: the probability of the class (the paper's), or the task's own quantity q.
-        target: The class: the one the batch asks for, or the one the model predicts.
+        target: The class: the explained answer of the batch (`asked`), or the answer that the model predicts.
     """
 
     rule: Rule = "right"
@@ -72,15 +72,15 @@ class AttAttr:
             )
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """Edges and heads of every instance."""
-        asked = relabel(model, batch) if self.target == "predicted" else batch
+        """Integrates the gradients of every instance."""
+        explained = relabel(model, batch) if self.target == "predicted" else batch
         if self.output == "probability":
-            asked = replace(asked, quantity=replace(asked.quantity, form="probability"), cache={})
-        clean = _clean(model, asked)
-        means = _mean_gradients(model, asked, clean, path_nodes(self.rule, self.steps))
+            explained = replace(explained, quantity=replace(explained.quantity, form="probability"), cache={})
+        clean = _run_clean(model, explained)
+        means = _mean_gradients(model, explained, clean, path_nodes(self.rule, self.steps))
         with torch.no_grad():
-            edges = torch.stack([_edges(clean, layer, mean, asked) for layer, mean in enumerate(means)], 1)
-            change = clean.output - _without_attention(model, asked, clean)
+            edges = torch.stack([_edges(clean, layer, mean, explained) for layer, mean in enumerate(means)], 1)
+            change = clean.output - _without_attention(model, explained, clean)
             error = (edges.sum((2, 3, 4), dtype=torch.float64).T - change).abs()
         name = "probability" if self.output == "probability" else "q"
         values = [
@@ -92,7 +92,14 @@ class AttAttr:
 
 
 def path_nodes(rule: Rule, steps: int) -> Quadrature:
-    """Nodes and weights in [0, 1] of a rule with m steps.
+    """Nodes and weights in [0, 1] of a quadrature rule.
+
+    Args:
+        rule: Name of the rule.
+        steps: Number of steps m; the trapezoid rule has m + 1 nodes.
+
+    Returns:
+        The nodes in increasing order, and their weights, which sum to 1.
 
     >>> path_nodes("right", 2).nodes.tolist(), path_nodes("left", 2).nodes.tolist()
     ([0.5, 1.0], [0.0, 0.5])
@@ -108,15 +115,15 @@ def path_nodes(rule: Rule, steps: int) -> Quadrature:
 
 @dataclass(frozen=True, eq=False)
 class CleanAttention:
-    """The run on the input itself; in the last layer, queries are the target alone (all positions, where there is no target).
+    """The run on the input itself; in the last layer the target alone is a query (every position, where there is no target).
 
     Attributes:
-        attention: A of each layer (B, A, N, N).
+        attention: Attention weights of each layer (B, A, N, N).
         value: Value vectors of each layer (B, N, A, d).
-        start: The stream after each layer's attention (`Layer.join`), were the layer to attend to nothing (B, N, D).
-        step: What its attention adds to that (B, N, D).
+        start: Residual stream after each layer's attention (`Layer.join`), if the layer attends to nothing (B, N, D).
+        step: The part that the layer's attention adds to it (B, N, D).
         output: F (B,).
-        gradients: dF/dcontext of each layer, the path's end (B, N, A, d).
+        gradients: dF/dcontext of each layer, at the end of its path (B, N, A, d).
     """
 
     attention: list[Float[Tensor, "batch heads _ tokens"]]
@@ -127,7 +134,7 @@ class CleanAttention:
     gradients: list[Float[Tensor, "batch _ heads size"]]
 
 
-def _clean(model: FlowModel, batch: Batch) -> CleanAttention:
+def _run_clean(model: FlowModel, batch: Batch) -> CleanAttention:
     depth = range(model.n_layers)
     with torch.enable_grad():
         hidden = model.embed(model.words(batch), batch).detach().requires_grad_(True)
@@ -138,8 +145,8 @@ def _clean(model: FlowModel, batch: Batch) -> CleanAttention:
         [trace.whole(site, layer).detach() for layer in depth] for site in ("attention", "value", "context", "skip")
     )
     with torch.no_grad():
-        start = [y.join(s, torch.zeros_like(c)) for y, s, c in zip(model.layers, skip, context, strict=True)]
-        step = [y.join(s, c) - b for y, s, c, b in zip(model.layers, skip, context, start, strict=True)]
+        start = [layer.join(s, torch.zeros_like(c)) for layer, s, c in zip(model.layers, skip, context, strict=True)]
+        step = [layer.join(s, c) - b for layer, s, c, b in zip(model.layers, skip, context, start, strict=True)]
     return CleanAttention(attention, values, start, step, output.detach(), list(gradients))
 
 
@@ -152,31 +159,31 @@ def _scaled(
     rows of all layers go on from there as one growing batch.
     """
     rows = batch.rows(torch.arange(len(batch), device=model.device).repeat_interleave(len(alpha)))
-    lines = enumerate(zip(model.layers, start, step, strict=True), 1)
-    traces = model.run(*(Rows(rows, y.feed(a, b, alpha), number) for number, (y, a, b) in lines), target_only=True)
+    paths = enumerate(zip(model.layers, start, step, strict=True), 1)
+    traces = model.run(*(Rows(rows, layer.feed(a, b, alpha), depth) for depth, (layer, a, b) in paths), target_only=True)
     outputs = [value(model.readout(trace.site("hidden", model.n_layers), rows), rows) for trace in traces]
     return torch.stack(outputs).unflatten(1, (len(batch), len(alpha)))
 
 
 def _mean_gradients(model: FlowModel, batch: Batch, clean: CleanAttention, rule: Quadrature) -> list[Tensor]:
-    """The mean of dF/dcontext over each layer's path (B, N, A, d). At alpha = 1 it is the clean run's for all layers."""
+    """Mean of dF/dcontext over each layer's path (B, N, A, d); at alpha = 1 all layers share the gradients of the clean run."""
     inner = rule.nodes < 1
     nodes, weights = (torch.as_tensor(x[inner]).to(clean.output) for x in (rule.nodes, rule.weights))
     means = [torch.zeros_like(step) for step in clean.step]
     for rows, steps in _parts(model, batch, len(nodes)):
         with torch.enable_grad():
-            # One start for all points of a path: its gradient is their weighted sum.
+            # All points of a path share one start, so that its gradient is their weighted sum.
             start = [x[rows].clone().requires_grad_(True) for x in clean.start]
             outputs = _scaled(model, batch.rows(rows), start, [x[rows] for x in clean.step], nodes[steps])
             gradients = torch.autograd.grad((outputs @ weights[steps]).sum(), start)
         for mean, gradient in zip(means, gradients, strict=True):
             mean[rows] += gradient
     end = float(rule.weights[~inner].sum())
-    return [y.join_vjp(mean) + end * last for y, mean, last in zip(model.layers, means, clean.gradients, strict=True)]
+    return [layer.join_vjp(mean) + end * last for layer, mean, last in zip(model.layers, means, clean.gradients, strict=True)]
 
 
 def _without_attention(model: FlowModel, batch: Batch, clean: CleanAttention) -> Float[Tensor, "layers batch"]:
-    """F(0): with each layer attending to nothing, its output projection's bias alone."""
+    """F(0) of each layer: the layer attends to nothing, and only the bias of its output projection remains."""
     nothing = clean.output.new_zeros(1)
     parts = [
         _scaled(model, batch.rows(rows), [x[rows] for x in clean.start], [x[rows] for x in clean.step], nothing)
@@ -186,16 +193,16 @@ def _without_attention(model: FlowModel, batch: Batch, clean: CleanAttention) ->
 
 
 def _parts(model: FlowModel, batch: Batch, n_steps: int) -> Iterator[tuple[Int[Tensor, " rows"], slice]]:
-    """All steps of all instances, in parts that fit the budget; a step has about (L + 1) / 2 rows a layer."""
+    """All steps of all instances, in parts that fit the budget; a step has about (L + 1) / 2 rows in every layer."""
     most = max(1, 4 * BUDGET // (trace_bytes(model, batch.ids.shape[1], 1) * (model.n_layers + 1)))
     rows = torch.arange(len(batch), device=model.device)
     for start in range(0, n_steps, most):
-        for some in rows.split(max(1, most // n_steps)):
-            yield some, slice(start, start + most)
+        for part in rows.split(max(1, most // n_steps)):
+            yield part, slice(start, start + most)
 
 
 def _edges(clean: CleanAttention, layer: int, mean: Tensor, batch: Batch) -> Float[Tensor, "batch heads tokens tokens"]:
-    """A * (G V^T): with dF/dA = (dF/dcontext) V^T, only the gradient of the context vectors is integrated."""
+    """Edge scores A * (G V^T): as dF/dA = (dF/dcontext) V^T, only the gradients of the context vectors are integrated."""
     scores = clean.attention[layer] * torch.einsum("bqad,bkad->baqk", mean, clean.value[layer])
     if layer < len(clean.attention) - 1 or batch.target is None:
         return scores

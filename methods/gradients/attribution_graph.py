@@ -1,4 +1,4 @@
-"""Attribution graphs and trees (Hao et al. 2021): how information reaches the target, read from edge scores. NumPy only."""
+"""Attribution graphs and trees (Hao et al. 2021): how information reaches the target, by edge scores."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from jaxtyping import Float
 from ...core.errors import NotApplicable
 
 TAU = 0.4
-"""Edges with at most this share of their layer's largest score are left out."""
+"""Edges with at most this share of the largest score of their layer are left out."""
 Scores = Float[np.ndarray, "layers tokens tokens"]
 
 
 class Node(NamedTuple):
-    """hidden[depth][token]."""
+    """The hidden state hidden[depth][token]."""
 
     token: int
     depth: int
 
 
 class Edge(NamedTuple):
-    """hidden[layer + 1][query] gathers from hidden[layer][key]; `share` is the score over the largest of its layer."""
+    """An edge along which hidden[layer + 1][query] gathers from hidden[layer][key].
+
+    `share` is the score divided by the largest score of the layer.
+    """
 
     layer: int
     query: int
@@ -35,7 +38,7 @@ class Edge(NamedTuple):
 
 
 class Residual(NamedTuple):
-    """A token's copies at two depths, with no copy between."""
+    """A link between two nodes of one token at different depths, with no node of the token between them."""
 
     token: int
     upper: int
@@ -44,12 +47,12 @@ class Residual(NamedTuple):
 
 @dataclass(frozen=True)
 class AttributionGraph:
-    """What the root, hidden[L][root], gathers from.
+    """The strongest edges along which the root, hidden[L][root], gathers.
 
     Attributes:
         root: Position of the token at the top.
-        n_layers: L.
-        edges: In the order they were chosen, from the last layer down.
+        n_layers: Number of layers L.
+        edges: The edges in the order of their choice, from the last layer down.
     """
 
     root: int
@@ -58,25 +61,29 @@ class AttributionGraph:
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """The root and both ends of every edge, in order of token and depth."""
+        """The root and both ends of every edge, in the order of token and depth."""
         ends = {end for e in self.edges for end in (Node(e.query, e.layer + 1), Node(e.key, e.layer))}
         return tuple(sorted(ends | {Node(self.root, self.n_layers)}))
 
     @property
     def residuals(self) -> tuple[Residual, ...]:
-        """The links between the copies of each token."""
+        """Links between consecutive nodes of the same token."""
         nodes = self.nodes
         return tuple(Residual(a.token, b.depth, a.depth) for a, b in pairwise(nodes) if a.token == b.token)
 
     @property
     def leaves(self) -> frozenset[Node]:
-        """The nodes that gather from nothing."""
-        asking = {Node(e.query, e.layer + 1) for e in self.edges} | {Node(r.token, r.upper) for r in self.residuals}
-        return frozenset(self.nodes) - asking
+        """The nodes from which no edge or residual leads further down."""
+        gathering = {Node(e.query, e.layer + 1) for e in self.edges} | {Node(r.token, r.upper) for r in self.residuals}
+        return frozenset(self.nodes) - gathering
 
 
 def layer_scores(edges: Float[np.ndarray, "layers heads tokens tokens"]) -> Scores:
-    """Edge scores summed over heads: a[l, i, p] = sum_h Attr_lh[i, p], what graphs and trees are read from."""
+    """Edge scores summed over heads, from which graphs and trees are built: a[l, i, p] = sum_h Attr_lh[i, p].
+
+    >>> layer_scores(np.array([[[[0.25]], [[0.5]]]])).tolist()
+    [[[0.75]]]
+    """
     return edges.sum(1)
 
 
@@ -87,18 +94,22 @@ def attribution_graph(
 
     From the last layer to the first, edges (i, p) with scores[l, i, p] > tau * max(scores[l]) are taken in order of their
     score, unless (i, p) or (p, i) was taken in this layer or one above; in the last layer tau is 0. An edge (i, i) is never
-    taken: a token's copies are linked by `residuals`. Then separators that are leaves are dropped, with the edges into them.
+    taken: `residuals` link the nodes of a token. Then separators that are leaves are dropped, with the edges into them.
     Equal scores go by position. Source: Hao et al. 2021, arXiv 2004.11207v1, Algorithm 1.
 
     Args:
-        scores: Signed; see `layer_scores`.
-        root: The token at the top: the position the output is read at.
+        scores: Signed scores [l, i, p]; see `layer_scores`.
+        root: The token at the top: the position at which the output is read.
         tau: Share of the layer's largest score, in [0, 1).
         separators: Positions of [SEP].
-        connected_only: Takes an edge only if its query is reached from the root, which the printed algorithm does not ask.
+        connected_only: Whether an edge is taken only if its query is reached from the root; the printed algorithm has no such
+            condition.
+
+    Returns:
+        The graph, its edges in the order of their choice.
 
     Raises:
-        ValueError: A tau or root out of range.
+        ValueError: tau or the root is out of range.
 
     >>> scores = np.array([[[0.0, 0.0], [0.0, 0.3]], [[0.0, 0.2], [0.0, 0.0]]])
     >>> attribution_graph(scores).edges
@@ -107,25 +118,25 @@ def attribution_graph(
     _check(scores, root, tau)
     edges, taken, reached = list[Edge](), set[frozenset[int]](), {root}
     for layer in reversed(range(len(scores))):
-        found = list[int]()
+        keys = list[int]()
         for edge in _retained(scores[layer], layer, 0.0 if layer == len(scores) - 1 else tau):
             pair = frozenset(edge[1:3])
             if len(pair) == 2 and pair not in taken and (edge.query in reached or not connected_only):
                 edges.append(edge)
                 taken.add(pair)
-                found.append(edge.key)
-        reached.update(found)  # hidden[layer] asks from the next layer on
+                keys.append(edge.key)
+        reached.update(keys)  # hidden[layer] gathers from the next layer on
     return _without_leaves(AttributionGraph(root, len(scores), tuple(edges)), separators)
 
 
 @dataclass(frozen=True)
 class AttributionTree:
-    """A tree over tokens.
+    """A tree of tokens.
 
     Attributes:
-        root: The token that gathers most.
-        n_layers: L.
-        edges: In the order they were added; every token but the root is the key of at most one.
+        root: The token with the largest sum of scores.
+        n_layers: Number of layers L.
+        edges: The edges in the order of their choice; every token but the root is the key of at most one.
     """
 
     root: int
@@ -134,28 +145,35 @@ class AttributionTree:
 
     @property
     def depths(self) -> dict[int, int]:
-        """Depth at which each token of the tree stands: the root at L - 1, a key below its edge."""
+        """Depth of each token of the tree: L - 1 for the root, the layer of its edge for a key."""
         return {self.root: self.n_layers - 1} | {edge.key: edge.layer for edge in self.edges}
 
 
 def attribution_tree(scores: Scores, target: int = 0, *, tau: float = TAU) -> AttributionTree:
-    """The tree of tokens that the authors draw, each token under the first that gathers from it.
+    """The tree of tokens in the authors' figures, where each token stands under the first that gathers from it.
 
     The root is the token, not the target, with the largest sum of positive scores over all layers and other keys. Its children
     are the keys of its edges in the last layer but one with a score above tau times that layer's largest. Then, layer by layer
     downwards, queries in the order of the sentence and for each its keys in the order of the sentence, an edge above tau is
-    added where the query is in the tree and the key is not: a key that has just been added can itself ask, in the same layer,
-    if it stands further right. The target's row is in no layer's largest score, and the target asks nothing; the last layer
-    plays no part. Source: the released code of Hao et al. 2021, the algorithm of the published (AAAI) version.
+    added where the query is in the tree and the key is not: a key that has just been added can be a query in the same layer,
+    if it stands further right. The target's row does not count for a layer's largest score, the target is never a query, and the
+    last layer is not used. Source: the released code of Hao et al. 2021, the algorithm of the published (AAAI) version.
 
     Args:
-        scores: Signed; see `layer_scores`.
-        target: The position the output is read at, [CLS].
+        scores: Signed scores [l, i, p]; see `layer_scores`.
+        target: The position at which the output is read, [CLS].
         tau: Share of the layer's largest score, in [0, 1).
 
+    Returns:
+        The tree, its edges in the order of their choice.
+
     Raises:
-        ValueError: A tau or target out of range.
-        NotApplicable: There are fewer than two layers, or only the target.
+        ValueError: tau or the target is out of range.
+        NotApplicable: There are fewer than two layers, or no token besides the target.
+
+    >>> scores = np.array([[[0.0, 0, 0], [0, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 0, 0.2], [0, 0.1, 0]], [[0, 0, 0]] * 3])
+    >>> [(edge.layer, edge.query, edge.key) for edge in attribution_tree(scores).edges]
+    [(1, 1, 2)]
     """
     _check(scores, target, tau)
     if len(scores) < 2 or scores.shape[1] < 2:
@@ -188,15 +206,15 @@ def _retained(scores: Float[np.ndarray, "tokens tokens"], layer: int, tau: float
 
 
 def _without_leaves(graph: AttributionGraph, tokens: Collection[int]) -> AttributionGraph:
-    """The graph after leaves that are one of the tokens are dropped, until there are none."""
+    """The graph without leaves of the given tokens, dropped again and again until none is left."""
     while dropped := {leaf for leaf in graph.leaves if leaf.token in tokens and leaf.token != graph.root}:
         kept = tuple(e for e in graph.edges if Node(e.key, e.layer) not in dropped)
         graph = AttributionGraph(graph.root, graph.n_layers, kept)
     return graph
 
 
-def _check(scores: Scores, at: int, tau: float) -> None:
+def _check(scores: Scores, position: int, tau: float) -> None:
     if not 0 <= tau < 1:
         raise ValueError(f"tau must lie in [0, 1), got {tau}.")
-    if not 0 <= at < scores.shape[1]:
-        raise ValueError(f"there is no position {at} of {scores.shape[1]} tokens.")
+    if not 0 <= position < scores.shape[1]:
+        raise ValueError(f"there is no position {position} of {scores.shape[1]} tokens; positions count from 0.")

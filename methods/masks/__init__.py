@@ -1,1 +1,1 @@
-"""Masks."""
+"""Methods that optimise masks or noise on words and hidden states."""

@@ -1,1 +1,1 @@
-"""Patterns."""
+"""Methods that search for paths of nodes with much influence."""

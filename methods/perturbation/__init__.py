@@ -1,1 +1,1 @@
-"""Perturbation."""
+"""Methods that remove words or heads and run the model again."""

@@ -170,9 +170,12 @@ def test_parts_of_the_schema_before_are_read() -> None:
 @pytest.mark.parametrize(
     ("beside", "said"),
     [
-        ({"tokens": np.zeros(3), "fill": np.zeros((1, 4))}, "belong to a mask, and there is none"),
-        ({"mask": np.zeros((4, 3)), "gate": np.zeros((4, 2))}, "do not belong to a mask of"),
-        ({"mask": np.zeros((4, 3)), "fill": np.zeros((2, 5))}, "2 fills do not belong to a mask of 4 depths"),
+        ({"tokens": np.zeros(3), "fill": np.zeros((1, 4))}, "belong to a mask, but it has no mask"),
+        ({"mask": np.zeros((4, 3)), "gate": np.zeros((4, 2))}, "the gate has shape .* expected the mask's shape"),
+        (
+            {"mask": np.zeros((4, 3)), "fill": np.zeros((2, 5))},
+            "the fill has 2 vectors, expected 1 or one for each of the mask's 4 depths",
+        ),
     ],
 )
 def test_what_a_mask_cannot_come_with(beside: dict[str, Any], said: str) -> None:
