@@ -1,4 +1,4 @@
-"""Conductance (Dhamdhere et al. 2018) of hidden states, for each source word."""
+"""Conductance (Dhamdhere et al. 2018) of hidden states for each source word."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from ..patterns.pattern_search import traced_words
 class Conductance:
     """Influence of each word that flows through each hidden state, layer by layer (Dhamdhere et al. 2018).
 
-    I([x_j, h^l_i] -> q) = E_z[<dh^l_i/dx_j (x_j - x_b), dq/dh^l_i>]. `flows` holds it in the direction of g_j (times
-    sign(g_j)), `nodes` its sum over words, which is the hidden state's conductance summed over its units. Every layer's nodes
+    I([x_j, h^l_i] -> q) = E_z[<dh^l_i/dx_j (x_j - x_b), dq/dh^l_i>]. `flows` is this influence times sign(g_j), `nodes` is its
+    sum over words, which is the hidden state's conductance summed over its units. Every layer's nodes
     sum to sum_j g_j. Source: Dhamdhere et al. 2018, equation 3; baseline of Lu et al. 2021, section 4.4. Units of q; unbounded.
 
     Attributes:
         rule: Quadrature rule of the path integral.
-        samples: Its nodes.
-        baseline: Word vectors the path starts at.
+        samples: Number of nodes of the rule.
+        baseline: Word vectors at which the path starts.
     """
 
     rule: Rule = "midpoint"
@@ -46,15 +46,15 @@ class Conductance:
         check_quadrature(self.rule, self.samples)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """Flows, nodes and tokens of every instance."""
+        """Computes the flows of every word of every instance."""
         trace = path_trace(model, batch, self.rule, self.samples, self.baseline)
         with torch.no_grad():
             words, traced = traced_words(trace)
             n_tokens = batch.ids.shape[1]
             flows = trace.g.new_zeros(len(batch), n_tokens, model.n_layers + 1, n_tokens)
             for w in range(words.shape[1]):
-                found = word_flow(trace, words[:, w]) * traced[:, w, None, None]
-                flows.scatter_add_(1, words[:, w, None, None, None].expand(-1, 1, *found.shape[1:]), found[:, None])
+                flow = word_flow(trace, words[:, w]) * traced[:, w, None, None]
+                flows.scatter_add_(1, words[:, w, None, None, None].expand(-1, 1, *flow.shape[1:]), flow[:, None])
         sign = torch.where(trace.g < 0, -1.0, 1.0).to(flows.dtype)
         values = [
             {"completeness_error": float(e), "q_baseline": float(b)}
@@ -64,10 +64,18 @@ class Conductance:
 
 
 def word_flow(trace: PathTrace, word: Tensor) -> Tensor:
-    """I([x_j, h^l_i] -> q) of one word (B,) an instance at every hidden state: (B, L+1, N)."""
+    """Influence I([x_j, h^l_i] -> q) of one word of every instance through each hidden state.
+
+    Args:
+        trace: The path trace of B instances.
+        word: Position j of the word of each instance (B,).
+
+    Returns:
+        The influence (B, L + 1, N), in units of q.
+    """
     tangent = torch.zeros_like(trace.start)
-    rows, at = torch.arange(len(tangent), device=word.device), word.repeat_interleave(trace.samples)
-    tangent[rows, at] = trace.start[rows, at]
+    rows, position = torch.arange(len(tangent), device=word.device), word.repeat_interleave(trace.samples)
+    tangent[rows, position] = trace.start[rows, position]
     flow = [trace.mean((tangent * trace.grad_hidden[0]).sum(-1))]
     last = trace.model.n_layers - 1
     for layer in range(last):

@@ -1,4 +1,4 @@
-"""One clean forward and backward pass: gradients at every head's context vectors."""
+"""Gradients at the context vectors of every head, by one forward and one backward pass on the input itself."""
 
 from __future__ import annotations
 
@@ -19,24 +19,31 @@ Objective = Literal["quantity", "probability", "loss", "logit_sum"]
 
 
 class ContextGradients(NamedTuple):
-    """Kept sites, and dF/dcontext[l] (B, N, A, d) for l = 0..L-1."""
+    """The trace with the kept sites, and the gradients dF/dcontext[l] (B, N, A, d) for l = 0..L-1."""
 
     trace: Trace
     gradients: tuple[Heads, ...]
 
 
 def objective(outputs: Outputs, batch: Batch, name: Objective) -> PerRow:
-    """The scalar F that is differentiated, of every row.
+    """The scalar F of every row that is differentiated.
 
-    `quantity`: the batch's own q. `probability`: of batch.answer. `loss`: its cross-entropy (nats). `logit_sum`: of all outputs.
+    Args:
+        outputs: Logits of the output heads, each (R, C).
+        batch: The batch, with the explained quantity and answer.
+        name: `quantity` (the batch's q), `probability` of the batch's answer, `loss` (its cross-entropy in nats), or `logit_sum`
+            over all outputs.
+
+    Returns:
+        One number for each row.
     """
     if name == "quantity":
         return value(outputs, batch)
     if name == "logit_sum":
         return torch.stack([logits.sum(1) for logits in outputs]).sum(0)
     form: Literal["probability", "log_probability"] = "probability" if name == "probability" else "log_probability"
-    found = value(outputs, replace(batch, quantity=replace(batch.quantity, form=form)))
-    return found if name == "probability" else -found
+    answer = value(outputs, replace(batch, quantity=replace(batch.quantity, form=form)))
+    return answer if name == "probability" else -answer
 
 
 def context_gradients(model: FlowModel, batch: Batch, name: Objective, keep: Collection[Site] = ()) -> ContextGradients:
@@ -45,8 +52,11 @@ def context_gradients(model: FlowModel, batch: Batch, name: Objective, keep: Col
     Args:
         model: The model.
         batch: The batch.
-        name: F.
-        keep: Sites to keep besides `context`.
+        name: The objective F, as for `objective`.
+        keep: Sites to keep in the trace besides `context`.
+
+    Returns:
+        The trace and the gradients of every layer.
     """
     with torch.no_grad():
         hidden = model.embed(model.words(batch), batch)
@@ -58,6 +68,6 @@ def context_gradients(model: FlowModel, batch: Batch, name: Objective, keep: Col
 
 
 def check_choice(setting: str, given: str, literal: object) -> None:
-    """Refuses a setting that is none of its literals."""
+    """Raises a `UsageError` for the value of a setting that is none of its literals."""
     if given not in get_args(literal):
         raise UsageError(f"{setting} must be one of {', '.join(get_args(literal))}; got {given!r}.")

@@ -1,4 +1,4 @@
-"""Attention times its gradient, head by head."""
+"""Gradient times attention: each attention weight times its gradient (Serrano & Smith 2019)."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ class GradientXAttention:
     """Each attention weight times the gradient of q with respect to it (Serrano & Smith 2019).
 
     edges[l, h] = A_l,h * dF/dA_l,h at the input, through all layers above; computed as A * (G V^T), where G = dF/dc is the
-    gradient at the head's context vectors c = A V, so that no weight needs a gradient. heads[l, h] is the sum over all weights,
-    which is sum_i <dF/dc_i, c_i>: what F would lose, to first order, without the head. tokens[j] is the sum over heads of the
-    last layer's target row, the only one that is not zero there. Source: Serrano & Smith 2019 (one layer of attention); the
+    gradient at the head's context vectors c = A V, so that no gradient of a weight is computed. An edge is the decrease of F, to
+    first order, when its weight is set to 0. heads[l, h] is the sum over all weights, sum_i <dF/dc_i, c_i>: the decrease of F, to
+    first order, without the head. tokens[j] is the sum over heads of the last layer's target row, the only row there that is not
+    zero. Source: Serrano & Smith 2019 (one layer of attention); the
     integrand of attention attribution (Hao et al. 2021) at the input. Units of F; signed: positive supports F.
 
     Attributes:
-        output: F: the batch's `quantity`, or the `probability` of the answer (as Hao et al. have it).
+        output: The differentiated scalar F: the batch's `quantity`, or the `probability` of the answer (as in Hao et al. 2021).
 
     Raises:
-        UsageError: An output that is neither.
+        UsageError: The output is neither of the two.
     """
 
     output: Output = "quantity"
@@ -45,7 +46,7 @@ class GradientXAttention:
         check_choice("output", self.output, Output)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """Tokens, heads and edges of every instance."""
+        """Computes the edges of every instance, and their sums over heads and tokens."""
         assert batch.target is not None
         trace, gradients = context_gradients(model, batch, self.output, {"attention", "value"})
         edges = [

@@ -27,22 +27,22 @@ Absolute = Literal["head", "token"]
 class HeadTaylor:
     """First-order estimate of the change of the loss when one head is removed (Michel et al. 2019).
 
-    heads[l, h] = |sum_i <c_i, dF/dc_i>| with c_i the head's context vector at position i: the derivative of F for a gate on the
+    heads[l, h] = |sum_i <c_i, dF/dc_i>| with c_i the head's context vector at position i: the derivative of F by a gate on the
     head, and by the chain rule also sum_ij A_ij dF/dA_ij. Source: Michel et al. 2019, section 4.1, where the importance of a head
     is the mean of this over instances. Units of F; not negative; larger is more important. One forward and one backward pass.
 
-    Where the published code departs from the formulas, a setting has the code's way: it takes absolute values position by
-    position (`absolute="token"`), and the code of Hao et al. 2021 differentiates the sum of all logits where the paper says loss
-    (`objective="logit_sum"`). Michel et al. divide the mean over instances by each layer's norm; an explanation is of one
-    instance, so `normalise` divides that instance's scores, which is not the same after averaging.
+    Where published code departs from the formulas, a setting follows the code: the code of Michel et al. takes absolute values
+    position by position (`absolute="token"`), and the code of Hao et al. 2021 differentiates the sum of all logits instead of the
+    loss (`objective="logit_sum"`). Michel et al. divide the mean over instances by each layer's norm; an explanation is of one
+    instance, so `normalise` divides the scores of each instance, which gives other means.
 
     Attributes:
-        objective: F: the cross-entropy of the answer (`loss`, nats), the batch's `quantity`, or `logit_sum`.
+        objective: The scalar F: the cross-entropy of the answer (`loss`, nats), the batch's `quantity`, or `logit_sum`.
         absolute: Absolute value of each head's sum over positions (`head`), or of every position before summing (`token`).
-        normalise: Whether each layer's scores are divided by their L2 norm, which makes layers alike.
+        normalise: Whether each layer's scores are divided by their L2 norm, so that layers have the same scale.
 
     Raises:
-        UsageError: An objective or absolute that is none of these.
+        UsageError: The objective or the kind of absolute value is none of these.
     """
 
     objective: TaylorObjective = "loss"
@@ -54,9 +54,9 @@ class HeadTaylor:
         check_choice("absolute", self.absolute, Absolute)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """Head scores of every instance."""
+        """Computes the head scores of every instance."""
         trace, gradients = context_gradients(model, batch, self.objective)
         gates = [(trace.site("context", layer).detach() * gradient).sum(-1) for layer, gradient in enumerate(gradients)]
-        at = torch.stack(gates, 1)  # (B, L, N, A)
-        heads = at.sum(2).abs() if self.absolute == "head" else at.abs().sum(2)
+        by_token = torch.stack(gates, 1)  # (B, L, N, A)
+        heads = by_token.sum(2).abs() if self.absolute == "head" else by_token.abs().sum(2)
         return explanations(batch, heads=torch.nn.functional.normalize(heads, dim=-1, eps=1e-20) if self.normalise else heads)

@@ -21,7 +21,7 @@ from ..explanation import Explanation
 CAPTUM_RULES = {"midpoint": "riemann_middle", "trapezoid": "riemann_trapezoid", "gauss-legendre": "gausslegendre"}
 States = Literal["path", "zero"]
 ROWS = 512
-"""Most rows captum runs at once."""
+"""Largest number of rows that captum runs at once."""
 
 
 @method(
@@ -35,16 +35,16 @@ class IntegratedGradients:
 
     token[j] = <x_j - x_b, E_z[dq/dz_j]> on word embeddings; node[l, i] is the same at hidden[l], on the straight line to the
     input's own hidden states from the baseline's, or from zeros. Tokens, and the nodes of each layer, sum to the change of q on
-    the line up to the quadrature error; positions that the model does not let be masked do not move. Source: Sundararajan et al.
-    2017, equation 1; zero states as De Cao et al. 2020 have them. Units of q; unbounded. What a sum misses is stored beside the
-    scores: near zero states layer norms are steep, so that hidden states of transformers may need more samples than `path`.
+    the line up to the quadrature error; positions that the model does not allow to be masked stay fixed. Source: Sundararajan et
+    al. 2017, equation 1; zero states as in De Cao et al. 2020. Units of q; unbounded. The error of each sum is stored beside the
+    scores: near zero states layer norms are steep, so that `states=zero` may need more samples than `path`.
 
     Attributes:
-        rule: midpoint, trapezoid or gauss-legendre, as captum has them.
-        samples: Steps of the path integral.
-        baseline: Word vectors the path starts at.
+        rule: Quadrature rule of captum: midpoint, trapezoid or gauss-legendre.
+        samples: Number of nodes of the rule.
+        baseline: Word vectors at which the path starts.
         nodes: Whether hidden states are explained too (about L/2 times the cost of tokens alone).
-        states: Where the line of a layer's hidden states starts: at those of the baseline's words (`path`) or at `zero`.
+        states: Start of the line of a layer's hidden states: the states of the baseline's words (`path`), or `zero`.
     """
 
     rule: Literal["midpoint", "trapezoid", "gauss-legendre"] = "midpoint"
@@ -55,13 +55,13 @@ class IntegratedGradients:
 
     def __post_init__(self) -> None:
         if self.rule not in CAPTUM_RULES:
-            raise UsageError(f"captum has no rule {self.rule!r}; choose one of {', '.join(CAPTUM_RULES)}.")
+            raise UsageError(f"captum has no quadrature rule {self.rule!r}; choose one of {', '.join(CAPTUM_RULES)}.")
         if self.states not in get_args(States):
             raise UsageError(f"states must be {' or '.join(get_args(States))}, got {self.states!r}.")
         check_quadrature(self.rule, self.samples)
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Token and node scores of every instance."""
+        """Integrates the gradients of every instance."""
         with torch.no_grad():
             clean = clean_states(model, batch)
             start = baseline_words(model, batch, self.baseline)
@@ -72,20 +72,20 @@ class IntegratedGradients:
             return explanations(batch, tokens=tokens, values=values)
         ends = enumerate(zip(clean, self._starts(model, batch, clean, start), strict=True))
         nodes, errors = zip(*(self._attribute(model, batch, depth, *pair) for depth, pair in ends if depth), strict=True)
-        for number, worst in zip(values, torch.stack(errors).abs().amax(0), strict=True):
-            number["node_completeness_error"] = float(worst)
+        for numbers, largest in zip(values, torch.stack(errors).abs().amax(0), strict=True):
+            numbers["node_completeness_error"] = float(largest)
         return explanations(batch, tokens=tokens, nodes=torch.stack(nodes, 1), values=values)
 
     @torch.no_grad()
     def _starts(self, model: Layered, batch: Batch, clean: list[Tensor], words: Tensor) -> list[Tensor]:
-        """Where the line of each depth starts."""
+        """States at the start of the line, by depth."""
         if self.states == "path":
             return clean_states(model, replace(batch, word_vectors=words, cache={}))
-        stays = (batch.attention_mask & ~model.maskable(batch))[..., None]
-        return [torch.where(stays, state, 0.0) for state in clean]
+        fixed = (batch.attention_mask & ~model.maskable(batch))[..., None]
+        return [torch.where(fixed, state, 0.0) for state in clean]
 
     def _attribute(self, model: Layered, batch: Batch, depth: int, x: Tensor, x_b: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores (B, N) of the states at a depth (0: word vectors, l + 1: hidden[l]), and captum's completeness error (B,)."""
+        """Scores (B, N) of the states at a depth (0: word vectors, l + 1: hidden[l]), and their completeness error (B,)."""
         from captum.attr import IntegratedGradients as Captum
 
         def forward(values: Tensor, row: Tensor) -> Tensor:

@@ -25,13 +25,13 @@ from ..explanation import Explanation
 class InternalInfluence:
     """Mean gradient of q at each hidden state along the path from a baseline (Leino et al. 2018).
 
-    node[l, i] = sum_d E_z[dq/dh^l_{i,d}]. The source gives the vector over d and not how it is reduced; the sum is our reading.
+    node[l, i] = sum_d E_z[dq/dh^l_{i,d}]. The source defines the vector over d and no reduction to one number; here it is summed.
     Source: Leino et al. 2018, equation 1; baseline of Lu et al. 2021, section 4.4. Units of q per unit of h; unbounded.
 
     Attributes:
         rule: Quadrature rule of the path integral.
-        samples: Its nodes.
-        baseline: Word vectors the path starts at.
+        samples: Number of nodes of the rule.
+        baseline: Word vectors at which the path starts.
     """
 
     rule: Rule = "midpoint"
@@ -42,7 +42,7 @@ class InternalInfluence:
         check_quadrature(self.rule, self.samples)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """Node scores of every instance."""
+        """Averages the gradients of every instance."""
         trace = path_trace(model, batch, self.rule, self.samples, self.baseline)
         nodes = torch.stack([trace.mean(grad.sum(-1)) for grad in trace.grad_hidden], 1)
         return explanations(batch, nodes=nodes)

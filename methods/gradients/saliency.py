@@ -1,4 +1,4 @@
-"""Gradients at the word vectors: saliency and gradient times input, by captum; 0 where a model lets nothing be masked."""
+"""Gradients at the word vectors, computed by captum: saliency, and gradient times input."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ class Saliency:
     """Norm of the gradient of q at each word vector (Simonyan et al. 2014).
 
     tokens[j] = ||dq/dx_j||. Source: Simonyan et al. 2014, section 3 (largest absolute entry there); norms as in Li et al. 2016,
-    section 5. Units of q per unit of the vectors; at least 0, so it says nothing about sign.
+    section 5. Units of q per unit of the vectors; at least 0, without a sign; 0 at positions that the model does not allow to be
+    masked.
 
     Attributes:
-        norm: `l2`, or `l1`, the sum of absolute entries.
+        norm: `l2`, or `l1` (the sum of absolute entries).
     """
 
     norm: Literal["l1", "l2"] = "l2"
@@ -40,12 +41,12 @@ class Saliency:
             raise UsageError(f"norm must be l1 or l2, got {self.norm!r}.")
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Tokens of every instance."""
+        """Computes the gradients of every instance."""
         from captum.attr import Saliency as Captum
 
         words, row = _inputs(model, batch)
-        found = Captum(of_words(model, batch)).attribute(words, abs=False, additional_forward_args=(row,))
-        return explanations(batch, tokens=found.norm(NORMS[self.norm], dim=-1) * model.maskable(batch))
+        gradients = Captum(of_words(model, batch)).attribute(words, abs=False, additional_forward_args=(row,))
+        return explanations(batch, tokens=gradients.norm(NORMS[self.norm], dim=-1) * model.maskable(batch))
 
 
 @method("gradient-x-input", gives={"tokens"}, source="Shrikumar et al. 2016, Not Just a Black Box, section 2")
@@ -53,20 +54,20 @@ class Saliency:
 class GradientXInput:
     """Gradient of q at each word vector times the vector (Shrikumar et al. 2016).
 
-    tokens[j] = <dq/dx_j, x_j>: what the first-order expansion at x says of x_j being 0. Source: Shrikumar et al. 2016, section 2
-    (gradient times input). Units of q; signed; unbounded.
+    tokens[j] = <dq/dx_j, x_j>: the decrease of q, to first order at x, when x_j is set to 0. Source: Shrikumar et al. 2016,
+    section 2 (gradient times input). Units of q; signed; unbounded; 0 at positions that the model does not allow to be masked.
     """
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Tokens of every instance."""
+        """Computes the gradients of every instance."""
         from captum.attr import InputXGradient
 
         words, row = _inputs(model, batch)
-        found = InputXGradient(of_words(model, batch)).attribute(words, additional_forward_args=(row,))
-        return explanations(batch, tokens=found.sum(-1) * model.maskable(batch))
+        products = InputXGradient(of_words(model, batch)).attribute(words, additional_forward_args=(row,))
+        return explanations(batch, tokens=products.sum(-1) * model.maskable(batch))
 
 
 def _inputs(model: Layered, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Word vectors as a leaf, and the row numbers."""
+    """Word vectors as a leaf of the graph of gradients, and the index of every row."""
     words = model.words(batch).detach().clone().requires_grad_(True)
     return words, torch.arange(len(batch), device=words.device)

@@ -175,7 +175,7 @@ def test_classes_sum_to_nothing(models, batches):
 
 def test_a_heads_scores_sum_to_its_mean_gradient_times_its_context(model, batch):
     asked = replace(batch, quantity=Quantity("probability"), cache={})
-    clean = attattr._clean(model, asked)
+    clean = attattr._run_clean(model, asked)
     means = attattr._mean_gradients(model, asked, clean, path_nodes("right", 4))
     found = explained(model, batch, steps=4)
     for layer, (mean, attention, values) in enumerate(zip(means, clean.attention, clean.value, strict=True)):
@@ -208,7 +208,7 @@ def test_permuting_heads_permutes_scores(models, batches):
 
 def test_without_attention_the_block_gives_its_bias(model, batch):
     asked = replace(batch, quantity=Quantity("probability"), cache={})
-    found = attattr._without_attention(model, asked, attattr._clean(model, asked))
+    found = attattr._without_attention(model, asked, attattr._run_clean(model, asked))
     zero = torch.stack([with_attention(model, batch, layer, torch.zeros_like) for layer in range(model.n_layers)])
     assert (found - zero).abs().max() < 1e-14
     y, start = model.layers[0], model.embed(model.words(asked), asked)
