@@ -28,7 +28,7 @@ from jaxtyping import Bool, Float
 from ...core.errors import UsageError
 from ...models.flow.flow_model import FlowModel
 from ..base import ExplainedBatch, Scores, frame, score_row
-from ..reduced_models.heads import curve_rows, kept_heads
+from ..reduced_models.heads import kept_heads, pruning_rows
 from ..registry import metric
 from .head_importance import HeadScores, draws_of_heads, first_by_id, halves
 
@@ -84,7 +84,7 @@ class HeadPruning:
         for batch in shown:
             scores = ranking.of_batch(batch)
             lines = {name: _masks(scores, self.steps, most) for name, most in ORDERS.items()}
-            found = list(curve_rows(model, batch, lines, ticks))
+            found = list(pruning_rows(model, batch, lines, ticks))
             rows += [*found, *_gaps(batch, found)]
         return Scores(frame(rows))
 
@@ -141,7 +141,7 @@ class LayerHeadPruning:
                 for by, scores in rankings.items()
                 for name, most in ORDERS.items()
             }
-            rows += curve_rows(model, batch, lines, ticks)
+            rows += pruning_rows(model, batch, lines, ticks)
         return Scores(frame(rows))
 
 

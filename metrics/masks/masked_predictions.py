@@ -1,4 +1,4 @@
-"""Does the model do the same on what a mask keeps, and how much does the mask drop?
+"""Whether the model does the same on what a mask keeps, and how much the mask drops.
 
 Variants, d the depth (0: word vectors; d: hidden[d - 1]), each depth masked alone:
 
@@ -19,9 +19,10 @@ from jaxtyping import Bool, Float
 from ...core.errors import NotApplicable
 from ...methods.views import masks_words
 from ...models.flow.flow_model import FlowModel
+from ...models.interventions.ablation import MaskReplacement, check_replacement
 from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
 from ..bootstrap import condition_groups, interval
-from ..reduced_models.masks import FORMS, Form, Operator, check_operator, masked_runs, masks
+from ..reduced_models.masks import FORMS, Form, masked_runs, masks
 from ..registry import metric
 
 ONLY_WORDS = "the mask acts on the words at every depth."
@@ -39,14 +40,14 @@ class MaskedDivergence:
     (`share_masked`). Source: the constraint of De Cao et al. 2020, section 2.3.
 
     Attributes:
-        operator: What stands in: the method's `own` vectors, `zero`, or what the `mask` token has at that place and depth in a
-            sentence of such tokens.
+        operator: What replaces a dropped state: the method's `own` vector, `zero`, or `mask`: the state at that position
+            and depth in a sentence of mask tokens.
     """
 
-    operator: Operator = "own"
+    operator: MaskReplacement = "own"
 
     def __post_init__(self) -> None:
-        check_operator(self.operator)
+        check_replacement(self.operator, MaskReplacement)
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
@@ -70,13 +71,13 @@ class MaskedAccuracy:
     [0, 1]; higher is better, at the same share masked.
 
     Attributes:
-        operator: As of `masked_divergence`.
+        operator: What replaces a dropped state, as for `masked_divergence`.
     """
 
-    operator: Operator = "own"
+    operator: MaskReplacement = "own"
 
     def __post_init__(self) -> None:
-        check_operator(self.operator)
+        check_replacement(self.operator, MaskReplacement)
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
@@ -84,8 +85,8 @@ class MaskedAccuracy:
         for batch in shown:
             gold = batch.batch.answer.cpu().numpy()
             for draw, run in enumerate(masked_runs(model, batch, self.operator)):
-                for name, wanted in (("agreement", run.clean), ("accuracy", gold)):
-                    rows += _depths(batch, name, (run.predicted[0] == wanted).all(-1).astype(float), draw)
+                for name, answer in (("agreement", run.clean), ("accuracy", gold)):
+                    rows += _depths(batch, name, (run.predicted[0] == answer).all(-1).astype(float), draw)
                 for instance, right in zip(batch.instances, (run.clean == gold).all(-1), strict=True):
                     rows.append(score_row(instance, "clean", float(right), draw))
         return Scores(frame(rows))
@@ -104,31 +105,30 @@ class MaskedF1:
     classes it happens to hold. In [0, 1]; higher is better, at the same share masked.
 
     Attributes:
-        operator: As of `masked_divergence`.
+        operator: What replaces a dropped state, as for `masked_divergence`.
     """
 
-    operator: Operator = "own"
+    operator: MaskReplacement = "own"
 
     def __post_init__(self) -> None:
-        check_operator(self.operator)
+        check_replacement(self.operator, MaskReplacement)
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """Aggregates over all instances; of several draws, the first.
+        """Aggregates over all instances, of the first draw.
 
         Raises:
-            NotApplicable: The model predicts more than one thing.
+            NotApplicable: The model has several output heads.
         """
         runs = [masked_runs(model, batch, self.operator)[0] for batch in shown]
         gold = np.concatenate([batch.batch.answer.cpu().numpy() for batch in shown])
         if gold.shape[1] != 1:
-            raise NotApplicable("macro-F1 is over classes, and the model has several outputs.")
-        told = np.concatenate([np.concatenate([run.predicted[0], run.clean[None]]) for run in runs], 1)[..., 0]
-        names = [*(f"f1/{depth}" for depth in range(len(told) - 1)), "clean"]
-        conditions = np.array([instance.condition for batch in shown for instance in batch.instances])
-        found = interval(counts(told, gold[:, 0]), condition_groups(conditions), _Means(len(told)))
-        value, low, high = (np.roll(bound, 1).tolist() for bound in found)
-        every = zip(["f1", *names], value, low, high, strict=True)
-        return Scores(frame([]), tuple(Aggregate(*one, len(gold)) for one in every))
+            raise NotApplicable("macro-F1 is a mean over classes, and the model has several output heads.")
+        predicted = np.concatenate([np.concatenate([run.predicted[0], run.clean[None]]) for run in runs], 1)[..., 0]
+        variants = ["f1", *(f"f1/{depth}" for depth in range(len(predicted) - 1)), "clean"]
+        groups = condition_groups(np.array([instance.condition for batch in shown for instance in batch.instances]))
+        bounds = interval(counts(predicted, gold[:, 0]), groups, _Means(len(predicted)))
+        value, low, high = (np.roll(bound, 1).tolist() for bound in bounds)  # the mean over depths comes last
+        return Scores(frame([]), tuple(Aggregate(*each, len(gold)) for each in zip(variants, value, low, high, strict=True)))
 
 
 @metric(
@@ -140,8 +140,8 @@ class ShareMasked:
 
     `hard` is the share of positions that may be masked whose P(keep) is at most 1/2, mean over depths; `expected` is the mean of
     1 - P(keep) instead. `words/*` is depth 0, and `hidden/*` the mean of the depths above; of masks that act on the words at
-    every depth `words/*` is the last one, and `hidden/*` undefined. The mask is that of the predicted answer. In [0, 1]; neither
-    end is better by itself: read it beside `masked_divergence`.
+    every depth, `words/*` is the last depth, and `hidden/*` is undefined. The mask is that of the predicted answer. In [0, 1];
+    neither end is better by itself: read it beside `masked_divergence`.
     """
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
@@ -149,42 +149,47 @@ class ShareMasked:
         rows: list[dict[str, Any]] = []
         for batch in shown:
             free = (batch.batch.attention_mask & model.maskable(batch.batch)).cpu().numpy()
-            for draw, each in enumerate(zip(*(one.each() for one in batch.predicted), strict=True)):
-                kept = np.stack([masks(model, batch.batch, each, form) for form in FORMS])
+            for draw, explanations in enumerate(zip(*(each.each() for each in batch.predicted), strict=True)):
+                kept = np.stack([masks(model, batch.batch, explanations, form) for form in FORMS])
                 shares = ((1 - kept) * free).sum(-1) / free.sum(-1)
                 rows += _by_depth(batch, shares, draw)
+                of_words = np.array([masks_words(explanation) for explanation in explanations])
                 for form, share in zip(FORMS, shares, strict=True):
-                    rows += _by_kind(batch, form, share, np.array([masks_words(one) for one in each]), draw)
+                    rows += _by_kind(batch, form, share, of_words, draw)
         return Scores(frame(rows))
 
 
 def _by_kind(
     shown: ExplainedBatch, form: Form, share: Float[np.ndarray, "depths rows"], of_words: Bool[np.ndarray, " rows"], draw: int
 ) -> Iterator[dict[str, Any]]:
-    """What is masked of words and of hidden states."""
+    """The shares masked of words and of hidden states."""
     yield from _each(shown, f"words/{form}", np.where(of_words, share[-1], share[0]), draw)
     hidden = np.where(of_words, np.nan, share[1:].mean(0))
     for instance, value in zip(shown.instances, hidden, strict=True):
         yield score_row(instance, f"hidden/{form}", float(value), draw, ONLY_WORDS if np.isnan(value) else "")
 
 
-def counts(told: np.ndarray, gold: np.ndarray) -> Float[np.ndarray, "rows features"]:
-    """True positives, predicted and gold members of every class, one row an instance; flat over (predictor, class, count).
+def counts(predicted: np.ndarray, gold: np.ndarray) -> Float[np.ndarray, "rows features"]:
+    """True positives, predicted members and gold members of every class, one row an instance, flat over predictor and class.
 
     Args:
-        told: What each predictor says of each instance.
-        gold: The truth.
+        predicted: The class that each predictor gives each instance.
+        gold: The gold class of each instance.
+
+    >>> counts(np.array([[0, 1]]), np.array([0, 0])).tolist()  # of class 0, then of class 1
+    [[1.0, 1.0, 1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0, 1.0, 0.0]]
     """
-    classes = np.unique(np.concatenate([told.ravel(), gold]))
-    says, true = told[..., None] == classes, np.broadcast_to((gold[:, None] == classes), (*told.shape, len(classes)))
-    flat = np.stack([says & true, says, true], -1).astype(float)
-    rows: np.ndarray = np.moveaxis(flat, 1, 0).reshape(len(gold), -1)
+    classes = np.unique(np.concatenate([predicted.ravel(), gold]))
+    members, true = predicted[..., None] == classes, gold[:, None] == classes
+    true = np.broadcast_to(true, (*predicted.shape, len(classes)))
+    features = np.stack([members & true, members, true], -1).astype(float)
+    rows: np.ndarray = np.moveaxis(features, 1, 0).reshape(len(gold), -1)
     return rows
 
 
 @dataclass(frozen=True)
 class _Means:
-    """Macro-F1 of each predictor, from sums; the last is the mean of all but the last predictor (which is unmasked)."""
+    """Macro-F1 of each predictor, from sums, then the mean over all but the last predictor, which is the whole model."""
 
     predictors: int
 
@@ -194,7 +199,7 @@ class _Means:
 
 
 def macro_f1(sums: Float[np.ndarray, "*some classes 3"]) -> Float[np.ndarray, "*some"]:
-    """Mean of 2 tp / (predicted + gold) over the classes that are either.
+    """Mean of 2 tp / (predicted + gold) over the classes with a predicted or gold member.
 
     >>> float(macro_f1(np.array([[1.0, 2.0, 1.0], [1.0, 1.0, 2.0], [0.0, 0.0, 0.0]])).round(3))
     0.667
@@ -210,7 +215,7 @@ def _by_depth(shown: ExplainedBatch, values: Float[np.ndarray, "forms depths row
 
 
 def _depths(shown: ExplainedBatch, name: str, values: Float[np.ndarray, "depths rows"], draw: int) -> Iterator[dict[str, Any]]:
-    """The mean over depths, and each of them."""
+    """Score rows of the mean over depths, and of each depth."""
     yield from _each(shown, name, values.mean(0), draw)
     for depth, value in enumerate(values):
         yield from _each(shown, f"{name}/{depth}", value, draw)

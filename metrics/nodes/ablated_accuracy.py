@@ -27,10 +27,10 @@ from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import Subgraph
+from ...models.interventions.ablation import POOLING, ReplacedStates, StateReplacement, check_replacement, replaced_states
 from ...tasks.instance import Instance
 from ..base import ExplainedBatch, Scores, frame, score_row
-from ..operators import POOLING, Operator, StandIn, check_operator, stand_ins, undefined
-from ..reduced_models.nodes import ablated_predictions, clean_predictions
+from ..reduced_models.nodes import SEVERAL_TARGETS, ablated_predictions, clean_predictions
 from ..registry import metric
 from .breakdown import by_condition, by_item
 from .node_budgets import Budget, ReferenceBudget, every_later_node, kept_nodes, kept_units, reference_budget, with_target
@@ -43,7 +43,7 @@ Guide = Literal["gold", "predicted"]
 
 
 class ReducedModelRequest(NamedTuple):
-    """One reduced model to run, or the reason why it cannot be had. `{}` in the variant stands for the guide."""
+    """A reduced model to run, or the reason why there is none. `{}` in the variant stands for the guide."""
 
     variant: str
     draw: int
@@ -52,9 +52,9 @@ class ReducedModelRequest(NamedTuple):
 
 
 class ReducedModelResult(NamedTuple):
-    """What a reduced model did."""
+    """What a reduced model did: whether its prediction is right, and whether it is the whole model's (1 or 0)."""
 
-    ask: ReducedModelRequest
+    request: ReducedModelRequest
     correct: float
     agrees: float
 
@@ -80,135 +80,152 @@ class AblatedAccuracy:
 
     Attributes:
         keep_target: Keeps hidden[l][target] (and its skips) at every layer, whether or not a pattern passes through it.
-        operator: What stands in for what is not kept: `zero`, `mean`, `resample`, `mask` or `cut` (metrics/operators.py).
-        seed: Of the instances that are resampled from.
+        operator: What replaces the states that are not kept: `zero`, `mean`, `resample`, `mask` or `cut`
+            (models/interventions/ablation.py).
+        seed: Of the choice of the instances that are resampled from.
     """
 
     keep_target: bool = False
-    operator: Operator = "zero"
+    operator: StateReplacement = "zero"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_operator(self.operator)
+        check_replacement(self.operator, StateReplacement)
 
     @property
     def pools(self) -> bool:
-        """Whether an instance's score rests on others."""
+        """Whether the score of an instance depends on the other instances."""
         return self.operator in POOLING
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         if reference is None:
-            raise NotApplicable("a matched budget needs the explanations of influence-patterns.")
-        stands_in = stand_ins(model, shown, self.operator, self.seed)
+            raise NotApplicable("a matched budget needs the explanations of influence-patterns for the same instances.")
+        replaced = replaced_states(model, (batch.batch for batch in shown), self.operator, self.seed)
         rows: list[dict[str, Any]] = []
         for batch, matched in zip(shown, reference, strict=True):
-            rows += self._batch(model, batch, matched, stands_in(batch.batch))
+            rows += self._batch(model, batch, matched, replaced(batch.batch))
         return Scores(frame(rows))
 
     def _batch(
-        self, model: FlowModel, shown: ExplainedBatch, reference: ExplainedBatch, stand_in: StandIn
+        self, model: FlowModel, shown: ExplainedBatch, reference: ExplainedBatch, replaced: ReplacedStates
     ) -> Iterator[dict[str, Any]]:
         if shown.batch.names != reference.batch.names:
-            raise ValueError("the method and its reference were shown different instances.")
+            raise ValueError("the method and its reference have explained different instances.")
         if shown.batch.target is None:
-            raise NotApplicable("q reads several positions, and the reduced model keeps one at the last layer.")
-        asked = [self._guides(model, shown, reference, row) for row in range(len(shown.batch))]
+            raise NotApplicable(SEVERAL_TARGETS)
+        by_guide = [self._by_guide(model, shown, reference, row) for row in range(len(shown.batch))]
         clean = clean_predictions(model, shown.batch)
         gold = shown.batch.answer.cpu().numpy()
-        answers = _run(model, shown, [asks for guides in asked for asks in guides.values()], gold, clean, stand_in)
-        chance = 0.5 if shown.batch.pairwise else 1 / _outputs(model, shown)
-        for row, (instance, guides) in enumerate(zip(shown.instances, asked, strict=True)):
+        requests = [each for guides in by_guide for each in guides.values()]
+        results = _run(model, shown, requests, gold, clean, replaced)
+        chance = 0.5 if shown.batch.pairwise else 1 / _competing_outputs(model, shown)
+        for row, (instance, guides) in enumerate(zip(shown.instances, by_guide, strict=True)):
             yield score_row(instance, "original", float((clean[row] == gold[row]).all()))
             yield score_row(instance, "chance", chance)
             for guide in ("gold", "predicted"):
-                asks = guides.get(guide, guides["gold"])
-                yield from _rows(instance, guide, asks, answers[id(asks)], stand_in.without.get(row, ""))
+                asked = guides.get(guide, guides["gold"])
+                yield from _rows(instance, guide, asked, results[id(asked)], replaced.undefined.get(row, ""))
 
-    def _guides(self, model: FlowModel, shown: ExplainedBatch, reference: ExplainedBatch, row: int) -> dict[Guide, _Asks]:
-        """What is asked for an instance, by guide; `predicted` is left out where it is the same as `gold`."""
+    def _by_guide(
+        self, model: FlowModel, shown: ExplainedBatch, reference: ExplainedBatch, row: int
+    ) -> dict[Guide, _InstanceRequests]:
+        """What is run for an instance, by guide; `predicted` is left out where it is the same as `gold`."""
         assert shown.batch.target is not None
         size, target = shown.batch.lengths[row], int(shown.batch.target[row])
-        found: dict[Guide, _Asks] = {}
-        for guide, mine, theirs in (("gold", shown.gold, reference.gold), ("predicted", shown.predicted, reference.predicted)):
-            if guide == "predicted" and mine[row] is shown.gold[row] and theirs[row] is reference.gold[row]:
+        requests: dict[Guide, _InstanceRequests] = {}
+        guides: tuple[tuple[Guide, Explanation, Explanation], ...] = (
+            ("gold", shown.gold[row], reference.gold[row]),
+            ("predicted", shown.predicted[row], reference.predicted[row]),
+        )
+        for guide, explanation, matched in guides:
+            if guide == "predicted" and explanation is shown.gold[row] and matched is reference.gold[row]:
                 continue
-            by = reference_budget(theirs[row], size, model.n_heads, target)
-            found[guide] = _Asks(row, not len(by.words), list(self._asks(mine[row], by)))  # type: ignore[index]
-        return found
+            budget = reference_budget(matched, size, model.n_heads, target)
+            requests[guide] = _InstanceRequests(row, not len(budget.words), list(self._requests(explanation, budget)))
+        return requests
 
-    def _asks(self, explanation: Explanation, by: ReferenceBudget) -> Iterator[ReducedModelRequest]:
-        yield self._ask("control/positive-words/{}", 0, every_later_node(by))
-        for draw, one in enumerate(explanation.each()):
+    def _requests(self, explanation: Explanation, by: ReferenceBudget) -> Iterator[ReducedModelRequest]:
+        yield ReducedModelRequest("control/positive-words/{}", 0, every_later_node(by))
+        for draw, drawn in enumerate(explanation.each()):
             for budget in BUDGETS:
-                yield self._ask(f"embedding/{budget}/{{}}", draw, kept_nodes(one, by, budget, by.words), by.target)
-                yield self._ask(f"embedding/{budget}/{{}}/all-words", draw, kept_nodes(one, by, budget, by.all_words), by.target)
+                for words, suffix in ((by.words, ""), (by.all_words, "/all-words")):
+                    kept = self._kept(kept_nodes(drawn, by, budget, words), by.target)
+                    yield ReducedModelRequest(f"embedding/{budget}/{{}}{suffix}", draw, kept)
                 try:
-                    kept = kept_units(one, by, budget)
+                    kept = self._kept(kept_units(drawn, by, budget), by.target)
                 except NotApplicable as reason:
                     yield ReducedModelRequest(f"attention/{budget}/{{}}", draw, None, str(reason))
                 else:
-                    yield self._ask(f"attention/{budget}/{{}}", draw, kept, by.target)
+                    yield ReducedModelRequest(f"attention/{budget}/{{}}", draw, kept)
 
-    def _ask(self, variant: str, draw: int, kept: Subgraph, target: int | None = None) -> ReducedModelRequest:
-        return ReducedModelRequest(variant, draw, with_target(kept, target) if self.keep_target and target is not None else kept)
+    def _kept(self, kept: Subgraph, target: int) -> Subgraph:
+        return with_target(kept, target) if self.keep_target else kept
 
 
 @dataclass(frozen=True, eq=False)
-class _Asks:
-    """What is asked for one instance under one guide."""
+class _InstanceRequests:
+    """The reduced models of one instance under one guide; `empty` where Pi_+ has no word."""
 
     row: int
     empty: bool
-    asks: list[ReducedModelRequest]
+    requests: list[ReducedModelRequest]
 
 
-def _outputs(model: FlowModel, shown: ExplainedBatch) -> int:
-    """How many outputs compete."""
+def _competing_outputs(model: FlowModel, shown: ExplainedBatch) -> int:
+    """How many outputs compete for the prediction."""
     import torch
 
-    one = shown.batch.rows(torch.tensor([0], device=shown.batch.ids.device))
-    return int(model.outputs(one)[0].shape[1])
+    first = shown.batch.rows(torch.tensor([0], device=shown.batch.ids.device))
+    return int(model.outputs(first)[0].shape[1])
 
 
 def _run(
-    model: FlowModel, shown: ExplainedBatch, asked: list[_Asks], gold: np.ndarray, clean: np.ndarray, stand_in: StandIn
+    model: FlowModel,
+    shown: ExplainedBatch,
+    instances: list[_InstanceRequests],
+    gold: np.ndarray,
+    clean: np.ndarray,
+    replaced: ReplacedStates,
 ) -> dict[int, list[ReducedModelResult]]:
-    """Runs everything that is asked together; answers by the identity of their `_Asks`."""
-    jobs = [(asks.row, ask.kept) for asks in asked for ask in asks.asks if ask.kept is not None]
-    row = [r for r, _ in jobs]
-    predicted = ablated_predictions(model, shown.batch, row, [kept for _, kept in jobs], stand_in)
-    correct, agrees = (iter((predicted == wanted[row]).all(1).astype(float).tolist()) for wanted in (gold, clean))
+    """Runs every request together; results by the identity of their `_InstanceRequests`."""
+    jobs = [(each.row, request.kept) for each in instances for request in each.requests if request.kept is not None]
+    row = [index for index, _ in jobs]
+    predicted = ablated_predictions(model, shown.batch, row, [kept for _, kept in jobs], replaced)
+    correct, agrees = (iter((predicted == answer[row]).all(1).astype(float).tolist()) for answer in (gold, clean))
     return {
-        id(asks): [
-            ReducedModelResult(ask, np.nan, np.nan) if ask.kept is None else ReducedModelResult(ask, next(correct), next(agrees))
-            for ask in asks.asks
+        id(each): [
+            ReducedModelResult(request, np.nan, np.nan)
+            if request.kept is None
+            else ReducedModelResult(request, next(correct), next(agrees))
+            for request in each.requests
         ]
-        for asks in asked
+        for each in instances
     }
 
 
 def _rows(
-    instance: Instance, guide: str, asks: _Asks, answers: list[ReducedModelResult], without: str
+    instance: Instance, guide: str, asked: _InstanceRequests, results: list[ReducedModelResult], undefined: str
 ) -> Iterator[dict[str, Any]]:
-    yield score_row(instance, f"empty/{guide}", float(asks.empty))
-    for ask, correct, agrees in answers:
-        name = ask.variant.format(guide)
-        reason = ask.reason or without
-        yield score_row(instance, name, undefined(correct, reason), ask.draw, reason)
-        yield score_row(instance, f"{name}/agreement", undefined(agrees, reason), ask.draw, reason)
-        if guide == "predicted" and ask.variant.count("/") == 2 and not ask.variant.startswith("control"):
-            yield _size_row(instance, ask)
+    """Score rows of an instance under one guide; all undefined where its states have no replacement."""
+    yield score_row(instance, f"empty/{guide}", float(asked.empty))
+    for request, correct, agrees in results:
+        variant = request.variant.format(guide)
+        reason = request.reason or undefined
+        yield score_row(instance, variant, np.nan if reason else correct, request.draw, reason)
+        yield score_row(instance, f"{variant}/agreement", np.nan if reason else agrees, request.draw, reason)
+        if guide == "predicted" and request.variant.count("/") == 2 and not request.variant.startswith("control"):
+            yield _size_row(instance, request)
 
 
-def _size_row(instance: Instance, ask: ReducedModelRequest) -> dict[str, Any]:
+def _size_row(instance: Instance, request: ReducedModelRequest) -> dict[str, Any]:
     """How many nodes a layer were kept."""
-    name, kept, reason = f"nodes/{ask.variant.removesuffix('/{}')}", ask.kept, ask.reason
+    variant, kept = f"nodes/{request.variant.removesuffix('/{}')}", request.kept
     if kept is None:
-        return score_row(instance, name, np.nan, ask.draw, reason)
+        return score_row(instance, variant, np.nan, request.draw, request.reason)
     if kept.heads is not None and kept.skips is not None:
-        return score_row(instance, name, float((kept.heads.sum((1, 2)) + kept.skips.sum(1)).mean()), ask.draw)
+        return score_row(instance, variant, float((kept.heads.sum((1, 2)) + kept.skips.sum(1)).mean()), request.draw)
     between = kept.nodes[1:-1].sum(1)
     if not len(between):
-        return score_row(instance, name, np.nan, ask.draw, "a model of one layer has no layers between.")
-    return score_row(instance, name, float(between.mean()), ask.draw)
+        return score_row(instance, variant, np.nan, request.draw, "a model of one layer has no layers between the ends.")
+    return score_row(instance, variant, float(between.mean()), request.draw)

@@ -3,7 +3,7 @@
 Variants, for each budget b in percent of the N nodes of each layer:
 
     budget/<b>       share of instances that are right with b % of the nodes kept (removed)
-    auc              area under the curve of an instance over the budgets, by trapezoids, as a share of the range (0 to 1)
+    auc              area under an instance's curve over the budgets, by trapezoids, as a share of the range (0 to 1)
     auc/agreement    the same for agreement with the whole model's prediction
     heads/<these>    the same for b % of the L A heads instead of nodes, where the method scores heads
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -25,13 +25,114 @@ from ...methods.explanation import Explanation
 from ...methods.views import Select, head_scores, score_nodes
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import Subgraph
+from ...models.interventions.ablation import POOLING, ReplacedStates, StateReplacement, check_replacement, replaced_states
 from ..base import ExplainedBatch, Scores, frame, score_row
-from ..operators import POOLING, Operator, StandIn, check_operator, stand_ins
-from ..reduced_models.heads import area, curve_rows
-from ..reduced_models.nodes import ablated_predictions, clean_predictions
+from ..reduced_models.heads import curve_rows, pruning_rows
+from ..reduced_models.nodes import SEVERAL_TARGETS, ablated_predictions, clean_predictions
 from ..registry import metric
 
 Guide = Literal["gold", "predicted"]
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """The settings and the computation that both curves share.
+
+    Attributes:
+        steps: Number of budgets, evenly spaced up to 100 %.
+        guide: The answer whose explanation sets the ranking: `predicted` does not leak the gold answer.
+        select: Whether nodes that work against q come last (`signed`) or are ranked by their size (`absolute`).
+        operator: What replaces the states that are not kept: `zero`, `mean`, `resample`, `mask` or `cut`
+            (models/interventions/ablation.py).
+        seed: Of the choice of the instances that are resampled from.
+        keep: Whether the top share is what is kept, or what is removed.
+    """
+
+    steps: int = 20
+    guide: Guide = "predicted"
+    select: Select = "signed"
+    operator: StateReplacement = "zero"
+    seed: int = 0
+    keep: ClassVar[bool]
+
+    def __post_init__(self) -> None:
+        if self.steps < 2:
+            raise UsageError(f"a curve needs at least 2 budgets, got steps={self.steps}.")
+        if self.guide not in ("gold", "predicted"):
+            raise UsageError(f"guide must be gold or predicted, got {self.guide!r}.")
+        if self.select not in ("signed", "absolute"):
+            raise UsageError(f"select must be signed or absolute, got {self.select!r}.")
+        check_replacement(self.operator, StateReplacement)
+
+    @property
+    def pools(self) -> bool:
+        """Whether the score of an instance depends on the other instances."""
+        return self.operator in POOLING
+
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+        """One row an (instance, budget, draw), and one for the area.
+
+        Raises:
+            NotApplicable: q reads several positions, or neither nodes nor heads can be ranked.
+        """
+        replaced = replaced_states(model, (batch.batch for batch in shown), self.operator, self.seed)
+        rows: list[dict[str, Any]] = []
+        for batch in shown:
+            if batch.batch.target is None:
+                raise NotApplicable(SEVERAL_TARGETS)
+            rows += self._rows(model, batch, replaced(batch.batch))
+        return Scores(frame(rows))
+
+    def _rows(self, model: FlowModel, shown: ExplainedBatch, replaced: ReplacedStates) -> Iterator[dict[str, Any]]:
+        """The rows of a batch; those of instances whose states have no replacement are undefined."""
+        reasons = {shown.instances[row].id: reason for row, reason in replaced.undefined.items()}
+        for row in self._defined_rows(model, shown, replaced):
+            reason = reasons.get(row["instance"])
+            yield row if reason is None else row | {"value": np.nan, "reason": reason}
+
+    def _defined_rows(self, model: FlowModel, shown: ExplainedBatch, replaced: ReplacedStates) -> list[dict[str, Any]]:
+        """Rows by nodes and by heads, whichever the explanations rank."""
+        try:
+            nodes = list(self._by_nodes(model, shown, replaced))
+        except NotApplicable as reason:
+            try:
+                heads = list(self._by_heads(model, shown, replaced))
+            except NotApplicable:
+                raise reason from None
+            undefined = (score_row(instance, "auc", np.nan, reason=f"{reason} See heads/auc.") for instance in shown.instances)
+            return [*heads, *undefined]
+        with suppress(NotApplicable):
+            nodes += self._by_heads(model, shown, replaced)
+        return nodes
+
+    def _by_nodes(self, model: FlowModel, shown: ExplainedBatch, replaced: ReplacedStates) -> Iterator[dict[str, Any]]:
+        assert shown.batch.target is not None
+        draws, kept = list[tuple[int, int]](), list[Subgraph]()
+        sizes = zip(self._explanations(shown), shown.batch.lengths, shown.batch.target.tolist(), strict=True)
+        for index, (explanation, size, target) in enumerate(sizes):
+            for draw, scored in enumerate(explanation.each()):
+                draws.append((index, draw))
+                kept += [Subgraph(nodes) for nodes in budget_masks(scored, size, target, self.steps, self.keep, self.select)]
+        row = [index for index, _ in draws for _ in range(self.steps)]
+        predicted = ablated_predictions(model, shown.batch, row, kept, replaced)
+        gold, clean = shown.batch.answer.cpu().numpy()[row], clean_predictions(model, shown.batch)[row]
+        correct, agrees = ((predicted == answer).all(1).astype(float).reshape(-1, self.steps) for answer in (gold, clean))
+        for (index, draw), right, same in zip(draws, correct, agrees, strict=True):
+            yield from curve_rows(shown.instances[index], "", self._budgets, right, same, draw)
+
+    def _by_heads(self, model: FlowModel, shown: ExplainedBatch, replaced: ReplacedStates) -> Iterator[dict[str, Any]]:
+        kept = [
+            [head_masks(head_scores(scored), self.steps, self.keep, self.select) for scored in explanation.each()]
+            for explanation in self._explanations(shown)
+        ]
+        return pruning_rows(model, shown, {"heads": np.array(kept)}, self._budgets, replaced)
+
+    def _explanations(self, shown: ExplainedBatch) -> tuple[Explanation, ...]:
+        return shown.predicted if self.guide == "predicted" else shown.gold
+
+    @property
+    def _budgets(self) -> list[str]:
+        return [f"budget/{100 * step / self.steps:g}" for step in range(1, self.steps + 1)]
 
 
 @metric(
@@ -44,39 +145,15 @@ Guide = Literal["gold", "predicted"]
     source="flowgauge; after Lu et al. 2021, section 4.4",
 )
 @dataclass(frozen=True)
-class RetentionCurve:
+class RetentionCurve(_Curve):
     """Accuracy when only the top share of each layer's nodes is kept, and its area.
 
     At hidden[l], l = 0..L-1, the ceil(b N) nodes with the largest score stay (`views.score_nodes`; lower positions win ties)
-    and the others are replaced (by zeros); at hidden[L] the target alone. Where heads are scored (`views.head_scores`), so for
-    the context vectors of the ceil(b L A) best heads. In [0, 1]; higher is better.
-
-    Attributes:
-        steps: Budgets, evenly spaced up to 100 %.
-        guide: Whose explanation sets the ranking: `predicted` has no leakage.
-        select: Whether nodes that work against q come last (`signed`) or by their size (`absolute`).
-        operator: What stands in for what is not kept: `zero`, `mean`, `resample`, `mask` or `cut` (metrics/operators.py).
-        seed: Of the instances that are resampled from.
+    and the rest are replaced (by zeros); at hidden[L] only the target stays. Where heads are scored (`views.head_scores`), the
+    same is done with the context vectors of the ceil(b L A) best heads. In [0, 1]; higher is better.
     """
 
-    steps: int = 20
-    guide: Guide = "predicted"
-    select: Select = "signed"
-    operator: Operator = "zero"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check(self.steps, self.guide, self.select)
-        check_operator(self.operator)
-
-    @property
-    def pools(self) -> bool:
-        """Whether an instance's score rests on others."""
-        return self.operator in POOLING
-
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, budget, draw), and one for the area."""
-        return _curve(model, shown, self, keep=True)
+    keep: ClassVar[bool] = True
 
 
 @metric(
@@ -89,122 +166,14 @@ class RetentionCurve:
     source="flowgauge; after Samek et al. 2017 (region perturbation)",
 )
 @dataclass(frozen=True)
-class DeletionCurve:
+class DeletionCurve(_Curve):
     """Accuracy when the top share of each layer's nodes is removed, and its area.
 
     As `retention_curve`, with the nodes that it would keep at hidden[0..L-1], or the heads, replaced instead. In [0, 1]; lower is
     better.
-
-    Attributes:
-        steps: Budgets, evenly spaced up to 100 %.
-        guide: Whose explanation sets the ranking: `predicted` has no leakage.
-        select: Whether nodes that work against q come last (`signed`) or by their size (`absolute`).
-        operator: What stands in for what is not kept: `zero`, `mean`, `resample`, `mask` or `cut` (metrics/operators.py).
-        seed: Of the instances that are resampled from.
     """
 
-    steps: int = 20
-    guide: Guide = "predicted"
-    select: Select = "signed"
-    operator: Operator = "zero"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check(self.steps, self.guide, self.select)
-        check_operator(self.operator)
-
-    @property
-    def pools(self) -> bool:
-        """Whether an instance's score rests on others."""
-        return self.operator in POOLING
-
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, budget, draw), and one for the area."""
-        return _curve(model, shown, self, keep=False)
-
-
-def _check(steps: int, guide: str, select: str) -> None:
-    if steps < 2:
-        raise UsageError(f"a curve needs at least 2 budgets, got steps={steps}.")
-    if guide not in ("gold", "predicted"):
-        raise UsageError(f"guide must be gold or predicted, got {guide!r}.")
-    if select not in ("signed", "absolute"):
-        raise UsageError(f"select must be signed or absolute, got {select!r}.")
-
-
-def _curve(model: FlowModel, shown: Sequence[ExplainedBatch], asked: RetentionCurve | DeletionCurve, keep: bool) -> Scores:
-    stands_in = stand_ins(model, shown, asked.operator, asked.seed)
-    rows: list[dict[str, Any]] = []
-    for batch in shown:
-        if batch.batch.target is None:
-            raise NotApplicable("q reads several positions, and the reduced model keeps one at the last layer.")
-        stand_in = stands_in(batch.batch)
-        why = {batch.instances[row].id: reason for row, reason in stand_in.without.items()}
-        for row in _batch(model, batch, asked, keep, stand_in):
-            rows.append(row | {"value": np.nan, "reason": why[row["instance"]]} if row["instance"] in why else row)
-    return Scores(frame(rows))
-
-
-def _batch(
-    model: FlowModel, shown: ExplainedBatch, asked: RetentionCurve | DeletionCurve, keep: bool, stand_in: StandIn
-) -> list[dict[str, Any]]:
-    """Rows by nodes and by heads, whichever can be had."""
-    made = shown.predicted if asked.guide == "predicted" else shown.gold
-    try:
-        nodes = list(_by_nodes(model, shown, made, asked.steps, asked.select, keep, stand_in))
-    except NotApplicable as reason:
-        try:
-            heads = list(_by_heads(model, shown, made, asked.steps, asked.select, keep, stand_in))
-        except NotApplicable:
-            raise reason from None
-        return [*heads, *(score_row(instance, "auc", np.nan, reason=f"{reason} See heads/auc.") for instance in shown.instances)]
-    with suppress(NotApplicable):
-        nodes += _by_heads(model, shown, made, asked.steps, asked.select, keep, stand_in)
-    return nodes
-
-
-def _by_nodes(
-    model: FlowModel,
-    shown: ExplainedBatch,
-    made: Sequence[Explanation],
-    steps: int,
-    select: Select,
-    keep: bool,
-    stand_in: StandIn,
-) -> Iterator[dict[str, Any]]:
-    assert shown.batch.target is not None
-    asked, row = [], []
-    for number, (size, target) in enumerate(zip(shown.batch.lengths, shown.batch.target.tolist(), strict=True)):
-        for one in made[number].each():
-            asked += [Subgraph(nodes) for nodes in budget_masks(one, size, target, steps, keep, select)]
-            row += [number] * steps
-    found = ablated_predictions(model, shown.batch, row, asked, stand_in)
-    gold, clean = shown.batch.answer.cpu().numpy()[row], clean_predictions(model, shown.batch)[row]
-    correct, agrees = ((found == wanted).all(1).astype(float).reshape(-1, steps) for wanted in (gold, clean))
-    draw_of = [(number, draw) for number in range(len(made)) for draw in range(len(made[number].each()))]
-    for (number, draw), right, same in zip(draw_of, correct, agrees, strict=True):
-        instance = shown.instances[number]
-        for budget, value in zip(_budgets(steps), right, strict=True):
-            yield score_row(instance, budget, float(value), draw)
-        yield score_row(instance, "auc", area(right), draw)
-        yield score_row(instance, "auc/agreement", area(same), draw)
-
-
-def _by_heads(
-    model: FlowModel,
-    shown: ExplainedBatch,
-    made: Sequence[Explanation],
-    steps: int,
-    select: Select,
-    keep: bool,
-    stand_in: StandIn,
-) -> Iterator[dict[str, Any]]:
-    kept = np.array([[head_masks(head_scores(one), steps, keep, select) for one in each.each()] for each in made])
-    return curve_rows(model, shown, {"heads": kept}, _budgets(steps), stand_in)
-
-
-def _budgets(steps: int) -> list[str]:
-    return [f"budget/{100 * step / steps:g}" for step in range(1, steps + 1)]
+    keep: ClassVar[bool] = False
 
 
 def budget_masks(
@@ -212,13 +181,21 @@ def budget_masks(
 ) -> Bool[np.ndarray, "steps depths tokens"]:
     """The nodes left at each budget.
 
+    Args:
+        explanation: One draw.
+        size: Number of tokens N.
+        target: The position that q reads, which alone is left at hidden[L].
+        steps: Number of budgets, evenly spaced up to 100 %.
+        keep: Whether the top nodes are left, or all but these.
+        select: As for the metric.
+
     Raises:
         NotApplicable: Nodes cannot be ranked from the explanation.
     """
     score = score_nodes(explanation, size, target, select)
-    place = np.argsort(np.argsort(-score, axis=1, kind="stable"), axis=1)
+    rank = np.argsort(np.argsort(-score, axis=1, kind="stable"), axis=1)
     counts = -(-np.arange(1, steps + 1) * size // steps)
-    nodes: np.ndarray = (place < counts[:, None, None]) == keep
+    nodes: np.ndarray = (rank < counts[:, None, None]) == keep
     nodes[:, -1] = np.arange(size) == target
     return nodes
 
@@ -226,9 +203,13 @@ def budget_masks(
 def head_masks(
     score: Float[np.ndarray, "layers heads"], steps: int, keep: bool, select: Select = "signed"
 ) -> Bool[np.ndarray, "steps layers heads"]:
-    """The heads left at each budget, of all layers together; lower layers and heads win ties."""
+    """The heads left at each budget, of all layers together; lower layers and heads win ties.
+
+    >>> head_masks(np.array([[3.0, 1.0]]), 2, keep=True).tolist()
+    [[[True, False]], [[True, True]]]
+    """
     size = np.abs(score) if select == "absolute" else score
-    place = np.argsort(np.argsort(-size, axis=None, kind="stable")).reshape(score.shape)
+    rank = np.argsort(np.argsort(-size, axis=None, kind="stable")).reshape(score.shape)
     counts = -(-np.arange(1, steps + 1) * score.size // steps)
-    found: np.ndarray = (place < counts[:, None, None]) == keep
-    return found
+    kept: np.ndarray = (rank < counts[:, None, None]) == keep
+    return kept

@@ -12,10 +12,11 @@ from jaxtyping import Bool, Float, Int
 
 from ...models.batch import Batch, Edit, Rows
 from ...models.flow.flow_model import FlowModel
+from ...models.interventions.ablation import ZERO, ReplacedStates
 from ...models.outputs import prediction
 from ...models.shapes import Outputs
+from ...tasks.instance import Instance
 from ..base import ExplainedBatch, score_row
-from ..operators import ZERO, StandIn
 from .nodes import ELEMENTS, clean_predictions, replacing
 
 
@@ -30,9 +31,9 @@ def kept_heads(
     [[[1, 1], [1, 1]], [[1, 0], [0, 1]], [[0, 0], [0, 0]]]
     """
     rivals = score.reshape(len(score) if per_layer else 1, -1)
-    place = np.argsort(np.argsort(-rivals if most_first else rivals, axis=1, kind="stable"), axis=1)
+    rank = np.argsort(np.argsort(-rivals if most_first else rivals, axis=1, kind="stable"), axis=1)
     counts = np.arange(steps + 1) * rivals.shape[1] // steps
-    kept: np.ndarray = place.reshape(score.shape) >= counts[:, None, None]
+    kept: np.ndarray = rank.reshape(score.shape) >= counts[:, None, None]
     return kept
 
 
@@ -41,20 +42,30 @@ def pruned_predictions(
     batch: Batch,
     row: Sequence[int],
     kept: Bool[np.ndarray, "rows steps layers heads"],
-    stand_in: StandIn = ZERO,
+    replaced: ReplacedStates = ZERO,
 ) -> Int[np.ndarray, "rows steps outputs"]:
-    """What the model predicts for instance `row[r]` at each step, with the heads `kept[r, s]` alone; equal rows run once."""
-    first = list({(at, kept[number].tobytes()): number for number, at in reversed(list(enumerate(row)))}.values())
-    asked = {(row[number], kept[number].tobytes()): place for place, number in enumerate(first)}
-    found = np.zeros((len(first), kept.shape[1], batch.answer.shape[1]), int)
+    """What the model predicts for instance `row[r]` at each step, with only the heads `kept[r, s]`; equal rows run once.
+
+    Args:
+        model: The model.
+        batch: The instances.
+        row: The instance of each row of `kept`.
+        kept: The heads left at each step.
+        replaced: What replaces the context vectors of pruned heads.
+    """
+    keys = [(instance, heads.tobytes()) for instance, heads in zip(row, kept, strict=True)]
+    first = {key: index for index, key in reversed(list(enumerate(keys)))}  # a key's lowest row
+    run = {key: index for index, key in enumerate(first)}
+    unique = list(first.values())
+    predicted = np.zeros((len(unique), kept.shape[1], batch.answer.shape[1]), int)
     limit = max(1, ELEMENTS // (4 * model.width * batch.ids.shape[1]))
-    for start in range(0, len(first), limit):
-        part = first[start : start + limit]
-        index = [row[number] for number in part]
-        rows = batch.rows(torch.tensor(index, device=batch.ids.device))
-        for step, outputs in enumerate(pruned_outputs(model, batch, index, kept[part], stand_in)):
-            found[start : start + limit, step] = prediction(outputs, rows).cpu().numpy()
-    return found[[asked[at, kept[number].tobytes()] for number, at in enumerate(row)]]
+    for start in range(0, len(unique), limit):
+        part = unique[start : start + limit]
+        instances = [row[index] for index in part]
+        rows = batch.rows(torch.tensor(instances, device=batch.ids.device))
+        for step, outputs in enumerate(pruned_outputs(model, batch, instances, kept[part], replaced)):
+            predicted[start : start + limit, step] = prediction(outputs, rows).cpu().numpy()
+    return predicted[[run[key] for key in keys]]
 
 
 @torch.no_grad()
@@ -63,20 +74,26 @@ def pruned_outputs(
     batch: Batch,
     row: Sequence[int],
     kept: Bool[np.ndarray, "rows steps layers heads"],
-    stand_in: StandIn = ZERO,
+    replaced: ReplacedStates = ZERO,
 ) -> Iterator[Outputs]:
     """Logits of every row, step by step, with the context vectors of pruned heads replaced.
 
-    By zeros, as published, so that of a layer without heads b_o stays.
-    A row goes on from its own hidden states of the step before (at first: of the whole model), at the lowest layer whose heads
-    have changed since; nothing below is computed again.
+    By zeros, as published, so that a layer without heads still adds b_o. A row goes on from its own hidden states of the step
+    before (at first: of the whole model), at the lowest layer whose heads have changed since; nothing below is computed again.
+
+    Args:
+        model: The model.
+        batch: The instances.
+        row: The instance of each row of `kept`.
+        kept: The heads left at each step.
+        replaced: What replaces the context vectors of pruned heads.
     """
-    instances, again = np.unique(np.asarray(row), return_inverse=True)
+    instances, instance_of = np.unique(np.asarray(row), return_inverse=True)
     rows = batch.rows(torch.tensor(row, device=batch.ids.device))
     clean = batch.rows(torch.tensor(instances, device=batch.ids.device))
     (trace,) = model.run(Rows(clean, model.embed(model.words(clean), clean)), keep={"hidden"})
-    hidden = torch.stack([trace.site("hidden", layer) for layer in range(model.n_layers + 1)])[:, again]
-    states = stand_in.states
+    hidden = torch.stack([trace.site("hidden", layer) for layer in range(model.n_layers + 1)])[:, instance_of]
+    states = replaced.states
 
     def prune(left: np.ndarray, instance: np.ndarray) -> Edit:
         factor = torch.from_numpy(left).to(hidden)[:, :, None, :, None]  # one for all positions
@@ -85,14 +102,17 @@ def pruned_outputs(
 
     for before, now in pairwise([np.ones_like(kept[:, 0]), *np.moveaxis(kept, 1, 0)]):
         groups = entries(before, now)
-        made = [
+        entering = [
             Rows(
-                rows.rows(torch.from_numpy(index)), hidden[at, index], at, {"context": prune(now[index], np.asarray(row)[index])}
+                rows.rows(torch.from_numpy(index)),
+                hidden[layer, index],
+                layer,
+                {"context": prune(now[index], np.asarray(row)[index])},
             )
-            for at, index in groups
+            for layer, index in groups
         ]
-        for (at, index), part in zip(groups, model.run(*made, keep={"hidden"}) if made else [], strict=True):
-            for depth in range(at + 1, model.n_layers + 1):
+        for (layer, index), part in zip(groups, model.run(*entering, keep={"hidden"}) if entering else [], strict=True):
+            for depth in range(layer + 1, model.n_layers + 1):
                 hidden[depth, index] = part.site("hidden", depth)
         yield model.readout(hidden[-1], rows)
 
@@ -100,7 +120,7 @@ def pruned_outputs(
 def entries(
     before: Bool[np.ndarray, "rows layers heads"], now: Bool[np.ndarray, "rows layers heads"]
 ) -> list[tuple[int, Int[np.ndarray, " changed"]]]:
-    """The lowest layer that changes, and the rows of which it is the lowest; rows without change are left out.
+    """The layers at which rows enter anew: each with the rows whose lowest changed layer it is; rows without change have none.
 
     >>> stay, change = np.ones((2, 3, 1), bool), np.array([[[1], [0], [0]], [[1], [1], [1]]], bool)
     >>> entries(stay, change)
@@ -108,15 +128,15 @@ def entries(
     """
     changed = (before != now).any(2)
     first = np.where(changed.any(1), changed.argmax(1), changed.shape[1])
-    return [(int(at), np.flatnonzero(first == at)) for at in np.unique(first) if at < changed.shape[1]]
+    return [(int(layer), np.flatnonzero(first == layer)) for layer in np.unique(first) if layer < changed.shape[1]]
 
 
-def curve_rows(
+def pruning_rows(
     model: FlowModel,
     shown: ExplainedBatch,
     lines: Mapping[str, Bool[np.ndarray, "batch draws steps layers heads"]],
     ticks: Sequence[str],
-    stand_in: StandIn = ZERO,
+    replaced: ReplacedStates = ZERO,
 ) -> Iterator[dict[str, Any]]:
     """Score rows of pruning curves: `<line>/<tick>`, `<line>/auc` and `<line>/auc/agreement`.
 
@@ -124,29 +144,48 @@ def curve_rows(
         model: The model.
         shown: The batch.
         lines: The heads left at each step, by the line's name.
-        ticks: The steps' names.
-        stand_in: For the context vectors of pruned heads.
+        ticks: The name of each step.
+        replaced: What replaces the context vectors of pruned heads.
     """
     sizes = {name: kept.shape[:2] for name, kept in lines.items()}
-    row = [number for count, draws in sizes.values() for number in range(count) for _ in range(draws)]
-    found = pruned_predictions(
-        model, shown.batch, row, np.concatenate([kept.reshape(-1, *kept.shape[2:]) for kept in lines.values()]), stand_in
-    )
+    row = [index for count, draws in sizes.values() for index in range(count) for _ in range(draws)]
+    kept = np.concatenate([kept.reshape(-1, *kept.shape[2:]) for kept in lines.values()])
+    predicted = pruned_predictions(model, shown.batch, row, kept, replaced)
     gold, clean = shown.batch.answer.cpu().numpy()[row], clean_predictions(model, shown.batch)[row]
-    curves = zip(*((found == wanted[:, None]).all(2).astype(float) for wanted in (gold, clean)), strict=True)
+    curves = zip(*((predicted == answer[:, None]).all(2).astype(float) for answer in (gold, clean)), strict=True)
     for name, (count, draws) in sizes.items():
-        for number in range(count):
+        for index in range(count):
             for draw in range(draws):
-                right, same = next(curves)
-                instance = shown.instances[number]
-                for tick, value in zip(ticks, right, strict=True):
-                    yield score_row(instance, f"{name}/{tick}", float(value), draw)
-                yield score_row(instance, f"{name}/auc", area(right), draw)
-                yield score_row(instance, f"{name}/auc/agreement", area(same), draw)
+                correct, agrees = next(curves)
+                yield from curve_rows(shown.instances[index], f"{name}/", ticks, correct, agrees, draw)
+
+
+def curve_rows(
+    instance: Instance,
+    prefix: str,
+    ticks: Sequence[str],
+    correct: Float[np.ndarray, " steps"],
+    agrees: Float[np.ndarray, " steps"],
+    draw: int,
+) -> Iterator[dict[str, Any]]:
+    """Score rows of one instance's curve: each step, the area `auc`, and the area of the agreement with the whole model.
+
+    Args:
+        instance: The instance.
+        prefix: Stands before every variant.
+        ticks: The name of each step.
+        correct: 1 where the prediction of a step is right.
+        agrees: 1 where it is the whole model's.
+        draw: Which draw of the explanation this is.
+    """
+    for tick, value in zip(ticks, correct, strict=True):
+        yield score_row(instance, f"{prefix}{tick}", float(value), draw)
+    yield score_row(instance, f"{prefix}auc", area(correct), draw)
+    yield score_row(instance, f"{prefix}auc/agreement", area(agrees), draw)
 
 
 def area(curve: Float[np.ndarray, " steps"]) -> float:
-    """Trapezoids over evenly spaced steps, as a share of their range.
+    """Area under a curve by trapezoids over evenly spaced steps, as a share of their range.
 
     >>> area(np.array([0.0, 1.0, 1.0]))
     0.75

@@ -14,10 +14,10 @@ from flowgauge.core.errors import UsageError
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.nodes.ablated_accuracy import AblatedAccuracy
 from flowgauge.metrics.nodes.retention_curve import DeletionCurve, RetentionCurve
-from flowgauge.metrics.operators import NO_DONOR, stand_ins
 from flowgauge.metrics.reduced_models.heads import pruned_outputs
 from flowgauge.metrics.reduced_models.nodes import reduced_outputs
 from flowgauge.models.batch import Rows
+from flowgauge.models.interventions.ablation import NO_DONOR, replaced_states
 
 from .test_ablation import naive_logits, random_subgraph
 
@@ -46,7 +46,7 @@ def states(model, batch):
 
 
 def by_hand(model, shown, operator, row):
-    """What stands in for instance `row` of the first batch: (hidden, context, cut) of `naive_logits`."""
+    """What replaces the states of instance `row` of the first batch: (hidden, context, cut) of `naive_logits`."""
     if operator == "mean":
         known = [(batch.batch, *states(model, batch.batch)) for batch in shown]
         mean = lambda at: torch.cat([parts[at[0]][at[1]][b.attention_mask] for b, *parts in known]).mean(0)  # noqa: E731
@@ -69,20 +69,20 @@ def test_the_reduced_model_is_the_naive_loop(model, shown, operator, attention):
     kept = [random_subgraph(rng, n, attention) for n in (6, 5, 6)]
     index = torch.tensor([0, 1, 0])
     hidden = model.embed(model.words(batch), batch)[index]
-    stand_in = stand_ins(model, shown, operator)(batch)
+    replaced = replaced_states(model, [part.batch for part in shown], operator)(batch)
     with torch.no_grad():
-        (found,) = reduced_outputs(model, batch.rows(index), hidden, kept, stand_in, index)
+        (found,) = reduced_outputs(model, batch.rows(index), hidden, kept, replaced, index)
         for row, subgraph, logits in zip(index.tolist(), kept, found, strict=True):
             expected = naive_logits(model, batch, row, subgraph, *by_hand(model, shown, operator, row))
             assert logits.numpy() == pytest.approx(expected.numpy(), abs=1e-10)
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-def test_pruned_heads_have_the_stand_in_of_their_context_vectors(model, shown, operator):
+def test_pruned_heads_have_the_replacement_of_their_context_vectors(model, shown, operator):
     batch, rng = shown[0].batch, np.random.default_rng(6)
     kept = np.sort(rng.random((2, 3, 3, 4)), axis=1)[:, ::-1] < 0.7
-    stand_in = stand_ins(model, shown, operator)(batch)
-    for step, (logits,) in enumerate(pruned_outputs(model, batch, [1, 0], kept, stand_in)):
+    replaced = replaced_states(model, [part.batch for part in shown], operator)(batch)
+    for step, (logits,) in enumerate(pruned_outputs(model, batch, [1, 0], kept, replaced)):
         for number, row in enumerate((1, 0)):
             hidden, context, _ = by_hand(model, shown, operator, row)
             n = batch.lengths[row]
@@ -99,7 +99,10 @@ def test_operators_change_the_output(model, shown):
     kept = [random_subgraph(rng, n, True) for n in (6, 5)]
     hidden = model.embed(model.words(batch), batch)
     with torch.no_grad():
-        found = [reduced_outputs(model, batch, hidden, kept, stand_ins(model, shown, name)(batch))[0] for name in OPERATORS]
+        found = [
+            reduced_outputs(model, batch, hidden, kept, replaced_states(model, [part.batch for part in shown], name)(batch))[0]
+            for name in OPERATORS
+        ]
     for number, one in enumerate(found):
         assert all(abs(one - other).max() > 1e-3 for other in found[number + 1 :])
 
@@ -108,8 +111,9 @@ def test_what_is_resampled_from_depends_on_the_seed_and_not_on_batches(make, mod
     batch = make.batch(model, [5] * 6, seed=8)
     one = make.by_hand(model, batch, [Explanation(nodes=np.zeros((4, 5)))] * 6)
     parts = [make.by_hand(model, batch.rows(torch.tensor(rows)), one.gold[: len(rows)]) for rows in ([5, 0], [3, 1, 2, 4])]
-    whole, apart = stand_ins(model, [one], "resample")(batch), stand_ins(model, parts, "resample")(batch)
-    other = stand_ins(model, [one], "resample", seed=1)(batch)
+    whole = replaced_states(model, [batch], "resample")(batch)
+    apart = replaced_states(model, [part.batch for part in parts], "resample")(batch)
+    other = replaced_states(model, [batch], "resample", seed=1)(batch)
     for layer in range(4):
         torch.testing.assert_close(whole.states.hidden[layer], apart.states.hidden[layer])
     assert (whole.states.hidden[2] != other.states.hidden[2]).any()
