@@ -174,7 +174,7 @@ def test_one_layer_has_no_layers_between(make):
     model = make.model(num_hidden_layers=1)
     shown = make.by_method(model, make.batch(model, [5]), IP)
     rows = AblatedAccuracy().score(model, [shown], [shown]).rows
-    assert rows[rows["variant"] == "nodes/embedding/own"]["reason"].tolist() == ["a model of one layer has no layers between."]
+    assert rows[rows["variant"] == "nodes/embedding/own"]["reason"].tolist() == ["a model of one layer has no layers between the ends."]
 
 
 def test_what_cannot_be_scored_is_not_applicable(make, model, many):
@@ -187,5 +187,5 @@ def test_what_cannot_be_scored_is_not_applicable(make, model, many):
     with pytest.raises(NotApplicable, match="q reads several positions"):
         AblatedAccuracy().score(model, [ExplainedBatch(several, several, many.instances, many.gold, many.gold)], [many])
     other = make.by_method(model, make.batch(model, [5] * 12, seed=3), IP)
-    with pytest.raises(ValueError, match="shown different instances"):
+    with pytest.raises(ValueError, match="explained different instances"):
         AblatedAccuracy().score(model, [many], [other])

@@ -153,7 +153,7 @@ def test_when_masks_do_not_apply(shown) -> None:
     with pytest.raises(NotApplicable, match="use operator=zero or mask"):
         MaskedDivergence().score(model, [replace(one, gold=bare, predicted=bare)], None)
     few = tuple(Explanation(mask=e.mask[:2]) for e in one.gold)
-    with pytest.raises(NotApplicable, match="the mask has 2 depths, and the model 5"):
+    with pytest.raises(NotApplicable, match="the mask has 2 depths, and the model has 5"):
         ShareMasked().score(model, [replace(one, gold=few, predicted=few)], None)
     none = tuple(Explanation(tokens=e.mask[0]) for e in one.gold)
     with pytest.raises(NotApplicable, match="the method gives tokens"):
