@@ -174,7 +174,9 @@ def test_one_layer_has_no_layers_between(make):
     model = make.model(num_hidden_layers=1)
     shown = make.by_method(model, make.batch(model, [5]), IP)
     rows = AblatedAccuracy().score(model, [shown], [shown]).rows
-    assert rows[rows["variant"] == "nodes/embedding/own"]["reason"].tolist() == ["a model of one layer has no layers between the ends."]
+    assert rows[rows["variant"] == "nodes/embedding/own"]["reason"].tolist() == [
+        "a model of one layer has no layers between the ends."
+    ]
 
 
 def test_what_cannot_be_scored_is_not_applicable(make, model, many):
