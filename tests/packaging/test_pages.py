@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 from pathlib import Path
+from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from flowgauge.leaderboards.submission.trust import TRUST
 from flowgauge.methods.explanation import VIEWS
 from flowgauge.models.batch import SITES
+from flowgauge.models.interventions.ablation import Replacement
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("tasks", "models", "methods", "metrics", "benchmark", "leaderboards")
@@ -50,7 +52,9 @@ def test_the_picture_shows_every_room_and_nothing_else() -> None:
     assert sorted(name for name in shown if not (ROOT / name).exists()) == []
 
 
-@pytest.mark.parametrize(("entry", "words"), [("Site", SITES), ("View", VIEWS), ("Trust levels", TRUST)])
+@pytest.mark.parametrize(
+    ("entry", "words"), [("Site", SITES), ("View", VIEWS), ("Trust levels", TRUST), ("Replaced states", get_args(Replacement))]
+)
 def test_the_glossary_has_every_word_of_the_code(entry: str, words: tuple[str, ...]) -> None:
     """Each list of words is in its own entry, in the order of the code."""
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
