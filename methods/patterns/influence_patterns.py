@@ -33,24 +33,24 @@ from .pattern_search import AttentionPatterns, EmbeddingPatterns, optimality_gap
 class InfluencePatterns:
     """Paths of nodes that carry most of each word's influence, by guided pattern refinement (Lu et al. 2021).
 
-    Embedding level (section 4.2): for each word j, layer by layer, append the node h^l_i that maximises
-    sign(g_j) I([prefix, h^l_i] -> q), all later paths open; h^L is the target. Attention level: for each edge of that pattern,
-    the head or the skip node that maximises the same influence, given the choices so far.
+    Embedding level (section 4.2): for each word j, the search appends in every layer the node h^l_i that maximises
+    sign(g_j) I([prefix, h^l_i] -> q), with all later paths open; h^L is the target. Attention level: for each edge of that
+    pattern, it chooses the head or the skip node that maximises the same influence, given the choices so far.
+
+    The influence of a pattern is in units of q. The skip wins ties. `flows` [j, l, i] is the influence that the search compared
+    at each step: sign(g_j) times the influence of word j's pattern up to layer l - 1, continued by h^l_i.
 
     Attributes:
         rule: Quadrature rule of the path integral: midpoint, paper (the published one), trapezoid, gauss-legendre.
-        samples: Its nodes S.
-        baseline: Word vectors the path starts at: mask, zero, pad, mean.
-        beam: Prefixes kept a word at each layer; 1 is the published greedy search.
-        k: Nodes a layer: the k best together, as one bundle of paths (needs beam 1).
-        level: `attention` refines the embedding level by heads and skips; `embedding` stops before.
-        suffix: What follows an attention-level choice: the pattern's own embedding nodes (the published code) or every path,
-            with the prefix's heads open too (the published Algorithm 2).
-        exact: Also walks all N^(L-1) patterns of each word and stores the optimality gap; refuses above `ENUMERATION_LIMIT` a
-        word.
-
-    The influence of a pattern is in units of q. Ties go to the skip. `flows` [j, l, i] is what the search weighed at each step:
-    sign(g_j) times the influence of word j's pattern up to layer l - 1, continued by h^l_i.
+        samples: Number of nodes S of the rule.
+        baseline: Word vectors at which the path starts: mask, zero, pad, mean.
+        beam: Prefixes kept for each word in every layer; 1 is the published greedy search.
+        k: Nodes chosen in every layer: the k best together, as one bundle of paths (only with beam 1).
+        level: `attention` refines the embedding level by heads and skips; `embedding` omits that step.
+        suffix: Paths that follow an attention-level choice: the pattern's own embedding nodes (`pattern`, the published code), or
+            every path, with the prefix's heads open too (`free`, the published Algorithm 2).
+        exact: Whether all N^(L-1) patterns of each word are enumerated and the optimality gap is stored; only up to
+            `ENUMERATION_LIMIT` patterns for each word.
     """
 
     rule: Rule = "midpoint"
@@ -67,84 +67,96 @@ class InfluencePatterns:
         if self.beam < 1 or self.k < 1:
             raise UsageError(f"beam and k must be at least 1, got {self.beam} and {self.k}.")
         if self.beam > 1 and self.k > 1:
-            raise UsageError("beam and k cannot both exceed 1: a bundle of k nodes is refined greedily.")
+            raise UsageError("beam and k cannot both exceed 1: a bundle of k nodes is refined greedily; set one of them to 1.")
         if self.suffix not in ("pattern", "free") or self.level not in ("embedding", "attention"):
             raise UsageError(
                 f"suffix must be pattern or free and level embedding or attention, got {self.suffix!r} and {self.level!r}."
             )
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """Patterns of every word whose word vector differs from the baseline's; remembered on the batch."""
+        """Finds the pattern of every word whose word vector differs from the baseline's.
+
+        The batch's cache keeps the result, which `repl-skip` shares; `charges` has the seconds that the shared work took.
+        """
         key = ("influence-patterns", self)
         if key in batch.cache:
-            found, seconds = batch.cache[key]
+            cached, seconds = batch.cache[key]
             batch.cache.setdefault("charges", []).append(seconds)
-            return list(found)
+            return list(cached)
         started, charged = time.perf_counter(), sum(batch.cache.get("charges", ()))
-        made = self._explain(model, batch)
+        explained = self._explain(model, batch)
         charged = sum(batch.cache.get("charges", ())) - charged
-        batch.cache[key] = (made, time.perf_counter() - started + charged)
-        return made
+        batch.cache[key] = (explained, time.perf_counter() - started + charged)
+        return explained
 
     def _explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         trace = path_trace(model, batch, self.rule, self.samples, self.baseline)
         with torch.no_grad():
-            found = search(trace, self.beam, self.k)
-            refined = refine(trace, found, self.suffix == "free") if self.level == "attention" else None
-            gaps = optimality_gaps(trace, found) if self.exact else None
+            embedding = search(trace, self.beam, self.k)
+            refined = refine(trace, embedding, self.suffix == "free") if self.level == "attention" else None
+            gaps = optimality_gaps(trace, embedding) if self.exact else None
         values = [
             {"completeness_error": float(e), "q": float(q), "q_baseline": float(b)}
             for e, q, b in zip(trace.completeness, trace.q, trace.q_baseline, strict=True)
         ]
         return explanations(
-            batch, tokens=trace.g, flows=_flows(trace, found), patterns=_patterns(trace, found, refined, gaps), values=values
+            batch,
+            tokens=trace.g,
+            flows=_flows(trace, embedding),
+            patterns=_patterns(trace, embedding, refined, gaps),
+            values=values,
         )
 
 
-def _flows(trace: PathTrace, found: EmbeddingPatterns) -> Float[Tensor, "batch tokens depths tokens"]:
-    """What each step of the search weighed, in the direction of g: [j, l, i] is the influence of j's prefix continued by i."""
+def _flows(trace: PathTrace, patterns: EmbeddingPatterns) -> Float[Tensor, "batch tokens depths tokens"]:
+    """Influence that each step of the search compared, in the direction of g: [j, l, i] for j's prefix continued by i."""
     batch, tokens = trace.batch.ids.shape
-    sources = found.nodes[0][..., 0]
-    sign = torch.where(found.total < 0, -1.0, 1.0).to(found.total.dtype) * found.traced
+    sources = patterns.nodes[0][..., 0]
+    sign = torch.where(patterns.total < 0, -1.0, 1.0).to(patterns.total.dtype) * patterns.traced
     assert trace.batch.target is not None
-    weighed = torch.stack(found.totals, 2)  # (B, W, L, N)
-    weighed[:, :, -1] *= torch.arange(tokens, device=sources.device) == trace.batch.target[:, None, None]
-    start = torch.nn.functional.one_hot(sources, tokens).to(weighed.dtype) * found.total[..., None]
-    flows = torch.cat([start[:, :, None], weighed], 2) * sign[..., None, None]
+    compared = torch.stack(patterns.totals, 2)  # (B, W, L, N)
+    # The last layer ends at the target, whatever the other positions would score.
+    compared[:, :, -1] *= torch.arange(tokens, device=sources.device) == trace.batch.target[:, None, None]
+    start = torch.nn.functional.one_hot(sources, tokens).to(compared.dtype) * patterns.total[..., None]
+    flows = torch.cat([start[:, :, None], compared], 2) * sign[..., None, None]
     whole = flows.new_zeros(batch, tokens, *flows.shape[2:])
+    # Padding of the words has the position of a real word and sign 0, so that it adds nothing there.
     return whole.index_put((torch.arange(batch, device=sources.device)[:, None], sources), flows, accumulate=True)
 
 
 def _patterns(
-    trace: PathTrace, found: EmbeddingPatterns, refined: AttentionPatterns | None, gaps: list[Tensor] | None
+    trace: PathTrace, embedding: EmbeddingPatterns, refined: AttentionPatterns | None, gaps: list[Tensor] | None
 ) -> list[Patterns]:
-    """Found patterns of each instance, without the padding of words."""
-    positions = _stack(found.nodes, -1)
+    """Patterns of each instance as NumPy arrays, without the padding of words."""
+    positions = _stack(embedding.nodes, -1)
     heads = None if refined is None else _stack(refined.choice, NO_EDGE)
-    made = []
-    for b in range(len(trace.batch)):
-        live = found.traced[b]
-        number = lambda x: x[b, live].to("cpu", torch.float64).numpy()  # noqa: B023, E731
-        made.append(
+
+    def array(values: Tensor) -> np.ndarray:
+        return values.to("cpu", torch.float64).numpy()
+
+    patterns = []
+    for row in range(len(trace.batch)):
+        live = embedding.traced[row]
+        patterns.append(
             Patterns(
-                source=found.nodes[0][b, live, 0].cpu().numpy(),
-                total=number(found.total),
-                influence=number(found.influence),
-                positions=positions[b][live.cpu().numpy()],
-                head_influence=None if refined is None else number(refined.influence),
-                heads=None if heads is None else heads[b][live.cpu().numpy()],
-                gap=None if gaps is None else gaps[b].to("cpu", torch.float64).numpy(),
+                source=embedding.nodes[0][row, live, 0].cpu().numpy(),
+                total=array(embedding.total[row, live]),
+                influence=array(embedding.influence[row, live]),
+                positions=positions[row][live.cpu().numpy()],
+                head_influence=None if refined is None else array(refined.influence[row, live]),
+                heads=None if heads is None else heads[row][live.cpu().numpy()],
+                gap=None if gaps is None else array(gaps[row]),
             )
         )
-    return made
+    return patterns
 
 
 def _stack(layers: list[Tensor], missing: int) -> np.ndarray:
-    """Ragged (B, W, a[, b]) a layer as one array (B, W, layers, k[, k])."""
+    """Tensors (B, W, a[, b]) of all layers, of different a and b, as one array (B, W, layers, k[, k]) filled with `missing`."""
     k = max(max(x.shape[2:]) for x in layers)
     shape = (*layers[0].shape[:2], len(layers), *[k] * (layers[0].ndim - 2))
     out = np.full(shape, missing)
-    for number, x in enumerate(layers):
-        filled: tuple[int | slice, ...] = (slice(None), slice(None), number, *(slice(n) for n in x.shape[2:]))
+    for layer, x in enumerate(layers):
+        filled: tuple[int | slice, ...] = (slice(None), slice(None), layer, *(slice(n) for n in x.shape[2:]))
         out[filled] = x.cpu().numpy()
     return out

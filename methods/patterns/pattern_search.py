@@ -1,4 +1,4 @@
-"""The search behind influence patterns: guided refinement of nodes, then of heads and skips (Lu et al. 2021, section 4.2).
+"""The search for influence patterns: guided refinement of nodes, then of heads and skips (Lu et al. 2021, section 4.2).
 
 All words of all instances of a batch are refined together. Letters: B instances, R = B S rows, W words, M = W * beams prefixes,
 F and T nodes of a prefix at the lower and the upper layer (1, or k), N tokens, A heads.
@@ -30,36 +30,47 @@ from ...models.flow.layer import Projected, select
 from ...models.flow.trace import PathTrace
 
 ENUMERATION_LIMIT = 20_000
-"""Most patterns a word that exact enumeration walks: N^(L-1)."""
+"""Largest number N^(L-1) of patterns of one word that exact enumeration walks."""
 CHUNK = 1024
+"""Patterns that exact enumeration walks at once."""
 
 
 class EmbeddingPatterns(NamedTuple):
-    """Embedding-level patterns, padded to W words an instance."""
+    """Embedding-level patterns, padded to W words in every instance."""
 
     traced: Bool[Tensor, "batch words"]
+    """Whether an entry is a traced word, and not padding."""
     total: Float[Tensor, "batch words"]
+    """g of the word: its influence over all paths."""
     nodes: list[Tensor]
     """The pattern's nodes (B, W, 1 or k) at l = 0..L."""
     influence: Float[Tensor, "batch words"]
+    """Influence of the whole pattern."""
     heads: list[Tensor]
-    """Influence by head of each edge with every later path open (B, W, T, F, A), l = 0..L-1."""
+    """Influence of each edge by head, with every later path open (B, W, T, F, A), l = 0..L-1."""
     skips: list[Tensor]
-    """The same of the skip (B, W, T, F); -inf where the positions differ."""
+    """Influence of each edge by the skip (B, W, T, F); -inf where the positions differ."""
     totals: list[Tensor]
     """Influence of the pattern's prefix continued by each node (B, W, N), every later path open, l = 1..L."""
 
 
 class AttentionPatterns(NamedTuple):
-    """Attention-level patterns."""
+    """Attention-level patterns of the same words."""
 
     choice: list[Tensor]
-    """Head number or SKIP of each edge (B, W, T, F), l = 0..L-1."""
+    """Head index or SKIP of each edge (B, W, T, F), l = 0..L-1."""
     influence: Float[Tensor, "batch words"]
 
 
 def traced_words(trace: PathTrace) -> tuple[Int[Tensor, "batch words"], Bool[Tensor, "batch words"]]:
-    """Positions of the words to trace, and which are not padding: those whose word vector differs from the baseline's."""
+    """The words to trace: those whose word vector differs from the baseline's.
+
+    Args:
+        trace: The path trace of B instances.
+
+    Returns:
+        Positions (B, W) of the words in order, and whether each is a word and not padding; padding repeats the first position.
+    """
     live = (trace.delta.abs().amax(-1) > 0) & trace.batch.attention_mask
     order = (~live).to(torch.int8).argsort(dim=1, stable=True)[:, : int(live.sum(1).max())]
     traced = live.gather(1, order)
@@ -67,10 +78,18 @@ def traced_words(trace: PathTrace) -> tuple[Int[Tensor, "batch words"], Bool[Ten
 
 
 def search(trace: PathTrace, beam: int = 1, k: int = 1) -> EmbeddingPatterns:
-    """Refines the nodes of every word's pattern; keeps `beam` prefixes a word, or `k` nodes a layer.
+    """Refines the nodes of every word's pattern, layer by layer.
+
+    Args:
+        trace: The path trace of the batch.
+        beam: Prefixes kept for each word.
+        k: Nodes kept in each layer.
+
+    Returns:
+        The pattern of every traced word.
 
     Raises:
-        UsageError: A sentence with fewer than `k` tokens.
+        UsageError: A sentence has fewer than `k` tokens.
     """
     shortest = min(trace.batch.lengths)
     if k > shortest:
@@ -85,7 +104,7 @@ def search(trace: PathTrace, beam: int = 1, k: int = 1) -> EmbeddingPatterns:
 
 
 class _Walk:
-    """The prefixes kept so far: their nodes (B, M, k) a layer, and the tangents of the last ones."""
+    """The prefixes kept so far: their nodes (B, M, k) in each layer, and the tangents of the last nodes."""
 
     def __init__(self, trace: PathTrace, words: Tensor, sign: Tensor, beam: int, k: int) -> None:
         self.trace, self.sign, self.beam, self.k = trace, sign, beam, k
@@ -97,22 +116,25 @@ class _Walk:
         self.influence = sign
 
     def step(self, layer: int) -> None:
+        """Continues the prefixes by a node of the layer above, and keeps the best."""
         trace, source = self.trace, self.nodes[-1]
         moved = project(trace, layer, source, self.tangent)
         flat = Projected(*(x.flatten(1, 2) for x in moved))
         scores = edge_scores(trace, layer, source.flatten(1), self.tangent.flatten(1, 2), flat)
         heads = scores.heads.unflatten(-1, source.shape[1:]).permute(0, 3, 2, 4, 1)  # (B, M, N, F, A)
         skip = scores.skip.unflatten(-1, source.shape[1:])[:, :, None]  # (B, M, 1, F)
+        # An edge carries the sum over its heads; the skip adds to the one edge that stays at the position.
         totals = heads.sum(-1).scatter_add(2, source[:, :, None], skip).sum(-1)
         last = layer == trace.model.n_layers - 1
         to, parent = self._arrive(totals) if last else self._choose(totals)
         if self.beam > 1:
-            self.tangent, moved = _rows(self.tangent, parent, trace), Projected(*(_rows(x, parent, trace) for x in moved))
+            self.tangent = _pick_rows(self.tangent, parent, trace)
+            moved = Projected(*(_pick_rows(x, parent, trace) for x in moved))
             source, heads, skip, totals = (_pick(x, parent) for x in (source, heads, skip, totals))
             self.nodes, self.heads, self.skips, self.totals = (
                 [_pick(x, parent) for x in kept] for kept in (self.nodes, self.heads, self.skips, self.totals)
             )
-        self.heads.append(_pick2(heads, to))
+        self.heads.append(_pick_next(heads, to))
         self.skips.append(skip.expand(-1, -1, to.shape[2], -1).masked_fill(to[..., None] != source[:, :, None], -torch.inf))
         self.totals.append(totals)
         self.influence = totals.gather(2, to).sum(-1)
@@ -124,17 +146,18 @@ class _Walk:
     def _choose(self, totals: Float[Tensor, "batch prefixes tokens"]) -> tuple[Tensor, Tensor]:
         """The next nodes (B, M', T) of the prefixes kept, and which prefix (B, M') each continues; low positions win ties."""
         words, tokens = self.sign.shape[1], totals.shape[2]
-        wanted = totals.unflatten(1, (words, -1)) * self.sign[:, :, None, None]
-        wanted = wanted.masked_fill(~self.trace.batch.attention_mask[:, None, None], -torch.inf)
+        directed = totals.unflatten(1, (words, -1)) * self.sign[:, :, None, None]
+        directed = directed.masked_fill(~self.trace.batch.attention_mask[:, None, None], -torch.inf)
         if self.beam == 1:
-            order = wanted[:, :, 0].sort(dim=-1, descending=True, stable=True).indices
+            order = directed[:, :, 0].sort(dim=-1, descending=True, stable=True).indices
             return order[..., : self.k], _all(totals)
-        best = wanted.flatten(2).sort(dim=-1, descending=True, stable=True).indices[..., : self.beam]
-        start = torch.arange(words, device=best.device)[:, None] * wanted.shape[2]
+        # Beams and positions are one axis here: the index modulo N is the next node, its quotient the prefix within the word.
+        best = directed.flatten(2).sort(dim=-1, descending=True, stable=True).indices[..., : self.beam]
+        start = torch.arange(words, device=best.device)[:, None] * directed.shape[2]
         return (best % tokens).flatten(1)[..., None], (best // tokens + start).flatten(1)
 
     def _arrive(self, totals: Float[Tensor, "batch prefixes tokens"]) -> tuple[Tensor, Tensor]:
-        """The target as last node, and each word's best prefix."""
+        """The target as last node of every prefix kept, and each word's best prefix."""
         target = self.trace.batch.target
         assert target is not None
         if self.beam == 1:
@@ -154,6 +177,7 @@ class _Walk:
 
 
 def _all(totals: Tensor) -> Tensor:
+    """The index of every prefix, for a step that keeps all of them (B, M)."""
     return torch.arange(totals.shape[1], device=totals.device).expand(len(totals), -1)
 
 
@@ -162,12 +186,12 @@ def _pick(values: Tensor, parent: Int[Tensor, "batch kept"]) -> Tensor:
     return values[torch.arange(len(values), device=parent.device)[:, None], parent]
 
 
-def _rows(values: Tensor, parent: Int[Tensor, "batch kept"], trace: PathTrace) -> Tensor:
-    """The same for values (R, M, ...) of every sample."""
+def _pick_rows(values: Tensor, parent: Int[Tensor, "batch kept"], trace: PathTrace) -> Tensor:
+    """Values (R, M, ...) of the prefixes kept, in the rows of every sample."""
     return _pick(values, parent.repeat_interleave(trace.samples, 0))
 
 
-def _pick2(heads: Float[Tensor, "b m n f a"], to: Int[Tensor, "b m t"]) -> Float[Tensor, "b m t f a"]:
+def _pick_next(heads: Float[Tensor, "b m n f a"], to: Int[Tensor, "b m t"]) -> Float[Tensor, "b m t f a"]:
     """Edge scores at the chosen next nodes."""
     return heads.gather(2, to[..., None, None].expand(-1, -1, -1, *heads.shape[3:]))
 
@@ -177,26 +201,35 @@ def _sum_sources(context: Tensor) -> Tensor:
     return context.squeeze(3) if context.shape[3] == 1 else context.sum(3)
 
 
-def refine(trace: PathTrace, found: EmbeddingPatterns, free_suffix: bool = False) -> AttentionPatterns:
+def refine(trace: PathTrace, patterns: EmbeddingPatterns, free_suffix: bool = False) -> AttentionPatterns:
     """Chooses a head or the skip for each edge of the patterns, from the source on; earlier choices constrain later ones.
 
-    The suffix runs through the pattern's own nodes with all heads and skips open. With `free_suffix` every path may follow, and
-    the prefix's heads are open too: then each choice is the search's own edge score.
+    Args:
+        trace: The path trace of the batch.
+        patterns: The patterns of the search.
+        free_suffix: False: the suffix runs through the pattern's own nodes with all heads and skips open. True: every path may
+            follow, and the prefix's heads are open too, so that each choice is by the search's own edge score.
+
+    Returns:
+        The choice of every edge, and the influence of the attention-level pattern.
     """
-    nodes, choices = found.nodes, []
+    nodes, choices = patterns.nodes, []
     grads = _suffix_gradients(trace, nodes)
-    tangent, influence = start_tangents(trace, nodes[0]), found.influence
+    tangent, influence = start_tangents(trace, nodes[0]), patterns.influence
     for layer in range(trace.model.n_layers):
         source, to = nodes[layer], nodes[layer + 1]
         context = context_tangents(trace, layer, source, to, project(trace, layer, source, tangent))
         heads, skips = _constrained_scores(trace, source, to, tangent, context, *grads[layer])
-        choice = _choose(found.heads[layer], found.skips[layer], found) if free_suffix else _choose(heads, skips, found)
+        choice = (
+            _choose(patterns.heads[layer], patterns.skips[layer], patterns) if free_suffix else _choose(heads, skips, patterns)
+        )
         choices.append(choice)
         skipped = choice == SKIP
         if layer == trace.model.n_layers - 1:
             chosen = torch.where(skipped, skips, heads.gather(-1, choice.clamp(min=0)[..., None])[..., 0])
             influence = chosen.sum((-1, -2))
             break
+        # The tangent goes on through the chosen head or skip alone; rows of samples repeat the choice of their instance.
         kept = torch.arange(trace.model.n_heads, device=choice.device) == choice[..., None]
         spread = kept.repeat_interleave(trace.samples, 0)[..., None]
         follow = skipped.repeat_interleave(trace.samples, 0).to(tangent.dtype) @ tangent
@@ -205,10 +238,14 @@ def refine(trace: PathTrace, found: EmbeddingPatterns, free_suffix: bool = False
 
 
 def _suffix_gradients(trace: PathTrace, nodes: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """dq of each pattern's skip (R, M, T, D) and context vectors (R, M, T, A, d) at its nodes, later paths on the pattern."""
+    """Gradients of q at each pattern's skips (R, M, T, D) and context vectors (R, M, T, A, d), later paths on the pattern.
+
+    From the last layer down: the gradient at a layer's nodes is pulled back through attention and skip of the layer above, only
+    along edges of the pattern, and then through the rest of the layer below.
+    """
     last = trace.model.n_layers - 1
-    at = trace.at(nodes[-1][:, :1])
-    skip, context = (select(x[last].flatten(0, 1), at) for x in (trace.grad_skip, trace.grad_context))
+    index = trace.at(nodes[-1][:, :1])
+    skip, context = (select(x[last].flatten(0, 1), index) for x in (trace.grad_skip, trace.grad_context))
     count = nodes[-1].shape[1]
     grads = [(skip.expand(-1, count, -1, -1), context.expand(-1, count, -1, -1, -1))]
     for layer in range(last, 0, -1):
@@ -217,8 +254,9 @@ def _suffix_gradients(trace: PathTrace, nodes: list[Tensor]) -> list[tuple[Tenso
         pulled = context_pull(trace, layer, source, to, context)
         same = same_position(trace, source, to)
         through = skip * same[..., 0, None] if same.shape[2:] == (1, 1) else same.to(skip.dtype).transpose(-1, -2) @ skip
-        at = trace.at(source)
-        grads.append(trace.tangents[layer - 1].finish_vjp(at, trace.tangents[layer].project_vjp(at, pulled).add_(through)))
+        index = trace.at(source)
+        below = trace.tangents[layer].project_vjp(index, pulled).add_(through)
+        grads.append(trace.tangents[layer - 1].finish_vjp(index, below))
     return grads[::-1]
 
 
@@ -231,22 +269,29 @@ def _constrained_scores(
     return heads, skips.masked_fill(to[..., None] != source[:, :, None], -torch.inf)
 
 
-def _choose(heads: Tensor, skips: Tensor, found: EmbeddingPatterns) -> Tensor:
-    """The head or skip with most influence in the direction of g; the skip wins ties."""
-    sign = torch.where(found.total < 0, -1.0, 1.0).to(heads.dtype)[:, :, None, None]
+def _choose(heads: Tensor, skips: Tensor, patterns: EmbeddingPatterns) -> Tensor:
+    """The head or skip with the largest influence in the direction of g; the skip wins ties."""
+    sign = torch.where(patterns.total < 0, -1.0, 1.0).to(heads.dtype)[:, :, None, None]
     best, head = (heads * sign[..., None]).max(-1)
     by_skip = torch.where(skips.isinf(), skips, skips * sign)
     return torch.where(by_skip >= best, SKIP, head)
 
 
-def optimality_gaps(trace: PathTrace, found: EmbeddingPatterns) -> list[Float[Tensor, " words"]]:
-    """Best influence among all N^(L-1) patterns of each word minus the found one's, in the direction of g (units of q).
+def optimality_gaps(trace: PathTrace, patterns: EmbeddingPatterns) -> list[Float[Tensor, " words"]]:
+    """Best influence among all N^(L-1) patterns of each word minus the found pattern's, in the direction of g.
+
+    Args:
+        trace: The path trace of the batch.
+        patterns: The patterns of the search.
+
+    Returns:
+        The gaps of the traced words of each instance, in units of q; 0 where the search found the best pattern.
 
     Raises:
-        UsageError: More patterns a word than `ENUMERATION_LIMIT`.
+        UsageError: A word has more patterns than `ENUMERATION_LIMIT`.
     """
     gaps = []
-    for b, length in enumerate(trace.batch.lengths):
+    for row, length in enumerate(trace.batch.lengths):
         count = length ** (trace.model.n_layers - 1)
         if count > ENUMERATION_LIMIT:
             raise UsageError(
@@ -256,13 +301,13 @@ def optimality_gaps(trace: PathTrace, found: EmbeddingPatterns) -> list[Float[Te
         middle = torch.tensor(list(itertools.product(range(length), repeat=trace.model.n_layers - 1)), device=trace.g.device)
         middle = middle.reshape(count, trace.model.n_layers - 1)
         assert trace.batch.target is not None
-        ends = trace.batch.target[b].expand(count, 1)
-        row = []
-        for w in torch.nonzero(found.traced[b])[:, 0]:
-            word = found.nodes[0][b, w].expand(count, 1)
+        ends = trace.batch.target[row].expand(count, 1)
+        word_gaps = []
+        for w in torch.nonzero(patterns.traced[row])[:, 0]:
+            word = patterns.nodes[0][row, w].expand(count, 1)
             walks = torch.cat([word, middle, ends], 1).split(CHUNK)
-            sign = -1 if found.total[b, w] < 0 else 1
-            best = torch.cat([pattern_influence(trace, b, walk) for walk in walks]).mul(sign).max()
-            row.append(best - found.influence[b, w] * sign)
-        gaps.append(torch.stack(row) if row else trace.g.new_zeros(0))
+            sign = -1 if patterns.total[row, w] < 0 else 1
+            best = torch.cat([pattern_influence(trace, row, walk) for walk in walks]).mul(sign).max()
+            word_gaps.append(best - patterns.influence[row, w] * sign)
+        gaps.append(torch.stack(word_gaps) if word_gaps else trace.g.new_zeros(0))
     return gaps

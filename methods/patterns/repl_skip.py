@@ -1,4 +1,4 @@
-"""Influence patterns without their skips: a control of the attention level."""
+"""Replaced skips (Lu et al. 2021): influence patterns without their skip connections, a control of the attention level."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from .influence_patterns import InfluencePatterns
 class ReplacedSkips:
     """Influence patterns with each skip connection replaced by all heads, as a control (Lu et al. 2021).
 
-    If skips matter as the patterns say, this loses accuracy although it keeps more nodes. Source: Lu et al. 2021, section 4.4.
-    The attention-level influence is left out: it is not that of these nodes.
+    If the skips of the patterns matter, these patterns lose accuracy although they keep more nodes. Source: Lu et al. 2021,
+    section 4.4. The attention-level influence is left out, since it belongs to the nodes that are replaced.
 
     Attributes:
         rule: Quadrature rule of the path integral.
-        samples: Its nodes.
-        baseline: Word vectors the path starts at.
+        samples: Number of nodes of the rule.
+        baseline: Word vectors at which the path starts.
     """
 
     rule: Rule = "midpoint"
@@ -43,11 +43,11 @@ class ReplacedSkips:
         check_quadrature(self.rule, self.samples)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        """The patterns of `influence-patterns`, with every `SKIP` read as `ALL_HEADS`."""
-        found = InfluencePatterns(self.rule, self.samples, self.baseline).explain(model, batch)
-        return [replace(e, patterns=_opened(e.patterns)) for e in found if e.patterns is not None]
+        """Replaces every `SKIP` in the patterns of `influence-patterns` by `ALL_HEADS`."""
+        explained = InfluencePatterns(self.rule, self.samples, self.baseline).explain(model, batch)
+        return [replace(e, patterns=_without_skips(e.patterns)) for e in explained if e.patterns is not None]
 
 
-def _opened(patterns: Patterns) -> Patterns:
+def _without_skips(patterns: Patterns) -> Patterns:
     assert patterns.heads is not None
     return replace(patterns, heads=np.where(patterns.heads == SKIP, ALL_HEADS, patterns.heads), head_influence=None)
