@@ -1,4 +1,4 @@
-"""The control: scores drawn uniformly."""
+"""The control method: scores drawn from a uniform distribution."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Random:
     section 4.4.
 
     Attributes:
-        draws: Independent draws an instance; scores are averaged over them and their spread is shown.
+        draws: Number of independent draws for each instance; metrics average over them and show their spread.
     """
 
     draws: int = 20
@@ -37,13 +37,13 @@ class Random:
             raise UsageError(f"draws must be at least 1, got {self.draws}.")
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """`draws` explanations an instance, from the instance's own seed."""
-        made = []
+        """Draws the scores of every instance from its own seed."""
+        explained = []
         for seed, n in zip(batch.seeds, batch.lengths, strict=True):
             rng = np.random.default_rng(seed)
             nodes = rng.random((self.draws, model.n_layers + 1, n), dtype=np.float32)
             units = rng.random((self.draws, model.n_layers, n, model.n_heads + 1), dtype=np.float32)
             tokens = rng.random((self.draws, n), dtype=np.float32)
-            each = zip(tokens, nodes, units, strict=True)
-            made.append(Explanation(draws=tuple(Explanation(tokens=t, nodes=a, units=b) for t, a, b in each)))
-        return made
+            views = zip(tokens, nodes, units, strict=True)
+            explained.append(Explanation(draws=tuple(Explanation(tokens=t, nodes=h, units=u) for t, h, u in views)))
+        return explained

@@ -12,7 +12,7 @@ from ...models.batch import Batch
 from ...models.layered import Layered
 from ..base import explanations, method
 from ..explanation import Explanation
-from ..perturbation.captum_words import of_words
+from ..perturbation.captum_words import forward_of_words
 
 NORMS = {"l1": 1.0, "l2": 2.0}
 
@@ -45,7 +45,7 @@ class Saliency:
         from captum.attr import Saliency as Captum
 
         words, row = _inputs(model, batch)
-        gradients = Captum(of_words(model, batch)).attribute(words, abs=False, additional_forward_args=(row,))
+        gradients = Captum(forward_of_words(model, batch)).attribute(words, abs=False, additional_forward_args=(row,))
         return explanations(batch, tokens=gradients.norm(NORMS[self.norm], dim=-1) * model.maskable(batch))
 
 
@@ -63,7 +63,7 @@ class GradientXInput:
         from captum.attr import InputXGradient
 
         words, row = _inputs(model, batch)
-        products = InputXGradient(of_words(model, batch)).attribute(words, additional_forward_args=(row,))
+        products = InputXGradient(forward_of_words(model, batch)).attribute(words, additional_forward_args=(row,))
         return explanations(batch, tokens=products.sum(-1) * model.maskable(batch))
 
 

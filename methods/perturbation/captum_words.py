@@ -1,4 +1,4 @@
-"""q as a function that captum can call: of word vectors, or of which words are there."""
+"""q as a function that captum can call: of word vectors, or of which words are present."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ...models.outputs import value
 
 Forward = Callable[[Tensor, Tensor], Tensor]
 ROWS = 256
-"""Most rows captum runs at once."""
+"""Largest number of rows that captum runs at once."""
 
 
-def of_words(model: Layered, batch: Batch) -> Forward:
-    """`forward(words (R, N, E), row (R,)) -> q (R,)`: q of the batch's rows with these word vectors."""
+def forward_of_words(model: Layered, batch: Batch) -> Forward:
+    """Builds `forward(words (R, N, E), row (R,)) -> q (R,)`: q of the batch's rows with other word vectors."""
 
     def forward(words: Tensor, row: Tensor) -> Tensor:
         rows = replace(batch.rows(row), word_vectors=words)
@@ -30,41 +30,51 @@ def of_words(model: Layered, batch: Batch) -> Forward:
     return forward
 
 
-def of_presence(model: Layered, batch: Batch, baseline: Baseline) -> Forward:
-    """`forward(there (R, N), row (R,)) -> q (R,)`: q with the words at 1, and the baseline's vectors at 0."""
+def forward_of_presence(model: Layered, batch: Batch, baseline: Baseline) -> Forward:
+    """Builds `forward(present (R, N), row (R,)) -> q (R,)`: q with the words' vectors at 1, and the baseline's vectors at 0.
+
+    Args:
+        model: The model.
+        batch: The batch of which `row` names rows.
+        baseline: Word vectors of absent words.
+
+    Returns:
+        The function; values between 0 and 1 interpolate between the two vectors.
+    """
     with torch.no_grad():
         x, x_b = model.words(batch), baseline_words(model, batch, baseline)
-    on_words = of_words(model, batch)
+    forward_words = forward_of_words(model, batch)
 
-    def forward(there: Tensor, row: Tensor) -> Tensor:
-        return on_words(torch.lerp(x_b[row], x[row], there[..., None]), row)
+    def forward(present: Tensor, row: Tensor) -> Tensor:
+        return forward_words(torch.lerp(x_b[row], x[row], present[..., None]), row)
 
     return forward
 
 
-def ends(model: Layered, batch: Batch, baseline: Baseline) -> list[dict[str, float]]:
-    """q with no word there, as `values` of explanations whose scores sum to the distance from it."""
-    forward, row = of_presence(model, batch, baseline), torch.arange(len(batch), device=batch.ids.device)
+def baseline_values(model: Layered, batch: Batch, baseline: Baseline) -> list[dict[str, float]]:
+    """`values` of explanations whose scores sum to q minus its value without any word: that value, as `q_baseline`."""
+    forward, row = forward_of_presence(model, batch, baseline), torch.arange(len(batch), device=batch.ids.device)
     with torch.no_grad():
         q = forward(torch.zeros_like(batch.attention_mask, dtype=model.dtype), row)
-    return [{"q_baseline": float(one)} for one in q]
+    return [{"q_baseline": float(q_row)} for q_row in q]
 
 
-def singles(batch: Batch) -> Iterator[Batch]:
-    """Each instance alone and without padding, so that what is drawn for it depends on nothing beside it."""
+def single_instances(batch: Batch) -> Iterator[Batch]:
+    """Each instance alone and without padding, so that random draws for it do not depend on the rest of the batch."""
     for row in range(len(batch)):
-        one = batch.rows(torch.tensor([row], device=batch.ids.device))
-        yield one.only(one.attention_mask)
+        single = batch.rows(torch.tensor([row], device=batch.ids.device))
+        yield single.only(single.attention_mask)
 
 
-def all_there(model: Layered, one: Batch) -> tuple[Tensor, Tensor]:
-    """The arguments of one instance's forward: every word there (1, N), and its row number (1,)."""
-    return torch.ones_like(one.attention_mask, dtype=model.dtype), torch.zeros_like(one.attention_mask[:, 0], dtype=torch.long)
+def all_present(model: Layered, single: Batch) -> tuple[Tensor, Tensor]:
+    """Arguments of the forward function of a single instance: every word present (1, N), and its row index (1,)."""
+    mask = single.attention_mask
+    return torch.ones_like(mask, dtype=model.dtype), torch.zeros_like(mask[:, 0], dtype=torch.long)
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """captum and scikit-learn draw from global generators: seeded inside, and as they were outside."""
+    """Seeds the global generators, from which captum and scikit-learn draw, and restores their states at the end."""
     before = np.random.get_state()
     with torch.random.fork_rng():
         torch.manual_seed(seed % 2**63)

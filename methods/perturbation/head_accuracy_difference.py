@@ -1,4 +1,4 @@
-"""Head importance by removal (Michel et al. 2019): what accuracy loses without one head."""
+"""Head importance by removal (Michel et al. 2019): the decrease of accuracy without one head."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..base import explanations, method
 from ..explanation import Explanation
 
 ROWS = 512
-"""Most rows that run at once."""
+"""Largest number of rows that run at once."""
 
 
 @method(
@@ -25,12 +25,12 @@ ROWS = 512
 def head_accuracy_difference(model: FlowModel, batch: Batch) -> list[Explanation]:
     """Decrease of accuracy when one head is removed (Michel et al. 2019).
 
-    heads[l, h] = correct(x) - correct(x without head h of layer l), where removing a head puts zeros in place of its context
-    vectors; the bias of the output projection stays. The mean over instances is the drop in accuracy, a multiple of 1 / their
-    number, so heads tie often; rankings break ties by layer, then by head. Source: Michel et al. 2019, section 3.2. -1, 0 or 1;
-    larger is more important. Where the answer is the model's own prediction, 1 says that the prediction changed.
+    heads[l, h] = correct(x) - correct(x without head h of layer l), where the context vectors of a removed head are zeros; the
+    bias of the output projection stays. The mean over instances is the decrease of accuracy, a multiple of 1 / the number of
+    instances, so that heads often tie; rankings break ties by layer, then by head. Source: Michel et al. 2019, section 3.2. -1, 0
+    or 1; larger is more important. Where the explained answer is the model's own prediction, 1 means that the prediction changed.
 
-    Cost: L * A / 2 forward passes, since rows enter behind the layer whose head they lack.
+    Cost: L * A / 2 forward passes, since rows enter the model after the layer of their removed head.
     """
     (trace,) = model.run(Rows(batch, model.embed(model.words(batch), batch)), keep={"skip", "context"})
     clean = correct(model.readout(trace.site("hidden", model.n_layers), batch), batch)
@@ -43,12 +43,12 @@ def head_accuracy_difference(model: FlowModel, batch: Batch) -> list[Explanation
 
 def _right_without(model: FlowModel, batch: Batch, layer: int, skip: Tensor, context: Tensor) -> Tensor:
     """Whether each instance is right without each head of a layer (B, A), a chunk of heads at a time."""
-    instances, found = torch.arange(len(batch), device=skip.device), []
-    others = 1 - torch.eye(model.n_heads, dtype=context.dtype, device=context.device)
-    for gates in others.split(max(1, ROWS // len(batch))):
+    instances, right = torch.arange(len(batch), device=skip.device), []
+    kept_heads = 1 - torch.eye(model.n_heads, dtype=context.dtype, device=context.device)
+    for gates in kept_heads.split(max(1, ROWS // len(batch))):
         rows = batch.rows(instances.repeat(len(gates)))
         without = context * gates[:, None, None, :, None]  # (heads, B, N, A, d)
         hidden = model.layers[layer].finish(skip.expand(len(gates), *skip.shape).flatten(0, 1), without.flatten(0, 1))
         (trace,) = model.run(Rows(rows, hidden, layer + 1))
-        found.append(correct(model.readout(trace.site("hidden", model.n_layers), rows), rows).unflatten(0, (-1, len(batch))))
-    return torch.cat(found).T
+        right.append(correct(model.readout(trace.site("hidden", model.n_layers), rows), rows).unflatten(0, (-1, len(batch))))
+    return torch.cat(right).T

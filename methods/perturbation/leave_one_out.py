@@ -1,4 +1,4 @@
-"""Leave-one-out: q with one word removed at a time, many sentences' words in one pass."""
+"""Leave-one-out: q without one word at a time, for the words of many sentences in one pass."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Removal = Literal[Baseline, "delete"]
 class LeaveOneOut:
     """Decrease of q when one word is removed (Li et al. 2016).
 
-    tokens[j] = q(x) - q(x without j), for every real token that the model lets be masked, and 0 for the others. A word is removed
-    by giving its place the baseline's vector, or with `delete` by closing the gap, so that later words move up; positions that q
-    reads (the target; a span's ends and those held against them) cannot be deleted and score 0. Source: Li et al. 2016
+    tokens[j] = q(x) - q(x without j), for every real token that the model allows to be masked, and 0 for the others. A removed
+    word's vector is replaced by the baseline's, or with `delete` the word is cut out and later words move up; positions that q
+    reads (the target; the ends of a span and of its alternative) cannot be deleted and score 0. Source: Li et al. 2016
     ("erasure"), section 3; Jain & Wallace 2019, section 4.1. Units of q; signed; unbounded.
 
     Attributes:
-        baseline: What takes the removed word's place: mask, zero, pad, mean; or delete.
+        baseline: Word vector of the removed word: mask, zero, pad, mean; or delete.
     """
 
     baseline: Removal = "mask"
@@ -46,13 +46,13 @@ class LeaveOneOut:
 
     @torch.no_grad()
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Tokens of every instance."""
-        row, at = self._removable(model, batch).nonzero(as_tuple=True)
+        """Runs every instance without each of its words."""
+        row, position = self._removable(model, batch).nonzero(as_tuple=True)
         tokens = torch.zeros(batch.ids.shape, dtype=model.dtype, device=batch.ids.device)
         clean = value(model.outputs(batch), batch)
         for part in torch.arange(len(row), device=row.device).split(ROWS):
-            rows = self._without(model, batch.rows(row[part]), at[part])
-            tokens[row[part], at[part]] = clean[row[part]] - value(model.outputs(rows), rows)
+            rows = self._without(model, batch.rows(row[part]), position[part])
+            tokens[row[part], position[part]] = clean[row[part]] - value(model.outputs(rows), rows)
         return explanations(batch, tokens=tokens)
 
     def _removable(self, model: Layered, batch: Batch) -> Tensor:

@@ -1,4 +1,4 @@
-"""Every set of k of n words through a GRU, sharing the states of equal beginnings."""
+"""Runs a GRU on every set of k of n words, with shared states for sets of equal beginnings."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ...models.batch import Batch
 from ...models.built.recurrent import Recurrent
 
 ROWS = 2048
-"""Most prefixes that take a step at once."""
+"""Largest number of prefixes that are continued at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prefixes:
-    """Beginnings of one length.
+    """Beginnings of one length of masks of a sentence.
 
     Attributes:
         keep: Which of the n words are kept; False after the beginning.
-        count: How many.
-        state: The GRU's state after the beginning.
+        count: Number of words kept.
+        state: State of the GRU after the beginning.
     """
 
     keep: Bool[Tensor, "rows words"]
@@ -31,7 +31,7 @@ class Prefixes:
     state: Float[Tensor, "rows state"]
 
     def pick(self, rows: Tensor) -> Prefixes:
-        """Some of them."""
+        """The prefixes of the given rows."""
         return Prefixes(self.keep[rows], self.count[rows], self.state[rows])
 
 
@@ -39,13 +39,14 @@ class Prefixes:
 class PrefixTree:
     """The GRU on one sentence with each word kept or replaced.
 
-    A state follows from the state before it and one word, so that sets with the same beginning share its states: C(n + 1, k + 1)
-    steps and few more for the C(n, k) sets of k words, instead of n each. The two words that may follow a state share its product
-    with the recurrent weights, and what words add to the gates is computed once.
+    A state depends on the state before it and one word, so that sets with the same beginning share its states: the C(n, k) sets
+    of k words take about C(n + 1, k + 1) steps instead of n steps each. The two words that may follow a state share its product
+    with the recurrent weights, and the part of a word in the gates is computed once.
 
     Attributes:
-        gates: What a word adds to reset, update and new gates (3 H), by position and whether it is kept.
-        weight, bias: Of the state in the gates.
+        gates: Part of each word in reset, update and new gates (3 H), by position and whether the word is kept.
+        weight: Recurrent weights, from the state to the gates.
+        bias: Bias of the recurrent weights.
     """
 
     gates: Float[Tensor, "words two gates"]
@@ -53,50 +54,54 @@ class PrefixTree:
     bias: Float[Tensor, " gates"]
 
     @classmethod
-    def of(cls, model: Recurrent, one: Batch, words: Tensor, fill: Tensor, places: Int[Tensor, " words"]) -> PrefixTree:
-        """Of one instance.
+    def of(cls, model: Recurrent, single: Batch, words: Tensor, fill: Tensor, positions: Int[Tensor, " words"]) -> PrefixTree:
+        """Prepares the tree of one instance.
 
         Args:
-            model: Its network is position-wise below the GRU, and the GRU reads `places` alone.
-            one: The instance, as a batch of one.
+            model: A model whose network is position-wise below the GRU, and whose GRU reads `positions` alone.
+            single: The instance, as a batch of one.
             words: Its word vectors (1, N, E).
-            fill: What replaces a word.
-            places: The positions that may be replaced.
+            fill: The vector of a replaced word.
+            positions: The positions that may be replaced.
         """
         replaced = words.clone()
-        replaced[:, places] = fill
-        hidden = [model.embed(x, replace(one, word_vectors=x, cache={}))[0, places] for x in (replaced, words)]
+        replaced[:, positions] = fill
+        hidden = [model.embed(x, replace(single, word_vectors=x, cache={}))[0, positions] for x in (replaced, words)]
         of_word, of_state, word_bias, state_bias = model.network.gru.all_weights[0]
         return cls(torch.nn.functional.linear(torch.stack(hidden, 1), of_word, word_bias), of_state, state_bias)
 
     def leaves(self, size: int) -> Iterator[Prefixes]:
-        """All sets of `size` words with the last state of each, in parts; depth first, so that few states are held."""
+        """All sets of `size` words with the last state of each, in parts; depth first, so that few states are in memory."""
         n = len(self.gates)
         zeros = self.gates.new_zeros
         root = Prefixes(zeros(1, n, dtype=torch.bool), zeros(1, dtype=torch.long), zeros(1, self.weight.shape[1]))
-        open_ = [(0, root)]
-        while open_:
-            at, now = open_.pop()
-            if at == n:
-                yield now
+        stack = [(0, root)]
+        while stack:
+            depth, prefixes = stack.pop()
+            if depth == n:
+                yield prefixes
                 continue
-            longer = self._step(at, now, size)
-            open_ += [(at + 1, longer.pick(rows)) for rows in torch.arange(len(longer.keep), device=now.keep.device).split(ROWS)]
+            longer = self._step(depth, prefixes, size)
+            parts = torch.arange(len(longer.keep), device=longer.keep.device).split(ROWS)
+            stack += [(depth + 1, longer.pick(rows)) for rows in parts]
 
-    def _step(self, at: int, now: Prefixes, size: int) -> Prefixes:
-        """Every beginning with its next word replaced, and kept, where sets of `size` can still come of it."""
-        inner = torch.nn.functional.linear(now.state, self.weight, self.bias)
-        made = []
-        for kept, may in ((0, size - now.count < len(self.gates) - at), (1, now.count < size)):
-            rows = may.nonzero()[:, 0]
-            keep = now.keep[rows]
-            keep[:, at] = bool(kept)
-            made.append(Prefixes(keep, now.count[rows] + kept, _cell(self.gates[at, kept], inner[rows], now.state[rows])))
-        return Prefixes(*(torch.cat([getattr(part, name) for part in made]) for name in ("keep", "count", "state")))
+    def _step(self, depth: int, prefixes: Prefixes, size: int) -> Prefixes:
+        """Every beginning with its next word replaced, and kept, where it can still become a set of `size` words."""
+        inner = torch.nn.functional.linear(prefixes.state, self.weight, self.bias)
+        # Enough words must follow if this one is replaced; the set must not be full if it is kept.
+        may_replace, may_keep = size - prefixes.count < len(self.gates) - depth, prefixes.count < size
+        parts = []
+        for kept, allowed in ((0, may_replace), (1, may_keep)):
+            rows = allowed.nonzero()[:, 0]
+            keep = prefixes.keep[rows]
+            keep[:, depth] = bool(kept)
+            state = _gru_cell(self.gates[depth, kept], inner[rows], prefixes.state[rows])
+            parts.append(Prefixes(keep, prefixes.count[rows] + kept, state))
+        return Prefixes(*(torch.cat([getattr(part, name) for part in parts]) for name in ("keep", "count", "state")))
 
 
-def _cell(word: Tensor, inner: Tensor, state: Tensor) -> Tensor:
-    """A step of the GRU (Cho et al. 2014, as PyTorch has it): word and state have been multiplied by their weights."""
+def _gru_cell(word: Tensor, inner: Tensor, state: Tensor) -> Tensor:
+    """One step of the GRU (Cho et al. 2014, as in PyTorch); `word` and `inner` are already multiplied by their weights."""
     reset, update, new = word.chunk(3, -1)
     reset_in, update_in, new_in = inner.chunk(3, -1)
     keep = torch.sigmoid(update + update_in)

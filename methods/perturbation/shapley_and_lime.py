@@ -1,7 +1,7 @@
-"""Methods that remove many words at once and look at q: sampled Shapley values, LIME and Kernel SHAP, by captum.
+"""Methods that compute q without many words at once: sampled Shapley values, LIME and Kernel SHAP, by captum.
 
-A word is removed by giving its place the baseline's vector; positions and segments stay. Every real token that the model lets be
-masked is a feature, special ones included; the others score 0. captum adds up and fits in single precision, whatever the model.
+A removed word's vector is replaced by the baseline's; positions and segments stay. Every real token that the model allows to be
+masked is a feature, special ones included; the others score 0. captum sums and fits in single precision, whatever the model's.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ...models.batch import Batch
 from ...models.layered import Layered
 from ..base import explanations, method
 from ..explanation import Explanation
-from .captum_words import ROWS, Forward, all_there, ends, of_presence, seeded, singles
+from .captum_words import ROWS, Forward, all_present, baseline_values, forward_of_presence, seeded, single_instances
 
 Attribute = Callable[[Forward, Tensor, Tensor], Tensor]
 ENDS = 1e6
-"""Weight of no word and of all, as `captum.attr.KernelShap.inf_weight`."""
+"""Weight of the coalitions of no word and of all words, as `captum.attr.KernelShap.inf_weight`."""
 
 
 @method(
@@ -38,11 +38,11 @@ ENDS = 1e6
 class ShapleySampling:
     """Shapley values of the words, estimated from random permutations (Castro et al. 2009).
 
-    tokens[j] = mean over permutations of the change of q when j joins the words before it. Every permutation's changes sum to
-    q(x) - q(x_b), so tokens do too. Source: Castro et al. 2009; Strumbelj & Kononenko 2010. Units of q; signed.
+    tokens[j] = mean over permutations of the change of q when j is added to the words before it. The changes of every permutation
+    sum to q(x) - q(x_b), and so do tokens. Source: Castro et al. 2009; Strumbelj & Kononenko 2010. Units of q; signed.
 
     Attributes:
-        samples: Permutations; the error falls with their square root.
+        samples: Number of permutations; the error falls with its square root.
         baseline: Word vectors of absent words: mask, zero, pad, mean.
     """
 
@@ -50,17 +50,17 @@ class ShapleySampling:
     baseline: Baseline = "mask"
 
     def __post_init__(self) -> None:
-        _at_least("samples", self.samples, 1)
+        _check_at_least("samples", self.samples, 1)
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Tokens of every instance, from its own seed."""
+        """Explains every instance, with draws from its own seed."""
         from captum.attr import ShapleyValueSampling
 
-        def attribute(forward: Forward, there: Tensor, row: Tensor) -> Tensor:
-            found: Tensor = ShapleyValueSampling(forward).attribute(
-                there, additional_forward_args=(row,), n_samples=self.samples, perturbations_per_eval=ROWS
+        def attribute(forward: Forward, present: Tensor, row: Tensor) -> Tensor:
+            scores: Tensor = ShapleyValueSampling(forward).attribute(
+                present, additional_forward_args=(row,), n_samples=self.samples, perturbations_per_eval=ROWS
             )
-            return found
+            return scores
 
         return _explain(model, batch, self.baseline, attribute, with_ends=True)
 
@@ -75,14 +75,14 @@ class ShapleySampling:
 class Lime:
     """Coefficients of a sparse linear model of q, fitted to random removals of words (Ribeiro et al. 2016).
 
-    A Lasso fitted to q of random halves of the words, each weighted by exp(-d^2 / (2 width^2)), d the cosine distance to the
-    whole sentence. Source: Ribeiro et al. 2016, section 3.4. Units of q; signed.
+    A Lasso is fitted to q of random subsets that have each word with probability 1/2, each subset weighted by exp(-d^2 / (2
+    width^2)) with d its cosine distance to the whole sentence. Source: Ribeiro et al. 2016, section 3.4. Units of q; signed.
 
     Attributes:
-        samples: Random removals.
-        width: Of the kernel.
-        alpha: Strength of the Lasso's penalty, as a share of the standard deviation of q over the removals, so that tokens are
-            in proportion to q whatever its unit; 0 is a plain weighted fit.
+        samples: Number of random removals.
+        width: Width of the kernel that weights the removals.
+        alpha: Strength of the Lasso's penalty, as a share of the standard deviation of q over the removals, so that tokens scale
+            with q whatever its unit; 0 is a weighted fit without penalty.
         baseline: Word vectors of absent words: mask, zero, pad, mean.
     """
 
@@ -92,38 +92,38 @@ class Lime:
     baseline: Baseline = "mask"
 
     def __post_init__(self) -> None:
-        _at_least("samples", self.samples, 2)
+        _check_at_least("samples", self.samples, 2)
         if self.width <= 0 or self.alpha < 0:
-            raise UsageError(f"width must be above 0 and alpha at least 0, got {self.width} and {self.alpha}.")
+            raise UsageError(f"width must be above 0 and alpha at least 0, got width={self.width} and alpha={self.alpha}.")
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Tokens of every instance, from its own seed."""
+        """Explains every instance, with draws from its own seed."""
         from captum._utils.models.linear_model import SkLearnLinearRegression
         from captum.attr import Lime as Captum
         from captum.attr._core.lime import get_exp_kernel_similarity_function
 
-        def attribute(forward: Forward, there: Tensor, row: Tensor) -> Tensor:
-            linear = ShareLasso(self.alpha) if self.alpha else SkLearnLinearRegression()
-            near = get_exp_kernel_similarity_function("cosine", self.width)
-            return _fitted(Captum(forward, linear, near), there, row, self.samples)
+        def attribute(forward: Forward, present: Tensor, row: Tensor) -> Tensor:
+            linear = RelativeLasso(self.alpha) if self.alpha else SkLearnLinearRegression()
+            kernel = get_exp_kernel_similarity_function("cosine", self.width)
+            return _fit(Captum(forward, linear, kernel), present, row, self.samples)
 
         return _explain(model, batch, self.baseline, attribute, with_ends=False)
 
 
 @dataclass
-class ShareLasso:
-    """captum's Lasso with a penalty that is a share of the standard deviation of what it is fitted to.
+class RelativeLasso:
+    """captum's Lasso with a penalty relative to the standard deviation of the values that it is fitted to.
 
     Attributes:
-        alpha: The share.
-        fitted: The Lasso, once there is something to fit.
+        alpha: The penalty, as a share of the standard deviation.
+        fitted: The Lasso after `fit`; None before.
     """
 
     alpha: float
     fitted: Any = None
 
     def fit(self, data: Iterable[Sequence[Tensor]]) -> Any:
-        """Fits batches of removals, q and weights."""
+        """Fits the Lasso to batches of removals, values of q and weights."""
         from captum._utils.models.linear_model import SkLearnLasso
 
         spread = float(torch.cat([q for _, q, _ in data]).std())
@@ -131,9 +131,9 @@ class ShareLasso:
         return self.fitted.fit(data)
 
     def representation(self) -> Tensor:
-        """The coefficients."""
-        found: Tensor = self.fitted.representation()
-        return found
+        """The coefficients of the fit, by the name that captum calls."""
+        coefficients: Tensor = self.fitted.representation()
+        return coefficients
 
 
 @method(
@@ -146,12 +146,13 @@ class ShareLasso:
 class KernelShap:
     """Shapley values of the words, estimated by weighted regression on random removals (Lundberg & Lee 2017).
 
-    A least-squares fit to q of random coalitions, drawn by the Shapley kernel, held to q at no word and at all. Where `samples`
-    allows every coalition of the sentence (2^N), each is taken once with the kernel as its weight, and the values are exact.
-    Source: Lundberg & Lee 2017, theorem 2. Units of q; signed; tokens sum to q(x) - q(x_b) up to the fit's weights.
+    A least-squares fit to q of random coalitions of words, drawn by the Shapley kernel, with large weights on the coalitions of
+    no word and of all words. Where `samples` allows every coalition of the sentence (2^N), each is taken once with the kernel as
+    its weight, and the values are exact. Source: Lundberg & Lee 2017, theorem 2. Units of q; signed; tokens sum to q(x) - q(x_b)
+    up to the finite weights of the two ends.
 
     Attributes:
-        samples: Coalitions, at most.
+        samples: Largest number of coalitions.
         baseline: Word vectors of absent words: mask, zero, pad, mean.
     """
 
@@ -159,69 +160,80 @@ class KernelShap:
     baseline: Baseline = "mask"
 
     def __post_init__(self) -> None:
-        _at_least("samples", self.samples, 3)
+        _check_at_least("samples", self.samples, 3)
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Tokens of every instance, from its own seed."""
+        """Explains every instance, with draws from its own seed."""
         from captum.attr import KernelShap as Captum
 
-        def attribute(forward: Forward, there: Tensor, row: Tensor) -> Tensor:
-            if there.shape[1] == 1:  # captum's kernel has no weights for a single feature
-                return (forward(there, row) - forward(0 * there, row))[:, None]
-            shap, every = Captum(forward), 2 ** there.shape[1]
-            if every <= self.samples:
-                each = coalitions(there)
-                shap.perturb_func, shap.similarity_func = lambda *_, **__: next(each), shapley_kernel
-            return _fitted(shap, there, row, min(every, self.samples))
+        def attribute(forward: Forward, present: Tensor, row: Tensor) -> Tensor:
+            if present.shape[1] == 1:  # captum's kernel has no weights for a single feature
+                return (forward(present, row) - forward(0 * present, row))[:, None]
+            shap, n_coalitions = Captum(forward), 2 ** present.shape[1]
+            if n_coalitions <= self.samples:
+                subsets = coalitions(present)
+                shap.perturb_func, shap.similarity_func = lambda *_, **__: next(subsets), shapley_kernel
+            return _fit(shap, present, row, min(n_coalitions, self.samples))
 
         return _explain(model, batch, self.baseline, attribute, with_ends=True)
 
 
 def _explain(model: Layered, batch: Batch, baseline: Baseline, attribute: Attribute, with_ends: bool) -> list[Explanation]:
-    """Sentence by sentence, since captum draws for a whole batch what each instance must draw for itself."""
+    """Explains one instance after the other: captum draws for a whole batch, but each instance must draw from its own seed."""
     tokens = torch.zeros(batch.ids.shape, dtype=model.dtype, device=batch.ids.device)
     with torch.no_grad():
-        for row, one in enumerate(singles(batch)):
-            with seeded(one.seeds[0]):
-                free = model.maskable(one)[0]
-                there, number = all_there(model, one)
-                found = attribute(_of_free(of_presence(model, one, baseline), free), there[:, free], number)
-            tokens[row, : len(free)][free] = found[0].to(tokens.dtype)
-    return explanations(batch, tokens=tokens, values=ends(model, batch, baseline) if with_ends else None)
+        for row, single in enumerate(single_instances(batch)):
+            with seeded(single.seeds[0]):
+                maskable = model.maskable(single)[0]
+                present, index = all_present(model, single)
+                forward = _forward_of_maskable(forward_of_presence(model, single, baseline), maskable)
+                scores = attribute(forward, present[:, maskable], index)
+            tokens[row, : len(maskable)][maskable] = scores[0].to(tokens.dtype)
+    return explanations(batch, tokens=tokens, values=baseline_values(model, batch, baseline) if with_ends else None)
 
 
-def _of_free(forward: Forward, free: Tensor) -> Forward:
-    """The same function of the words that may be masked alone; the others are there."""
+def _forward_of_maskable(forward: Forward, maskable: Tensor) -> Forward:
+    """The forward function restricted to the words that may be masked; the others are always present."""
 
-    def of_free(there: Tensor, row: Tensor) -> Tensor:
-        whole = there.new_ones(len(there), len(free))
-        whole[:, free] = there
+    def restricted(present: Tensor, row: Tensor) -> Tensor:
+        whole = present.new_ones(len(present), len(maskable))
+        whole[:, maskable] = present
         return forward(whole, row)
 
-    return of_free
+    return restricted
 
 
-def _fitted(captum: Any, there: Tensor, row: Tensor, samples: int) -> Tensor:
-    found: Tensor = captum.attribute(there, additional_forward_args=(row,), n_samples=samples, perturbations_per_eval=ROWS)
-    return found
+def _fit(captum: Any, present: Tensor, row: Tensor, samples: int) -> Tensor:
+    scores: Tensor = captum.attribute(present, additional_forward_args=(row,), n_samples=samples, perturbations_per_eval=ROWS)
+    return scores
 
 
-def coalitions(there: Tensor) -> Iterator[Tensor]:
-    """Every subset of the words once, as captum takes samples: rows (1, N) of 0 and 1."""
-    for chosen in product((0, 1), repeat=there.shape[1]):
-        yield torch.tensor([chosen], device=there.device)
+def coalitions(present: Tensor) -> Iterator[Tensor]:
+    """Every subset of the words once, in the form of captum's samples: rows (1, N) of 0 and 1.
+
+    >>> [subset.tolist()[0] for subset in coalitions(torch.ones(1, 2))]
+    [[0, 0], [0, 1], [1, 0], [1, 1]]
+    """
+    for subset in product((0, 1), repeat=present.shape[1]):
+        yield torch.tensor([subset], device=present.device)
 
 
-def shapley_kernel(_: Tensor, __: Tensor, chosen: Tensor, **___: Any) -> Tensor:
-    """Weight of a coalition of k of n words: (n - 1) / (C(n, k) k (n - k)); at the ends, captum's stand-in for infinity.
+def shapley_kernel(_: Tensor, __: Tensor, subset: Tensor, **___: Any) -> Tensor:
+    """Weight of a coalition of k of n words: (n - 1) / (C(n, k) k (n - k)), and captum's large weight for k = 0 and k = n.
+
+    Args:
+        subset: The coalition (1, n) of 0 and 1; captum's other arguments are not used.
+
+    Returns:
+        The weight (1,).
 
     >>> shapley_kernel(None, None, torch.tensor([[1, 0, 0, 1]]))
     tensor([0.1250])
     """
-    n, k = chosen.shape[1], int(chosen.sum())
+    n, k = subset.shape[1], int(subset.sum())
     return torch.tensor([(n - 1) / (math.comb(n, k) * k * (n - k)) if 0 < k < n else ENDS])
 
 
-def _at_least(name: str, given: int, least: int) -> None:
-    if given < least:
-        raise UsageError(f"{name} must be at least {least}, got {given}.")
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise UsageError(f"{name} must be at least {least}, got {value}.")

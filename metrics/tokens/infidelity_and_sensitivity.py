@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...core.errors import NotApplicable, UsageError
-from ...methods.perturbation.captum_words import Forward, all_there, of_presence, seeded, singles
+from ...methods.perturbation.captum_words import Forward, all_present, forward_of_presence, seeded, single_instances
 from ...methods.views import token_scores
 from ...models.baseline import Baseline
 from ...models.flow.flow_model import FlowModel
@@ -52,8 +52,10 @@ class Infidelity:
 
         rows = []
         for batch in shown:
-            for one, instance, explanation in zip(singles(batch.predicted_batch), batch.instances, batch.predicted, strict=True):
-                forward, (there, number) = remembered(of_presence(model, one, self.baseline)), all_there(model, one)
+            for one, instance, explanation in zip(
+                single_instances(batch.predicted_batch), batch.instances, batch.predicted, strict=True
+            ):
+                forward, (there, number) = remembered(forward_of_presence(model, one, self.baseline)), all_present(model, one)
                 free = model.maskable(one)[0].cpu().numpy()
                 for draw, made in enumerate(explanation.each()):
                     tokens = torch.as_tensor(token_scores(made) * free, dtype=torch.float64, device=there.device)[None]
