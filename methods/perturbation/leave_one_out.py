@@ -56,13 +56,13 @@ class LeaveOneOut:
         return explanations(batch, tokens=tokens)
 
     def _removable(self, model: Layered, batch: Batch) -> Tensor:
-        free = model.maskable(batch)
-        return free.scatter(1, batch.required_positions, False) if self.baseline == "delete" else free
+        maskable = model.maskable(batch)
+        return maskable.scatter(1, batch.required_positions, False) if self.baseline == "delete" else maskable
 
-    def _without(self, model: Layered, rows: Batch, at: Tensor) -> Batch:
-        """The rows, each without its word."""
-        out = torch.arange(rows.ids.shape[1], device=at.device) == at[:, None]
+    def _without(self, model: Layered, rows: Batch, position: Tensor) -> Batch:
+        """The rows, each without the word at its position."""
+        removed = torch.arange(rows.ids.shape[1], device=position.device) == position[:, None]
         if self.baseline == "delete":
-            return rows.only(~out)
-        words = torch.where(out[..., None], baseline_words(model, rows, self.baseline), model.words(rows))
+            return rows.only(~removed)
+        words = torch.where(removed[..., None], baseline_words(model, rows, self.baseline), model.words(rows))
         return replace(rows, word_vectors=words)

@@ -86,7 +86,7 @@ def test_the_leaves_of_the_tree_are_all_sets_with_the_grus_own_outputs(counting,
     search = Search.of(counting, digits, removed_word(counting, digits, "zero"))
     for size in range(4):
         whole: dict[tuple[int, ...], torch.Tensor] = {}
-        for row, keep, outputs in search._at_once(list(range(len(digits))), size):
+        for row, keep, outputs in search._in_batches(list(range(len(digits))), size):
             whole |= {(int(r), *k.tolist()): o for r, k, o in zip(row, keep, outputs[0], strict=True)}
         shared: dict[tuple[int, ...], torch.Tensor] = {}
         for row, keep, outputs in search._by_prefix(list(range(len(digits))), size):
