@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from ...metrics.bootstrap import condition_groups, interval, mean_of_sums, resampled_sums
 from ..stored.score_table import ScoreTable
@@ -199,7 +198,7 @@ def ranks(scored: ScoreTable, seed: int = 0, resamples: int = 4000) -> Ranks:
     """
     replicates = resampled_ranks(scored, seed, resamples)
     low, high = np.quantile(replicates, TAILS, axis=0, method="inverted_cdf")
-    seen = order(scored, scored.values[:, scored.common].mean(1))
+    seen = scored.order(scored.common_means())
     return Ranks(scored.methods, seen, low, high, shares_won(replicates))
 
 
@@ -217,13 +216,7 @@ def resampled_ranks(scored: ScoreTable, seed: int, resamples: int) -> Float[np.n
         raise ValueError("no instance has a score of every method.")
     groups = condition_groups(np.array(scored.conditions)[live])
     sums = resampled_sums(scored.values[:, live].T, groups, np.random.default_rng(seed), resamples)
-    return order(scored, np.round(sums / live.sum(), 12))
-
-
-def order(scored: ScoreTable, means: Float[np.ndarray, "*some methods"]) -> Float[np.ndarray, "*some methods"]:
-    """Ranks of means, 1 is best; ties share their mean rank."""
-    found: np.ndarray = rankdata(means if scored.higher_is_better is False else -means, axis=-1)
-    return found
+    return scored.order(np.round(sums / live.sum(), 12))
 
 
 def tie_groups(ranked: Sequence[str], pairs: Sequence[Difference]) -> list[tuple[str, ...]]:
@@ -276,30 +269,11 @@ def overall(tables: Sequence[ScoreTable], tasks: Sequence[str] = (), seed: int =
     methods = tuple(m for m in tables[0].methods if all(m in t.methods for t in tables))
     if not methods:
         return MeanRanks((), *(np.zeros(0),) * 3, np.zeros(0, int), np.zeros((0, 0)))
-    shared = [narrow(table, methods) for table in tables]
-    seen = np.mean([order(t, t.values[:, t.common].mean(1)) for t in shared], 0)
+    shared = [table.narrow(methods) for table in tables]
+    seen = np.mean([table.order(table.common_means()) for table in shared], 0)
     replicates = np.mean([resampled_ranks(t, seeds[name], resamples) for name, t in zip(named, shared, strict=True)], 0)
     low, high = np.quantile(replicates, TAILS, axis=0)
     return MeanRanks(methods, seen, low, high, np.full(len(methods), len(tables)), shares_won(replicates))
-
-
-def mean_intervals(scored: ScoreTable) -> Float[np.ndarray, "methods 3"]:
-    """Mean of each method over its own instances with the 95 % interval (BCa, conditions apart)."""
-    found = np.full((len(scored.methods), 3), np.nan)
-    patterns, belongs = np.unique(~np.isnan(scored.values), axis=0, return_inverse=True)
-    for number, live in enumerate(patterns):
-        rows = np.flatnonzero(belongs.reshape(-1) == number)
-        if live.any():
-            features = np.stack([*scored.values[rows][:, live], np.ones(live.sum())], 1)
-            groups = condition_groups(np.array(scored.conditions)[live])
-            found[rows] = np.stack(interval(features, groups, mean_of_sums), 1)
-    return found
-
-
-def narrow(scored: ScoreTable, methods: Sequence[str]) -> ScoreTable:
-    """The table of some methods, in the order given."""
-    rows = [scored.methods.index(m) for m in methods]
-    return ScoreTable(tuple(methods), scored.values[rows], scored.conditions, scored.higher_is_better)
 
 
 def sentence(d: Difference, metric: str, higher_is_better: bool | None) -> str:

@@ -1,15 +1,15 @@
-"""Cells that may stand in one table: same model, same instances, same question. No torch."""
+"""Cells that may stand in one table: same model, same instances, same question."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ...benchmark.store.key import question
+from ...benchmark.store.key import canonical, question
 from ...benchmark.store.record import Record, Score
 from ...metrics.scores import Aggregate
 
@@ -19,12 +19,12 @@ class ComparableCells:
     """Cells of one model on the same instances of one task.
 
     Attributes:
-        model: As in the records; where one name stands for several checkpoints or dtypes, with what tells them apart.
+        model: As in the records; where one name stands for several checkpoints or dtypes, with the fingerprint and dtype.
         task: As in the records.
-        labels: One a record: the method's name, with what tells it from the others of that name.
+        labels: One a record: the method's name, with the settings in which it differs from others of that name.
         records: In the store's order.
         instances: How many were explained (the largest count of its cells).
-        note: What was asked for beside the defaults, such as `limit 40`.
+        note: Settings of the question that are not the defaults, such as `limit 40`.
     """
 
     model: str
@@ -44,61 +44,115 @@ class ComparableCells:
 
     @cached_property
     def _methods(self) -> tuple[str, ...]:
-        return _named([r.model_copy(update={"seed": None}) for r in self.records])
+        names = method_labels(self.records, seeds=False)
+        versions: dict[str, dict[str, list[Record]]] = {}
+        for name, record in zip(names, self.records, strict=True):
+            versions.setdefault(name, {}).setdefault(_version(record), []).append(record)
+        return tuple(_version_label(name, versions[name], record) for name, record in zip(names, self.records, strict=True))
+
+    def by_method(self) -> dict[str, tuple[Record, ...]]:
+        """Records by the label of their method: those that differ in their seed alone stand together."""
+        grouped: dict[str, tuple[Record, ...]] = {}
+        for name, record in zip(self.methods(), self.records, strict=True):
+            grouped[name] = (*grouped.get(name, ()), record)
+        return grouped
+
+    def only(self, records: Sequence[Record]) -> ComparableCells:
+        """The group of some of its records, in the order given."""
+        return replace(self, labels=_labels(records), records=tuple(records))
 
     def of_method(self, name: str) -> Record | None:
         """The method's first cell, its default settings preferred where the label is the plain name; None where there is none."""
-        found = [r for r in self.records if r.method == name]
+        of_name = [r for r in self.records if r.method == name]
         plain = [r for label, r in self.by_label().items() if label == name]
-        return next(iter(plain or found), None)
+        return next(iter(plain or of_name), None)
+
+    def first_aggregate(self, metric: str, variant: str) -> Aggregate | None:
+        """The aggregate of the first cell that has a number for it; for variants that are the same for every method."""
+        aggregates = (find_aggregate(record, metric, variant) for record in self.records)
+        return next((aggregate for aggregate in aggregates if not isinstance(aggregate, str)), None)
 
 
 def groups(records: Sequence[Record]) -> list[ComparableCells]:
     """Cells grouped by everything in their key but method and seed, in order of model, task and size."""
-    found: dict[str, list[Record]] = {}
+    by_question: dict[str, list[Record]] = {}
     for record in records:
-        found.setdefault(_question(record), []).append(record)
-    kinds = {(r.model, *_checkpoint(r)) for r in records}
-    shared = {name for name, count in Counter(model for model, *_ in kinds).items() if count > 1}
-    made = [_group(members, members[0].model in shared) for members in found.values()]
-    return sorted(made, key=lambda g: (g.model, g.task, -g.instances, g.note))
+        by_question.setdefault(_question(record), []).append(record)
+    checkpoints = {(r.model, *checkpoint(r)) for r in records}
+    shared = {name for name, count in Counter(model for model, *_ in checkpoints).items() if count > 1}
+    grouped = [_group(members, members[0].model in shared) for members in by_question.values()]
+    return sorted(grouped, key=lambda g: (g.model, g.task, -g.instances, g.note))
+
+
+def method_labels(records: Iterable[Record], *, seeds: bool = True) -> tuple[str, ...]:
+    """One label a record: its method, with the settings in which the records of that method differ.
+
+    Args:
+        records: Cells whose labels stand beside one another.
+        seeds: Whether the seed counts as a setting; False: cells that differ in it alone share a label.
+
+    Returns:
+        Labels such as `random`, `random:seed=1` or `beam:k=2`, in the order of the records.
+    """
+    described = [(r.method, {**({"seed": r.seed} if seeds else {}), **r.settings}) for r in records]
+    by_method: dict[str, list[dict[str, Any]]] = {}
+    for method, settings in described:
+        by_method.setdefault(method, []).append(settings)
+    differing = {method: _differing(settings) for method, settings in by_method.items()}
+    return tuple(label(method, settings, differing[method]) for method, settings in described)
+
+
+def label(method: str, settings: dict[str, Any], shown: set[str]) -> str:
+    """A method's name with some of its settings.
+
+    >>> label("beam", {"k": 2, "rule": "x"}, {"k"}), label("beam", {"k": 2}, set())
+    ('beam:k=2', 'beam')
+    """
+    texts = ",".join(f"{name}={value}" for name, value in settings.items() if name in shown)
+    return f"{method}:{texts}" if texts else method
+
+
+def checkpoint(record: Record) -> tuple[str, str]:
+    """Fingerprint of the weights and dtype: what one model name may stand for several of."""
+    return str(record.key.get("fingerprint", "")), str(record.key.get("dtype", ""))
 
 
 def find_score(record: Record, metric: str) -> Score | None:
     """The record's score of a metric by identity, or by plain name: default settings before others, then the latest version."""
-    found = [s for s in record.scores.values() if metric in (s.name, s.metric)]
-    return max(found, key=lambda s: (s.metric == f"{s.name}@{s.version}", s.version), default=None)
+    candidates = [s for s in record.scores.values() if metric in (s.name, s.metric)]
+    return max(candidates, key=lambda s: (s.metric == f"{s.name}@{s.version}", s.version), default=None)
 
 
 def find_aggregate(record: Record, metric: str, variant: str) -> Aggregate | str:
     """An aggregate, or the reason why there is none (undefined values have one too)."""
     score = find_score(record, metric)
+    if score is None or score.status != "done":
+        return why_not_scored(record, score, metric)
+    aggregate = score.aggregate(variant)
+    if aggregate is None:
+        return f"{metric} has no variant {variant}"
+    return aggregate if aggregate.value == aggregate.value else aggregate.reason or "undefined for every instance"
+
+
+def why_not_scored(record: Record, score: Score | None, metric: str) -> str:
+    """Why a record has no finished score of a metric."""
     if record.status in ("failed", "not-applicable"):
         return record.error or record.status
-    if score is None:
-        return f"not scored with {metric}"
-    if score.status != "done":
-        return score.reason or score.status
-    found = score.aggregate(variant)
-    if found is None:
-        return f"{metric} has no variant {variant}"
-    return found if found.value == found.value else found.reason or "undefined for every instance"
+    return f"not scored with {metric}" if score is None else score.reason or score.status
 
 
 def _question(record: Record) -> str:
     return json.dumps([record.model, record.task, question(record.key)], sort_keys=True, default=str)
 
 
-def _checkpoint(record: Record) -> tuple[str, str]:
-    return str(record.key.get("fingerprint", ""))[:6], str(record.key.get("dtype", ""))
-
-
 def _group(members: Sequence[Record], shared: bool) -> ComparableCells:
     first = members[0]
-    model = f"{first.model} ({' '.join(filter(None, _checkpoint(first)))})" if shared else first.model
+    fingerprint, dtype = checkpoint(first)
+    model = f"{first.model} ({' '.join(filter(None, (fingerprint[:6], dtype)))})" if shared else first.model
     return ComparableCells(
-        model, first.task, _labels(members), tuple(members), max(r.instances for r in members), _note(first.key)
-    )
+        model=model, task=first.task, labels=_labels(members), records=tuple(members),
+        instances=max(r.instances for r in members), note=_note(first.key),
+    )  # fmt: skip
 
 
 def _note(key: dict[str, Any]) -> str:
@@ -119,31 +173,33 @@ def _note(key: dict[str, Any]) -> str:
 
 
 def _labels(members: Sequence[Record]) -> tuple[str, ...]:
-    """Method names, with the settings that tell cells of one method apart, and at last the cell's own digits."""
-    labels = _named(members)
+    """Labels with seeds; where two cells still share one, with the first digits of the cell too."""
+    labels = method_labels(members)
     count = Counter(labels)
     pairs = zip(labels, members, strict=True)
-    return tuple(label if count[label] == 1 else f"{label} #{record.cell[:6]}" for label, record in pairs)
+    return tuple(text if count[text] == 1 else _with_digits(text, record) for text, record in pairs)
 
 
-def _named(members: Sequence[Record]) -> tuple[str, ...]:
-    """Method names, with the settings (seed included) in which cells of one method differ."""
-    of_method: dict[str, list[dict[str, Any]]] = {}
-    for record in members:
-        of_method.setdefault(record.method, []).append({"seed": record.seed, **record.settings})
-    differs = {method: _differing(asked) for method, asked in of_method.items()}
-    return tuple(_label(record, differs[record.method]) for record in members)
+def _version(record: Record) -> str:
+    """What the seed is no part of: the method with its source, and what it was trained on."""
+    return canonical([record.key.get("method"), record.key.get("trained_on")])
 
 
-def _differing(asked: Sequence[dict[str, Any]]) -> set[str]:
+def _version_label(name: str, versions: dict[str, list[Record]], record: Record) -> str:
+    """The name; with digits where a method was edited between two runs, or two cells of one seed share everything that is shown."""
+    members = versions[_version(record)]
+    if len({r.seed for r in members}) < len(members):
+        return _with_digits(name, record)
+    return name if len(versions) == 1 else _with_digits(name, members[0])
+
+
+def _with_digits(text: str, record: Record) -> str:
+    return f"{text} #{record.cell[:6]}"
+
+
+def _differing(settings: Sequence[dict[str, Any]]) -> set[str]:
     """Names of the settings that have several values."""
-    if len(asked) == 1:
+    if len(settings) == 1:
         return set()
-    names = dict.fromkeys(name for one in asked for name in one)
-    return {name for name in names if len({str(one.get(name)) for one in asked}) > 1}
-
-
-def _label(record: Record, differs: set[str]) -> str:
-    asked = {"seed": record.seed, **record.settings}
-    named = ",".join(f"{name}={value}" for name, value in asked.items() if name in differs)
-    return f"{record.method}:{named}" if named else record.method
+    names = dict.fromkeys(name for values in settings for name in values)
+    return {name for name in names if len({str(values.get(name)) for values in settings}) > 1}

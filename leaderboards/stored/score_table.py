@@ -1,4 +1,4 @@
-"""Per-instance scores of a group of cells as one table, read from the store. No torch."""
+"""Per-instance scores of a group of cells as one table, read from the store."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
+from scipy.stats import rankdata
 
 from ...benchmark.store.cell import Cell
-from ...benchmark.store.record import Record, Score
-from .comparable_cells import ComparableCells, find_aggregate, find_score
+from ...benchmark.store.record import Record
+from .comparable_cells import ComparableCells, find_aggregate, find_score, why_not_scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class ScoreTable:
     Attributes:
         methods: Labels.
         values: Score of each method and instance, draws and seeds averaged; NaN where undefined.
-        conditions: The group of each instance that resampling keeps apart.
+        conditions: Each instance's condition; resampling keeps the number of instances of each.
         higher_is_better: None where neither end is better.
     """
 
@@ -44,24 +45,48 @@ class ScoreTable:
         """Instances where every method has a score."""
         return ~np.isnan(self.values).any(0)
 
+    @property
+    def counts(self) -> list[int]:
+        """How many instances each method has a score of."""
+        return [int(count) for count in (~np.isnan(self.values)).sum(1)]
+
+    def common_means(self) -> Float[np.ndarray, " methods"]:
+        """Mean of each method over the instances where every method has a score; what methods are ranked by."""
+        means: np.ndarray = self.values[:, self.common].mean(1)
+        return means
+
+    def narrow(self, methods: Sequence[str]) -> ScoreTable:
+        """The table of some methods, in the order given."""
+        rows = [self.methods.index(m) for m in methods]
+        return ScoreTable(tuple(methods), self.values[rows], self.conditions, self.higher_is_better)
+
+    def order(self, means: Float[np.ndarray, "*some methods"]) -> Float[np.ndarray, "*some methods"]:
+        """Ranks of means: 1 is best, equal means share their mean rank. Where neither end is better, the largest comes first.
+
+        >>> ScoreTable(("a", "b", "c"), np.zeros((3, 1)), ("x",)).order(np.array([0.5, 0.9, 0.5])).tolist()
+        [2.5, 1.0, 2.5]
+        """
+        ranked: np.ndarray = rankdata(means if self.higher_is_better is False else -means, axis=-1)
+        return ranked
+
 
 @dataclass(frozen=True, eq=False)
 class StoredScores:
     """What a store has of one metric for a group.
 
     Attributes:
-        scored: The methods that have scores.
-        missing: Why other methods have none.
-        instances: Id of each column.
+        table: The methods that have scores.
+        missing: Why other methods have none, by label.
+        instances: Id of each column of the table.
     """
 
-    scored: ScoreTable
+    table: ScoreTable
     missing: dict[str, str]
     instances: tuple[str, ...]
 
 
 class CellSource(Protocol):
-    """Whatever knows where a record's cell is, such as a store."""
+    """Finds the stored cell of a record, as a store or a board does."""
 
     def find(self, record: Record) -> Cell:
         """The cell a record belongs to."""
@@ -76,80 +101,92 @@ def ranked_variant(group: ComparableCells, metric: str) -> tuple[str, bool | Non
     return "", None, ""
 
 
-def read_scores(store: CellSource, group: ComparableCells, metric: str, variant: str = "") -> StoredScores:
+def read_scores(source: CellSource, group: ComparableCells, metric: str, variant: str = "") -> StoredScores:
     """Scores of every method of a group on one metric.
 
     Draws of an instance are averaged, and so are cells that differ in their seed alone. A method whose score is undefined for
-    every instance has none.
+    every instance is left out, with the reason: it would leave no instance that all methods share.
 
     Args:
-        store: Where the group's cells are.
+        source: Finds the group's cells.
         group: Cells of one model on the same instances.
         metric: Plain name or identity.
         variant: Of the metric; empty: the ranked one.
+
+    Returns:
+        The table (methods in the store's order, instances sorted by id), and why other methods are not in it.
     """
     default, higher, _ = ranked_variant(group, metric)
-    wanted = variant or default
-    columns: dict[str, list[dict[str, float]]] = {}
+    variant = variant or default
+    means_by_method: dict[str, list[dict[str, float]]] = {}
     conditions: dict[str, str] = {}
     missing: dict[str, str] = {}
     for label, record in zip(group.methods(), group.records, strict=True):
-        score = find_score(record, metric)
-        if score is None or score.status != "done":
-            missing[label] = _why(record, score, metric)
-            continue
-        means, known = _means(store.find(record), score.metric, wanted)
-        if not means:
-            missing[label] = f"{metric} has no rows of {wanted} an instance"
-            continue
-        if all(value != value for value in means.values()):  # it would leave no instance that all methods share
-            why = find_aggregate(record, metric, wanted)
-            missing[label] = why if isinstance(why, str) else "undefined for every instance"
-            continue
-        conditions.update(known)
-        columns.setdefault(label, []).append(means)
-    names = sorted(conditions)
-    values = np.array([_over_seeds(parts, names) for parts in columns.values()]).reshape(len(columns), len(names))
-    scored = ScoreTable(tuple(columns), values, tuple(conditions[name] for name in names), higher)
-    return StoredScores(scored, {label: why for label, why in missing.items() if label not in columns}, tuple(names))
-
-
-def _over_seeds(parts: Sequence[dict[str, float]], names: Sequence[str]) -> np.ndarray:
-    """The mean over cells of every instance that any of them has a score of."""
-    values = np.array([[part.get(name, np.nan) for name in names] for part in parts])
-    live = ~np.isnan(values)
-    count = live.sum(0)
-    return np.divide(np.where(live, values, 0).sum(0), count, out=np.full(len(names), np.nan), where=count > 0)
-
-
-def _means(cell: Cell, metric: str, variant: str) -> tuple[dict[str, float], dict[str, str]]:
-    """Mean over draws and condition of every instance of one variant."""
-    data = cell.files.read(cell.scores_path(metric))
-    if data is None:
-        return {}, {}
-    columns = ["instance", "condition", "variant", "value"]
-    rows = pq.ParquetFile(pa.BufferReader(data)).read(columns=columns, use_threads=False)
-    rows = rows.filter(pc.equal(rows["variant"], variant))
-    names, values = rows["instance"].to_pylist(), rows["value"].to_numpy().tolist()
-    known = dict(zip(names, (text or "" for text in rows["condition"].to_pylist()), strict=True))
-    if len(known) == len(names):  # nothing is drawn
-        return dict(zip(names, values, strict=True)), known
-    draws: dict[str, list[float]] = {}
-    for name, value in zip(names, values, strict=True):
-        draws.setdefault(name, []).append(value)
-    return {name: _mean([v for v in values if v == v]) for name, values in draws.items()}, known
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else float("nan")
-
-
-def _why(record: Record, score: Score | None, metric: str) -> str:
-    if record.status in ("failed", "not-applicable"):
-        return record.error or record.status
-    return f"not scored with {metric}" if score is None else score.reason or score.status
+        means, cell_conditions, reason = _cell_means(source, record, metric, variant)
+        if reason:
+            missing[label] = reason
+        else:
+            conditions.update(cell_conditions)
+            means_by_method.setdefault(label, []).append(means)
+    instances = sorted(conditions)
+    values = [_over_seeds(cells, instances) for cells in means_by_method.values()]
+    table = ScoreTable(
+        methods=tuple(means_by_method),
+        values=np.array(values).reshape(len(values), len(instances)),
+        conditions=tuple(conditions[name] for name in instances),
+        higher_is_better=higher,
+    )
+    left_out = {label: reason for label, reason in missing.items() if label not in means_by_method}
+    return StoredScores(table, left_out, tuple(instances))
 
 
 def metrics_of(groups: Sequence[ComparableCells]) -> list[str]:
     """Plain names of the metrics that any cell has a score of, in order of appearance."""
     return list(dict.fromkeys(score.name for group in groups for record in group.records for score in record.scores.values()))
+
+
+def _cell_means(
+    source: CellSource, record: Record, metric: str, variant: str
+) -> tuple[dict[str, float], dict[str, str], str]:
+    """Mean and condition of every instance of a cell; or the reason why it has none, empty where it has."""
+    score = find_score(record, metric)
+    if score is None or score.status != "done":
+        return {}, {}, why_not_scored(record, score, metric)
+    means, conditions = _read_rows(source.find(record), score.metric, variant)
+    if not means:
+        return {}, {}, f"{metric} has no rows of {variant} an instance"
+    if all(value != value for value in means.values()):
+        aggregate = find_aggregate(record, metric, variant)
+        return {}, {}, aggregate if isinstance(aggregate, str) else "undefined for every instance"
+    return means, conditions, ""
+
+
+def _over_seeds(cells: Sequence[dict[str, float]], instances: Sequence[str]) -> np.ndarray:
+    """The mean over cells of every instance that any of them has a score of."""
+    values = np.array([[means.get(name, np.nan) for name in instances] for means in cells])
+    live = ~np.isnan(values)
+    count = live.sum(0)
+    return np.divide(np.where(live, values, 0).sum(0), count, out=np.full(len(instances), np.nan), where=count > 0)
+
+
+def _read_rows(cell: Cell, metric: str, variant: str) -> tuple[dict[str, float], dict[str, str]]:
+    """Mean over draws and condition of every instance of one variant."""
+    data = cell.files.read(cell.scores_path(metric))
+    if data is None:
+        return {}, {}
+    columns = ["instance", "condition", "variant", "value"]
+    # Read without threads: tables are small, and starting threads for each of a board's thousand files takes longer.
+    rows = pq.ParquetFile(pa.BufferReader(data)).read(columns=columns, use_threads=False)
+    rows = rows.filter(pc.equal(rows["variant"], variant))
+    instances, values = rows["instance"].to_pylist(), rows["value"].to_numpy().tolist()
+    conditions = dict(zip(instances, (text or "" for text in rows["condition"].to_pylist()), strict=True))
+    if len(conditions) == len(instances):  # one draw an instance: nothing to average
+        return dict(zip(instances, values, strict=True)), conditions
+    draws: dict[str, list[float]] = {}
+    for name, value in zip(instances, values, strict=True):
+        draws.setdefault(name, []).append(value)
+    return {name: _mean([v for v in drawn if v == v]) for name, drawn in draws.items()}, conditions
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")
