@@ -36,6 +36,15 @@ Number = Annotated[float, BeforeValidator(_read_number), PlainSerializer(_write_
 """A float whose NaN is null and whose infinities are text in JSON, wherever a record stores it."""
 
 
+def with_interval(value: float, low: float, high: float) -> str:
+    """A number with its interval, as tables of text print it.
+
+    >>> with_interval(0.75, 0.5, 1.0)
+    '0.750 [0.500, 1.000]'
+    """
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
 @dataclass(frozen=True)
 class Aggregate:
     """The summary of a variant: its mean over instances with the 95 % interval.

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
+from ...metrics.scores import with_interval
 from .record import Record
 from .store import Cell, Store
 
@@ -63,7 +64,7 @@ def _ranked(record: Record, metric: str) -> str:
     aggregate = score.ranked_aggregate
     if aggregate is None or math.isnan(aggregate.value):
         return "n/a"
-    return f"{aggregate.value:.3f} [{aggregate.low:.3f}, {aggregate.high:.3f}]"
+    return with_interval(aggregate.value, aggregate.low, aggregate.high)
 
 
 def table(records: tuple[Record, ...] | list[Record]) -> pd.DataFrame:

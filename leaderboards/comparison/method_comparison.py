@@ -1,4 +1,4 @@
-"""Methods of a store side by side on each task: what `flowgauge compare` shows. No torch."""
+"""The methods of a store beside one another on each task: what `flowgauge compare` shows."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
-import numpy as np
 import pandas as pd
 
 from ...benchmark.store.store import Store
 from ...core.errors import UnknownName, UsageError
 from ...core.registry import Spec
 from ...metrics.registry import METRICS
+from ...metrics.scores import with_interval
 from ..stored.comparable_cells import ComparableCells, groups
 from ..stored.records import stored_records
-from ..stored.score_table import CellSource, ScoreTable, metrics_of, ranked_variant, read_scores
+from ..stored.score_table import CellSource, metrics_of
 from ..tables.columns import RANKED
+from ..tables.ranking import Ranking, rank_methods
 from .operator_sensitivity import OperatorSensitivity, panels
-from .paired_tests import Difference, Ranks, differences, mean_intervals, narrow, ranks, sentence, tie_groups
+from .paired_tests import Difference, Ranks, differences, letter, ranks, sentence, tie_groups
 
 COLUMNS = (
     "model", "task", "metric", "variant", "one", "other", "difference", "low", "high", "p", "p_holm", "instances", "needed",
@@ -28,68 +29,56 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class MethodComparison:
-    """The methods of one group on one metric, best first.
+class MethodComparison(Ranking):
+    """A ranking of methods with how sure it is.
 
     Attributes:
-        group: Whose cells.
-        metric: Plain name.
-        variant: Of the metric.
-        unit: Of the scores.
-        scored: The table, in the order of rank.
-        ranks: Their order and its uncertainty, on the instances that all have.
+        ranks: The order and its uncertainty, on the instances that all have.
         pairs: Every pair of methods.
-        missing: Why other methods have no score.
         panels: The metric under other ablation operators, where the store has scores under several.
     """
 
-    group: ComparableCells
-    metric: str
-    variant: str
-    unit: str
-    scored: ScoreTable
     ranks: Ranks
     pairs: tuple[Difference, ...]
-    missing: dict[str, str]
     panels: tuple[OperatorSensitivity, ...] = ()
 
     @cached_property
     def by_pair(self) -> dict[frozenset[str], Difference]:
-        """Each pair's difference."""
+        """The difference of each pair of methods."""
         return {frozenset((d.one, d.other)): d for d in self.pairs}
 
     @cached_property
     def ties(self) -> list[tuple[str, ...]]:
-        """Runs of methods that cannot be told apart."""
-        return tie_groups(self.scored.methods, self.pairs)
+        """Runs of two or more methods, in order of rank, that cannot be separated."""
+        return [run for run in tie_groups(self.scores.methods, self.pairs) if len(run) > 1]
+
+    def letters(self, method: str) -> str:
+        """Letters of the runs of ties that a method is in; methods that share a letter cannot be separated."""
+        return "".join(letter(index) for index, run in enumerate(self.ties) if method in run)
 
     @property
     def sentences(self) -> list[str]:
-        """Each method against the next in rank, then the first against the last."""
-        names = self.scored.methods
-        wanted = [*pairwise(names), *([(names[0], names[-1])] if len(names) > 2 else [])]
-        return [sentence(self.by_pair[frozenset(pair)], self.metric, self.scored.higher_is_better) for pair in wanted]
+        """Each method against the next in rank, then the first against the last, in words."""
+        names = self.scores.methods
+        told_pairs = [*pairwise(names), *([(names[0], names[-1])] if len(names) > 2 else [])]
+        return [sentence(self.by_pair[frozenset(pair)], self.metric, self.scores.higher_is_better) for pair in told_pairs]
 
     def text(self) -> tuple[str, list[tuple[str, ...]], list[str]]:
         """A title, the table, and the lines below it."""
         group = self.group
         title = f"{group.model} on {group.task}{f' ({group.note})' if group.note else ''}, {self.unit}"
-        way = {True: "higher is better", False: "lower is better", None: "neither end is better"}[self.scored.higher_is_better]
-        common = int(self.scored.common.sum())
-        notes = [f"Ranks are of the {common} instances that every method has a score for; {way}. Intervals are 95 %."]
-        panels = [line for panel in self.panels for line in panel.lines()]
-        return title, self.table(), [*notes, *self.sentences, *(f"{k}: {why}" for k, why in self.missing.items()), *panels, ""]
+        way = {True: "higher is better", False: "lower is better", None: "neither end is better"}[self.scores.higher_is_better]
+        head = f"Ranks are of the {self.shared} instances that every method has a score for; {way}. Intervals are 95 %."
+        missing = [f"{name}: {reason}" for name, reason in self.missing.items()]
+        operators = [line for panel in self.panels for line in panel.lines()]
+        return title, self.table(), [head, *self.sentences, *missing, *operators, ""]
 
     def table(self) -> list[tuple[str, ...]]:
         """A head, then a row a method: rank with its interval, mean with its interval, the runs of ties it is in."""
-        runs = [run for run in self.ties if len(run) > 1]
-        rows: list[tuple[str, ...]] = [("rank", "method", "n", f"{self.metric}\n{self.variant}", "not told apart")]
-        bounds = mean_intervals(self.scored)
-        for number, (name, values) in enumerate(zip(self.scored.methods, self.scored.values, strict=True)):
-            mean = "{:.3f} [{:.3f}, {:.3f}]".format(*bounds[number])
-            letters = "".join(chr(ord("a") + at % 26) for at, run in enumerate(runs) if name in run)
-            spread = f"{self.ranks.rank[number]:g} [{self.ranks.low[number]:g}, {self.ranks.high[number]:g}]"
-            rows.append((spread, name, str(int((~np.isnan(values)).sum())), mean, letters))
+        rows: list[tuple[str, ...]] = [("rank", "method", "n", f"{self.metric}\n{self.variant}", "not separated")]
+        for index, (name, count) in enumerate(zip(self.scores.methods, self.scores.counts, strict=True)):
+            rank = f"{self.ranks.rank[index]:g} [{self.ranks.low[index]:g}, {self.ranks.high[index]:g}]"
+            rows.append((rank, name, str(count), with_interval(*self.means[index].tolist()), self.letters(name)))
         return rows
 
 
@@ -103,41 +92,92 @@ def compare_methods(url: str, metric: str = "", tasks: Sequence[str] = (), metho
         tasks: Only these.
         methods: Only these, by name or label.
 
+    Returns:
+        One comparison a group that has scores of two methods on shared instances.
+
     Raises:
         UsageError: No such store, task, method or metric in it; fewer than two methods with a score everywhere.
     """
-    store, records = Store(url), stored_records(url)
-    known = groups(records)
+    store, grouped = Store(url), groups(stored_records(url))
     for name in tasks:
-        if name not in {group.task for group in known}:
-            raise UnknownName("task in this store", name, {group.task for group in known})
-    labels = {label for group in known for label in (*group.methods(), *(r.method for r in group.records))}
+        if name not in {group.task for group in grouped}:
+            raise UnknownName("task in this store", name, {group.task for group in grouped})
+    labels = {label for group in grouped for label in (*group.methods(), *(r.method for r in group.records))}
     for name in methods:
         if name not in labels:
             raise UnknownName("method in this store", name, labels)
-    chosen = [group for group in known if not tasks or group.task in tasks]
+    chosen = [group for group in grouped if not tasks or group.task in tasks]
     name, variant = _metric(metric, chosen)
     identity = _identity(name, chosen)
-    sides = [compare_group(store, group, identity, variant, methods) for group in chosen]
-    found = [_with_panels(store, side, name, not (variant or methods)) for side in sides if side is not None]
-    if not found:
+    comparisons = [compare_group(store, group, identity, variant, methods) for group in chosen]
+    whole = not (variant or methods)
+    compared = [_with_panels(store, comparison, name, whole) for comparison in comparisons if comparison is not None]
+    if not compared:
         raise UsageError(
             f"no task in {url!r} has scores of {name} for two methods; `flowgauge run` or `flowgauge score` adds some."
         )
-    return found
+    return compared
+
+
+def compare_group(
+    source: CellSource,
+    group: ComparableCells,
+    metric: str,
+    variant: str = "",
+    methods: Sequence[str] = (),
+    every_interval: bool = True,
+) -> MethodComparison | None:
+    """The methods of one group on one metric; None where fewer than two have scores on shared instances.
+
+    Args:
+        source: Finds the group's cells.
+        group: The cells.
+        metric: Plain name or identity.
+        variant: Of the metric; empty: the ranked one.
+        methods: Only these, by name or label.
+        every_interval: False: only neighbours in rank, and the first and the last, get the interval of their difference.
+    """
+    ranking = rank_methods(source, group, metric, variant, methods)
+    count = len(ranking.scores.methods)
+    if count < 2 or not ranking.shared:
+        return None
+    only = None if every_interval else {*pairwise(range(count)), (0, count - 1)}
+    return MethodComparison(
+        group=group, metric=metric, variant=ranking.variant, unit=ranking.unit, scores=ranking.scores, missing=ranking.missing,
+        ranks=ranks(ranking.scores), pairs=tuple(differences(ranking.scores, only=only)),
+    )  # fmt: skip
+
+
+def pairs_table(comparisons: Sequence[MethodComparison], words: bool = True) -> pd.DataFrame:
+    """One row a pair of methods, with the columns `COLUMNS`.
+
+    Args:
+        comparisons: Of any groups.
+        words: False: without the column `sentence`.
+    """
+    rows = []
+    for comparison in comparisons:
+        row_of = {name: index for index, name in enumerate(comparison.ranks.methods)}
+        named = (comparison.group.model, comparison.group.task, comparison.metric, comparison.variant)
+        for d in comparison.pairs:
+            text = sentence(d, comparison.metric, comparison.scores.higher_is_better) if words else ""
+            beats = comparison.ranks.beats[row_of[d.one], row_of[d.other]]
+            rows.append((*named, d.one, d.other, d.value, d.low, d.high, d.p, d.p_holm, d.instances, d.needed, beats, text))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).drop(columns=[] if words else "sentence")
 
 
 def _metric(metric: str, chosen: Sequence[ComparableCells]) -> tuple[str, str]:
-    known = metrics_of(chosen)
+    """Name (settings included) and variant of the metric that a user means."""
+    scored = metrics_of(chosen)
     name, _, variant = metric.partition("/")
     if not name:
-        name = RANKED[0] if RANKED[0] in known or not known else known[0]
+        name = RANKED[0] if RANKED[0] in scored or not scored else scored[0]
     plain = Spec.parse(name).name
-    if plain in known:
+    if plain in scored:
         return name, variant
     if plain in METRICS.entries():
         raise UsageError(f"this store has no scores of {plain}: `flowgauge score STORE --metric {name}` adds them.")
-    raise UnknownName("metric", plain, [*known, *METRICS.entries()])
+    raise UnknownName("metric", plain, [*scored, *METRICS.entries()])
 
 
 def _identity(name: str, chosen: Sequence[ComparableCells]) -> str:
@@ -150,59 +190,18 @@ def _identity(name: str, chosen: Sequence[ComparableCells]) -> str:
     if not spec.settings:
         return name
     scores = [s for group in chosen for record in group.records for s in record.scores.values() if s.name == spec.name]
-    found = [s.metric for s in scores if all(s.settings.get(k) == value for k, value in spec.settings.items())]
-    if not found:
+    identities = [s.metric for s in scores if all(s.settings.get(k) == value for k, value in spec.settings.items())]
+    if not identities:
         there = dict.fromkeys(", ".join(f"{k}={value}" for k, value in s.settings.items()) for s in scores)
-        raise UsageError(f"this store has {spec.name} with other settings: {'; '.join(there)}.")
-    return min(found, key=len)
+        raise UsageError(
+            f"this store has {spec.name} with other settings: {'; '.join(there)}. Name these, or "
+            f"`flowgauge score STORE --metric {name}` adds what you asked for."
+        )
+    return min(identities, key=len)  # the default's identity has no suffix
 
 
-def _with_panels(store: Store, side: MethodComparison, name: str, whole: bool) -> MethodComparison:
-    """The side as the user named its metric, with what other operators say of all methods."""
+def _with_panels(store: Store, comparison: MethodComparison, name: str, whole: bool) -> MethodComparison:
+    """The comparison under the name that the user gave its metric; of all methods also under other ablation operators."""
     plain = Spec.parse(name).name
-    return replace(side, metric=name, panels=tuple(p for p in panels(store, side.group) if p.metric == plain) if whole else ())
-
-
-def compare_group(
-    store: CellSource,
-    group: ComparableCells,
-    metric: str,
-    variant: str = "",
-    methods: Sequence[str] = (),
-    every_interval: bool = True,
-) -> MethodComparison | None:
-    """The methods of one group on one metric; None where fewer than two have scores on shared instances.
-
-    Args:
-        store: Where the group's cells are.
-        group: The cells.
-        metric: Plain name or identity.
-        variant: Of the metric; empty: the ranked one.
-        methods: Only these, by name or label.
-        every_interval: False: only neighbours in rank, and the first and the last, get the interval of their difference.
-    """
-    found = read_scores(store, group, metric, variant)
-    names = {label: record.method for label, record in zip(group.methods(), group.records, strict=True)}
-    wanted = [m for m in found.scored.methods if not methods or m in methods or names[m] in methods]
-    scored = narrow(found.scored, wanted)
-    if len(wanted) < 2 or not scored.common.any():
-        return None
-    order = np.argsort(ranks(scored, resamples=1).rank, kind="stable")
-    scored = narrow(scored, [scored.methods[i] for i in order])
-    default, _, unit = ranked_variant(group, metric)
-    only = None if every_interval else {*pairwise(range(len(wanted))), (0, len(wanted) - 1)}
-    pairs = tuple(differences(scored, only=only))
-    return MethodComparison(group, metric, variant or default, unit, scored, ranks(scored), pairs, found.missing)
-
-
-def pairs_table(sides: Sequence[MethodComparison], words: bool = True) -> pd.DataFrame:
-    """One row a pair of methods, with a sentence or without."""
-    rows = []
-    for side in sides:
-        at = {name: number for number, name in enumerate(side.ranks.methods)}
-        for d in side.pairs:
-            said = sentence(d, side.metric, side.scored.higher_is_better) if words else ""
-            row = (side.group.model, side.group.task, side.metric, side.variant, d.one, d.other, d.value, d.low, d.high, d.p,
-                   d.p_holm, d.instances, d.needed, side.ranks.beats[at[d.one], at[d.other]], said)  # fmt: skip
-            rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS)).drop(columns=[] if words else "sentence")
+    of_metric = tuple(p for p in panels(store, comparison.group) if p.metric == plain) if whole else ()
+    return replace(comparison, metric=name, panels=of_metric)

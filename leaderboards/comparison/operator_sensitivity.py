@@ -1,4 +1,4 @@
-"""How the order of methods hangs on the ablation operator of a metric, where a store has scores under several. No torch."""
+"""How the order of methods depends on the ablation operator of a metric, where a store has scores under several."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from scipy.stats import kendalltau
 from ...benchmark.store.record import Score
 from ..stored.comparable_cells import ComparableCells
 from ..stored.score_table import CellSource, ScoreTable, StoredScores, read_scores
-from .paired_tests import ALPHA, differences, order
+from .paired_tests import ALPHA, differences
 
 BEFORE = "zero"
-"""The operator of scores that were stored before it was a setting."""
+"""The operator of scores that were stored before metrics had the setting."""
 MAX_LISTED_CHANGES = 8
-"""Most pairs that change places which `compare` tells in words."""
+"""Most pairs that change places which `compare` lists in words."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RankChange:
         one, other: The methods.
         ahead: Operators under which `one` has the better mean.
         behind: Operators under which `other` has.
-        sure: Whether an operator on either side tells them apart (Holm-corrected p < 0.05).
+        sure: Whether an operator on either side separates them (Holm-corrected p < 0.05).
     """
 
     one: str
@@ -43,7 +43,7 @@ class RankChange:
 
     def __str__(self) -> str:
         sides = f"{self.one} is ahead under {', '.join(self.ahead)}, {self.other} under {', '.join(self.behind)}"
-        return f"{sides}; both are told apart" if self.sure else sides
+        return f"{sides}; both orders are significant" if self.sure else sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,23 +64,24 @@ class OperatorSensitivity:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Labels."""
+        """Labels of the methods."""
         return self.tables[0].methods
 
     @property
     def instances(self) -> int:
-        """How many the order rests on."""
+        """How many instances the order rests on."""
         return len(self.tables[0].conditions)
 
     @cached_property
     def means(self) -> Float[np.ndarray, "operators methods"]:
-        """Of each method under each operator."""
+        """Mean score of each method under each operator."""
         return np.stack([table.values.mean(1) for table in self.tables])
 
     @cached_property
     def ranks(self) -> Float[np.ndarray, "operators methods"]:
         """1 is best; ties share their mean rank."""
-        return order(self.tables[0], np.round(self.means, 12))
+        # Sums of the same scores in another order differ in the last digits; rounded means tie.
+        return self.tables[0].order(np.round(self.means, 12))
 
     @cached_property
     def tau(self) -> Float[np.ndarray, "operators operators"]:
@@ -88,42 +89,44 @@ class OperatorSensitivity:
         return np.array([[kendalltau(a, b).statistic for b in self.ranks] for a in self.ranks])
 
     def best_first(self, operator: int) -> list[str]:
-        """Methods in the order of one operator."""
+        """Methods in the order of one operator, by its index."""
         return [self.methods[i] for i in np.argsort(self.ranks[operator], kind="stable")]
 
     @cached_property
     def flips(self) -> tuple[RankChange, ...]:
-        """Pairs of methods that change places, those that are told apart both ways first."""
-        apart = [{frozenset((d.one, d.other)) for d in differences(t, only=()) if d.p_holm < ALPHA} for t in self.tables]
-        found = []
-        for one, other in combinations(range(len(self.methods)), 2):
-            gap, pair = self.ranks[:, other] - self.ranks[:, one], frozenset((self.methods[one], self.methods[other]))
+        """Pairs of methods that change places, those that are separated both ways first."""
+        separated = [{frozenset((d.one, d.other)) for d in differences(t, only=()) if d.p_holm < ALPHA} for t in self.tables]
+        changes = []
+        for i, j in combinations(range(len(self.methods)), 2):
+            gap, pair = self.ranks[:, j] - self.ranks[:, i], frozenset((self.methods[i], self.methods[j]))
             ahead, behind = np.flatnonzero(gap > 0), np.flatnonzero(gap < 0)
             if len(ahead) and len(behind):
-                sure = all(any(pair in apart[at] for at in side) for side in (ahead, behind))
-                better, worse = (tuple(self.operators[at] for at in side) for side in (ahead, behind))
-                found.append(RankChange(self.methods[one], self.methods[other], better, worse, sure))
-        return tuple(sorted(found, key=lambda flip: not flip.sure))
+                sure = all(any(pair in separated[operator] for operator in side) for side in (ahead, behind))
+                better, worse = (tuple(self.operators[operator] for operator in side) for side in (ahead, behind))
+                changes.append(RankChange(self.methods[i], self.methods[j], better, worse, sure))
+        return tuple(sorted(changes, key=lambda change: not change.sure))
 
     def lines(self) -> Iterator[str]:
-        """What `compare` says of it."""
+        """Lines of text for `compare`: the order under each operator, then the pairs that change places."""
         name = f"{self.metric} ({self.settings})" if self.settings else self.metric
         yield f"{name} under {len(self.operators)} ablation operators, on {self.instances} instances that all have a score for:"
-        for number, operator in enumerate(self.operators):
-            tau = f" (Kendall's tau to {self.operators[0]}: {self.tau[0, number]:.2f})" if number else ""
-            yield f"  {operator}: {', '.join(self.best_first(number))}{tau}"
+        for index, operator in enumerate(self.operators):
+            tau = f" (Kendall's tau to {self.operators[0]}: {self.tau[0, index]:.2f})" if index else ""
+            yield f"  {operator}: {', '.join(self.best_first(index))}{tau}"
         yield from (f"  {flip}" for flip in self.flips[:MAX_LISTED_CHANGES])
         if len(self.flips) > MAX_LISTED_CHANGES:
             yield f"  and {len(self.flips) - MAX_LISTED_CHANGES} more pairs change places"
 
 
-def panels(store: CellSource, group: ComparableCells) -> list[OperatorSensitivity]:
-    """A panel for every metric of a group that has scores of two methods or more under two operators or more."""
-    found = []
-    for family in _families(group):
-        if len(family.identities) > 1 and (panel := _panel(store, group, family)) is not None:
-            found.append(panel)
-    return found
+def panels(source: CellSource, group: ComparableCells) -> list[OperatorSensitivity]:
+    """The order under every operator, for each metric that has scores of two methods or more under two operators or more.
+
+    Args:
+        source: Finds the group's cells.
+        group: Cells of one model on the same instances.
+    """
+    candidates = (_panel(source, group, family) for family in _families(group) if len(family.identities) > 1)
+    return [panel for panel in candidates if panel is not None]
 
 
 @dataclass
@@ -136,7 +139,7 @@ class _Family:
     identities: dict[str, str]
 
     def holds(self, score: Score) -> bool:
-        """Whether a score agrees in every other setting; one that was stored before a setting came agrees in that."""
+        """Whether a score agrees in every other setting; one that was stored before a setting existed agrees in it."""
         same = all(self.settings.get(name, value) == value for name, value in score.settings.items() if name != "operator")
         return (self.name, self.version) == (score.name, score.version) and same
 
@@ -149,54 +152,58 @@ class _Family:
     @property
     def ordered(self) -> dict[str, str]:
         """Identities by operator, the default's first."""
-        return dict(sorted(self.identities.items(), key=lambda one: (one[1] != f"{self.name}@{self.version}", one[0])))
+        return dict(sorted(self.identities.items(), key=lambda item: (item[1] != f"{self.name}@{self.version}", item[0])))
 
 
 def _families(group: ComparableCells) -> list[_Family]:
-    found: list[_Family] = []
+    families: list[_Family] = []
     for record in group.records:
         for score in record.scores.values():
             if score.status != "done":
                 continue
-            family = next((one for one in found if one.holds(score)), None)
+            family = next((candidate for candidate in families if candidate.holds(score)), None)
             if family is None:
-                found.append(family := _Family(score.name, score.version, {}, {}))
+                families.append(family := _Family(score.name, score.version, {}, {}))
             family.settings |= {name: value for name, value in score.settings.items() if name != "operator"}
             family.identities.setdefault(str(score.settings.get("operator", BEFORE)), score.metric)
-    return sorted(found, key=lambda one: (one.name, one.version, one.words))
+    return sorted(families, key=lambda family: (family.name, family.version, family.words))
 
 
-def _panel(store: CellSource, group: ComparableCells, family: _Family) -> OperatorSensitivity | None:
-    read = {operator: read_scores(store, group, identity) for operator, identity in family.ordered.items()}
-    methods = [m for m in next(iter(read.values())).scored.methods if all(m in found.scored.methods for found in read.values())]
+def _panel(source: CellSource, group: ComparableCells, family: _Family) -> OperatorSensitivity | None:
+    stored = {operator: read_scores(source, group, identity) for operator, identity in family.ordered.items()}
+    first, *others = stored.values()
+    methods = [m for m in first.table.methods if all(m in scores.table.methods for scores in others)]
     if len(methods) < 2:
         return None
-    known = [_defined(found, methods) for found in read.values()]
-    shared = sorted(set.intersection(*known))
+    shared = sorted(set.intersection(*(_defined(scores, methods) for scores in stored.values())))
     if not shared:
         return None
-    return OperatorSensitivity(
-        family.name, family.words, tuple(read), tuple(_narrow(found, methods, shared) for found in read.values())
-    )
+    tables = tuple(_on_instances(scores, methods, shared) for scores in stored.values())
+    return OperatorSensitivity(metric=family.name, settings=family.words, operators=tuple(stored), tables=tables)
 
 
-def _defined(found: StoredScores, methods: Sequence[str]) -> set[str]:
+def _defined(scores: StoredScores, methods: Sequence[str]) -> set[str]:
     """Instances where all these methods have a score."""
-    rows = [found.scored.methods.index(m) for m in methods]
-    live = ~np.isnan(found.scored.values[rows]).any(0)
-    return {name for name, there in zip(found.instances, live, strict=True) if there}
+    common = scores.table.narrow(methods).common
+    return {name for name, is_common in zip(scores.instances, common, strict=True) if is_common}
 
 
-def _narrow(found: StoredScores, methods: Sequence[str], instances: Sequence[str]) -> ScoreTable:
-    at = {name: number for number, name in enumerate(found.instances)}
-    columns = [at[name] for name in instances]
-    rows = [found.scored.methods.index(m) for m in methods]
-    conditions = tuple(found.scored.conditions[column] for column in columns)
-    return ScoreTable(tuple(methods), found.scored.values[np.ix_(rows, columns)], conditions, found.scored.higher_is_better)
+def _on_instances(scores: StoredScores, methods: Sequence[str], instances: Sequence[str]) -> ScoreTable:
+    """The table of some methods on some instances, in the order given."""
+    column_of = {name: index for index, name in enumerate(scores.instances)}
+    columns = [column_of[name] for name in instances]
+    table = scores.table.narrow(methods)
+    conditions = tuple(table.conditions[column] for column in columns)
+    return ScoreTable(table.methods, table.values[:, columns], conditions, table.higher_is_better)
 
 
 def panel_table(group: ComparableCells, panel: OperatorSensitivity) -> pd.DataFrame:
-    """One row an operator and method: its mean and its rank."""
+    """One row an operator and method: its mean and its rank.
+
+    Args:
+        group: Whose panel it is.
+        panel: A metric under several operators.
+    """
     rows = [
         (group.model, group.task, group.note, panel.metric, panel.settings, operator, method, mean, rank)
         for operator, means, ranks in zip(panel.operators, panel.means, panel.ranks, strict=True)

@@ -1,6 +1,6 @@
-"""Methods side by side on the same instances: paired differences, their intervals and p-values, ranks and what would settle them.
+"""Paired comparison of methods on the same instances: differences with intervals and p-values, ranks with intervals, ties.
 
-Everything is computed from one table of per-instance scores, one column a method. No torch.
+Everything is computed from one table of scores, one row a method and one column an instance.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ POWER = 0.8
 TAILS = (0.025, 0.975)
 FLIPS = 128
 """Permutations at once: so few that a hundred methods' sums stay in the processor's cache."""
+PAIRS = 256
+"""Pairs whose differences are resampled at once: memory grows with pairs times resamples."""
 
 
 class Difference(NamedTuple):
     """One method against another, on the instances where both have a score.
 
     `value` is mean(one) - mean(other) with its 95 % interval; `p` the two-sided sign-flip permutation test's, `p_holm` corrected
-    over all pairs; `needed`: instances in all to tell them apart (power 0.8 at 0.05) if the difference is as seen.
+    over all pairs; `needed`: instances in all to separate them (power 0.8 at 0.05) if the difference is as seen.
     """
 
     one: str
@@ -42,74 +44,97 @@ class Difference(NamedTuple):
     instances: int
     needed: float
 
+    @classmethod
+    def undefined(cls, one: str, other: str) -> Difference:
+        """Of two methods that share no instance with a score.
 
-def differences(scored: ScoreTable, seed: int = 0, only: Collection[tuple[int, int]] | None = None) -> list[Difference]:
+        >>> Difference.undefined("a", "b").instances
+        0
+        """
+        nan = float("nan")
+        return cls(one=one, other=other, value=nan, low=nan, high=nan, p=nan, p_holm=nan, instances=0, needed=nan)
+
+    def swapped(self) -> Difference:
+        """The same difference, with the other method named first."""
+        return self._replace(one=self.other, other=self.one, value=-self.value, low=-self.high, high=-self.low)
+
+
+def differences(scores: ScoreTable, seed: int = 0, only: Collection[tuple[int, int]] | None = None) -> list[Difference]:
     """Every pair of methods, the larger mean first; Holm's correction over all pairs that have a p-value.
 
     Sources: paired permutation test by sign flips (Fisher 1935; Dror et al. 2018 for its use in language processing), Holm 1979.
     All pairs are tested with the same flips and the same resamples, so that a hundred methods take seconds.
 
     Args:
-        scored: The table.
+        scores: The table.
         seed: Of flips and resamples.
-        only: Pairs (lower row first) whose intervals are wanted; the others have NaN there. Default: all.
+        only: Pairs (lower row first) whose intervals are computed; the others have NaN there. None: all.
+
+    Returns:
+        One difference a pair of rows, in the order of `itertools.combinations`.
     """
-    pairs = list(combinations(range(len(scored.methods)), 2))
-    shared: dict[bytes, list[tuple[int, int]]] = {}
-    defined = ~np.isnan(scored.values)
+    pairs = list(combinations(range(len(scores.methods)), 2))
+    by_instances: dict[bytes, list[tuple[int, int]]] = {}
+    defined = ~np.isnan(scores.values)
     for pair in pairs:
-        shared.setdefault((defined[pair[0]] & defined[pair[1]]).tobytes(), []).append(pair)
-    found: dict[tuple[int, int], Difference] = {}
-    for live, members in shared.items():
-        found |= _differences(scored, np.frombuffer(live, bool), members, seed, only)
-    corrected = holm(np.array([found[pair].p for pair in pairs]))
-    return [found[pair]._replace(p_holm=float(p)) for pair, p in zip(pairs, corrected, strict=True)]
+        by_instances.setdefault((defined[pair[0]] & defined[pair[1]]).tobytes(), []).append(pair)
+    compared: dict[tuple[int, int], Difference] = {}
+    for live, members in by_instances.items():
+        compared |= _differences(scores, np.frombuffer(live, bool), members, seed, only)
+    corrected = holm(np.array([compared[pair].p for pair in pairs]))
+    return [compared[pair]._replace(p_holm=float(p)) for pair, p in zip(pairs, corrected, strict=True)]
 
 
 def _differences(
-    scored: ScoreTable,
+    scores: ScoreTable,
     live: Bool[np.ndarray, " instances"],
     pairs: Sequence[tuple[int, int]],
     seed: int,
     only: Collection[tuple[int, int]] | None,
 ) -> dict[tuple[int, int], Difference]:
     """Pairs that are compared on the same instances."""
-    count, nan = int(live.sum()), float("nan")
+    names, count = scores.methods, int(live.sum())
     if not count:
-        names = scored.methods
-        return {(a, b): Difference(names[a], names[b], nan, nan, nan, nan, nan, 0, nan) for a, b in pairs}
-    values = scored.values[:, live]
+        return {(i, j): Difference.undefined(names[i], names[j]) for i, j in pairs}
+    values = scores.values[:, live]
     p_values = _sign_flips(values, pairs, seed)
-    bounds = _bounds(values, [p for p in pairs if only is None or p in only], np.array(scored.conditions)[live], seed)
+    bounds = _bounds(values, [p for p in pairs if only is None or p in only], np.array(scores.conditions)[live], seed)
     first, second = np.array(pairs).T
     gaps = values[first] - values[second]
-    found = {}
-    for pair, p, mean, more in zip(pairs, p_values, gaps.mean(1).tolist(), _needed(gaps).tolist(), strict=True):
-        one, other = (scored.methods[i] for i in pair)
-        low, high = bounds.get(pair, (nan, nan))
-        ahead = Difference(one, other, mean, low, high, p, nan, count, more)
-        behind = Difference(other, one, -ahead.value, -high, -low, p, nan, count, ahead.needed)
-        found[pair] = behind if ahead.value < 0 else ahead
-    return found
+    compared = {}
+    for pair, p, mean, instances in zip(pairs, p_values, gaps.mean(1).tolist(), _needed(gaps).tolist(), strict=True):
+        low, high = bounds.get(pair, (float("nan"), float("nan")))
+        difference = Difference(
+            one=names[pair[0]], other=names[pair[1]], value=mean, low=low, high=high, p=p, p_holm=float("nan"), instances=count,
+            needed=instances,
+        )  # fmt: skip
+        compared[pair] = difference.swapped() if mean < 0 else difference
+    return compared
 
 
 def _bounds(
     values: Float[np.ndarray, "methods instances"], pairs: Sequence[tuple[int, int]], conditions: np.ndarray, seed: int
 ) -> dict[tuple[int, int], tuple[float, float]]:
-    """The interval of every pair's mean difference, a few hundred pairs at once."""
-    groups, found = condition_groups(conditions), dict[tuple[int, int], tuple[float, float]]()
-    for start in range(0, len(pairs), 256):
-        part = pairs[start : start + 256]
-        gaps = [values[one] - values[other] for one, other in part]
+    """The interval of every pair's mean difference."""
+    groups, bounds = condition_groups(conditions), dict[tuple[int, int], tuple[float, float]]()
+    for start in range(0, len(pairs), PAIRS):
+        part = pairs[start : start + PAIRS]
+        gaps = [values[first] - values[second] for first, second in part]
+        # The last feature counts instances, so that a resample's mean is a sum over a sum, as `mean_of_sums` takes it.
         _, low, high = interval(np.stack([*gaps, np.ones(values.shape[1])], 1), groups, mean_of_sums, seed)
-        found |= dict(zip(part, zip(low.tolist(), high.tolist(), strict=True), strict=True))
-    return found
+        bounds |= dict(zip(part, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+    return bounds
 
 
 def sign_flip(gap: Float[np.ndarray, " instances"], seed: int = 0, permutations: int = PERMUTATIONS) -> float:
     """Two-sided p-value of a mean difference of 0 when each instance's difference may have either sign.
 
     (1 + flips at least as extreme) / (1 + flips). In (0, 1]; NaN for fewer than two instances.
+
+    Args:
+        gap: Score of one method less that of another, of each instance.
+        seed: Of the flips.
+        permutations: How many flips are drawn.
 
     >>> sign_flip(np.zeros(10))
     1.0
@@ -123,32 +148,38 @@ def _sign_flips(
     """The p-value of every pair: a flip of all signs at once is one of each pair's, for sum s (a - b) = sum s a - sum s b."""
     if values.shape[1] < 2:
         return [float("nan")] * len(pairs)
-    used = sorted({place for pair in pairs for place in pair})
-    values = values[used] - values[used].mean(0)  # smaller numbers round less; differences stay
+    used = sorted({row for pair in pairs for row in pair})
+    # Less the mean over methods, numbers are smaller and round less; it cancels in every difference.
+    values = values[used] - values[used].mean(0)
     total = values.sum(1)
+    # A flip that gives the same sum in another order of additions is as extreme: the slack is of the size of rounding.
     least = np.abs(total[:, None] - total) - 1e-12 * np.abs(values).sum(1).max()
     extreme, rng = np.zeros((len(used), len(used)), int), np.random.default_rng(seed)
     for start in range(0, permutations, FLIPS):
         shape = (min(FLIPS, permutations - start), values.shape[1])
         flipped = values @ (rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1).T
-        for number in range(len(used) - 1):
-            gap = np.abs(flipped[number + 1 :] - flipped[number])
-            extreme[number, number + 1 :] += np.count_nonzero(gap >= least[number, number + 1 :, None], axis=1)
-    at = {place: number for number, place in enumerate(used)}
-    return [float((1 + extreme[at[one], at[other]]) / (1 + permutations)) for one, other in pairs]
+        for row in range(len(used) - 1):
+            gap = np.abs(flipped[row + 1 :] - flipped[row])
+            extreme[row, row + 1 :] += np.count_nonzero(gap >= least[row, row + 1 :, None], axis=1)
+    index_of = {row: index for index, row in enumerate(used)}
+    # The observed signs are one of the flips (the added 1), so that p is never 0 and the test keeps its level.
+    return [float((1 + extreme[index_of[first], index_of[second]]) / (1 + permutations)) for first, second in pairs]
 
 
 def holm(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
-    """Holm's step-down correction (Holm 1979); NaN stay and do not count.
+    """Holm's step-down correction (Holm 1979): the k-th smallest of m p-values times m - k + 1, never less than the one before.
+
+    Args:
+        p: P-values; NaN stay and do not count.
 
     >>> holm(np.array([0.01, 0.04, 0.03])).round(3).tolist()
     [0.03, 0.06, 0.06]
     """
     corrected = np.full_like(p, np.nan)
     live = np.flatnonzero(~np.isnan(p))
-    order = live[np.argsort(p[live], kind="stable")]
-    steps = p[order] * np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    smallest_first = live[np.argsort(p[live], kind="stable")]
+    steps = p[smallest_first] * np.arange(len(smallest_first), 0, -1)
+    corrected[smallest_first] = np.minimum(np.maximum.accumulate(steps), 1)
     return corrected
 
 
@@ -156,6 +187,9 @@ def needed(gap: Float[np.ndarray, " instances"]) -> float:
     """Instances in all after which a paired test finds this difference with power 0.8 at level 0.05; infinite without one.
 
     n = ((z_0.975 + z_0.8) sd / mean)^2, the normal approximation of the paired test.
+
+    Args:
+        gap: Score of one method less that of another, of each instance.
 
     >>> round(needed(np.array([1.0, 0.0, 1.0, 0.0])), 1)
     10.5
@@ -165,22 +199,22 @@ def needed(gap: Float[np.ndarray, " instances"]) -> float:
 
 def _needed(gaps: Float[np.ndarray, "pairs instances"]) -> Float[np.ndarray, " pairs"]:
     """`needed` of many pairs."""
-    mean, found = gaps.mean(1), np.full(len(gaps), np.inf)
+    mean, instances = gaps.mean(1), np.full(len(gaps), np.inf)
     moves = mean != 0
     if gaps.shape[1] > 1:
         sd = gaps[moves].std(1, ddof=1)
-        found[moves] = ((ndtri(1 - ALPHA / 2) + ndtri(POWER)) * sd / mean[moves]) ** 2
-    return found
+        instances[moves] = ((ndtri(1 - ALPHA / 2) + ndtri(POWER)) * sd / mean[moves]) ** 2
+    return instances
 
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """How sure an order of methods is.
+    """The order of methods and how sure it is.
 
     Attributes:
         methods: Labels.
         rank: By the mean over the common instances, 1 is best, ties share their mean rank.
-        low, high: Of the 95 % interval of each rank.
+        low, high: Ends of the 95 % interval of each rank.
         beats: [a, b]: share of resamples in which a is better than b (a tie counts half).
     """
 
@@ -191,54 +225,93 @@ class Ranks:
     beats: Float[np.ndarray, "methods methods"]
 
 
-def ranks(scored: ScoreTable, seed: int = 0, resamples: int = 4000) -> Ranks:
+def ranks(scores: ScoreTable, seed: int = 0, resamples: int = 4000) -> Ranks:
     """Rank intervals from a paired bootstrap: instances are drawn anew, within each condition, for all methods at once.
 
     On the instances where every method has a score, so that no method gains from leaving out hard ones.
+
+    Args:
+        scores: The table.
+        seed: Of the resamples.
+        resamples: How many are drawn.
+
+    Raises:
+        ValueError: No instance has a score of every method.
     """
-    replicates = resampled_ranks(scored, seed, resamples)
+    replicates = resampled_ranks(scores, seed, resamples)
+    # Ranks are whole or half numbers: the inverted distribution function names one that occurs, not one between two.
     low, high = np.quantile(replicates, TAILS, axis=0, method="inverted_cdf")
-    seen = scored.order(scored.common_means())
-    return Ranks(scored.methods, seen, low, high, shares_won(replicates))
+    seen = scores.order(scores.common_means())
+    return Ranks(methods=scores.methods, rank=seen, low=low, high=high, beats=shares_won(replicates))
 
 
 def shares_won(replicates: Float[np.ndarray, "resamples methods"]) -> Float[np.ndarray, "methods methods"]:
-    """[a, b]: share of resamples in which a has the smaller rank than b; a tie counts half."""
+    """[a, b]: share of resamples in which a has the smaller rank than b; a tie counts half.
+
+    Args:
+        replicates: Rank of each method in each resample.
+
+    >>> shares_won(np.array([[1.0, 2.0], [1.5, 1.5]])).tolist()
+    [[0.5, 0.75], [0.25, 0.5]]
+    """
     ahead = np.stack([np.count_nonzero(r[:, None] < replicates, axis=0) for r in replicates.T]) / len(replicates)
     won: np.ndarray = 0.5 * (1 + ahead - ahead.T)
     return won
 
 
-def resampled_ranks(scored: ScoreTable, seed: int, resamples: int) -> Float[np.ndarray, "resamples methods"]:
-    """The rank of every method in every resample."""
-    live = scored.common
+def resampled_ranks(scores: ScoreTable, seed: int, resamples: int) -> Float[np.ndarray, "resamples methods"]:
+    """The rank of every method in every resample of the common instances.
+
+    Args:
+        scores: The table.
+        seed: Of the resamples.
+        resamples: How many are drawn.
+
+    Raises:
+        ValueError: No instance has a score of every method.
+    """
+    live = scores.common
     if not live.any():
         raise ValueError("no instance has a score of every method.")
-    groups = condition_groups(np.array(scored.conditions)[live])
-    sums = resampled_sums(scored.values[:, live].T, groups, np.random.default_rng(seed), resamples)
-    return scored.order(np.round(sums / live.sum(), 12))
+    groups = condition_groups(np.array(scores.conditions)[live])
+    sums = resampled_sums(scores.values[:, live].T, groups, np.random.default_rng(seed), resamples)
+    # Equal methods get the same scores in another order of additions: rounded, their means tie as they should.
+    return scores.order(np.round(sums / live.sum(), 12))
 
 
 def tie_groups(ranked: Sequence[str], pairs: Sequence[Difference]) -> list[tuple[str, ...]]:
     """Runs of methods, in order of rank, of which no two differ (Holm-corrected p >= 0.05); each as long as it can be.
 
     What a critical-difference diagram joins with a bar (Demsar 2006). Runs within a longer run are left out.
+
+    Args:
+        ranked: Methods, best first.
+        pairs: Their differences; a pair that is not among them counts as not separated.
     """
-    at, apart = {name: number for number, name in enumerate(ranked)}, np.zeros((len(ranked), len(ranked)), bool)
+    index_of, separated = {name: i for i, name in enumerate(ranked)}, np.zeros((len(ranked), len(ranked)), bool)
     for d in pairs:
-        if d.p_holm < ALPHA and d.one in at and d.other in at:
-            first, second = sorted((at[d.one], at[d.other]))
-            apart[second, first] = True
+        if d.p_holm < ALPHA and d.one in index_of and d.other in index_of:
+            first, second = sorted((index_of[d.one], index_of[d.other]))
+            separated[second, first] = True
     runs: list[tuple[str, ...]] = []
     end = 0
     for start in range(len(ranked)):
         stop = start + 1
-        while stop < len(ranked) and not apart[stop, start:stop].any():
+        while stop < len(ranked) and not separated[stop, start:stop].any():
             stop += 1
-        if stop > end:
+        if stop > end:  # else it lies within the run before
             runs.append(tuple(ranked[start:stop]))
             end = stop
     return runs
+
+
+def letter(index: int) -> str:
+    """The letter of a run of ties: a to z, then a2, b2, ...
+
+    >>> letter(0), letter(25), letter(26), letter(53)
+    ('a', 'z', 'a2', 'b3')
+    """
+    return chr(ord("a") + index % 26) + (str(index // 26 + 1) if index >= 26 else "")
 
 
 class MeanRanks(NamedTuple):
@@ -259,34 +332,42 @@ def overall(tables: Sequence[ScoreTable], tasks: Sequence[str] = (), seed: int =
     are drawn together (where all of them have the same scores undefined); tasks are resampled apart.
 
     Args:
-        tables: Of scores.
-        tasks: What each is of; none: each of another.
+        tables: Scores, one table a metric and task.
+        tasks: The task of each table; none: each is of another.
         seed: Of the resamples.
-        resamples: How many.
+        resamples: How many are drawn.
     """
-    named = tuple(tasks) or range(len(tables))
-    seeds = {name: seed + number for number, name in enumerate(dict.fromkeys(named))}
+    task_names = tuple(tasks) or range(len(tables))
+    seeds = {name: seed + index for index, name in enumerate(dict.fromkeys(task_names))}  # one task, one draw of instances
     methods = tuple(m for m in tables[0].methods if all(m in t.methods for t in tables))
     if not methods:
         return MeanRanks((), *(np.zeros(0),) * 3, np.zeros(0, int), np.zeros((0, 0)))
     shared = [table.narrow(methods) for table in tables]
     seen = np.mean([table.order(table.common_means()) for table in shared], 0)
-    replicates = np.mean([resampled_ranks(t, seeds[name], resamples) for name, t in zip(named, shared, strict=True)], 0)
+    replicates = np.mean([resampled_ranks(t, seeds[name], resamples) for name, t in zip(task_names, shared, strict=True)], 0)
     low, high = np.quantile(replicates, TAILS, axis=0)
-    return MeanRanks(methods, seen, low, high, np.full(len(methods), len(tables)), shares_won(replicates))
+    return MeanRanks(
+        methods=methods, rank=seen, low=low, high=high, tables=np.full(len(methods), len(tables)), beats=shares_won(replicates)
+    )
 
 
 def sentence(d: Difference, metric: str, higher_is_better: bool | None) -> str:
-    """A difference in words: who is better on what, by how much, and how sure that is."""
+    """A difference in words: who is better on what, by how much, and how sure that is.
+
+    Args:
+        d: The difference.
+        metric: Its name.
+        higher_is_better: Of the metric; None: neither end is better.
+    """
     if not d.instances:
         return f"{d.one} and {d.other} share no instance with a score on {metric}"
-    if higher_is_better is False:  # the better one first, so that the sign says which way better is
-        d = d._replace(one=d.other, other=d.one, value=-d.value, low=-d.high, high=-d.low)
+    if higher_is_better is False:
+        d = d.swapped()  # the better one first, so that the sign says which way better is
     value, low, high = (round(x, 9) + 0.0 for x in (d.value, d.low, d.high))  # what rounding left of 0 is 0
     size = f"{value:+.3g} [{low:.3g}, {high:.3g}], p = {d.p_holm:.2g}, {d.instances} instances"
     if not d.p_holm < ALPHA:
-        more = "" if np.isinf(d.needed) else f"; about {np.ceil(d.needed):.0f} instances would tell"
-        return f"{d.one} and {d.other} cannot be told apart on {metric}: {size}{more}"
-    return f"{d.one} {'has more' if higher_is_better is None else 'is better than ' + d.other + ' on'} {metric}" + (
-        f" than {d.other}: {size}" if higher_is_better is None else f": {size}"
-    )
+        remedy = "" if np.isinf(d.needed) else f"; about {np.ceil(d.needed):.0f} instances would separate them"
+        return f"{d.one} and {d.other} cannot be separated on {metric}: {size}{remedy}"
+    if higher_is_better is None:
+        return f"{d.one} has more {metric} than {d.other}: {size}"
+    return f"{d.one} is better than {d.other} on {metric}: {size}"

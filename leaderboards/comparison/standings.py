@@ -1,4 +1,4 @@
-"""What the site shows of a board, computed once: a table for every group and metric, and the overall order. No torch."""
+"""What the site and exports show of a board, computed once: a table for every group and metric, and the overall order."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from jaxtyping import Float
 from scipy.stats import kendalltau
 
 from ...benchmark.store.record import Record
-from ..stored.comparable_cells import ComparableCells, find_aggregate, groups
+from ..stored.comparable_cells import ComparableCells, groups
 from ..stored.score_table import ScoreTable, metrics_of
 from ..submission.board_reader import BoardReader
 from ..submission.trust import Trust, weakest
-from ..tables.columns import RANKED
+from ..tables.columns import RANKED, REFERENCE_ROWS
 from .method_comparison import MethodComparison, compare_group
 from .operator_sensitivity import OperatorSensitivity, panels
-from .paired_tests import ALPHA, MeanRanks, mean_intervals, narrow, order, overall
+from .paired_tests import ALPHA, MeanRanks, overall
 
 EVERY_PAIR = 25
 """Tables of more methods give the intervals of neighbours only."""
@@ -29,16 +29,16 @@ class RankedRow:
     """A method's row in a table.
 
     Attributes:
-        label: The method, with the settings that tell it from others of its name.
+        label: The method, with the settings in which it differs from others of its name.
         method: Its plain name.
-        rank, rank_low, rank_high: On the instances that all methods share; with the 95 % interval.
-        mean, low, high: On its own instances; with the 95 % interval.
-        count: Of these instances.
-        ties: Letters of the runs of methods it cannot be told apart in.
-        needed: Instances that would tell it from the method above it; NaN for the first, and where that is known already.
-        seconds: An explanation; NaN where unknown.
+        rank, rank_low, rank_high: Rank on the instances that all methods share, with its 95 % interval.
+        mean, low, high: Mean over its own instances, with its 95 % interval.
+        count: How many instances of its own.
+        ties: Letters of the runs of methods that cannot be separated and that it is in.
+        needed: Instances in all that would separate it from the method above it; NaN for the first, and where it is separated.
+        seconds: Seconds an explanation; NaN where unknown.
         seeds: Cells that were averaged.
-        trust: The least trusted of them.
+        trust: The level of the least trusted of these cells.
     """
 
     label: str
@@ -62,10 +62,10 @@ class RankedTable:
     """One metric's table of a group.
 
     Attributes:
-        side: Where its numbers are from.
-        lines: Best first.
-        missing: Why other methods have no score.
-        beside: The whole model and chance, where the metric has them.
+        side: The comparison that its numbers are from.
+        lines: A row a method, best first.
+        missing: Why other methods have no score, by label.
+        beside: Scores of the whole model and of chance, where the metric has them.
     """
 
     side: MethodComparison
@@ -85,7 +85,7 @@ class TaskBoard:
 
     Attributes:
         group: The cells.
-        standings: By metric; the ranked one first.
+        standings: Tables by metric; the ranked metric comes first.
         unranked: Why other metrics have no table.
         panels: Metrics that have scores under several ablation operators.
     """
@@ -112,11 +112,11 @@ class ModelBoard:
     """The overall order of the methods on one model.
 
     Attributes:
-        model: Its name.
+        model: As in its groups.
         fields: Its groups.
         tables: What the overall order may rest on: every table of the largest run of each task whose metric has a direction.
         default: Which of them count unless a reader says otherwise.
-        overall: Mean ranks over these.
+        overall: Mean ranks over the tables that count.
     """
 
     model: str
@@ -128,16 +128,17 @@ class ModelBoard:
     @cached_property
     def counted(self) -> tuple[RankedTable, ...]:
         """The tables that count."""
-        return tuple(t for t, wanted in zip(self.tables, self.default, strict=True) if wanted)
+        return tuple(t for t, counts in zip(self.tables, self.default, strict=True) if counts)
 
     @property
     def best_first(self) -> list[int]:
-        """Rows of the overall order."""
+        """Indices of the methods in the overall order."""
         return [int(i) for i in np.argsort(self.overall.rank, kind="stable")]
 
     @cached_property
     def places(self) -> list[int]:
         """Place of each method by mean rank; equal ones share the better: 1, 1, 3."""
+        # Mean ranks are sums of halves over a count: equal ones may differ in the last digit.
         return [int(1 + (self.overall.rank < rank - 1e-12).sum()) for rank in self.overall.rank]
 
     @cached_property
@@ -149,6 +150,7 @@ class ModelBoard:
     def ties(self) -> list[tuple[str, ...]]:
         """Runs of methods of which none is ahead of another in 97.5 % of the resamples; each as long as it can be."""
         rows, runs = self.best_first, list[list[int]]()
+        # 97.5 % on either side is a two-sided test at 0.05.
         alike = (self.overall.beats > ALPHA / 2) & (self.overall.beats < 1 - ALPHA / 2)
         for start in range(len(rows)):
             stop = start + 1
@@ -161,8 +163,8 @@ class ModelBoard:
     @cached_property
     def table_ranks(self) -> Float[np.ndarray, "tables methods"]:
         """Rank of the overall methods among themselves in each table that counts."""
-        shared = [narrow(t.side.scored, self.overall.methods) for t in self.counted]
-        return np.array([order(t, t.values[:, t.common].mean(1)) for t in shared]).reshape(len(shared), -1)
+        shared = [t.side.scores.narrow(self.overall.methods) for t in self.counted]
+        return np.array([t.order(t.common_means()) for t in shared]).reshape(len(shared), -1)
 
     def left_out(self, by: str) -> list[OrderChange]:
         """How the order changes without one task or one metric (`by`), where more than one counts."""
@@ -177,42 +179,41 @@ class ModelBoard:
 
     def under_operators(self) -> list[OrderChange]:
         """How the order by a metric changes under another ablation operator: mean ranks over the tasks that have both."""
-        found: dict[str, list[tuple[OperatorSensitivity, int]]] = {}
+        panels_of: dict[str, list[tuple[OperatorSensitivity, int]]] = {}
         for field in {f.group.task: f for f in reversed(self.fields)}.values():  # the largest run of each task comes first
             for panel in field.panels:
-                for number, operator in enumerate(panel.operators[1:], start=1):
+                for index, operator in enumerate(panel.operators[1:], start=1):
                     settings = f" ({panel.settings})" if panel.settings else ""
                     name = f"{panel.metric}{settings}: {operator} for {panel.operators[0]}"
-                    found.setdefault(name, []).append((panel, number))
-        made = [_operator_changed(name, members) for name, members in found.items()]
-        return sorted((change for change in made if change is not None), key=lambda change: change.name)
+                    panels_of.setdefault(name, []).append((panel, index))
+        changes = [_operator_changed(name, members) for name, members in panels_of.items()]
+        return sorted((change for change in changes if change is not None), key=lambda change: change.name)
 
     def methods_without(self) -> dict[str, str]:
         """Why methods of this model are not in the overall order."""
-        found: dict[str, str] = {}
-        for standing in self.counted:
-            where = f"{standing.side.metric} on {standing.side.group.task}"
-            known = set(self.overall.methods)
-            labels = [*standing.side.scored.methods, *standing.missing, *standing.side.group.methods()]
-            for label in dict.fromkeys(labels):
-                if label not in known and label not in standing.side.scored.methods:
-                    found.setdefault(label, f"{where}: {standing.missing.get(label, 'not run')}")
-        return found
+        reasons: dict[str, str] = {}
+        for table in self.counted:
+            where = f"{table.side.metric} on {table.side.group.task}"
+            ranked = {*self.overall.methods, *table.side.scores.methods}
+            for label in dict.fromkeys([*table.missing, *table.side.group.methods()]):
+                if label not in ranked:
+                    reasons.setdefault(label, f"{where}: {table.missing.get(label, 'not run')}")
+        return reasons
 
     def accuracy(self, label: str) -> float:
         """The mean of the ranked metric over the tasks that count; NaN where a method lacks one."""
-        found = [t for t in self.counted if t.side.metric == self.counted[0].side.metric]
-        means = [next((line.mean for line in t.lines if line.label == label), np.nan) for t in found]
+        tables = [t for t in self.counted if t.side.metric == self.counted[0].side.metric]
+        means = [next((line.mean for line in t.lines if line.label == label), np.nan) for t in tables]
         return float(np.mean(means)) if means else float("nan")
 
     def seconds(self, label: str) -> float:
         """Mean seconds an explanation over the tasks that count; NaN where unknown."""
-        found = {t.side.group.task: line.seconds for t in self.counted for line in t.lines if line.label == label}
-        known = [s for s in found.values() if s == s]
+        by_task = {t.side.group.task: line.seconds for t in self.counted for line in t.lines if line.label == label}
+        known = [seconds for seconds in by_task.values() if seconds == seconds]
         return float(np.mean(known)) if known else float("nan")
 
     def trust(self, label: str) -> Trust:
-        """The least trusted of the cells behind a row."""
+        """The level of the least trusted of the cells behind a row."""
         return weakest([line.trust for t in self.counted for line in t.lines if line.label == label])
 
 
@@ -221,9 +222,9 @@ class OrderChange:
     """The order without one task or metric, or under another operator.
 
     Attributes:
-        name: What is left out, or otherwise.
-        tau: Kendall's tau-b of the mean ranks with and without it.
-        first: Who is first then.
+        name: What is left out, or the operator that takes the place of the default.
+        tau: Kendall's tau-b of the mean ranks before and after.
+        first: Methods that are first afterwards.
         moves: Method, its place before and after; the largest moves first.
     """
 
@@ -236,9 +237,9 @@ class OrderChange:
 def _changed(
     name: str, methods: Sequence[str], before: Float[np.ndarray, " methods"], after: Float[np.ndarray, " methods"]
 ) -> OrderChange:
-    """What becomes of an order by mean ranks."""
+    """How an order by mean ranks changes."""
     first = tuple(m for m, r in zip(methods, after, strict=True) if r == after.min())
-    then, now = order(_plain(before), before), order(_plain(after), after)
+    then, now = _smallest_first(before), _smallest_first(after)
     moves = [(m, float(a), float(b)) for m, a, b in zip(methods, then, now, strict=True) if a != b]
     moves.sort(key=lambda move: -abs(move[1] - move[2]))
     return OrderChange(name, float(kendalltau(before, after).statistic), first, tuple(moves))
@@ -251,24 +252,32 @@ def _operator_changed(name: str, members: Sequence[tuple[OperatorSensitivity, in
         return None
     rows = [[panel.methods.index(m) for m in methods] for panel, _ in members]
     orders = [
-        np.mean([order(p.tables[0], np.round(p.means[at, r], 12)) for (p, at), r in zip(chosen, rows, strict=True)], 0)
+        np.mean([p.tables[0].order(np.round(p.means[index, r], 12)) for (p, index), r in zip(chosen, rows, strict=True)], 0)
         for chosen in ([(panel, 0) for panel, _ in members], members)
     ]
     return _changed(name, methods, *orders)
 
 
-def _plain(values: Float[np.ndarray, " methods"]) -> ScoreTable:
-    """Numbers to be ordered, small ones first."""
-    return ScoreTable(tuple(map(str, range(len(values)))), values[:, None], ("",), False)
+def _smallest_first(values: Float[np.ndarray, " methods"]) -> Float[np.ndarray, " methods"]:
+    """Ranks of numbers of which the smallest is best."""
+    return ScoreTable((), np.zeros((0, 0)), (), higher_is_better=False).order(values)
 
 
 def fields_of(shelf: BoardReader) -> list[TaskBoard]:
-    """Everything about every group of a board, in order of model and task."""
+    """The tables of every group of a board, in order of model and task.
+
+    Args:
+        shelf: The board, from `board_reader.open_shelf`.
+    """
     return [_field(shelf, group) for group in groups(shelf.records)]
 
 
 def model_boards(fields: Sequence[TaskBoard]) -> list[ModelBoard]:
-    """The overall order on every model."""
+    """The overall order on every model.
+
+    Args:
+        fields: The groups of a board.
+    """
     by_model: dict[str, list[TaskBoard]] = {}
     for field in fields:
         by_model.setdefault(field.group.model, []).append(field)
@@ -289,54 +298,39 @@ def _field(shelf: BoardReader, group: ComparableCells) -> TaskBoard:
 
 
 def _standing(shelf: BoardReader, side: MethodComparison) -> RankedTable:
-    cells: dict[str, list[Record]] = {}
-    for label, record in zip(side.group.methods(), side.group.records, strict=True):
-        cells.setdefault(label, []).append(record)
-    runs, names, lines = [run for run in side.ties if len(run) > 1], side.scored.methods, list[RankedRow]()
-    bounds, counts = mean_intervals(side.scored), (~np.isnan(side.scored.values)).sum(1)
-    for n, label in enumerate(names):
-        above = side.by_pair[frozenset((label, names[n - 1]))] if n else None
-        told = above is None or above.p_holm < ALPHA
-        costs = [record.cost.seconds for record in cells[label] if record.cost is not None]
-        mean, low, high = bounds[n].tolist()
-        line = RankedRow(
-            label=label, method=cells[label][0].method, rank=float(side.ranks.rank[n]), rank_low=float(side.ranks.low[n]),
-            rank_high=float(side.ranks.high[n]), mean=mean, low=low, high=high, count=int(counts[n]),
-            ties="".join(letter(at) for at, run in enumerate(runs) if label in run),
-            needed=float("nan") if above is None or told else float(np.ceil(above.needed)),
-            seconds=float(np.mean(costs)) if costs else float("nan"), seeds=len(cells[label]),
-            trust=weakest([shelf.trust(r) for r in cells[label]]),
-        )  # fmt: skip
-        lines.append(line)
-    return RankedTable(side, tuple(lines), side.missing, _beside(side))
+    cells, names = side.group.by_method(), side.scores.methods
+    lines = [_line(shelf, side, index, cells[label]) for index, label in enumerate(names)]
+    aggregates = {variant: side.group.first_aggregate(side.metric, variant) for variant in REFERENCE_ROWS}
+    beside = {variant: aggregate.value for variant, aggregate in aggregates.items() if aggregate is not None}
+    return RankedTable(side, tuple(lines), side.missing, beside)
 
 
-def letter(at: int) -> str:
-    """a to z, then a2, b2, ..."""
-    return chr(ord("a") + at % 26) + (str(at // 26 + 1) if at >= 26 else "")
-
-
-def _beside(side: MethodComparison) -> dict[str, float]:
-    """The unreduced model and chance, from the first cell that has them."""
-    found: dict[str, float] = {}
-    for variant in ("original", "chance"):
-        for record in side.group.records:
-            aggregate = find_aggregate(record, side.metric, variant)
-            if not isinstance(aggregate, str):
-                found[variant] = aggregate.value
-                break
-    return found
+def _line(shelf: BoardReader, side: MethodComparison, index: int, records: Sequence[Record]) -> RankedRow:
+    """The row of the method of an index, from its cells."""
+    names = side.scores.methods
+    above = side.by_pair[frozenset((names[index], names[index - 1]))] if index else None
+    separated = above is None or above.p_holm < ALPHA
+    costs = [record.cost.seconds for record in records if record.cost is not None]
+    mean, low, high = side.means[index].tolist()
+    return RankedRow(
+        label=names[index], method=records[0].method, rank=float(side.ranks.rank[index]),
+        rank_low=float(side.ranks.low[index]), rank_high=float(side.ranks.high[index]), mean=mean, low=low, high=high,
+        count=side.scores.counts[index], ties=side.letters(names[index]),
+        needed=float("nan") if above is None or separated else float(np.ceil(above.needed)),
+        seconds=float(np.mean(costs)) if costs else float("nan"), seeds=len(records),
+        trust=weakest([shelf.trust(record) for record in records]),
+    )  # fmt: skip
 
 
 def _model_board(model: str, fields: Sequence[TaskBoard]) -> ModelBoard:
     largest: dict[str, TaskBoard] = {}
     for field in fields:
         largest.setdefault(field.group.task, field)
-    tables = tuple(s for f in largest.values() for s in f.standings.values() if s.side.scored.higher_is_better is not None)
+    tables = tuple(s for f in largest.values() for s in f.standings.values() if s.side.scores.higher_is_better is not None)
     default = _default(tables)
-    counted = [t.side for t, wanted in zip(tables, default, strict=True) if wanted]
+    counted = [t.side for t, counts in zip(tables, default, strict=True) if counts]
     empty = ScoreTable((), np.zeros((0, 0)), ())
-    ranked = overall([s.scored for s in counted], [s.group.task for s in counted]) if counted else overall([empty])
+    ranked = overall([s.scores for s in counted], [s.group.task for s in counted]) if counted else overall([empty])
     return ModelBoard(model, tuple(fields), tables, default, ranked)
 
 
@@ -345,12 +339,12 @@ def _default(tables: Sequence[RankedTable]) -> tuple[bool, ...]:
     if not tables:
         return ()
     main = RANKED[0] if any(t.side.metric == RANKED[0] for t in tables) else tables[0].side.metric
-    members = [set(t.side.scored.methods) for t in tables if t.side.metric == main]
+    members = [set(t.side.scores.methods) for t in tables if t.side.metric == main]
     everywhere = set.intersection(*members)
-    whole = {t.side.metric for t in tables} - {t.side.metric for t in tables if not everywhere <= set(t.side.scored.methods)}
+    whole = {t.side.metric for t in tables} - {t.side.metric for t in tables if not everywhere <= set(t.side.scores.methods)}
     return tuple(t.side.metric in whole and _shares(t, everywhere) for t in tables)
 
 
 def _shares(table: RankedTable, methods: set[str]) -> bool:
     """Whether there is an instance that all these methods have a score of."""
-    return len(methods) > 1 and bool(narrow(table.side.scored, sorted(methods)).common.any())
+    return len(methods) > 1 and bool(table.side.scores.narrow(sorted(methods)).common.any())

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ...core.errors import UsageError
 from ..stored.comparable_cells import ComparableCells, find_score
 from ..tables.columns import ABLATED
-from ..tables.task_tables import read_cell
+from ..tables.entries import read_entry
 from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, line_style, new_figure, tidy
 
 Unit = Literal["nodes", "heads"]
@@ -71,7 +71,7 @@ def curves(
         if points:
             budgets, aggregates = zip(*((budget, a) for budget, a in points), strict=True)
             value, low, high = (tuple(getattr(a, side) for a in aggregates) for side in ("value", "low", "high"))
-            read.append(BudgetCurve(label, budgets, value, low, high, read_cell(record, metric, area).value))
+            read.append(BudgetCurve(label, budgets, value, low, high, read_entry(record, metric, area).value))
     return sorted(read, key=lambda curve: (-curve.area if curve.area == curve.area else math.inf, curve.label))
 
 
@@ -126,7 +126,7 @@ def draw_curve(axes: Axes, curve: BudgetCurve, index: int) -> None:
 def _draw_references(axes: Axes, group: ComparableCells) -> None:
     """Draws the accuracies of the whole model and of chance as thin lines."""
     for variant, name in (("original", "whole model"), ("chance", "chance")):
-        cells = (read_cell(record, ABLATED, variant) for record in group.records)
+        cells = (read_entry(record, ABLATED, variant) for record in group.records)
         cell = next((cell for cell in cells if cell.known), None)
         if cell is not None:
             axes.axhline(cell.value, color=GREY, lw=0.8, ls=":")

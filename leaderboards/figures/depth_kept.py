@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ...core.errors import UsageError
 from ..stored.comparable_cells import ComparableCells, find_score
-from ..tables.task_tables import TableEntry, read_cell
+from ..tables.entries import TableEntry, read_entry
 from .style import GREY, INK, LARGE, METHODS, NORMAL, SMALL, add_axes, add_text, new_figure, plain, tidy
 
 METRIC = "depth_kept"
@@ -46,9 +46,9 @@ def depth_bars(group: ComparableCells, labels: Sequence[str] | None = None) -> l
         if score is None or score.status != "done" or (labels is not None and label not in labels):
             continue
         names = [a.variant for a in score.aggregates]
-        cells = {kind: {n.removeprefix(kind): read_cell(record, METRIC, n) for n in names if n.startswith(kind)} for kind in
+        cells = {kind: {n.removeprefix(kind): read_entry(record, METRIC, n) for n in names if n.startswith(kind)} for kind in
                  ("class/", "special/")}  # fmt: skip
-        read.append(DepthBars(label, cells["class/"], cells["special/"], read_cell(record, METRIC, "all")))
+        read.append(DepthBars(label, cells["class/"], cells["special/"], read_entry(record, METRIC, "all")))
     return read
 
 

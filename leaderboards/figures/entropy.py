@@ -15,7 +15,7 @@ from scipy.stats import linregress
 from ...core.errors import UsageError
 from ..stored.comparable_cells import ComparableCells, find_score
 from ..tables.columns import PATTERNS
-from ..tables.task_tables import read_cell
+from ..tables.entries import read_entry
 from .style import GREY, INK, LARGE, MARKERS, METHODS, NORMAL, SMALL, add_axes, add_text, line_style, new_figure, tidy
 
 METRIC = "pattern_entropy"
@@ -65,7 +65,7 @@ def slot_points(groups: Sequence[ComparableCells], method: str) -> list[EntropyP
             slot = aggregate.variant.removeprefix(SLOT)
             if not aggregate.variant.startswith(SLOT) or slot.endswith("/used"):
                 continue
-            influence = read_cell(group.of_method(PATTERNS), METRIC, INFLUENCE + slot)
+            influence = read_entry(group.of_method(PATTERNS), METRIC, INFLUENCE + slot)
             if influence.known and influence.value > 0 and not math.isnan(aggregate.value):
                 points.append(EntropyPoint(f"{group.task} {slot}", influence.value, aggregate.value))
     return points
@@ -80,7 +80,7 @@ def task_points(groups: Sequence[ComparableCells], method: str) -> list[EntropyP
     """
     points = []
     for group in groups:
-        q, entropy = read_cell(group.of_method(PATTERNS), METRIC, "q"), read_cell(group.of_method(method), METRIC, "union")
+        q, entropy = read_entry(group.of_method(PATTERNS), METRIC, "q"), read_entry(group.of_method(method), METRIC, "union")
         if q.known and entropy.known:
             points.append(EntropyPoint(group.task, q.value, entropy.value))
     return points

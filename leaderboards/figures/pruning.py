@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from ...core.errors import UsageError
 from ..stored.comparable_cells import ComparableCells
-from ..tables.task_tables import TableEntry, read_cell
+from ..tables.entries import TableEntry, read_entry
 from .curves import BudgetCurve, curves, draw_curve
 from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, line_style, new_figure, tidy
 
@@ -38,7 +38,7 @@ def pruning_figure(group: ComparableCells, labels: Sequence[str] | None = None) 
     figure = _panels(group, GLOBAL, rows, "pruned heads, of all layers together (%)")
     known = {curve.label for panel in rows[""].values() for curve in panel}
     cells = group.by_label()
-    gaps = {label: read_cell(cells[label], GLOBAL, "gap") for label in known}
+    gaps = {label: read_entry(cells[label], GLOBAL, "gap") for label in known}
     _legend(figure, group, gaps, "gap between the areas, method", sign="+")
     add_text(figure, 0.2, _top(1) + 0.62, f"Head pruning   {group.task}   {group.model}", fontsize=LARGE, color=INK, va="bottom")
     return figure
@@ -57,7 +57,7 @@ def layer_pruning_figure(group: ComparableCells, labels: Sequence[str] | None = 
     figure = _panels(group, PER_LAYER, rows, "number of pruned heads in every layer")
     cells = group.by_label()
     known = {curve.label for panels in rows.values() for panel in panels.values() for curve in panel}
-    areas = {label: read_cell(cells[label], PER_LAYER, "mean/least-first/auc") for label in known}
+    areas = {label: read_entry(cells[label], PER_LAYER, "mean/least-first/auc") for label in known}
     _legend(figure, group, areas, "area under the curve of the first panel, method")
     title = f"Head pruning in every layer   {group.task}   {group.model}"
     add_text(figure, 0.2, _top(len(rows)) + 0.62, title, fontsize=LARGE, color=INK, va="bottom")

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ...core.errors import UsageError
 from ..stored.comparable_cells import ComparableCells, find_score
-from ..tables.task_tables import TableEntry, read_cell
+from ..tables.entries import TableEntry, read_entry
 from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, new_figure, tidy
 
 METRIC = "receptive_field"
@@ -55,7 +55,7 @@ def receptive_fields(group: ComparableCells, labels: Sequence[str] | None = None
         names = [v.removeprefix("layer/1/distance/") for v in values if v.startswith("layer/1/distance/")]
         layers = range(1, n_layers + 1)
         shares = np.array([[values[f"layer/{layer}/distance/{name}"] for layer in layers] for name in names])
-        means = tuple(read_cell(record, METRIC, f"layer/{layer}/mean") for layer in layers)
+        means = tuple(read_entry(record, METRIC, f"layer/{layer}/mean") for layer in layers)
         chance = tuple(mean.value / values[f"layer/{layer}/relative"] for layer, mean in zip(layers, means, strict=True))
         bins = tuple(int(name.split("-")[-1]) for name in names)
         read.append(ReceptiveFieldMap(label, bins, shares, means, chance))

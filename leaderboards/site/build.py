@@ -20,7 +20,8 @@ from ...benchmark.store.results import table as long_table
 from ...core.errors import UsageError
 from ..comparison.method_comparison import pairs_table
 from ..comparison.operator_sensitivity import panel_table
-from ..comparison.standings import ModelBoard, TaskBoard, fields_of, letter, model_boards
+from ..comparison.paired_tests import letter
+from ..comparison.standings import ModelBoard, TaskBoard, fields_of, model_boards
 from ..export.sheets import (
     Sheet,
     beats_sheet,

@@ -73,7 +73,7 @@ def cost_chart(board: ModelBoard) -> dict[str, Any] | None:
     if not rows:
         return None
     side = board.counted[0].side
-    sign = -1 if side.scored.higher_is_better is False else 1
+    sign = -1 if side.scores.higher_is_better is False else 1
     front, best = [], -float("inf")
     for row in sorted(rows, key=lambda r: (r["seconds"], -sign * r["score"])):
         if sign * row["score"] > best:

@@ -64,14 +64,14 @@ def words(settings: Mapping[str, Any]) -> str:
 
 def weights(board: ModelBoard) -> dict[str, Any]:
     """What the page needs to rank methods under a reader's weights."""
-    labels = list(dict.fromkeys(label for t in board.tables for label in t.side.scored.methods))
+    labels = list(dict.fromkeys(label for t in board.tables for label in t.side.scores.methods))
     tables = []
     for table, wanted in zip(board.tables, board.default, strict=True):
-        scored = table.side.scored
+        scored = table.side.scores
         means = dict(zip(scored.methods, scored.values[:, scored.common].mean(1).tolist(), strict=True))
         tables.append(
             {"task": table.side.group.task, "metric": table.side.metric, "weight": int(wanted),
-             "higher": table.side.scored.higher_is_better, "means": [means.get(label) for label in labels]}
+             "higher": table.side.scores.higher_is_better, "means": [means.get(label) for label in labels]}
         )  # fmt: skip
     return {"methods": labels, "tables": tables}
 

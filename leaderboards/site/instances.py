@@ -161,5 +161,5 @@ def _scores(shelf: BoardReader, group: ComparableCells, metric: str) -> dict[str
     found = read_scores(shelf, group, metric)
     return {
         label: {id: _short(x) for id, x in zip(found.instances, row, strict=True) if not np.isnan(x)}
-        for label, row in zip(found.scored.methods, found.scored.values, strict=True)
+        for label, row in zip(found.table.methods, found.table.values, strict=True)
     }

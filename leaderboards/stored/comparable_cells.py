@@ -45,17 +45,27 @@ class ComparableCells:
     @cached_property
     def _methods(self) -> tuple[str, ...]:
         names = method_labels(self.records, seeds=False)
+        kinds = [_version(record) for record in self.records]
         versions: dict[str, dict[str, list[Record]]] = {}
-        for name, record in zip(names, self.records, strict=True):
-            versions.setdefault(name, {}).setdefault(_version(record), []).append(record)
-        return tuple(_version_label(name, versions[name], record) for name, record in zip(names, self.records, strict=True))
+        for name, kind, record in zip(names, kinds, self.records, strict=True):
+            versions.setdefault(name, {}).setdefault(kind, []).append(record)
+        labels: dict[tuple[str, str], str] = {}
+        for name, cells_of in versions.items():
+            for kind, cells in cells_of.items():
+                labels[name, kind] = name if len(cells_of) == 1 else _with_digits(name, cells[0])
+        # Two cells of one seed in all that is shown are no seeds of one method: each stands alone.
+        twins = {(name, kind) for name, cells_of in versions.items() for kind, cells in cells_of.items() if _has_twins(cells)}
+        return tuple(
+            _with_digits(name, record) if (name, kind) in twins else labels[name, kind]
+            for name, kind, record in zip(names, kinds, self.records, strict=True)
+        )
 
     def by_method(self) -> dict[str, tuple[Record, ...]]:
         """Records by the label of their method: those that differ in their seed alone stand together."""
-        grouped: dict[str, tuple[Record, ...]] = {}
+        grouped: dict[str, list[Record]] = {}
         for name, record in zip(self.methods(), self.records, strict=True):
-            grouped[name] = (*grouped.get(name, ()), record)
-        return grouped
+            grouped.setdefault(name, []).append(record)
+        return {name: tuple(records) for name, records in grouped.items()}
 
     def only(self, records: Sequence[Record]) -> ComparableCells:
         """The group of some of its records, in the order given."""
@@ -185,12 +195,8 @@ def _version(record: Record) -> str:
     return canonical([record.key.get("method"), record.key.get("trained_on")])
 
 
-def _version_label(name: str, versions: dict[str, list[Record]], record: Record) -> str:
-    """The name; with digits where a method was edited between two runs, or two cells of one seed share everything that is shown."""
-    members = versions[_version(record)]
-    if len({r.seed for r in members}) < len(members):
-        return _with_digits(name, record)
-    return name if len(versions) == 1 else _with_digits(name, members[0])
+def _has_twins(cells: Sequence[Record]) -> bool:
+    return len({record.seed for record in cells}) < len(cells)
 
 
 def _with_digits(text: str, record: Record) -> str:

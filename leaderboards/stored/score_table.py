@@ -145,9 +145,7 @@ def metrics_of(groups: Sequence[ComparableCells]) -> list[str]:
     return list(dict.fromkeys(score.name for group in groups for record in group.records for score in record.scores.values()))
 
 
-def _cell_means(
-    source: CellSource, record: Record, metric: str, variant: str
-) -> tuple[dict[str, float], dict[str, str], str]:
+def _cell_means(source: CellSource, record: Record, metric: str, variant: str) -> tuple[dict[str, float], dict[str, str], str]:
     """Mean and condition of every instance of a cell; or the reason why it has none, empty where it has."""
     score = find_score(record, metric)
     if score is None or score.status != "done":

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-RANKED = ("ablated_accuracy", "embedding/matched/predicted")
+ABLATED = "ablated_accuracy"
+PATTERNS = "influence-patterns"
+RANKED = (ABLATED, "embedding/matched/predicted")
 """The metric and variant that methods are ranked by: guided by the predicted class, so that nothing leaks."""
 
 Format = Literal["share", "small", "number"]
@@ -87,53 +89,3 @@ SHAPE = (
 COLUMNS = (ACCURACY, *FAITHFULNESS, *SHAPE)
 REFERENCE_ROWS = ("original", "chance")
 """Variants of the ranked metric that stand beside the methods without a rank."""
-
-
-@dataclass(frozen=True)
-class PaperRow:
-    """A row of the published table: a method's variant of a metric; `{}` stands for the guide, gold or predicted."""
-
-    title: str
-    method: str
-    metric: str
-    variant: str
-    scale: float = 1.0
-    spread: bool = False
-
-    @property
-    def guided(self) -> bool:
-        """Whether it has two readings, gold and predicted."""
-        return "{}" in self.variant
-
-
-ABLATED = "ablated_accuracy"
-PATTERNS = "influence-patterns"
-
-PAPER_ROWS = (
-    PaperRow("Pi_+^e", PATTERNS, ABLATED, "embedding/matched/{}"),
-    PaperRow("random e", "random", ABLATED, "embedding/matched/{}", spread=True),
-    PaperRow("attention", "attention", ABLATED, "embedding/matched/{}"),
-    PaperRow("conductance", "conductance", ABLATED, "embedding/matched/{}"),
-    PaperRow("internal influence", "internal-influence", ABLATED, "embedding/matched/{}"),
-    PaperRow("Pi_+^a", PATTERNS, ABLATED, "attention/matched/{}"),
-    PaperRow("random a", "random", ABLATED, "attention/matched/{}", spread=True),
-    PaperRow("repl_skip", "repl-skip", ABLATED, "attention/own/{}"),
-    PaperRow("original", PATTERNS, ABLATED, "original"),
-    PaperRow("chance", PATTERNS, ABLATED, "chance"),
-    PaperRow("conc+ e", PATTERNS, "concentration", "positive/embedding"),
-    PaperRow("conc+ e, ratio of sums", PATTERNS, "concentration", "positive/embedding/corpus"),
-    PaperRow("conc- e", PATTERNS, "concentration", "negative/embedding"),
-    PaperRow("conc- e, ratio of sums", PATTERNS, "concentration", "negative/embedding/corpus"),
-    PaperRow("share e", PATTERNS, "path_share", "embedding"),
-    PaperRow("conc+ a", PATTERNS, "concentration", "positive/attention"),
-    PaperRow("conc+ a, ratio of sums", PATTERNS, "concentration", "positive/attention/corpus"),
-    PaperRow("conc- a", PATTERNS, "concentration", "negative/attention"),
-    PaperRow("conc- a, ratio of sums", PATTERNS, "concentration", "negative/attention/corpus"),
-    PaperRow("share a (1e-6)", PATTERNS, "path_share", "attention", scale=1e6),
-    PaperRow("alignment", PATTERNS, "alignment_rate", "alignment_rate"),
-)
-"""Table 1 of Lu et al. 2021, with chance added, and concentration as a ratio of sums too, which one sentence with little
-influence cannot spoil. repl_skip keeps all of its nodes; the others keep as many a layer as Pi_+."""
-
-PAPER_TASKS = ("sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na", "ra/ga")
-"""Order of its columns; other tasks follow."""

@@ -15,7 +15,7 @@ from ...benchmark.store.record import Record
 from ...core.errors import UsageError
 from ...core.registry import Spec
 from ...models.registry import is_built
-from ..stored.comparable_cells import ComparableCells, groups
+from ..stored.comparable_cells import ComparableCells, groups, method_labels
 from .terminal import Notes, number
 
 COLUMNS = (
@@ -100,7 +100,7 @@ def _drawn_alike(task: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _rows(group: ComparableCells, seeds: ModelSeeds) -> Iterator[dict[str, Any]]:
     alike: dict[tuple[str, str], list[Record]] = {}
-    for name, record in zip(group.methods(), group.records, strict=True):
+    for name, record in zip(method_labels(group.records, seeds=False), group.records, strict=True):
         trained_on = record.key.get("trained_on")
         trained_on = _drawn_alike(trained_on) if record.cell in seeds else trained_on
         same = canonical([record.key.get("method"), trained_on, record.key.get("explanations")])

@@ -1,37 +1,18 @@
-"""The tables of a store: methods ranked for each task, and the published table's shape. No torch."""
+"""The tables of a store: the methods of each task, ranked."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...benchmark.external.folder_format import is_outside
-from ...benchmark.store.record import Record
-from ..stored.comparable_cells import ComparableCells, find_aggregate, groups
-from .columns import ACCURACY, COLUMNS, PAPER_ROWS, PAPER_TASKS, REFERENCE_ROWS, Column, PaperRow
+from ...benchmark.store.record import Record, Status
+from ..stored.comparable_cells import ComparableCells, groups
+from ..stored.score_table import CellSource
+from .columns import ACCURACY, COLUMNS, REFERENCE_ROWS, Column
+from .entries import TableEntry, column_entry, of_whole_set, ranked_entry, read_entry
+from .ranking import Ranking, rank_methods
 
-
-@dataclass(frozen=True)
-class TableEntry:
-    """One number with its 95 % interval, or the reason why there is none (then `value` is NaN).
-
-    Attributes:
-        spread: Standard deviation over draws, None where nothing is drawn.
-    """
-
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    count: int = 0
-    undefined: int = 0
-    spread: float | None = None
-    reason: str = ""
-
-    @property
-    def known(self) -> bool:
-        """Whether there is a number."""
-        return not math.isnan(self.value)
+WORST_LAST: tuple[Status, ...] = ("done", "partial", "not-applicable", "failed")
 
 
 @dataclass(frozen=True)
@@ -40,10 +21,11 @@ class TableRow:
 
     Attributes:
         rank: Competition rank by the ranked number: 1, 1, 3; None where there is none.
-        label: The method, with the settings that tell it from others of its name.
+        label: The method, with the settings in which it differs from others of its name.
         cells: By key of the column.
-        status: Of the record.
-        error: Why the cell failed, or is not applicable.
+        status: Of its record; of several the worst, but `partial` where only some of them failed.
+        error: Why a cell failed, or is not applicable.
+        seeds: Cells that were averaged: they differ in their seed alone.
     """
 
     rank: int | None
@@ -51,6 +33,7 @@ class TableRow:
     cells: dict[str, TableEntry]
     status: str = "done"
     error: str = ""
+    seeds: int = 1
 
 
 @dataclass(frozen=True)
@@ -58,9 +41,16 @@ class TaskTable:
     """Methods of one model on the same instances, best first; what has no ranked number comes last.
 
     Attributes:
+        model: As in the records, told from other checkpoints of its name.
+        task: As in the records.
+        instances: How many were explained.
+        note: Settings of the question that are not the defaults.
+        rows: One a method.
         beside: The whole model (`original`) and `chance`, where stored.
         scores: Columns of metrics that have none among `COLUMNS`, in the order in which they were scored.
         ranked_by: Key of the column that ranks: `accuracy`, or where no method has one the first of `scores` with a direction.
+        ranked_on: Instances that the ranks rest on: those that every ranked method has a score of. None where no score of single
+            instances is stored, and stored means are ranked.
     """
 
     model: str
@@ -71,116 +61,89 @@ class TaskTable:
     beside: dict[str, TableEntry]
     scores: tuple[Column, ...] = ()
     ranked_by: str = ACCURACY.key
+    ranked_on: int | None = None
 
 
-@dataclass(frozen=True)
-class PaperTable:
-    """The shape of the published table for one model.
+def task_tables(source: CellSource, records: Sequence[Record]) -> list[TaskTable]:
+    """A table for every (model, task, question), in order of their names.
 
-    Attributes:
-        tasks: Columns.
-        gold: Row title to one cell a task: guided by the right answer, as published.
-        predicted: The guided rows again, by the predicted class.
+    Args:
+        source: Finds the records' cells.
+        records: Of a store or a board.
+
+    Returns:
+        Tables whose ranks, ranked means and intervals are those of `compare` and of the site.
     """
-
-    model: str
-    tasks: tuple[str, ...]
-    gold: dict[str, tuple[TableEntry, ...]]
-    predicted: dict[str, tuple[TableEntry, ...]]
+    return [_task_table(source, group) for group in groups(records)]
 
 
-def task_tables(records: Sequence[Record]) -> list[TaskTable]:
-    """A table for every (model, task, question), in order of their names."""
-    return [_task_table(group) for group in groups(records)]
-
-
-def paper_tables(records: Sequence[Record]) -> list[PaperTable]:
-    """The published table's shape for every model; of several runs on one task the one with most instances."""
-    largest: dict[str, dict[str, ComparableCells]] = {}
-    for group in groups(records):
-        largest.setdefault(group.model, {}).setdefault(group.task, group)
-    return [_paper_table(model, by_task) for model, by_task in largest.items()]
-
-
-def read_cell(record: Record | None, metric: str, variant: str, scale: float = 1.0) -> TableEntry:
-    """A stored aggregate as a cell."""
-    if record is None:
-        return TableEntry(reason="not run")
-    found = find_aggregate(record, metric, variant)
-    if isinstance(found, str):
-        return TableEntry(reason=found)
-    spread = None if found.sd_draws is None or math.isnan(found.sd_draws) else scale * found.sd_draws
-    return TableEntry(
-        scale * found.value, scale * found.low, scale * found.high, found.count, found.undefined, spread, found.reason
-    )
-
-
-def _task_table(group: ComparableCells) -> TaskTable:
+def _task_table(source: CellSource, group: ComparableCells) -> TaskTable:
     scores = _scores(group)
-    rows = [_row(label, record, scores) for label, record in group.by_label().items()]
-    by = _ranking(rows, scores)
-    sign = 1 if by.higher_is_better is False else -1
-    ranked = sorted((r for r in rows if r.cells[by.key].known), key=lambda r: (sign * r.cells[by.key].value, r.label))
-    unranked = sorted((r for r in rows if not r.cells[by.key].known), key=lambda r: (r.status == "failed", r.label))
-    values = [row.cells[by.key].value for row in ranked]
-    placed = [replace(row, rank=values.index(row.cells[by.key].value) + 1) for row in ranked]
+    rows = [_row(source, group, label, records, scores) for label, records in group.by_method().items()]
+    by = _ranked_column(rows, scores)
+    ranking = rank_methods(source, group, by.metric, by.variant)
+    from_instances = bool(ranking.scores.methods) and not of_whole_set(group.records, by.metric)
+    if from_instances:
+        rows = [_with_ranked_entry(row, by, ranking) for row in rows]
+    places = ranking.places if from_instances else _places_of_means(rows, by)
+    ranked = sorted((row for row in rows if row.label in places), key=lambda row: (places[row.label], row.label))
+    unranked = sorted((row for row in rows if row.label not in places), key=lambda row: (row.status == "failed", row.label))
     return TaskTable(
-        group.model, group.task, group.instances, group.note, (*placed, *unranked), _beside(group), scores, by.key
+        model=group.model, task=group.task, instances=group.instances, note=group.note,
+        rows=(*(replace(row, rank=places[row.label]) for row in ranked), *unranked),
+        beside=_beside(group), scores=scores, ranked_by=by.key, ranked_on=ranking.shared if from_instances else None,
     )  # fmt: skip
 
 
 def _scores(group: ComparableCells) -> tuple[Column, ...]:
     """Columns of metrics without one of their own: the variant that each ranks by."""
-    found: dict[str, Column] = {}
+    with_column, keys = {column.metric for column in COLUMNS}, {column.key for column in COLUMNS}
+    columns: dict[str, Column] = {}
     for score in (score for record in group.records for score in record.scores.values()):
-        if score.name not in {column.metric for column in COLUMNS} and not (score.name in found and found[score.name].variant):
-            title = score.name.replace("_", "\n")
-            found[score.name] = Column(
-                score.name, title, score.name, score.ranked, "share", score.unit or score.name, score.higher_is_better
-            )
-    return tuple(found.values())
+        settled = score.name in columns and columns[score.name].variant  # a score that failed names no variant: look further
+        if score.name not in with_column and not settled:
+            key = score.metric if score.name in keys else score.name  # a user's metric may be called as a column is
+            columns[score.name] = Column(
+                key=key, title=score.name.replace("_", "\n"), metric=score.name, variant=score.ranked, format="share",
+                unit=score.unit or score.name, higher_is_better=score.higher_is_better,
+            )  # fmt: skip
+    return tuple(columns.values())
 
 
-def _ranking(rows: Sequence[TableRow], scores: Sequence[Column]) -> Column:
+def _ranked_column(rows: Sequence[TableRow], scores: Sequence[Column]) -> Column:
     """Accuracy where any method has one; else the first other metric with a direction that one has."""
     directed = (column for column in scores if column.higher_is_better is not None)
     return next((column for column in (ACCURACY, *directed) if any(row.cells[column.key].known for row in rows)), ACCURACY)
 
 
-def _row(label: str, record: Record, scores: Sequence[Column]) -> TableRow:
-    cells = {column.key: _cell(record, column) for column in (*COLUMNS, *scores)}
-    return TableRow(None, label, cells, record.status, record.error)
+def _row(source: CellSource, group: ComparableCells, label: str, records: Sequence[Record], scores: Sequence[Column]) -> TableRow:
+    cells = {column.key: column_entry(source, group, records, column) for column in (*COLUMNS, *scores)}
+    worst = max((record.status for record in records), key=WORST_LAST.index)
+    status = "partial" if worst == "failed" and any(record.status != "failed" for record in records) else worst
+    error = next((record.error for record in records if record.error), "")
+    return TableRow(rank=None, label=label, cells=cells, status=status, error=error, seeds=len(records))
 
 
-def _cell(record: Record, column: Column) -> TableEntry:
-    if column.metric:
-        return read_cell(record, column.metric, column.variant)
-    if record.cost is None:
-        return TableEntry(
-            reason=record.error or ("it was explained elsewhere" if is_outside(record) else "nothing was explained")
-        )
-    return TableEntry(record.cost.seconds, count=record.cost.explanations)
+def _with_ranked_entry(row: TableRow, by: Column, ranking: Ranking) -> TableRow:
+    """The row with the ranking's mean and interval, if it is in the ranking."""
+    if row.label not in ranking.scores.methods:
+        return row
+    index = ranking.scores.methods.index(row.label)
+    entry = ranked_entry(row.cells[by.key], ranking.means[index].tolist(), ranking.scores.counts[index])
+    return replace(row, cells={**row.cells, by.key: entry})
+
+
+def _places_of_means(rows: Sequence[TableRow], by: Column) -> Mapping[str, int]:
+    """Competition ranks of stored means, for scores of the whole set: all methods were asked about the same instances."""
+    sign = 1 if by.higher_is_better is False else -1
+    values = {row.label: sign * row.cells[by.key].value for row in rows if row.cells[by.key].known}
+    return {label: 1 + sum(other < value for other in values.values()) for label, value in values.items()}
 
 
 def _beside(group: ComparableCells) -> dict[str, TableEntry]:
     """The unreduced model and chance, from the first cell that has them."""
-    found = {}
-    for variant in REFERENCE_ROWS:
-        cells = (read_cell(record, ACCURACY.metric, variant) for record in group.records)
-        first = next((cell for cell in cells if cell.known), None)
-        if first is not None:
-            found[variant] = first
-    return found
-
-
-def _paper_table(model: str, by_task: dict[str, ComparableCells]) -> PaperTable:
-    known = [task for task in PAPER_TASKS if task in by_task]
-    tasks = (*known, *sorted(set(by_task) - set(known)))
-
-    def cells(row: PaperRow, guide: str) -> tuple[TableEntry, ...]:
-        variant = row.variant.format(guide)
-        return tuple(read_cell(by_task[task].of_method(row.method), row.metric, variant, row.scale) for task in tasks)
-
-    gold = {row.title: cells(row, "gold") for row in PAPER_ROWS}
-    predicted = {row.title: cells(row, "predicted") for row in PAPER_ROWS if row.guided}
-    return PaperTable(model, tasks, gold, predicted)
+    entries = {
+        variant: next((e for r in group.records if (e := read_entry(r, ACCURACY.metric, variant)).known), None)
+        for variant in REFERENCE_ROWS
+    }
+    return {variant: entry for variant, entry in entries.items() if entry is not None}

@@ -1,4 +1,4 @@
-"""Tables as text for a terminal of about 100 columns, every missing number with its reason. No torch."""
+"""Tables as text for a terminal of about 100 columns, every missing number with its reason."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from .columns import ACCURACY, FAITHFULNESS, PAPER_ROWS, SHAPE, Column, Format
-from .task_tables import PaperTable, TableEntry, TaskTable
+from .columns import ACCURACY, FAITHFULNESS, SHAPE, Column, Format
+from .entries import TableEntry
+from .paper_table import PAPER_ROWS, PaperTable
+from .task_tables import TaskTable
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 ABREAST = 2
-"""Metrics with their intervals in one table."""
+"""Metrics with their intervals in one table: more do not fit the width."""
 NEVER_ASKED = ("not run", "not scored with")
-"""Reasons that a dash says well enough."""
+"""Beginnings of the reasons that a dash stands for without a note."""
 
 
 class Notes:
@@ -27,7 +29,7 @@ class Notes:
         self._numbers: dict[str, int] = {}
 
     def mark(self, reason: str) -> str:
-        """`-` for what was never asked, else `n/a` and the note's number."""
+        """`-` for what was never run or scored, else `n/a` and the note's number."""
         if not reason or reason.startswith(NEVER_ASKED):
             return "-"
         return "n/a" + str(self._numbers.setdefault(reason, len(self._numbers) + 1)).translate(RAISED)
@@ -75,7 +77,7 @@ def _write_task(console: Console, table: TaskTable) -> None:
     shape = [column for column in SHAPE if any(row.cells[column.key].known for row in table.rows)]
     if shape:
         console.print(_shape(table, shape, notes))
-    _write_lines(console, (*_failures(table), *notes.lines()))
+    _write_lines(console, (*_ranked_on(table), *_seeds(table), *_failures(table), *notes.lines()))
 
 
 def _write_legend(console: Console, tables: Sequence[TaskTable]) -> None:
@@ -95,40 +97,45 @@ def _write_lines(console: Console, lines: Sequence[str]) -> None:
 
 def _faithfulness(table: TaskTable, notes: Notes) -> Table:
     columns = _present(table)
-    made = _empty(["", "method", ACCURACY.title, "95 % CI", "n", *(c.title for c in columns)])
+    text = _empty(["", "method", ACCURACY.title, "95 % CI", "n", *(c.title for c in columns)])
     for row in table.rows:
         rank = "" if row.rank is None else str(row.rank)
         others = (_text(row.cells[c.key], c.format, notes) for c in columns)
-        made.add_row(rank, row.label, *_ranked(row.cells["accuracy"], notes), *others)
+        text.add_row(rank, row.label, *_with_interval(row.cells["accuracy"], notes), *others)
     for name, cell in table.beside.items():
-        made.add_row("", f"({name})", *_ranked(cell, notes), *("" for _ in columns))
-    return made
+        text.add_row("", f"({name})", *_with_interval(cell, notes), *("" for _ in columns))
+    return text
 
 
 def _never_ablated(table: TaskTable) -> bool:
-    """Whether no method was asked for what the first table shows."""
+    """Whether no method was scored with what the first table shows."""
     cells = (row.cells[c.key] for row in table.rows for c in (ACCURACY, *FAITHFULNESS) if c.metric and row.status == "done")
-    return all(not cell.known and cell.reason.startswith(NEVER_ASKED) for cell in cells)
+    return all(_never_asked(cell) for cell in cells)
+
+
+def _never_asked(cell: TableEntry) -> bool:
+    """Whether a number is missing because nobody ran or scored it."""
+    return not cell.known and cell.reason.startswith(NEVER_ASKED)
 
 
 def _scores(table: TaskTable, columns: Sequence[Column], notes: Notes, first: bool) -> Table:
     """Metrics beside each other with their intervals; the table that stands first has ranks and seconds too."""
-    made = _empty(["", "method", *(t for c in columns for t in (c.title, "95 % CI", "n")), *(["s/inst"] if first else [])])
+    text = _empty(["", "method", *(t for c in columns for t in (c.title, "95 % CI", "n")), *(["s/inst"] if first else [])])
     for row in table.rows:
         rank = str(row.rank) if first and row.rank is not None else ""
-        cells = (text for c in columns for text in _ranked(row.cells[c.key], notes))
+        cells = (shown for c in columns for shown in _with_interval(row.cells[c.key], notes))
         seconds = [_text(row.cells["seconds"], "number", notes)] if first else []
-        made.add_row(rank, row.label, *cells, *seconds)
-    return made
+        text.add_row(rank, row.label, *cells, *seconds)
+    return text
 
 
 def _shape(table: TaskTable, columns: Sequence[Column], notes: Notes) -> Table:
     """Rows in which a number of the patterns is known."""
-    made = _empty(["", "method", *(c.title for c in columns)])
+    text = _empty(["", "method", *(c.title for c in columns)])
     for row in table.rows:
         if any(row.cells[c.key].known for c in columns):
-            made.add_row("", row.label, *(_text(row.cells[c.key], c.format, notes) for c in columns))
-    return made
+            text.add_row("", row.label, *(_text(row.cells[c.key], c.format, notes) for c in columns))
+    return text
 
 
 def _present(table: TaskTable) -> list[Column]:
@@ -136,11 +143,26 @@ def _present(table: TaskTable) -> list[Column]:
     return [c for c in FAITHFULNESS if any(row.cells[c.key].known for row in table.rows)]
 
 
+def _ranked_on(table: TaskTable) -> list[str]:
+    """Says on how many instances the ranks rest, where methods have scores of others too."""
+    counts = [row.cells[table.ranked_by].count for row in table.rows if row.cells[table.ranked_by].known]
+    if table.ranked_on is None or all(count == table.ranked_on for count in counts):
+        return []
+    if not table.ranked_on:
+        return ["no instance has a score of every method, so none is ranked; `flowgauge compare --method` compares some of them."]
+    return [f"ranks are of the {table.ranked_on} instances that every ranked method has a score of, means of each method's own."]
+
+
+def _seeds(table: TaskTable) -> list[str]:
+    return [f"{row.label}: mean of {row.seeds} seeds; --over-seeds shows how they differ." for row in table.rows if row.seeds > 1]
+
+
 def _failures(table: TaskTable) -> list[str]:
     return [f"{row.label} {row.status}: {row.error}" for row in table.rows if row.error and row.status in ("failed", "partial")]
 
 
-def _ranked(cell: TableEntry, notes: Notes) -> tuple[str, str, str]:
+def _with_interval(cell: TableEntry, notes: Notes) -> tuple[str, str, str]:
+    """Texts of a number, its interval and its count of instances."""
     if not cell.known:
         return notes.mark(cell.reason), "", ""
     interval = "" if cell.low != cell.low else f"{number(cell.low, 'share')}–{number(cell.high, 'share')}"
@@ -154,24 +176,23 @@ def _text(cell: TableEntry, format: Format, notes: Notes) -> str:
 def _write_paper(console: Console, table: PaperTable) -> None:
     console.print(f"\n{table.model}: ablated accuracy and patterns as in Lu et al. 2021, table 1 (± sd over random draws)")
     notes = Notes()
-    made = _empty(["", *table.tasks], first="left")
-    made.add_row("guided by the right answer", *("" for _ in table.tasks))
+    text = _empty(["", *table.tasks], first="left")
+    text.add_row("guided by the right answer", *("" for _ in table.tasks))
     spreads = {row.title for row in PAPER_ROWS if row.spread}
-    shown = _paper_rows(made, table.gold, spreads, notes)
+    shown = _paper_rows(text, table.gold, spreads, notes)
     if any(cell.known for cells in table.predicted.values() for cell in cells):
-        made.add_row("guided by the predicted class", *("" for _ in table.tasks))
-        _paper_rows(made, table.predicted, spreads, notes)
-    console.print(made)
+        text.add_row("guided by the predicted class", *("" for _ in table.tasks))
+        _paper_rows(text, table.predicted, spreads, notes)
+    console.print(text)
     counted = ["share a is counted exactly; the published value is not comparable"] if "share a (1e-6)" in shown else []
     _write_lines(console, (*counted, *notes.lines()))
 
 
-def _paper_rows(made: Table, rows: dict[str, tuple[TableEntry, ...]], spreads: set[str], notes: Notes) -> list[str]:
-    """Adds the rows that were asked for in any task; returns their titles."""
-    asked = {title: any(cell.known or not cell.reason.startswith(NEVER_ASKED) for cell in cells) for title, cells in rows.items()}
-    shown = [title for title in rows if asked[title]]
+def _paper_rows(text: Table, rows: dict[str, tuple[TableEntry, ...]], spreads: set[str], notes: Notes) -> list[str]:
+    """Adds the rows that were run and scored on any task; returns their titles."""
+    shown = [title for title, cells in rows.items() if not all(_never_asked(cell) for cell in cells)]
     for title in shown:
-        made.add_row(f"  {title}", *(_paper_cell(cell, title in spreads, notes) for cell in rows[title]))
+        text.add_row(f"  {title}", *(_paper_cell(cell, title in spreads, notes) for cell in rows[title]))
     return shown
 
 
@@ -190,8 +211,8 @@ def _two(value: float) -> str:
 
 
 def _empty(titles: Sequence[str], first: str = "right") -> Table:
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for place, title in enumerate(titles):
-        left = title == "method" or (place == 0 and first == "left")
-        made.add_column(title, justify="left" if left else "right", no_wrap=not left, overflow="fold")
-    return made
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for index, title in enumerate(titles):
+        left = title == "method" or (index == 0 and first == "left")
+        table.add_column(title, justify="left" if left else "right", no_wrap=not left, overflow="fold")
+    return table

@@ -14,7 +14,7 @@ from flowgauge.benchmark.store.explanation_file import ExplainedSentence, Part
 from flowgauge.benchmark.store.record import Cost, Provenance, Record, Score
 from flowgauge.benchmark.store.store import Store
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.scores import Aggregate
+from flowgauge.metrics.scores import Aggregate, frame
 from flowgauge.models.flow.graph import SKIP, Patterns
 
 PROVENANCE = Provenance(flowgauge="0", python="3", platform="here", packages={}, device="cpu", threads=1, batch_size=1)
@@ -93,6 +93,25 @@ def keep(
     if sentences:
         cell.write_part(0, Part(tuple(sentences), tuple(explanations), tuple(explanations)))
     cell.write_record(one)
+
+
+def rows(values, variant="all", draws=1):
+    """Score rows of instances i000, i001, ... of two conditions in turn; draws lie around the value."""
+    return frame(
+        [
+            {"instance": f"i{n:03d}", "condition": "SP"[n % 2], "variant": variant, "draw": d, "reason": "" if x == x else "none",
+             "value": x if x != x else x + (d - (draws - 1) / 2)}
+            for n, x in enumerate(values) for d in range(draws)
+        ]
+    )  # fmt: skip
+
+
+def write(store: Store, kept: Record, rows_of: Mapping[str, Any]) -> None:
+    """Writes a cell and the rows of its scores, by metric."""
+    cell = store.find(kept)
+    for name, stored in kept.scores.items():
+        cell.write_scores(stored, rows_of[name])
+    cell.write_record(kept)
 
 
 @pytest.fixture

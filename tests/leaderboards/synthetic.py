@@ -10,8 +10,7 @@ import pandas as pd
 from flowgauge.benchmark.store.record import Cost, Score
 from flowgauge.benchmark.store.store import Store
 
-from .conftest import keep, patterned, record, score, sentence
-from .test_side_by_side import rows
+from .conftest import keep, patterned, record, rows, score, sentence
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 

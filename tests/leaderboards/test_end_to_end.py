@@ -7,9 +7,10 @@ import math
 import pytest
 
 import flowgauge
-from flowgauge.leaderboards.tables.columns import COLUMNS, PAPER_ROWS
+from flowgauge.leaderboards.tables.columns import COLUMNS
+from flowgauge.leaderboards.tables.entries import read_entry
+from flowgauge.leaderboards.tables.paper_table import PAPER_ROWS
 from flowgauge.leaderboards.tables.show import render
-from flowgauge.leaderboards.tables.task_tables import read_cell
 from flowgauge.methods.registry import METHODS
 
 UNTRAINED = [name for name in METHODS.builtin if "training" not in METHODS.create(name).needs]
@@ -40,11 +41,11 @@ def test_influence_patterns_have_every_number_of_the_tables(results):
     (record,) = [r for r in results.records if r.method == "influence-patterns"]
     for column in COLUMNS:
         if column.metric:
-            assert read_cell(record, column.metric, column.variant).known, column.key
+            assert read_entry(record, column.metric, column.variant).known, column.key
     by_method = {r.method: r for r in results.records}
     for row in PAPER_ROWS:
         for guide in ("gold", "predicted"):
-            cell = read_cell(by_method[row.method], row.metric, row.variant.format(guide))
+            cell = read_entry(by_method[row.method], row.metric, row.variant.format(guide))
             assert cell.known, row.title
             assert not row.spread or cell.spread is not None
 

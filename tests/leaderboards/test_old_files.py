@@ -83,12 +83,12 @@ def test_views_of_old_explanations_are_what_they_were() -> None:
 @pytest.mark.parametrize("folder", STORES, ids=lambda path: path.name)
 def test_a_store_makes_tables_and_comparisons(folder: Path) -> None:
     records = Store(str(folder)).records()
-    (one,) = task_tables(records)
+    (one,) = task_tables(Store(str(folder)), records)
     assert {row.label: row.cells["retention"].value for row in one.rows} == {r.method: AREA[r.method] for r in records}
     assert len(table(records)) == 4 * len(records)
     assert "agreement-bert on sva/obj" in render(str(folder)) and json.loads(render(str(folder), "json"))["tasks"]
     (side,) = compare_methods(str(folder), "retention_curve")
-    assert set(side.scored.methods) == {r.method for r in records}
+    assert set(side.scores.methods) == {r.method for r in records}
     shown = CliRunner().invoke(app, ["show", str(folder), "--csv"])
     assert shown.exit_code == 0 and "retention_curve@1-773c6b72" in shown.stdout
 

@@ -21,7 +21,6 @@ from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UnknownName, UsageError
 from flowgauge.leaderboards.comparison.method_comparison import compare_methods
-from flowgauge.leaderboards.comparison.paired_tests import order
 from flowgauge.leaderboards.comparison.standings import fields_of, model_boards
 from flowgauge.leaderboards.export.sheets import export, latex, markdown
 from flowgauge.leaderboards.site import build as building
@@ -139,12 +138,12 @@ def test_numbers_are_those_of_compare(which, request) -> None:
     for side in compare_methods(store):
         path = next(p for p in folder.glob("tasks/*.html") if side.group.task.replace("/", "-") in p.name)
         page = Page(path)
-        for number, label in enumerate(side.scored.methods):
+        for number, label in enumerate(side.scores.methods):
             cells = page.cells[number]
             assert page.rows[number] == label
             assert float(cells[0]["sort"]) == side.ranks.rank[number]
             assert f"[{side.ranks.low[number]:g}, {side.ranks.high[number]:g}]" in cells[0]["text"]
-            assert float(cells[2]["sort"]) == pytest.approx(np.nanmean(side.scored.values[number]), abs=1e-12)
+            assert float(cells[2]["sort"]) == pytest.approx(np.nanmean(side.scores.values[number]), abs=1e-12)
             assert side.table()[number + 1][3] == " ".join(cells[2]["text"].split())
             checked += 1
         assert all(said in " ".join(path.read_text(encoding="utf-8").replace("&#39;", "'").split()) for said in side.sentences)
@@ -176,7 +175,7 @@ def test_weights_of_the_page_give_the_overall_ranks(made) -> None:
     page = Page(made[1] / "index.html")
     data = next(one for one in page.data if "tables" in one)
     means = np.array([table["means"] for table in data["tables"]])
-    ranks = np.mean([order(_higher(), row) for row in means], 0)
+    ranks = np.mean([_higher().order(row) for row in means], 0)
     shown = {label: float(cells[2]["sort"]) for label, cells in zip(page.rows, page.cells, strict=True)}
     assert dict(zip(data["methods"], ranks.tolist(), strict=True)) == pytest.approx(shown)
 
@@ -361,7 +360,7 @@ def test_a_method_that_is_nowhere_defined_does_not_take_the_others_ranks(tmp_pat
     store.find(third).write_scores(bare, rows)
     store.find(third).write_record(third)
     (side,) = compare_methods(store.url)
-    assert side.scored.methods == ("method-001", "method-000") and side.scored.common.all()
+    assert side.scores.methods == ("method-001", "method-000") and side.scores.common.all()
     assert side.missing == {"headless": "it scores no words."}
 
 

@@ -15,14 +15,17 @@ from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.stored.comparable_cells import find_score, groups
 from flowgauge.leaderboards.tables.columns import RANKED
+from flowgauge.leaderboards.tables.paper_table import paper_tables
 from flowgauge.leaderboards.tables.show import render
-from flowgauge.leaderboards.tables.task_tables import paper_tables, task_tables
+from flowgauge.leaderboards.tables.task_tables import task_tables
 from flowgauge.leaderboards.tables.terminal import as_text
 from flowgauge.metrics.scores import Aggregate
 
 from .conftest import keep, record, score
 
 RANKED_VARIANT = RANKED[1]
+NO_ROWS = Store("memory://no-rows")
+"""Has no scores of single instances, so that stored means are ranked."""
 
 
 def accuracy(value: float, gold: float = 0.9, **more: object) -> Score:
@@ -56,7 +59,7 @@ def few() -> list[Record]:
 
 
 def test_methods_are_ranked_by_the_predicted_guide_and_ties_share_a_rank():
-    (table,) = task_tables(few())
+    (table,) = task_tables(NO_ROWS, few())
     assert [(row.rank, row.label) for row in table.rows] == [
         (1, "attention"),
         (1, "influence-patterns"),
@@ -70,7 +73,7 @@ def test_methods_are_ranked_by_the_predicted_guide_and_ties_share_a_rank():
 
 
 def test_a_missing_number_has_its_reason():
-    (table,) = task_tables(few())
+    (table,) = task_tables(NO_ROWS, few())
     rows = {row.label: row for row in table.rows}
     assert rows["attention"].cells["concentration+"].reason == "no influence."
     assert rows["attention"].cells["heads"].reason == "ablated_accuracy has no variant attention/matched/predicted"
@@ -83,7 +86,7 @@ def test_an_undefined_aggregate_is_no_number():
     undefined = Aggregate(
         variant=RANKED_VARIANT, value=math.nan, low=math.nan, high=math.nan, count=0, undefined=8, reason="no word."
     )
-    (table,) = task_tables([record("attention", [score("ablated_accuracy", {RANKED_VARIANT: undefined})])])
+    (table,) = task_tables(NO_ROWS, [record("attention", [score("ablated_accuracy", {RANKED_VARIANT: undefined})])])
     assert table.rows[0].rank is None and table.rows[0].cells["accuracy"].reason == "no word."
 
 
@@ -101,7 +104,7 @@ def test_metrics_without_a_column_of_their_own_have_one_and_rank_where_nothing_w
     )  # fmt: skip
     kept = score("share_masked", {"hard": 0.4}, ranked="hard", unit="share of states")
     runs = [record("far", [divergence(0.3)]), record("none", [refused]), record("near", [kept, divergence(0.1)])]
-    (table,) = task_tables(runs)
+    (table,) = task_tables(NO_ROWS, runs)
     assert [(row.rank, row.label) for row in table.rows] == [(1, "near"), (2, "far"), (None, "none")]
     assert table.ranked_by == "ground_truth_divergence" and {c.key for c in table.scores} == {table.ranked_by, "share_masked"}
     assert table.rows[2].cells[table.ranked_by].reason == "no scores of hidden states."
@@ -114,15 +117,22 @@ def test_metrics_without_a_column_of_their_own_have_one_and_rank_where_nothing_w
 
 def test_where_methods_were_ablated_other_metrics_stand_beside_the_ranking():
     runs = [record("one", [accuracy(0.5), divergence(0.1)]), record("two", [accuracy(0.7), divergence(0.3)])]
-    (table,) = task_tables(runs)
+    (table,) = task_tables(NO_ROWS, runs)
     assert [(row.rank, row.label) for row in table.rows] == [(1, "two"), (2, "one")] and table.ranked_by == "accuracy"
     text = as_text([table], [])
     assert "accuracy" in text and ".300" in text and max(map(len, text.splitlines())) <= 100
 
 
+def test_a_metric_that_is_called_as_a_column_is_has_one_of_its_own():
+    named = score("accuracy", {"all": 0.25}, ranked="all", higher_is_better=True)
+    (table,) = task_tables(NO_ROWS, [record("attention", [accuracy(0.75), named])])
+    cells = table.rows[0].cells
+    assert (cells["accuracy"].value, cells["accuracy@1"].value, table.ranked_by) == (0.75, 0.25, "accuracy")
+
+
 def test_runs_on_other_instances_stand_apart():
     runs = [record("attention", [accuracy(0.5)]), record("attention", [accuracy(0.7)], limit=10, instances=10)]
-    tables = task_tables(runs)
+    tables = task_tables(NO_ROWS, runs)
     assert [(t.note, [r.label for r in t.rows]) for t in tables] == [("limit 10", ["attention"]), ("", ["attention"])]
     assert paper_tables(runs)[0].gold["attention"][0].value == 0.9
 

@@ -15,29 +15,11 @@ from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.comparison.method_comparison import compare_methods, pairs_table
 from flowgauge.leaderboards.stored.comparable_cells import groups
 from flowgauge.leaderboards.stored.score_table import read_scores
-from flowgauge.metrics.scores import frame
 
-from .conftest import record, score
+from ..conftest import record, rows, score, write
 
 RNG = np.random.default_rng(0)
 EASY, HARD = np.array([1, 1, 1, 1, 1, 1, 1, 0.0] * 5), np.array([0, 0, 0, 1, 0, 0, 0, 1.0] * 5)
-
-
-def rows(values, variant="all", draws=1):
-    return frame(
-        [
-            {"instance": f"i{n:03d}", "condition": "SP"[n % 2], "variant": variant, "draw": d, "reason": "" if x == x else "none",
-             "value": x if x != x else x + (d - (draws - 1) / 2)}
-            for n, x in enumerate(values) for d in range(draws)
-        ]
-    )  # fmt: skip
-
-
-def write(store: Store, one, scored: dict[str, object]) -> None:
-    cell = store.find(one)
-    for name, found in one.scores.items():
-        cell.write_scores(found, scored[name])
-    cell.write_record(one)
 
 
 @pytest.fixture
@@ -55,16 +37,16 @@ def store(tmp_path: Path) -> Store:
 def test_scores_are_means_over_draws_and_seeds(store: Store) -> None:
     (group,) = groups(store.records())
     found = read_scores(store, group, "accuracy")
-    table = dict(zip(found.scored.methods, found.scored.values, strict=True))
+    table = dict(zip(found.table.methods, found.table.values, strict=True))
     assert table.keys() == {"good", "bad", "seeded"}
     assert table["good"].tolist() == EASY.tolist() and table["seeded"].tolist() == ((EASY + HARD) / 2).tolist()
-    assert found.scored.conditions == tuple("SP" * 20)
+    assert found.table.conditions == tuple("SP" * 20)
     assert found.missing == {"broken": "no luck"}
 
 
 def test_methods_stand_in_the_order_of_their_ranks(store: Store) -> None:
     (side,) = compare_methods(store.url)
-    assert side.scored.methods == ("good", "seeded", "bad")
+    assert side.scores.methods == ("good", "seeded", "bad")
     _, *body = side.table()
     assert [(row[0], row[1], row[3].split()[0], row[4]) for row in body] == [
         ("1 [1, 1]", "good", "0.875", ""),

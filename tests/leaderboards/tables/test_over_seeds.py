@@ -15,7 +15,7 @@ from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.tables.over_seeds import over_seeds, sections
 from flowgauge.metrics.scores import Aggregate
 
-from .conftest import keep, record, score
+from ..conftest import keep, record, score
 
 
 def drawn(seed: int, value: float, **more: object) -> Record:

@@ -16,8 +16,7 @@ from flowgauge.leaderboards.comparison.standings import fields_of, model_boards
 from flowgauge.leaderboards.stored.comparable_cells import groups
 from flowgauge.leaderboards.submission.board_reader import open_shelf
 
-from .conftest import record, score
-from .test_side_by_side import rows
+from ..conftest import record, rows, score
 
 VALUES = {  # share of 40 instances that are right, by method, under each operator
     "zero": {"a": 36, "b": 20, "c": 4},
@@ -92,7 +91,7 @@ def test_compare_tells_it_in_words(store: Store) -> None:
     assert (
         "  zero: a, b, c\n  cut: b, a, c (Kendall's tau to zero: 0.33)\n  mean: a, b, c (Kendall's tau to zero: 1.00)\n" in said
     )
-    assert "  a is ahead under zero, mean, b under cut; both are told apart\n" in said
+    assert "  a is ahead under zero, mean, b under cut; both orders are significant\n" in said
     assert "ablation operators" not in call("--method", "a", "--method", "b").stdout
     one = call("--task", "sva/obj", "--metric", "kept:operator=cut").stdout
     assert "b is better than a on kept:operator=cut: +0.6" in one
@@ -112,7 +111,7 @@ def test_the_site_has_the_panel_and_the_change_of_the_whole_order(store: Store, 
     assert (mean.name, mean.first, mean.moves) == ("kept: mean for zero", ("a",), ()) and mean.tau == pytest.approx(1)
     build([store.url], tmp_path / "site")
     page = next((tmp_path / "site" / "tasks").glob("*.html")).read_text(encoding="utf-8")
-    assert "a is ahead under zero, mean, b under cut; both are told apart" in page and page.count('id="metric-') == 1
+    assert "a is ahead under zero, mean, b under cut; both orders are significant" in page and page.count('id="metric-') == 1
     index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     assert "Under another ablation operator" in index and "kept: cut for zero" in index
     table = pd.read_csv(tmp_path / "site" / "data" / "operators.csv")

@@ -12,7 +12,6 @@ from flowgauge.leaderboards.comparison.paired_tests import (
     differences,
     holm,
     needed,
-    order,
     overall,
     ranks,
     sentence,
@@ -134,7 +133,7 @@ def test_sentences() -> None:
     assert sentence(d, "accuracy", True) == "a is better than b on accuracy: +0.12 [0.08, 0.16], p = 0.001, 9 instances"
     assert sentence(d, "loss", False) == "b is better than a on loss: -0.12 [-0.16, -0.08], p = 0.001, 9 instances"
     assert sentence(d, "share", None) == "a has more share than b: +0.12 [0.08, 0.16], p = 0.001, 9 instances"
-    assert sentence(pair("a", "b", needed=19.2), "accuracy", True).endswith("9 instances; about 20 instances would tell")
+    assert sentence(pair("a", "b", needed=19.2), "accuracy", True).endswith("9 instances; about 20 instances would separate them")
 
 
 def test_a_table_of_the_wrong_shape_is_refused() -> None:
@@ -143,4 +142,4 @@ def test_a_table_of_the_wrong_shape_is_refused() -> None:
 
 
 def test_order_shares_ranks() -> None:
-    assert order(table([0], [0], [0]), np.array([3.0, 1.0, 3.0])).tolist() == [1.5, 3, 1.5]
+    assert table([0], [0], [0]).order(np.array([3.0, 1.0, 3.0])).tolist() == [1.5, 3, 1.5]

@@ -1,0 +1,136 @@
+"""The one ranking behind `show`, `compare` and the site: shared instances, averaged seeds, exact means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flowgauge.benchmark.store.store import Store
+from flowgauge.leaderboards.comparison.method_comparison import compare_group
+from flowgauge.leaderboards.stored.comparable_cells import ComparableCells, groups
+from flowgauge.leaderboards.stored.score_table import ScoreTable
+from flowgauge.leaderboards.tables.columns import RANKED
+from flowgauge.leaderboards.tables.ranking import mean_intervals, rank_methods
+from flowgauge.leaderboards.tables.task_tables import TableRow, task_tables
+
+from ..conftest import record, rows, score, write
+
+PUBLISHED = Path(__file__).resolve().parents[3] / "leaderboards" / "published" / "board"
+NAN = np.nan
+
+
+def stored(folder: Path, values: Mapping[str, Any], lower: bool = False, **fields: Any) -> Store:
+    """A store of methods with these scores an instance; `name/1` is the method's cell of seed 1."""
+    store = Store(str(folder / "store"))
+    for name, scores in values.items():
+        method, _, seed = name.partition("/")
+        mean = float(np.nanmean(scores))
+        summary = score("kept", {"all": mean}, ranked="all", unit="share", higher_is_better=not lower)
+        seed_fields = {"seed": int(seed)} if seed else {}
+        write(store, record(method, [summary], instances=len(scores), **seed_fields, **fields), {"kept@1": rows(scores)})
+    return store
+
+
+def group_of(store: Store) -> ComparableCells:
+    (group,) = groups(store.records())
+    return group
+
+
+def shown(store: Store) -> dict[str, TableRow]:
+    (table,) = task_tables(store, store.records())
+    return {row.label: row for row in table.rows}
+
+
+def test_ranks_rest_on_the_instances_that_all_methods_share(tmp_path: Path) -> None:
+    """`picky` has the better mean over its own instances, and is worse where both have a score."""
+    store = stored(tmp_path, {"picky": [NAN, NAN, 1, 0], "thorough": [0, 0, 1, 1]})
+    ranking = rank_methods(store, group_of(store), "kept")
+    assert ranking.scores.methods == ("thorough", "picky") and ranking.places == {"thorough": 1, "picky": 2}
+    assert ranking.shared == 2 and ranking.scores.counts == [4, 2]
+    assert ranking.means[:, 0].tolist() == [0.5, 0.5]
+    (table,) = task_tables(store, store.records())
+    assert [(row.rank, row.label) for row in table.rows] == [(1, "thorough"), (2, "picky")] and table.ranked_on == 2
+    assert [row.cells[table.ranked_by].count for row in table.rows] == [4, 2]
+
+
+def test_equal_means_share_a_place_and_lower_may_be_better(tmp_path: Path) -> None:
+    store = stored(tmp_path, {"a": [1, 1], "b": [0, 1], "c": [1, 0]}, lower=True)
+    ranking = rank_methods(store, group_of(store), "kept")
+    assert ranking.places == {"b": 1, "c": 1, "a": 3}
+
+
+def test_seeds_of_a_method_take_one_row_and_their_mean(tmp_path: Path) -> None:
+    store = stored(tmp_path, {"steady": [1, 1, 0, 0], "drawn/0": [1, 1, 1, 1], "drawn/1": [0, 1, 0, 0]})
+    rows_by_label = shown(store)
+    assert rows_by_label.keys() == {"drawn", "steady"}
+    drawn, steady = rows_by_label["drawn"], rows_by_label["steady"]
+    assert (drawn.rank, drawn.seeds, steady.rank, steady.seeds) == (1, 2, 2, 1)
+    assert drawn.cells["kept"].value == 0.625, "the mean of 1 and 0.25"
+    # Time is averaged over the cells, and counts the explanations of both.
+    assert (drawn.cells["seconds"].value, drawn.cells["seconds"].count) == (0.5, 16)
+
+
+def test_show_and_compare_print_the_same_order_means_and_intervals(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values = {
+        name: (rng.random(40) < share).astype(float) for name, share in (("a", 0.4), ("b/0", 0.6), ("b/1", 0.7), ("c", 0.9))
+    }
+    values["a"][:5] = NAN
+    store = stored(tmp_path, values)
+    comparison = compare_group(store, group_of(store), "kept")
+    assert comparison is not None
+    table = shown(store)
+    assert tuple(table) == comparison.scores.methods
+    for index, name in enumerate(comparison.scores.methods):
+        entry = table[name].cells["kept"]
+        assert [entry.value, entry.low, entry.high] == comparison.means[index].tolist()
+        assert table[name].rank == comparison.places[name] == comparison.ranks.rank[index]
+
+
+def test_methods_without_a_shared_instance_are_shown_without_a_rank(tmp_path: Path) -> None:
+    store = stored(tmp_path, {"odd": [1, NAN], "even": [NAN, 1]})
+    assert rank_methods(store, group_of(store), "kept").places == {}
+    table = shown(store)
+    assert {label: (row.rank, row.cells["kept"].value) for label, row in table.items()} == {
+        "even": (None, 1),
+        "odd": (None, 1),
+    }
+
+
+def test_an_edited_method_stays_apart_from_what_it_was(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    for source, scores in (("aa", [1, 1]), ("bb", [0, 0])):
+        summary = score("kept", {"all": float(scores[0])}, ranked="all", higher_is_better=True)
+        mine = record("mine", [summary], instances=2, cell=source * 6)
+        mine = mine.model_copy(update={"key": {**mine.key, "method": {"name": "mine", "source": source}}})
+        write(store, mine, {"kept@1": rows(scores)})
+    assert {label: row.rank for label, row in shown(store).items()} == {"mine #aaaaaa": 1, "mine #bbbbbb": 2}
+
+
+def test_only_named_methods_are_ranked(tmp_path: Path) -> None:
+    store = stored(tmp_path, {"a": [1, NAN], "b": [0, 1], "c": [0, 0]})
+    ranking = rank_methods(store, group_of(store), "kept", methods=["b", "c"])
+    assert ranking.scores.methods == ("b", "c") and ranking.shared == 2
+
+
+def test_intervals_are_of_each_methods_own_instances() -> None:
+    table = ScoreTable(("a", "b", "none"), np.array([[1, 1, 0, NAN], [0, 0, 0, 0], [NAN] * 4]), ("x",) * 4)
+    bounds = mean_intervals(table)
+    assert bounds[0, 0] == pytest.approx(2 / 3) and bounds[0, 1] < 2 / 3 < bounds[0, 2]
+    assert bounds[1].tolist() == [0, 0, 0] and np.isnan(bounds[2]).all()
+
+
+def test_the_published_board_is_ranked_as_its_stored_means_are() -> None:
+    """One seed and no undefined score: shared instances and averaged seeds change neither order nor mean."""
+    board = Store(str(PUBLISHED))
+    group = groups(board.records())[0]
+    ranking = rank_methods(board, group, *RANKED)
+    means = {label: cell.ranked_aggregate.value for label, r in group.by_label().items()
+             if (cell := r.scores[f"{RANKED[0]}@1"]).status == "done"}  # fmt: skip
+    assert len(means) == 15 and ranking.shared == group.instances == 64
+    assert dict(zip(ranking.scores.methods, ranking.means[:, 0], strict=True)) == pytest.approx(means, abs=1e-12)
+    assert ranking.places == {label: 1 + sum(other > mean for other in means.values()) for label, mean in means.items()}
