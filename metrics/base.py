@@ -1,4 +1,4 @@
-"""The values a metric takes and gives: `ExplainedBatch` batches of explained instances, and `Scores`."""
+"""What a metric takes and gives: explained batches and scores, and the protocol of metrics."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class ExplainedBatch:
     """One batch of explained instances.
 
     Attributes:
-        batch: As the method saw it, gold answers.
-        predicted_batch: The same rows with q taken for the class the model predicts on the clean input.
-        instances: The task's instances, planted answers included.
-        gold: One explanation an instance of the gold quantity.
-        predicted: One explanation an instance of the predicted quantity (the same object where the prediction is right).
-        explain: Asks the method anew, about other inputs; None where only stored explanations are scored.
+        batch: The batch that the method explained, with gold answers.
+        predicted_batch: The same rows with q taken for the class that the model predicts on the clean input.
+        instances: The task's instances, with what is known of them in `truth`.
+        gold: One explanation an instance, of the gold answer.
+        predicted: One explanation an instance, of the predicted answer (the same object where the prediction is right).
+        explain: Runs the method again, on other inputs; None where only stored explanations are scored.
     """
 
     batch: Batch
@@ -40,24 +40,24 @@ class ExplainedBatch:
     def __post_init__(self) -> None:
         sizes = {len(self.batch), len(self.predicted_batch), len(self.instances), len(self.gold), len(self.predicted)}
         if len(sizes) != 1:
-            raise ValueError(f"a shown batch must have one explanation an instance, got sizes {sorted(sizes)}.")
+            raise ValueError(f"an explained batch must have one explanation an instance, got sizes {sorted(sizes)}.")
 
 
 class Metric(Protocol):
     """One question about explanations.
 
     Attributes:
-        name: As on the command line.
+        name: The metric's name on the command line.
         version: Raised by any change that moves scores.
-        scope: `instance` (one number each), `set` (one number for all) or `cells` (over several cells).
-        reads: The view it needs, or a view it can be derived from (`views.py`).
+        scope: `instance` (a number for each instance), `set` (a number for all) or `cells` (a number for several cells).
+        reads: The view that the metric needs; views are derived from each other where they can be (`views.py`).
         higher_is_better: None where neither end is better.
         bounds: Smallest and largest possible value, None where unbounded.
         unit: Such as `share of instances`.
-        source: Where the metric was defined.
-        reference: Name of the method whose budget it is matched to, or None.
+        source: The publication and section that define the metric.
+        reference: Name of the method whose budget the metric matches, or None.
         ranked: The variant that tables and rankings use; empty: the first.
-        pools: Whether the score of an instance rests on the others that are shown (optional, False).
+        pools: Whether the score of an instance depends on the other explained instances (optional, False).
     """
 
     name: str
@@ -72,5 +72,14 @@ class Metric(Protocol):
     ranked: str
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """Scores every instance; raises `NotApplicable` with the reason where the view cannot be had."""
+        """Scores every instance.
+
+        Args:
+            model: The model that was explained.
+            shown: The explained instances, batch by batch.
+            reference: The same instances, explained by the method that `reference` names; None without one.
+
+        Raises:
+            NotApplicable: With the reason, where the explanations lack the view or the model what the metric needs.
+        """
         ...

@@ -1,4 +1,4 @@
-"""Bootstrap intervals over instances, many statistics at once. No torch.
+"""Bootstrap intervals over instances, many statistics at once.
 
 Every statistic here is a function of sums over instances, so a resample needs its sums only, and so does the jackknife: one
 matrix product serves all variants of a metric. `scipy.stats.bootstrap`, which gathers every resample of every statistic, is the
@@ -32,7 +32,11 @@ class Interval(NamedTuple):
 
 
 def mean_of_sums(sums: Sums) -> Float[np.ndarray, "*some statistics"]:
-    """Means from sums whose last column counts the instances."""
+    """Means from sums whose last column counts the instances.
+
+    >>> mean_of_sums(np.array([6.0, 9.0, 3.0])).tolist()
+    [2.0, 3.0]
+    """
     means: np.ndarray = sums[..., :-1] / sums[..., -1:]
     return means
 
@@ -40,7 +44,7 @@ def mean_of_sums(sums: Sums) -> Float[np.ndarray, "*some statistics"]:
 def interval(
     features: Float[np.ndarray, "instances features"], groups: Int[np.ndarray, " instances"], statistic: Statistic, seed: int = 0
 ) -> Interval:
-    """The statistics of all instances with BCa intervals; each group is resampled apart.
+    """The statistics of all instances with 95 % BCa intervals; each group is resampled by itself.
 
     BCa (Efron 1987) corrects bias and skew; where it is undefined (constant data, estimate outside all replicates) the percentile
     interval stands. With fewer than two instances the interval is NaN.
@@ -48,8 +52,11 @@ def interval(
     Args:
         features: What is summed over instances.
         groups: The group (condition) of each instance, as a number.
-        statistic: From sums (..., features) to (..., statistics).
+        statistic: Maps sums (..., features) to statistics (..., statistics).
         seed: Of the resampling.
+
+    Returns:
+        The estimate of each statistic, and the ends of its interval.
     """
     value = statistic(features.sum(0))
     if len(features) < 2:
@@ -68,7 +75,14 @@ def resampled_sums(
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
 ) -> Float[np.ndarray, "resamples features"]:
-    """Sums over instances drawn with replacement, as many from each group as it has."""
+    """Sums over instances drawn with replacement, as many from each group as it has.
+
+    Args:
+        features: What is summed over instances.
+        groups: The group of each instance.
+        rng: Draws the instances.
+        resamples: How many sums to draw.
+    """
     total = np.zeros((resamples, features.shape[1]))
     for group in np.unique(groups):
         members = features[groups == group]
@@ -76,6 +90,7 @@ def resampled_sums(
         for start in range(0, resamples, step):
             rows = min(step, resamples - start)
             drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
+            # How often each resample has drawn each member: the sums of a whole chunk are one matrix product.
             times = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
             total[start : start + rows] += times @ members
     return total
@@ -87,27 +102,35 @@ def bca_levels(
     jackknife: Float[np.ndarray, "instances statistics"],
     groups: Int[np.ndarray, " instances"],
 ) -> Float[np.ndarray, "2 statistics"]:
-    """Which quantiles of the replicates bound the interval: bias-corrected and accelerated, else 2.5 and 97.5 %."""
+    """Which quantiles of the replicates bound the interval: bias-corrected and accelerated, else 2.5 and 97.5 %.
+
+    Args:
+        value: The estimates.
+        replicates: The statistics of every resample.
+        jackknife: The statistics without each instance in turn.
+        groups: The group of each instance.
+    """
     cube, square = np.zeros_like(value), np.zeros_like(value)
-    for group in np.unique(groups):
+    for group in np.unique(groups):  # each is a sample of its own, as in scipy.stats.bootstrap
         left_out = jackknife[groups == group]
         n = len(left_out)
         pull = (n - 1) / n * (left_out.mean(0) - left_out)
         cube, square = cube + (pull**3).sum(0), square + (pull**2).sum(0)
     with np.errstate(divide="ignore", invalid="ignore"):
         acceleration = cube / (6 * square**1.5)
+        # Replicates equal to the estimate count half, as for a discrete distribution.
         bias = ndtri(((replicates < value).mean(0) + (replicates <= value).mean(0)) / 2)
         moved = bias + ndtri(TAILS)[:, None]
         levels = ndtr(bias + moved / (1 - acceleration * moved))
     holds = np.isfinite(levels).all(0) & (levels[0] < levels[1])
-    found: np.ndarray = np.where(holds, levels, TAILS[:, None])
-    return found
+    bounds: np.ndarray = np.where(holds, levels, TAILS[:, None])
+    return bounds
 
 
 def condition_groups(conditions: np.ndarray) -> Int[np.ndarray, " instances"]:
-    """A number for each instance's condition; conditions with one instance are put together, for alone they cannot vary.
+    """The group of each instance, as a number: its condition, or the group of all conditions with one instance.
 
-    A single one of them joins the smallest other condition.
+    Alone, such a condition could not vary. If there is only one of them, it joins the smallest of the rest.
 
     >>> condition_groups(np.array(["SS", "SP", "SS", "PP"])).tolist()
     [1, 0, 1, 0]
@@ -116,7 +139,7 @@ def condition_groups(conditions: np.ndarray) -> Int[np.ndarray, " instances"]:
     """
     _, group, count = np.unique(conditions.astype(str), return_inverse=True, return_counts=True)
     alone = np.flatnonzero(count == 1)
-    home = np.where(count > 1, np.arange(len(count)), -1)
+    group_of = np.where(count > 1, np.arange(len(count)), -1)
     if len(alone) == 1 and len(count) > 1:
-        home[alone] = np.where(count > 1, count, count.max() + 1).argmin()
-    return np.unique(home[group], return_inverse=True)[1]
+        group_of[alone] = np.where(count > 1, count, count.max() + 1).argmin()
+    return np.unique(group_of[group], return_inverse=True)[1]

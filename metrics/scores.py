@@ -65,10 +65,10 @@ class Aggregate:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a metric found.
+    """The scores that a metric gives.
 
     Attributes:
-        rows: One row an (instance, variant, draw) with the columns of `COLUMNS`; value NaN needs a reason.
+        rows: One row an (instance, variant, draw) with the columns of `COLUMNS`; a NaN value needs a reason.
         aggregates: For metrics whose summary is not the mean of the rows (scope `set`); otherwise empty, and the benchmark
             summarises the rows with `metrics.summary.summarise`.
     """
@@ -110,7 +110,15 @@ class ExplainedCell:
 
 
 def score_row(instance: Instance, variant: str, value: float, draw: int = 0, reason: str = "") -> dict[str, Any]:
-    """One row of `Scores.rows`."""
+    """One row of `Scores.rows`.
+
+    Args:
+        instance: The scored instance; its id and condition go into the row.
+        variant: Name of the number.
+        value: NaN where it is undefined.
+        draw: Which draw of the explanation was scored.
+        reason: Why a NaN is undefined, as a sentence: tables show it after "n/a: ".
+    """
     return {
         "instance": instance.id,
         "condition": instance.condition,
@@ -122,5 +130,5 @@ def score_row(instance: Instance, variant: str, value: float, draw: int = 0, rea
 
 
 def frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Rows as the typed table that `Scores` wants, also when there are none."""
+    """Rows as the typed table that `Scores` holds, also when there are none."""
     return pd.DataFrame(list(rows), columns=list(COLUMNS)).astype(COLUMNS)

@@ -1,4 +1,4 @@
-"""Score rows to aggregates: one mean with its interval a variant. No torch."""
+"""Aggregates of score rows: the mean of each variant with its interval."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ def summarise(rows: pd.DataFrame, seed: int = 0) -> tuple[Aggregate, ...]:
     Args:
         rows: With the columns of `scores.COLUMNS`.
         seed: Of the resampling.
+
+    Returns:
+        One aggregate a variant; none where there are no rows.
     """
     if not len(rows):
         return ()
     table = _Table(rows)
     means = table.instance_means()
     bounds = _intervals(means, condition_groups(table.conditions), seed)
-    return tuple(table.aggregate(number, *found) for number, found in enumerate(bounds))
+    return tuple(table.aggregate(variant, *summary) for variant, summary in enumerate(bounds))
 
 
 class _Table:
-    """Score rows as numbers: variant, instance and draw of each."""
+    """Score rows as arrays: the variant, instance and draw of each row as indices."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
         self.variant, self.variants = pd.factorize(rows["variant"])
@@ -45,38 +48,39 @@ class _Table:
     def instance_means(self) -> np.ndarray:
         """(variants, instances): mean over the draws that are defined, NaN where there is none."""
         shape = (len(self.variants), self.size)
-        at = self.variant * self.size + self.instance
-        total = np.bincount(at, np.where(self.defined, self.value, 0), shape[0] * shape[1])
-        count = np.bincount(at, self.defined, shape[0] * shape[1])
+        entry = self.variant * self.size + self.instance
+        total = np.bincount(entry, np.where(self.defined, self.value, 0), shape[0] * shape[1])
+        count = np.bincount(entry, self.defined, shape[0] * shape[1])
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0).reshape(shape)
 
-    def aggregate(self, number: int, value: float, low: float, high: float, count: int) -> Aggregate:
+    def aggregate(self, variant: int, value: float, low: float, high: float, count: int) -> Aggregate:
         """The summary of a variant."""
-        mine = self.variant == number
-        undefined = len(np.unique(self.instance[mine])) - count
-        reason = str(self.reasons[mine & ~self.defined].mode().iloc[0]) if undefined else ""
+        rows = self.variant == variant
+        undefined = len(np.unique(self.instance[rows])) - count
+        reason = str(self.reasons[rows & ~self.defined].mode().iloc[0]) if undefined else ""
         return Aggregate(
-            str(self.variants[number]), value, low, high, count, undefined, self._sd_draws(mine & self.defined), reason
+            str(self.variants[variant]), value, low, high, count, undefined, self._sd_draws(rows & self.defined), reason
         )
 
-    def _sd_draws(self, mine: np.ndarray) -> float | None:
-        draws, number = np.unique(self.draw[mine], return_inverse=True)
+    def _sd_draws(self, rows: np.ndarray) -> float | None:
+        """Standard deviation (n - 1) over draws of each draw's mean; None for a single draw."""
+        draws, draw = np.unique(self.draw[rows], return_inverse=True)
         if len(draws) < 2:
             return None
-        return float((np.bincount(number, self.value[mine]) / np.bincount(number)).std(ddof=1))
+        return float((np.bincount(draw, self.value[rows]) / np.bincount(draw)).std(ddof=1))
 
 
 def _intervals(means: np.ndarray, groups: np.ndarray, seed: int) -> list[tuple[float, float, float, int]]:
     """Mean, low, high and count of each row; rows that are defined for the same instances are resampled together."""
-    found: list[tuple[float, float, float, int]] = [(np.nan, np.nan, np.nan, 0)] * len(means)
+    summaries: list[tuple[float, float, float, int]] = [(np.nan, np.nan, np.nan, 0)] * len(means)
     defined = ~np.isnan(means)
     patterns, belongs = np.unique(defined, axis=0, return_inverse=True)
-    for number, live in enumerate(patterns):
+    for index, live in enumerate(patterns):
         if not live.any():
             continue
-        chosen = np.flatnonzero(belongs.reshape(-1) == number)
+        chosen = np.flatnonzero(belongs.reshape(-1) == index)
         features = np.concatenate([means[chosen][:, live].T, np.ones((live.sum(), 1))], 1)
         bounds = interval(features, groups[live], mean_of_sums, seed)
         for variant, value, low, high in zip(chosen, *bounds, strict=True):
-            found[variant] = (float(value), float(low), float(high), int(live.sum()))
-    return found
+            summaries[variant] = (float(value), float(low), float(high), int(live.sum()))
+    return summaries

@@ -53,12 +53,12 @@ class ReceptiveField:
     layer's edge because of a higher one. At least 1; neither end is better.
 
     Attributes:
-        weights: Which edges count how much.
+        weights: How edges are weighted: `graph` or `score`.
         tau: Share of the layer's largest score that an edge of the graph must exceed.
-        local: The largest distance called local.
+        local: The largest distance that counts as local (tokens).
 
     Raises:
-        UsageError: An unknown weighting, tau outside [0, 1), local below 1.
+        UsageError: The weighting is unknown, tau lies outside [0, 1), or local is below 1.
     """
 
     weights: Weights = "graph"
@@ -76,64 +76,65 @@ class ReceptiveField:
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """Aggregates of every layer; rows hold each instance's mean distance."""
         rows: list[dict[str, Any]] = []
-        found: list[Float[np.ndarray, "layers features"]] = []
+        every_sum: list[Float[np.ndarray, "layers features"]] = []
         conditions: list[str] = []
         for batch in shown:
             targets = [None] * len(batch.batch) if batch.batch.target is None else batch.batch.target.tolist()
             for instance, explanation, target in zip(batch.instances, batch.gold, targets, strict=True):
-                sums = np.mean([self._sums(one, target) for one in explanation.each()], 0)
-                there = sums[:, 0] > 0
-                value = float((sums[there, 1] / sums[there, 0]).mean()) if there.any() else np.nan
-                rows.append(score_row(instance, "mean", value, reason="" if there.any() else NO_EDGES))
-                found.append(sums)
+                sums = np.mean([self._sums(draw, target) for draw in explanation.each()], 0)
+                connected = sums[:, 0] > 0
+                value = float((sums[connected, 1] / sums[connected, 0]).mean()) if connected.any() else np.nan
+                rows.append(score_row(instance, "mean", value, reason="" if connected.any() else NO_EDGES))
+                every_sum.append(sums)
                 conditions.append(instance.condition)
         table = frame(rows)
-        return Scores(table, (*summarise(table), *self._layers(found, np.array(conditions))))
+        return Scores(table, (*summarise(table), *self._layers(every_sum, np.array(conditions))))
 
     def _sums(self, explanation: Explanation, target: int | None) -> Float[np.ndarray, "layers features"]:
-        """Of each layer: weight, and weight times distance, chance distance, locality and each bin."""
+        """Sums over the edges of each layer: weight, and weight times distance, chance distance, locality and each bin."""
         if explanation.edges is None:
             raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, and this metric reads edges.")
         score = np.maximum(layer_scores(explanation.edges.astype(float)), 0)
         n = score.shape[-1]
         distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
-        able = np.broadcast_to(distance > 0, score.shape).copy()
+        counted = np.broadcast_to(distance > 0, score.shape).copy()
         if target is not None:
-            able[-1, np.arange(n) != target] = False
-        weight = self._weights(score, able)
-        chance = (able * distance).sum((1, 2)) / np.maximum(able.sum((1, 2)), 1)
+            counted[-1, np.arange(n) != target] = False  # q reads no other position of the last layer
+        weight = self._weights(score, counted)
+        chance = (counted * distance).sum((1, 2)) / np.maximum(counted.sum((1, 2)), 1)
         features = [np.ones_like(distance), distance, distance <= self.local, *(b.holds(distance) for b in bins(n))]
         sums = np.einsum("lij,fij->lf", weight, np.array(features, float))
         return np.insert(sums, 2, sums[:, 0] * chance, axis=1)
 
     def _weights(
-        self, score: Float[np.ndarray, "layers tokens tokens"], able: Bool[np.ndarray, "layers tokens tokens"]
+        self, score: Float[np.ndarray, "layers tokens tokens"], counted: Bool[np.ndarray, "layers tokens tokens"]
     ) -> Float[np.ndarray, "layers tokens tokens"]:
+        """The weight of every edge."""
         if self.weights == "score":
-            score = score * able
+            score = score * counted
             total = score.sum((1, 2), keepdims=True)
             return np.divide(score, total, out=np.zeros_like(score), where=total > 0)
         least = self.tau * score.max((1, 2), keepdims=True)
         least[-1] = 0
-        kept: np.ndarray = ((score > least) & able).astype(float)
+        kept: np.ndarray = ((score > least) & counted).astype(float)
         return kept
 
-    def _layers(self, found: Sequence[np.ndarray], conditions: np.ndarray) -> Iterator[Aggregate]:
+    def _layers(self, every_sum: Sequence[np.ndarray], conditions: np.ndarray) -> Iterator[Aggregate]:
         """Ratios of sums over the instances that have edges in a layer."""
-        width = max(sums.shape[1] for sums in found)
-        sums = np.array([np.pad(s, ((0, 0), (0, width - s.shape[1]))) for s in found])
+        width = max(sums.shape[1] for sums in every_sum)
+        sums = np.array([np.pad(s, ((0, 0), (0, width - s.shape[1]))) for s in every_sum])
         reach = bins(2 ** (width - FIXED - 1) + 1)  # as many as the longest sentence has
         names = ["mean", "relative", "local", *(f"distance/{b.name}" for b in reach)]
         for layer in range(sums.shape[1]):
-            there = sums[:, layer, 0] > 0
+            connected = sums[:, layer, 0] > 0
             variants = [f"layer/{layer + 1}/{name}" for name in names]
-            if not there.any():
-                yield from (Aggregate(v, np.nan, np.nan, np.nan, 0, len(found), reason=NO_EDGES) for v in variants)
+            if not connected.any():
+                yield from (Aggregate(v, np.nan, np.nan, np.nan, 0, len(sums), reason=NO_EDGES) for v in variants)
                 continue
-            bounds = interval(sums[there, layer], condition_groups(conditions[there]), _ratios)
+            bounds = interval(sums[connected, layer], condition_groups(conditions[connected]), _ratios)
             for variant, value, low, high in zip(variants, *bounds, strict=True):
-                reason, undefined = "" if there.all() else NO_EDGES, int((~there).sum())
-                yield Aggregate(variant, float(value), float(low), float(high), int(there.sum()), undefined, reason=reason)
+                reason, undefined = "" if connected.all() else NO_EDGES, int((~connected).sum())
+                yield Aggregate(variant, float(value), float(low), float(high), int(connected.sum()), undefined, reason=reason)
 
 
 FIXED = 4
@@ -141,6 +142,7 @@ FIXED = 4
 
 
 def _ratios(sums: Float[np.ndarray, "*some features"]) -> Float[np.ndarray, "*some statistics"]:
+    """The statistics of a layer, in the order of their variants, from its sums."""
     weight, distance, chance = (sums[..., n : n + 1] for n in range(3))
     return np.concatenate([distance / weight, distance / chance, sums[..., 3:] / weight], -1)
 
@@ -153,22 +155,22 @@ class Bin(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As in variants."""
+        """The name of the bin in variants, such as `3-4`."""
         return str(self.high) if self.low == self.high else f"{self.low}-{self.high}"
 
     def holds(self, distance: np.ndarray) -> np.ndarray:
-        """Where a distance is in it."""
+        """Which distances lie in the bin."""
         inside: np.ndarray = (self.low <= distance) & (distance <= self.high)
         return inside
 
 
 def bins(n_tokens: int) -> list[Bin]:
-    """Distances of n tokens in bins that double.
+    """Bins of doubling width for the distances between n tokens.
 
     >>> [b.name for b in bins(10)]
     ['1', '2', '3-4', '5-8', '9-16']
     """
-    found = [Bin(1, 1)]
-    while found[-1].high < n_tokens - 1:
-        found.append(Bin(found[-1].high + 1, 2 * found[-1].high))
-    return found
+    doubling = [Bin(1, 1)]
+    while doubling[-1].high < n_tokens - 1:
+        doubling.append(Bin(doubling[-1].high + 1, 2 * doubling[-1].high))
+    return doubling

@@ -1,4 +1,4 @@
-"""What triggers cost a model, instance by instance."""
+"""How much accuracy triggers cost a model, instance by instance."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ MOST_PIECES = 4
 
 @dataclass(frozen=True, eq=False)
 class Attack:
-    """All instances, to be attacked with any trigger.
+    """All instances of a task, ready to be attacked with any trigger.
 
     Attributes:
-        model: The model.
+        model: The attacked model.
         batches: The instances as tokens.
-        where: Batch and row of each instance.
-        instances: They.
+        where: The index of the batch and the row of each instance.
+        instances: The instances.
         clean: Whether the prediction is right without a trigger.
-        longest: Most tokens of an attacked sentence.
+        longest: The most tokens of an attacked sentence.
     """
 
     model: FlowModel
@@ -44,14 +44,19 @@ class Attack:
     @classmethod
     @torch.no_grad()
     def on(cls, model: FlowModel, shown: Sequence[tuple[Batch, tuple[Instance, ...]]], longest: int) -> Attack:
-        """Predicts every instance.
+        """The instances with the model's predictions for each.
+
+        Args:
+            model: The attacked model.
+            shown: The instances, batch by batch.
+            longest: The most tokens of an attacked sentence.
 
         Raises:
             NotApplicable: q reads several positions.
         """
         if any(batch.target is None for batch, _ in shown):
-            raise NotApplicable("q reads several positions, and answers that move with an insertion are not followed.")
-        where = tuple((number, row) for number, (batch, _) in enumerate(shown) for row in range(len(batch)))
+            raise NotApplicable("q reads several positions, and an inserted trigger would move the positions of the answer.")
+        where = tuple((index, row) for index, (batch, _) in enumerate(shown) for row in range(len(batch)))
         clean = np.concatenate([correct(model.outputs(batch), batch).cpu().numpy() for batch, _ in shown])
         instances = tuple(instance for _, members in shown for instance in members)
         return cls(model, tuple(batch for batch, _ in shown), where, instances, clean, longest)
@@ -63,14 +68,18 @@ class Attack:
 
     @torch.no_grad()
     def lost(self, jobs: Sequence[tuple[int, Trigger]]) -> Float[np.ndarray, " jobs"]:
-        """What each trigger costs each instance: 1, 0, or -1 where it makes a wrong prediction right."""
+        """What each trigger costs its instance: 1, 0, or -1 where it turns a wrong prediction into the right one.
+
+        Args:
+            jobs: Pairs of an instance's index and the trigger that attacks it.
+        """
         right = np.zeros(len(jobs), bool)
-        for number, batch in enumerate(self.batches):
-            mine = [at for at, (instance, _) in enumerate(jobs) if self.where[instance][0] == number]
+        for index, batch in enumerate(self.batches):
+            of_batch = [job for job, (instance, _) in enumerate(jobs) if self.where[instance][0] == index]
             most = max(1, ELEMENTS // (4 * self.model.width * (batch.ids.shape[1] + MOST_PIECES)))
-            for start in range(0, len(mine), most):
-                part = mine[start : start + most]
-                rows = [self.where[jobs[at][0]][1] for at in part]
-                attacked = insert(self.model, batch, rows, [jobs[at][1].pieces for at in part], self.longest)
+            for start in range(0, len(of_batch), most):
+                part = of_batch[start : start + most]
+                rows = [self.where[jobs[job][0]][1] for job in part]
+                attacked = insert(self.model, batch, rows, [jobs[job][1].pieces for job in part], self.longest)
                 right[part] = correct(self.model.outputs(attacked), attacked).cpu().numpy()
         return self.clean[[instance for instance, _ in jobs]].astype(float) - right

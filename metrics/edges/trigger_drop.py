@@ -2,7 +2,7 @@
 
 Variants (shares of instances unless said otherwise; <c> is the gold answer):
 
-    drop                       accuracy lost, mean over the triggers chosen for the instance's class
+    drop                       accuracy lost, mean over the triggers chosen for the instance's class (the ranked variant)
     control/drop               the same for triggers of positions drawn at random, searched and chosen in the same way
     class/<c>/original         accuracy without a trigger
     class/<c>/drop             `drop` of the class
@@ -30,7 +30,9 @@ from .trigger_attack import Attack
 from .trigger_mining import Trigger, TriggerScore, TriggerSentence, WordPiece, read_trigger, strongest_edges
 
 Search = Callable[[Explanation, TriggerSentence], list[tuple[int, int, float]]]
-Found = dict[str, list[Trigger]]
+"""From an explanation and its sentence to the two edges (i, p, score) that a trigger is read from."""
+MinedTriggers = dict[str, list[Trigger]]
+"""The triggers of each instance, by its id."""
 LARGE = 1e9
 """More than any `least`: a random trigger is not discarded for its score."""
 NONE = "no trigger was found in the other half of the instances."
@@ -53,13 +55,13 @@ class TriggerDrop:
     Of an instance, explained for its predicted answer, the head map with the largest score gives its two largest entries; the
     wordpieces that they connect, at most four, are a trigger. It attacks every sentence of a class: its pieces are inserted in
     the same segment at the same relative places. The triggers that cost a class most accuracy are kept for it. Source: Hao et al.
-    2021, section 5.3, tables 1 and 2. In [-1, 1]; higher: the explanation points at what the model's mistakes hang on.
+    2021, section 5.3, tables 1 and 2. In [-1, 1]; higher is better: the explanation points at the words that mislead the model.
 
-    Triggers are found and chosen on one half of the instances and scored on the other, and the other way round, each class split
-    evenly; the paper mines the training set, and chooses on the set it reports. Where its released code departs from its text,
-    the defaults are the code's, with which its tables were made: a trigger scores the sum of its two entries (text: the largest),
-    the second entry counts only from a fifth of the first on (text: both). Words of obvious sentiment are barred for every task
-    (text: for sentiment; code: never). A trigger loses its special tokens, which the code does before inserting it.
+    Triggers are found and chosen on one half of the instances and scored on the other half, and the same the other way round,
+    each class split evenly; the paper mines the training set, and chooses on the set it reports. Where its released code departs
+    from its text, the defaults are the code's, which its tables report: a trigger scores the sum of its two entries (text: the
+    largest), the second entry counts only from a fifth of the first on (text: both). Words of obvious sentiment are barred for
+    every task (text: for sentiment; code: never). A trigger loses its special tokens, which the code does before inserting it.
 
     Attributes:
         score_by: What a trigger scores: the `sum` or the `max` of its entries.
@@ -70,11 +72,11 @@ class TriggerDrop:
         candidates: How many triggers, those with the highest score, are tried in each half.
         best: How many are kept for a class.
         longest: Most tokens of an attacked sentence.
-        seed: Of the halves and of the control.
+        seed: Of the halves and of the control's random positions.
 
     Raises:
-        UsageError: An unknown score, fewer than one candidate or trigger, a ratio outside [0, 1], sentences
-            too short to hold a word.
+        UsageError: The score is unknown, there is no candidate or no trigger to keep, the ratio lies outside [0, 1], or
+            sentences are too short to hold a word.
     """
 
     score_by: TriggerScore = "sum"
@@ -103,38 +105,38 @@ class TriggerDrop:
             "": lambda explanation, sentence: strongest_edges(explanation),
             "control/": lambda explanation, sentence: _random_edges(len(sentence.ids), f"{self.seed}/{sentence.name}"),
         }
-        found: dict[str, Found] = {name: {} for name in searches}
-        seen = []
+        mined: dict[str, MinedTriggers] = {name: {} for name in searches}
+        sentences = []
         for batch in shown:
             for name, search in searches.items():
-                found[name] |= self._mine(model, batch, search)
-            seen.append((batch.batch, batch.instances))
-        attack = Attack.on(model, seen, self.longest)
+                mined[name] |= self._mine(model, batch, search)
+            sentences.append((batch.batch, batch.instances))
+        attack = Attack.on(model, sentences, self.longest)
         half = halves([instance.id for instance in attack.instances], attack.classes, self.seed)
-        chosen = {name: [self._choose(attack, half != mine, found[name]) for mine in (0, 1)] for name in searches}
+        chosen = {name: [self._choose(attack, half != scored, mined[name]) for scored in (0, 1)] for name in searches}
         return Scores(frame(list(_rows(attack, half, chosen))))
 
-    def _mine(self, model: FlowModel, shown: ExplainedBatch, search: Search) -> Found:
-        """Triggers of every instance, by its id."""
-        found = {}
+    def _mine(self, model: FlowModel, shown: ExplainedBatch, search: Search) -> MinedTriggers:
+        """The triggers of every instance, by its id."""
+        mined = {}
         for row, (instance, explanation) in enumerate(zip(shown.instances, shown.predicted, strict=True)):
             real = shown.batch.attention_mask[row]
             ids, words = shown.batch.ids[row][real].tolist(), shown.batch.word_ids[row][real].tolist()
             texts = tuple(tuple(text.split()) for text in instance.segments)
             sentence = TriggerSentence(instance.id, ids, [(s, w) for s, w in words], texts, model.tokenizer.mask_token_id)
-            edges = [search(one, sentence) for one in explanation.each()]
-            made = [read_trigger(two, sentence, self.score_by, self.ratio, self.lexicon) for two in edges]
-            found[instance.id] = [t for t in made if t is not None and len(ids) >= self.shortest and t.score >= self.least]
-        return found
+            edges = [search(draw, sentence) for draw in explanation.each()]
+            triggers = [read_trigger(two, sentence, self.score_by, self.ratio, self.lexicon) for two in edges]
+            mined[instance.id] = [t for t in triggers if t is not None and len(ids) >= self.shortest and t.score >= self.least]
+        return mined
 
-    def _choose(self, attack: Attack, mine: Bool[np.ndarray, " instances"], found: Found) -> dict[str, list[Trigger]]:
-        """The triggers that cost each class most, of those found in some of the instances and tried on the same."""
-        members = np.flatnonzero(mine)
+    def _choose(self, attack: Attack, mining: Bool[np.ndarray, " instances"], mined: MinedTriggers) -> dict[str, list[Trigger]]:
+        """The triggers that cost each class most, found in some of the instances and tried on the same instances."""
+        members = np.flatnonzero(mining)
         best: dict[tuple[WordPiece, ...], Trigger] = {}
-        for trigger in (t for at in members for t in found[attack.instances[at].id]):
+        for trigger in (t for index in members for t in mined[attack.instances[index].id]):
             best[trigger.pieces] = max(trigger, best.get(trigger.pieces, trigger), key=lambda t: t.score)
         tried = sorted(best.values(), key=lambda t: (-t.score, t.pieces))[: self.candidates]
-        lost = attack.lost([(int(at), trigger) for trigger in tried for at in members]).reshape(len(tried), len(members))
+        lost = attack.lost([(int(index), trigger) for trigger in tried for index in members]).reshape(len(tried), len(members))
         classes = np.array(attack.classes)[members]
         return {
             name: [tried[n] for n in np.argsort(-lost[:, classes == name].mean(1), kind="stable")[: self.best]]
@@ -143,7 +145,7 @@ class TriggerDrop:
 
 
 def _random_edges(size: int, seed: str) -> list[tuple[int, int, float]]:
-    """Two edges of an instance at random, of equal score, which is large enough."""
+    """Two random edges (i, p, score) of an instance, of one score that no threshold discards."""
     rng = np.random.default_rng(list(hashlib.sha256(seed.encode()).digest()))
     score = LARGE + rng.random()
     return [(int(i), int(p), score) for i, p in rng.integers(0, size, (2, 2))]
@@ -154,20 +156,22 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """Every instance under the triggers that the other half chose for its class."""
     classes = attack.classes
-    mine = {name: [sets[h].get(c, []) for h, c in zip(half, classes, strict=True)] for name, sets in chosen.items()}
-    lost = iter(attack.lost([(at, t) for triggers in mine.values() for at, some in enumerate(triggers) for t in some]))
-    costs = {name: [[float(next(lost)) for _ in some] for some in triggers] for name, triggers in mine.items()}
-    for at, instance in enumerate(attack.instances):
-        group, cost = f"class/{classes[at]}", costs[""][at]
+    triggers = {name: [sets[h].get(c, []) for h, c in zip(half, classes, strict=True)] for name, sets in chosen.items()}
+    jobs = [(index, trigger) for by_instance in triggers.values() for index, own in enumerate(by_instance) for trigger in own]
+    lost = iter(attack.lost(jobs))
+    costs = {name: [[float(next(lost)) for _ in own] for own in by_instance] for name, by_instance in triggers.items()}
+    for index, instance in enumerate(attack.instances):
+        group, cost = f"class/{classes[index]}", costs[""][index]
         yield score_row(instance, "drop", **_mean(cost))
-        yield score_row(instance, "control/drop", **_mean(costs["control/"][at]))
-        yield score_row(instance, f"{group}/original", float(attack.clean[at]))
+        yield score_row(instance, "control/drop", **_mean(costs["control/"][index]))
+        yield score_row(instance, f"{group}/original", float(attack.clean[index]))
         yield score_row(instance, f"{group}/drop", **_mean(cost))
-        for number, (trigger, value) in enumerate(zip(mine[""][at], cost, strict=True), 1):
-            yield score_row(instance, f"{group}/trigger/{number}", value)
+        for rank, (trigger, value) in enumerate(zip(triggers[""][index], cost, strict=True), 1):
+            yield score_row(instance, f"{group}/trigger/{rank}", value)
             pieces = ", ".join(attack.model.tokenizer.convert_ids_to_tokens([p.id for p in trigger.pieces]))
-            yield score_row(instance, f"found/{classes[at]}/{'ab'[half[at]]}{number} {{{pieces}}}", value)
+            yield score_row(instance, f"found/{classes[index]}/{'ab'[half[index]]}{rank} {{{pieces}}}", value)
 
 
 def _mean(costs: Sequence[float]) -> dict[str, Any]:
+    """The value and reason of a score row: the mean cost, or NaN where there is no trigger."""
     return {"value": float(np.mean(costs)), "reason": ""} if costs else {"value": np.nan, "reason": NONE}

@@ -1,4 +1,4 @@
-"""Batches with triggers inserted."""
+"""Inserts triggers into the sentences of a batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .trigger_mining import WordPiece
 
 
 class _Token(NamedTuple):
-    """A token of a sentence under attack; `origin` is its position before, -1 for an inserted one."""
+    """A token of an attacked sentence; `origin` is its position before the attack, -1 for an inserted token."""
 
     id: int
     kind: int
@@ -26,7 +26,7 @@ class _Token(NamedTuple):
 
 
 def places(length: int, relative: Sequence[float]) -> list[int]:
-    """Where the pieces of a trigger go in a list of `length` pieces, each inserted after those before it.
+    """The indices at which the pieces of a trigger are inserted into a list of `length` pieces, one after the other.
 
     Index round((n + t) r) for t pieces at relative places r, halves to even; one further if it is the index just used; an index
     past the end appends. Source: the released code of Hao et al. 2021. A first piece has r = 1/n, not 0: a trigger put back into
@@ -37,34 +37,34 @@ def places(length: int, relative: Sequence[float]) -> list[int]:
     >>> places(7, [0.5, 0.75])  # 4.5 and 6.75
     [4, 7]
     """
-    found: list[int] = []
-    for place in relative:
-        at = round((length + len(relative)) * place)
-        found.append(at + 1 if found and at == found[-1] else at)
-    return found
+    indices: list[int] = []
+    for share in relative:
+        index = round((length + len(relative)) * share)
+        indices.append(index + 1 if indices and index == indices[-1] else index)
+    return indices
 
 
 def insert(
     model: FlowModel, batch: Batch, row: Sequence[int], triggers: Sequence[Sequence[WordPiece]], longest: int = 128
 ) -> Batch:
-    """One row for each pair of an instance and a trigger, whose pieces stand in the same segment at the same relative places.
+    """One row for each pair of an instance and a trigger, whose pieces go into the same segment at the same relative places.
 
     Pieces go in raw, as ids. A sentence that gets longer than `longest` tokens (or than the model takes, but not than it was)
     loses tokens from the end of its longer segment, never the target. Pieces for a segment that a sentence has not are left out.
 
     Args:
-        model: For its limits and padding.
+        model: The attacked model, for its largest number of tokens and its padding.
         batch: The instances.
-        row: Of each attack.
-        triggers: Of each attack.
-        longest: Most tokens, special ones included.
+        row: The row of the instance of each attack.
+        triggers: The pieces of the trigger of each attack.
+        longest: The most tokens of an attacked sentence, special tokens included.
     """
     rows = batch.rows(torch.tensor(row, device=batch.ids.device))
     limit = min(longest, model.max_tokens or longest)
-    made = [_attacked(rows, number, pieces, limit) for number, pieces in enumerate(triggers)]
+    sentences = [_attacked(rows, index, pieces, limit) for index, pieces in enumerate(triggers)]
 
     def tensor(name: str, fill: int) -> Tensor:
-        lines = [torch.tensor([getattr(token, name) for token in tokens]) for tokens in made]
+        lines = [torch.tensor([getattr(token, name) for token in tokens]) for tokens in sentences]
         return pad_sequence(lines, batch_first=True, padding_value=fill).to(batch.ids.device)
 
     ids, origin = tensor("id", model.tokenizer.pad_token_id or 0), tensor("origin", -2)
@@ -80,11 +80,15 @@ def insert(
     )
 
 
-def _attacked(rows: Batch, number: int, pieces: Sequence[WordPiece], limit: int) -> list[_Token]:
-    real = rows.attention_mask[number]
-    fields = (part[number][real].tolist() for part in (rows.ids, rows.token_type_ids, rows.word_ids))
-    tokens = [_Token(id, kind, place, word, at) for at, (id, kind, (place, word)) in enumerate(zip(*fields, strict=True))]
-    target = -1 if rows.target is None else int(rows.target[number])
+def _attacked(rows: Batch, index: int, pieces: Sequence[WordPiece], limit: int) -> list[_Token]:
+    """The tokens of a sentence with the pieces inserted, cut to the limit."""
+    real = rows.attention_mask[index]
+    fields = (part[index][real].tolist() for part in (rows.ids, rows.token_type_ids, rows.word_ids))
+    tokens = [
+        _Token(id, kind, segment, word, position)
+        for position, (id, kind, (segment, word)) in enumerate(zip(*fields, strict=True))
+    ]
+    target = -1 if rows.target is None else int(rows.target[index])
     for segment in sorted({piece.segment for piece in pieces}):
         tokens = _into(tokens, segment, [piece for piece in pieces if piece.segment == segment])
     for _ in range(len(tokens) - max(limit, int(real.sum()))):
@@ -93,12 +97,13 @@ def _attacked(rows: Batch, number: int, pieces: Sequence[WordPiece], limit: int)
 
 
 def _into(tokens: list[_Token], segment: int, pieces: Sequence[WordPiece]) -> list[_Token]:
+    """The tokens with the pieces inserted into one segment; unchanged where the sentence has no such segment."""
     own = [token for token in tokens if token.segment == segment]
     if not own:
         return tokens
     start, stop = tokens.index(own[0]), tokens.index(own[-1]) + 1
-    for piece, at in zip(pieces, places(len(own), [piece.place for piece in pieces]), strict=True):
-        own.insert(at, _Token(piece.id, own[0].kind, segment, -1, -1))
+    for piece, index in zip(pieces, places(len(own), [piece.place for piece in pieces]), strict=True):
+        own.insert(index, _Token(piece.id, own[0].kind, segment, word=-1, origin=-1))
     return [*tokens[:start], *own, *tokens[stop:]]
 
 
@@ -106,4 +111,4 @@ def _last_of_longer(tokens: Sequence[_Token], target: int) -> int:
     """Position of the last token of the longer segment (of equal ones the second) that is not the target."""
     sizes = [sum(token.segment == segment for token in tokens) for segment in (0, 1)]
     longer = int(sizes[0] <= sizes[1])
-    return max(at for at, token in enumerate(tokens) if token.segment == longer and token.origin != target)
+    return max(index for index, token in enumerate(tokens) if token.segment == longer and token.origin != target)

@@ -1,4 +1,4 @@
-"""Adversarial triggers: the words that an explanation's strongest edges connect. NumPy only."""
+"""Adversarial triggers: the words that an explanation's strongest edges connect."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class WordPiece:
     """A wordpiece of a trigger.
 
     Attributes:
-        id: In the vocabulary.
-        segment: 0 or 1: which text it stood in.
-        place: How far into that text, above 0 and at most 1.
+        id: Its id in the vocabulary.
+        segment: The text that it was taken from, 0 or 1.
+        place: Its relative position in that text, above 0 and at most 1.
     """
 
     id: int
@@ -36,7 +36,7 @@ class WordPiece:
 
 @dataclass(frozen=True)
 class Trigger:
-    """At most four wordpieces that are inserted together, in the order in which they stood."""
+    """At most four wordpieces that are inserted together, in their order in the sentence that they were mined from."""
 
     pieces: tuple[WordPiece, ...]
     score: float
@@ -44,12 +44,12 @@ class Trigger:
 
 @dataclass(frozen=True)
 class TriggerSentence:
-    """What is read of an instance.
+    """The sentence that a trigger is mined from.
 
     Attributes:
         name: The instance's id.
-        ids: Token ids, special ones included.
-        words: Segment and word of each token, -1 for special ones.
+        ids: Token ids, special tokens included.
+        words: Segment and word of each token, -1 for special tokens.
         texts: The words of each segment.
         gap: Id of the gap of a masked sentence, which no trigger takes.
     """
@@ -65,9 +65,9 @@ class TriggerSentence:
         return self.words[position][0] >= 0 and self.ids[position] != self.gap
 
     def piece(self, position: int) -> WordPiece:
-        """The k-th of the n tokens of its segment, k counted from 1, is at the place k / n."""
+        """A token as a piece of a trigger: the k-th of the n tokens of its segment, k counted from 1, is at the place k / n."""
         segment = self.words[position][0]
-        members = [at for at, (other, _) in enumerate(self.words) if other == segment]
+        members = [index for index, (of_segment, _) in enumerate(self.words) if of_segment == segment]
         return WordPiece(int(self.ids[position]), segment, (members.index(position) + 1) / len(members))
 
     def word(self, position: int) -> str:
@@ -80,7 +80,7 @@ def strongest_edges(explanation: Explanation) -> list[tuple[int, int, float]]:
     """The two largest entries (i, p, score) of the one head map that holds the largest of all.
 
     Raises:
-        NotApplicable: There are no edges.
+        NotApplicable: The explanation has no edges.
     """
     edges = explanation.edges
     if edges is None:
@@ -90,7 +90,11 @@ def strongest_edges(explanation: Explanation) -> list[tuple[int, int, float]]:
 
 
 def top_two(scores: Float[np.ndarray, "tokens tokens"]) -> list[tuple[int, int, float]]:
-    """The two largest entries of a map, earlier rows and columns first on ties."""
+    """The two largest entries (i, p, score) of a head map, earlier rows and columns first on ties.
+
+    >>> top_two(np.array([[0.1, 0.4], [0.3, 0.2]]))
+    [(0, 1, 0.4), (1, 0, 0.3)]
+    """
     best = np.argsort(-scores, axis=None, kind="stable")[:2]
     rows, columns = np.unravel_index(best, scores.shape)
     return [(int(i), int(p), float(scores[i, p])) for i, p in zip(rows, columns, strict=True)]
@@ -99,25 +103,23 @@ def top_two(scores: Float[np.ndarray, "tokens tokens"]) -> list[tuple[int, int, 
 def read_trigger(
     edges: Sequence[tuple[int, int, float]], sentence: TriggerSentence, score: TriggerScore, ratio: float, avoid: bool
 ) -> Trigger | None:
-    """The trigger that two edges make of a sentence; None where nothing but special tokens or avoided words is left.
-
-    The second edge counts if its score is at least `ratio` of the first's.
+    """The trigger of the words that two edges connect; None where only special tokens or avoided words are left.
 
     Args:
-        edges: The strongest first.
-        sentence: Where they are.
-        score: Of the trigger: the sum of both edges' scores, or the larger.
-        ratio: See above; 0 takes both always.
+        edges: The two edges (i, p, score), the stronger first.
+        sentence: The sentence that they connect positions of.
+        score: What the trigger scores: the `sum` of both edges' scores, or their `max`.
+        ratio: The share of the first edge's score that the second must reach to count; 0: it always counts.
         avoid: Whether triggers with words of obvious sentiment are left out.
     """
     strength = [value for *_, value in edges]
     if strength[0] <= 0:
         return None
     taken = [edge for edge in edges if edge[2] >= ratio * strength[0]]
-    positions = sorted({at for i, p, _ in taken for at in (i, p) if sentence.usable(at)})
-    if not positions or (avoid and any(has_sentiment(sentence.word(at)) for at in positions)):
+    positions = sorted({position for i, p, _ in taken for position in (i, p) if sentence.usable(position)})
+    if not positions or (avoid and any(has_sentiment(sentence.word(position)) for position in positions)):
         return None
-    return Trigger(tuple(sentence.piece(at) for at in positions), sum(strength) if score == "sum" else strength[0])
+    return Trigger(tuple(sentence.piece(position) for position in positions), sum(strength) if score == "sum" else strength[0])
 
 
 def has_sentiment(word: str) -> bool:

@@ -1,4 +1,4 @@
-"""Importance of heads over a set of instances, and which instances may set it. NumPy only."""
+"""Importance of attention heads over a set of instances, and which instances may set it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class HeadScores:
 
     Attributes:
         names: Ids of the instances.
-        conditions: Theirs.
-        scores: One an instance and draw.
+        conditions: The condition of each instance.
+        scores: The score of every head, for each instance and draw.
     """
 
     names: tuple[str, ...]
@@ -30,34 +30,39 @@ class HeadScores:
     scores: Float[np.ndarray, "instances draws layers heads"]
 
     def importance(self, chosen: Sequence[int]) -> Float[np.ndarray, "draws layers heads"]:
-        """Mean over instances, summed in the order of their ids, so that it depends on no other order."""
-        found: np.ndarray = self.scores[sorted(chosen, key=self.names.__getitem__)].mean(0)
-        return found
+        """The mean score over some instances, summed in the order of their ids, so that it depends on no other order."""
+        means: np.ndarray = self.scores[sorted(chosen, key=self.names.__getitem__)].mean(0)
+        return means
 
 
 def draws_of_heads(explanations: Iterable[Explanation]) -> Float[np.ndarray, "instances draws layers heads"]:
-    """Head scores of every draw.
+    """Head scores of every draw of explanations.
 
     Raises:
-        NotApplicable: They have none, or not all the same number of draws.
+        NotApplicable: An explanation scores no heads, or explanations have different numbers of draws.
     """
-    found = [[head_scores(one) for one in explanation.each()] for explanation in explanations]
-    if len({len(draws) for draws in found}) > 1:
+    scores = [[head_scores(draw) for draw in explanation.each()] for explanation in explanations]
+    if len({len(draws) for draws in scores}) > 1:
         raise NotApplicable("instances have different numbers of draws, so that there is no importance for each draw.")
-    return np.array(found, float)
+    return np.array(scores, float)
 
 
 def halves(names: Sequence[str], conditions: Sequence[str], seed: int) -> Int[np.ndarray, " instances"]:
-    """0 or 1 for each instance: two halves of equal size (to one), of each condition too.
+    """The half of each instance, 0 or 1: of equal size (give or take one), in each condition too.
 
-    Drawn from sha256 of seed and id, so that it depends on neither order nor batches.
+    Drawn from sha256 of seed and id, so that halves depend on neither order nor batches.
+
+    Args:
+        names: Ids of the instances.
+        conditions: The condition of each instance.
+        seed: Of the draw.
 
     Raises:
         NotApplicable: There is only one instance.
     """
     if len(names) < 2:
         raise NotApplicable(
-            "each half of the instances is scored by what the other half says, and there is one instance; explain more."
+            "each half of the instances is scored by what the other half says, and there is only one instance: explain more."
         )
     drawn = [hashlib.sha256(f"{seed}/{name}".encode()).hexdigest() for name in names]
     order = sorted(range(len(names)), key=lambda n: (conditions[n], drawn[n]))
@@ -67,13 +72,13 @@ def halves(names: Sequence[str], conditions: Sequence[str], seed: int) -> Int[np
 
 
 def first_by_id(names: Sequence[str], count: int) -> list[int]:
-    """Which instances are the first `count` when their ids are sorted, numbers by value: the order of a file's rows.
+    """The indices of the first `count` instances when ids are sorted, numbers in them by value: the order of a file's rows.
 
     >>> first_by_id(["a/10", "a/9", "a/2"], 2)
     [2, 1]
     """
 
-    def key(number: int) -> list[tuple[int, str]]:
-        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", names[number])]
+    def key(index: int) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", names[index])]
 
     return sorted(range(len(names)), key=key)[:count]

@@ -1,4 +1,4 @@
-"""Accuracy against the share of heads pruned.
+"""Accuracy against the share of attention heads pruned.
 
 Variants of `head_pruning`, heads ranked over all layers, for each share r in percent:
 
@@ -60,12 +60,12 @@ class HeadPruning:
 
     Attributes:
         steps: Shares, evenly spaced up to 1.
-        leak: Whether the first instances (in the order of their ids) rank for all.
-        first: How many, where they leak.
+        leak: Whether the first instances (in the order of their ids) set the ranking for all.
+        first: How many instances set it, if `leak` is true.
         seed: Of the halves.
 
     Raises:
-        UsageError: Fewer than 2 steps, or none to rank by.
+        UsageError: There are fewer than 2 steps, or no instance sets the ranking.
     """
 
     steps: int = 10
@@ -83,9 +83,9 @@ class HeadPruning:
         rows: list[dict[str, Any]] = []
         for batch in shown:
             scores = ranking.of_batch(batch)
-            lines = {name: _masks(scores, self.steps, most) for name, most in ORDERS.items()}
-            found = list(pruning_rows(model, batch, lines, ticks))
-            rows += [*found, *_gaps(batch, found)]
+            lines = {name: _masks(scores, self.steps, most_first) for name, most_first in ORDERS.items()}
+            curves = list(pruning_rows(model, batch, lines, ticks))
+            rows += [*curves, *_gaps(batch, curves)]
         return Scores(frame(rows))
 
 
@@ -110,12 +110,12 @@ class LayerHeadPruning:
     leaks. In [0, 1]; least important first: higher is better.
 
     Attributes:
-        leak: Whether the first instances (in the order of their ids) rank for all.
-        first: How many, where they leak.
+        leak: Whether the first instances (in the order of their ids) set the ranking for all.
+        first: How many instances set it, if `leak` is true.
         seed: Of the halves.
 
     Raises:
-        UsageError: None to rank by.
+        UsageError: No instance sets the ranking.
     """
 
     leak: bool = False
@@ -137,9 +137,9 @@ class LayerHeadPruning:
                 "oracle": draws_of_heads(batch.gold),
             }
             lines = {
-                f"{by}/{name}": _masks(scores, model.n_heads, most, per_layer=True)
+                f"{by}/{name}": _masks(scores, model.n_heads, most_first, per_layer=True)
                 for by, scores in rankings.items()
-                for name, most in ORDERS.items()
+                for name, most_first in ORDERS.items()
             }
             rows += pruning_rows(model, batch, lines, ticks)
         return Scores(frame(rows))
@@ -157,8 +157,8 @@ class _Ranking:
     """The importance that each instance is pruned by.
 
     Attributes:
-        which: Row of `importance`, by instance.
-        importance: Mean scores over the instances that rank.
+        which: Index into `importance`, by the id of the instance.
+        importance: Mean scores over the instances that set each ranking.
     """
 
     which: dict[str, int]
@@ -166,23 +166,22 @@ class _Ranking:
 
     @classmethod
     def of(cls, shown: Sequence[ExplainedBatch], leak: bool, first: int, seed: int) -> _Ranking:
-        """From explanations of the gold answer."""
+        """The rankings that explanations of the gold answer set."""
         known = gather(shown)
         if leak:
-            chosen = [first_by_id(known.names, first)]
-            return cls(dict.fromkeys(known.names, 0), np.stack([known.importance(c) for c in chosen]))
+            return cls(dict.fromkeys(known.names, 0), known.importance(first_by_id(known.names, first))[None])
         half = halves(known.names, known.conditions, seed)
-        others = [np.flatnonzero(half != mine).tolist() for mine in (0, 1)]
-        return cls(dict(zip(known.names, half.tolist(), strict=True)), np.stack([known.importance(c) for c in others]))
+        importance = [known.importance(np.flatnonzero(half != scored).tolist()) for scored in (0, 1)]
+        return cls(dict(zip(known.names, half.tolist(), strict=True)), np.stack(importance))
 
     def of_batch(self, shown: ExplainedBatch) -> Float[np.ndarray, "batch draws layers heads"]:
-        """For each instance of a batch."""
-        found: np.ndarray = self.importance[[self.which[name] for name in shown.batch.names]]
-        return found
+        """The importance of every head, for each instance of a batch."""
+        importance: np.ndarray = self.importance[[self.which[name] for name in shown.batch.names]]
+        return importance
 
 
 def gather(shown: Sequence[ExplainedBatch]) -> HeadScores:
-    """Head scores of all instances, by the explanations of the gold answer."""
+    """Head scores of all instances, from the explanations of the gold answer."""
     names, conditions, scores = list[str](), list[str](), list[np.ndarray]()
     for batch in shown:
         names += batch.batch.names
@@ -194,11 +193,11 @@ def gather(shown: Sequence[ExplainedBatch]) -> HeadScores:
 def _masks(
     scores: Float[np.ndarray, "batch draws layers heads"], steps: int, most_first: bool, per_layer: bool = False
 ) -> Bool[np.ndarray, "batch draws steps_and_one layers heads"]:
-    return np.array([[kept_heads(one, steps, most_first, per_layer) for one in draws] for draws in scores])
+    return np.array([[kept_heads(score, steps, most_first, per_layer) for score in draws] for draws in scores])
 
 
 def _gaps(shown: ExplainedBatch, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Area of least-first minus that of most-first."""
+    """Score rows of the area of least-first minus that of most-first."""
     areas = {(r["instance"], r["draw"], r["variant"]): r["value"] for r in rows if r["variant"].endswith("/auc")}
     for instance in shown.instances:
         for draw in sorted({draw for name, draw, _ in areas if name == instance.id}):

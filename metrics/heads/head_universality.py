@@ -1,7 +1,7 @@
 """Whether the same heads matter on two tasks.
 
-Variants: `pearson` over all heads; `pearson/within-layers` with each layer's mean taken off first, so that layers that matter on
-every task do not pass for heads that do.
+Variants: `pearson` over all heads; `pearson/within-layers` after subtracting each layer's mean, so that a layer that matters on
+every task does not count for its heads.
 """
 
 from __future__ import annotations
@@ -36,31 +36,32 @@ class HeadUniversality:
 
     A head's importance on a task is the mean of its score over the task's instances (and draws); r is taken over all L A heads.
     The two cells are of one method, and of one model or of two checkpoints of one architecture, fine-tuned for a task each.
-    Source: Hao et al. 2021, section 5.2 and figure 6, which gives no intervals; ours are bootstrapped over the instances of both
-    cells, each cell and condition apart. In [-1, 1]; neither end is better.
+    Source: Hao et al. 2021, section 5.2 and figure 6, which gives no intervals; here they are bootstrapped over the instances of
+    both cells, each cell and condition by itself. In [-1, 1]; neither end is better.
     """
 
-    def compare(self, one: ExplainedCell, other: ExplainedCell) -> tuple[Aggregate, ...]:
-        """r over all heads and within layers.
+    def compare(self, first: ExplainedCell, second: ExplainedCell) -> tuple[Aggregate, ...]:
+        """Pearson's r over all heads, and within layers.
 
         Raises:
-            NotApplicable: Heads cannot be ranked, or the models have not the same heads.
+            NotApplicable: The explanations score no heads, or the models have different numbers of heads.
         """
-        scores = [draws_of_heads(cell.gold).mean(1) for cell in (one, other)]
+        scores = [draws_of_heads(cell.gold).mean(1) for cell in (first, second)]
         shapes = [s.shape[1:] for s in scores]
         if shapes[0] != shapes[1]:
             sizes = " and ".join(f"{layers} layers of {heads} heads" for layers, heads in shapes)
-            raise NotApplicable(f"the models have {sizes}, which do not correspond.")
+            raise NotApplicable(f"the models have {sizes}, so heads do not correspond.")
         within = [s - s.mean(2, keepdims=True) for s in scores]
-        return (_pearson("pearson", scores, one, other), _pearson("pearson/within-layers", within, one, other))
+        return (_pearson("pearson", scores, first, second), _pearson("pearson/within-layers", within, first, second))
 
 
 def _pearson(variant: str, scores: list[Float[np.ndarray, "_ layers heads"]], *cells: ExplainedCell) -> Aggregate:
-    """r of the two means; the sums that it is made of are resampled within each cell."""
+    """Pearson's r of the two cells' mean scores, with its interval: instances are resampled within each cell."""
     flat = [s.reshape(len(s), -1) for s in scores]
     count, size = sum(map(len, flat)), flat[0].shape[1]
     if any(np.ptp(f.mean(0)) <= 1e-12 * np.abs(f).max() for f in flat):
         return Aggregate(variant, np.nan, np.nan, np.nan, 0, count, reason=CONSTANT)
+    # Features whose sums give both means: the scores of the first cell, those of the second, and a count of each.
     ones = [np.ones((len(f), 1)) for f in flat]
     rows = [np.concatenate([flat[0], 0 * flat[0], ones[0], 0 * ones[0]], 1)]
     rows += [np.concatenate([0 * flat[1], flat[1], 0 * ones[1], ones[1]], 1)]
@@ -72,18 +73,18 @@ def _pearson(variant: str, scores: list[Float[np.ndarray, "_ layers heads"]], *c
     features = np.concatenate(rows)
     if min(map(len, flat)) < 2:  # a cell of one instance cannot be resampled
         return Aggregate(variant, float(statistic(features.sum(0))[0]), np.nan, np.nan, count)
-    found = interval(features, np.concatenate([groups[0], groups[1] + groups[0].max() + 1]), statistic)
-    return Aggregate(variant, float(found.value[0]), float(found.low[0]), float(found.high[0]), count)
+    bounds = interval(features, np.concatenate([groups[0], groups[1] + groups[0].max() + 1]), statistic)
+    return Aggregate(variant, float(bounds.value[0]), float(bounds.low[0]), float(bounds.high[0]), count)
 
 
 def correlation(x: Float[np.ndarray, "*some n"], y: Float[np.ndarray, "*some n"]) -> Float[np.ndarray, "*some 1"]:
-    """Pearson's r along the last axis, which stays.
+    """Pearson's r along the last axis, which is kept with length 1.
 
     >>> correlation(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0])).round(6).item()
     1.0
     """
     x, y = x - x.mean(-1, keepdims=True), y - y.mean(-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = (x * y).sum(-1, keepdims=True) / np.sqrt((x * x).sum(-1, keepdims=True) * (y * y).sum(-1, keepdims=True))
-    r: np.ndarray = np.clip(found, -1, 1)
-    return r
+        r = (x * y).sum(-1, keepdims=True) / np.sqrt((x * x).sum(-1, keepdims=True) * (y * y).sum(-1, keepdims=True))
+    clipped: np.ndarray = np.clip(r, -1, 1)  # rounding can leave it outside
+    return clipped

@@ -32,10 +32,10 @@ class DepthKept:
 
     The sum of P(keep) over depths 0 to L + 1. Means over all tokens of a class, resampled by instance; the rows have each
     instance's means. The mask is that of the predicted answer. From 0 to L + 2; neither end is better. Source: De Cao et al.
-    2020, figures 4 (sentiment) and 5 (parts of speech, of the tagger in `flowgauge[pos]`; theirs are of spaCy).
+    2020, figures 4 (sentiment) and 5 (parts of speech, here by the tagger in `flowgauge[pos]`, there by spaCy).
 
     Attributes:
-        by: Classes: the word's `label` (`sst`), the template's `slot`, or its `part_of_speech`.
+        by: What the classes are: the word's `label` (`sst`), the template's `slot`, or its `part_of_speech`.
     """
 
     by: By = "label"
@@ -45,43 +45,44 @@ class DepthKept:
             raise UsageError(f"by must be one of {', '.join(get_args(By))}, got {self.by!r}.")
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, class, draw), and the means over all tokens of a class; of several draws, the first."""
+        """One row an (instance, class, draw), and the means over all tokens of a class, of the first draw."""
         rows: list[dict[str, Any]] = []
         sums: list[dict[str, Float[np.ndarray, " two"]]] = []
         conditions = []
         for batch in shown:
-            for draw, each in enumerate(zip(*(one.each() for one in batch.predicted), strict=True)):
-                kept = masks(model, batch.batch, each, "expected").sum(0)
+            for draw, explanations in enumerate(zip(*(each.each() for each in batch.predicted), strict=True)):
+                kept = masks(model, batch.batch, explanations, "expected").sum(0)
                 for row, instance in enumerate(batch.instances):
-                    mine = _sums(kept[row], _variants(model, batch, row, self.by))
-                    rows += [score_row(instance, name, total / count, draw) for name, (total, count) in mine.items()]
+                    instance_sums = _sums(kept[row], _variants(model, batch, row, self.by))
+                    rows += [score_row(instance, name, total / count, draw) for name, (total, count) in instance_sums.items()]
                     if draw == 0:
-                        sums.append(mine)
+                        sums.append(instance_sums)
                         conditions.append(instance.condition)
         return Scores(frame(rows), _aggregates(sums, np.array(conditions)))
 
 
 def _variants(model: FlowModel, shown: ExplainedBatch, row: int, by: By) -> list[tuple[str, ...]]:
+    """The variants that each token of an instance counts for."""
     special = (shown.batch.word_ids[row][shown.batch.attention_mask[row]][:, 0] < 0).tolist()
     classes = token_classes(model, shown.batch, row, shown.instances[row], by)
-    return [(f"special/{name}",) if alone else ("all", f"class/{name}") for name, alone in zip(classes, special, strict=True)]
+    return [(f"special/{name}",) if marks else ("all", f"class/{name}") for name, marks in zip(classes, special, strict=True)]
 
 
 def _sums(kept: Float[np.ndarray, " tokens"], variants: Sequence[tuple[str, ...]]) -> dict[str, Float[np.ndarray, " two"]]:
-    """Sum over the tokens of each variant, and how many they are."""
-    found: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
+    """The sum over the tokens of each variant, and the number of tokens."""
+    sums: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
     for depth, names in zip(kept, variants, strict=False):
         for name in names:
-            found[name] += (depth, 1)
-    return found
+            sums[name] += (depth, 1)
+    return sums
 
 
 def _aggregates(sums: Sequence[dict[str, Float[np.ndarray, " two"]]], conditions: np.ndarray) -> tuple[Aggregate, ...]:
     """Means over tokens: the ranked variant first, then classes by name."""
-    groups, found = condition_groups(conditions), []
-    for name in sorted({name for one in sums for name in one}):
-        having = np.array([name in one for one in sums])
-        features = np.stack([one[name] for one in sums if name in one])
+    groups, aggregates = condition_groups(conditions), []
+    for name in sorted({name for of_instance in sums for name in of_instance}):
+        having = np.array([name in of_instance for of_instance in sums])
+        features = np.stack([of_instance[name] for of_instance in sums if name in of_instance])
         value, low, high = (float(bound[0]) for bound in interval(features, groups[having], mean_of_sums))
-        found.append(Aggregate(name, value, low, high, int(having.sum())))
-    return tuple(found)
+        aggregates.append(Aggregate(name, value, low, high, int(having.sum())))
+    return tuple(aggregates)

@@ -1,4 +1,4 @@
-"""Whether a mask keeps the words that are needed: against all smallest sets of words that keep the prediction.
+"""Whether a mask keeps the words that are needed: its agreement with the smallest sets of words that keep the prediction.
 
 Variants, of the set that the mask keeps (P > 1/2): `f1` (ranked), `precision`, `recall` against the smallest set closest to it,
 `mean/*` the same averaged over all smallest sets, `optimal` and `l0`. Of the k words that token scores rank first, k the size of
@@ -28,7 +28,7 @@ Sets = Bool[np.ndarray, "sets words"]
 
 
 class Overlap(NamedTuple):
-    """Agreement of one set with each of several."""
+    """Agreement of one set of words with each of several sets."""
 
     precision: Float[np.ndarray, " sets"]
     recall: Float[np.ndarray, " sets"]
@@ -45,32 +45,33 @@ class Optimality:
 
     A word is kept where P > 1/2 in the mask of the words: at depth 0, or, of masks that act on the words at every depth, at the
     last one. Precision, recall and F1 are a sentence's own, against the closest of the smallest sets, averaged over sentences;
-    `mean/*` averages over the smallest sets first. `optimal`: the set is one of the smallest, so it keeps the prediction, with
-    the stand-in vector of `exact-erasure`. `l0` is the share of words kept. Where no word is needed (`none_needed`; the smallest
-    set is empty), recall is 1, and precision and F1 are 1 if none is kept, else 0. All for the predicted answer, over the words
-    that may be masked. In [0, 1]; higher is better, but for `l0`. Source: De Cao et al. 2020, section 4 and table 2, which leave
-    the threshold and the choice among several smallest sets open.
+    `mean/*` averages over the smallest sets first. `optimal`: the set is one of the smallest, so it keeps the prediction when
+    `exact-erasure` replaces the removed words. `l0` is the share of words kept. Where no word is needed (`none_needed`; the
+    smallest set is empty), recall is 1, and precision and F1 are 1 if none is kept, else 0. All for the predicted answer, over
+    the words that may be masked. In [0, 1]; higher is better, but for `l0`. Source: De Cao et al. 2020, section 4 and table 2,
+    which leave the threshold and the choice among several smallest sets open.
     """
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One row an (instance, variant, draw)."""
         if reference is None:
-            raise NotApplicable("the smallest sets are those of exact-erasure, which has not explained these instances.")
+            raise NotApplicable("the smallest sets are those of exact-erasure, which has not explained them: run it too.")
         rows: list[dict[str, Any]] = []
         for batch, matched in zip(shown, reference, strict=True):
             free = (model.maskable(batch.batch) & batch.batch.attention_mask).cpu().numpy()
             for row, instance in enumerate(batch.instances):
                 sets = matched.predicted[row].sets
                 if sets is None:
-                    raise NotApplicable("the stored explanations of exact-erasure hold no sets: explain again.")
+                    raise NotApplicable("the stored explanations of exact-erasure hold no sets: run exact-erasure again.")
                 free_row = free[row, : sets.shape[1]]
-                for draw, one in enumerate(batch.predicted[row].each()):
-                    for name, value, reason in _scores(one, sets[:, free_row], free_row):
+                for draw, scored in enumerate(batch.predicted[row].each()):
+                    for name, value, reason in _scores(scored, sets[:, free_row], free_row):
                         rows.append(score_row(instance, name, value, draw, reason))
         return Scores(frame(rows))
 
 
 def _scores(explanation: Explanation, sets: Sets, free: Bool[np.ndarray, " tokens"]) -> Iterator[tuple[str, float, str]]:
+    """The name and value of each variant, and the reason where it is undefined."""
     yield "size", float(sets[0].sum()), ""
     yield "none_needed", float(not sets[0].any()), ""
     if explanation.mask is None:
@@ -88,7 +89,7 @@ def _scores(explanation: Explanation, sets: Sets, free: Bool[np.ndarray, " token
 
 
 def kept_words(explanation: Explanation) -> Words:
-    """The words that its mask keeps.
+    """Which words the mask of an explanation keeps: those with P(keep) above 1/2.
 
     >>> kept_words(Explanation(mask=np.array([[0.9, 0.2], [0.1, 0.8]])))
     array([ True, False])
@@ -98,37 +99,41 @@ def kept_words(explanation: Explanation) -> Words:
 
 
 def first_words(scores: Float[np.ndarray, " words"], count: int) -> Words:
-    """The words with the largest scores; earlier words first on ties.
+    """Which words have the `count` largest scores; earlier words first on ties.
 
     >>> first_words(np.array([1.0, 3.0, 3.0]), 1)
     array([False,  True, False])
     """
-    found = np.zeros(len(scores), bool)
-    found[np.argsort(-scores, kind="stable")[:count]] = True
-    return found
+    chosen = np.zeros(len(scores), bool)
+    chosen[np.argsort(-scores, kind="stable")[:count]] = True
+    return chosen
 
 
 def overlap(kept: Words, sets: Sets) -> Overlap:
-    """Precision, recall and F1 of a set of words against each of several.
+    """Precision, recall and F1 of a set of words against each of several sets.
 
-    Of two empty sets all are 1; nothing is all of what an empty set needs (recall 1), and no words have no precision (0).
+    Two empty sets agree (all are 1). Against an empty set, recall is 1; an empty set has precision 0 against words.
 
     >>> overlap(np.array([True, True, False]), np.array([[True, False, False], [False, False, True]]))
     Overlap(precision=array([0.5, 0. ]), recall=array([1., 0.]), f1=array([0.66666667, 0.        ]))
     """
-    both, mine, theirs = (kept & sets).sum(1), np.full(len(sets), kept.sum()), sets.sum(1)
+    both, kept_count, set_count = (kept & sets).sum(1), np.full(len(sets), kept.sum()), sets.sum(1)
 
     def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
         return np.where(whole > 0, part / np.maximum(whole, 1), 1.0)
 
-    precision = np.where((mine == 0) & (theirs > 0), 0.0, share(both, mine))
-    return Overlap(precision, share(both, theirs), share(2 * both, mine + theirs))
+    precision = np.where((kept_count == 0) & (set_count > 0), 0.0, share(both, kept_count))
+    return Overlap(precision, share(both, set_count), share(2 * both, kept_count + set_count))
 
 
 def of_mask(kept: Words, sets: Sets) -> dict[str, float]:
-    """Every score of a set of words but those of token scores."""
+    """Every variant of the set of words that a mask keeps.
+
+    >>> of_mask(np.array([True, False]), np.array([[True, False], [False, True]]))["optimal"]
+    1.0
+    """
     each = overlap(kept, sets)
     closest = int(each.f1.argmax())
-    found = {name: float(values[closest]) for name, values in each._asdict().items()}
-    found |= {f"mean/{name}": float(values.mean()) for name, values in each._asdict().items()}
-    return {**found, "optimal": float((sets == kept).all(1).any()), "l0": float(kept.mean()) if len(kept) else 1.0}
+    scores = {name: float(values[closest]) for name, values in each._asdict().items()}
+    scores |= {f"mean/{name}": float(values.mean()) for name, values in each._asdict().items()}
+    return {**scores, "optimal": float((sets == kept).all(1).any()), "l0": float(kept.mean()) if len(kept) else 1.0}

@@ -23,29 +23,34 @@ PARTS = {
 def token_classes(model: FlowModel, batch: Batch, row: int, instance: Instance, by: By) -> list[str]:
     """The class of each real token; special tokens are classes of their own, by their text.
 
+    Args:
+        model: Its tokenizer names special tokens.
+        batch: The batch of the instance.
+        row: The instance's row there.
+        instance: The instance, whose words or truth say the classes.
+        by: `label`, `slot` or `part_of_speech`.
+
     Raises:
-        NotApplicable: The instance does not say, or the tagger is not installed.
+        NotApplicable: The instance does not say its words' classes, or the tagger is not installed.
     """
     words = _word_classes(instance, by)
-    found = []
-    ids = batch.ids[row][batch.attention_mask[row]].tolist()
-    for number, (segment, word) in zip(ids, batch.word_ids[row][batch.attention_mask[row]].tolist(), strict=True):
-        if segment < 0:
-            found.append(str(model.tokenizer.convert_ids_to_tokens(number)))
-        else:
-            found.append(words.get((segment, word), "unlabelled"))
-    return found
+    real = batch.attention_mask[row]
+    return [
+        words.get((segment, word), "unlabelled") if segment >= 0 else str(model.tokenizer.convert_ids_to_tokens(token))
+        for token, (segment, word) in zip(batch.ids[row][real].tolist(), batch.word_ids[row][real].tolist(), strict=True)
+    ]
 
 
 def _word_classes(instance: Instance, by: By) -> dict[tuple[int, int], str]:
+    """The class of each word, by its segment and index."""
     texts = [text.split() for text in instance.segments]
-    places = [(segment, word) for segment, text in enumerate(texts) for word in range(len(text))]
+    words = [(segment, word) for segment, text in enumerate(texts) for word in range(len(text))]
     if by == "part_of_speech":
-        return dict(zip(places, (part for text in texts for part in parts_of_speech(tuple(text))), strict=True))
+        return dict(zip(words, (part for text in texts for part in parts_of_speech(tuple(text))), strict=True))
     if by == "slot":
         if not instance.slots:
             raise NotApplicable("the task's instances have no slots: use by=label or by=part_of_speech.")
-        return dict(zip(places, instance.slots, strict=True))
+        return dict(zip(words, instance.slots, strict=True))
     labels: Any = instance.truth.get("token_labels")
     if labels is None:
         raise NotApplicable("the task's instances have no word labels: use sst or sst/binary, by=slot or by=part_of_speech.")
@@ -53,10 +58,10 @@ def _word_classes(instance: Instance, by: By) -> dict[tuple[int, int], str]:
 
 
 def parts_of_speech(words: tuple[str, ...]) -> list[str]:
-    """Universal part of speech of each word of a sentence, by the Hanover tagger (Wartena 2023).
+    """The universal part of speech of each word of a sentence, by the Hanover tagger (Wartena 2023).
 
     Raises:
-        NotApplicable: It is not installed.
+        NotApplicable: The tagger is not installed.
     """
     return [
         next((part for prefix, part in PARTS.items() if tag.startswith(prefix)), "X") for _, _, tag in _tagger().tag_sent(words)

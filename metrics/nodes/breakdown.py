@@ -1,4 +1,4 @@
-"""Score rows by condition and by lexical item. No torch."""
+"""Score rows by condition and by lexical item."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def by_item(rows: pd.DataFrame, instances: Sequence[Instance], slot: str) -> pd.
 
     Args:
         rows: Score rows of any metric.
-        instances: The task's; their `truth` holds the items.
-        slot: Such as `EVERB`.
+        instances: The task's instances, whose `truth` holds the items.
+        slot: Name of the slot, such as `EVERB`.
 
     Raises:
-        UsageError: An instance without that slot.
+        UsageError: An instance has no such slot, or a scored instance is not among `instances`.
     """
     items: dict[str, str] = {}
     for instance in instances:
@@ -45,6 +45,6 @@ def by_item(rows: pd.DataFrame, instances: Sequence[Instance], slot: str) -> pd.
 def _split(rows: pd.DataFrame, name: str, part: Callable[[pd.DataFrame], pd.Series]) -> pd.DataFrame:
     """Summarises the rows with each variant split into parts."""
     split = rows.assign(variant=rows["variant"].astype(str) + _BETWEEN + part(rows).astype(str))
-    found = [(*a.variant.split(_BETWEEN), a.value, a.low, a.high, a.count) for a in summarise(split)]
-    table = pd.DataFrame(found, columns=["variant", name, "value", "low", "high", "count"])
+    summaries = [(*a.variant.split(_BETWEEN), a.value, a.low, a.high, a.count) for a in summarise(split)]
+    table = pd.DataFrame(summaries, columns=["variant", name, "value", "low", "high", "count"])
     return table.sort_values(["variant", name], kind="stable", ignore_index=True)

@@ -1,15 +1,15 @@
 """Agreement with a path that is known because it was planted: nodes, words, heads, and the path as a whole.
 
-Variants, each one number an instance. Of hidden[0..L-1] only, since hidden[L] at the target is given to every method:
+Variants, each one number an instance. Nodes are those of hidden[0..L-1], since every method has the target at hidden[L]:
 
     nodes/auroc         AUROC of a layer's nodes, averaged over layers: one of N is planted (the ranked one)
     nodes/auroc/pooled  the same over the nodes of all layers at once, for methods whose layers have one scale
     nodes/f1            F1 of as many nodes as are planted, the best of all layers together
-    tokens/auroc        AUROC of the words' sizes: the source is planted
-    heads/auroc, heads/f1
-    path                whether the path that carries most is the planted one, at the embedding level
-    path/known_word     the same of the path that starts at the planted word
-    path/heads          whether that carrying most is the planted one with its heads and skips
+    tokens/auroc        AUROC of the sizes of token scores: the first word of the path is planted
+    heads/auroc, heads/f1   the same of the heads that carry the path
+    path                whether the path with the most influence is the planted one, at the embedding level
+    path/known_word     the same among the paths that start at the planted word
+    path/heads          whether the path with the most influence is the planted one with its heads and skips
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ..base import ExplainedBatch, Scores, frame, score_row
 from ..patterns.pattern_cases import MIXED, NO_HEADS, single_heads, single_paths
 from ..registry import metric
 
-NO_PATH = "the task's instances have no planted path: use planted/*."
+NO_PATH = "the task's instances have no planted path: use a task planted/*."
 
 
 class PlantedPath(NamedTuple):
@@ -50,7 +50,7 @@ class GroundTruth:
     """How well an explanation of the gold answer finds the path that was planted in the model.
 
     Nodes and words are ranked by the size of their scores, heads by the scores. AUROC is the share of pairs (planted, not
-    planted) that stand in the right order, ties half; chance .5. F1 counts ties at the cut by the share of them that fits.
+    planted) in the right order, ties half; chance .5. F1 counts ties at the cut by the share of them that fits.
     `path` is 0 or 1, and is read from patterns (the one with the most |influence|), else from flows (the strongest node a layer
     of the word with the largest score), else from nodes (the strongest a layer). In [0, 1]; undefined without such a view.
     """
@@ -62,31 +62,37 @@ class GroundTruth:
             lengths = batch.batch.lengths
             for size, instance, explanation in zip(lengths, batch.instances, batch.gold, strict=True):
                 planted = planted_of(instance, model.n_layers)
-                for draw, one in enumerate(explanation.each()):
-                    for name, (value, reason) in agreement(one, planted, size).items():
+                for draw, scored in enumerate(explanation.each()):
+                    for name, (value, reason) in agreement(scored, planted, size).items():
                         rows.append(score_row(instance, name, value, draw, reason))
         return Scores(frame(rows))
 
 
 def planted_of(instance: Instance, n_layers: int) -> PlantedPath:
-    """The planted path.
+    """The planted path of an instance, for a model of `n_layers`.
 
     Raises:
         NotApplicable: There is none, or it was planted in a model with another number of layers.
     """
     if not {"path", "heads"} <= set(instance.truth):
         raise NotApplicable(NO_PATH)
-    found = PlantedPath(np.asarray(instance.truth["path"]), np.asarray(instance.truth["heads"]))
-    if len(found.heads) != n_layers:
+    planted = PlantedPath(np.asarray(instance.truth["path"]), np.asarray(instance.truth["heads"]))
+    if len(planted.heads) != n_layers:
         raise NotApplicable(
-            f"the path was planted in {len(found.heads)} layers, and the model has {n_layers}: name no model, "
+            f"the path was planted in {len(planted.heads)} layers, and the model has {n_layers}: name no model, "
             "so that the task's own is explained."
         )
-    return found
+    return planted
 
 
 def agreement(explanation: Explanation, planted: PlantedPath, size: int) -> dict[str, tuple[float, str]]:
-    """Each variant's value, or why it is undefined."""
+    """The value of each variant, or NaN and why it is undefined.
+
+    Args:
+        explanation: One draw.
+        planted: The planted path.
+        size: Number of tokens of the instance.
+    """
     path, heads, target = planted.path, planted.heads, int(planted.path[-1])
 
     def nodes() -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +108,7 @@ def agreement(explanation: Explanation, planted: PlantedPath, size: int) -> dict
     def by_layer() -> float:
         return float(np.mean([auroc(*layer) for layer in zip(*nodes(), strict=True)]))
 
-    asked: dict[str, Callable[[], float]] = {
+    variants: dict[str, Callable[[], float]] = {
         "nodes/auroc": by_layer,
         "nodes/auroc/pooled": lambda: auroc(*(part.ravel() for part in nodes())),
         "nodes/f1": lambda: f1(*(part.ravel() for part in nodes())),
@@ -113,31 +119,31 @@ def agreement(explanation: Explanation, planted: PlantedPath, size: int) -> dict
         "path/known_word": lambda: float(np.array_equal(strongest_path(explanation, size, target, int(path[0])), path)),
         "path/heads": lambda: float(_strongest_with_heads(explanation, planted)),
     }
-    return {name: _value(ask) for name, ask in asked.items()}
+    return {name: _value(compute) for name, compute in variants.items()}
 
 
-def _value(ask: Callable[[], float]) -> tuple[float, str]:
+def _value(compute: Callable[[], float]) -> tuple[float, str]:
     try:
-        return ask(), ""
+        return compute(), ""
     except NotApplicable as reason:
         return np.nan, str(reason)
 
 
 def marked(positions: Int[np.ndarray, " rows"], size: int) -> Bool[np.ndarray, "rows columns"]:
-    """True at each row's position, nowhere in rows of a negative one.
+    """An array that is True at each row's position; rows with a negative position have none.
 
     >>> marked(np.array([1, -1]), 2).tolist()
     [[False, True], [False, False]]
     """
-    found: np.ndarray = positions[:, None] == np.arange(size)
-    return found
+    marks: np.ndarray = positions[:, None] == np.arange(size)
+    return marks
 
 
 def auroc(scores: Float[np.ndarray, " some"], planted: Bool[np.ndarray, " some"]) -> float:
-    """Share of pairs (planted, not planted) in the right order, ties half.
+    """AUROC: the share of pairs (planted, not planted) in the right order, ties half.
 
     Raises:
-        NotApplicable: All are planted, or none.
+        NotApplicable: Everything is planted, or nothing.
 
     >>> auroc(np.array([3.0, 2.0, 2.0, 1.0]), np.array([False, True, False, False]))
     0.5
@@ -146,19 +152,24 @@ def auroc(scores: Float[np.ndarray, " some"], planted: Bool[np.ndarray, " some"]
     from sklearn.metrics import roc_auc_score
 
     if planted.all() or not planted.any():
-        raise NotApplicable("all are planted, or none.")
+        raise NotApplicable("every node is planted, or none is, so there are no pairs to order.")
     return float(roc_auc_score(planted, rankdata(scores)))  # ranks: what no word reaches scores -inf
 
 
 def f1(scores: Float[np.ndarray, " some"], planted: Bool[np.ndarray, " some"]) -> float:
-    """F1 of as many as are planted, the best first; of ties at the cut, the share that fits. Precision and recall are equal.
+    """F1 of the best-scored entries, as many as are planted; of ties at the cut, the share that fits counts.
+
+    Precision and recall are equal, for both sets have one size.
+
+    Raises:
+        NotApplicable: Nothing is planted.
 
     >>> f1(np.array([3.0, 2.0, 2.0, 1.0]), np.array([True, True, False, False]))
     0.75
     """
     count = int(planted.sum())
     if not count:
-        raise NotApplicable("none is planted.")
+        raise NotApplicable("no node is planted.")
     cut = np.sort(scores)[-count]
     above, tied = scores > cut, scores == cut
     hits = planted[above].sum() + planted[tied].sum() * (count - above.sum()) / tied.sum()
@@ -166,10 +177,16 @@ def f1(scores: Float[np.ndarray, " some"], planted: Bool[np.ndarray, " some"]) -
 
 
 def strongest_path(explanation: Explanation, size: int, target: int, word: int | None = None) -> Int[np.ndarray, " depths"]:
-    """The path that carries most by an explanation, of all words or of one; empty where that word has none.
+    """The path with the most influence by an explanation, of all words or of one; empty where that word has none.
+
+    Args:
+        explanation: One draw.
+        size: Number of tokens.
+        target: The position that q reads, where the path ends.
+        word: The position where the path starts; None: any.
 
     Raises:
-        NotApplicable: Its patterns are bundles, or nodes cannot be ranked.
+        NotApplicable: The patterns are bundles, or nodes cannot be ranked.
     """
     if explanation.patterns is not None:
         paths = single_paths(explanation.patterns)
@@ -182,15 +199,15 @@ def strongest_path(explanation: Explanation, size: int, target: int, word: int |
         if word is None:
             own = np.abs(explanation.tokens) if explanation.tokens is not None else flows[np.arange(size), 0, np.arange(size)]
             word = int(own.argmax())
-        found = flows[word].argmax(-1)
+        path = flows[word].argmax(-1)
     else:
-        found = score_nodes(explanation, size, target, "absolute").argmax(-1)
-    found[0], found[-1] = found[0] if word is None else word, target
-    return found
+        path = score_nodes(explanation, size, target, "absolute").argmax(-1)
+    path[0], path[-1] = path[0] if word is None else word, target
+    return path
 
 
 def _strongest(patterns: Patterns, word: int | None) -> int | None:
-    """The pattern with the most |influence|."""
+    """The index of the pattern with the most |influence|, of all words or of one; None where there is none."""
     size = np.abs(patterns.influence) if word is None else np.where(patterns.source == word, np.abs(patterns.influence), -1.0)
     best = int(size.argmax()) if len(size) else None
     return None if best is None or size[best] < 0 else best
@@ -199,7 +216,9 @@ def _strongest(patterns: Patterns, word: int | None) -> int | None:
 def _strongest_with_heads(explanation: Explanation, planted: PlantedPath) -> bool:
     patterns = explanation.patterns
     if patterns is None:
-        raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, and this is read from patterns.")
+        raise NotApplicable(
+            f"the method gives {', '.join(sorted(explanation.views))}, and the path with its heads is read from patterns."
+        )
     heads, paths, best = single_heads(patterns), single_paths(patterns), _strongest(patterns, None)
     if heads is None or paths is None:
         raise NotApplicable(NO_HEADS)

@@ -1,4 +1,4 @@
-"""How far attribution is from what is known to matter, on tasks that know it.
+"""How far an explanation is from the words that are known to matter, on tasks whose instances say which.
 
 Variants: `hidden_js` (the ranked one) and `hidden_kl` of scores at hidden[0], `words_js` and `words_kl` of scores of words.
 """
@@ -33,13 +33,13 @@ LEVELS: tuple[Literal["hidden", "words"], ...] = ("hidden", "words")
 class GroundTruthDivergence:
     """How far an explanation, spread over positions, is from even weight on those known to matter.
 
-    Scores are made sizes (keep probabilities are as they are) and normalised over the positions that may be masked. KL is
+    Absolute scores (keep probabilities as they are) are normalised over the positions that may be masked. KL is
     KL(truth || scores), JS the Jensen-Shannon divergence; natural logarithms; smaller is better. `hidden_*` reads the mask at
-    hidden[0], else the nodes there; `words_*` the mask of words, else token scores. The truth is that of hidden states: where
-    words are asked for, `toy/counting` needs every digit to know the query's from the others, and a uniform score is right there.
-    Undefined: a mask that acts on words at every depth says nothing of hidden states; no position matters, no score is other
-    than 0; for KL, infinite, as it is where a position that matters scores 0. Source: De Cao et al. 2020, table 1, with numbers
-    as published in their code.
+    hidden[0], else the nodes there; `words_*` reads the mask of words, else token scores. The truth is that of hidden states: of
+    words, `toy/counting` needs every digit to find those equal to the query, and a uniform score is right there. Undefined where
+    a mask acts on words at every depth (`hidden_*`), where no position matters, where every score is 0, and for KL where a
+    position that matters scores 0, so that it is infinite. Source: De Cao et al. 2020, table 1, with numbers as published in
+    their code.
     """
 
     def score(self, model: Layered, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
@@ -53,8 +53,8 @@ class GroundTruthDivergence:
             maskable, words = model.maskable(batch.batch).cpu().numpy(), batch.batch.word_ids.cpu().numpy()
             for row, (instance, explanation) in enumerate(zip(batch.instances, batch.gold, strict=True)):
                 truth = known(instance, words[row]) & maskable[row]
-                for draw, one in enumerate(explanation.each()):
-                    for name, value, reason in _variants(one, truth, maskable[row]):
+                for draw, scored in enumerate(explanation.each()):
+                    for name, value, reason in _variants(scored, truth, maskable[row]):
                         rows.append(score_row(instance, name, value, draw, reason))
         return Scores(frame(rows))
 
@@ -63,29 +63,32 @@ def known(instance: Instance, words: np.ndarray) -> Bool[np.ndarray, " padded"]:
     """Which tokens belong to the words that matter.
 
     Args:
-        instance: With `truth["positions"]`: (segment, word) of each.
+        instance: Its `truth["positions"]` holds (segment, word) of each word that matters.
         words: (segment, word) of each token.
+
+    Raises:
+        NotApplicable: The instance does not say which words matter.
     """
     positions = instance.truth.get("positions")
     if not isinstance(positions, (tuple, list)):
         raise NotApplicable(NO_TRUTH)
-    wanted = {(int(segment), int(word)) for segment, word in positions}
-    return np.array([(int(segment), int(word)) in wanted for segment, word in words])
+    relevant = {(int(segment), int(word)) for segment, word in positions}
+    return np.array([(int(segment), int(word)) in relevant for segment, word in words])
 
 
 def _variants(explanation: Explanation, truth: np.ndarray, maskable: np.ndarray) -> Iterator[tuple[str, float, str]]:
-    """Name, value and, where it is not defined, the reason of each variant."""
-    found = {level: level_scores(explanation, level) for level in LEVELS}
+    """The name and value of each variant, and the reason where it is undefined."""
+    by_level = {level: level_scores(explanation, level) for level in LEVELS}
     views = describe_views(explanation)
-    if all(scores is None for scores in found.values()):
+    if all(scores is None for scores in by_level.values()):
         raise NotApplicable(f"the method gives {views}, from which neither words nor hidden[0] can be scored.")
-    for level, scores in found.items():
+    for level, scores in by_level.items():
         if scores is None:
             reason = f"the method gives {views} and no scores of {'hidden states' if level == 'hidden' else 'words'}."
             js, kl = (np.nan, reason), (np.nan, reason)
         else:
-            at = maskable[: len(scores)]
-            js, kl = divergences(scores[at], truth[: len(scores)][at])
+            free = maskable[: len(scores)]
+            js, kl = divergences(scores[free], truth[: len(scores)][free])
         yield f"{level}_js", *js
         yield f"{level}_kl", *kl
 
@@ -101,16 +104,16 @@ def divergences(
     """
     total = scores.sum()
     if not truth.any() or not total > 0:
-        why = "no position matters." if not truth.any() else "every score is 0."
-        return (np.nan, why), (np.nan, why)
+        reason = "no position matters." if not truth.any() else "every score is 0."
+        return (np.nan, reason), (np.nan, reason)
     p, q = truth / truth.sum(), scores / total
     js = min((_kl(p, (p + q) / 2) + _kl(q, (p + q) / 2)) / 2, log(2))
     if (q[truth] == 0).any():
-        return (js, ""), (np.nan, "infinite: a position that matters scores 0.")
+        return (js, ""), (np.nan, "the divergence is infinite: a position that matters scores 0.")
     return (js, ""), (_kl(p, q), "")
 
 
 def _kl(p: np.ndarray, q: np.ndarray) -> float:
     """KL(p || q) in nats; q is above 0 wherever p is."""
-    at = p > 0
-    return max(float((p[at] * np.log(p[at] / q[at])).sum()), 0.0)  # rounding can leave it below
+    positive = p > 0
+    return max(float((p[positive] * np.log(p[positive] / q[positive])).sum()), 0.0)  # rounding can leave it below

@@ -1,4 +1,4 @@
-"""Which nodes an explanation keeps: its own, or as many as a reference keeps. NumPy only."""
+"""Which nodes an explanation keeps: its own, or as many as a reference keeps."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Budget = Literal["matched", "own"]
 
 @dataclass(frozen=True, eq=False)
 class ReferenceBudget:
-    """What the reference keeps of one instance: the words and the number of nodes a layer that others are matched to.
+    """What the reference keeps of one instance: the words and the number of nodes a layer that other methods are matched to.
 
     Attributes:
-        target: The position q reads.
-        words: Sources of Pi_+.
-        all_words: Sources of every pattern.
+        target: The position that q reads.
+        words: Sources of Pi_+, as positions.
+        all_words: Sources of every pattern, as positions.
         kept: The subgraph of Pi_+, with its attention level where the reference has one.
     """
 
@@ -34,13 +34,13 @@ class ReferenceBudget:
 
     @property
     def node_counts(self) -> Int[np.ndarray, " depths"]:
-        """Nodes of hidden[l], l = 0..L."""
+        """How many nodes of hidden[l] the reference keeps, l = 0..L."""
         counts: np.ndarray = self.kept.nodes.sum(1)
         return counts
 
     @property
     def unit_counts(self) -> Int[np.ndarray, " layers"]:
-        """Heads and skips of each layer."""
+        """How many heads and skips of each layer the reference keeps."""
         if self.kept.heads is None or self.kept.skips is None:
             raise NotApplicable("the reference has no attention level.")
         counts: np.ndarray = self.kept.heads.sum((1, 2)) + self.kept.skips.sum(1)
@@ -48,7 +48,13 @@ class ReferenceBudget:
 
 
 def reference_budget(reference: Explanation, n_tokens: int, n_heads: int, target: int) -> ReferenceBudget:
-    """Reads the reference's Pi_+.
+    """The budget that Pi_+ of the reference sets.
+
+    Args:
+        reference: The explanation of the reference method.
+        n_tokens: Number of tokens of the instance.
+        n_heads: Heads a layer.
+        target: The position that q reads.
 
     Raises:
         NotApplicable: The reference has no patterns.
@@ -62,7 +68,7 @@ def reference_budget(reference: Explanation, n_tokens: int, n_heads: int, target
 
 
 class UnitRanking(NamedTuple):
-    """How a method ranks the attention-level nodes: heads, and the skip last."""
+    """The attention-level nodes that a method calls its own, and the score of each; units are the heads, and the skip last."""
 
     own: Bool[np.ndarray, "layers tokens units"]
     score: Float[np.ndarray, "layers tokens units"]
@@ -75,10 +81,10 @@ def kept_nodes(explanation: Explanation, by: ReferenceBudget, budget: Budget, wo
 
     Args:
         explanation: One draw.
-        by: The reference.
+        by: What the reference keeps.
         budget: `own` keeps the method's own nodes; `matched` as many a layer as the reference, own nodes first, in the order
             of the method's score, lower positions on ties.
-        words: The sources.
+        words: Positions of the sources.
     """
     if not len(words):
         return Subgraph(np.zeros_like(by.kept.nodes))
@@ -94,7 +100,7 @@ def kept_nodes(explanation: Explanation, by: ReferenceBudget, budget: Budget, wo
 def kept_units(explanation: Explanation, by: ReferenceBudget, budget: Budget) -> Subgraph:
     """The nodes kept of `G_a`: those of `kept_nodes` on the words of Pi_+, then heads and skips at their positions.
 
-    `matched` keeps as many heads and skips a layer as the reference.
+    `matched` keeps as many heads and skips a layer as the reference. Arguments are those of `kept_nodes`.
 
     Raises:
         NotApplicable: The method ranks no attention-level nodes, or the reference has none.
@@ -117,38 +123,42 @@ def kept_units(explanation: Explanation, by: ReferenceBudget, budget: Budget) ->
 def rank_units(
     explanation: Explanation, words: Int[np.ndarray, " words"], nodes: Bool[np.ndarray, "depths tokens"], n_heads: int
 ) -> UnitRanking:
-    """How the explanation ranks heads and skips.
+    """How an explanation ranks heads and skips.
 
-    From patterns with heads: those of the words' patterns are its own, and score the largest |influence| through them. From
+    From patterns with heads: those on the words' patterns are its own, each scored with the largest |influence| through it. From
     `units`: the best at each retained position is its own.
 
+    Args:
+        explanation: One draw.
+        words: Positions of the sources.
+        nodes: The nodes retained at the embedding level.
+        n_heads: Heads a layer.
+
     Raises:
-        NotApplicable: It has neither.
+        NotApplicable: The explanation has neither units nor patterns with heads.
     """
     if explanation.units is not None:
         best = explanation.units == explanation.units.max(-1, keepdims=True)
         return UnitRanking(best & (np.cumsum(best, -1) == 1) & nodes[1:, :, None], explanation.units)
     patterns = explanation.patterns
     if patterns is None or patterns.heads is None:
-        lacks = (
-            "its patterns have no heads" if patterns is not None else f"the method gives {', '.join(sorted(explanation.views))}"
-        )
-        raise NotApplicable(f"{lacks}: attention-level nodes are read from units or from patterns with heads.")
+        given = "patterns without heads" if patterns is not None else ", ".join(sorted(explanation.views))
+        raise NotApplicable(f"the method gives {given}, and attention-level nodes are read from units or patterns with heads.")
     score = np.zeros((nodes.shape[0] - 1, nodes.shape[1], n_heads + 1))
     own = np.zeros(score.shape, bool)
     influence = np.abs(patterns.influence if patterns.head_influence is None else patterns.head_influence)
     for pattern, layer, to, source in np.argwhere(patterns.heads != NO_EDGE):
         if patterns.source[pattern] not in words:
             continue
-        code, at = patterns.heads[pattern, layer, to, source], patterns.positions[pattern, layer + 1, to]
+        code, position = patterns.heads[pattern, layer, to, source], patterns.positions[pattern, layer + 1, to]
         units = slice(0, n_heads) if code == ALL_HEADS else code  # SKIP is -1, the last
-        own[layer, at, units] = True
-        score[layer, at, units] = np.maximum(score[layer, at, units], influence[pattern])
+        own[layer, position, units] = True
+        score[layer, position, units] = np.maximum(score[layer, position, units], influence[pattern])
     return UnitRanking(own, score)
 
 
 def top(own: Bool[np.ndarray, " n"], score: Float[np.ndarray, " n"], count: int) -> Bool[np.ndarray, " n"]:
-    """The `count` first: own ones, then by score, then by position.
+    """Which entries are the first `count`: own ones first, then by falling score, then by position.
 
     >>> top(np.array([False, True, False, False]), np.array([0.9, 0.1, 0.5, 0.5]), 3).tolist()
     [True, True, True, False]
@@ -171,7 +181,7 @@ def with_target(kept: Subgraph, target: int) -> Subgraph:
 
 
 def every_later_node(by: ReferenceBudget) -> Subgraph:
-    """A control: the words of Pi_+ at hidden[0], then every node."""
+    """The subgraph of a control: the words of Pi_+ at hidden[0], then every node."""
     nodes = np.ones_like(by.kept.nodes)
     nodes[0] = False
     nodes[0, by.words] = True

@@ -156,7 +156,7 @@ def test_a_method_without_attention_level_says_why(make, model, many):
     shown = make.by_method(model, many.batch, "attention")
     scores = AblatedAccuracy().score(model, [shown], [many])
     found = next(a for a in summarise(scores.rows) if a.variant == "attention/matched/predicted")
-    assert (found.count, found.undefined) == (0, 12) and found.reason.startswith("its patterns have no heads")
+    assert (found.count, found.undefined) == (0, 12) and found.reason.startswith("the method gives patterns without heads")
     assert next(a for a in summarise(scores.rows) if a.variant == RANKED).count == 12
 
 

@@ -151,10 +151,10 @@ def test_what_cannot_be_read_is_not_applicable(by, make):
         reference_budget(Explanation(tokens=np.ones(5)), 5, 2, T)
     with pytest.raises(NotApplicable, match="the method gives tokens, from which nodes cannot be ranked"):
         kept_nodes(Explanation(tokens=np.ones(5)), by, "own", by.words)
-    with pytest.raises(NotApplicable, match="the method gives nodes: attention-level nodes are read from units"):
+    with pytest.raises(NotApplicable, match="the method gives nodes, and attention-level nodes are read from units"):
         kept_units(Explanation(nodes=np.ones((4, 5))), by, "own")
     flat = make.explained(5, make.paths([1.0], [[0, 0, 0, T]]))
-    with pytest.raises(NotApplicable, match="its patterns have no heads"):
+    with pytest.raises(NotApplicable, match="the method gives patterns without heads"):
         kept_units(flat, by, "own")
     shallow = reference_budget(flat, 5, 2, T)
     with pytest.raises(NotApplicable, match="the reference has no attention level"):

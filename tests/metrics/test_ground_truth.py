@@ -91,13 +91,13 @@ def test_ties_count_half_in_auroc_and_by_their_share_in_f1() -> None:
     assert auroc(np.zeros(4), planted) == 0.5
     assert f1(np.zeros(4), planted) == 0.25
     assert auroc(np.array([-np.inf, -np.inf, 0.0, 1.0]), planted) == pytest.approx(1 / 6)
-    with pytest.raises(NotApplicable, match="all are planted"):
+    with pytest.raises(NotApplicable, match="every node is planted"):
         auroc(np.zeros(1), np.ones(1, bool))
 
 
 def test_sentences_without_a_path_and_another_model_are_refused_with_what_to_do() -> None:
     plain = load_task("sva/obj").instances("test", 1, 0)[0]
-    with pytest.raises(NotApplicable, match=r"use planted/\*"):
+    with pytest.raises(NotApplicable, match=r"use a task planted/\*"):
         planted_of(plain, 2)
     with pytest.raises(NotApplicable, match="planted in 2 layers, and the model has 6"):
         planted_of(replace(plain, truth={"path": (1, 1, 0), "heads": (-1, 0)}), 6)

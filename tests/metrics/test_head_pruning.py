@@ -237,7 +237,7 @@ def test_edges_of_heads_rank_by_their_largest(model, make):
 
 
 def test_refusals(model, make):
-    with pytest.raises(NotApplicable, match="there is one instance"):
+    with pytest.raises(NotApplicable, match="there is only one instance"):
         HeadPruning().score(model, [make.by_hand(model, make.batch(model, [5]), by_heads(1))], None)
     with pytest.raises(UsageError, match="at least 2 steps"):
         HeadPruning(steps=1)
