@@ -1,1 +1,1 @@
-"""Engine."""
+"""Runs plans: whatever can change a stored number is in this folder."""

@@ -1,4 +1,4 @@
-"""Whether a model's head is the one that a task needs."""
+"""Checks that a model has the head that a task needs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ HEADS = {"masked": "masked-LM", "label": "sequence-classification", "next": "nex
 
 
 def check_head(model: Layered, task: Any) -> dict[str, int]:
-    """The output of each of the task's classes; empty for a task without classes.
+    """Checks that a model has the head and the classes of a task.
+
+    Returns:
+        The index of the model's output for each of the task's classes; empty for a task without classes.
 
     Raises:
-        UsageError: Another head than the task needs, or other classes: which it has, and which tasks it fits.
+        UsageError: The head or the classes are others; with those that the model has, and the tasks that they suit.
     """
     classes = tuple(getattr(task, "classes", ()))
     try:
@@ -31,8 +34,9 @@ def check_head(model: Layered, task: Any) -> dict[str, int]:
 
 
 def _advice(model: Layered, task: Any) -> str:
-    found = tasks_for_head(model.head, lambda classes: not classes or classes_match(model, classes))
-    known = f"It fits {', '.join(found)}." if found else "It fits no task that comes with flowgauge."
+    """The tasks that the model's head suits, and how to fine-tune a model for the task."""
+    names = tasks_for_head(model.head, lambda classes: not classes or classes_match(model, classes))
+    suited = f"It fits {', '.join(names)}." if names else "It fits no task that comes with flowgauge."
     if task.head not in ("label", "span"):
-        return known
-    return f"{known} To fine-tune one for {task.name}: `flowgauge train --model BASE --task {task.name} --out DIR`."
+        return suited
+    return f"{suited} To fine-tune one for {task.name}: `flowgauge train --model BASE --task {task.name} --out DIR`."

@@ -1,4 +1,4 @@
-"""What to run: `Plan`, from a YAML file, flags or both. No torch."""
+"""What to run: `Plan`, from a YAML file, from flags or from both."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _MAPPING = {
     "required": ["name"],
     "description": "name and settings",
 }
-_ONE: dict[str, Any] = {"anyOf": [_WORD, _MAPPING]}
+_PLUG_IN: dict[str, Any] = {"anyOf": [_WORD, _MAPPING]}
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-"""What every generator takes."""
-PlugIn = Annotated[Spec, BeforeValidator(_spec), WithJsonSchema(_ONE)]
+"""A seed that every random generator takes."""
+PlugIn = Annotated[Spec, BeforeValidator(_spec), WithJsonSchema(_PLUG_IN)]
 PlugIns = Annotated[
     tuple[PlugIn, ...],
     BeforeValidator(_several),
     Field(min_length=1),
-    WithJsonSchema({"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]}),
+    WithJsonSchema({"anyOf": [_PLUG_IN, {"type": "array", "items": _PLUG_IN, "minItems": 1}]}),
 ]
 _SEED = {"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63}
 _SEEDS = WithJsonSchema({"anyOf": [_SEED, {"type": "array", "items": _SEED, "minItems": 1}]})
@@ -53,25 +53,25 @@ class Plan(BaseModel):
     """Cells to run: every task with every method and seed, scored by every metric.
 
     Attributes:
-        model: An embedded model's name, a Hugging Face name or a folder; None: the one that comes with a task, or agreement-bert.
+        model: An embedded model's name, a Hugging Face name or a folder; None: the task's own model, else agreement-bert.
         revision: Branch, tag or commit on the Hub.
         tasks: Names, globs such as `sva/*`, or TSV/JSONL files; `name:key=value` sets a setting.
-        methods: Names or `file.py[:name]`, with settings likewise.
-        metrics: The same.
-        seeds: One cell each for methods that draw.
+        methods: Names or `file.py[:name]`, with settings after a colon.
+        metrics: Names or `file.py[:name]`, with settings after a colon.
+        seeds: Methods that draw have one cell a seed.
         limit: Instances a task, balanced over conditions; None: all.
-        fit_limit: Instances of the train split that methods which are trained see; None: all.
-        sample_seed: Seed of both samples.
-        split: The task's split.
+        fit_limit: Instances of the train split that methods are trained on, if they are trained; None: all.
+        sample_seed: Seed of the two samples that `limit` and `fit_limit` draw.
+        split: The split of the task that is explained.
         dtype: Floating-point type of the weights.
         device: A torch device; `auto`: the GPU if there is one.
         batch_size: Instances a batch; None: 32, fewer for long sentences.
-        max_tokens: Leaves out sentences with more tokens, of those that `limit` draws: which instances a cell is of is known
-            before a tokenizer is.
+        max_tokens: Sentences with more tokens are left out, after `limit` has drawn: which instances a cell has is decided
+            before there is a tokenizer.
         on_split: Whether a word that is not one token stops the run or leaves the sentence out.
-        columns: Our column's name to the file's, for tasks from a file.
+        columns: The file's name of each of flowgauge's columns, for tasks from a file.
         data_dir: Folder of published data sets, for tasks that read them; None: $FLOWGAUGE_DATA, else the Hub.
-        store: Folder or fsspec URL of the results.
+        store: Folder or fsspec URL that results go to.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -97,10 +97,13 @@ class Plan(BaseModel):
 
     @classmethod
     def make(cls, **fields: Any) -> Plan:
-        """A plan from fields; every fault is one line.
+        """A plan from its fields; what is wrong with them is said in one line.
 
         Raises:
             UsageError: An unknown field, with near matches, or a value out of range.
+
+        >>> Plan.make(tasks="sva/obj", limit=8).limit
+        8
         """
         for key in fields:
             if key not in cls.model_fields:
@@ -114,10 +117,14 @@ class Plan(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path, **flags: Any) -> Plan:
-        """A plan from a YAML file, or one that comes with the package by name (`demo`); flags that are not None override it.
+        """A plan from a YAML file.
+
+        Args:
+            path: The file, or the name of a plan that comes with the package, such as `demo`.
+            flags: Fields that override the file's, unless they are None.
 
         Raises:
-            UsageError: No such file, no YAML (with the line), or no plan.
+            UsageError: No such file, a file that is not YAML (with the line), or no plan.
         """
         path = _find(path)
         try:
@@ -133,15 +140,15 @@ class Plan(BaseModel):
             raise UsageError(f"{path}{where}: not YAML: {why}.") from error
         if not isinstance(stored, dict):
             raise UsageError(f"the plan {path} must be a mapping with tasks, methods and so on, got {type(stored).__name__}.")
-        given = {key: value for key, value in flags.items() if value is not None}
-        return cls.make(**{str(key): value for key, value in stored.items()} | given)
+        overriding = {key: value for key, value in flags.items() if value is not None}
+        return cls.make(**{str(key): value for key, value in stored.items()} | overriding)
 
 
 class UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
-    """Refuses a key that stands twice in a mapping; YAML forbids it, and the last would win in silence."""
+    """A YAML loader that refuses mappings with the same key twice, of which YAML would silently take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """As the safe loader makes it."""
+        """A mapping as the safe loader reads it, after its keys were checked."""
         seen: set[Any] = set()
         for key, _ in node.value:
             name = self.construct_object(key, deep=True)
@@ -155,15 +162,16 @@ class UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
 
 def _find(path: str | Path) -> Path:
     """The file itself, or the packaged plan of that name."""
-    known = {found.stem: found for found in PLANS.glob("*.yaml")}
+    known = {file.stem: file for file in PLANS.glob("*.yaml")}
     if Path(path).exists() or Path(path).suffix:
         return Path(path)
     if str(path) not in known:
-        raise UnknownName("plan", str(path), known, "A plan of your own is a file ending in .yaml.")
+        raise UnknownName("plan", str(path), known, "A plan of your own is a file with a name ending in .yaml.")
     return known[str(path)]
 
 
 def _fault(error: Mapping[str, Any]) -> str:
+    """What is wrong with one field: where, why, and what it was."""
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "missing":
         return f"{where} is missing"
@@ -171,7 +179,7 @@ def _fault(error: Mapping[str, Any]) -> str:
 
 
 def as_mapping(spec: Spec) -> dict[str, Any]:
-    """A spec as plan files have it.
+    """A spec as plan files write it.
 
     >>> as_mapping(Spec("attention", {"residual": 0.3}))
     {'name': 'attention', 'residual': 0.3}
@@ -187,5 +195,9 @@ def request_of(plan: Plan, model: str, task: Spec, method: Mapping[str, Any]) ->
 
 
 def unique(specs: Sequence[Spec]) -> list[Spec]:
-    """Specs without repetition, in order."""
+    """Specs without repetitions, in their order.
+
+    >>> [spec.name for spec in unique([Spec("b", {}), Spec("a", {}), Spec("b", {})])]
+    ['b', 'a']
+    """
     return [spec for index, spec in enumerate(specs) if spec not in specs[:index]]

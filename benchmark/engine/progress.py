@@ -1,4 +1,4 @@
-"""A progress bar on stderr for whatever takes more than two seconds."""
+"""A progress bar on stderr for work that takes more than two seconds."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 PATIENCE = 2.0
-"""Seconds before a bar appears."""
+"""Time before a bar appears (s)."""
 PAUSE = 60.0
-"""Seconds between two lines where stderr is a file."""
+"""Time between two lines where stderr is a file (s)."""
 
 
 class Progress:
-    """Counts steps; shows a bar once `PATIENCE` is over, or a line every `PAUSE` where stderr is no terminal.
+    """Counts steps; shows a bar after `PATIENCE`, or a line every `PAUSE` where stderr is no terminal.
 
     Args:
-        total: Steps in all.
-        quiet: Never shows anything.
+        total: Number of steps in all.
+        quiet: Shows nothing.
     """
 
     def __init__(self, total: int, quiet: bool = False) -> None:
         self.total, self.done = total, 0
         self.quiet, self.shown = quiet, not quiet and sys.stderr.isatty()
-        self._started = self._told = time.monotonic()
+        self._started = self._printed = time.monotonic()
         self._bar: Bar | None = None
         self._task: TaskID | None = None
 
@@ -40,11 +40,11 @@ class Progress:
             self._bar.stop()
 
     def step(self, text: str, advance: int = 1) -> None:
-        """Notes `advance` steps done and what comes next."""
+        """Counts `advance` further steps as done and shows `text`, the step that comes next."""
         self.done += advance
-        if not self.shown and not self.quiet and time.monotonic() - self._told > PAUSE:
-            self._told = time.monotonic()
-            minutes = (self._told - self._started) / 60
+        if not self.shown and not self.quiet and time.monotonic() - self._printed > PAUSE:
+            self._printed = time.monotonic()
+            minutes = (self._printed - self._started) / 60
             print(f"{text}: {self.done} of {self.total} steps after {minutes:.0f} min", file=sys.stderr, flush=True)
         if not self.shown or time.monotonic() - self._started < PATIENCE:
             return
@@ -53,8 +53,8 @@ class Progress:
         assert self._bar is not None and self._task is not None
         self._bar.update(self._task, completed=self.done, description=text)
 
-    def at(self, text: str, done: int, total: int) -> None:
-        """Notes that `done` of `total` steps are done, where the total was not known before."""
+    def update(self, text: str, done: int, total: int) -> None:
+        """Sets the number of steps done and the total, where the total was not known before, and shows `text`."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, total=total)
         self.done, self.total = done, total

@@ -1,4 +1,4 @@
-"""Where and with what this process computes; written into records, no part of a cell's key."""
+"""The software and the machine of this process, for records; no part of a cell's key."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ PACKAGES = ("torch", "transformers", "numpy", "tokenizers", "safetensors", "pand
 
 
 def provenance(model: Layered, batch_size: int) -> Provenance:
-    """Versions, platform, device and threads of this process."""
+    """Versions, platform, device and threads of this process.
+
+    Args:
+        model: The model, which says what device is used.
+        batch_size: Instances of the largest batch.
+    """
     return Provenance(
         flowgauge=_version("flowgauge"),
         python=platform.python_version(),
-        platform=f"{platform.system()}-{platform.machine()}",  # a kernel's build says more of a machine than of a result
+        platform=f"{platform.system()}-{platform.machine()}",  # not the kernel's build, which identifies a machine
         packages=versions(PACKAGES),
         device=torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else str(model.device),
         threads=torch.get_num_threads(),
@@ -28,7 +33,7 @@ def provenance(model: Layered, batch_size: int) -> Provenance:
 
 
 def versions(names: Sequence[str]) -> dict[str, str]:
-    """What is installed of each package."""
+    """The installed version of each package."""
     return {name: _version(name) for name in names}
 
 

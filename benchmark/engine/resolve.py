@@ -23,7 +23,14 @@ from .plan import DEFAULT_MODEL, Plan, unique
 
 @dataclass(frozen=True, eq=False)
 class TaskSample:
-    """A task and the instances that a plan takes of it."""
+    """A task and the instances that a plan draws from it.
+
+    Attributes:
+        spec: The spec that names the task.
+        task: The task.
+        key: Identity of the instances.
+        instances: The instances.
+    """
 
     spec: Spec
     task: Any
@@ -69,10 +76,11 @@ def resolve(plan: Plan, quiet: bool = True) -> ResolvedPlan:
 
 
 def check_names(plan: Plan) -> Plan:
-    """The plan with task globs written out.
+    """The plan with task globs written out, after its names were checked.
 
     Raises:
         UnknownName: A model folder, task, method or metric that does not exist, with near matches.
+        UsageError: Columns or a data folder that no task of the plan reads.
     """
     for spec in plan.methods:
         METHODS.require(spec.name)
@@ -80,32 +88,44 @@ def check_names(plan: Plan) -> Plan:
     if plan.model is not None:
         check_model(plan.model)
     if plan.columns and not any(is_table(spec.name) for spec in plan.tasks):
-        raise UsageError(f"columns ({', '.join(plan.columns)}) are given, but no task is a file of sentences.")
+        raise UsageError(
+            f"columns ({', '.join(plan.columns)}) are given, but no task is a file of sentences: name one, or leave them out."
+        )
     tasks = unique([with_data(task, plan.data_dir) for spec in plan.tasks for task in _tasks(spec)])
     if plan.data_dir and not any("data_dir" in spec.settings for spec in tasks):
-        raise UsageError(f"a data folder ({plan.data_dir}) is given, but no task reads one.")
+        raise UsageError(f"a data folder ({plan.data_dir}) is given, but no task reads one: leave it out.")
     return plan.model_copy(update={"tasks": tuple(tasks)})
 
 
 def check_metrics(specs: Sequence[Spec]) -> None:
-    """Refuses metrics that do not exist.
+    """Checks that metrics exist.
 
     Raises:
-        UnknownName: With near matches.
+        UnknownName: One does not; with near matches.
     """
     for spec in specs:
         METRICS.require(spec.name)
 
 
 def with_data(spec: Spec, folder: str | None, replace: bool = False) -> Spec:
-    """The spec with the data folder, if its task reads one and (unless `replace`) names none itself."""
+    """A task's spec with the data folder, if the task reads one.
+
+    Args:
+        spec: The task's spec.
+        folder: Folder of published data; None changes nothing.
+        replace: Whether it replaces a folder that the spec names itself.
+    """
     if not folder or not takes_data(spec) or (spec.settings.get("data_dir") and not replace):
         return spec
     return Spec(spec.name, {**spec.settings, "data_dir": folder})
 
 
 def draw(plan: Plan, spec: Spec) -> TaskSample:
-    """The task and its instances.
+    """A task of a plan, and the instances that the plan draws from it.
+
+    Args:
+        plan: The plan, for split, limit, seed and columns.
+        spec: The task's spec.
 
     Raises:
         UsageError: A file that cannot be read, an unknown split, no instances.
@@ -115,10 +135,10 @@ def draw(plan: Plan, spec: Spec) -> TaskSample:
 
 
 def draw_train(plan: Plan, sample: TaskSample) -> TaskSample:
-    """The instances of the same task that methods are trained on.
+    """The instances that methods are trained on, from the train split of the task that is explained.
 
     Raises:
-        UsageError: It has no train split.
+        NoSplit: The task has no train split.
     """
     return _draw(sample.spec, sample.task, "train", plan.fit_limit, plan.sample_seed)
 
@@ -132,12 +152,12 @@ def _draw(spec: Spec, task: Any, split: str, limit: int | None, seed: int) -> Ta
 
 
 def model_of(plan: Plan, task: Any) -> str:
-    """The plan's model, else the one that comes with the task, else the embedded one."""
+    """The name of the plan's model, else of the one that comes with the task, else of the embedded one."""
     return plan.model or getattr(task, "model", "") or DEFAULT_MODEL
 
 
 def make_methods(plan: Plan, metrics: Sequence[Any]) -> list[tuple[Spec, Any]]:
-    """The plan's methods with the specs that named them, and those that a metric's budget is matched to."""
+    """The plan's methods with the specs that name them, and those that a metric's budget is matched to."""
     specs = unique([*plan.methods, *(Spec.parse(m.reference) for m in metrics if m.reference)])
     methods: dict[str, tuple[Spec, Any]] = {}  # two specs may name the same code with the same settings: the first stays
     for spec in specs:
@@ -147,16 +167,17 @@ def make_methods(plan: Plan, metrics: Sequence[Any]) -> list[tuple[Spec, Any]]:
 
 
 def make_metrics(specs: Sequence[Spec]) -> list[Any]:
-    """Metrics by their specs."""
+    """The metrics that specs name, without repetitions."""
     return [METRICS.create(spec) for spec in unique(specs)]
 
 
 def _tasks(spec: Spec) -> list[Spec]:
+    """The tasks that a name, a file or a glob stands for."""
     if is_table(spec.name):
         if not Path(spec.name).is_file():
-            raise UsageError(f"there is no task file {spec.name}.")
+            raise UsageError(f"there is no task file {spec.name}: check the path.")
         return [spec]
-    if ".py" in spec.name or not any(sign in spec.name for sign in "*?["):
+    if ".py" in spec.name or not any(wildcard in spec.name for wildcard in "*?["):
         TASKS.require(spec.name)
         return [spec]
     names = [name for name in TASKS.entries() if fnmatchcase(name, spec.name)]

@@ -1,9 +1,9 @@
-"""What is trained once and then used by many cells: probes of methods and small models. Kept in the store, apart from cells.
+"""Weights that are trained once and then used by many cells: of methods and of small models. The store keeps them beside cells.
 
 <store>/fits/<name>-<12 hex>/
     fit.json               key, status, seconds and the training curve; written last
-    weights.safetensors    what was trained
-    checkpoint.safetensors while it is trained
+    weights.safetensors    the trained weights
+    checkpoint.safetensors the last checkpoint; only while the training runs
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from .progress import Progress
 
 log = logging.getLogger(__name__)
 PAUSE = 5.0
-"""Seconds between checkpoints: more often would cost more than a kill loses."""
+"""Time between two checkpoints (s). More of them would cost more time than a killed run loses."""
 
 
 class TrainedWeights:
-    """The trained things of a store.
+    """The trained weights of a store.
 
     Args:
-        url: Of the store.
+        url: URL of the store.
         quiet: Shows no progress bar.
     """
 
@@ -47,36 +47,41 @@ class TrainedWeights:
         self.files, self.quiet = Files(url), quiet
 
     def folder(self, name: str, key: Mapping[str, Any]) -> str:
-        """`<store>/fits/<name>-<12 hex>`."""
+        """The folder of one training: `<store>/fits/<name>-<12 hex>`."""
         return f"{self.files.root}/fits/{safe_name(name).replace('/', '_')}-{short_hash(key)}"
 
     def weights(
         self, name: str, key: Mapping[str, Any], seed: int, train: Callable[[TrainingSession], Mapping[str, Tensor]]
     ) -> dict[str, Tensor]:
-        """What was trained under this key; trained now, or to its end, where it is not whole.
+        """The weights that were trained under a key. If there are none yet, they are trained now, from the last checkpoint on.
+
+        Args:
+            name: Name of the method or model that is trained.
+            key: Everything that may change the weights.
+            seed: Seed of the training.
+            train: Trains in a session and returns the weights by name.
 
         Raises:
             FlowgaugeError: The training failed; its curve is kept, and the same call tries again.
         """
         folder = self.folder(name, key)
-        found = self._stored(folder)
-        if found is not None:
-            return found
-        tracked = TrackedTraining(self, folder, name, dict(key), seed)
-        return tracked.run(train)
+        stored = self._stored(folder)
+        if stored is not None:
+            return stored
+        return TrackedTraining(self, folder, name, dict(key), seed).run(train)
 
     def _stored(self, folder: str) -> dict[str, Tensor] | None:
-        fit, data = self.read(folder), self.files.read(f"{folder}/weights.safetensors")
-        if fit is None or fit.status != "done" or data is None:
+        record, data = self.read(folder), self.files.read(f"{folder}/weights.safetensors")
+        if record is None or record.status != "done" or data is None:
             return None
         with suppress(SafetensorError, ValueError):
-            if fit.weights in ("", hashlib.sha256(data).hexdigest()):  # the first records had no sum
+            if record.weights in ("", hashlib.sha256(data).hexdigest()):  # the first records had no checksum
                 return safetensors.torch.load(data)
-        log.warning("%s/weights.safetensors is damaged and is trained anew.", folder)
+        log.warning("%s/weights.safetensors is damaged: it is trained again.", folder)
         return None
 
     def read(self, folder: str) -> TrainingRecord | None:
-        """The record of a training, None where there is none or it is not whole."""
+        """The record of a training; None where there is none or it is damaged."""
         data = self.files.read(f"{folder}/fit.json")
         try:
             return None if data is None else TrainingRecord.model_validate_json(data)
@@ -86,9 +91,19 @@ class TrainedWeights:
 
 @dataclass
 class TrackedTraining:
-    """A training whose checkpoints, curve and progress go to the store."""
+    """A training session whose checkpoints, curve and record go to the store.
 
-    fits: TrainedWeights
+    Attributes:
+        store: The store's trained weights.
+        folder: The folder of this training.
+        name: Name of the method or model that is trained.
+        key: Everything that may change the weights.
+        seed: Seed of the training.
+        curve: One row a logged step.
+        seconds: Duration of earlier sessions (s).
+    """
+
+    store: TrainedWeights
     folder: str
     name: str
     key: dict[str, Any]
@@ -100,8 +115,13 @@ class TrackedTraining:
     _progress: Progress | None = None
 
     def run(self, train: Callable[[TrainingSession], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Trains, and stores the weights and the record.
+
+        Raises:
+            FlowgaugeError: The training failed; its record says why.
+        """
         self._started = time.monotonic()
-        self._progress = Progress(0, self.fits.quiet)
+        self._progress = Progress(0, self.store.quiet)
         with self._progress:
             try:
                 weights = {name: tensor.detach().cpu().contiguous() for name, tensor in train(self).items()}
@@ -109,51 +129,51 @@ class TrackedTraining:
                 self._finish("failed", str(error))
                 raise
         metadata = {"flowgauge": canonical({"name": self.name, "key": self.key})}
-        written = self.fits.files.write(f"{self.folder}/weights.safetensors", safetensors.torch.save(weights, metadata))
-        self._finish("done", weights=written)
+        checksum = self.store.files.write(f"{self.folder}/weights.safetensors", safetensors.torch.save(weights, metadata))
+        self._finish("done", checksum=checksum)
         return weights
 
     def resume(self) -> dict[str, Tensor]:
-        """Tensors of the last checkpoint of this very training; empty at the start."""
-        data = self.fits.files.read(f"{self.folder}/checkpoint.safetensors")
+        """The tensors of the last checkpoint of this training; empty where there is none."""
+        data = self.store.files.read(f"{self.folder}/checkpoint.safetensors")
         if data is None:
             return {}
         try:
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            kept = json.loads(header["__metadata__"]["flowgauge"])
+            state = json.loads(header["__metadata__"]["flowgauge"])
             tensors = safetensors.torch.load(data)
-            same = kept.get("key") in (None, short_hash(self.key))  # the first checkpoints named none
-            curve, seconds = kept["curve"], kept["seconds"]
+            is_own = state.get("key") in (None, short_hash(self.key))  # the first checkpoints stored no key
+            curve, seconds = state["curve"], state["seconds"]
         except (SafetensorError, ValueError, KeyError, TypeError, AttributeError):
-            log.warning("%s: a damaged checkpoint is left out; training starts anew.", self.folder)
+            log.warning("%s: a damaged checkpoint is left out; training starts from the beginning.", self.folder)
             return {}
-        if not same:
-            log.warning("%s: a checkpoint of another training is left out; training starts anew.", self.folder)
+        if not is_own:
+            log.warning("%s: a checkpoint of another training is left out; training starts from the beginning.", self.folder)
             return {}
         self.curve, self.seconds = curve, seconds
         return tensors
 
     def checkpoint(self, tensors: Mapping[str, Tensor]) -> None:
-        """Writes tensors and the curve so far, if the last time was a while ago."""
+        """Writes tensors and the curve so far, unless that was done less than `PAUSE` ago."""
         if time.monotonic() - self._written < PAUSE:
             return
-        whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        kept = json.dumps({"key": short_hash(self.key), "curve": self.curve, "seconds": self._elapsed()})
-        self.fits.files.write(f"{self.folder}/checkpoint.safetensors", safetensors.torch.save(whole, {"flowgauge": kept}))
+        copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        state = json.dumps({"key": short_hash(self.key), "curve": self.curve, "seconds": self._elapsed()})
+        self.store.files.write(f"{self.folder}/checkpoint.safetensors", safetensors.torch.save(copies, {"flowgauge": state}))
         self._written = time.monotonic()
 
     def log(self, step: int, steps: int, **numbers: float) -> None:
-        """One row of the curve, and progress."""
+        """Adds one row to the curve and shows the progress: `step` of `steps`."""
         self.curve.append({"step": step, **{name: float(value) for name, value in numbers.items()}})
         assert self._progress is not None
-        self._progress.at(f"training {self.name}", step, steps)
+        self._progress.update(f"training {self.name}", step, steps)
 
     def _elapsed(self) -> float:
         return self.seconds + time.monotonic() - self._started
 
-    def _finish(self, status: Literal["done", "failed"], error: str = "", weights: str = "") -> None:
+    def _finish(self, status: Literal["done", "failed"], error: str = "", checksum: str = "") -> None:
         key, seconds = json.loads(canonical(self.key)), self._elapsed()
-        fit = TrainingRecord(key=key, status=status, error=error, seconds=seconds, curve=self.curve, weights=weights)
-        self.fits.files.write(f"{self.folder}/fit.json", fit.model_dump_json(indent=1).encode())
-        with suppress(FileNotFoundError):  # there was none, or another process that trained the same was first
-            self.fits.files.remove(f"{self.folder}/checkpoint.safetensors")
+        record = TrainingRecord(key=key, status=status, error=error, seconds=seconds, curve=self.curve, weights=checksum)
+        self.store.files.write(f"{self.folder}/fit.json", record.model_dump_json(indent=1).encode())
+        with suppress(FileNotFoundError):  # there was none, or another process that trained the same removed it
+            self.store.files.remove(f"{self.folder}/checkpoint.safetensors")

@@ -1,1 +1,1 @@
-"""External."""
+"""Imports explanations that were computed outside flowgauge."""

@@ -1,7 +1,7 @@
-"""Explanations computed elsewhere, as a folder that anyone can write, and how cells made of one are marked. No torch.
+"""The folder in which explanations that were computed elsewhere are handed in, and the marks of cells imported from one.
 
 <folder>/
-    manifest.json               or manifest.yaml: `ExternalManifest`, what was explained, by what, and how it is called
+    manifest.json               or manifest.yaml: `ExternalManifest`, what was explained and by which method
     explanations.safetensors    one tensor an instance and view
 
 A tensor is called `<instance id>/<view>`: `sva/obj/SP/author-guard-like-tall/tokens` holds the scores of that instance's tokens.
@@ -13,10 +13,10 @@ included, L the layers and H the heads:
 
 They explain q for the right answer. Metrics also ask about the answer that the model gives. Where that is another, its
 explanation is `<instance id>/predicted/<view>`; a method that asks for no answer (raw attention) says `same_for_predicted` in the
-manifest instead. `<instance id>/input_ids` may hold the token ids that were explained: they are then held against ours.
+manifest instead. `<instance id>/input_ids` may hold the token ids that were explained: they are then compared with the model's.
 `flowgauge questions` lists the instances, their token ids, the position and the outputs of q.
 
-Numbers that an explanation gives of itself (`values`), paths and draws are not taken: nobody could check them.
+Numbers about an explanation itself (`values`), paths and draws are not imported, since they could not be checked.
 """
 
 from __future__ import annotations
@@ -48,28 +48,28 @@ SCHEMA: Literal[1] = 1
 TENSORS = "explanations.safetensors"
 MANIFESTS = ("manifest.json", "manifest.yaml", "manifest.yml")
 TAKEN = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "gate")
-"""Views that may come from outside."""
+"""Views that can be imported."""
 IDS, PREDICTED = "input_ids", "/predicted"
 SOURCE = "outside"
-"""What a cell's key has where a plug-in's own file has the hash of its source."""
+"""The `source` of the method in the key of an imported cell; of a user's own plug-in it is the hash of its file."""
 
 
 class ExternalManifest(BaseModel):
-    """What was explained, and by what.
+    """What was explained, and by which method.
 
     Attributes:
-        method: Its name; boards show it with `outside.` before it. No name of a method of flowgauge's.
+        method: The method's name, which is none of flowgauge's methods; boards show it with `outside.` before it.
         producer: The program that computed the scores, such as captum.
-        producer_version: Its version.
-        task: As `flowgauge run --task` or a plan has it.
-        model: As `flowgauge run --model` has it; None: the one that comes with the task, or agreement-bert.
-        version: Of the method.
-        settings: Of the method, for tables.
-        seed: Where scores depend on one; a folder each.
-        citation: Authors, year, title: whom to cite.
-        same_for_predicted: The method asks for no answer, so that its explanations of the predicted answer are those of the right
-            one.
-        revision, split, limit, sample_seed, dtype, max_tokens, on_split, columns: As in a plan.
+        producer_version: The program's version.
+        task: The task, named as for `flowgauge run --task` or in a plan.
+        model: The model, named as for `flowgauge run --model`; None: the one that comes with the task, or agreement-bert.
+        version: The method's version.
+        settings: The method's settings, for tables.
+        seed: The seed that the scores depend on, if they do; explanations of another seed go into another folder.
+        citation: The publication to cite: authors, year, title.
+        same_for_predicted: Whether the method's explanations do not depend on the answer, so that those of the predicted answer
+            are those of the right one.
+        revision, split, limit, sample_seed, dtype, max_tokens, on_split, columns: The fields of a plan.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -97,27 +97,27 @@ class ExternalManifest(BaseModel):
 
     @property
     def name(self) -> str:
-        """What cells and boards call the method."""
+        """The method's name in cells and on boards."""
         return OUTSIDE + self.method
 
     def identity(self) -> dict[str, JsonValue]:
-        """What the key of a cell has of the method; `source` and `producer` say that it came from outside."""
+        """The method's part of a cell's key; `source` and `producer` say that flowgauge did not run it."""
         producer = f"{self.producer} {self.producer_version}"
         return {"name": self.name, "version": self.version, "settings": self.settings, "source": SOURCE, "producer": producer}
 
 
 @dataclass(frozen=True, eq=False)
 class ExternalExplanations:
-    """A folder as read: arrays by view, by instance.
+    """The contents of a folder of explanations.
 
     Attributes:
-        manifest: What it says of itself.
-        arrays: Tensor by its name in the file.
+        manifest: What was explained, and by which method.
+        arrays: Tensors by their names in the file.
     """
 
     manifest: ExternalManifest
     arrays: Mapping[str, np.ndarray]
-    _found: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    _views: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, array in self.arrays.items():
@@ -126,30 +126,34 @@ class ExternalExplanations:
                 raise UsageError(
                     f"{TENSORS} has a tensor {name[:200]!r}: expected <instance id>/<view>, with a view of {', '.join(TAKEN)}."
                 )
-            self._found.setdefault(instance, {})[view] = array
+            self._views.setdefault(instance, {})[view] = array
 
     def unknown_instances(self, known: Iterable[str]) -> list[str]:
-        """Instances that it explains and that are not among the `known` ones."""
+        """Explained instances that are not among the `known` ids."""
         known = set(known)
-        return [name for name in self._found if name not in known and name.removesuffix(PREDICTED) not in known]
+        return [name for name in self._views if name not in known and name.removesuffix(PREDICTED) not in known]
 
     def ids(self, instance: str) -> np.ndarray | None:
-        """The token ids that were explained, if it says so."""
-        return self._found.get(instance, {}).get(IDS)
+        """The token ids that were explained; None where they were not handed in."""
+        return self._views.get(instance, {}).get(IDS)
 
     def explanation(self, instance: str, predicted: bool = False) -> Explanation | None:
-        """One instance explained for the right answer, or for the predicted one; None where it is not.
+        """The explanation of one instance; None where there is none.
+
+        Args:
+            instance: The instance's id.
+            predicted: Whether to take that of the predicted answer instead of that of the right one.
 
         Raises:
-            UsageError: It is there, and is no explanation.
+            UsageError: Its arrays are not views of an explanation.
         """
         name = instance + PREDICTED if predicted else instance
-        views = {view: array for view, array in self._found.get(name, {}).items() if view != IDS}
+        views = {view: array for view, array in self._views.get(name, {}).items() if view != IDS}
         if any(np.iscomplexobj(array) for array in views.values()):
             raise UsageError(f"instance {name!r}: its numbers are complex; scores are real.")
         try:
-            made: dict[str, Any] = {view: np.asarray(array, np.float64) for view, array in views.items()}
-            return Explanation(**made) if made else None
+            fields: dict[str, Any] = {view: np.asarray(array, np.float64) for view, array in views.items()}
+            return Explanation(**fields) if fields else None
         except ValueError as error:
             raise UsageError(f"instance {name!r}: {error}") from error
 
@@ -161,40 +165,44 @@ def write_explanations(
     predicted: Mapping[str, Any] | None = None,
     **manifest: Any,
 ) -> ExternalManifest:
-    """Writes a folder that `flowgauge import` takes.
+    """Writes a folder that `flowgauge import` reads.
 
         flowgauge.write_explanations("mine", {q.id: scores_of(q) for q in flowgauge.questions("sva/obj", limit=8)},
             method="my-lrp", producer="my notebook", producer_version="1", task="sva/obj", limit=8, same_for_predicted=True)
 
     Args:
-        folder: Made if it is not there; what it has of these two files is replaced.
-        explanations: By instance id: token scores, or a mapping from views to arrays. Lists, NumPy arrays or tensors.
-        predicted: Likewise, for the answer that the model gives, of instances where that is not the right one.
+        folder: The folder, created where there is none; its manifest and its tensors are replaced.
+        explanations: By instance id the token scores, or a mapping from views to arrays: lists, NumPy arrays or tensors.
+        predicted: Explanations of the answer that the model gives, for instances where that is not the right one.
         manifest: The fields of `ExternalManifest`.
+
+    Returns:
+        The manifest.
 
     Raises:
         UsageError: A field that is missing, unknown or out of range; a view that does not exist; nothing to write.
     """
-    made = _manifest(manifest, "the manifest")
-    asked = {**explanations, **{f"{name}{PREDICTED}": given for name, given in (predicted or {}).items()}}
-    arrays = {f"{name}/{view}": array for name, given in asked.items() for view, array in _views(given)}
+    checked = _manifest(manifest, "the manifest")
+    every = {**explanations, **{f"{name}{PREDICTED}": scores for name, scores in (predicted or {}).items()}}
+    arrays = {f"{name}/{view}": array for name, scores in every.items() for view, array in _arrays(scores)}
     if not arrays:
-        raise UsageError("there are no explanations to write.")
-    ExternalExplanations(made, arrays)
+        raise UsageError("there are no explanations to write: give at least one, by the id of its instance.")
+    ExternalExplanations(checked, arrays)  # refuses views that do not exist
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for other in MANIFESTS[1:]:
-        (folder / other).unlink(missing_ok=True)
+    for name in MANIFESTS[1:]:
+        (folder / name).unlink(missing_ok=True)
     (folder / TENSORS).write_bytes(safetensors.save(arrays))
-    (folder / MANIFESTS[0]).write_text(made.model_dump_json(indent=1), encoding="utf-8")
-    return made
+    (folder / MANIFESTS[0]).write_text(checked.model_dump_json(indent=1), encoding="utf-8")
+    return checked
 
 
 def read_explanations(folder: str | Path) -> ExternalExplanations:
-    """A folder as `write_explanations` wrote it, or as it was written by hand.
+    """Reads a folder that `write_explanations` or another program wrote.
 
     Raises:
-        UsageError: A file is missing or cannot be read, a manifest breaks the schema, a tensor has a name that says nothing.
+        UsageError: A file is missing or cannot be read, the manifest breaks its schema, or the name of a tensor is not that of an
+            instance and a view.
     """
     folder = Path(folder)
     path = next((folder / name for name in MANIFESTS if (folder / name).is_file()), None)
@@ -207,20 +215,20 @@ def read_explanations(folder: str | Path) -> ExternalExplanations:
         raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(stored, dict):
         raise UsageError(f"{path} must be a mapping with method, producer, task and so on, got {type(stored).__name__}.")
-    made = _manifest(stored, str(path))
+    manifest = _manifest(stored, str(path))
     try:
         arrays = safetensors.load((folder / TENSORS).read_bytes())
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        hint = "bfloat16 is not read: store float32." if "BF16" in str(error) else "write it anew with safetensors."
+        hint = "bfloat16 is not read: store float32." if "BF16" in str(error) else "write it again with safetensors."
         raise UsageError(f"{folder / TENSORS} cannot be read: {error or type(error).__name__}; {hint}") from error
-    return ExternalExplanations(made, arrays)
+    return ExternalExplanations(manifest, arrays)
 
 
 def check_free(method: str) -> None:
-    """Refuses a name that a method of flowgauge's, or of a plug-in installed here, could be taken for.
+    """Checks that a name cannot be mistaken for that of a method of flowgauge or of an installed plug-in.
 
     Raises:
-        UsageError: With what to do.
+        UsageError: It can; with what to do.
 
     >>> check_free("captum-integrated-gradients")
     """
@@ -228,7 +236,9 @@ def check_free(method: str) -> None:
     if method.startswith(OUTSIDE):
         raise UsageError(f"a method cannot be called {method!r}: leave {OUTSIDE!r} out, boards put it there themselves.")
     if not method.isascii():
-        raise UsageError(f"a method cannot be called {method!r}: use letters without accents, for others may be taken for them.")
+        raise UsageError(
+            f"a method cannot be called {method!r}: use letters without accents, since others may be mistaken for them."
+        )
     taken = next((name for name in METHODS.entries() if _letters(name) == _letters(method)), None)
     if taken is not None:
         raise UsageError(
@@ -238,12 +248,21 @@ def check_free(method: str) -> None:
 
 
 def check_external_marks(record: Record) -> Iterator[str]:
-    """What is wrong with how a cell's record says where its explanations come from; nothing for one that is in order."""
-    known = record.key.get("method", {})
-    signs = (record.method.startswith(OUTSIDE), known.get("source") == SOURCE, "producer" in known, "explanations" in record.key)
-    if any(signs) and not all(signs):
+    """Checks that a record has all marks of imported explanations or none.
+
+    Yields:
+        What is wrong with the marks; nothing for a record that is in order.
+    """
+    method = record.key.get("method", {})
+    marks = (
+        record.method.startswith(OUTSIDE),
+        method.get("source") == SOURCE,
+        "producer" in method,
+        "explanations" in record.key,
+    )
+    if any(marks) and not all(marks):
         yield "it is half marked as explanations from outside flowgauge: name, source, producer and their sum belong together."
-    elif any(signs):
+    elif any(marks):
         try:
             check_free(record.method.removeprefix(OUTSIDE))
         except UsageError as error:
@@ -256,13 +275,13 @@ def is_outside(record: Record) -> bool:
 
 
 def content_sum(parts: Iterable[Part]) -> str:
-    """Sha256 over every view of every explanation as stored, by instance: what the key of a cell from outside rests on."""
+    """Sha256 of every view of every explanation as stored, which identifies an imported cell in its key."""
     lines = []
     for part in parts:
-        for sentence, gold, guided in zip(part.sentences, part.gold, part.predicted, strict=True):
-            for question, one in (("gold", gold), *((("predicted", guided),) if guided is not gold else ())):
+        for sentence, gold, predicted in zip(part.sentences, part.gold, part.predicted, strict=True):
+            for question, explanation in (("gold", gold), *((("predicted", predicted),) if predicted is not gold else ())):
                 for view in (*VIEWS, *MASK_COMPANIONS):
-                    array = getattr(one, view)
+                    array = getattr(explanation, view)
                     if isinstance(array, np.ndarray):
                         data = np.ascontiguousarray(array, np.float64)
                         head = [sentence.id, question, view, list(data.shape)]
@@ -270,46 +289,46 @@ def content_sum(parts: Iterable[Part]) -> str:
     return hashlib.sha256(json.dumps(sorted(lines)).encode()).hexdigest()
 
 
-def _views(given: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Views of one instance; scores alone are those of its tokens."""
-    for view, array in (given if isinstance(given, Mapping) else {"tokens": given}).items():
+def _arrays(scores: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """The views of one instance as arrays; scores that are no mapping are those of its tokens."""
+    for view, array in (scores if isinstance(scores, Mapping) else {"tokens": scores}).items():
         if hasattr(array, "detach"):
             array = array.detach().cpu().double()
-        kind = np.int64 if view == IDS else np.float64
-        yield view, np.ascontiguousarray(np.asarray(array, kind))
+        dtype = np.int64 if view == IDS else np.float64
+        yield view, np.ascontiguousarray(np.asarray(array, dtype))
 
 
 class _NoAliases(UniqueKeys):
-    """Refuses `*name`: nested, a few lines stand for more than any memory holds."""
+    """A YAML loader that refuses aliases (`*name`), since a few lines of nested ones expand to more than memory holds."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """As the safe loader makes it."""
+        """A node as the safe loader reads it, unless it is an alias."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "an alias (*name): write it out", self.peek_event().start_mark)
         return super().compose_node(parent, index)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose keys differ; of two that do not, the last would win in silence."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice")
-    return made
+    """A JSON object without the same key twice, of which the parser would silently take the last."""
+    names = [name for name, _ in pairs]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"{repeated!r} stands twice")
+    return dict(pairs)
 
 
 def _manifest(stored: Mapping[str, Any], where: str) -> ExternalManifest:
     if isinstance(stored.get("schema_version"), int):
         check_schema(stored["schema_version"], SCHEMA, where, UsageError)
     try:
-        made = ExternalManifest.model_validate(stored)
+        manifest = ExternalManifest.model_validate(stored)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UsageError(f"{where} is not in order: {faults[:500]}.") from error
-    check_free(made.method)
-    return made
+    check_free(manifest.method)
+    return manifest
 
 
 def _letters(name: str) -> str:
-    """A name without what the eye may overlook."""
+    """The lower-case letters and digits of a name: names that differ in other characters only are easily mistaken."""
     return re.sub(r"[^a-z0-9]", "", name.casefold())

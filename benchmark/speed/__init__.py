@@ -1,1 +1,1 @@
-"""Speed."""
+"""Times methods side by side, for `flowgauge speed`."""

@@ -1,1 +1,1 @@
-"""Verification."""
+"""Recomputes the scores and reruns the methods of a submission."""

@@ -1,4 +1,4 @@
-"""What running a method again shows, and whether two explanations say the same up to rounding. No torch."""
+"""Whether two explanations agree up to rounding, and the outcomes of running methods again."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from ...methods.explanation import MASK_COMPANIONS, VIEWS, Explanation
 from ...models.flow.graph import Patterns
 
 TOLERANCE = {"float64": 1e-3, "float32": 1e-3}
-"""Of values, as a share of the largest of their view, by the model's dtype: large views are stored with three digits."""
+"""How far values may differ, as a share of the largest of their view, by the model's dtype. Large views are stored with three
+digits."""
 COARSE = 5e-2
-"""The same for half precision."""
+"""How far values may differ in half precision."""
 TIES = 0.1
-"""Share of paths that may differ where their influence does not: one of several that are as good."""
+"""Share of paths that may differ although their influence does not: several paths may have the same influence."""
 NUMBERS = ("total", "influence", "head_influence")
 
 
 @dataclass(frozen=True)
 class RerunOutcome:
-    """What came of running a method again.
+    """The outcome of running a method again on some of its instances.
 
     Attributes:
-        instances: How many were explained again.
-        differing: How many of them came out otherwise.
-        first: The first of these, and how it differs.
-        trained: Whether the method was trained anew for it.
+        instances: Number of instances that were explained again.
+        differing: Number of instances with another explanation than the stored one.
+        first: The first of these instances, and how its explanation differs.
+        trained: Whether the method was trained again for it.
     """
 
     instances: int
@@ -39,12 +40,12 @@ class RerunOutcome:
 
 @dataclass(frozen=True, eq=False)
 class SecretSeedScores:
-    """What came of running methods on instances that nobody has seen.
+    """The outcome of running methods on instances that were drawn with a secret seed.
 
     Attributes:
-        instances: How many there were.
+        instances: Number of instances.
         rows: Score rows by the 12 digits of a cell and the identity of a metric.
-        missing: Why a cell has none.
+        missing: Why a cell has no rows, by its 12 digits.
     """
 
     instances: int
@@ -53,7 +54,7 @@ class SecretSeedScores:
 
 
 def tolerance(dtype: str) -> float:
-    """How far values may lie apart, as a share of the largest.
+    """How far the values of two explanations may differ, as a share of the largest value of their view.
 
     >>> tolerance("float32"), tolerance("bfloat16")
     (0.001, 0.05)
@@ -61,74 +62,79 @@ def tolerance(dtype: str) -> float:
     return TOLERANCE.get(dtype, COARSE)
 
 
-def difference(theirs: Explanation, ours: Explanation, within: float) -> str:
-    """How two explanations differ, in words; empty where they agree.
+def difference(stored: Explanation, computed: Explanation, within: float) -> str:
+    """How two explanations differ, in words.
 
     Args:
-        theirs: As stored.
-        ours: As it comes out here.
-        within: `tolerance` of the cell's dtype.
+        stored: The explanation that a submission has.
+        computed: The explanation that was computed here.
+        within: The tolerance of the cell's dtype.
+
+    Returns:
+        The first difference; empty where the explanations agree.
 
     >>> difference(Explanation(tokens=np.array([2.0, 1.0])), Explanation(tokens=np.array([2.0, 0.0])), 1e-3)
     'tokens differ by up to 50 % of the largest'
     """
-    if len(theirs.draws) != len(ours.draws) or theirs.views != ours.views:
-        return f"it has {_shape(theirs)}, here it has {_shape(ours)}"
-    for draw, (one, other) in enumerate(zip(theirs.each(), ours.each(), strict=True)):
-        views = (_view(view, one, other, within) for view in (*VIEWS, *MASK_COMPANIONS))
-        found = next((text for text in (*views, _reported(one, other, within)) if text), "")
-        if found:
-            return f"{found}, draw {draw}" if theirs.draws else found
+    if len(stored.draws) != len(computed.draws) or stored.views != computed.views:
+        return f"it has {_views(stored)}, here it has {_views(computed)}"
+    for draw, (left, right) in enumerate(zip(stored.each(), computed.each(), strict=True)):
+        views = (_view_difference(view, left, right, within) for view in (*VIEWS, *MASK_COMPANIONS))
+        first = next((text for text in (*views, _reported_difference(left, right, within)) if text), "")
+        if first:
+            return f"{first}, draw {draw}" if stored.draws else first
     return ""
 
 
-def _shape(one: Explanation) -> str:
-    return f"{', '.join(sorted(one.views))}{f' in {len(one.draws)} draws' if one.draws else ''}"
+def _views(explanation: Explanation) -> str:
+    draws = f" in {len(explanation.draws)} draws" if explanation.draws else ""
+    return f"{', '.join(sorted(explanation.views))}{draws}"
 
 
-def _view(name: str, theirs: Explanation, ours: Explanation, within: float) -> str:
-    one, other = getattr(theirs, name), getattr(ours, name)
-    if one is None or other is None:
-        return "" if one is other else f"{name} are there in one of them only"
-    if isinstance(one, Patterns):
-        return _patterns(one, other, within)
-    return _values(name, one, other, within)
+def _view_difference(name: str, stored: Explanation, computed: Explanation, within: float) -> str:
+    left, right = getattr(stored, name), getattr(computed, name)
+    if left is None or right is None:
+        return "" if left is right else f"only one of them has {name}"
+    if isinstance(left, Patterns):
+        return _pattern_difference(left, right, within)
+    return _array_difference(name, left, right, within)
 
 
-def _values(name: str, one: np.ndarray, other: np.ndarray, within: float) -> str:
-    if one.shape != other.shape:
-        return f"{name} have shape {one.shape}, here {other.shape}"
-    gap, size = np.abs(one.astype(float) - other.astype(float)), float(np.abs(other.astype(float)).max(initial=0))
-    worst = float(gap.max(initial=0))
-    if worst <= within * size:
+def _array_difference(name: str, stored: np.ndarray, computed: np.ndarray, within: float) -> str:
+    if stored.shape != computed.shape:
+        return f"{name} have shape {stored.shape}, here {computed.shape}"
+    left, right = stored.astype(float), computed.astype(float)
+    worst, largest = float(np.abs(left - right).max(initial=0)), float(np.abs(right).max(initial=0))
+    if worst <= within * largest:
         return ""
-    return f"{name} differ by up to {100 * worst / size:.3g} % of the largest" if size else f"{name} should all be 0"
+    return f"{name} differ by up to {100 * worst / largest:.3g} % of the largest" if largest else f"{name} should all be 0"
 
 
-def _reported(theirs: Explanation, ours: Explanation, within: float) -> str:
-    """Numbers about the explanation itself; those that say how little was missed are as good as 0."""
-    if theirs.values.keys() != ours.values.keys():
-        return f"it reports {', '.join(sorted(theirs.values)) or 'no values'}, here {', '.join(sorted(ours.values)) or 'none'}"
-    for name, value in ours.values.items():
-        if abs(theirs.values[name] - value) > within * (1 + abs(value)):
-            return f"its {name} is {theirs.values[name]:.4g}, here {value:.4g}"
+def _reported_difference(stored: Explanation, computed: Explanation, within: float) -> str:
+    """Compares numbers about the explanation itself; 1 is added to their size, since errors near 0 differ by rounding only."""
+    if stored.values.keys() != computed.values.keys():
+        names, here = ", ".join(sorted(stored.values)) or "no values", ", ".join(sorted(computed.values)) or "none"
+        return f"it reports {names}, here {here}"
+    for name, value in computed.values.items():
+        if abs(stored.values[name] - value) > within * (1 + abs(value)):
+            return f"its {name} is {stored.values[name]:.4g}, here {value:.4g}"
     return ""
 
 
-def _patterns(one: Patterns, other: Patterns, within: float) -> str:
-    """Numbers as those of views; paths are the same but for a few ties."""
-    if not np.array_equal(one.source, other.source) or one.positions.shape != other.positions.shape:
+def _pattern_difference(stored: Patterns, computed: Patterns, within: float) -> str:
+    """Compares influences as those of views; of the paths themselves a few may differ, which tie with others."""
+    if not np.array_equal(stored.source, computed.source) or stored.positions.shape != computed.positions.shape:
         return "paths start at other words"
     for name in NUMBERS:
-        theirs, ours = getattr(one, name), getattr(other, name)
-        if (theirs is None) != (ours is None):
-            return f"{name} of paths is there in one of them only"
-        found = "" if theirs is None else _values(f"{name} of paths", theirs, ours, within)
-        if found:
-            return found
-    moved = (one.positions != other.positions).any((1, 2))
-    if one.heads is not None and other.heads is not None:
-        moved |= (one.heads != other.heads).reshape(len(one), -1).any(1)
-    if moved.sum() > max(1, TIES * len(one)):
-        return f"{int(moved.sum())} of {len(one)} paths are others"
+        left, right = getattr(stored, name), getattr(computed, name)
+        if (left is None) != (right is None):
+            return f"only one of them has {name} of paths"
+        text = "" if left is None else _array_difference(f"{name} of paths", left, right, within)
+        if text:
+            return text
+    differs = (stored.positions != computed.positions).any((1, 2))
+    if stored.heads is not None and computed.heads is not None:
+        differs |= (stored.heads != computed.heads).reshape(len(stored), -1).any(1)
+    if differs.sum() > max(1, TIES * len(stored)):
+        return f"{int(differs.sum())} of {len(stored)} paths are others"
     return ""

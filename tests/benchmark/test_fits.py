@@ -98,7 +98,7 @@ def test_weights_of_which_a_byte_is_wrong_are_trained_anew(tmp_path, caplog) -> 
     path = Path(fits.folder("m", {"a": 1}), "weights.safetensors")
     path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
     assert torch.equal(fits.weights("m", {"a": 1}, 0, lambda training: {"mean": torch.ones(2)})["mean"], one["mean"])
-    assert "weights.safetensors is damaged and is trained anew" in caplog.text
+    assert "weights.safetensors is damaged: it is trained again" in caplog.text
 
 
 def test_the_checkpoint_of_another_training_is_left_out(plan, tmp_path, monkeypatch, caplog) -> None:
@@ -110,7 +110,7 @@ def test_the_checkpoint_of_another_training_is_left_out(plan, tmp_path, monkeypa
     (other / "checkpoint.safetensors").write_bytes((one / "checkpoint.safetensors").read_bytes())
     with pytest.raises(KeyboardInterrupt):
         run(plan(f"{METHOD}:breaks_at=7", seeds=(0, 1)))
-    assert "a checkpoint of another training is left out; training starts anew" in caplog.text
+    assert "a checkpoint of another training is left out; training starts from the beginning" in caplog.text
 
 
 def test_two_processes_that_train_the_same_both_end(tmp_path, monkeypatch) -> None:

@@ -239,7 +239,7 @@ def test_draws_gates_and_reported_numbers_count():
         "it has tokens in 1 draws, here it has tokens in 2 draws"
     )
     mask = np.ones((2, 3))
-    assert difference(Explanation(mask=mask, gate=mask), Explanation(mask=mask), 1e-3) == "gate are there in one of them only"
+    assert difference(Explanation(mask=mask, gate=mask), Explanation(mask=mask), 1e-3) == "only one of them has gate"
     zero = Explanation(tokens=np.array([0.0]))
     assert difference(one, zero, 1e-3) == "tokens should all be 0" and difference(zero, zero, 1e-3) == ""
     reported = Explanation(tokens=np.array([1.0]), values={"q_baseline": 1.0})
