@@ -1,1 +1,1 @@
-"""Fine tuning."""
+"""Fine-tunes encoders for tasks with classes or spans."""

@@ -1,4 +1,4 @@
-"""Fine-tunes an encoder for a task with Hugging Face's Trainer; a killed run goes on at its last checkpoint."""
+"""Fine-tunes an encoder for a task with Hugging Face's Trainer; a killed run continues from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,20 @@ from ...core.errors import FlowgaugeError, UsageError
 from ...core.registry import Spec
 from ...models.load import Base, check_device, load_base
 from ...tasks.fingerprint import fingerprint
+from ...tasks.instance import Instance
 from ...tasks.registry import load_task
 from ..engine.model_handle import model_source, quieten, shown_name
 from ..engine.progress import Progress
 from ..engine.resolve import with_data
 from ..store.model_fingerprint import model_fingerprint
 from .fine_tuned_model import FineTunedModel, FineTuningConfig, OutputFolder
-from .heads import FineTuningHead, HeadScore, aim_of
+from .heads import FineTuningHead, HeadScore, head_of
 
 log = logging.getLogger(__name__)
 Rows = dict[str, list[dict[str, Any]]]
-"""What the Trainer reads of each split, one mapping a text."""
+"""What the Trainer reads: one mapping a text, by the name of the split."""
 CHECKPOINT_SHARE = 0.05
-"""Of all steps, between two checkpoints."""
+"""Steps between two checkpoints, as a share of all steps."""
 
 
 def train(
@@ -51,75 +52,92 @@ def train(
 ) -> FineTunedModel:
     """Fine-tunes an encoder on a task's `train` split and measures it on all of `validation`: accuracy, or exact match and F1.
 
-    AdamW with weight decay 0.01, a linear schedule with 10 % warm-up; the defaults are among those of Devlin et al. 2019, A.3.
-    The folder appears whole: weights, tokenizer, class names, a model card and `training.json`. Until then work is beside it, in
-    `<out>.training`. The same call again goes on where a killed one was, and does nothing once the folder is there.
+    The optimiser is AdamW with weight decay 0.01 and a linear schedule with 10 % warm-up; the defaults are among those of Devlin
+    et al. 2019, A.3. The folder, which appears complete or not at all, has weights, tokenizer, class names, a model card and
+    `training.json`. Until it is complete, work is in `<out>.training`. The same call again continues a killed run, and does
+    nothing once the folder exists.
 
     Args:
-        model: An embedded model's name, a Hugging Face name or a folder; any head it has is replaced if it does not fit.
-        task: A task with classes or spans by name, with settings after a colon.
-        out: The folder to write.
+        model: An embedded model's name, a Hugging Face name or a folder; a head of another size is replaced.
+        task: The name of a task with classes or spans, with settings after a colon.
+        out: The folder that is written.
         data_dir: Folder of published data sets; None: $FLOWGAUGE_DATA, else the Hub.
         revision: Branch, tag or commit on the Hub.
         epochs: Passes over the data.
         lr: Largest learning rate.
         batch_size: Texts a step.
-        max_length: Tokens a text, None: 128 (spans: 384); longer ones are cut, of two texts the longer one first, with a warning
-            that counts them. Training questions whose answer is cut off are left out and counted.
-        seed: Of the new head, the order of the data, dropout, and the sample that `limit` draws.
+        max_length: Most tokens a text; None: 128 (spans: 384). Longer texts are cut, of two texts the longer one first, with a
+            warning that counts them. Training questions whose answer is cut off are left out and counted.
+        seed: Seed of the new head, the order of the data, dropout, and the sample that `limit` draws.
         limit: Training texts; None: all.
-        device: `auto` (the GPU if there is one), `cpu` or `cuda`. One device is used, so that a recipe means one thing.
+        device: `auto` (the GPU if there is one), `cpu` or `cuda`. One device is used, so that settings mean the same everywhere.
         quiet: Shows no progress bar.
 
+    Returns:
+        The fine-tuned model with its accuracy on the validation split.
+
     Raises:
-        UsageError: accelerate is missing, a task without classes, spans or data, a model that cannot be used, settings out of
-            range, a folder that holds something else, or the same with other settings, or that another process is writing.
-        FlowgaugeError: Weights that are not finite.
+        UsageError: accelerate is missing; the task has no classes, spans or data; the model cannot be used; a setting is out of
+            range; the folder holds something else or a model of other settings, or another process is writing it.
+        FlowgaugeError: The training diverged: weights are not finite.
     """
     if importlib.util.find_spec("accelerate") is None:
         raise UsageError("training needs the package accelerate: pip install 'flowgauge[train]'.")
-    _check(epochs=epochs, lr=lr, batch_size=batch_size, max_length=max_length, limit=limit)
-    if not 0 <= seed < 2**32:
-        raise UsageError(f"seed must lie in 0 to {2**32 - 1}, got {seed}.")
+    _check_settings(seed, epochs=epochs, lr=lr, batch_size=batch_size, max_length=max_length, limit=limit)
     cpu = check_cpu(device)
     quieten()
-    made = load_task(with_data(Spec.parse(task), data_dir))
-    aim = aim_of(made)
-    most = max_length or aim.longest
-    split = {"train": made.instances("train", limit, seed), "validation": made.instances("validation", None, 0)}
-    base = None
-    known = model_fingerprint(model_source(model), revision)
-    if known is None:
-        base = _load(model, aim, revision, seed)
-        known = model_fingerprint(model_source(model), revision) or ""
-    recipe = FineTuningConfig(
-        model=shown_name(model), model_fingerprint=known, task=made.name, task_version=made.version,
-        train=fingerprint(split["train"]), validation=fingerprint(split["validation"]), limit=limit, epochs=epochs, lr=lr,
-        batch_size=batch_size, max_length=most, seed=seed,
+    loaded_task = load_task(with_data(Spec.parse(task), data_dir))
+    head = head_of(loaded_task)
+    splits = {"train": loaded_task.instances("train", limit, seed), "validation": loaded_task.instances("validation", None, 0)}
+    base, base_fingerprint = None, model_fingerprint(model_source(model), revision)
+    if base_fingerprint is None:  # loading the model brings its files to this machine
+        base = _load(model, head, revision, seed)
+        base_fingerprint = model_fingerprint(model_source(model), revision) or ""
+    config = FineTuningConfig(
+        model=shown_name(model), model_fingerprint=base_fingerprint, task=loaded_task.name, task_version=loaded_task.version,
+        train=fingerprint(splits["train"]), validation=fingerprint(splits["validation"]), limit=limit, epochs=epochs, lr=lr,
+        batch_size=batch_size, max_length=max_length or head.longest, seed=seed,
     )  # fmt: skip
-    place = OutputFolder(Path(out).expanduser(), recipe)
-    done = place.finished()
-    if done is not None:
-        return done
-    base = base or _load(model, aim, revision, seed)
-    _demand_room(base, most, len(split["train"][0].segments))
-    rows = {name: aim.rows(base, instances, most, name) for name, instances in split.items()}
-    with place.claim():
-        done = place.finished()  # by another process, in the meantime
-        if done is not None:
-            return done
-        measure = partial(aim.measure, base, split["validation"], most)
-        measured = _fit(base, rows, measure, recipe, place.checkpoints, cpu, quiet)
-        counts = measured.correct, len(rows["validation"]), len(rows["train"])
-        result = FineTunedModel.of(place.out, *counts, str(made.source), measured.f1)
-        return place.publish(base, result)
+    output = OutputFolder(Path(out).expanduser(), config)
+    finished = output.finished()
+    if finished is not None:
+        return finished
+    return _train_into(output, base or _load(model, head, revision, seed), head, splits, str(loaded_task.source), cpu, quiet)
+
+
+def _train_into(
+    output: OutputFolder,
+    base: Base,
+    head: FineTuningHead,
+    splits: Mapping[str, Sequence[Instance]],
+    source: str,
+    cpu: bool,
+    quiet: bool,
+) -> FineTunedModel:
+    """Trains on the split `train`, measures on the split `validation`, and writes the output folder."""
+    max_length = output.config.max_length
+    _check_length(base, max_length, len(splits["train"][0].segments))
+    rows = {name: head.rows(base, instances, max_length, name) for name, instances in splits.items()}
+    with output.claim():
+        finished = output.finished()  # another process may have trained the same in the meantime
+        if finished is not None:
+            return finished
+        measure = partial(head.measure, base, splits["validation"], max_length)
+        score = _fit(base, rows, measure, output.config, output.checkpoints, cpu, quiet)
+        result = FineTunedModel.of(
+            output.out, score.correct, len(rows["validation"]), trained_on=len(rows["train"]), source=source, f1=score.f1
+        )
+        return output.publish(base, result)
 
 
 def check_cpu(device: str) -> bool:
     """Whether to train on the CPU.
 
+    Args:
+        device: `auto`, `cpu` or `cuda`.
+
     Raises:
-        UsageError: Neither auto, cpu nor cuda, or a GPU that is not there.
+        UsageError: Another device, or `cuda` where there is no GPU.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"training runs on auto, cpu or cuda, got {device!r}; choose among GPUs with CUDA_VISIBLE_DEVICES.")
@@ -129,39 +147,42 @@ def check_cpu(device: str) -> bool:
     return device == "cpu" or not torch.cuda.is_available()
 
 
-def _check(**settings: float | None) -> None:
+def _check_settings(seed: int, **settings: float | None) -> None:
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed must lie in 0 to {2**32 - 1}, got {seed}.")
     for name, value in settings.items():
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise UsageError(f"{name.replace('_', '-')} must be above 0, got {value}.")
 
 
-def _load(model: str, aim: FineTuningHead, revision: str | None, seed: int) -> Base:
-    transformers.set_seed(seed)
-    return load_base(model, aim.classes, revision)
+def _load(model: str, head: FineTuningHead, revision: str | None, seed: int) -> Base:
+    transformers.set_seed(seed)  # a new head is drawn at random
+    return load_base(model, head.classes, revision)
 
 
-def _demand_room(base: Base, most: int, texts: int) -> None:
+def _check_length(base: Base, max_length: int, texts: int) -> None:
+    """Checks that the model reads as many tokens, and that each of an instance's `texts` keeps at least one."""
     limit = base.max_tokens
-    if limit is not None and most > limit:
-        raise UsageError(f"the model reads {limit} tokens, so max-length cannot be {most}.")
+    if limit is not None and max_length > limit:
+        raise UsageError(f"the model reads {limit} tokens, so max-length cannot be {max_length}.")
     least = texts + int(base.tokenizer.num_special_tokens_to_add(pair=texts > 1))
-    if most < least:
-        raise UsageError(f"max-length must be at least {least}, special tokens and one of each text, got {most}.")
+    if max_length < least:
+        raise UsageError(f"max-length must be at least {least}, special tokens and one of each text, got {max_length}.")
 
 
 def _fit(
-    base: Base, rows: Rows, measure: Callable[[Any], HeadScore], recipe: FineTuningConfig, folder: Path, cpu: bool, quiet: bool
+    base: Base, rows: Rows, measure: Callable[[Any], HeadScore], config: FineTuningConfig, folder: Path, cpu: bool, quiet: bool
 ) -> HeadScore:
-    """Trains from the last whole checkpoint on, and measures on the validation split."""
+    """Trains from the last complete checkpoint on, and measures on the validation split."""
     arguments = transformers.TrainingArguments(
-        output_dir=str(folder), seed=recipe.seed, num_train_epochs=recipe.epochs, learning_rate=recipe.lr,
-        per_device_train_batch_size=recipe.batch_size, per_device_eval_batch_size=4 * recipe.batch_size,
-        weight_decay=recipe.weight_decay, warmup_steps=recipe.warmup, save_strategy="steps", save_steps=CHECKPOINT_SHARE,
+        output_dir=str(folder), seed=config.seed, num_train_epochs=config.epochs, learning_rate=config.lr,
+        per_device_train_batch_size=config.batch_size, per_device_eval_batch_size=4 * config.batch_size,
+        weight_decay=config.weight_decay, warmup_steps=config.warmup, save_strategy="steps", save_steps=CHECKPOINT_SHARE,
         save_total_limit=1, logging_strategy="no", report_to="none", disable_tqdm=True, use_cpu=cpu,
         dataloader_pin_memory=not cpu,
     )  # fmt: skip
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs would multiply the batch size behind the recipe's back
-    steps = math.ceil(math.ceil(len(rows["train"]) / recipe.batch_size) * recipe.epochs)
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs would multiply the batch size without a word in the config
+    steps = math.ceil(math.ceil(len(rows["train"]) / config.batch_size) * config.epochs)
     with Progress(steps, quiet) as progress:
         trainer = transformers.Trainer(
             base.hf, arguments, train_dataset=rows["train"], eval_dataset=rows["validation"],
@@ -178,7 +199,7 @@ def _fit(
 
 
 class _Bar(transformers.TrainerCallback):  # type: ignore[misc]
-    """The Trainer's steps on the house's progress bar."""
+    """Shows the Trainer's steps on flowgauge's progress bar."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -188,15 +209,16 @@ class _Bar(transformers.TrainerCallback):  # type: ignore[misc]
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that is whole; what a killed run left half-written is removed.
+    """The newest complete checkpoint of a folder, None where there is none; incomplete ones are deleted.
 
-    The Trainer writes `trainer_state.json` last, so a checkpoint with a readable one that counts its own steps has all the rest.
+    The Trainer writes `trainer_state.json` last, so a checkpoint is complete if that file can be read and counts its
+    steps.
     """
     for path in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
         try:
             if json.loads((path / "trainer_state.json").read_bytes())["global_step"] == int(path.name.rpartition("-")[2]):
                 return str(path)
         except (OSError, ValueError, KeyError):
-            log.warning("the checkpoint %s is not whole; going on from the one before.", path.name)
+            log.warning("the checkpoint %s is incomplete; the training continues from the one before.", path.name)
         shutil.rmtree(path)
     return None

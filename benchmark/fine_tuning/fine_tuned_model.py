@@ -1,4 +1,4 @@
-"""What fine-tuning leaves behind: a folder that appears whole, its recipe, and its model card. No torch."""
+"""The folder of a fine-tuned model, which appears complete or not at all, with its settings and its model card."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ PACKAGES = ("flowgauge", "torch", "transformers", "accelerate", "tokenizers")
 
 @dataclass(frozen=True)
 class FineTuningConfig:
-    """Everything that may change the weights; data and base model by their fingerprints.
+    """Everything that may change the weights. Data and base model are identified by their fingerprints.
 
     Attributes:
         train: Fingerprint of the training texts.
         validation: Fingerprint of the texts that accuracy is measured on.
+        lr: Largest learning rate.
+        max_length: Most tokens a text.
         warmup: Share of the steps in which the learning rate rises.
     """
 
@@ -47,30 +49,29 @@ class FineTuningConfig:
     warmup: float = 0.1
 
     def differences(self, stored: Mapping[str, Any]) -> list[str]:
-        """Settings that a stored recipe has otherwise; a base model goes by what it is, not by what it is called."""
-        mine = asdict(self)
+        """The settings that differ from stored ones. A base model is compared by its fingerprint, not by its name."""
         return [
             f"{name}: {stored.get(name)!r} there, {value!r} now"
-            for name, value in mine.items()
+            for name, value in asdict(self).items()
             if name != "model" and stored.get(name) != value
         ]
 
 
 @dataclass(frozen=True)
 class FineTunedModel:
-    """A fine-tuned model.
+    """A fine-tuned model and its accuracy on the validation split.
 
     Attributes:
-        folder: Where it is, as `--model` takes it.
-        accuracy: Share of right answers on the validation split; of spans, the exact matches.
-        low: Of its 95 % interval (Wilson).
-        high: Of the same.
-        correct: Right answers.
-        count: Texts they were given on.
-        trained_on: Training texts.
+        folder: The folder that it is in, as `--model` takes it.
+        accuracy: Share of right answers; of spans, the share of exact matches.
+        low: Lower end of the 95 % interval of the accuracy (Wilson 1927).
+        high: Upper end of the same interval.
+        correct: Number of right answers.
+        count: Number of validation texts.
+        trained_on: Number of training texts.
         source: Where the data came from.
-        f1: Of spans, the mean overlap with the right answer.
-        fresh: Whether this call trained it, or it was there.
+        f1: Of spans, the mean F1 of predicted and right answers; None for classes.
+        fresh: Whether this call trained it; otherwise it was there before.
     """
 
     folder: Path
@@ -86,18 +87,21 @@ class FineTunedModel:
 
     @classmethod
     def of(cls, folder: Path, correct: int, count: int, trained_on: int, source: str, f1: float | None = None) -> FineTunedModel:
-        """With the interval that belongs to the counts.
+        """A fine-tuned model with the accuracy and the interval of its counts.
 
-        >>> made = FineTunedModel.of(Path("m"), 9, 10, 100, "data")
-        >>> round(made.low, 3), round(made.high, 3)
-        (0.596, 0.982)
+        >>> model = FineTunedModel.of(Path("m"), 9, 10, 100, "data")
+        >>> model.accuracy, round(model.low, 3), round(model.high, 3)
+        (0.9, 0.596, 0.982)
         """
         interval = binomtest(correct, count).proportion_ci(method="wilson")
-        return cls(folder, correct / count, float(interval.low), float(interval.high), correct, count, trained_on, source, f1)
+        return cls(
+            folder=folder, accuracy=correct / count, low=float(interval.low), high=float(interval.high), correct=correct,
+            count=count, trained_on=trained_on, source=source, f1=f1,
+        )  # fmt: skip
 
     @property
     def measure(self) -> str:
-        """What accuracy is called here, and its value with its interval and, of spans, F1.
+        """The accuracy with its interval as text; of spans it is called exact match and F1 is added.
 
         >>> FineTunedModel.of(Path("m"), 9, 10, 100, "data", 0.95).measure
         'exact match 0.9000 [0.5958, 0.9821], F1 0.9500'
@@ -110,100 +114,115 @@ class FineTunedModel:
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """The folder to be written and, until it is whole, `<out>.training` beside it.
+    """The folder of a fine-tuned model and, until that is complete, the folder `<out>.training` beside it.
 
     Attributes:
-        out: What the user named.
-        recipe: What goes into it.
+        out: The folder that the user named.
+        config: The settings of the model.
     """
 
     out: Path
-    recipe: FineTuningConfig
+    config: FineTuningConfig
 
     @property
     def work(self) -> Path:
-        """Where an unfinished training is."""
+        """The folder of an unfinished training."""
         return self.out.with_name(f"{self.out.name}.training")
 
     @property
     def checkpoints(self) -> Path:
-        """Where the Trainer keeps its own."""
+        """The folder of the Trainer's checkpoints."""
         return self.work / "checkpoints"
 
     def finished(self) -> FineTunedModel | None:
-        """The model, if it is there already by the same recipe.
+        """The model, if the folder has one with the same settings; None where there is no folder or it is empty.
 
         Raises:
-            UsageError: Something else is there.
+            UsageError: The folder has something else.
         """
         if not self.out.exists() or (self.out.is_dir() and not any(self.out.iterdir())):
             return None
         stored = _read(self.out / RECORD)
         if stored is None:
             raise UsageError(f"{self.out} holds something that `flowgauge train` did not write; choose another --out.")
-        self._demand_same(stored, self.out, "choose another --out, or delete it")
+        self._check_same(stored, self.out, "choose another --out, or delete it")
         shutil.rmtree(self.work, ignore_errors=True)
         return replace(FineTunedModel(folder=self.out, **stored["result"]), fresh=False)
 
     def claim(self) -> AbstractContextManager[Any]:
-        """Makes the work folder, or finds that of a killed run of the same recipe; no other process may work there meanwhile.
+        """Locks the work folder, which is created or is that of a killed run with the same settings.
+
+        Returns:
+            The lock, which keeps other processes out until it is released.
 
         Raises:
-            UsageError: Another process works there, an unfinished training with other settings is there, or the folder cannot be
-                written.
+            UsageError: Another process works there, it has an unfinished training with other settings, or it cannot be written.
         """
         stored = _read(self.work / RECORD)
         if stored is not None:
-            self._demand_same(stored, self.work, "finish it with those, choose another --out, or delete it")
+            self._check_same(stored, self.work, "finish it with those, choose another --out, or delete it")
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            held = FileLock(self.work / "lock").acquire(blocking=False)  # the system takes it from a killed process
-            _write(self.work / RECORD, {"recipe": asdict(self.recipe)})
+            lock = FileLock(self.work / "lock").acquire(blocking=False)  # the system releases that of a killed process
+            _write(self.work / RECORD, {"recipe": asdict(self.config)})
         except Timeout as error:
             raise UsageError(
                 f"another process is training {self.out}: wait until it is done, or choose another --out."
             ) from error
         except OSError as error:
             raise UsageError(f"cannot write {self.work}: {error.strerror}; choose another --out.") from error
-        return held
+        return lock
 
     def publish(self, base: Any, result: FineTunedModel) -> FineTunedModel:
-        """Saves model, tokenizer, card and record, and renames the whole folder to its place."""
-        whole = self.work / "whole"
-        shutil.rmtree(whole, ignore_errors=True)
-        base.hf.save_pretrained(whole)
-        base.tokenizer.save_pretrained(whole)
+        """Saves model, tokenizer, card and record, and renames the complete folder to the one that the user named.
+
+        Args:
+            base: The trained model and its tokenizer.
+            result: Its accuracy.
+        """
+        complete = self.work / "whole"
+        shutil.rmtree(complete, ignore_errors=True)
+        base.hf.save_pretrained(complete)
+        base.tokenizer.save_pretrained(complete)
         stored = {key: value for key, value in asdict(result).items() if key not in ("folder", "fresh")}
         packages = versions(PACKAGES)
-        _write(whole / RECORD, {"recipe": asdict(self.recipe), "result": stored, "packages": packages})
-        (whole / "README.md").write_text(card(self.out.name, self.recipe, result, base, packages), encoding="utf-8")
+        _write(complete / RECORD, {"recipe": asdict(self.config), "result": stored, "packages": packages})
+        (complete / "README.md").write_text(card(self.out.name, self.config, result, base, packages), encoding="utf-8")
         if self.out.exists():
             self.out.rmdir()
-        os.replace(whole, self.out)
+        os.replace(complete, self.out)
         shutil.rmtree(self.work, ignore_errors=True)
         return result
 
-    def _demand_same(self, stored: Mapping[str, Any], folder: Path, remedy: str) -> None:
-        other = self.recipe.differences(stored["recipe"])
-        if other:
-            raise UsageError(f"{folder} was made with other settings ({'; '.join(other)}): {remedy}.")
+    def _check_same(self, stored: Mapping[str, Any], folder: Path, remedy: str) -> None:
+        differences = self.config.differences(stored["recipe"])
+        if differences:
+            raise UsageError(f"{folder} was trained with other settings ({'; '.join(differences)}): {remedy}.")
 
 
-def card(name: str, recipe: FineTuningConfig, result: FineTunedModel, base: Any, packages: Mapping[str, str]) -> str:
-    """The model card: what it is, on what data, by which recipe, how good."""
+def card(name: str, config: FineTuningConfig, result: FineTunedModel, base: Any, packages: Mapping[str, str]) -> str:
+    """The model card, as the text of a README.
+
+    Args:
+        name: Name of the model's folder.
+        config: The settings of the training.
+        result: The accuracy on the validation split.
+        base: The trained model and its tokenizer.
+        packages: Versions of the packages that trained it.
+    """
     spans = result.f1 is not None
-    classes = ", ".join(f"{number} {label}" for number, label in sorted(base.hf.config.id2label.items()))
-    what = "Outputs: where the answer starts and where it ends." if spans else f"Classes: {classes}."
-    taken = "all" if recipe.limit is None else f"a sample (seed {recipe.seed})"
+    classes = ", ".join(f"{index} {label}" for index, label in sorted(base.hf.config.id2label.items()))
+    outputs = "Outputs: where the answer starts and where it ends." if spans else f"Classes: {classes}."
+    sample = "all" if config.limit is None else f"a sample (seed {config.seed})"
     return f"""---
-base_model: {recipe.model}
+base_model: {config.model}
 library_name: transformers
 pipeline_tag: {"question-answering" if spans else "text-classification"}
 ---
 
 # {name}
 
-`{type(base.hf).__name__}`: `{recipe.model}` fine-tuned for the task `{recipe.task}` by `flowgauge train`. {what}
+`{type(base.hf).__name__}`: `{config.model}` fine-tuned for the task `{config.task}` by `flowgauge train`. {outputs}
 
 **On the validation split: {result.measure}** ({result.correct} of {result.count} right; 95 % interval of \
 Wilson 1927). The last step's weights; no choice was made on this split.
@@ -211,18 +230,19 @@ Wilson 1927). The last step's weights; no choice was made on this split.
 | | |
 | --- | --- |
 | data | {result.source} |
-| trained on | {result.trained_on} texts, {taken}; sha256 {recipe.train} |
-| measured on | {result.count} texts; sha256 {recipe.validation} |
-| base model | sha256 {recipe.model_fingerprint} |
-| recipe | AdamW, learning rate {recipe.lr:g}, weight decay {recipe.weight_decay:g}; linear, {recipe.warmup:.0%} warm-up |
-| | {recipe.epochs:g} epochs, {recipe.batch_size} texts a step, at most {recipe.max_length} tokens, seed {recipe.seed}, float32 |
+| trained on | {result.trained_on} texts, {sample}; sha256 {config.train} |
+| measured on | {result.count} texts; sha256 {config.validation} |
+| base model | sha256 {config.model_fingerprint} |
+| recipe | AdamW, learning rate {config.lr:g}, weight decay {config.weight_decay:g}; linear, {config.warmup:.0%} warm-up |
+| | {config.epochs:g} epochs, {config.batch_size} texts a step, at most {config.max_length} tokens, seed {config.seed}, float32 |
 | versions | {", ".join(f"{package} {version}" for package, version in packages.items())} |
 
-Licences of the base model and of the data apply. Use: `flowgauge run --model {name} --task {recipe.task}`.
+Licences of the base model and of the data apply. Use: `flowgauge run --model {name} --task {config.task}`.
 """
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    """The stored record of a training; None where there is none."""
     try:
         stored = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -231,7 +251,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, value: Mapping[str, Any]) -> None:
-    """Under a temporary name first."""
+    """Writes JSON under a temporary name and renames it, so that the file is never incomplete."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary, path)

@@ -95,7 +95,7 @@ def test_the_same_call_again_does_nothing_and_other_settings_are_refused(
     monkeypatch.setattr(training, "load_base", lambda *a: pytest.fail("a model was loaded"))
     again = train(str(tiny_bert), "sst2", made.folder, data_dir=str(tiny_data), **SMALL)
     assert again == made and not again.fresh
-    with pytest.raises(UsageError, match=r"made with other settings \(lr: 0.01 there, 0.002 now; seed: 0 there, 3 now\)"):
+    with pytest.raises(UsageError, match=r"trained with other settings \(lr: 0.01 there, 0.002 now; seed: 0 there, 3 now\)"):
         train(str(tiny_bert), "sst2", made.folder, data_dir=str(tiny_data), **{**SMALL, "lr": 2e-3, "seed": 3})
     with pytest.raises(UsageError, match=r"other settings \(task: 'sst2' there, 'mrpc' now; train: "):
         train(str(tiny_bert), "mrpc", made.folder, data_dir=str(tiny_data), **SMALL)
@@ -134,7 +134,7 @@ train({str(tiny_bert)!r}, "sst2", {str(out)!r}, data_dir={str(tiny_data)!r}, **{
     assert not out.exists()
     steps = [path.name for path in (tmp_path / "model.training" / "checkpoints").iterdir()]
     assert steps == ["checkpoint-10"]
-    with pytest.raises(UsageError, match=r"model.training was made with other settings \(epochs: 5 there, 6 now\)"):
+    with pytest.raises(UsageError, match=r"model.training was trained with other settings \(epochs: 5 there, 6 now\)"):
         train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **{**SMALL, "epochs": 6})
     resumed = train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **SMALL)
     assert same_weights(made.folder, resumed.folder)
@@ -161,14 +161,14 @@ def test_two_processes_do_not_train_into_one_folder(
 def test_what_another_process_finished_meanwhile_is_taken(
     made: FineTunedModel, tiny_bert: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, prepare = tmp_path / "model", training._demand_room
+    out, prepare = tmp_path / "model", training._check_length
 
     def slow(*arguments: Any) -> Any:
         if not out.exists():
             shutil.copytree(made.folder, out)
         return prepare(*arguments)
 
-    monkeypatch.setattr(training, "_demand_room", slow)
+    monkeypatch.setattr(training, "_check_length", slow)
     monkeypatch.setattr(training, "_fit", lambda *a: pytest.fail("it was trained again"))
     found = train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **SMALL)
     assert not found.fresh and found.correct == made.correct and list(tmp_path.iterdir()) == [out]
