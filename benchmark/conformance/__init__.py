@@ -1,4 +1,4 @@
-"""Checks that a method, task or metric keeps the promises the benchmark builds on; for plug-in authors and for this repository.
+"""Checks that a method, task or metric keeps the promises that the benchmark relies on, for plug-in authors and this repository.
 
 On the command line `flowgauge check my_file.py`; in a test
 

@@ -1,4 +1,4 @@
-"""The promises of a metric of scope `cells`."""
+"""Checks the promises of a metric that compares cells."""
 
 from __future__ import annotations
 
@@ -11,28 +11,37 @@ from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...metrics.scores import Aggregate, ExplainedCell
 from ...tasks.instance import Instance
-from .finding import Finding, require, run_checks
+from .finding import Finding, prefixed, require, run_checks
 from .subject import digest
 
 
 def pair_findings(
     plugin: Any, instances: Sequence[Instance], cases: Mapping[str, Mapping[str, Explanation]], tolerance: float
 ) -> tuple[list[Finding], list[str]]:
-    """The findings on two cells, of every second instance or of equal ones, and the explanations that the metric applies to."""
-    found, applied = list[Finding](), list[str]()
+    """Checks a metric on pairs of cells: of the same instances if it compares seeds, else each of every second instance.
+
+    Args:
+        plugin: The metric.
+        instances: The explained instances.
+        cases: Explanations by instance, by the name of what explained them.
+        tolerance: The largest relative difference between scores that should be equal.
+
+    Returns:
+        The findings, and the names of the explanations that the metric applies to.
+    """
+    findings, applied = list[Finding](), list[str]()
     for name, gold in cases.items():
         before = digest([*gold.values()])
         try:
-            first = _compare(plugin, instances, gold)
+            aggregates = _compare(plugin, instances, gold)
         except NotApplicable as reason:
-            found.append(Finding(f"{name}: applies", True, f"not applicable: {reason}"))
+            findings.append(Finding(f"{name}: applies", True, f"not applicable: {reason}"))
         except Exception as error:  # shown to the plug-in's author
-            found.append(Finding(f"{name}: compares", False, f"{type(error).__name__}: {error}"))
+            findings.append(Finding(f"{name}: compares", False, f"{type(error).__name__}: {error}"))
         else:
             applied.append(name)
-            checks = _checks(plugin, instances, gold, first, before, tolerance)
-            found += [Finding(f"{name}: {f.check}", f.ok, f.detail) for f in run_checks(checks)]
-    return found, applied
+            findings += prefixed(name, run_checks(_checks(plugin, instances, gold, aggregates, before, tolerance)))
+    return findings, applied
 
 
 def _compare(
@@ -51,35 +60,36 @@ def _checks(
     plugin: Any,
     instances: Sequence[Instance],
     gold: Mapping[str, Explanation],
-    first: Sequence[Aggregate],
+    aggregates: Sequence[Aggregate],
     before: str,
-    near: float,
+    tolerance: float,
 ) -> list[tuple[str, Callable[[], str | None]]]:
-    values = {a.variant: a.value for a in first}
+    """What must hold of the aggregates of one kind of explanation, whose digest was `before`."""
+    values = {a.variant: a.value for a in aggregates}
 
-    def formed() -> None:
-        require(bool(first) and all(isinstance(a, Aggregate) for a in first), "compare() must return Aggregates.")
-        require(len(values) == len(first), "a variant is there twice.")
-        unexplained = [a.variant for a in first if np.isnan(a.value) and not a.reason]
+    def require_form() -> None:
+        require(bool(aggregates) and all(isinstance(a, Aggregate) for a in aggregates), "compare() must return Aggregates.")
+        require(len(values) == len(aggregates), "a variant is there twice.")
+        unexplained = [a.variant for a in aggregates if np.isnan(a.value) and not a.reason]
         require(not unexplained, f"{', '.join(unexplained)} are NaN without a reason.")
 
-    def bounded() -> None:
+    def require_bounds() -> None:
         value, (low, high) = values.get(plugin.ranked, np.nan), plugin.bounds
         inside = np.isnan(value) or ((low is None or value >= low) and (high is None or value <= high))
         require(bool(inside), f"{value} is outside {plugin.bounds}.")
 
-    def same(backwards: bool, tolerance: float) -> None:
-        again = {a.variant: a.value for a in _compare(plugin, instances, gold, backwards)}
-        require(again.keys() == values.keys(), f"the variants {list(values)} became {list(again)}.")
+    def require_same(backwards: bool, tolerance: float) -> None:
+        repeated = {a.variant: a.value for a in _compare(plugin, instances, gold, backwards)}
+        require(repeated.keys() == values.keys(), f"the variants {list(values)} became {list(repeated)}.")
         for name, value in values.items():
-            close = np.isclose(again[name], value, rtol=tolerance, atol=tolerance, equal_nan=True)
-            require(bool(close), f"{name} was {value} and then {again[name]}.")
+            close = np.isclose(repeated[name], value, rtol=tolerance, atol=tolerance, equal_nan=True)
+            require(bool(close), f"{name} was {value} and then {repeated[name]}.")
 
     return [
-        ("aggregates of the right form", formed),
-        ("values within the bounds", bounded),
+        ("aggregates of the right form", require_form),
+        ("values within the bounds", require_bounds),
         ("the ranked variant is there", lambda: require(plugin.ranked in values, f"{plugin.ranked!r} is not there.")),
-        ("the same a second time", lambda: same(False, 0)),
-        ("the same in any order", lambda: same(True, near)),
+        ("the same a second time", lambda: require_same(False, 0)),
+        ("the same in any order", lambda: require_same(True, tolerance)),
         ("explanations unchanged", lambda: require(digest([*gold.values()]) == before, "they were changed.")),
     ]

@@ -1,4 +1,4 @@
-"""What methods and metrics have in common: a declaration, and settings that can be read back."""
+"""Promises of methods and metrics alike: a complete declaration, a docstring, and settings that can be read back."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from .finding import BrokenPromise, require
 
 @dataclass(frozen=True, eq=False)
 class PluginUnderTest:
-    """A plug-in and how to make it again.
+    """A plug-in and how to build it again.
 
     Attributes:
-        plugin: The object.
-        factory: Builds one from its settings.
+        plugin: The plug-in.
+        factory: Builds a plug-in from settings.
     """
 
     plugin: Any
     factory: Callable[..., Any]
 
 
-def make(registry: Registry, plugin: Any, verb: str) -> PluginUnderTest:
-    """A plug-in from a name with settings, a class, a decorated function, or an object that has the method `verb` already.
+def under_test(registry: Registry, plugin: Any, verb: str) -> PluginUnderTest:
+    """A plug-in and how to build it again.
+
+    Args:
+        registry: Where names are looked up.
+        plugin: A name with settings, a class, a decorated function, or a plug-in.
+        verb: The method that plug-ins of this kind have, such as `explain`.
 
     Raises:
         UsageError: No such name or setting.
@@ -40,33 +45,51 @@ def make(registry: Registry, plugin: Any, verb: str) -> PluginUnderTest:
     return PluginUnderTest(plugin, type(plugin))
 
 
-def settings_read_back(made: PluginUnderTest) -> None:
-    """The settings make an equal plug-in, defaults are stored as they are, and nothing else is stored."""
-    found = settings(made.plugin)
-    again = settings(made.factory(**found))
-    require(again == found, f"made again from its settings {found}, it has the settings {again}.")
-    fresh = settings(made.factory())
-    for name, parameter in parameters(made.factory).items():
-        if parameter.default is not inspect.Parameter.empty and name in fresh:
+def require_settings(tested: PluginUnderTest) -> None:
+    """Checks that a plug-in's settings build an equal one, that defaults are stored unchanged, and that nothing else is stored.
+
+    Raises:
+        BrokenPromise: With the setting.
+    """
+    stored = settings(tested.plugin)
+    rebuilt = settings(tested.factory(**stored))
+    require(rebuilt == stored, f"built again from its settings {stored}, it has the settings {rebuilt}.")
+    default = settings(tested.factory())
+    for name, parameter in parameters(tested.factory).items():
+        if parameter.default is not inspect.Parameter.empty and name in default:
             require(
-                fresh[name] == parameter.default,
-                f"the setting {name!r} is {parameter.default!r} but was stored as {fresh[name]!r}.",
+                default[name] == parameter.default,
+                f"the setting {name!r} is {parameter.default!r} but was stored as {default[name]!r}.",
             )
-    extra = sorted(set(getattr(made.plugin, "__dict__", {})) - set(found) - {"function", "options"})
-    require(not extra, f"the constructor stores {', '.join(extra)}, which are no settings: compute when asked, not before.")
+    extra = sorted(set(getattr(tested.plugin, "__dict__", {})) - set(stored) - {"function", "options"})
+    require(
+        not extra,
+        f"the constructor stores {', '.join(extra)}, which are no settings: compute them when the plug-in is called, not before.",
+    )
 
 
-def declared(plugin: Any, **wanted: Callable[[Any], bool]) -> None:
-    """The plug-in has every attribute, and each passes its test."""
-    for name, fits in wanted.items():
+def require_declared(plugin: Any, **allowed: Callable[[Any], bool]) -> None:
+    """Checks that a plug-in has every attribute, each with a value that is allowed.
+
+    Args:
+        plugin: The plug-in.
+        allowed: Whether a value of the attribute of this name is allowed.
+
+    Raises:
+        BrokenPromise: With the attribute.
+    """
+    for name, is_allowed in allowed.items():
         if not hasattr(plugin, name):
             raise BrokenPromise(f"it has no {name!r}: decorate it, or set the attribute.")
         value = getattr(plugin, name)
-        require(fits(value), f"{name} is {value!r}, which is not allowed.")
+        require(is_allowed(value), f"{name} is {value!r}, which is not allowed.")
 
 
-def described(made: PluginUnderTest) -> str | None:
-    """It has a docstring, whose first line is what `flowgauge list` shows."""
-    text = inspect.getdoc(made.plugin) or ""
+def require_described(tested: PluginUnderTest) -> None:
+    """Checks that a plug-in has a docstring, whose first line is what `flowgauge list` shows.
+
+    Raises:
+        BrokenPromise: It has none.
+    """
+    text = inspect.getdoc(tested.plugin) or ""
     require(bool(text.strip()), "it has no docstring; its first line is what `flowgauge list` shows.")
-    return None

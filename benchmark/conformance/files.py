@@ -1,4 +1,4 @@
-"""Checks of a whole plug-in file, and of whole registries under pytest."""
+"""Checks every plug-in of a file, or of a registry under pytest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...core.registry import Registry, load_file
 from ...methods.registry import METHODS
 from ...metrics.registry import METRICS
 from ...tasks.registry import TASKS
-from .finding import Finding
+from .finding import Finding, prefixed
 from .methods import check_method
 from .metrics import check_metric
 from .tasks import check_task
@@ -28,17 +28,17 @@ def check_file(path: str | Path) -> list[Finding]:
         UsageError: No such file, an error in it, or nothing declared in it.
     """
     module = load_file(Path(path))
-    found = []
+    findings = []
     for value in list(vars(module).values()):
         kind = getattr(value, "flowgauge_kind", None)
         if kind in CHECKS and getattr(value, "__module__", None) == module.__name__:
             name = getattr(value, "name", None) or getattr(value, "__name__", "")
-            found += [Finding(f"{kind} {name}: {f.check}", f.ok, f.detail) for f in CHECKS[kind](value)]
-    if not found:
+            findings += prefixed(f"{kind} {name}", CHECKS[kind](value))
+    if not findings:
         raise UsageError(
             f"{path} declares no method, task or metric: decorate one with @flowgauge.method(...), @task or @metric."
         )
-    return found
+    return findings
 
 
 def parametrize(kind: Kind) -> Any:

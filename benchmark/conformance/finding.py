@@ -1,4 +1,4 @@
-"""What a check found, and how checks are run."""
+"""Runs checks and collects their findings."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Finding:
     """The outcome of one check.
 
     Attributes:
-        check: The promise, such as `the same in any order`.
-        ok: Whether it is kept.
-        detail: What broke it, or what was left out and why.
+        check: The promise that was checked, such as `the same in any order`.
+        ok: Whether the promise is kept.
+        detail: How it is broken, or why it was not checked.
     """
 
     check: str
@@ -24,30 +24,61 @@ class Finding:
 
 
 class BrokenPromise(Exception):
-    """A promise that is not kept; the text says how."""
+    """A promise is broken; the text says how."""
 
 
 def run_checks(checks: Iterable[tuple[str, Callable[[], str | None]]]) -> list[Finding]:
-    """Runs checks in order. A check returns nothing or a note, or raises; `NotApplicable` counts as kept, with its reason."""
-    found = []
+    """Runs checks in their order.
+
+    Args:
+        checks: The name of each promise, and a function that checks it. It returns nothing or a note, or raises an error.
+
+    Returns:
+        One finding a check. A check that raises `NotApplicable` counts as kept, with its reason.
+
+    >>> run_checks([("one is one", lambda: require(1 == 1, "it is not."))])
+    [Finding(check='one is one', ok=True, detail='')]
+    """
+    findings = []
     for name, check in checks:
         try:
-            found.append(Finding(name, True, check() or ""))
+            findings.append(Finding(name, True, check() or ""))
         except BrokenPromise as fault:
-            found.append(Finding(name, False, str(fault)))
+            findings.append(Finding(name, False, str(fault)))
         except NotApplicable as reason:
-            found.append(Finding(name, True, f"not applicable: {reason}"))
-        except PLUGIN_ERRORS as error:  # a plug-in may fail in any way; each is its author's to see
-            found.append(Finding(name, False, one_line(error)))
-    return found
+            findings.append(Finding(name, True, f"not applicable: {reason}"))
+        except PLUGIN_ERRORS as error:  # a plug-in may fail in any way, and its author wants to see each
+            findings.append(Finding(name, False, one_line(error)))
+    return findings
+
+
+def prefixed(prefix: str, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with a prefix before the name of each check.
+
+    >>> prefixed("random", [Finding("declared", True)])
+    [Finding(check='random: declared', ok=True, detail='')]
+    """
+    return [Finding(f"{prefix}: {finding.check}", finding.ok, finding.detail) for finding in findings]
 
 
 def failed(findings: Sequence[Finding]) -> list[str]:
-    """One line for every promise that is not kept: what a test shows."""
-    return [f"{f.check}: {f.detail}" for f in findings if not f.ok]
+    """One line for every broken promise, for a test to show.
+
+    >>> failed([Finding("declared", True), Finding("described", False, "it has no docstring.")])
+    ['described: it has no docstring.']
+    """
+    return [f"{finding.check}: {finding.detail}" for finding in findings if not finding.ok]
 
 
 def require(holds: bool, otherwise: str) -> None:
-    """Raises `BrokenPromise` with the text unless it holds."""
+    """Checks a part of a promise.
+
+    Args:
+        holds: Whether it is kept.
+        otherwise: How it is broken, if it is.
+
+    Raises:
+        BrokenPromise: It is broken.
+    """
     if not holds:
         raise BrokenPromise(otherwise)

@@ -1,4 +1,4 @@
-"""Explanations that have every view, drawn at random: what a metric may meet."""
+"""Random explanations that have every view, so that a metric is checked on each view that it can read."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ...models.flow.graph import SKIP, Patterns
 from .subject import Subject
 
 
-def made_up(on: Subject) -> tuple[dict[str, Explanation], dict[str, Explanation]]:
-    """Two explanations an instance, gold and guided; the guided one is the same object for every second instance."""
-    rng, batch = np.random.default_rng(0), on.batch()
+def random_explanations(subject: Subject) -> tuple[dict[str, Explanation], dict[str, Explanation]]:
+    """Random gold and predicted explanations by instance; for every second instance both are the same object."""
+    rng, batch, model = np.random.default_rng(0), subject.batch(), subject.model
     assert batch.target is not None
     gold: dict[str, Explanation] = {}
-    guided: dict[str, Explanation] = {}
-    for number, (name, n, target) in enumerate(zip(batch.names, batch.lengths, batch.target.tolist(), strict=True)):
-        gold[name] = _one(rng, n, target, on.model.n_layers, on.model.n_heads, on.model.width)
-        guided[name] = gold[name] if number % 2 else _one(rng, n, target, on.model.n_layers, on.model.n_heads, on.model.width)
-    return gold, guided
+    predicted: dict[str, Explanation] = {}
+    for index, (name, n, target) in enumerate(zip(batch.names, batch.lengths, batch.target.tolist(), strict=True)):
+        gold[name] = _explanation(rng, n, target, model.n_layers, model.n_heads, model.width)
+        predicted[name] = gold[name] if index % 2 else _explanation(rng, n, target, model.n_layers, model.n_heads, model.width)
+    return gold, predicted
 
 
-def _one(rng: np.random.Generator, n: int, target: int, layers: int, heads: int, width: int) -> Explanation:
+def _explanation(rng: np.random.Generator, n: int, target: int, layers: int, heads: int, width: int) -> Explanation:
     tokens = rng.normal(size=n)
     return Explanation(
         tokens=tokens,
@@ -39,7 +39,7 @@ def _one(rng: np.random.Generator, n: int, target: int, layers: int, heads: int,
 
 
 def _patterns(rng: np.random.Generator, tokens: np.ndarray, target: int, layers: int, heads: int) -> Patterns:
-    """One path a word, of heads at random and skips where the position stays; the influence is part of the word's."""
+    """One path a word through random heads, or skips where the position stays, with a random share of the word's influence."""
     n = len(tokens)
     positions = rng.integers(0, n, (n, layers + 1, 1))
     positions[:, 0, 0], positions[:, -1, 0] = np.arange(n), target

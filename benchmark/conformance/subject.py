@@ -1,4 +1,4 @@
-"""What methods and metrics are checked on: a model, sentences of different lengths, and ways to compare what came out."""
+"""The model and the sentences that methods and metrics are checked on, and comparisons of explanations."""
 
 from __future__ import annotations
 
@@ -27,42 +27,58 @@ SAMPLE = (("sva/wsc", 2), ("sva/obj", 2), ("ra/ga", 2))
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A model and the sentences it is asked about."""
+    """A model and the sentences that it is explained on.
+
+    Attributes:
+        model: The model.
+        instances: The sentences, of different lengths.
+    """
 
     model: FlowModel
     instances: tuple[Instance, ...]
 
     def batch(self, instances: Sequence[Instance] | None = None, seed: int = 0) -> Batch:
-        """A fresh batch, nothing cached."""
+        """A new batch with an empty cache, of all instances or of some."""
         return encode(self.model, instances or self.instances, Quantity(), seed)
 
     @property
     def tolerance(self) -> float:
-        """Relative difference that rounding can explain: the square root of the dtype's epsilon."""
+        """The largest relative difference that rounding explains: the square root of the dtype's epsilon."""
         return float(torch.finfo(self.model.dtype).eps ** 0.5)
 
     def state(self) -> tuple[Any, ...]:
-        """What nothing may change: weights, gradients, mode, and the global random states."""
+        """What no plug-in may change: weights, gradients, training mode, and the global random states."""
         hf = self.model.hf
-        trained = [(p.requires_grad, p.grad is None) for p in hf.parameters()]
-        drawn = hashlib.sha256(torch.get_rng_state().numpy().tobytes() + np.random.get_state()[1].tobytes()).hexdigest()  # type: ignore[index]
-        return self.model.fingerprint(), trained, hf.training, drawn
+        gradients = [(p.requires_grad, p.grad is None) for p in hf.parameters()]
+        random_state = hashlib.sha256(torch.get_rng_state().numpy().tobytes() + np.random.get_state()[1].tobytes()).hexdigest()  # type: ignore[index]
+        return self.model.fingerprint(), gradients, hf.training, random_state
 
 
 @cache
 def default_model() -> FlowModel:
-    """The embedded model in float64, so that differences are not rounding."""
+    """The embedded model in float64, so that differences are not due to rounding."""
     return load_model("agreement-bert", dtype="float64")
 
 
 def subject(model: FlowModel | None = None, instances: Sequence[Instance] | None = None) -> Subject:
-    """The embedded model on a few agreement sentences unless others are given."""
+    """What a plug-in is checked on.
+
+    Args:
+        model: The model; None: the embedded one in float64.
+        instances: The sentences; None: a few agreement sentences of different lengths.
+    """
     chosen = instances or [i for name, limit in SAMPLE for i in load_task(name).instances("test", limit, 0)]
     return Subject(model or default_model(), tuple(chosen))
 
 
 def padded(batch: Batch, extra: int, pad: int) -> Batch:
-    """The batch with `extra` more positions of padding."""
+    """A batch with further padding.
+
+    Args:
+        batch: The batch.
+        extra: Number of positions to add.
+        pad: The token id of padding.
+    """
     widths = {"ids": pad, "attention_mask": False, "token_type_ids": 0}
     wider: dict[str, Any] = {
         name: torch.nn.functional.pad(getattr(batch, name), (0, extra), value=fill) for name, fill in widths.items()
@@ -71,29 +87,40 @@ def padded(batch: Batch, extra: int, pad: int) -> Batch:
 
 
 def flat(explanation: Explanation) -> dict[str, np.ndarray]:
-    """Every array of an explanation by name, draws and patterns included."""
-    found: dict[str, np.ndarray] = {}
-    for number, one in enumerate(explanation.each()):
-        for part in fields(one):
-            view = getattr(one, part.name)
+    """Every array of an explanation by name, draws and patterns included.
+
+    >>> flat(Explanation(tokens=np.ones(2), values={"q": 3.0}))
+    {'0/tokens': array([1., 1.]), 'values.q': array(3.)}
+    """
+    flattened: dict[str, np.ndarray] = {}
+    for draw, whole in enumerate(explanation.each()):
+        for part in fields(whole):
+            view = getattr(whole, part.name)
             if isinstance(view, np.ndarray):
-                found[f"{number}/{part.name}"] = view
+                flattened[f"{draw}/{part.name}"] = view
             elif isinstance(view, Patterns):
                 arrays = {p.name: getattr(view, p.name) for p in fields(view)}
-                found |= {f"{number}/patterns.{name}": value for name, value in arrays.items() if value is not None}
-    return found | {f"values.{name}": np.asarray(value) for name, value in explanation.values.items()}
+                flattened |= {f"{draw}/patterns.{name}": value for name, value in arrays.items() if value is not None}
+    return flattened | {f"values.{name}": np.asarray(value) for name, value in explanation.values.items()}
 
 
-def demand_equal(made: Sequence[Explanation], other: Sequence[Explanation], names: Sequence[str], tolerance: float) -> None:
-    """Explanations of the same instances are the same: integers exactly, numbers within the tolerance of the largest.
+def require_equal(first: Sequence[Explanation], second: Sequence[Explanation], names: Sequence[str], tolerance: float) -> None:
+    """Checks that explanations of the same instances are equal: integers exactly, numbers up to a share of the largest.
 
-    Numbers about an explanation (a completeness error, a gap) are differences of scores: they are held against the largest one.
+    Numbers about an explanation (a completeness error, a gap) are differences of scores, so they are compared with the largest
+    score.
+
+    Args:
+        first: One explanation an instance.
+        second: Further explanations of the same instances.
+        names: Ids of the instances.
+        tolerance: The largest difference, as a share of the largest value of a view.
 
     Raises:
-        Broken: With the instance, the view and the difference.
+        BrokenPromise: With the instance, the view and the difference.
     """
-    for name, one, two in zip(names, made, other, strict=True):
-        left, right = flat(one), flat(two)
+    for name, left_explanation, right_explanation in zip(names, first, second, strict=True):
+        left, right = flat(left_explanation), flat(right_explanation)
         require(left.keys() == right.keys(), f"instance {name!r} has the views {sorted(left)} and then {sorted(right)}.")
         scale = max((float(np.abs(a).max()) for a in left.values() if a.size and a.dtype.kind == "f"), default=0.0)
         for view, a in left.items():
@@ -108,7 +135,7 @@ def demand_equal(made: Sequence[Explanation], other: Sequence[Explanation], name
 
 
 def digest(explanations: Sequence[Explanation]) -> str:
-    """Sha256 of everything in explanations."""
+    """Sha256 of every array of explanations."""
     total = hashlib.sha256()
     for explanation in explanations:
         for name, array in flat(explanation).items():
@@ -121,11 +148,11 @@ def tensors(batch: Batch) -> dict[str, torch.Tensor]:
     return {part.name: value.clone() for part in fields(batch) if isinstance(value := getattr(batch, part.name), torch.Tensor)}
 
 
-def demand_unchanged(before: dict[str, torch.Tensor], batch: Batch) -> None:
-    """The batch's tensors are what they were.
+def require_unchanged(before: dict[str, torch.Tensor], batch: Batch) -> None:
+    """Checks that a batch's tensors are what they were `before`.
 
     Raises:
-        Broken: With the name of the tensor.
+        BrokenPromise: With the name of the tensor that changed.
     """
     after = tensors(batch)
     for name, value in before.items():

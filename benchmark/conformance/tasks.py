@@ -1,4 +1,4 @@
-"""The promises of a task."""
+"""Checks the promises of a task."""
 
 from __future__ import annotations
 
@@ -12,43 +12,47 @@ from ...core.errors import PLUGIN_ERRORS, UsageError
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import GAP, Head, Instance, Quantity
 from ...tasks.registry import load_task
-from .declaration import declared
+from .declaration import require_declared
 from .finding import BrokenPromise, Finding, require, run_checks
 
 LIMIT = 10
+"""Number of instances in samples."""
 
 
 def check_task(plugin: Any, split: str = "test") -> list[Finding]:
-    """Whether a task keeps the promises of `tasks.instance.Task`.
+    """Checks that a task keeps the promises of `tasks.instance.Task`.
 
     Args:
         plugin: A name or file as `--task` takes it, a class or decorated function, or a task object.
-        split: The split to look at.
+        split: The split that is checked.
+
+    Returns:
+        One finding a promise; the first one only, where later promises cannot be checked.
     """
-    make = _maker(plugin)
-    task = make()
-    found = run_checks([("declared", lambda: _declared(task))])
-    if not found[0].ok:
-        return found
+    build = _builder(plugin)
+    task = build()
+    findings = run_checks([("declared", lambda: _require_declared(task))])
+    if not findings[0].ok:
+        return findings
     try:
         every = task.instances(split, None, 0)
     except PLUGIN_ERRORS as error:  # shown to the plug-in's author
-        return [*found, Finding("gives instances", False, f"{type(error).__name__}: {error}")]
+        return [*findings, Finding("gives instances", False, f"{type(error).__name__}: {error}")]
     checks: list[tuple[str, Callable[[], str | None]]] = [
-        ("gives frozen instances", lambda: _frozen(every)),
-        ("ids are unique", lambda: _unique(every)),
-        ("the same instances a second time", lambda: _repeated(make(), every, split)),
-        ("the limit is kept and balanced over conditions", lambda: _limited(task, every, split)),
-        ("ids mean the same with and without a limit", lambda: _stable(task, every, split)),
-        ("the sample's seed matters", lambda: _seeded(task, every, split)),
-        ("a gap in every masked instance and no other", lambda: _gaps(task, every)),
-        ("all instances name what stands against the answer, or none", lambda: _against(every)),
-        ("an unknown split is refused", lambda: _refuses(task)),
+        ("gives frozen instances", lambda: _require_frozen(every)),
+        ("ids are unique", lambda: _require_unique(every)),
+        ("the same instances a second time", lambda: _require_repeatable(build(), every, split)),
+        ("the limit is kept and balanced over conditions", lambda: _require_limit(task, every, split)),
+        ("ids mean the same with and without a limit", lambda: _require_stable_ids(task, every, split)),
+        ("the sample's seed matters", lambda: _require_seed(task, every, split)),
+        ("a gap in every masked instance and no other", lambda: _require_gaps(task, every)),
+        ("all instances name what stands against the answer, or none", lambda: _require_against(every)),
+        ("an unknown split is refused", lambda: _require_refusal(task)),
     ]
-    return found + run_checks(checks)
+    return findings + run_checks(checks)
 
 
-def _maker(plugin: Any) -> Callable[[], Any]:
+def _builder(plugin: Any) -> Callable[[], Any]:
     if isinstance(plugin, str):
         return lambda: load_task(plugin)
     if inspect.isclass(plugin) or not hasattr(plugin, "instances"):
@@ -57,8 +61,8 @@ def _maker(plugin: Any) -> Callable[[], Any]:
     return lambda: plugin
 
 
-def _declared(task: Any) -> None:
-    declared(
+def _require_declared(task: Any) -> None:
+    require_declared(
         task,
         name=lambda v: isinstance(v, str) and bool(v),
         version=lambda v: isinstance(v, int) and v >= 1,
@@ -69,7 +73,7 @@ def _declared(task: Any) -> None:
     )
 
 
-def _frozen(every: Any) -> None:
+def _require_frozen(every: Any) -> None:
     require(
         isinstance(every, tuple) and bool(every),
         f"instances() must return a tuple that is not empty, got {type(every).__name__}.",
@@ -85,28 +89,28 @@ def _frozen(every: Any) -> None:
     raise BrokenPromise("its instances can be changed.")
 
 
-def _unique(every: tuple[Instance, ...]) -> None:
+def _require_unique(every: tuple[Instance, ...]) -> None:
     name, times = Counter(i.id for i in every).most_common(1)[0]
     require(times == 1, f"the id {name!r} is used {times} times.")
 
 
-def _repeated(again: Any, every: tuple[Instance, ...], split: str) -> None:
-    one, two = fingerprint(every), fingerprint(again.instances(split, None, 0))
-    require(one == two, f"the fingerprint was {one[:12]} and then {two[:12]}.")
+def _require_repeatable(rebuilt: Any, every: tuple[Instance, ...], split: str) -> None:
+    first, second = fingerprint(every), fingerprint(rebuilt.instances(split, None, 0))
+    require(first == second, f"the fingerprint was {first[:12]} and then {second[:12]}.")
 
 
-def _limited(task: Any, every: tuple[Instance, ...], split: str) -> None:
+def _require_limit(task: Any, every: tuple[Instance, ...], split: str) -> None:
     drawn = task.instances(split, LIMIT, 0)
-    wanted = min(LIMIT, len(every))
-    require(len(drawn) == wanted, f"asked for {wanted} of {len(every)} instances, got {len(drawn)}.")
+    expected = min(LIMIT, len(every))
+    require(len(drawn) == expected, f"asked for {expected} of {len(every)} instances, got {len(drawn)}.")
     require(len({i.id for i in drawn}) == len(drawn), "an instance was drawn twice.")
-    there, taken = Counter(i.condition for i in every), Counter(i.condition for i in drawn)
-    most = max(taken.values())
-    few = [c for c in there if taken[c] < min(there[c], most - 1)]  # a condition that has no more to give may be smaller
-    require(not few, f"conditions are not balanced: {dict(taken)}.")
+    available, sampled = Counter(i.condition for i in every), Counter(i.condition for i in drawn)
+    most = max(sampled.values())
+    few = [c for c in available if sampled[c] < min(available[c], most - 1)]  # an exhausted condition may be smaller
+    require(not few, f"conditions are not balanced: {dict(sampled)}.")
 
 
-def _stable(task: Any, every: tuple[Instance, ...], split: str) -> None:
+def _require_stable_ids(task: Any, every: tuple[Instance, ...], split: str) -> None:
     known = {i.id: i for i in every}
     for seed in (0, 1):
         whole = {i.id: i for i in task.instances(split, None, seed)}
@@ -118,7 +122,7 @@ def _stable(task: Any, every: tuple[Instance, ...], split: str) -> None:
             )
 
 
-def _seeded(task: Any, every: tuple[Instance, ...], split: str) -> str | None:
+def _require_seed(task: Any, every: tuple[Instance, ...], split: str) -> str | None:
     if len(every) <= LIMIT:
         return f"not tested: there are only {len(every)} instances"
     samples = [tuple(i.id for i in task.instances(split, LIMIT, seed)) for seed in range(3)]
@@ -127,19 +131,19 @@ def _seeded(task: Any, every: tuple[Instance, ...], split: str) -> str | None:
     return None
 
 
-def _gaps(task: Any, every: tuple[Instance, ...]) -> None:
-    wanted = 1 if task.head == "masked" else 0
+def _require_gaps(task: Any, every: tuple[Instance, ...]) -> None:
+    expected = 1 if task.head == "masked" else 0
     for instance in every:
         gaps = sum(text.count(GAP) for text in instance.segments)
-        require(gaps == wanted, f"instance {instance.id!r} has {gaps} gaps {GAP}, expected {wanted}: {instance.segments}.")
+        require(gaps == expected, f"instance {instance.id!r} has {gaps} gaps {GAP}, expected {expected}: {instance.segments}.")
 
 
-def _against(every: tuple[Instance, ...]) -> None:
+def _require_against(every: tuple[Instance, ...]) -> None:
     named = sum(bool(i.against) for i in every)
     require(named in (0, len(every)), f"{named} of {len(every)} instances name what stands against the answer.")
 
 
-def _refuses(task: Any) -> None:
+def _require_refusal(task: Any) -> None:
     try:
         task.instances("no-such-split", None, 0)
     except UsageError:

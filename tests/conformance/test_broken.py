@@ -87,12 +87,12 @@ METRICS = {
 def test_a_sound_metric_keeps_every_promise(plugins: ModuleType, model: FlowModel) -> None:
     findings = check_metric(plugins.sound_metric, model)
     assert broken(findings) == set()
-    assert findings[-2].detail.startswith("applied to made-up, influence-patterns")
+    assert findings[-2].detail.startswith("applied to random explanations, influence-patterns")
 
 
 @pytest.mark.parametrize(("name", "check"), METRICS.items(), ids=METRICS)
 def test_a_metric_that_breaks_a_promise(name: str, check: str, plugins: ModuleType, model: FlowModel) -> None:
-    assert f"made-up: {check}" in broken(check_metric(getattr(plugins, name), model))
+    assert f"random explanations: {check}" in broken(check_metric(getattr(plugins, name), model))
 
 
 TASKS = {
