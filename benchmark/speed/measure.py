@@ -1,4 +1,4 @@
-"""What methods cost, side by side, in one run: every time is a ratio to one integrated-gradients pass over the same batch."""
+"""Times methods side by side in one run; each time is also given as a ratio to one integrated-gradients pass."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 SHAPE = {"num_hidden_layers": 6, "num_attention_heads": 8, "hidden_size": 512, "intermediate_size": 2048, "vocab_size": 30522}
 MASK_ID = 4
-UNIT, PEER_UNIT = "integrated gradients (plain pass)", "plain pass over the peers' sentences"
-PEER_SENTENCES = 2
-"""Peers are slow: they and their own unit are timed on this many sentences."""
+UNIT, CAPTUM_UNIT = "integrated gradients (plain pass)", "plain pass over captum's sentences"
+CAPTUM_SENTENCES = 2
+"""Captum's methods are slow: they and the pass that they are compared with are timed on this many sentences."""
 
 
 @dataclass(frozen=True)
 class TimedRow:
-    """One row: the median over repeats.
+    """One row of the table of times.
 
     Attributes:
         name: What was timed.
-        seconds: Wall time of all its sentences (s).
-        ratio: The median over repeats of its time over the integrated-gradients pass of the same repeat.
+        seconds: Median over repeats of the wall time of all its sentences (s).
+        ratio: Median over repeats of its time divided by that of the unit in the same repeat.
         low, high: Smallest and largest ratio of a repeat.
-        unit: What the ratio is to, where that is another row than the integrated-gradients pass.
+        unit: The row that the ratio refers to.
     """
 
     name: str
@@ -43,7 +43,19 @@ class TimedRow:
 
 @dataclass(frozen=True)
 class SpeedReport:
-    """A measurement and the conditions it was made under."""
+    """A table of times and the conditions that they were measured under.
+
+    Attributes:
+        device: Name of the device.
+        threads: Threads that torch uses.
+        torch: Version of torch.
+        sentences: Number of sentences.
+        tokens: Tokens a sentence.
+        samples: Points of the path integral.
+        layers, heads, width: Size of the model.
+        repeats: Repeats, without the warm-up.
+        rows: The table.
+    """
 
     device: str
     threads: int
@@ -58,7 +70,7 @@ class SpeedReport:
     rows: tuple[TimedRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The report as data, for `--json`."""
         return asdict(self)
 
 
@@ -71,7 +83,7 @@ def measure(
     captum: bool = True,
     attattr: bool = True,
 ) -> SpeedReport:
-    """Times influence patterns and its neighbours on a random BERT-small (6 layers, 8 heads, 512 wide).
+    """Times influence patterns and related methods on a random BERT-small (6 layers, 8 heads, 512 wide).
 
     The unit is one integrated-gradients pass: the Hugging Face model itself (fused attention), forward and backward over all
     samples, q read at the target only. Every repeat times all rows in turn, so that a noisy machine moves them together.
@@ -85,46 +97,53 @@ def measure(
         captum: Whether captum's integrated gradients and layer conductance are timed too, on two sentences (conductance: one
             layer, times the layers).
         attattr: Whether attention attribution is timed too, beside the published algorithm, which is the unit of its rows.
+
+    Returns:
+        The times, with their ratios to the unit.
     """
     import torch
 
     from ...models.load import check_device
 
-    place = check_device(device)
-    model = _model(place)
-    batches = list(_pieces(model, sentences, tokens, samples))
+    torch_device = check_device(device)
+    model = _model(torch_device)
+    batches = list(_batches(model, sentences, tokens, samples))
     jobs = {name: (job, batches) for name, job in _jobs(model, samples).items()}
     if captum:
-        few = [batches[0].rows(torch.arange(min(PEER_SENTENCES, len(batches[0])), device=place))]
-        jobs |= {name: (job, few) for name, job in _peers(model, samples).items()}
+        few = [batches[0].rows(torch.arange(min(CAPTUM_SENTENCES, len(batches[0])), device=torch_device))]
+        jobs |= {name: (job, few) for name, job in _captum_jobs(model, samples).items()}
     if attattr:
-        jobs |= attattr_jobs(place, SHAPE)
-    taken: dict[str, list[float]] = {name: [] for name in jobs}
+        jobs |= attattr_jobs(torch_device, SHAPE)
+    times: dict[str, list[float]] = {name: [] for name in jobs}
     for repeat in range(repeats + 1):
         for batch in batches:
             batch.cache.clear()
-        for name, (job, pieces) in jobs.items():
-            seconds = sum(_timed(job, piece, place) for piece in pieces)
-            if repeat:  # the first is a warm-up
-                taken[name].append(seconds)
-    described = torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu"
+        for name, (job, job_batches) in jobs.items():
+            seconds = sum(_timed(job, batch, torch_device) for batch in job_batches)
+            if repeat:  # the first one is the warm-up
+                times[name].append(seconds)
     return SpeedReport(
-        described, torch.get_num_threads(), torch.__version__, sentences, tokens, samples,
-        model.n_layers, model.n_heads, model.width, repeats, tuple(_costs(taken, model.n_layers)),
+        device=torch.cuda.get_device_name(torch_device) if torch_device.type == "cuda" else "cpu",
+        threads=torch.get_num_threads(), torch=torch.__version__, sentences=sentences, tokens=tokens, samples=samples,
+        layers=model.n_layers, heads=model.n_heads, width=model.width, repeats=repeats,
+        rows=tuple(_rows(times, model.n_layers)),
     )  # fmt: skip
 
 
-def _costs(taken: dict[str, list[float]], n_layers: int) -> Iterator[TimedRow]:
-    """Every row against the unit of its own sentences; with the sum of both levels, and captum's conductance of all layers."""
-    peer_unit = taken.pop(PEER_UNIT, [])
-    parts = [taken[name] for name in ("path trace", "embedding level", "attention level")]
-    taken["influence patterns (all words, both levels)"] = [sum(p) for p in zip(*parts, strict=True)]
-    for name, seconds in taken.items():
-        of = LITERAL if name.startswith("attattr") else UNIT
-        unit = peer_unit if name.startswith("captum") else taken[of]
-        many = n_layers if "conductance" in name else 1
-        ratios = [many * s / u for s, u in zip(seconds, unit, strict=True)]
-        yield TimedRow(name, many * statistics.median(seconds), statistics.median(ratios), min(ratios), max(ratios), of)
+def _rows(times: dict[str, list[float]], n_layers: int) -> Iterator[TimedRow]:
+    """A row for each job, compared with the unit on the same sentences.
+
+    The parts of influence patterns are also summed. Captum's conductance is timed for one layer and multiplied by the layers.
+    """
+    captum_unit = times.pop(CAPTUM_UNIT, [])
+    parts = [times[name] for name in ("path trace", "embedding level", "attention level")]
+    times["influence patterns (all words, both levels)"] = [sum(seconds) for seconds in zip(*parts, strict=True)]
+    for name, seconds in times.items():
+        unit = LITERAL if name.startswith("attattr") else UNIT
+        unit_seconds = captum_unit if name.startswith("captum") else times[unit]
+        factor = n_layers if "conductance" in name else 1
+        ratios = [factor * s / u for s, u in zip(seconds, unit_seconds, strict=True)]
+        yield TimedRow(name, factor * statistics.median(seconds), statistics.median(ratios), min(ratios), max(ratios), unit)
 
 
 def _model(device: Any) -> FlowModel:
@@ -141,7 +160,7 @@ def _model(device: Any) -> FlowModel:
         return FlowModel(BertForMaskedLM(BertConfig(**SHAPE)).to(device), Tokenizer(), "bert-small (random)")
 
 
-def _pieces(model: FlowModel, sentences: int, tokens: int, samples: int) -> Iterator[Batch]:
+def _batches(model: FlowModel, sentences: int, tokens: int, samples: int) -> Iterator[Batch]:
     """Random sentences, in batches that fit the trace's byte budget."""
     import torch
 
@@ -164,7 +183,7 @@ def _pieces(model: FlowModel, sentences: int, tokens: int, samples: int) -> Iter
 
 
 def _jobs(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], object]]:
-    """What is timed, in the order of a repeat; later jobs use the path trace of `path trace`."""
+    """The jobs of influence patterns, in the order of a repeat: later ones use the trace that `path trace` cached."""
     import torch
 
     from ...methods.patterns.pattern_search import refine, search
@@ -172,11 +191,11 @@ def _jobs(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], object]
 
     @torch.no_grad()
     def embedding(batch: Batch) -> None:
-        batch.cache["found"] = search(path_trace(model, batch, samples=samples))
+        batch.cache["search"] = search(path_trace(model, batch, samples=samples))
 
     @torch.no_grad()
     def attention(batch: Batch) -> None:
-        refine(path_trace(model, batch, samples=samples), batch.cache["found"])
+        refine(path_trace(model, batch, samples=samples), batch.cache["search"])
 
     jobs: dict[str, Callable[[Batch], object]] = {
         UNIT: lambda batch: _plain_pass(model, batch, samples),
@@ -187,10 +206,10 @@ def _jobs(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], object]
     return jobs
 
 
-def _peers(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], object]]:
-    """captum on the same model; its conductance is timed for one layer."""
+def _captum_jobs(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], object]]:
+    """Captum's methods on the same model; conductance is timed for one layer."""
     return {
-        PEER_UNIT: lambda batch: _plain_pass(model, batch, samples),
+        CAPTUM_UNIT: lambda batch: _plain_pass(model, batch, samples),
         "captum integrated gradients": lambda batch: _captum_ig(model, batch, samples),
         f"captum conductance, all {model.n_layers} layers": lambda batch: _captum_conductance(model, batch, samples),
     }
@@ -208,7 +227,7 @@ def _timed(job: Callable[[Batch], object], batch: Batch, device: Any) -> float:
 
 
 def _q(model: FlowModel, batch: Batch) -> Callable[[Any], Any]:
-    """q from word vectors by the Hugging Face model, read at the target only."""
+    """The function that computes q from word vectors with the Hugging Face model, read at the target only."""
 
     def forward(words: Any) -> Any:
         hidden = model.hf.bert(inputs_embeds=words).last_hidden_state

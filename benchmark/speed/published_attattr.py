@@ -1,4 +1,4 @@
-"""What attention attribution costs beside the algorithm as published, for `flowgauge speed`."""
+"""Attention attribution as published (Hao et al. 2021), which `flowgauge speed` compares the method `attattr` with."""
 
 from __future__ import annotations
 
@@ -14,41 +14,58 @@ if TYPE_CHECKING:
 
 TOKENS, STEPS = 32, 20
 LITERAL = "attattr as published"
-"""Every layer and step through the whole network, by autograd through the scaled attention: the unit of the rows of `attattr`."""
+"""The unit of the rows of `attattr`: every layer and step runs through the whole network, with autograd through the attention."""
 
 
 def attattr_jobs(device: Any, shape: dict[str, int]) -> dict[str, tuple[Callable[[Batch], object], list[Batch]]]:
-    """What is timed, on one sentence without padding and a random classifier: the literal algorithm, ours, and fewer steps."""
+    """The jobs, on one sentence without padding and a random classifier: as published, by `attattr`, and with fewer steps.
+
+    Args:
+        device: A torch device.
+        shape: Settings of the classifier's configuration.
+
+    Returns:
+        A function and the batches that it runs on, by the name of the row.
+    """
     from ...methods.gradients.attattr import AttAttr
 
     model = _model(device, shape)
-    ours, few = AttAttr(steps=STEPS), AttAttr(rule="gauss-legendre", steps=6)
+    same_steps, few_steps = AttAttr(steps=STEPS), AttAttr(rule="gauss-legendre", steps=6)
     jobs: dict[str, Callable[[Batch], object]] = {
         LITERAL: lambda batch: literal(model, batch, STEPS),
-        f"attattr, {STEPS} steps": lambda batch: ours.explain(model, batch),
-        "attattr, 6 Gauss-Legendre steps": lambda batch: few.explain(model, batch),
+        f"attattr, {STEPS} steps": lambda batch: same_steps.explain(model, batch),
+        "attattr, 6 Gauss-Legendre steps": lambda batch: few_steps.explain(model, batch),
     }
     return {name: (job, [_batch(model)]) for name, job in jobs.items()}
 
 
 def literal(model: FlowModel, batch: Batch, steps: int) -> Tensor:
-    """The published algorithm (B, L, A, N, N): all steps of a layer as one batch from the words on, one layer after the other."""
+    """The published algorithm: all steps of a layer as one batch from the words on, one layer after the other.
+
+    Args:
+        model: A classifier.
+        batch: Instances without padding.
+        steps: Steps of the Riemann sum.
+
+    Returns:
+        Scores of the attention weights (batch, layers, heads, to, from).
+    """
     import torch
 
     from ...models.batch import Rows
     from ...models.outputs import value
 
-    asked = replace(batch, quantity=replace(batch.quantity, form="probability"), cache={})
+    batch = replace(batch, quantity=replace(batch.quantity, form="probability"), cache={})
     rows = torch.arange(len(batch), device=model.device).repeat_interleave(steps)
     nodes = torch.arange(1, steps + 1, device=model.device, dtype=model.dtype) / steps
     alpha = nodes.repeat(len(batch))[:, None, None, None]
     with torch.no_grad():
-        (clean,) = model.run(Rows(asked, model.embed(model.words(asked), asked)), keep={"attention"})
-    repeated, layers = asked.rows(rows), []
+        (clean,) = model.run(Rows(batch, model.embed(model.words(batch), batch)), keep={"attention"})
+    repeated, layers = batch.rows(rows), []
     for layer in range(model.n_layers):
         weights = clean.site("attention", layer)
         leaf = (alpha * weights[rows]).requires_grad_(True)
-        edit = lambda number, given, layer=layer, leaf=leaf: leaf if number == layer else given  # noqa: E731
+        edit = lambda index, weights, layer=layer, leaf=leaf: leaf if index == layer else weights  # noqa: E731
         hidden = model.embed(model.words(repeated), repeated)
         (trace,) = model.run(Rows(repeated, hidden, edits={"attention": edit}))
         output = value(model.readout(trace.site("hidden", model.n_layers), repeated), repeated)

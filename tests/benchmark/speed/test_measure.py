@@ -40,14 +40,14 @@ def test_the_sum_and_all_layers_by_hand():
         "path trace": [2.0, 2.0],
         "embedding level": [1.0, 1.0],
         "attention level": [0.5, 1.0],
-        speed.PEER_UNIT: [0.5, 0.5],
+        speed.CAPTUM_UNIT: [0.5, 0.5],
         "captum conductance, all 6 layers": [1.0, 2.0],
         LITERAL: [4.0, 5.0],
         "attattr, 20 steps": [1.0, 2.0],
     }
-    rows = {row.name: row for row in speed._costs(taken, 6)}
+    rows = {row.name: row for row in speed._rows(taken, 6)}
     total = rows["influence patterns (all words, both levels)"]
     assert (total.seconds, total.ratio, total.low, total.high) == (3.75, statistics.median([3.5, 2.0]), 2.0, 3.5)
     assert rows["captum conductance, all 6 layers"].ratio == pytest.approx(18)
-    assert speed.PEER_UNIT not in rows
+    assert speed.CAPTUM_UNIT not in rows
     assert (rows["attattr, 20 steps"].ratio, rows["attattr, 20 steps"].high) == pytest.approx((0.325, 0.4))
