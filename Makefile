@@ -10,7 +10,7 @@ SITE ?= results/site
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt
-CODE := benchmark leaderboards methods metrics models src/flowgauge/core src/flowgauge/cli.py tasks
+CODE := benchmark leaderboards methods metrics models src/flowgauge/cli src/flowgauge/core tasks
 SOURCES := $(shell find $(CODE) -name '*.py' -o -name '*.toml' -o -name '*.safetensors') $(PLAN)
 
 .DEFAULT_GOAL := help
@@ -56,7 +56,7 @@ published: $(VENV)/.installed ## run the published plan anew and renew its board
 	@$(BIN)/flowgauge leaderboard submit results/published --out results/bundles/shown --name flowgauge --task sva/obj
 	@$(BIN)/flowgauge leaderboard submit results/published --out results/bundles/others --name flowgauge \
 		--task sva/subj --task sva/wsc --task sva/app --task ra/na --task ra/ga
-	@test ! -e $(PUBLISHED)/board || $(BIN)/flowgauge leaderboard leave $(PUBLISHED)/board --cell '*' --why '$(WHY)' --name flowgauge
+	@test ! -e $(PUBLISHED)/board || $(BIN)/flowgauge leaderboard withdraw $(PUBLISHED)/board --cell '*' --why '$(WHY)' --name flowgauge
 	@$(BIN)/flowgauge leaderboard merge results/bundles/shown $(PUBLISHED)/board --explanations 4 --trust maintained --why '$(WHY)'
 	@$(BIN)/flowgauge leaderboard merge results/bundles/others $(PUBLISHED)/board --explanations 0 --trust maintained --why '$(WHY)'
 

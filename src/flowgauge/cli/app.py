@@ -1,0 +1,73 @@
+"""Puts the commands together. Everything heavy is imported inside the commands, so that help and lists answer at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import board, checks, external, results, run, submission
+
+HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+COMPUTE, READ, EXTEND = "Compute", "Read results", "Extend"
+SUBMIT, SHOW, KEEP = "Submit and verify", "Show a board", "Keep a board"
+
+app = typer.Typer(
+    name="flowgauge", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, context_settings=HELP_OPTIONS
+)
+leaderboard = typer.Typer(no_args_is_help=True, context_settings=HELP_OPTIONS)
+
+app.command(rich_help_panel=COMPUTE)(run.run)
+app.command(rich_help_panel=COMPUTE)(run.score)
+app.command(rich_help_panel=COMPUTE)(run.train)
+app.command("list", rich_help_panel=READ)(results.list_)
+app.command(rich_help_panel=READ)(results.show)
+app.command(rich_help_panel=READ)(results.compare)
+app.command(rich_help_panel=READ)(results.plot)
+app.command(rich_help_panel=EXTEND)(checks.check)
+app.command(rich_help_panel=EXTEND)(external.questions)
+app.command("import", help=external.IMPORT_HELP, rich_help_panel=EXTEND)(external.import_)
+app.command(rich_help_panel=EXTEND)(checks.speed)
+app.add_typer(
+    leaderboard,
+    name="leaderboard",
+    help="Submit, verify and publish results that anyone can recompute.",
+    rich_help_panel="Publish",
+)
+
+leaderboard.command(rich_help_panel=SUBMIT)(submission.submit)
+leaderboard.command(rich_help_panel=SUBMIT)(submission.verify)
+leaderboard.command(rich_help_panel=SUBMIT)(submission.merge)
+leaderboard.command("commit-seed", rich_help_panel=SUBMIT)(submission.commit_seed)
+leaderboard.command("reveal-seed", rich_help_panel=SUBMIT)(submission.reveal_seed)
+leaderboard.command(rich_help_panel=SHOW)(board.build)
+leaderboard.command(rich_help_panel=SHOW)(board.export)
+leaderboard.command(rich_help_panel=SHOW)(board.publish)
+leaderboard.command(rich_help_panel=KEEP)(board.ledger)
+leaderboard.command(rich_help_panel=KEEP)(board.rescore)
+leaderboard.command(rich_help_panel=KEEP)(board.withdraw)
+# Former names.
+leaderboard.command("leave", hidden=True)(board.withdraw)
+leaderboard.command("exchange", hidden=True)(board.exchange)
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        from ..core.version import VERSION
+
+        typer.echo(f"flowgauge {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Benchmark explanations of information flow in transformers."""
+
+
+def main() -> None:
+    """Runs the `flowgauge` command."""
+    app()

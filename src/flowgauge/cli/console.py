@@ -1,0 +1,121 @@
+"""What commands print: errors as one line with an exit code, tables, and the outcome of a run."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from ..core.errors import FlowgaugeError, one_line, printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..benchmark.store.results import Results
+
+QUIET_ENVIRONMENT = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait take the processor from other programs, and from ours
+}
+"""What libraries are told in the environment before they are imported, unless the user says otherwise there."""
+CHATTY_LOGGERS = ("httpx", "urllib3", "filelock", "matplotlib", "fsspec", "asyncio", "transformers")
+
+
+@contextmanager
+def reporting(debug: bool) -> Iterator[None]:
+    """Turns an error into one line on stderr and an exit code: that of the error, or 1; 130 where the user stopped the command.
+
+    Args:
+        debug: Lets tracebacks through and shows log messages.
+    """
+    for name, value in QUIET_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    for name in CHATTY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except KeyboardInterrupt:
+        complain("stopped; the same command continues from here.")
+        raise typer.Exit(130) from None
+    except FlowgaugeError as error:
+        if debug:
+            raise
+        complain(str(error))
+        raise typer.Exit(error.exit_code) from None
+    except BrokenPipeError:  # the reader of the pipe has closed it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except Exception as error:
+        if debug:
+            raise
+        complain(f"{one_line(error)} (run the command again with --debug to see where)")
+        raise typer.Exit(1) from None
+
+
+def complain(text: str) -> None:
+    """Prints a message on stderr, on one line and without control characters."""
+    typer.echo("flowgauge: " + printable(" ".join(text.split())), err=True)
+
+
+def print_results(results: Results, quiet: bool) -> None:
+    """Prints what failed on stderr and, unless `quiet`, a table of scores on stdout."""
+    for record in results.failed:
+        complain(f"{record.task}, {record.method}: {record.status}: {record.error}")
+    if quiet:
+        return
+    print_rows(results.summary())
+    typer.echo(f"{len(results.records)} cells in {results.store}; `flowgauge show {results.store}` shows more.", err=True)
+
+
+def print_tables(
+    table: pd.DataFrame, sections: Iterable[tuple[str, Sequence[tuple[str, ...]], Sequence[str]]], as_json: bool, as_csv: bool
+) -> None:
+    """Prints one table for programs, or its sections for people.
+
+    Args:
+        table: All rows, for JSON and CSV.
+        sections: A title, rows of which the first is the head, and lines that stand below; an empty title is left out.
+        as_json: Prints the table as JSON.
+        as_csv: Prints the table as CSV.
+    """
+    if as_json:
+        # JSON has no infinity: it is written as in records. NaN becomes null.
+        plain = table.replace({math.inf: "Infinity", -math.inf: "-Infinity"})
+        typer.echo(plain.to_json(orient="records", indent=1))
+    elif as_csv:
+        typer.echo(table.to_csv(index=False).rstrip("\n"))
+    else:
+        for title, rows, lines in sections:
+            if title:
+                typer.echo(title)
+            print_rows(rows)
+            if lines:
+                typer.echo("\n".join(lines))
+
+
+def print_rows(rows: Sequence[tuple[str, ...]]) -> None:
+    """Prints a table whose first row is its head; rows are folded in a terminal only, not where they go to a file."""
+    from rich.console import Console
+    from rich.table import Table
+
+    head, *body = rows
+    table = Table(box=None, pad_edge=False)
+    for index, title in enumerate(head):
+        table.add_column(title, justify="left" if index < 2 else "right", overflow="fold")
+    for row in body:
+        table.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=60 + 30 * len(head))
+    console.print(table)

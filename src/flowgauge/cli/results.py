@@ -1,0 +1,166 @@
+"""`flowgauge list`, `show`, `compare` and `plot`: the commands that read what there is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import print_tables, reporting
+from .options import Csv, Debug, Json, OnlyMethods, OnlyModel, OnlyTasks, StoreUrl
+
+if TYPE_CHECKING:
+    from ..core.plugin_docs import PluginDocs
+
+
+class Kind(StrEnum):
+    """What `flowgauge list` shows."""
+
+    models = "models"
+    tasks = "tasks"
+    methods = "methods"
+    metrics = "metrics"
+
+
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the publication that each follows.")] = False,
+    debug: Debug = False,
+) -> None:
+    """List the models, tasks, methods or metrics there are, one line each."""
+    with reporting(debug):
+        known = known_plugins(kind)
+        if as_json:
+            sources = _task_references() if kind is Kind.tasks else {name: docs.source for name, docs in known.items()}
+            entries = [{"name": n, "summary": docs.summary, "source": sources.get(n, "")} for n, docs in known.items()]
+            typer.echo(json.dumps(entries, indent=1))
+            return
+        width = max((len(name) for name in known), default=0)
+        for name, docs in known.items():
+            typer.echo(f"{name:<{width}}  {docs.summary}")
+
+
+def known_plugins(kind: Kind) -> dict[str, PluginDocs]:
+    """Every name of a kind with what is known of it; nothing that has a name is imported."""
+    if kind is Kind.models:
+        from ..core.plugin_docs import PluginDocs
+        from ..models.registry import MODELS
+        from ..models.zoo import SUMMARIES
+
+        return {**{name: PluginDocs(summary) for name, summary in SUMMARIES.items()}, **MODELS.docs()}
+    if kind is Kind.tasks:
+        from ..tasks.registry import TASKS as registry
+    elif kind is Kind.methods:
+        from ..methods.registry import METHODS as registry
+    else:
+        from ..metrics.registry import METRICS as registry
+    return registry.docs()
+
+
+def _task_references() -> dict[str, str]:
+    """The publication that each built-in task follows, which some tasks read from a file; importing them needs no torch."""
+    from ..tasks.registry import TASKS
+
+    return {name: getattr(TASKS.create(name), "reference", "") for name in TASKS.builtin}
+
+
+def show(
+    store: StoreUrl,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    over_seeds: Annotated[
+        bool, typer.Option("--over-seeds", help="Show mean, interval and range of each score over seeds instead.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Show the scores that a store has so far."""
+    with reporting(debug):
+        if over_seeds:
+            from ..leaderboards.stored.records import stored_records
+            from ..leaderboards.tables.over_seeds import over_seeds as over_seeds_table
+            from ..leaderboards.tables.over_seeds import sections
+
+            table = over_seeds_table(stored_records(store))
+            print_tables(table, sections(table), as_json, as_csv)
+            return
+        from ..leaderboards.tables.show import render
+
+        width = shutil.get_terminal_size((110, 40)).columns
+        typer.echo(render(store, "json" if as_json else "csv" if as_csv else "text", width))
+
+
+def compare(
+    store: StoreUrl,
+    task: OnlyTasks = None,
+    metric: Annotated[
+        str,
+        typer.Option(
+            "--metric",
+            show_default="the one that tables rank by",
+            help="Compare by this metric, or by one of its variants (NAME/VARIANT). head_universality compares each method's "
+            "heads on two tasks instead, and stability compares seeds.",
+        ),
+    ] = "",
+    method: OnlyMethods = None,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    debug: Debug = False,
+) -> None:
+    """Compare the methods on each task by paired differences, and say which differences are significant."""
+    with reporting(debug):
+        if _compares_cells(metric):
+            from ..leaderboards.comparison.cell_comparison import compare as compare_cells
+
+            comparison = compare_cells(store, metric, task or (), method or ())
+            print_tables(comparison.to_pandas(), [("", comparison.summary(), [])], as_json, as_csv)
+        else:
+            from ..leaderboards.comparison.method_comparison import compare_methods, pairs_table
+
+            comparisons = compare_methods(store, metric, task or (), method or ())
+            print_tables(pairs_table(comparisons), [one_task.text() for one_task in comparisons], as_json, as_csv)
+
+
+def _compares_cells(metric: str) -> bool:
+    """Whether a metric compares cells of one method, rather than methods on one task."""
+    from ..core.registry import Spec
+    from ..metrics.registry import METRICS
+
+    without_variant = metric if ".py" in metric else metric.partition("/")[0]
+    if not without_variant:
+        return False
+    name = Spec.parse(without_variant).name
+    return (name in METRICS.entries() or ".py" in name) and METRICS.create(without_variant).scope == "cells"
+
+
+def plot(
+    store: StoreUrl,
+    what: Annotated[
+        str,
+        typer.Option(
+            show_default="every figure there is data for",
+            help="pattern, aggregate, entropy, curve, pruning, receptive, attribution, heads, mask, texts, depth, counting or "
+            "gallery.",
+        ),
+    ] = "all",
+    out: Annotated[Path, typer.Option(help="Folder for the figures, a PNG and an SVG of each.")] = Path("figures"),
+    model: OnlyModel = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="Only this task.")] = None,
+    method: Annotated[str | None, typer.Option("--method", "-x", help="Only this method.")] = None,
+    instance: Annotated[
+        list[str] | None, typer.Option(help="Id of an instance to draw; two are drawn side by side; repeatable.")
+    ] = None,
+    condition: Annotated[
+        str | None, typer.Option(show_default="all", help="For aggregate: the condition whose instances are drawn together.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Draw figures of stored explanations and scores, and print the names of the files."""
+    with reporting(debug):
+        from ..leaderboards.figures.plot import plot as draw
+
+        for path in draw(store, what, out, model=model, task=task, method=method, instance=instance or (), condition=condition):
+            typer.echo(str(path))

@@ -1,0 +1,161 @@
+"""`flowgauge run`, `score` and `train`: the commands that compute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core.errors import UsageError
+from .console import print_results, reporting
+from .options import (
+    BatchSize,
+    DataDir,
+    Debug,
+    Device,
+    Methods,
+    Metrics,
+    Model,
+    MoreMetrics,
+    MovedModel,
+    NewStore,
+    Quiet,
+    Revision,
+    SampleSeed,
+    StoreUrl,
+)
+
+
+def run(
+    plan: Annotated[
+        Path | None,
+        typer.Argument(metavar="PLAN", help="A YAML file, or one of the plans demo and tiny; options replace what it says."),
+    ] = None,
+    model: Model = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", "-t", help="A name, a pattern such as 'sva/*', or a TSV, CSV or JSONL file; repeatable."),
+    ] = None,
+    method: Methods = None,
+    metric: Metrics = None,
+    limit: Annotated[int | None, typer.Option(help="Instances of each task, balanced over its conditions.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Seed of stochastic methods; repeatable.")] = None,
+    fit_limit: Annotated[
+        int | None, typer.Option(show_default="all", help="Training instances of methods that are trained.")
+    ] = None,
+    sample_seed: SampleSeed = None,
+    split: Annotated[str | None, typer.Option(show_default="test", help="The split of the task.")] = None,
+    store: NewStore = None,
+    device: Annotated[str | None, typer.Option(show_default="auto, the GPU if there is one", help="A torch device.")] = None,
+    dtype: Annotated[str | None, typer.Option(show_default="float32", help="float32, float64, bfloat16 or float16.")] = None,
+    batch_size: BatchSize = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Leave out instances with more tokens, after --limit has sampled.")
+    ] = None,
+    on_split: Annotated[
+        str | None,
+        typer.Option(show_default="error", help="What to do with a word that the tokenizer splits: error, or skip its instance."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="For a task file: flowgauge's column=the file's column (sentence=text); repeatable."),
+    ] = None,
+    data_dir: DataDir = None,
+    revision: Revision = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Explain tasks with methods and score the explanations; results that the store has are not computed again."""
+    with reporting(debug):
+        from ..benchmark.engine.plan import Plan
+
+        options = {
+            "model": model, "tasks": task, "methods": method, "metrics": metric, "limit": limit, "seeds": seed, "split": split,
+            "fit_limit": fit_limit, "sample_seed": sample_seed, "store": store, "device": device, "dtype": dtype,
+            "batch_size": batch_size, "max_tokens": max_tokens, "on_split": on_split,
+            "columns": columns_of(column) if column else None, "revision": revision, "data_dir": data_dir,
+        }  # fmt: skip
+        given = {name: value for name, value in options.items() if value is not None and value != []}
+        if plan is None and not task:
+            raise UsageError("name at least one --task (`flowgauge list tasks` shows them) or a plan file.")
+        resolved_plan = Plan.load(plan, **given) if plan else Plan.make(**given)
+        from ..benchmark.engine.run import run as run_plan
+
+        results = run_plan(resolved_plan, quiet=quiet)
+        print_results(results, quiet)
+    raise typer.Exit(results.exit_code)
+
+
+def columns_of(texts: list[str]) -> dict[str, str]:
+    """The column names of a task file, by the names that flowgauge has for them.
+
+    Raises:
+        UsageError: A text that is not `ours=theirs`.
+
+    >>> columns_of(["sentence=text", "good=right"])
+    {'sentence': 'text', 'good': 'right'}
+    """
+    columns = {}
+    for text in texts:
+        ours, equals, theirs = text.partition("=")
+        if not equals or not ours or not theirs:
+            raise UsageError(f"--column needs ours=theirs, such as sentence=text, got {text!r}.")
+        columns[ours] = theirs
+    return columns
+
+
+def score(
+    store: StoreUrl,
+    metric: MoreMetrics,
+    model: MovedModel = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Score stored explanations with more metrics."""
+    with reporting(debug):
+        from ..benchmark.engine.rescore import rescore
+
+        results = rescore(store, metric, model=model, data_dir=data_dir, device=device, batch_size=batch_size, quiet=quiet)
+        print_results(results, quiet)
+    raise typer.Exit(results.exit_code)
+
+
+def train(
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="The encoder: an embedded model, a name on the Hugging Face Hub, or a folder.")
+    ],
+    task: Annotated[
+        str, typer.Option("--task", "-t", help="A task with classes or with spans as answers: sst2, mnli, rte, squad, ...")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the trained model, which `flowgauge run --model` takes.")],
+    data_dir: DataDir = None,
+    revision: Revision = None,
+    epochs: Annotated[float, typer.Option(help="Passes over the training data.")] = 3,
+    lr: Annotated[float, typer.Option(help="Largest learning rate.")] = 5e-5,
+    batch_size: Annotated[int, typer.Option(help="Texts in one training step.")] = 32,
+    max_length: Annotated[
+        int | None,
+        typer.Option(show_default="128; 384 for spans", help="Most tokens of a text; longer ones are cut and counted."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the new head, the order of the data, dropout and the sample.")] = 0,
+    limit: Annotated[int | None, typer.Option(show_default="all", help="Training texts.")] = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Fine-tune an encoder on a task with classes or spans; the same command continues a training that was stopped."""
+    with reporting(debug):
+        from ..benchmark.fine_tuning.fine_tune import train as fine_tune
+
+        trained = fine_tune(
+            model, task, out, data_dir=data_dir, revision=revision, epochs=epochs, lr=lr, batch_size=batch_size,
+            max_length=max_length, seed=seed, limit=limit, device=device, quiet=quiet,
+        )  # fmt: skip
+        counts = f"{trained.correct} of {trained.count} right on the validation split, trained on {trained.trained_on} texts"
+        typer.echo(f"{trained.folder}: {trained.measure} ({counts})")
+        if not trained.fresh:
+            typer.echo("the folder has this model already; nothing was trained.", err=True)
