@@ -263,4 +263,4 @@ def test_what_is_missing_or_in_the_way_is_said(honest: Path, tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     call = ["leaderboard", "exchange", str(honest.parent / "store"), "--out", str(tmp_path / "file")]
     shown = CliRunner().invoke(app, call)
-    assert shown.exit_code == 2 and "choose another --out" in shown.output
+    assert shown.exit_code == 2 and "choose another folder with --out" in shown.output

@@ -47,8 +47,10 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sources() -> set[str]:
     """Every Python and data file of the package, as the wheel names it."""
-    found = {f"flowgauge/{p.relative_to(ROOT)}" for name in FOLDERS for p in (ROOT / name).rglob("*") if wanted(p)}
-    return found | {f"flowgauge/{p.relative_to(ROOT / 'src' / 'flowgauge')}" for p in (ROOT / "src/flowgauge/core").glob("*.py")}
+    linked = {f"flowgauge/{p.relative_to(ROOT)}" for name in FOLDERS for p in (ROOT / name).rglob("*") if wanted(p)}
+    package = ROOT / "src" / "flowgauge"
+    own = [package / "__init__.py", package / "__main__.py", *(package / "cli").glob("*.py"), *(package / "core").glob("*.py")]
+    return linked | {f"flowgauge/{p.relative_to(package)}" for p in own}
 
 
 def wanted(path: Path) -> bool:
@@ -64,7 +66,7 @@ def test_the_wheel_holds_every_source_and_data_file(wheel: Path) -> None:
     assert sources() - names == set()
     named = {
         "py.typed",
-        "cli.py",
+        "cli/app.py",
         "tasks/lexicon.toml",
         "models/zoo/agreement-bert/model.safetensors",
         "benchmark/plans/demo.yaml",
