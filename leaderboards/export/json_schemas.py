@@ -1,4 +1,7 @@
-"""The JSON Schemas of records, bundles, ledgers and plans; run as a module, it writes them into a folder."""
+"""The JSON Schemas of records, bundles, ledgers and plans.
+
+Run as a module with the path of a folder, it writes one file for each schema into the folder.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,25 @@ from typing import Any
 from pydantic import BaseModel
 
 from ...benchmark.engine.plan import Plan
-from ...benchmark.external import folder_format as outside
+from ...benchmark.external.folder_format import ExternalManifest
 from ...benchmark.store.record import Record, TrainingRecord
 from ..submission.bundle import BundleManifest
 from ..submission.ledger import Event
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "record": Record, "fit": TrainingRecord, "plan": Plan, "bundle": BundleManifest, "ledger-event": Event,
-    "outside": outside.ExternalManifest,
+    "outside": ExternalManifest,
 }  # fmt: skip
-"""By file name: `record.json` and `fit.json` of a store, a plan's YAML, a bundle's `manifest.json`, a line of `ledger.jsonl`, the
-`manifest.json` beside explanations computed elsewhere."""
+"""The described files by the name of their schema.
+
+These are `record.json` and `fit.json` of a store, the YAML of a plan, the `manifest.json` of a bundle, a line of `ledger.jsonl`,
+and the `manifest.json` of explanations that were computed outside flowgauge.
+"""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The JSON Schema of a kind of file; what is missing there has its default.
+    """The JSON Schema of a kind of file, in which fields with defaults are not required.
 
     >>> schema("record")["title"]
     'Record'
@@ -33,20 +39,13 @@ def schema(name: str) -> dict[str, Any]:
     return {"$schema": DIALECT, **SCHEMAS[name].model_json_schema()}
 
 
-def written(name: str) -> str:
-    """Its text."""
-    return json.dumps(schema(name), indent=1, ensure_ascii=False) + "\n"
-
-
 def write(folder: Path) -> list[Path]:
-    """Writes one file a schema; returns their paths."""
+    """Writes each schema into a file of its name and returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    for name in SCHEMAS:
-        path = folder / f"{name}.json"
-        path.write_text(written(name), encoding="utf-8")
-        made.append(path)
-    return made
+    paths = [folder / f"{name}.json" for name in SCHEMAS]
+    for path in paths:
+        path.write_text(json.dumps(schema(path.stem), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return paths
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The static site of a board: pages that open from disk, every number with its download."""
+"""The static site of a board: pages that open from disk and offer every number as a download."""

@@ -1,4 +1,4 @@
-"""`flowgauge leaderboard build`: the pages of a board, which open from disk and ask nothing of any server. No torch."""
+"""`flowgauge leaderboard build`: writes the pages of a board, which open from disk and request nothing from any server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..comparison.standings import ModelBoard, TaskBoard, fields_of, model_board
 from ..export.sheets import (
     Sheet,
     beats_sheet,
-    by_method,
+    cells_by_method,
     left_out_sheet,
     matrix,
     method_sheet,
@@ -40,25 +40,25 @@ from ..export.sheets import (
 from ..figures.style import settings
 from ..submission.board_reader import BoardReader, open_shelf
 from ..submission.trust import TRUST
-from . import formatting as views
+from . import formatting
 from .instances import InstanceBrowser, browse
-from .method_docs import MethodDescription, about, about_outside
-from .page_names import Names
+from .method_docs import MethodDescription, describe_external_method, describe_method
+from .page_names import PageNames
 
 INSTANCES = 60
-"""Instances of each task in the browser, unless asked otherwise."""
+"""The default number of instances of each task on the page of its instances."""
 EXAMPLES = 3
-"""Most drawings on a method's page, each of another task."""
+"""The largest number of drawings on a method's page, each of another task."""
 
 
 @dataclass(frozen=True)
 class BuiltSite:
-    """What was written.
+    """A summary of the files of a built site.
 
     Attributes:
-        index: The first page.
-        pages: How many pages.
-        bytes: Of all files.
+        index: Path of the first page.
+        pages: The number of pages.
+        bytes: The total size of all files.
     """
 
     index: Path
@@ -68,28 +68,29 @@ class BuiltSite:
 
 @dataclass(frozen=True, eq=False)
 class MethodPage:
-    """A method over all its cells.
+    """A method with all its cells.
 
     Attributes:
-        name: Plain name.
-        cells: Its records with the field they stand in and their label there.
+        name: The plain name of the method.
+        cells: Its records, each with the board of its task and its label there.
     """
 
     name: str
     cells: tuple[tuple[TaskBoard, str, Record], ...]
 
     @property
-    def about(self) -> MethodDescription:
-        """What is known of it."""
+    def description(self) -> MethodDescription:
+        """The description of the method, from its source or from the explanations that were handed in."""
         record = self.cells[0][2]
-        return about_outside(record) if is_outside(record) else about(self.name)
+        return describe_external_method(record) if is_outside(record) else describe_method(self.name)
 
     @property
     def settings(self) -> list[tuple[str, str]]:
-        """Each set of settings it was run with."""
+        """Every combination of settings that the method was run with, as one line each, and the version of the method."""
         return list(
             dict.fromkeys(
-                (views.words(r.settings), f"version {r.key.get('method', {}).get('version', '?')}") for _, _, r in self.cells
+                (formatting.settings_line(r.settings), f"version {r.key.get('method', {}).get('version', '?')}")
+                for _, _, r in self.cells
             )
         )
 
@@ -99,48 +100,47 @@ def build(urls: Sequence[str], out: str | Path, title: str = "flowgauge leaderbo
 
     Args:
         urls: Folders or fsspec URLs of results.
-        out: Folder for the site; made, or a site of before is replaced.
-        title: Of the board.
-        instances: Instances of each task in the browser; 0: none.
+        out: The folder of the site; it is created, or the site that is in it is replaced.
+        title: The title of the board.
+        instances: The number of instances of each task whose explanations can be browsed; 0 for none.
 
     Raises:
-        UsageError: A store is missing or empty, `out` holds something else, or the packages for charts are not installed.
+        UsageError: A store is missing or empty, `out` holds something other than a site, or the packages for charts are missing.
     """
     for package in ("altair", "vl_convert"):
         if find_spec(package) is None:
-            raise UsageError(f"a site's charts need {package}: pip install 'flowgauge[site]'.")
-    shelf = open_shelf(urls)
-    folder = _empty(Path(out))
-    site = _Site(shelf, folder, title)
-    site.write(instances)
-    found = [path for path in folder.rglob("*") if path.is_file()]
-    return BuiltSite(folder / "index.html", sum(p.suffix == ".html" for p in found), sum(p.stat().st_size for p in found))
+            raise UsageError(f"the charts of a site need the package {package}: pip install 'flowgauge[site]'.")
+    reader = open_shelf(urls)
+    folder = _emptied(Path(out))
+    _SiteWriter(reader, folder, title).write(instances)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return BuiltSite(folder / "index.html", sum(p.suffix == ".html" for p in files), sum(p.stat().st_size for p in files))
 
 
-def _empty(folder: Path) -> Path:
+def _emptied(folder: Path) -> Path:
     """The folder, without the site that was in it.
 
     Raises:
-        UsageError: It is a file, or holds something that is no site.
+        UsageError: The path is a file, or the folder holds something other than a site.
     """
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "assets" / "site.js").is_file())):
-        raise UsageError(f"{folder} is there already and is no site: choose another --out.")
+        raise UsageError(f"{folder} exists and is no site that could be replaced: choose another folder with --out.")
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     except OSError as error:
-        raise UsageError(f"cannot write {folder}: {error.strerror or error}; choose another --out.") from error
+        raise UsageError(f"cannot write {folder}: {error.strerror or error}; choose another folder with --out.") from error
     return folder
 
 
-class _Site:
-    """One site while it is written."""
+class _SiteWriter:
+    """Writes the pages and files of one site."""
 
-    def __init__(self, shelf: BoardReader, folder: Path, title: str) -> None:
-        self.shelf, self.folder = shelf, folder
-        self.fields = fields_of(shelf)
-        self.boards = model_boards(self.fields)
-        self.names = {kind: Names() for kind in ("tasks", "methods", "instances", "data", "charts", "figures")}
+    def __init__(self, reader: BoardReader, folder: Path, title: str) -> None:
+        self.reader, self.folder = reader, folder
+        self.task_boards = fields_of(reader)
+        self.boards = model_boards(self.task_boards)
+        self.names = {kind: PageNames() for kind in ("tasks", "methods", "instances", "data", "charts", "figures")}
         self.browsed: dict[int, InstanceBrowser] = {}
         self.pages = Environment(
             loader=PackageLoader("flowgauge.leaderboards.site"),
@@ -149,133 +149,149 @@ class _Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.pages.filters |= {"num": views.number, "cost": views.seconds, "bytes": views.size, "coded": views.coded}
+        self.pages.filters |= {
+            "num": formatting.number,
+            "cost": formatting.seconds,
+            "bytes": formatting.size,
+            "coded": formatting.coded,
+        }
         self.pages.globals |= {
-            "title": title, "trust_means": views.TRUST_MEANS, "trust_levels": TRUST, "task_page": self.task_page,
-            "method_page": self.method_page, "instance_page": self.instance_page, "bare": self.bare,
-            "whisker": views.whisker, "letter": letter,
+            "title": title, "trust_means": formatting.TRUST_MEANS, "trust_levels": TRUST, "task_page": self.task_page,
+            "method_page": self.method_page, "instance_page": self.instance_page, "lacks_explanations": self.lacks_explanations,
+            "whisker": formatting.whisker, "letter": letter,
         }  # fmt: skip
 
-    def task_page(self, field: TaskBoard) -> str:
-        """Address of a group's page."""
-        return f"tasks/{self.names['tasks'].of(field.group.model, field.group.task, field.group.note)}.html"
+    def task_page(self, task_board: TaskBoard) -> str:
+        """Address of the page of a task."""
+        return f"tasks/{self.names['tasks'].of(task_board.group.model, task_board.group.task, task_board.group.note)}.html"
 
     def method_page(self, name: str) -> str:
-        """Address of a method's page."""
+        """Address of the page of a method."""
         return f"methods/{self.names['methods'].of(name)}.html"
 
-    def instance_page(self, field: TaskBoard) -> str:
-        """Address of a group's browser, empty where it has none."""
-        if id(field) not in self.browsed:
+    def instance_page(self, task_board: TaskBoard) -> str:
+        """Address of the page of a task's instances; empty where there is none."""
+        if id(task_board) not in self.browsed:
             return ""
-        return f"instances/{self.names['instances'].of(field.group.model, field.group.task, field.group.note)}.html"
+        return (
+            f"instances/{self.names['instances'].of(task_board.group.model, task_board.group.task, task_board.group.note)}.html"
+        )
 
-    def bare(self, field: TaskBoard) -> bool:
-        """Whether its records list explanations of which the stores keep none."""
-        listed = any(name.startswith("explanations/") for record in field.group.records for name in record.files)
-        return listed and id(field) not in self.browsed
+    def lacks_explanations(self, task_board: TaskBoard) -> bool:
+        """Whether the records of a task list explanations, but the stores keep none of them."""
+        listed = any(name.startswith("explanations/") for record in task_board.group.records for name in record.files)
+        return listed and id(task_board) not in self.browsed
 
     def write(self, instances: int) -> None:
-        """Everything."""
+        """Writes all pages and files, with at most so many instances of each task."""
         self._assets()
-        for field in self.fields:
-            found = browse(self.shelf, field.group, field.first.side.metric if field.first else "", instances)
-            if found.sentences:
-                self.browsed[id(field)] = found
+        for task_board in self.task_boards:
+            browser = browse(self.reader, task_board.group, task_board.first.side.metric if task_board.first else "", instances)
+            if browser.sentences:
+                self.browsed[id(task_board)] = browser
         downloads = self._downloads()
-        for field in self.fields:
-            self._page(self.task_page(field), "task.html", field=field, matrix=matrix, files=self._tables(field))
-            if id(field) in self.browsed:
-                data = self.browsed[id(field)].as_data()
-                for instance in data["instances"]:
-                    for one in instance["methods"]:
-                        one["page"] = self.method_page(one["method"])
-                self._page(self.instance_page(field), "instances.html", field=field, browsed=self.browsed[id(field)], data=data)
-        for method in self._methods():
+        for task_board in self.task_boards:
             self._page(
-                self.method_page(method.name), "method.html", method=method, about=method.about,
-                examples=self._examples(method), ranked=ranked, trust=self.shelf.trust,
-                files=self._files(method_sheet(method.name, method.cells, self.shelf.trust), f"method {method.name}"),
+                self.task_page(task_board), "task.html", task_board=task_board, matrix=matrix, files=self._tables(task_board)
+            )
+            if id(task_board) in self.browsed:
+                data = self.browsed[id(task_board)].as_data()
+                for instance in data["instances"]:
+                    for method in instance["methods"]:
+                        method["page"] = self.method_page(method["method"])
+                self._page(
+                    self.instance_page(task_board),
+                    "instances.html",
+                    task_board=task_board,
+                    browsed=self.browsed[id(task_board)],
+                    data=data,
+                )
+        for name, cells in cells_by_method(self.task_boards).items():
+            page = MethodPage(name, tuple(cells))
+            self._page(
+                self.method_page(name), "method.html", method=page, description=page.description,
+                examples=self._examples(page), ranked=ranked, trust=self.reader.trust,
+                files=self._files(method_sheet(name, cells, self.reader.trust), f"method {name}"),
             )  # fmt: skip
         charts = [self._charts(board) for board in self.boards]
         self._page("index.html", "index.html", boards=list(zip(self.boards, charts, strict=True)), downloads=downloads,
-                   weights=views.weights,
-                   cells=len(self.shelf.records), method_count=len({r.method for r in self.shelf.records}))  # fmt: skip
+                   weights=formatting.weights,
+                   cells=len(self.reader.records), method_count=len({r.method for r in self.reader.records}))  # fmt: skip
 
     def _page(self, address: str, template: str, **values: Any) -> None:
+        """Writes a page from a template; `root` leads from the page back to the folder of the site."""
         root = "../" * address.count("/")
         path = self.folder / address
         path.parent.mkdir(exist_ok=True)
         path.write_text(self.pages.get_template(template).render(root=root, **values), encoding="utf-8")
 
     def _assets(self) -> None:
+        """Copies scripts and styles into the site."""
         home, target = files("flowgauge.leaderboards.site") / "static", self.folder / "assets"
         target.mkdir()
         for entry in [*home.iterdir(), *(home / "vendor").iterdir()]:
             if entry.is_file():
                 (target / entry.name).write_bytes(entry.read_bytes())
 
-    def _methods(self) -> list[MethodPage]:
-        return [MethodPage(name, tuple(cells)) for name, cells in by_method(self.fields).items()]
-
-    def _tables(self, field: TaskBoard) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
-        """Addresses of every table of a page and of its matrix, by metric."""
+    def _tables(self, task_board: TaskBoard) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+        """Addresses of the table and of the matrix of P(A beats B) in every format, by metric."""
         return {
             metric: (
-                self._files(standing_sheet(standing), standing.key + field.group.note),
-                self._files(beats_sheet(standing), f"{standing.key}{field.group.note} beats"),
+                self._files(standing_sheet(standing), standing.key + task_board.group.note),
+                self._files(beats_sheet(standing), f"{standing.key}{task_board.group.note} beats"),
             )
-            for metric, standing in field.standings.items()
+            for metric, standing in task_board.standings.items()
         }
 
     def _files(self, sheet: Sheet, key: str) -> dict[str, str]:
-        """Address of a table in every format."""
+        """Writes a table in every format and returns its addresses."""
         (self.folder / "data").mkdir(exist_ok=True)
         paths = save(sheet, self.folder / "data" / self.names["data"].of(key))
         return {format: f"data/{path.name}" for format, path in paths.items()}
 
     def _downloads(self) -> list[tuple[str, str, int]]:
-        """What it is, address and bytes of the downloads of everything."""
+        """Writes the tables that hold everything; returns a description, the address and the bytes of each file."""
         target = self.folder / "data"
         target.mkdir(exist_ok=True)
-        trust = pd.Series({(r.model, r.task, r.cell): self.shelf.trust(r) for r in self.shelf.records})
-        cells = long_table(self.shelf.records)
+        trust = pd.Series({(r.model, r.task, r.cell): self.reader.trust(r) for r in self.reader.records})
+        cells = long_table(self.reader.records)
         cells["trust"] = [trust[key] for key in zip(cells["model"], cells["task"], cells["cell"], strict=True)]
-        standings = [s for field in self.fields for s in field.standings.values()]
+        standings = [s for task_board in self.task_boards for s in task_board.standings.values()]
         ranks = pd.concat([standing_table(s) for s in standings]) if standings else pd.DataFrame()
         frames = {
             "results": cells,
             "ranks": ranks,
             "pairs": pairs_table([s.side for s in standings], words=False),
-            "overall": self._overall(),
+            "overall": pd.concat([overall_table(board) for board in self.boards]),
         }
-        operators = [panel_table(field.group, panel) for field in self.fields for panel in field.panels]
+        operators = [panel_table(task_board.group, panel) for task_board in self.task_boards for panel in task_board.panels]
         if operators:
             frames["operators"] = pd.concat(operators)
         what = {
-            "results": "every stored aggregate",
-            "ranks": "every ranked table",
-            "pairs": "every pair of methods",
+            "results": "all stored aggregates",
+            "ranks": "all ranked tables",
+            "pairs": "all pairs of methods",
             "overall": "overall ranks",
             "operators": "means and ranks under each ablation operator",
         }
-        made = []
+        downloads = []
         for name, frame in frames.items():
             frame.to_csv(target / f"{name}.csv", index=False)
             frame.to_parquet(target / f"{name}.parquet", index=False)
             frame.to_json(target / f"{name}.json", orient="records", indent=None)
-            made += [
+            downloads += [
                 (what[name], f"data/{name}.{end}", (target / f"{name}.{end}").stat().st_size)
                 for end in ("csv", "parquet", "json")
             ]
-        return made
-
-    def _overall(self) -> pd.DataFrame:
-        return pd.concat([overall_table(board) for board in self.boards])
+        return downloads
 
     def _charts(self, board: ModelBoard) -> dict[str, Any]:
-        """Specifications of a model's charts with the addresses of their files, and those of the tables beside them."""
-        from .charts import cost_chart, difference_chart, draw
+        """Writes the charts of a model and the tables beside them.
+
+        Returns:
+            The addresses of each table, and for `ranks` and `cost` the chart's specification with the addresses of its files.
+        """
+        from .charts import cost_chart, rank_chart, write_chart
 
         sheets = {
             "files": overall_sheet(board) if board.overall.methods else None,
@@ -283,30 +299,34 @@ class _Site:
             **{by: left_out_sheet(board, by) for by in ("task", "metric", "operator")},
         }
         names = {"files": "overall", "task": "without task", "metric": "without metric", "operator": "under operator"}
-        found: dict[str, Any] = {
+        charts: dict[str, Any] = {
             kind: self._files(sheet, f"{names.get(kind, kind)} {board.model}") if sheet else {} for kind, sheet in sheets.items()
         }
-        for name, make in (("ranks", difference_chart), ("cost", cost_chart)):
-            spec = make(board)
+        for name, chart in (("ranks", rank_chart), ("cost", cost_chart)):
+            spec = chart(board)
             stem = self.names["charts"].of(name, board.model)
-            paths = {} if spec is None else draw(spec, self.folder / "charts" / stem)
-            found[name] = None if spec is None else (spec, {kind: f"charts/{path.name}" for kind, path in paths.items()})
-        return found
+            paths = {} if spec is None else write_chart(spec, self.folder / "charts" / stem)
+            charts[name] = None if spec is None else (spec, {kind: f"charts/{path.name}" for kind, path in paths.items()})
+        return charts
 
     def _examples(self, method: MethodPage) -> list[tuple[TaskBoard, str, str]]:
-        """Field, address and description of drawings of a method, at most one a task."""
-        found: list[tuple[TaskBoard, str, str]] = []
-        for field, label, _ in method.cells:
-            if len(found) == EXAMPLES or field.group.task in {f.group.task for f, _, _ in found} or id(field) not in self.browsed:
+        """Draws examples of a method, at most one for each task; returns the board, address and description of each."""
+        drawn: list[tuple[TaskBoard, str, str]] = []
+        for task_board, label, _ in method.cells:
+            if (
+                len(drawn) == EXAMPLES
+                or task_board.group.task in {f.group.task for f, _, _ in drawn}
+                or id(task_board) not in self.browsed
+            ):
                 continue
             with settings():
-                figure = self.browsed[id(field)].example(label)
+                figure = self.browsed[id(task_board)].example(label)
                 if figure is None:
                     continue
-                address = f"figures/{self.names['figures'].of(method.name, field.group.model, field.group.task)}.svg"
+                address = f"figures/{self.names['figures'].of(method.name, task_board.group.model, task_board.group.task)}.svg"
                 (self.folder / "figures").mkdir(exist_ok=True)
                 data = io.BytesIO()
                 figure.savefig(data, format="svg", metadata={"Date": None, "Creator": "flowgauge"})
             (self.folder / address).write_bytes(data.getvalue())
-            found.append((field, address, f"{label} on an instance of {field.group.task}, {field.group.model}"))
-        return found
+            drawn.append((task_board, address, f"{label} on an instance of {task_board.group.task}, {task_board.group.model}"))
+        return drawn

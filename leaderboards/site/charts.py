@@ -1,4 +1,4 @@
-"""Charts as Vega-Lite specifications, written by Altair; the same specification is drawn in the page and as a file. No torch."""
+"""Charts as Vega-Lite specifications, written by Altair; one specification is drawn on the page and as a file."""
 
 from __future__ import annotations
 
@@ -14,32 +14,40 @@ import pandas as pd
 from ..comparison.standings import ModelBoard
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
-"""From Okabe & Ito (2008), told apart by every common colour vision."""
+"""From Okabe & Ito (2008), whose palette readers with any common colour vision can distinguish."""
 ROW = 19
-"""Pixels a method."""
+"""Height of a method's row in pixels."""
 SHOWN = 40
-"""Most methods of a plot of ranks, the best ones."""
+"""The largest number of methods in the chart of ranks; of more, the best are drawn."""
 NAMED = 25
-"""Most methods whose names stand in a scatter plot; of more, only those on the front are named."""
+"""The largest number of methods in the chart of costs that are all named; of more, only those on the Pareto front are named."""
 LABEL = 25
-"""Most letters of two names beside a point of the cost chart."""
+"""The largest number of letters of two names beside a point of the chart of costs."""
 
 
-def difference_chart(board: ModelBoard) -> dict[str, Any] | None:
-    """Mean ranks with intervals, and bars that join methods that cannot be told apart (after Demsar 2006); None without any."""
-    found = board.overall
-    if not found.methods:
+def rank_chart(board: ModelBoard) -> dict[str, Any] | None:
+    """Mean ranks with their intervals, and bars that join methods that cannot be separated.
+
+    Source: the diagrams of Demsar 2006, with intervals from resampled instances in place of a critical difference.
+
+    Returns:
+        The specification, or None where no method has an overall rank.
+    """
+    overall = board.overall
+    if not overall.methods:
         return None
-    names = [found.methods[i] for i in board.best_first]
+    names = [overall.methods[i] for i in board.best_first]
     which = "each method" if len(names) <= SHOWN else f"each of the best {SHOWN} of {len(names)} methods"
     names = names[:SHOWN]
     rows = pd.DataFrame(
         [
-            {"method": found.methods[i], "rank": found.rank[i], "low": found.low[i], "high": found.high[i]}
+            {"method": overall.methods[i], "rank": overall.rank[i], "low": overall.low[i], "high": overall.high[i]}
             for i in board.best_first[:SHOWN]
         ]
     )
-    runs = pd.DataFrame(_columns([[m for m in run if m in names] for run in board.ties], names), columns=["run", "from", "to"])
+    runs = pd.DataFrame(
+        _bar_columns([[m for m in run if m in names] for run in board.ties], names), columns=["run", "from", "to"]
+    )
     y = alt.Y("method:N", sort=names, title=None, axis=alt.Axis(labelLimit=220))
     x = alt.X("rank:Q", title="mean rank (1 is best)", scale=alt.Scale(zero=False, nice=False, padding=12))
     tips = ["method:N", *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("rank", "low", "high"))]
@@ -48,7 +56,7 @@ def difference_chart(board: ModelBoard) -> dict[str, Any] | None:
     points = base.mark_point(filled=True, size=70, color=BLUE, opacity=1).encode(x=x, tooltip=tips)
     left: Any = alt.layer(whiskers, points).properties(width=280, height=alt.Step(ROW))
     if not len(runs):
-        return _finished(left, f"Mean rank of {which} with its 95 % interval")
+        return _specification(left, f"Mean rank of {which} with its 95 % interval")
     bars = (
         alt.Chart(runs)
         .mark_rule(strokeWidth=4, strokeCap="round", color=GREY)
@@ -57,14 +65,22 @@ def difference_chart(board: ModelBoard) -> dict[str, Any] | None:
             y2="to:N",
             x=alt.X("run:O", axis=None),
         )
-        .properties(width=alt.Step(9), height=alt.Step(ROW), title=alt.Title("not told apart", fontSize=10, fontWeight="normal"))
+        .properties(
+            width=alt.Step(9), height=alt.Step(ROW), title=alt.Title("cannot be separated", fontSize=10, fontWeight="normal")
+        )
     )
     both = alt.hconcat(left, bars, spacing=8).resolve_scale(y="independent")
-    return _finished(both, f"Mean rank of {which} with its 95 % interval; bars join methods that cannot be told apart")
+    return _specification(both, f"Mean rank of {which} with its 95 % interval; bars join methods that cannot be separated")
 
 
 def cost_chart(board: ModelBoard) -> dict[str, Any] | None:
-    """Seconds an explanation against the mean of the ranked metric, and the front that no other method betters in both."""
+    """Seconds per explanation against the mean of the ranked metric, with the Pareto front.
+
+    The front holds the methods for which no other is both cheaper and better.
+
+    Returns:
+        The specification, or None where no method has both a cost and a mean.
+    """
     rows: list[dict[str, Any]] = [
         {"method": m, "seconds": max(board.seconds(m), 1e-6), "score": board.accuracy(m)}
         for m in board.overall.methods
@@ -87,7 +103,7 @@ def cost_chart(board: ModelBoard) -> dict[str, Any] | None:
     x = alt.X(
         "seconds:Q",
         scale=alt.Scale(type="log", padding=20),
-        title="seconds an explanation",
+        title="seconds per explanation",
         axis=alt.Axis(grid=False, values=powers, format="~g"),
     )
     y = alt.Y("score:Q", scale=alt.Scale(zero=False, nice=False, padding=14), title=f"{side.metric} (mean over tasks)")
@@ -102,25 +118,30 @@ def cost_chart(board: ModelBoard) -> dict[str, Any] | None:
     points = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, y=y, color=color, tooltip=tips)
     names = base.mark_text(align="left", dx=7, dy=-6, fontSize=10.5).encode(x=x, y=y, text="name:N")
     chart = alt.layer(line, points, names).properties(width=360, height=300)
-    return _finished(
-        chart, "Cost of an explanation against faithfulness; the dashed line joins methods that no other betters in both"
+    return _specification(
+        chart,
+        "Cost of an explanation against faithfulness; the dashed line joins methods than which none is both cheaper and better",
     )
 
 
-def _columns(runs: Sequence[Sequence[str]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Where each bar stands: in the first column that is free beside it."""
-    at, ends, found = {name: n for n, name in enumerate(names)}, list[int](), list[dict[str, Any]]()
+def _bar_columns(runs: Sequence[Sequence[str]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The bar of each run of methods: its column, the first that is free beside it, and its first and last method.
+
+    >>> _bar_columns([["a", "b"], ["b", "c"], ["d", "e"]], "abcde")
+    [{'run': 0, 'from': 'a', 'to': 'b'}, {'run': 1, 'from': 'b', 'to': 'c'}, {'run': 0, 'from': 'd', 'to': 'e'}]
+    """
+    row_of, ends, bars = {name: row for row, name in enumerate(names)}, list[int](), list[dict[str, Any]]()
     for run in runs:
         if len(run) < 2:
             continue
-        column = next((n for n, end in enumerate(ends) if end < at[run[0]]), len(ends))
-        ends[column : column + 1] = [at[run[-1]]]
-        found.append({"run": column, "from": run[0], "to": run[-1]})
-    return found
+        column = next((n for n, end in enumerate(ends) if end < row_of[run[0]]), len(ends))
+        ends[column : column + 1] = [row_of[run[-1]]]
+        bars.append({"run": column, "from": run[0], "to": run[-1]})
+    return bars
 
 
 def _name(rows: list[dict[str, Any]], everyone: bool) -> None:
-    """Adds `name`, what stands beside a point: nothing, or all methods that have nearly its place."""
+    """Adds `name`, the text beside each point: empty, or the names of the methods whose points would overlap with it."""
     height = max(row["score"] for row in rows) - min(row["score"] for row in rows) or 1.0
     named: list[dict[str, Any]] = []
     for row in rows:
@@ -128,7 +149,7 @@ def _name(rows: list[dict[str, Any]], everyone: bool) -> None:
         if not (row["front"] or everyone):
             continue
         near = next(
-            (o for o in named if abs(o["score"] - row["score"]) < 0.035 * height and 0.4 < row["seconds"] / o["seconds"] < 2.5),
+            (p for p in named if abs(p["score"] - row["score"]) < 0.035 * height and 0.4 < row["seconds"] / p["seconds"] < 2.5),
             None,
         )
         if near is None:
@@ -136,19 +157,27 @@ def _name(rows: list[dict[str, Any]], everyone: bool) -> None:
             named.append(row)
         else:
             near["others"] += 1
-            both = f"{near['method']}, {row['method']}"  # a longer name would leave the page
+            both = f"{near['method']}, {row['method']}"  # a longer text would leave the chart
             near["name"] = both if near["others"] == 1 and len(both) <= LABEL else f"{near['method']} and {near['others']} more"
 
 
-def _finished(chart: Any, description: str) -> dict[str, Any]:
-    made: dict[str, Any] = (
-        chart.properties(description=description, background="transparent").configure_view(stroke=None).to_dict()
-    )
-    return made
+def _specification(chart: Any, description: str) -> dict[str, Any]:
+    """The Vega-Lite specification of a chart on a transparent background."""
+    described = chart.properties(description=description, background="transparent").configure_view(stroke=None)
+    specification: dict[str, Any] = described.to_dict()
+    return specification
 
 
-def draw(spec: dict[str, Any], stem: Path) -> dict[str, Path]:
-    """The chart as SVG, PNG and PDF on white, and its specification; by kind."""
+def write_chart(spec: dict[str, Any], stem: Path) -> dict[str, Path]:
+    """Writes a chart on white as SVG, PNG and PDF, and its specification as JSON.
+
+    Args:
+        spec: The Vega-Lite specification.
+        stem: Path of the files without their ending.
+
+    Returns:
+        The path of each file by its ending.
+    """
     import vl_convert
 
     white = {**spec, "background": "white"}

@@ -1,4 +1,4 @@
-"""Numbers and small drawings as pages show them. No torch."""
+"""Numbers, texts and small drawings as pages show them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from markupsafe import Markup
 from ..comparison.standings import ModelBoard, RankedRow, RankedTable
 
 TRUST_MEANS = {
-    "self-reported": "numbers as whoever ran it stored them",
-    "well-formed": "schema, sums, bounds and counts were checked",
-    "re-scored": "a verifier recomputed scores from the stored explanations",
-    "re-run": "a verifier ran the method anew",
-    "maintained": "run and kept up to date by the board's maintainers",
+    "self-reported": "The scores are as the submitter stored them.",
+    "well-formed": "Formats, checksums, bounds and counts were checked.",
+    "re-scored": "A verifier recomputed scores from the stored explanations.",
+    "re-run": "A verifier ran the method again and compared its explanations.",
+    "maintained": "The maintainers of the board ran the method and keep its scores up to date.",
 }
+"""What each level of trust means."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number for people; a dash where there is none.
+    """A number with `digits` decimals, or in scientific notation where it would show as 0; a dash where it is undefined.
 
     >>> number(0.12345), number(float("nan")), number(1e-7)
     ('0.123', '–', '1.0e-07')
@@ -31,12 +32,16 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Seconds for people."""
+    """Seconds to two significant digits, or rounded to whole seconds from 100; a dash where they are unknown.
+
+    >>> seconds(0.01234), seconds(123.4), seconds(None)
+    ('0.012', '123', '–')
+    """
     return "–" if value is None or math.isnan(value) else f"{value:.2g}" if value < 100 else f"{value:.0f}"
 
 
 def size(count: int) -> str:
-    """A size for people.
+    """A number of bytes in KiB, MiB or GiB.
 
     >>> size(2048)
     '2.0 KiB'
@@ -48,47 +53,56 @@ def size(count: int) -> str:
 
 
 def coded(text: str) -> Markup:
-    """A docstring's text, what stands between backticks as code.
+    """The text of a docstring as HTML, in which texts between backticks are set as code.
 
     >>> print(coded("`a<b` sums"))
     <code>a&lt;b</code> sums
     """
     parts = text.split("`")
-    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts))
 
 
-def words(settings: Mapping[str, Any]) -> str:
-    """Settings in a line."""
+def settings_line(settings: Mapping[str, Any]) -> str:
+    """Settings on one line.
+
+    >>> settings_line({"steps": 20, "rule": "right"}), settings_line({})
+    ('steps=20, rule=right', 'no settings')
+    """
     return ", ".join(f"{name}={value}" for name, value in settings.items()) or "no settings"
 
 
 def weights(board: ModelBoard) -> dict[str, Any]:
-    """What the page needs to rank methods under a reader's weights."""
+    """The data with which a page ranks methods under the weights that a reader chooses.
+
+    Returns:
+        `methods`: the labels of all methods. `tables`: for each table of the board its task, its metric, its default weight,
+        whether higher is better, and the mean of each method, None where it has none.
+    """
     labels = list(dict.fromkeys(label for t in board.tables for label in t.side.scores.methods))
     tables = []
-    for table, wanted in zip(board.tables, board.default, strict=True):
-        scored = table.side.scores
-        means = dict(zip(scored.methods, scored.values[:, scored.common].mean(1).tolist(), strict=True))
+    for table, counts in zip(board.tables, board.default, strict=True):
+        scores = table.side.scores
+        means = dict(zip(scores.methods, scores.values[:, scores.common].mean(1).tolist(), strict=True))
         tables.append(
-            {"task": table.side.group.task, "metric": table.side.metric, "weight": int(wanted),
-             "higher": table.side.scores.higher_is_better, "means": [means.get(label) for label in labels]}
+            {"task": table.side.group.task, "metric": table.side.metric, "weight": int(counts),
+             "higher": scores.higher_is_better, "means": [means.get(label) for label in labels]}
         )  # fmt: skip
     return {"methods": labels, "tables": tables}
 
 
 def whisker(line: RankedRow, standing: RankedTable) -> Markup:
-    """A mean with its interval as a small drawing, on the scale of its table."""
-    known = [x for other in standing.lines for x in (other.mean, other.low, other.high) if x == x]
+    """A mean with its interval as a small drawing; all drawings of a table have one scale."""
+    known = [x for row in standing.lines for x in (row.mean, row.low, row.high) if x == x]
     least, most = min(known, default=0.0), max(known, default=1.0)
-    place = lambda x: 4 + 112 * (x - least) / ((most - least) or 1)  # noqa: E731
+    position = lambda x: 4 + 112 * (x - least) / ((most - least) or 1)  # noqa: E731
     if math.isnan(line.mean):
         return Markup("")
     bar = (
         ""
         if math.isnan(line.low)
-        else Markup('<line x1="{:.1f}" x2="{:.1f}" y1="7" y2="7"/>').format(place(line.low), place(line.high))
+        else Markup('<line x1="{:.1f}" x2="{:.1f}" y1="7" y2="7"/>').format(position(line.low), position(line.high))
     )
     return Markup(
         '<svg class="whisker" viewBox="0 0 120 14" width="120" height="14" aria-hidden="true">{}'
         '<circle cx="{:.1f}" cy="7" r="3.2"/></svg>'
-    ).format(bar, place(line.mean))
+    ).format(bar, position(line.mean))

@@ -1,4 +1,4 @@
-"""What the browser of instances shows: each sentence with every method's word scores, and the drawings of examples. No torch."""
+"""The data of the pages of instances: each sentence with the word scores of every method, and drawings of examples."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from ..tables.columns import PATTERNS
 
 @dataclass(frozen=True, eq=False)
 class InstanceBrowser:
-    """Some explained instances of a group under every method.
+    """Some instances of a group with their explanations by every method.
 
     Attributes:
-        group: The cells.
-        total: Instances there are.
-        sentences: Those shown, by id.
-        cells: The explanations of each method, first seed; by label.
-        scores: Of each instance by the ranked metric, by label and id.
-        metric: Its name, empty where there is none.
+        group: The cells of one model and task.
+        total: The number of instances in the group.
+        sentences: The shown sentences by identifier.
+        cells: The explanations of each method by label; of several seeds, those of the first.
+        scores: The score of each instance by the ranked metric, by label and identifier.
+        metric: The name of that metric; empty where there is none.
     """
 
     group: ComparableCells
@@ -46,10 +46,11 @@ class InstanceBrowser:
     metric: str
 
     def as_data(self) -> dict[str, Any]:
-        """What the page reads."""
+        """The data that the page reads as JSON."""
         return {"metric": self.metric, "instances": [self._instance(s) for s in self.sentences.values()]}
 
     def _instance(self, sentence: ExplainedSentence) -> dict[str, Any]:
+        """One sentence with every method's scores."""
         return {
             "id": sentence.id, "condition": sentence.condition, "tokens": sentence.tokens, "target": sentence.target,
             "answer": " ".join(sentence.answer), "against": " ".join(sentence.against),
@@ -58,26 +59,31 @@ class InstanceBrowser:
         }  # fmt: skip
 
     def _method(self, label: str, cell: CellExplanations, sentence: ExplainedSentence) -> dict[str, Any]:
-        found: dict[str, Any] = {
+        """The word scores of a sentence by one method, or the reason why there are none."""
+        entry: dict[str, Any] = {
             "label": label,
             "method": cell.record.method,
             "score": self.scores.get(label, {}).get(sentence.id),
         }
         explanation = cell.gold.get(sentence.id)
         if explanation is None:
-            return {**found, "reason": "no explanation of this instance is stored"}
+            return {**entry, "reason": "No explanation of this instance is stored."}
         try:
             totals = word_totals(explanation.each()[0], len(sentence.tokens))
         except NotApplicable as error:
-            return {**found, "reason": str(error)}
-        return {**found, "tokens": [_short(x) for x in totals], "draw": bool(explanation.draws)}
+            return {**entry, "reason": str(error)}
+        return {**entry, "tokens": [_short(x) for x in totals], "draw": bool(explanation.draws)}
 
     def example(self, label: str) -> Figure | None:
-        """One sentence under a method, drawn as `plot` does; None where it can be drawn in no way."""
+        """One sentence under a method, drawn as by `plot`.
+
+        Returns:
+            Its mask, its pattern or its attribution graph, whichever the method has first; None where it has none of them.
+        """
         cell = self.cells.get(label)
         if cell is None or not cell.sentences:
             return None
-        reference = next((one for one in self.cells.values() if one.record.method == PATTERNS), None)
+        reference = next((member for member in self.cells.values() if member.record.method == PATTERNS), None)
         id = one_a_condition(cell)[0]
         sentence, explanation = cell.sentences[id], cell.gold[id]
         for draw in (
@@ -91,7 +97,7 @@ class InstanceBrowser:
 
 
 def _short(value: float) -> float:
-    """Four significant digits.
+    """A number to four significant digits, to keep pages small.
 
     >>> _short(0.123456)
     0.1235
@@ -99,53 +105,53 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def browse(shelf: BoardReader, group: ComparableCells, metric: str, limit: int) -> InstanceBrowser:
-    """The first instances of each condition, and every method's explanations of them.
+def browse(reader: BoardReader, group: ComparableCells, metric: str, limit: int) -> InstanceBrowser:
+    """Reads the first instances of each condition and the explanations of them by every method.
 
     Args:
-        shelf: Where the cells are.
-        group: Cells of one model on the same instances.
-        metric: Whose score is shown with each; empty: none.
-        limit: Instances in all, balanced over conditions.
+        reader: The board that holds the cells.
+        group: The cells of one model and task, on the same instances.
+        metric: The metric whose score is shown with each explanation; empty for none.
+        limit: The number of instances in all, balanced over conditions.
     """
     first: dict[str, Record] = {}
     for label, record in zip(group.methods(), group.records, strict=True):
         if record.instances:
             first.setdefault(label, record)
-    known = _sentences(shelf, list(first.values()))
+    known = _sentences(reader, list(first.values()))
     chosen = {id: known[id] for id in balanced([(s.id, s.condition) for s in known.values()], limit)}
     if not chosen:
         return InstanceBrowser(group, group.instances, {}, {}, {}, metric)
-    cells = {label: _explained(shelf, label, record, chosen) for label, record in first.items()}
-    return InstanceBrowser(group, group.instances, chosen, cells, _scores(shelf, group, metric), metric)
+    cells = {label: _explained(reader, label, record, chosen) for label, record in first.items()}
+    return InstanceBrowser(group, group.instances, chosen, cells, _scores(reader, group, metric), metric)
 
 
 def balanced(named: Sequence[tuple[str, str]], limit: int) -> list[str]:
-    """The first names of each condition in turn, in their own order.
+    """The first `limit` names when conditions take turns, in their original order.
 
     >>> balanced([("a", "S"), ("b", "S"), ("c", "P")], 2)
     ['a', 'c']
     """
-    places: dict[str, int] = {}
+    counts: dict[str, int] = {}
     turns = []
-    for number, (_, condition) in enumerate(named):
-        turns.append((places.setdefault(condition, 0), number))
-        places[condition] += 1
-    return [named[number][0] for number in sorted(number for _, number in sorted(turns)[:limit])]
+    for index, (_, condition) in enumerate(named):
+        turns.append((counts.setdefault(condition, 0), index))
+        counts[condition] += 1
+    return [named[index][0] for index in sorted(index for _, index in sorted(turns)[:limit])]
 
 
-def _sentences(shelf: BoardReader, records: Sequence[Record]) -> dict[str, ExplainedSentence]:
-    """Those of the first cell that has any."""
+def _sentences(reader: BoardReader, records: Sequence[Record]) -> dict[str, ExplainedSentence]:
+    """The sentences of the first cell that stores any, by identifier."""
     for record in records:
-        found = shelf.find(record).sentences()
-        if found:
-            return dict(sorted(found.items()))
+        sentences = reader.find(record).sentences()
+        if sentences:
+            return dict(sorted(sentences.items()))
     return {}
 
 
-def _explained(shelf: BoardReader, label: str, record: Record, chosen: Mapping[str, ExplainedSentence]) -> CellExplanations:
-    """A cell's explanations of the chosen instances; parts without any are not read."""
-    cell, gold = shelf.find(record), dict[str, Explanation]()
+def _explained(reader: BoardReader, label: str, record: Record, chosen: Mapping[str, ExplainedSentence]) -> CellExplanations:
+    """The explanations of the chosen instances in a cell; damaged ones are left out, and parts without any are not read."""
+    cell, gold = reader.find(record), dict[str, Explanation]()
     for id in chosen:
         try:
             if id in cell.index:
@@ -155,11 +161,12 @@ def _explained(shelf: BoardReader, label: str, record: Record, chosen: Mapping[s
     return CellExplanations(label, record, {id: s for id, s in chosen.items() if id in gold}, gold)
 
 
-def _scores(shelf: BoardReader, group: ComparableCells, metric: str) -> dict[str, dict[str, float]]:
+def _scores(reader: BoardReader, group: ComparableCells, metric: str) -> dict[str, dict[str, float]]:
+    """The defined scores of each instance by a metric, by label and identifier."""
     if not metric:
         return {}
-    found = read_scores(shelf, group, metric)
+    stored = read_scores(reader, group, metric)
     return {
-        label: {id: _short(x) for id, x in zip(found.instances, row, strict=True) if not np.isnan(x)}
-        for label, row in zip(found.table.methods, found.table.values, strict=True)
+        label: {id: _short(x) for id, x in zip(stored.instances, row, strict=True) if not np.isnan(x)}
+        for label, row in zip(stored.table.methods, stored.table.values, strict=True)
     }

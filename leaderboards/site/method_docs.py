@@ -1,4 +1,4 @@
-"""What a built-in method's docstring says, read from its source without importing it. No torch."""
+"""Descriptions of methods: the docstring and source of a built-in method, read from its file without importing it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ...methods.registry import METHODS
 
 @dataclass(frozen=True)
 class MethodDescription:
-    """A method in words.
+    """The description of a method.
 
     Attributes:
-        summary: One line.
-        text: The paragraphs below it, up to the settings.
-        source: Authors, year and section or equation; empty where the docstring names none.
+        summary: One sentence.
+        text: The paragraphs of the docstring below its first line, up to the settings.
+        source: Authors, year and section or equation; empty where none is named.
     """
 
     summary: str
@@ -24,19 +24,21 @@ class MethodDescription:
     source: str = ""
 
 
-def about_outside(record: Record) -> MethodDescription:
-    """What is known of a method whose explanations were computed elsewhere: what was handed in with them."""
+def describe_external_method(record: Record) -> MethodDescription:
+    """Describes a method whose explanations were computed outside flowgauge, from what was handed in with them."""
     producer = record.key.get("method", {}).get("producer", "")
-    text = "They are scored like all others; flowgauge cannot run the method, so its cells cannot be re-run."
+    text = "They are scored like all others. flowgauge cannot run the method, so its explanations cannot be checked by a second run."
     return MethodDescription(
-        f"Explanations computed outside flowgauge, by {producer}.", (text,), str(record.asked.get("citation", "")).rstrip(".")
+        summary=f"Explanations computed outside flowgauge, by {producer}.",
+        text=(text,),
+        source=str(record.asked.get("citation", "")).rstrip("."),
     )
 
 
-def about(method: str) -> MethodDescription:
-    """What is known of a method by name; of one that is not registered, that."""
+def describe_method(method: str) -> MethodDescription:
+    """Describes a method by its registered name; of a method that is not registered, the description says that."""
     target = METHODS.builtin.get(method)
     if target is None:
-        return MethodDescription("A method that is not part of flowgauge; what is known of it is what its cells say.")
+        return MethodDescription("This method is not part of flowgauge; its settings and scores are known, but not its description.")
     docs = plugin_docs(target)
     return MethodDescription(docs.summary, docs.paragraphs, docs.source)

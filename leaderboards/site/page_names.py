@@ -1,30 +1,28 @@
-"""File names of pages: readable, safe, each used once. No torch."""
+"""File names of pages: readable, safe in every file system, and unique."""
 
 from __future__ import annotations
 
 import re
 
 
-class Names:
-    """Hands out a name for each key, the same for the same key."""
+class PageNames:
+    """Gives each key a file name of its own, and the same key always the same name."""
 
     def __init__(self) -> None:
-        self._given: dict[str, str] = {}
-        self._used: set[str] = set()
+        self._names: dict[str, str] = {}
 
     def of(self, *parts: str) -> str:
-        """A name made of letters, digits and '-'; where two keys would share one, the later gets a number.
+        """The name of a key: letters, digits and hyphens; where two keys would share a name, the later one gets a number.
 
-        >>> names = Names()
+        >>> names = PageNames()
         >>> names.of("SVA/obj"), names.of("sva obj"), names.of("SVA/obj"), names.of("<>")
         ('sva-obj', 'sva-obj-2', 'sva-obj', 'page')
         """
         key = "\0".join(parts)
-        if key not in self._given:
+        if key not in self._names:
             plain = re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")[:80] or "page"
-            name, number = plain, 2
-            while name in self._used:
-                name, number = f"{plain}-{number}", number + 1
-            self._used.add(name)
-            self._given[key] = name
-        return self._given[key]
+            name, suffix, used = plain, 2, set(self._names.values())
+            while name in used:
+                name, suffix = f"{plain}-{suffix}", suffix + 1
+            self._names[key] = name
+        return self._names[key]

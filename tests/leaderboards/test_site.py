@@ -26,7 +26,7 @@ from flowgauge.leaderboards.export.sheets import export, latex, markdown
 from flowgauge.leaderboards.site import build as building
 from flowgauge.leaderboards.site.build import build
 from flowgauge.leaderboards.site.instances import balanced
-from flowgauge.leaderboards.site.method_docs import about
+from flowgauge.leaderboards.site.method_docs import describe_method
 from flowgauge.leaderboards.submission.board import merge, name_of
 from flowgauge.leaderboards.submission.board_reader import open_shelf
 from flowgauge.leaderboards.submission.ledger import add_event
@@ -247,7 +247,7 @@ def test_a_missing_score_says_why_and_several_stores_are_one_board(tmp_path: Pat
     for path in ("tasks", "methods"):
         texts = [p.read_text(encoding="utf-8") for p in (tmp_path / "site" / path).glob("*.html")]
         assert any("out of memory at layer 3" in text for text in texts)
-    assert "1 not in the overall order" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "1 method not in the overall order" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
 
 
 def test_method_pages_have_settings_citation_and_drawings(real) -> None:
@@ -255,8 +255,8 @@ def test_method_pages_have_settings_citation_and_drawings(real) -> None:
     assert "Lu et al. 2021" in text and "beam=1" in text
     drawn = list((real[1] / "figures").glob("*.svg"))
     assert len(drawn) == 2
-    assert about("saliency").source.startswith("Simonyan et al. 2014, Deep Inside Convolutional Networks, section 3")
-    assert "not part of flowgauge" in about("nobody's").summary
+    assert describe_method("saliency").source.startswith("Simonyan et al. 2014, Deep Inside Convolutional Networks, section 3")
+    assert "not part of flowgauge" in describe_method("nobody's").summary
 
 
 def test_instances_show_the_stored_explanations(real) -> None:
@@ -368,14 +368,14 @@ def test_a_board_without_explanations_says_so(honest: Path, tmp_path: Path) -> N
     merge(honest, str(tmp_path / "board"), explanations=0, trust="maintained")
     build([str(tmp_path / "board")], tmp_path / "site")
     assert not list(tmp_path.glob("site/instances/*"))
-    assert "of the explanations only their sums" in next(tmp_path.glob("site/tasks/*.html")).read_text()
+    assert "only the checksums of the explanations" in next(tmp_path.glob("site/tasks/*.html")).read_text()
     assert "not kept" in (tmp_path / "site" / "index.html").read_text()
 
 
 def test_build_replaces_a_site_and_nothing_else(made, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("precious")
-    with pytest.raises(UsageError, match="is no site"):
+    with pytest.raises(UsageError, match="is no site that could be replaced"):
         build([made[0]], tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "precious"
     done = CliRunner().invoke(app, ["leaderboard", "build", made[0], "--out", str(tmp_path / "site")])

@@ -162,14 +162,14 @@ def test_weights_order_the_table_anew(reader: Reader) -> None:
     place = page.locator(".tabulator-col[tabulator-field=c6]:visible").bounding_box()
     assert place["x"] + place["width"] <= 1280
     assert weighted == sorted(weighted) and len(weighted) == 8
-    sync.expect(page.locator(".verdict:visible")).to_contain_text("First with these weights: ")
+    sync.expect(page.locator(".verdict:visible")).to_contain_text("Best with these weights: ")
     page.get_by_role("link", name="method-").first.wait_for()
-    page.get_by_role("button", name="Back to equal weights").click()
+    page.get_by_role("button", name="Reset the weights").click()
     reader.until(lambda: reader.numbers("c6") == sorted(before))
     assert reader.numbers("c6") == sorted(before)
     for number in range(3):
         sliders.nth(number).fill("0")
-    sync.expect(page.locator(".verdict:visible")).to_have_text("Nothing is ranked with these weights.")
+    sync.expect(page.locator(".verdict:visible")).to_have_text("No method is ranked with these weights.")
 
 
 def test_dark_mode_by_system_and_by_button(browser, site: Path) -> None:

@@ -2,9 +2,9 @@
 (() => {
   const all = (selector, home = document) => [...home.querySelectorAll(selector)];
   const make = (tag, fields = {}, ...children) => {
-    const made = Object.assign(document.createElement(tag), fields);
-    made.append(...children);
-    return made;
+    const element = Object.assign(document.createElement(tag), fields);
+    element.append(...children);
+    return element;
   };
   const data = (element) => JSON.parse(element.textContent);
 
@@ -27,29 +27,29 @@
   });
   system.addEventListener("change", paint);
 
-  // Charts; vega's own interpreter, since the page allows no code made from text
+  // Charts, drawn with vega's own interpreter, since the page's policy forbids code built from text
   function drawChart(home) {
     if (!window.vegaEmbed || !home.offsetParent) return;
     const look = getComputedStyle(root);
     const ink = look.getPropertyValue("--ink").trim(), line = look.getPropertyValue("--line").trim();
     const axis = { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line, titleFontWeight: "normal", labelFontSize: 11 };
     const config = { axis, title: { color: ink }, text: { color: ink }, style: { text: { color: ink } }, font: "system-ui, sans-serif" };
-    let place = home.querySelector(".drawn");
-    if (!place) home.append((place = make("div", { className: "drawn" })));
-    vegaEmbed(place, data(home.querySelector("script")), { ast: true, actions: false, renderer: "svg", defaultStyle: false, tooltip: { disableDefaultStyle: true }, config });
+    let holder = home.querySelector(".drawn");
+    if (!holder) home.append((holder = make("div", { className: "drawn" })));
+    vegaEmbed(holder, data(home.querySelector("script")), { ast: true, actions: false, renderer: "svg", defaultStyle: false, tooltip: { disableDefaultStyle: true }, config });
   }
 
-  // Tables: what the page holds as plain tables, made sortable and searchable
+  // Tables: the plain tables of the page become sortable and searchable
   const tables = new Map();
   function rowsOf(table) {
     return all("tbody tr", table).map((row, id) => {
-      const found = { id, text: row.textContent.toLowerCase() };
+      const entry = { id, text: row.textContent.toLowerCase() };
       [...row.cells].forEach((cell, n) => {
         const sort = cell.dataset.sort;
-        found["c" + n] = sort === undefined ? cell.textContent : Number(sort);
-        found["n" + n] = cell;
+        entry["c" + n] = sort === undefined ? cell.textContent : Number(sort);
+        entry["n" + n] = cell;
       });
-      return found;
+      return entry;
     });
   }
   const numbers = (a, b, x, y, column, way) => {
@@ -77,31 +77,31 @@
       },
     }));
     const rows = rowsOf(table);
-    const place = make("div", { className: "grid" });
-    table.after(place);
+    const holder = make("div", { className: "grid" });
+    table.after(holder);
     table.classList.add("replaced");
-    const grid = new Tabulator(place, {
+    const grid = new Tabulator(holder, {
       data: rows, columns, layout: "fitDataStretch", height: rows.length > 60 ? "36rem" : undefined,
       headerSortElement: "<span aria-hidden='true'>▾</span>", placeholder: "Nothing matches.", columnDefaults: { resizable: false },
     });
-    place.setAttribute("aria-label", table.caption ? table.caption.textContent : "table");
+    holder.setAttribute("aria-label", table.caption ? table.caption.textContent : "table");
     tables.set(table, grid);
     if (rows.length > 5) {
       const field = make("input", { type: "search", className: "filter", placeholder: table.dataset.filter, autocomplete: "off" });
       field.setAttribute("aria-label", table.dataset.filter);
       field.addEventListener("input", () => {
-        const wanted = field.value.toLowerCase().trim();
-        wanted ? grid.setFilter((row) => row.text.includes(wanted)) : grid.clearFilter();
+        const text = field.value.toLowerCase().trim();
+        text ? grid.setFilter((row) => row.text.includes(text)) : grid.clearFilter();
       });
-      place.before(field);
+      holder.before(field);
     }
-    // A grid's children must be rows; the links in them bring the keyboard to what scrolls.
-    grid.on("tableBuilt", () => place.querySelector(".tabulator-tableholder").removeAttribute("tabindex"));
+    // Screen readers expect only rows in a grid; the links in the rows let the keyboard scroll it.
+    grid.on("tableBuilt", () => holder.querySelector(".tabulator-tableholder").removeAttribute("tabindex"));
   }
 
-  // The column of weights enters when it is first asked for; widths are found anew with it.
-  function renew(table, place) {
-    table.tHead.rows[0].cells[place].dataset.weighted = "";
+  // The column of weights appears when a weight is first changed; the grid is built again, so that all widths fit.
+  function showColumn(table, column) {
+    table.tHead.rows[0].cells[column].dataset.weighted = "";
     const old = table.nextElementSibling;
     tables.get(table).destroy();
     (old.classList.contains("filter") ? old.nextElementSibling : old).remove();
@@ -109,7 +109,7 @@
     tables.delete(table);
     table.classList.remove("replaced");
     enhance(table);
-    tables.get(table).on("tableBuilt", () => tables.get(table).setSort("c" + place, "asc"));
+    tables.get(table).on("tableBuilt", () => tables.get(table).setSort("c" + column, "asc"));
   }
 
   // Tabs
@@ -118,19 +118,19 @@
     all(".chart").forEach((home) => home.querySelector(".drawn") || drawChart(home));
   }
   all("[data-tabs]").forEach((home, group) => {
-    const panels = [...home.children].filter((one) => one.dataset.tab !== undefined);
+    const panels = [...home.children].filter((child) => child.dataset.tab !== undefined);
     if (panels.length < 2) return;
     const bar = make("div", { className: "bar" });
     bar.setAttribute("role", "tablist");
     bar.setAttribute("aria-label", home.getAttribute("aria-label"));
     home.removeAttribute("aria-label");
-    const choose = (wanted, focus) => {
+    const choose = (index, focus) => {
       panels.forEach((panel, n) => {
-        panel.hidden = n !== wanted;
-        bar.children[n].setAttribute("aria-selected", String(n === wanted));
-        bar.children[n].tabIndex = n === wanted ? 0 : -1;
+        panel.hidden = n !== index;
+        bar.children[n].setAttribute("aria-selected", String(n === index));
+        bar.children[n].tabIndex = n === index ? 0 : -1;
       });
-      if (focus) bar.children[wanted].focus();
+      if (focus) bar.children[index].focus();
       reveal();
     };
     panels.forEach((panel, n) => {
@@ -149,8 +149,7 @@
       bar.append(tab);
     });
     home.prepend(bar);
-    const asked = panels.findIndex((panel) => "#" + panel.id === location.hash);
-    choose(Math.max(asked, 0));
+    choose(Math.max(panels.findIndex((panel) => "#" + panel.id === location.hash), 0));
   });
 
   // Weights
@@ -167,35 +166,35 @@
     const { methods, tables: list } = data(home.querySelector("script"));
     const table = document.getElementById("overall-" + home.dataset.weights);
     const sliders = home.querySelector(".sliders"), verdict = home.querySelector(".verdict");
-    const place = table.tHead.rows[0].cells.length - 1;
+    const column = table.tHead.rows[0].cells.length - 1;
     const reweigh = () => {
       const weights = list.map((_, n) => Number(sliders.querySelectorAll("input")[n].value));
-      const kept = methods.map((_, m) => m).filter((m) => list.every((one, n) => !weights[n] || one.means[m] !== null));
+      const kept = methods.map((_, m) => m).filter((m) => list.every((entry, n) => !weights[n] || entry.means[m] !== null));
       const total = weights.reduce((a, b) => a + b, 0), sums = kept.map(() => 0);
-      list.forEach((one, n) => {
-        if (weights[n]) ranksOf(kept.map((m) => (one.higher ? -1 : 1) * one.means[m])).forEach((rank, k) => { sums[k] += (weights[n] * rank) / total; });
+      list.forEach((entry, n) => {
+        if (weights[n]) ranksOf(kept.map((m) => (entry.higher ? -1 : 1) * entry.means[m])).forEach((rank, k) => { sums[k] += (weights[n] * rank) / total; });
       });
-      const found = new Map(kept.map((m, k) => [methods[m], sums[k]]));
+      const rankOf = new Map(kept.map((m, k) => [methods[m], sums[k]]));
       all("tbody tr", table).forEach((row) => {
-        const rank = total ? found.get(row.dataset.label) : undefined;
-        row.cells[place].dataset.sort = rank === undefined ? "NaN" : rank;
-        row.cells[place].textContent = rank === undefined ? "–" : rank.toFixed(2);
+        const rank = total ? rankOf.get(row.dataset.label) : undefined;
+        row.cells[column].dataset.sort = rank === undefined ? "NaN" : rank;
+        row.cells[column].textContent = rank === undefined ? "–" : rank.toFixed(2);
       });
-      const first = total && kept.length ? kept.filter((m, k) => sums[k] === Math.min(...sums)).map((m) => methods[m]).join(", ") : "";
-      verdict.textContent = first ? `First with these weights: ${first} (${kept.length} methods ranked).` : "Nothing is ranked with these weights.";
+      const best = total && kept.length ? kept.filter((m, k) => sums[k] === Math.min(...sums)).map((m) => methods[m]).join(", ") : "";
+      verdict.textContent = best ? `Best with these weights: ${best} (${kept.length} methods ranked).` : "No method is ranked with these weights.";
       const grid = tables.get(table);
       if (!grid) return;
-      if (table.tHead.rows[0].cells[place].dataset.weighted === "later") return renew(table, place);
-      grid.replaceData(rowsOf(table)).then(() => grid.setSort("c" + place, "asc"));
+      if (table.tHead.rows[0].cells[column].dataset.weighted === "later") return showColumn(table, column);
+      grid.replaceData(rowsOf(table)).then(() => grid.setSort("c" + column, "asc"));
     };
-    list.forEach((one, n) => {
+    list.forEach((entry, n) => {
       const id = `weight-${home.dataset.weights}-${n}`;
       const slider = make("input", { type: "range", min: 0, max: 3, step: 0.5, id });
-      slider.defaultValue = slider.value = one.weight;
-      const shown = make("output", { textContent: one.weight });
+      slider.defaultValue = slider.value = entry.weight;
+      const shown = make("output", { textContent: entry.weight });
       shown.htmlFor = id;
       slider.addEventListener("input", () => { shown.textContent = slider.value; reweigh(); });
-      sliders.append(make("div", {}, make("label", { htmlFor: id, textContent: `${one.task}, ${one.metric}` }), slider, shown));
+      sliders.append(make("div", {}, make("label", { htmlFor: id, textContent: `${entry.task}, ${entry.metric}` }), slider, shown));
     });
     home.querySelector(".reset").addEventListener("click", () => {
       all("input", sliders).forEach((slider, n) => { slider.value = list[n].weight; slider.nextElementSibling.textContent = slider.value; });
@@ -212,9 +211,9 @@
     document.querySelector(".picker").hidden = false;
     const words = (instance) => instance.tokens.join(" ");
     const fill = () => {
-      const wanted = find.value.toLowerCase().trim();
-      shown = instances.filter((one) => [one.id, one.condition, words(one)].join(" ").toLowerCase().includes(wanted));
-      pick.replaceChildren(...shown.map((one) => make("option", { value: one.id, textContent: words(one) })));
+      const text = find.value.toLowerCase().trim();
+      shown = instances.filter((instance) => [instance.id, instance.condition, words(instance)].join(" ").toLowerCase().includes(text));
+      pick.replaceChildren(...shown.map((instance) => make("option", { value: instance.id, textContent: words(instance) })));
     };
     const chips = (instance, scores) => {
       const most = Math.max(...scores.map(Math.abs)) || 1;
@@ -227,19 +226,19 @@
       return line;
     };
     const show = (id) => {
-      const instance = instances.find((one) => one.id === id);
+      const instance = instances.find((candidate) => candidate.id === id);
       if (!instance) { home.replaceChildren(make("p", { textContent: "Nothing matches." })); return; }
       pick.value = id;
       history.replaceState(null, "", "#" + encodeURIComponent(id));
-      const asked = instance.against ? `${instance.answer} rather than ${instance.against}` : instance.answer;
-      const said = instance.correct ? "right" : `wrong: ${instance.predicted}`;
-      const facts = make("p", {}, make("strong", { textContent: asked }), `; the model is ${said}. `, make("span", { className: "note", textContent: [instance.id, instance.condition].filter(Boolean).join(", ") }));
+      const answer = instance.against ? `${instance.answer} rather than ${instance.against}` : instance.answer;
+      const verdict = instance.correct ? "right" : `wrong: ${instance.predicted}`;
+      const facts = make("p", {}, make("strong", { textContent: answer }), `; the model is ${verdict}. `, make("span", { className: "note", textContent: [instance.id, instance.condition].filter(Boolean).join(", ") }));
       const body = make("tbody");
-      instance.methods.forEach((one) => {
-        const link = make("a", { textContent: one.label, href: document.body.dataset.root + one.page });
+      instance.methods.forEach((method) => {
+        const link = make("a", { textContent: method.label, href: document.body.dataset.root + method.page });
         const name = make("th", { scope: "row" }, link);
-        const cell = one.tokens ? make("td", {}, chips(instance, one.tokens), one.draw ? make("span", { className: "note", textContent: " first draw" }) : "") : make("td", { className: "note", textContent: one.reason });
-        const score = make("td", { className: "number", textContent: one.score == null ? "–" : one.score });
+        const cell = method.tokens ? make("td", {}, chips(instance, method.tokens), method.draw ? make("span", { className: "note", textContent: " first draw" }) : "") : make("td", { className: "note", textContent: method.reason });
+        const score = make("td", { className: "number", textContent: method.score == null ? "–" : method.score });
         body.append(make("tr", {}, name, cell, score));
       });
       const head = make("thead", {}, make("tr", {}, make("th", { scope: "col", textContent: "Method" }), make("th", { scope: "col", textContent: "Words" }), make("th", { scope: "col", className: "number", textContent: metric || "score" })));
@@ -250,16 +249,16 @@
       home.replaceChildren(facts, scroll);
     };
     const step = (by) => {
-      const at = shown.findIndex((one) => one.id === pick.value);
-      if (shown.length) show(shown[(at + by + shown.length) % shown.length].id);
+      const index = shown.findIndex((instance) => instance.id === pick.value);
+      if (shown.length) show(shown[(index + by + shown.length) % shown.length].id);
     };
     find.addEventListener("input", () => { fill(); show(shown.length ? shown[0].id : ""); });
     pick.addEventListener("change", () => show(pick.value));
     document.getElementById("previous").addEventListener("click", () => step(-1));
     document.getElementById("next").addEventListener("click", () => step(1));
     fill();
-    const asked = decodeURIComponent(location.hash.slice(1));
-    show(instances.some((one) => one.id === asked) ? asked : instances[0].id);
+    const linked = decodeURIComponent(location.hash.slice(1));
+    show(instances.some((instance) => instance.id === linked) ? linked : instances[0].id);
   }
 
   reveal();
