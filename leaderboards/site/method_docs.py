@@ -27,7 +27,9 @@ class MethodDescription:
 def describe_external_method(record: Record) -> MethodDescription:
     """Describes a method whose explanations were computed outside flowgauge, from what was handed in with them."""
     producer = record.key.get("method", {}).get("producer", "")
-    text = "They are scored like all others. flowgauge cannot run the method, so its explanations cannot be checked by a second run."
+    text = (
+        "They are scored like all others. flowgauge cannot run the method, so its explanations cannot be checked by a second run."
+    )
     return MethodDescription(
         summary=f"Explanations computed outside flowgauge, by {producer}.",
         text=(text,),
@@ -39,6 +41,8 @@ def describe_method(method: str) -> MethodDescription:
     """Describes a method by its registered name; of a method that is not registered, the description says that."""
     target = METHODS.builtin.get(method)
     if target is None:
-        return MethodDescription("This method is not part of flowgauge; its settings and scores are known, but not its description.")
+        return MethodDescription(
+            "This method is not part of flowgauge; its settings and scores are known, but not its description."
+        )
     docs = plugin_docs(target)
     return MethodDescription(docs.summary, docs.paragraphs, docs.source)
