@@ -77,21 +77,21 @@ def metric(
     """Declares a class with `score`, or a function `(model, shown, reference, **settings) -> Scores`, as a metric.
 
     Args:
-        name: As on the command line.
-        reads: The view it needs.
+        name: The metric's name on the command line.
+        reads: The view that it needs.
         higher_is_better: None where neither end is better.
         unit: Such as `share of instances`.
-        source: Who published it: authors, year, title, and the section or equation if useful.
+        source: The publication that defines it: authors, year, title, and the section or equation if useful.
         bounds: Smallest and largest possible value.
         scope: `instance`, `set` or `cells`.
-        reference: Name of the method it is matched to; the plan adds that method's cell.
+        reference: Name of the method whose budget it matches; the plan adds that method's cell.
         ranked: The variant that tables and rankings use; empty: the first.
         needs: Words of `core.needs.NEEDS`, such as `transformer`; where they are not met, the metric is not applicable.
-        pools: Whether the score of an instance rests on the others that are shown; then no sample of them can be scored alone.
+        pools: Whether the score of an instance depends on the other explained instances, so that no sample can be scored alone.
         version: Raised by any change that moves scores.
 
     Raises:
-        UsageError: A name that cannot be one, a view or scope that does not exist, bounds in the wrong order.
+        UsageError: The name cannot stand in a command, a view or scope does not exist, or bounds are in the wrong order.
     """
     check_name("metric", name)
     for kind, given, known in (("view", reads, READS), ("scope", scope, SCOPES)):

@@ -1,4 +1,4 @@
-"""How much accuracy the triggers cost that an explanation's strongest edges suggest.
+"""How much accuracy a model loses to triggers that are mined from an explanation's strongest edges.
 
 Variants (shares of instances unless said otherwise; <c> is the gold answer):
 
@@ -50,7 +50,7 @@ NONE = "no trigger was found in the other half of the instances."
 )
 @dataclass(frozen=True)
 class TriggerDrop:
-    """How much accuracy the triggers cost that an explanation's strongest edges suggest.
+    """How much accuracy a model loses to triggers that are mined from an explanation's strongest edges.
 
     Of an instance, explained for its predicted answer, the head map with the largest score gives its two largest entries; the
     wordpieces that they connect, at most four, are a trigger. It attacks every sentence of a class: its pieces are inserted in

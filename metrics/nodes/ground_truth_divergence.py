@@ -31,7 +31,7 @@ LEVELS: tuple[Literal["hidden", "words"], ...] = ("hidden", "words")
 )  # fmt: skip
 @dataclass(frozen=True)
 class GroundTruthDivergence:
-    """How far an explanation, spread over positions, is from even weight on those known to matter.
+    """How far an explanation, normalised over positions, is from even weight on those known to matter.
 
     Absolute scores (keep probabilities as they are) are normalised over the positions that may be masked. KL is
     KL(truth || scores), JS the Jensen-Shannon divergence; natural logarithms; smaller is better. `hidden_*` reads the mask at

@@ -34,8 +34,8 @@ from .pattern_cases import NO_HEADS, PatternCase, edges, pattern_cases, ratio_of
 class AlignmentRate:
     """How often a pattern's head is the one with the largest attention on its edge.
 
-    Share of the head nodes of all patterns, words with multiplicity, whose head has the largest attention weight A_l[i, p] on
-    the edge from p to i, of the input itself. Pooled over edges, bootstrapped by instance. In [0, 1]; chance is 1/A. Source: Lu
+    The share of the edges of all words' patterns that take one head, and take that with the largest attention weight A_l[i, p] on
+    the edge from p to i, for the input itself. Pooled over edges, bootstrapped by instance. In [0, 1]; chance is 1/A. Source: Lu
     et al. 2021, section 4.4.
     """
 
@@ -47,7 +47,7 @@ class AlignmentRate:
             for case in pattern_cases([batch]):
                 attention = input_attention(model, batch) if attention is None else attention
                 aligned, count = aligned_heads(case, attention)
-                reason = "" if count else "the patterns use no single head."
+                reason = "" if count else "no edge of the patterns takes a single head."
                 rows.append(score_row(case.instance, "mean", aligned / count if count else np.nan, case.draw, reason))
                 rows.append(score_row(case.instance, "chance", 1 / model.n_heads, case.draw))
                 if count:
@@ -55,12 +55,12 @@ class AlignmentRate:
                     sums[case.instance.id] = (before[0] + aligned, before[1] + count)
                     conditions[case.instance.id] = case.instance.condition
         table = frame(rows)
-        apart = summarise(table)
-        return Scores(table, (_pooled([*sums.values()], [*conditions.values()], apart), *apart))
+        summaries = summarise(table)
+        return Scores(table, (_pooled([*sums.values()], [*conditions.values()], summaries), *summaries))
 
 
 def input_attention(model: FlowModel, shown: ExplainedBatch) -> list[np.ndarray]:
-    """Attention weights of the input itself, one (B, A, N, N) a layer; rows are queries."""
+    """Attention weights of the input itself, one array (B, A, N, N) a layer; rows are queries."""
     batch = shown.batch
     with torch.no_grad():
         (trace,) = model.run(Rows(batch, model.embed(model.words(batch), batch)), keep={"attention"})
@@ -68,24 +68,28 @@ def input_attention(model: FlowModel, shown: ExplainedBatch) -> list[np.ndarray]
 
 
 def aligned_heads(case: PatternCase, attention: list[np.ndarray]) -> tuple[int, int]:
-    """How many of the patterns' heads have the most attention on their edge, and how many there are.
+    """How many of the patterns' edges take the head with the most attention, and how many take one head at all.
+
+    Args:
+        case: The patterns of one instance.
+        attention: Attention weights of its batch, as from `input_attention`.
 
     Raises:
         NotApplicable: The patterns have no attention level.
     """
     if case.patterns.heads is None:
         raise NotApplicable(NO_HEADS)
-    found = edges(case.patterns)
-    aligned, heads = 0, np.flatnonzero(found.code >= 0)
-    for edge in heads:
-        weights = attention[found.layer[edge]][case.row, :, found.to[edge], found.source[edge]]
-        aligned += int(weights[found.code[edge]] == weights.max())
-    return aligned, len(heads)
+    all_edges = edges(case.patterns)
+    aligned, of_one_head = 0, np.flatnonzero(all_edges.code >= 0)
+    for edge in of_one_head:
+        weights = attention[all_edges.layer[edge]][case.row, :, all_edges.to[edge], all_edges.source[edge]]
+        aligned += int(weights[all_edges.code[edge]] == weights.max())
+    return aligned, len(of_one_head)
 
 
-def _pooled(sums: list[tuple[int, int]], conditions: list[str], apart: tuple[Aggregate, ...]) -> Aggregate:
-    """Ratio of sums over instances; what is undefined is counted as for the mean."""
-    mean = next(a for a in apart if a.variant == "mean")
+def _pooled(sums: list[tuple[int, int]], conditions: list[str], summaries: tuple[Aggregate, ...]) -> Aggregate:
+    """The ratio of sums over instances; undefined instances are those of the mean."""
+    mean = next(a for a in summaries if a.variant == "mean")
     if not sums:
         return replace(mean, variant="alignment_rate", sd_draws=None)
     (value,), (low,), (high,) = interval(np.array(sums, float), condition_groups(np.array(conditions)), ratio_of_sums)

@@ -19,7 +19,7 @@ from ..registry import metric
 from ..summary import summarise
 from .pattern_cases import PatternCase, pattern_cases, ratio_of_sums
 
-NO_HEAD_INFLUENCE = "the patterns have no attention-level influence."
+NO_HEAD_INFLUENCE = "the patterns have no influence at the attention level."
 SIGNS = {"positive": 1, "negative": -1}
 LEVELS = {"embedding": "influence", "attention": "head_influence"}
 
@@ -45,20 +45,21 @@ class Concentration:
         rows, sums = [], dict[str, dict[str, tuple[float, float, str]]]()
         for case in pattern_cases(shown):
             if case.explanation.tokens is None:
-                raise NotApplicable("its patterns carry no influence (no token scores beside them), so they have no share of it.")
+                raise NotApplicable("the method's patterns come without token scores, so they have no share of the influence.")
             for variant, carried, whole, reason in parts(case):
                 rows.append(score_row(case.instance, variant, np.nan if reason else carried / whole, case.draw, reason))
                 if not reason:
-                    of = sums.setdefault(f"{variant}/corpus", {})
-                    before = of.get(case.instance.id, (0.0, 0.0, ""))
-                    of[case.instance.id] = (before[0] + carried, before[1] + whole, case.instance.condition)
+                    by_instance = sums.setdefault(f"{variant}/corpus", {})
+                    before = by_instance.get(case.instance.id, (0.0, 0.0, ""))
+                    by_instance[case.instance.id] = (before[0] + carried, before[1] + whole, case.instance.condition)
         table = frame(rows)
-        return Scores(table, (*summarise(table), *(_corpus(variant, list(found.values())) for variant, found in sums.items())))
+        corpus = (_corpus(variant, list(by_instance.values())) for variant, by_instance in sums.items())
+        return Scores(table, (*summarise(table), *corpus))
 
 
 def parts(case: PatternCase) -> list[tuple[str, float, float, str]]:
-    """Variant, influence carried, influence in all, and the reason where it is undefined (units of q)."""
-    patterns, found = case.patterns, []
+    """Each variant with the influence that patterns carry, that of their words (units of q), and why it is undefined."""
+    patterns, variants = case.patterns, []
     first = np.unique(patterns.source, return_index=True)[1]  # a word may have several patterns
     for sign, direction in SIGNS.items():
         words = patterns.total * direction > 0
@@ -66,12 +67,12 @@ def parts(case: PatternCase) -> list[tuple[str, float, float, str]]:
         for level, name in LEVELS.items():
             influence = getattr(patterns, name)
             reason = NO_HEAD_INFLUENCE if influence is None else "" if words.any() else f"no word has {sign} influence."
-            found.append((f"{sign}/{level}", np.nan if influence is None else float(influence[words].sum()), whole, reason))
-    return found
+            variants.append((f"{sign}/{level}", np.nan if influence is None else float(influence[words].sum()), whole, reason))
+    return variants
 
 
 def _corpus(variant: str, sums: list[tuple[float, float, str]]) -> Aggregate:
-    """Ratio of sums over instances; an instance's draws are summed first, since they do not vary independently."""
+    """The ratio of sums over instances; an instance's draws are summed first, since they do not vary independently."""
     features = np.array([(carried, whole) for carried, whole, _ in sums])
     groups = condition_groups(np.array([condition for *_, condition in sums]))
     (value,), (low,), (high,) = interval(features, groups, ratio_of_sums)

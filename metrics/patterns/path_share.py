@@ -1,4 +1,7 @@
-"""Retained paths over all paths. Variants: `embedding`, `attention`."""
+"""Retained paths over all paths.
+
+Variants: `embedding` (the ranked one), `attention`.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,12 @@ from .pattern_cases import NO_HEADS, pattern_cases
 )
 @dataclass(frozen=True)
 class PathShare:
-    """Retained paths over all paths, counted exactly.
+    """Share of all paths that the patterns retain, counted exactly.
 
     Source-to-target paths inside the subgraph of Pi_+ (every pattern with a positive total; all patterns of a method without
-    signs) over N^L, or (N A + 1)^L at the attention level, by dynamic programming in exact integers. No word, no path: 0. In
-    [0, 1]; lower is sparser. Source: Lu et al. 2021, section 4.4, whose attention-level counting is not published: that value
-    is not comparable.
+    signs) over N^L, or (N A + 1)^L at the attention level, by dynamic programming in exact integers; 0 without such words.
+    In [0, 1]; lower is sparser. Source: Lu et al. 2021, section 4.4, which does not say how it counts at the attention level, so
+    its value there is not comparable.
     """
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:

@@ -1,4 +1,4 @@
-"""What pattern metrics go through: explanations one by one, and a pattern's edges."""
+"""What metrics of patterns go through: the patterns of one instance after the other, and their edges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...tasks.instance import Instance
 from ..base import ExplainedBatch
 
 NO_HEADS = "the patterns have no attention level."
-MIXED = "the patterns are bundles of several nodes a layer, and this is defined for single paths."
+MIXED = "the patterns are bundles of several nodes a layer, and this score is defined for single paths only."
 
 
 class PatternCase(NamedTuple):
@@ -30,45 +30,51 @@ class PatternCase(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Real tokens."""
+        """Number of real tokens of the instance."""
         return int(self.shown.batch.attention_mask[self.row].sum())
 
     @property
     def target(self) -> int:
-        """The position q reads."""
+        """The position that q reads."""
         assert self.shown.batch.target is not None
         return int(self.shown.batch.target[self.row])
 
 
 def pattern_cases(shown: Sequence[ExplainedBatch]) -> Iterator[PatternCase]:
-    """Every explanation of the gold quantity that has patterns.
+    """Every explanation of the gold answer, one draw after the other.
 
     Raises:
         NotApplicable: The method gives no patterns, or q reads several positions.
     """
     for batch in shown:
         if batch.batch.target is None:
-            raise NotApplicable("q reads several positions, and patterns end at one.")
+            raise NotApplicable("q reads several positions, and patterns end at only one.")
         for row, (instance, explanation) in enumerate(zip(batch.instances, batch.gold, strict=True)):
-            for draw, one in enumerate(explanation.each()):
-                if one.patterns is None:
-                    raise NotApplicable(f"the method gives {', '.join(sorted(one.views))}, and this metric reads patterns.")
-                yield PatternCase(batch, row, instance, draw, one, one.patterns)
+            for draw, drawn in enumerate(explanation.each()):
+                if drawn.patterns is None:
+                    raise NotApplicable(f"the method gives {', '.join(sorted(drawn.views))}, and this metric reads patterns.")
+                yield PatternCase(batch, row, instance, draw, drawn, drawn.patterns)
 
 
 class Edges(NamedTuple):
-    """Attention-level edges of patterns, one row an edge, words with multiplicity."""
+    """Attention-level edges of patterns, one entry an edge; an edge counts once for each word whose pattern takes it.
+
+    Attributes:
+        pattern: The index of the pattern.
+        layer: The index of the layer, counted from 0.
+        source, to: The positions that the edge connects.
+        code: The index of a head, `SKIP` or `ALL_HEADS`.
+    """
 
     pattern: Int[np.ndarray, " edges"]
     layer: Int[np.ndarray, " edges"]
     source: Int[np.ndarray, " edges"]
     to: Int[np.ndarray, " edges"]
     code: Int[np.ndarray, " edges"]
-    """A head's number, `SKIP` or `ALL_HEADS`."""
 
 
 def edges(patterns: Patterns) -> Edges:
-    """The edges of all patterns (which must have heads)."""
+    """The edges of all patterns, which must have heads."""
     assert patterns.heads is not None
     pattern, layer, to, source = np.nonzero(patterns.heads != NO_EDGE)
     positions = patterns.positions
@@ -82,20 +88,24 @@ def edges(patterns: Patterns) -> Edges:
 
 
 def single_paths(patterns: Patterns) -> Int[np.ndarray, "patterns depths"] | None:
-    """Positions of patterns that are single paths; None for bundles."""
+    """The positions of patterns that are single paths; None if one is a bundle."""
     many = (patterns.positions[..., 1:] >= 0).any()
     return None if many else patterns.positions[..., 0]
 
 
 def single_heads(patterns: Patterns) -> Int[np.ndarray, "patterns layers"] | None:
-    """Attention-level nodes of patterns that are single paths; None where there are none or one edge holds several."""
+    """The head or skip of each layer, of patterns that are single paths; None without heads or if one edge holds several."""
     if patterns.heads is None or single_paths(patterns) is None:
         return None
-    found: np.ndarray = patterns.heads[:, :, 0, 0]
-    return None if (found < -1).any() else found
+    codes: np.ndarray = patterns.heads[:, :, 0, 0]
+    return None if (codes < -1).any() else codes
 
 
 def ratio_of_sums(sums: Float[np.ndarray, "*some 2"]) -> Float[np.ndarray, "*some 1"]:
-    """Sum of the first column over that of the second."""
+    """The sum of the first column over that of the second.
+
+    >>> ratio_of_sums(np.array([1.0, 4.0])).tolist()
+    [0.25]
+    """
     ratio: np.ndarray = sums[..., :1] / sums[..., 1:]
     return ratio

@@ -6,7 +6,7 @@ Variants (bits unless said otherwise):
     slot/<name>        the pattern of the word in one slot (Fig. 5a)
     <either>/used      mean over the nodes that any instance uses, instead of all N (L+1)
     influence/<name>   mean |g| of the word in that slot (units of q)
-    q                  mean q over all instances, wrong ones included (units of q)
+    q                  mean q over all instances, wrongly predicted ones included (units of q)
 """
 
 from __future__ import annotations
@@ -77,34 +77,47 @@ class PatternEntropy:
                 rows.append(score_row(case.instance, "q", q[case.row]))
         groups = condition_groups(np.array(conditions))
         entropies = [
-            a for name, found in sets.items() if np.any(found) for a in entropy_aggregates(name, np.array(found), groups)
+            aggregate
+            for name, used in sets.items()
+            if np.any(used)
+            for aggregate in entropy_aggregates(name, np.array(used), groups)
         ]
         table = frame(rows)
         return Scores(table, (*entropies, *summarise(table)))
 
 
 class _Template:
-    """Checks that all instances have the slots of the first."""
+    """Checks that all instances have the slots of the first instance."""
 
     def __init__(self) -> None:
         self.names: list[str] | None = None
 
     def check(self, case: PatternCase) -> list[str]:
-        """The slot of each token, repeated names told apart."""
+        """The slot of each token; repeated names get a number.
+
+        Raises:
+            NotApplicable: The instance has no slots, or other slots than the first.
+        """
         if not case.instance.slots:
-            raise NotApplicable("the instances have no template: entropy compares the same place in different sentences.")
+            raise NotApplicable("the instances have no template, and entropy compares the same slot in different sentences.")
         names = token_slots(case.shown.batch, case.row, case.instance)
         if self.names is None:
             self.names = names
         if names != self.names:
             raise NotApplicable(
-                "the instances are of different templates: entropy compares the same place in different sentences."
+                "the instances are of different templates, and entropy compares the same slot in different sentences."
             )
         return names
 
 
 def node_sets(case: PatternCase, names: Sequence[str], reference: Explanation) -> Iterator[tuple[str, np.ndarray]]:
-    """Nodes of the union of Pi_+ and of each word's pattern, as flat indicators."""
+    """The nodes of the union of Pi_+ and of each word's pattern, as flat indicators.
+
+    Args:
+        case: The patterns of one instance.
+        names: The slot of each token.
+        reference: The explanation whose Pi_+ names the words.
+    """
     patterns, size = case.patterns, case.size
     if reference.tokens is not None:
         yield "union", patterns.select(np.isin(patterns.source, positive_words(reference))).subgraph(size).nodes.ravel()
@@ -113,7 +126,7 @@ def node_sets(case: PatternCase, names: Sequence[str], reference: Explanation) -
 
 
 def influence_rows(case: PatternCase, names: Sequence[str], reference: Explanation) -> list[dict[str, Any]]:
-    """|g| of each slot's word."""
+    """Score rows of |g| of the word in each slot; none where the reference has no token scores."""
     if reference.tokens is None:
         return []
     return [score_row(case.instance, f"influence/{name}", abs(float(g))) for name, g in zip(names, reference.tokens, strict=True)]
@@ -121,12 +134,18 @@ def influence_rows(case: PatternCase, names: Sequence[str], reference: Explanati
 
 @torch.no_grad()
 def instance_q(model: FlowModel, shown: ExplainedBatch) -> list[float]:
-    """q of every instance."""
+    """q of every instance, with the gold answer (units of q)."""
     return [float(q) for q in value(model.outputs(shown.batch), shown.batch)]
 
 
 def entropy_aggregates(name: str, used: Bool[np.ndarray, "instances nodes"], groups: np.ndarray) -> list[Aggregate]:
-    """Mean entropy over all nodes, and over the nodes that any instance uses."""
+    """The mean entropy over all nodes, and over the nodes that any instance uses, with intervals.
+
+    Args:
+        name: The variant of the first; that of the second ends in `/used`.
+        used: Which nodes the pattern of each instance contains.
+        groups: The group of each instance, for the bootstrap.
+    """
     ever = int(used.any(0).sum())
     features = np.concatenate([used.astype(float), np.ones((len(used), 1))], 1)
 

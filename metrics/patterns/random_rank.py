@@ -1,11 +1,11 @@
-"""How many random patterns carry less influence than the found one.
+"""How many random patterns carry less influence than an explanation's pattern.
 
 Variants, for the levels `embedding` (random nodes), `attention` (random nodes, then random valid heads and skips) and `heads`
 (random valid heads and skips on the pattern's own nodes):
 
     <level>/beaten     random patterns with less influence, in the direction of g (count)
     <level>/p          (1 + number with at least as much) / (1 + patterns)
-    <level>/normal_p   upper tail at the found pattern, were random influences normal (the paper's)
+    <level>/normal_p   upper tail at the pattern's influence, were random influences normal (the paper's)
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from ..registry import metric
 from ..summary import summarise
 from .pattern_cases import MIXED, NO_HEADS, PatternCase, pattern_cases, single_heads, single_paths
 
-NO_PATTERN = "the method has no pattern of this word."
+NO_PATTERN = "the method gives no pattern of this word."
 CHUNK = 256
-"""Patterns walked at once."""
+"""How many patterns' influence is computed at once."""
 
 
 @metric(
@@ -49,7 +49,7 @@ CHUNK = 256
 )
 @dataclass(frozen=True)
 class RandomRank:
-    """How many of 1000 random patterns carry less influence, with p-values.
+    """How many random patterns carry less influence than the explanation's, with p-values.
 
     For each of some words, drawn with a seed (one an instance, then a second, ...) and the same for every method, its pattern's
     influence I(x, pi) is ranked among those of random patterns from the same word to the target, in the direction of g. Random
@@ -57,12 +57,12 @@ class RandomRank:
     samples, so patterns of any method can be ranked. Higher counts are better. Source: Lu et al. 2021, appendix B.2.
 
     Attributes:
-        patterns: Random patterns a word.
-        words: Words ranked.
-        seed: Of words and patterns.
+        patterns: How many random patterns are drawn for a word.
+        words: How many words are ranked.
+        seed: Of the choice of words and of the random patterns.
         rule: Quadrature rule of the path integral.
-        samples: Its nodes.
-        baseline: Word vectors the path starts at.
+        samples: Number of nodes of the rule.
+        baseline: Word vectors that the path starts from.
     """
 
     patterns: int = 1000
@@ -80,50 +80,51 @@ class RandomRank:
         check_quadrature(self.rule, self.samples)
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row a (word, variant); `draw` numbers the words of an instance."""
+        """One row a (word, variant); `draw` is the index of the word among those of its instance."""
         sources = [[np.flatnonzero(row) for row in moving_words(model, b.batch, self.baseline).cpu().numpy()] for b in shown]
         sizes = [[len(words) for words in batch] for batch in sources]
         chosen = draw_words(sizes, [batch.batch.seeds for batch in shown], self.words, self.seed)
         rows: list[dict[str, Any]] = []
-        for number, words in sorted(chosen.items()):
-            batch = shown[number]
+        for index, words in sorted(chosen.items()):
+            batch = shown[index]
             picked = sorted(words)
             part = batch.batch.rows(torch.tensor(picked, device=batch.batch.ids.device))
             trace = path_trace(model, part, self.rule, self.samples, self.baseline)
-            found = {case.row: case for case in pattern_cases([batch]) if case.draw == 0}
-            for place, row in enumerate(picked):
+            cases = {case.row: case for case in pattern_cases([batch]) if case.draw == 0}
+            for traced, row in enumerate(picked):
                 for turn, word in enumerate(words[row]):
-                    rng = np.random.default_rng([self.seed, part.seeds[place], turn])
-                    rows += self._word(single(trace, place), found[row], int(sources[number][row][word]), turn, rng)
+                    rng = np.random.default_rng([self.seed, part.seeds[traced], turn])
+                    rows += self._word(single(trace, traced), cases[row], int(sources[index][row][word]), turn, rng)
         table = frame(rows)
         return Scores(table, tuple(replace(a, sd_draws=None) for a in summarise(table)))
 
     def _word(
         self, trace: PathTrace, case: PatternCase, source: int, turn: int, rng: np.random.Generator
     ) -> Iterator[dict[str, Any]]:
+        """Score rows of one word, whose position is `source`."""
         paths, heads = single_paths(case.patterns), single_heads(case.patterns)
         sign = -1 if float(trace.g[0, source]) < 0 else 1
         word = next(iter(np.flatnonzero(case.patterns.source == source)), None)
         lacks = MIXED if paths is None else NO_PATTERN
-        asked: dict[str, tuple[np.ndarray, np.ndarray | None] | str] = dict.fromkeys(("embedding", "attention", "heads"), lacks)
+        levels: dict[str, tuple[np.ndarray, np.ndarray | None] | str] = dict.fromkeys(("embedding", "attention", "heads"), lacks)
         if paths is not None and word is not None:
             free = random_paths(paths[word], self.patterns, case.size, rng)
             fixed = np.repeat(paths[word][None], self.patterns + 1, 0)
-            asked["embedding"] = free, None
-            asked |= dict.fromkeys(
+            levels["embedding"] = free, None
+            levels |= dict.fromkeys(
                 ("attention", "heads"),
                 NO_HEADS if case.patterns.heads is None else "an edge of the pattern holds several heads at once.",
             )
             if heads is not None:
-                asked["attention"] = free, random_heads(free, heads[word], trace.model.n_heads, rng)
-                asked["heads"] = fixed, random_heads(fixed, heads[word], trace.model.n_heads, rng)
-        for level, question in asked.items():
-            if isinstance(question, str):
+                levels["attention"] = free, random_heads(free, heads[word], trace.model.n_heads, rng)
+                levels["heads"] = fixed, random_heads(fixed, heads[word], trace.model.n_heads, rng)
+        for level, random in levels.items():
+            if isinstance(random, str):
                 yield from (
-                    score_row(case.instance, f"{level}/{name}", np.nan, turn, question) for name in ("beaten", "p", "normal_p")
+                    score_row(case.instance, f"{level}/{name}", np.nan, turn, random) for name in ("beaten", "p", "normal_p")
                 )
                 continue
-            influence = sign * influences(trace, *question)
+            influence = sign * influences(trace, *random)
             for name, value in rank(influence[0], influence[1:]).items():
                 reason = "all random patterns have the same influence." if np.isnan(value) else ""
                 yield score_row(case.instance, f"{level}/{name}", value, turn, reason)
@@ -132,15 +133,18 @@ class RandomRank:
 def draw_words(
     sizes: Sequence[Sequence[int]], seeds: Sequence[Sequence[int]], words: int, seed: int
 ) -> dict[int, dict[int, list[int]]]:
-    """Which words to rank: batch -> row -> their numbers. Every instance gives one before any gives a second.
+    """Which words to rank: every instance gives one word before any gives a second.
 
-    An instance draws from its own generator, so that the choice does not depend on its place among the others.
+    An instance draws from its own generator, so that the choice depends on neither batches nor their order.
 
     Args:
-        sizes: Words of each instance, batch by batch.
-        seeds: Of the instances, likewise.
-        words: How many to draw; all, if there are fewer.
+        sizes: Number of words of each instance, batch by batch.
+        seeds: Seed of each instance, batch by batch.
+        words: How many words to draw; all, if there are fewer.
         seed: Of the choice.
+
+    Returns:
+        The indices of the chosen words, by batch and by row.
     """
     order: list[tuple[int, float, int, int, int]] = []
     for batch, rows in enumerate(sizes):
@@ -156,7 +160,14 @@ def draw_words(
 def random_paths(
     path: Int[np.ndarray, " depths"], count: int, size: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "patterns depths"]:
-    """The path itself, then `count` with uniform nodes between its ends."""
+    """The path itself, then `count` paths with uniformly drawn nodes between its ends.
+
+    Args:
+        path: Positions at depths 0..L.
+        count: How many random paths to draw.
+        size: Number of tokens.
+        rng: Draws the nodes.
+    """
     paths = np.repeat(path[None], count + 1, 0)
     paths[1:, 1:-1] = rng.integers(0, size, (count, len(path) - 2))
     return paths
@@ -165,7 +176,14 @@ def random_paths(
 def random_heads(
     paths: Int[np.ndarray, "patterns depths"], heads: Int[np.ndarray, " layers"], n_heads: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "patterns layers"]:
-    """The found heads for the first path, then uniform choices among the heads and, where positions are equal, the skip."""
+    """The pattern's own heads for the first path, then uniform choices among the heads and, at equal positions, the skip.
+
+    Args:
+        paths: Positions at depths 0..L, the pattern's own path first.
+        heads: Heads and skips of the pattern.
+        n_heads: Heads a layer.
+        rng: Draws the heads.
+    """
     same = paths[:, 1:] == paths[:, :-1]
     drawn: np.ndarray = rng.integers(0, n_heads + same)
     drawn[drawn == n_heads] = SKIP
@@ -176,29 +194,34 @@ def random_heads(
 def influences(
     trace: PathTrace, paths: Int[np.ndarray, "patterns depths"], heads: Int[np.ndarray, "patterns layers"] | None
 ) -> Float[np.ndarray, " patterns"]:
-    """Influence of each path of the trace's one instance; equal paths get equal numbers."""
+    """Influence of each path (units of q), for the trace of one instance; equal paths get equal numbers.
+
+    Args:
+        trace: Path samples of one instance.
+        paths: Positions at depths 0..L.
+        heads: Heads and skips of each path; None: all of them.
+    """
     whole = paths if heads is None else np.concatenate([paths, heads], 1)
     _, first, back = np.unique(whole, axis=0, return_index=True, return_inverse=True)
-    found = []
+    distinct = []
     with torch.no_grad():
         for part in np.array_split(first, -(-len(first) // CHUNK)):
-            walk = None if heads is None else torch.from_numpy(heads[part]).to(trace.g.device)
-            found.append(
-                pattern_influence(trace, 0, torch.from_numpy(paths[part]).to(trace.g.device), walk).double().cpu().numpy()
-            )
-    everything: np.ndarray = np.concatenate(found)[back.reshape(-1)]
-    return everything
+            nodes = torch.from_numpy(paths[part]).to(trace.g.device)
+            units = None if heads is None else torch.from_numpy(heads[part]).to(trace.g.device)
+            distinct.append(pattern_influence(trace, 0, nodes, units).double().cpu().numpy())
+    influence: np.ndarray = np.concatenate(distinct)[back.reshape(-1)]
+    return influence
 
 
-def rank(found: float, random: Float[np.ndarray, " patterns"]) -> dict[str, float]:
-    """Where the found influence stands among random ones.
+def rank(influence: float, random: Float[np.ndarray, " patterns"]) -> dict[str, float]:
+    """The rank of an influence among random ones: how many it beats, and its p-values.
 
     >>> rank(2.0, np.array([1.0, 2.0, 3.0]))
     {'beaten': 1.0, 'p': 0.75, 'normal_p': 0.5}
     """
     spread = random.std(ddof=1)
     return {
-        "beaten": float((random < found).sum()),
-        "p": float((1 + (random >= found).sum()) / (1 + len(random))),
-        "normal_p": float(ndtr((random.mean() - found) / spread)) if spread > 0 else np.nan,
+        "beaten": float((random < influence).sum()),
+        "p": float((1 + (random >= influence).sum()) / (1 + len(random))),
+        "normal_p": float(ndtr((random.mean() - influence) / spread)) if spread > 0 else np.nan,
     }

@@ -65,8 +65,8 @@ class SkipShare:
     Attributes:
         influence: Whether the influence-weighted version is computed too; it needs the path samples again.
         rule: Quadrature rule of the path integral.
-        samples: Its nodes.
-        baseline: Word vectors the path starts at.
+        samples: Number of nodes of the rule.
+        baseline: Word vectors that the path starts from.
     """
 
     influence: bool = True
@@ -90,6 +90,7 @@ class SkipShare:
         return Scores(frame(rows))
 
     def _weighted(self, trace: PathTrace, case: PatternCase) -> Iterator[dict[str, Any]]:
+        """Score rows of the influence-weighted shares of one instance."""
         paths = single_paths(case.patterns)
         names = ("influence_weighted", "influence_weighted/skip_given_same")
         if paths is None or not len(paths):
@@ -99,24 +100,22 @@ class SkipShare:
         skips, total = skip_parts(single(trace, case.row), torch.from_numpy(paths).to(trace.g.device))
         skip, heads = skips.abs(), (total[:, None] - skips).abs()
         same = paths[:, 1:] == paths[:, :-1]
-        for name, at, missing in zip(
-            names, (np.ones_like(same), same), ("the patterns carry no influence.", "no edge stays at its position."), strict=True
-        ):
-            whole = (skip[at] + heads[at]).sum().item()
-            yield score_row(
-                case.instance, name, skip[at].sum().item() / whole if whole else np.nan, case.draw, "" if whole else missing
-            )
+        reasons = ("the patterns carry no influence.", "no edge stays at its position.")
+        for name, edge, reason in zip(names, (np.ones_like(same), same), reasons, strict=True):
+            total_size = (skip[edge] + heads[edge]).sum().item()
+            value = skip[edge].sum().item() / total_size if total_size else np.nan
+            yield score_row(case.instance, name, value, case.draw, "" if total_size else reason)
 
 
 def counts(case: PatternCase) -> Iterator[dict[str, Any]]:
-    """The counted shares of one instance."""
-    found, patterns = edges(case.patterns), case.patterns
-    same, skip = found.source == found.to, found.code == SKIP
-    none, apart = "no word has a pattern.", "no edge stays at its position."
+    """Score rows of the counted shares of one instance."""
+    all_edges, patterns = edges(case.patterns), case.patterns
+    same, skip = all_edges.source == all_edges.to, all_edges.code == SKIP
+    none, moving = "no word has a pattern.", "no edge stays at its position."
     values = {
         "skip_share": (skip.sum(), len(skip), none),
         "same_position_share": (same.sum(), len(same), none),
-        "skip_given_same": (skip.sum(), same.sum(), apart),
+        "skip_given_same": (skip.sum(), same.sum(), moving),
         "ceiling": (most_skips(patterns, case.target), len(patterns) * (patterns.positions.shape[1] - 1), none),
     }
     for variant, (part, whole, reason) in values.items():
@@ -124,7 +123,12 @@ def counts(case: PatternCase) -> Iterator[dict[str, Any]]:
 
 
 def most_skips(patterns: Patterns, target: int) -> int:
-    """The largest number of skips that paths from these words can have: a word away from the target must cross once."""
+    """The largest number of skips that paths from these words can have: a word away from the target must change position once.
+
+    Args:
+        patterns: One pattern a word.
+        target: The position that q reads.
+    """
     layers = patterns.positions.shape[1] - 1
     return int((layers - (patterns.source != target)).sum())
 
@@ -132,21 +136,26 @@ def most_skips(patterns: Patterns, target: int) -> int:
 def skip_parts(
     trace: PathTrace, paths: Int[Tensor, "patterns depths"]
 ) -> tuple[Float[Tensor, "patterns layers"], Float[Tensor, " patterns"]]:
-    """The part of each path's influence that takes the skip at layer l (all else open), and the path's influence (units of q).
+    """The part of each path's influence that takes the skip at layer l, at the other layers skip and heads, and the influence.
 
-    The path's tangent forwards from the word to hidden[l], its gradient backwards from q to the skip of layer l: their product.
+    It is the product of the path's tangent, forwards from the word to hidden[l], and its gradient, backwards from q to the skip
+    of layer l (units of q).
 
     Args:
-        trace: Of one instance.
+        trace: Path samples of one instance.
         paths: Positions at l = 0..L.
+
+    Returns:
+        The skip part (patterns, layers), and the influence of the whole path (patterns,).
     """
     nodes = [depth[None, :, None] for depth in paths.T]
     with torch.no_grad():
         skips, contexts = _forwards(trace, nodes)
         gradients = _backwards(trace, nodes)
         parts = [trace.mean((skip * grad).sum((-1, -2)))[0] for skip, (grad, _) in zip(skips, gradients, strict=True)]
-        first = (contexts * gradients[0][1]).sum((-1, -2, -3))
-        return torch.stack(parts, 1), trace.mean(first)[0] + parts[0]
+        # Every path takes the first layer by its heads or by its skip: both parts make up its influence.
+        by_heads = (contexts * gradients[0][1]).sum((-1, -2, -3))
+        return torch.stack(parts, 1), trace.mean(by_heads)[0] + parts[0]
 
 
 def _forwards(trace: PathTrace, nodes: Sequence[Int[Tensor, "1 patterns 1"]]) -> tuple[list[Tensor], Tensor]:
@@ -163,10 +172,10 @@ def _forwards(trace: PathTrace, nodes: Sequence[Int[Tensor, "1 patterns 1"]]) ->
 
 
 def _backwards(trace: PathTrace, nodes: Sequence[Int[Tensor, "1 patterns 1"]]) -> list[tuple[Tensor, Tensor]]:
-    """Gradients of each layer's skip (S, M, 1, D) and context vectors (S, M, 1, A, d) at the paths' nodes, later nodes kept."""
+    """Gradients of each layer's skip (S, M, 1, D) and context vectors (S, M, 1, A, d) at the nodes of paths."""
     last = trace.model.n_layers - 1
-    at = trace.at(nodes[-1])
-    grads = [(select(trace.grad_skip[last].flatten(0, 1), at), select(trace.grad_context[last].flatten(0, 1), at))]
+    targets = trace.at(nodes[-1])
+    grads = [(select(trace.grad_skip[last].flatten(0, 1), targets), select(trace.grad_context[last].flatten(0, 1), targets))]
     for layer in range(last, 0, -1):
         source, to = nodes[layer], nodes[layer + 1]
         skip, context = grads[-1]

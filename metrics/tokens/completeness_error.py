@@ -1,4 +1,4 @@
-"""How far scores are from summing to the change of the output that they claim to share out.
+"""How far scores are from summing to the change of the output that they claim to sum to.
 
 Variants:
 
@@ -29,7 +29,7 @@ from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 
 NO_CLAIM = "the method does not claim that its scores sum to a change of the output: it reports no q_baseline and no change/1."
-BY_LAYER = "its edges sum layer by layer, to changes of its own F: see layers/relative."
+BY_LAYER = "the method's edges sum to changes of its own F, layer by layer: see layers/relative."
 STILL = "q is the same at the input and at the baseline."
 
 
@@ -44,12 +44,12 @@ STILL = "q is the same at the input and at the baseline."
 )
 @dataclass(frozen=True)
 class CompletenessError:
-    """How far scores are from summing to the change of the output that they claim to share out.
+    """How far scores are from summing to the change of the output that they claim to sum to.
 
     Tokens: |sum_j token_j - (q(x) - q(x_b))|, with q(x) measured here and q(x_b) as the method reports it
-    (`values["q_baseline"]`), for the baseline is its own choice. Edges: |sum_hip edges_l[h, i, p] - c_l| for each layer l, with
-    c_l as the method reports it (`values["change/<l>"]`); large views are stored with three digits, so about 1e-4 of the change
-    is noise. At least 0; lower is better. Sources: Sundararajan et al. 2017, section 3; of a layer, Hao et al. 2021.
+    (`values["q_baseline"]`), since the method chooses the baseline. Edges: |sum_hip edges_l[h, i, p] - c_l| for each layer l,
+    with c_l as the method reports it (`values["change/<l>"]`); large views are stored with three digits, so about 1e-4 of the
+    change is noise. At least 0; lower is better. Sources: Sundararajan et al. 2017, section 3; of a layer, Hao et al. 2021.
     """
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
@@ -59,27 +59,27 @@ class CompletenessError:
             with torch.no_grad():
                 q = value(model.outputs(batch.batch), batch.batch).double().tolist()
             for at_input, instance, explanation in zip(q, batch.instances, batch.gold, strict=True):
-                for draw, one in enumerate(explanation.each()):
-                    rows += _rows(instance, one, draw, at_input)
+                for draw, scored in enumerate(explanation.each()):
+                    rows += _rows(instance, scored, draw, at_input)
         return Scores(frame(rows))
 
 
-def _rows(instance: Instance, one: Explanation, draw: int, q: float) -> Iterator[dict[str, Any]]:
-    """By tokens and by layers, whichever the method claims."""
-    of_tokens, of_layers = one.tokens is not None and "q_baseline" in one.values, "change/1" in one.values
+def _rows(instance: Instance, explanation: Explanation, draw: int, q: float) -> Iterator[dict[str, Any]]:
+    """Score rows by tokens and by layers, whichever the method claims."""
+    of_tokens, of_layers = explanation.tokens is not None and "q_baseline" in explanation.values, "change/1" in explanation.values
     if of_tokens:
-        assert one.tokens is not None
-        change = q - one.values["q_baseline"]
-        error = abs(float(one.tokens.sum()) - change)
+        assert explanation.tokens is not None
+        change = q - explanation.values["q_baseline"]
+        error = abs(float(explanation.tokens.sum()) - change)
         yield score_row(instance, "absolute", error, draw)
         yield _relative(instance, "relative", error, abs(change), draw)
     elif of_layers:
         yield score_row(instance, "absolute", np.nan, draw, BY_LAYER)
     else:
         raise NotApplicable(NO_CLAIM)
-    if of_layers and one.edges is not None:
-        changes = np.array([one.values[f"change/{layer}"] for layer in range(1, len(one.edges) + 1)])
-        errors = np.abs(one.edges.sum((1, 2, 3), dtype=float) - changes)
+    if of_layers and explanation.edges is not None:
+        changes = np.array([explanation.values[f"change/{layer}"] for layer in range(1, len(explanation.edges) + 1)])
+        errors = np.abs(explanation.edges.sum((1, 2, 3), dtype=float) - changes)
         yield score_row(instance, "layers/absolute", float(errors.max()), draw)
         yield _relative(instance, "layers/relative", float(errors.sum()), float(np.abs(changes).sum()), draw)
         for layer, error in enumerate(errors, 1):

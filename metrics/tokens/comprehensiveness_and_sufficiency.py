@@ -1,4 +1,4 @@
-"""What the prediction loses when the words an explanation ranks first are removed, or are all that is left.
+"""How far the prediction's probability falls without the words that an explanation ranks first, or with these alone.
 
 Variants: `top/<k>` for k percent of the words, and `aopc`, their mean (the ranked one).
 """
@@ -7,24 +7,68 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ...core.errors import NotApplicable, UsageError
+from ...core.errors import NotApplicable
 from ...methods.views import token_scores
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
+from ...models.interventions.ablation import check_replacement
 from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 
 SHARES = (1, 5, 10, 20, 50)
 """Percent of the words (DeYoung et al. 2020, section 5)."""
 ROWS = 512
-Operator = Literal["delete", "mask"]
+"""Most inputs that run at once."""
+VARIANTS = (*(f"top/{share}" for share in SHARES), "aopc")
+NO_WORD = "the instance has no word that can be removed."
+RemovedToken = Literal["delete", "mask"]
+"""What becomes of the token of a removed word."""
+
+
+@dataclass(frozen=True)
+class _WordRemoval:
+    """The setting and the computation that both metrics share.
+
+    Attributes:
+        operator: `delete` takes the removed tokens out, `mask` puts the mask token in their place.
+        keep: Whether the top words are what is left, or what is removed.
+    """
+
+    operator: RemovedToken = "delete"
+    keep: ClassVar[bool]
+
+    def __post_init__(self) -> None:
+        check_replacement(self.operator, RemovedToken)
+
+    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+        """One row an (instance, variant, draw)."""
+        return Scores(frame([row for batch in shown for row in self._rows(model, batch)]))
+
+    def _rows(self, model: FlowModel, shown: ExplainedBatch) -> Iterator[dict[str, Any]]:
+        batch = shown.predicted_batch
+        candidates = (removable(batch) & model.maskable(batch)).cpu().numpy()
+        row, left, draws = [], [], []
+        for index, explanation in enumerate(shown.predicted):
+            for draw, scored in enumerate(explanation.each()):
+                if not candidates[index].any():
+                    yield from (score_row(shown.instances[index], name, np.nan, draw, NO_WORD) for name in VARIANTS)
+                    continue
+                draws.append((index, draw))
+                row += [index] * len(SHARES)
+                left += list(kept_words(token_scores(scored), candidates[index], self.keep))
+        if not draws:
+            return
+        falls = clean_probability(model, batch)[row] - probabilities(model, batch, row, np.array(left), self.operator)
+        for (index, draw), fall in zip(draws, falls.reshape(-1, len(SHARES)), strict=True):
+            for name, value in zip(VARIANTS, (*fall, fall.mean()), strict=True):
+                yield score_row(shown.instances[index], name, float(value), draw)
 
 
 @metric(
@@ -32,26 +76,16 @@ Operator = Literal["delete", "mask"]
     source="DeYoung et al. 2020, section 5",
 )  # fmt: skip
 @dataclass(frozen=True)
-class Comprehensiveness:
+class Comprehensiveness(_WordRemoval):
     """How much the predicted output's probability falls when the top words are removed.
 
-    p(x) - p(x without the top k %), for k = 1, 5, 10, 20, 50 and their mean; the source also counts k = 0 in the mean, which is
-    5/6 of ours for every method. The ranking is that of the predicted answer, largest
-    score first, lower positions first on ties; ceil(k n) of the n words that are neither special nor the target. In [-1, 1];
-    higher is better. Source: DeYoung et al. 2020, section 5.
-
-    Attributes:
-        operator: `delete` takes tokens out, `mask` puts the mask token in their place.
+    p(x) - p(x without the top k %), for k = 1, 5, 10, 20, 50 and their mean; the source also counts k = 0 in the mean, which
+    makes it 5/6 of this one for every method. The ranking is that of the predicted answer, largest score first, lower positions
+    first on ties; the top k % are ceil(k n / 100) of the n words that are neither special nor the target. In [-1, 1]; higher is
+    better. Source: DeYoung et al. 2020, section 5.
     """
 
-    operator: Operator = "delete"
-
-    def __post_init__(self) -> None:
-        _check(self.operator)
-
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw)."""
-        return Scores(frame([row for batch in shown for row in _rows(model, batch, self.operator, keep=False)]))
+    keep: ClassVar[bool] = False
 
 
 @metric(
@@ -59,64 +93,30 @@ class Comprehensiveness:
     source="DeYoung et al. 2020, section 5",
 )  # fmt: skip
 @dataclass(frozen=True)
-class Sufficiency:
+class Sufficiency(_WordRemoval):
     """How much the predicted output's probability falls when only the top words are left.
 
     p(x) - p(the top k % alone), as `comprehensiveness` counts and ranks them. In [-1, 1]; lower is better. Source: DeYoung et al.
     2020, section 5.
-
-    Attributes:
-        operator: `delete` takes the other tokens out, `mask` puts the mask token in their place.
     """
 
-    operator: Operator = "delete"
-
-    def __post_init__(self) -> None:
-        _check(self.operator)
-
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw)."""
-        return Scores(frame([row for batch in shown for row in _rows(model, batch, self.operator, keep=True)]))
-
-
-def _check(operator: str) -> None:
-    if operator not in ("delete", "mask"):
-        raise UsageError(f"operator must be delete or mask, got {operator!r}.")
-
-
-def _rows(model: FlowModel, shown: ExplainedBatch, operator: Operator, keep: bool) -> Iterator[dict[str, Any]]:
-    batch = shown.predicted_batch
-    candidates = (removable(batch) & model.maskable(batch)).cpu().numpy()
-    row, left, owner = [], [], []
-    for number, explanation in enumerate(shown.predicted):
-        for draw, one in enumerate(explanation.each()):
-            if not candidates[number].any():
-                reason = "it has no word that can be removed."
-                yield from (score_row(shown.instances[number], name, np.nan, draw, reason) for name in VARIANTS)
-                continue
-            owner.append((number, draw))
-            row += [number] * len(SHARES)
-            left += list(kept_words(token_scores(one), candidates[number], keep))
-    if not owner:
-        return
-    drops = clean_probability(model, batch)[row] - probabilities(model, batch, row, np.array(left), operator)
-    for (number, draw), drop in zip(owner, drops.reshape(-1, len(SHARES)), strict=True):
-        for name, value in zip(VARIANTS, (*drop, drop.mean()), strict=True):
-            yield score_row(shown.instances[number], name, float(value), draw)
-
-
-VARIANTS = (*(f"top/{share}" for share in SHARES), "aopc")
+    keep: ClassVar[bool] = True
 
 
 def removable(batch: Batch) -> Bool[Tensor, "batch tokens"]:
-    """The tokens of words, but those where q is read: the target, or a span's ends and what stands against them."""
+    """Which tokens may be removed: those of words, except where q is read (the target, or the ends of the spans compared)."""
     return ((batch.word_ids[..., 0] >= 0) & batch.attention_mask).scatter(1, batch.required_positions, False)
 
 
 def kept_words(
     scores: Float[np.ndarray, " tokens"], candidates: Bool[np.ndarray, " padded"], keep: bool
 ) -> Bool[np.ndarray, "shares padded"]:
-    """Which tokens are left at each share: all but the top candidates, or of the candidates only these.
+    """Which tokens are left at each share: all but the top candidates, or of the candidates only the top ones.
+
+    Args:
+        scores: The score of each token.
+        candidates: The tokens that may be removed.
+        keep: Whether the top candidates are what is left.
 
     >>> kept_words(np.array([0.0, 2.0, 1.0]), np.array([False, True, True]), keep=True)[-1].tolist()
     [True, True, False]
@@ -124,24 +124,32 @@ def kept_words(
     words = np.flatnonzero(candidates)
     order = words[np.argsort(-scores[words], kind="stable")]
     left = np.repeat(~candidates[None] if keep else np.ones_like(candidates)[None], len(SHARES), 0)
-    for number, share in enumerate(SHARES):
-        left[number, order[: -(-share * len(words) // 100)]] = keep
+    for index, share in enumerate(SHARES):
+        left[index, order[: -(-share * len(words) // 100)]] = keep
     return left
 
 
 @torch.no_grad()
 def probabilities(
-    model: FlowModel, batch: Batch, row: Sequence[int], left: Bool[np.ndarray, "rows padded"], operator: Operator
+    model: FlowModel, batch: Batch, row: Sequence[int], left: Bool[np.ndarray, "rows padded"], operator: RemovedToken
 ) -> Float[np.ndarray, " rows"]:
-    """Probability of `batch.answer` for instance `row[r]` with only the tokens `left[r]`; equal questions are asked once."""
-    asked, back = np.unique(np.column_stack([row, left]), axis=0, return_inverse=True)
-    found = []
-    for start in range(0, len(asked), ROWS):
-        some = torch.from_numpy(asked[start : start + ROWS]).to(batch.ids.device)
-        part = batch.rows(some[:, 0])
-        stay = some[:, 1:].bool() | ~part.attention_mask
-        found.append(clean_probability(model, part.only(stay) if operator == "delete" else masked(model, part, stay)))
-    return np.concatenate(found)[back]
+    """Probability of `batch.answer` for instance `row[r]` with only the tokens `left[r]`; equal inputs run once.
+
+    Args:
+        model: The model.
+        batch: The instances.
+        row: The instance of each input.
+        left: The tokens left of each input.
+        operator: What becomes of the other tokens.
+    """
+    inputs, back = np.unique(np.column_stack([row, left]), axis=0, return_inverse=True)
+    parts = []
+    for start in range(0, len(inputs), ROWS):
+        chunk = torch.from_numpy(inputs[start : start + ROWS]).to(batch.ids.device)
+        part = batch.rows(chunk[:, 0])
+        stay = chunk[:, 1:].bool() | ~part.attention_mask
+        parts.append(clean_probability(model, part.only(stay) if operator == "delete" else masked(model, part, stay)))
+    return np.concatenate(parts)[back]
 
 
 def masked(model: FlowModel, batch: Batch, stay: Bool[Tensor, "batch tokens"]) -> Batch:
@@ -150,8 +158,8 @@ def masked(model: FlowModel, batch: Batch, stay: Bool[Tensor, "batch tokens"]) -
     Raises:
         NotApplicable: The tokenizer has none of them.
     """
-    named = (getattr(model.tokenizer, f"{kind}_token_id", None) for kind in ("mask", "unk", "pad"))
-    token = next((number for number in named if number is not None), None)
+    tokens = (getattr(model.tokenizer, f"{kind}_token_id", None) for kind in ("mask", "unk", "pad"))
+    token = next((token for token in tokens if token is not None), None)
     if token is None:
         raise NotApplicable(f"the tokenizer of {model.name!r} has no mask, unknown or padding token; use operator=delete.")
     return replace(batch, ids=torch.where(stay, batch.ids, token), cache={})

@@ -1,4 +1,4 @@
-"""captum's infidelity and maximum sensitivity, over words."""
+"""Infidelity and maximum sensitivity of token scores, by captum."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ...models.layered import Layered
 from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 
-UNMOVED = "no score moves with the word vectors: the method does not look at the input."
+UNMOVED = "no score moves with the word vectors, so the method does not depend on the input."
 
 
 @metric(
@@ -31,12 +31,12 @@ class Infidelity:
     """How badly scores predict the fall of q when random words are removed.
 
     E_I[(<I, tokens> - (q(x) - q(x without I)))^2], I a random half of the words that may be masked; `scaled` first multiplies
-    the tokens by the factor that suits them best, so that methods without a scale can be compared. For the predicted answer. At
+    the tokens by the factor that fits them best, so that methods without a scale can be compared. For the predicted answer. At
     least 0; lower is better. Source: Yeh et al. 2019, definition 2.1, by captum.
 
     Attributes:
-        samples: Random removals.
-        baseline: Word vectors of removed words.
+        samples: Number of random removals.
+        baseline: Word vectors that replace those of removed words.
     """
 
     samples: int = 100
@@ -52,42 +52,41 @@ class Infidelity:
 
         rows = []
         for batch in shown:
-            for one, instance, explanation in zip(
-                single_instances(batch.predicted_batch), batch.instances, batch.predicted, strict=True
-            ):
-                forward, (there, number) = remembered(forward_of_presence(model, one, self.baseline)), all_present(model, one)
-                free = model.maskable(one)[0].cpu().numpy()
-                for draw, made in enumerate(explanation.each()):
-                    tokens = torch.as_tensor(token_scores(made) * free, dtype=torch.float64, device=there.device)[None]
+            singles = single_instances(batch.predicted_batch)
+            for single, instance, explanation in zip(singles, batch.instances, batch.predicted, strict=True):
+                forward = remembered(forward_of_presence(model, single, self.baseline))
+                present, row = all_present(model, single)
+                free = model.maskable(single)[0].cpu().numpy()
+                for draw, scored in enumerate(explanation.each()):
+                    tokens = torch.as_tensor(token_scores(scored) * free, dtype=torch.float64, device=present.device)[None]
                     for name in ("scaled", "raw"):
-                        with seeded(one.seeds[0]), torch.no_grad():
-                            found = infidelity(
-                                forward, _remove_half, there, tokens, additional_forward_args=(number,),
+                        with seeded(single.seeds[0]), torch.no_grad():
+                            value = infidelity(
+                                forward, _remove_half, present, tokens, additional_forward_args=(row,),
                                 n_perturb_samples=self.samples, normalize=name == "scaled",
                             )  # fmt: skip
-                        rows.append(
-                            score_row(instance, name, max(0.0, float(found)), draw)
-                        )  # a difference of sums may round below
+                        # captum takes a difference of sums, which rounding can leave below 0.
+                        rows.append(score_row(instance, name, max(0.0, float(value)), draw))
         return Scores(frame(rows))
 
 
 def remembered(forward: Forward) -> Forward:
-    """The forward, run once for what it is asked again: every draw and variant is held against the same removals."""
-    found: dict[bytes, Tensor] = {}
+    """A forward that runs once for equal inputs: every draw and variant is compared on the same removals."""
+    outputs: dict[bytes, Tensor] = {}
 
-    def once(there: Tensor, row: Tensor) -> Tensor:
-        key = there.cpu().numpy().tobytes()
-        if key not in found:
-            found[key] = forward(there, row)
-        return found[key]
+    def once(present: Tensor, row: Tensor) -> Tensor:
+        key = present.cpu().numpy().tobytes()
+        if key not in outputs:
+            outputs[key] = forward(present, row)
+        return outputs[key]
 
     return once
 
 
-def _remove_half(there: Tensor) -> tuple[Tensor, Tensor]:
-    """What is removed, and what is left."""
-    removed = torch.bernoulli(torch.full_like(there, 0.5))
-    return removed, there - removed
+def _remove_half(present: Tensor) -> tuple[Tensor, Tensor]:
+    """A random half of the words to remove, and the words left."""
+    removed = torch.bernoulli(torch.full_like(present, 0.5))
+    return removed, present - removed
 
 
 @metric(
@@ -98,14 +97,14 @@ def _remove_half(there: Tensor) -> tuple[Tensor, Tensor]:
 class Sensitivity:
     """How far an explanation moves when the word vectors move a little.
 
-    max over random d in a cube of ||tokens(x + d) - tokens(x)|| / ||tokens(x)||. The method explains anew, so it must be at hand
+    max over random d in a cube of ||tokens(x + d) - tokens(x)|| / ||tokens(x)||. The method explains anew, so it must be run
     (`flowgauge run`). For the gold answer. At least 0; lower is more stable, which is not more true. Source: Yeh et al. 2019,
     definition 2.4, by captum. A random method draws the same at x and at x + d, so its noise does not count. Undefined where all
-    scores at x are 0, and where none moves at all: such scores do not look at the input, which is no merit.
+    scores at x are 0, and where none moves at all: such scores do not depend on the input, which is no merit.
 
     Attributes:
         radius: Half the cube's side, in root mean squares of the model's word vectors.
-        samples: Random moves.
+        samples: Number of random moves.
     """
 
     radius: float = 0.1
@@ -122,7 +121,7 @@ class Sensitivity:
         for batch in shown:
             if batch.explain is None:
                 raise NotApplicable(
-                    "it explains moved inputs anew, which needs the method itself: score it with `flowgauge run`, if that has it."
+                    "it explains moved inputs anew, which needs the method itself: score it with `flowgauge run`."
                 )
             for row, instance in enumerate(batch.instances):
                 value, reason = self._one(model, batch, row, radius)
@@ -130,7 +129,7 @@ class Sensitivity:
         return Scores(frame(rows))
 
     def _one(self, model: FlowModel, shown: ExplainedBatch, row: int, radius: float) -> tuple[float, str]:
-        """One instance's value, or NaN and why there is none."""
+        """The value of one instance, or NaN and why there is none."""
         from captum.metrics import sensitivity_max
 
         explain = shown.explain
@@ -144,13 +143,14 @@ class Sensitivity:
         def tokens(moved: tuple[Tensor, ...] | Tensor, **_: Any) -> tuple[Tensor, ...]:
             (vectors,) = moved if isinstance(moved, tuple) else (moved,)
             rows = alone.rows(torch.zeros(len(vectors), dtype=torch.long, device=vectors.device))
-            made = explain(replace(rows, word_vectors=vectors))
-            scores = torch.stack([torch.as_tensor(np.mean([token_scores(e) for e in one.each()], 0)) for one in made])
+            explanations = explain(replace(rows, word_vectors=vectors))
+            means = [np.mean([token_scores(draw) for draw in explanation.each()], 0) for explanation in explanations]
+            scores = torch.stack([torch.as_tensor(mean) for mean in means])
             norms.append(float(scores.norm()))
             return (scores,)
 
         with seeded(shown.batch.seeds[row]):
-            found = float(sensitivity_max(tokens, (words,), perturb_radius=radius, n_perturb_samples=self.samples))
-        if not norms[0]:  # captum would divide by 1
+            value = float(sensitivity_max(tokens, (words,), perturb_radius=radius, n_perturb_samples=self.samples))
+        if not norms[0]:  # the norm at x itself, where captum would divide by 1
             return np.nan, "the token scores are all 0."
-        return (found, "") if found else (np.nan, UNMOVED)
+        return (value, "") if value else (np.nan, UNMOVED)

@@ -1,4 +1,4 @@
-"""Whether an explanation orders words as leaving them out does.
+"""Whether an explanation ranks words as leaving them out does.
 
 Variants: `absolute` (sizes of both; the ranked one), `signed`.
 """
@@ -33,7 +33,7 @@ class LooCorrelation:
     Jain & Wallace 2019, section 4.1.
 
     Attributes:
-        baseline: Word vector in the removed word's place.
+        baseline: Word vector that replaces that of the word left out.
     """
 
     baseline: Baseline = "mask"
@@ -48,21 +48,26 @@ class LooCorrelation:
             for row, (instance, explanation) in enumerate(zip(batch.instances, batch.predicted, strict=True)):
                 falls = token_scores(left_out[row])
                 words = moving[row, : len(falls)]
-                for draw, one in enumerate(explanation.each()):
-                    scores = token_scores(one)
+                for draw, scored in enumerate(explanation.each()):
+                    scores = token_scores(scored)
                     for name, view in (("absolute", np.abs), ("signed", np.asarray)):
                         tau, reason = correlation(view(scores[words]), view(falls[words]))
                         rows.append(score_row(instance, name, tau, draw, reason))
         return Scores(frame(rows))
 
 
-def correlation(one: np.ndarray, other: np.ndarray) -> tuple[float, str]:
-    """Kendall's tau-b, or why there is none.
+def correlation(scores: np.ndarray, values: np.ndarray, name: str = "falls of q") -> tuple[float, str]:
+    """Kendall's tau-b of token scores and other values of the words, or NaN and why it is undefined.
+
+    Args:
+        scores: One score a word.
+        values: One value a word.
+        name: What the values are, for the reason.
 
     >>> correlation(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]))[0].round(3)
     np.float64(0.333)
     """
-    for values, name in ((one, "the token scores"), (other, "the falls of q")):
-        if len(np.unique(values)) < 2:
-            return np.nan, f"{name} are all the same."
-    return kendalltau(one, other).statistic, ""
+    for side, of in ((scores, "token scores"), (values, name)):
+        if len(np.unique(side)) < 2:
+            return np.nan, f"the {of} are all the same."
+    return kendalltau(scores, values).statistic, ""

@@ -1,6 +1,7 @@
 """Agreement with people's sentiment labels of single words: plausible is not faithful.
 
-Variants: `auroc` (do scores tell words with sentiment from neutral ones; the ranked one), `average_precision`, `signed`.
+Variants: `auroc` (whether scores separate words with sentiment from neutral ones; the ranked variant), `average_precision`,
+`signed`.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ class Plausibility:
 
     Word scores are sums over a word's tokens, for the gold answer. `auroc` and `average_precision` are of their sizes against
     "labelled other than neutral"; `signed` is Kendall's tau of scores, turned so that positive speaks for positive sentiment,
-    with the labels 0 to 4. Says how an explanation looks to people, nothing of how true it is to the model. `auroc` in [0, 1],
-    chance .5. Undefined without both kinds of words. Sources: labels of Socher et al. 2013; De Cao et al. 2020, figure 4.
+    with the labels 0 to 4. This says how an explanation looks to people, and nothing about how faithful it is to the model.
+    `auroc` in [0, 1], chance .5. Undefined without both kinds of words. Sources: labels of Socher et al. 2013; De Cao et al.
+    2020, figure 4.
     """
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
@@ -45,19 +47,28 @@ class Plausibility:
                 if "token_labels" not in instance.truth:
                     raise NotApplicable(NO_LABELS)
                 labels = np.asarray(instance.truth["token_labels"])
-                for draw, one in enumerate(explanation.each()):
-                    scores, seen = word_scores(token_scores(one), words[row], len(labels))
+                for draw, scored in enumerate(explanation.each()):
+                    scores, seen = word_scores(token_scores(scored), words[row], len(labels))
                     for name, (value, reason) in agreement(scores, labels[seen], direction(instance)).items():
                         rows.append(score_row(instance, name, value, draw, reason))
         return Scores(frame(rows))
 
 
 def word_scores(tokens: np.ndarray, words: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sums over each word's tokens, and which of the `count` words have any (the others were cut off)."""
-    number = words[: len(tokens), 1]
-    real = (words[: len(tokens), 0] == 0) & (number < count)
-    sums = np.bincount(number[real], tokens[real], minlength=count)
-    seen = np.bincount(number[real], minlength=count) > 0
+    """The sum of the scores of each word's tokens, and the indices of these words.
+
+    Args:
+        tokens: One score a token.
+        words: (segment, word) of each token.
+        count: Number of words; those without tokens were cut off, and have no sum.
+
+    >>> word_scores(np.array([1.0, 2.0, 4.0]), np.array([[0, 0], [0, 0], [0, 1]]), 3)
+    (array([3., 4.]), array([0, 1]))
+    """
+    word = words[: len(tokens), 1]
+    real = (words[: len(tokens), 0] == 0) & (word < count)
+    sums = np.bincount(word[real], tokens[real], minlength=count)
+    seen = np.bincount(word[real], minlength=count) > 0
     return sums[seen], np.flatnonzero(seen)
 
 
@@ -68,20 +79,27 @@ def direction(instance: Instance) -> int:
 
 
 def agreement(scores: np.ndarray, labels: np.ndarray, sign: int) -> dict[str, tuple[float, str]]:
-    """Each variant's value, or why it is undefined."""
+    """The value of each variant, or NaN and why it is undefined.
+
+    Args:
+        scores: One score a word.
+        labels: The sentiment of each word, 0 to 4.
+        sign: 1 if q speaks for positive sentiment, -1 for negative, 0 for neither.
+    """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    spoken = labels != NEUTRAL
-    found: dict[str, tuple[float, str]] = {}
-    if spoken.all() or not spoken.any():
-        found |= dict.fromkeys(("auroc", "average_precision"), (np.nan, "all its words, or none, are neutral."))
+    sentiment = labels != NEUTRAL
+    variants: dict[str, tuple[float, str]] = {}
+    if sentiment.all() or not sentiment.any():
+        variants |= dict.fromkeys(
+            ("auroc", "average_precision"), (np.nan, "either all words of the instance are neutral, or none.")
+        )
     else:
         size = np.abs(scores)
-        found["auroc"] = float(roc_auc_score(spoken, size)), ""
-        found["average_precision"] = float(average_precision_score(spoken, size)), ""
-    found["signed"] = (
-        correlation(sign * scores, labels.astype(float))
-        if sign
-        else (np.nan, "the gold answer is neither positive nor negative.")
-    )
-    return found
+        variants["auroc"] = float(roc_auc_score(sentiment, size)), ""
+        variants["average_precision"] = float(average_precision_score(sentiment, size)), ""
+    if sign:
+        variants["signed"] = correlation(sign * scores, labels.astype(float), "labels")
+    else:
+        variants["signed"] = np.nan, "the gold answer is neither positive nor negative."
+    return variants

@@ -1,7 +1,7 @@
-"""How much an explanation hangs on the seed.
+"""How much an explanation depends on the seed.
 
-Variants: `sd` over seeds of each score, averaged (the ranked one); `relative`, the same over the spread of an instance's scores,
-for methods whose scores have no common scale.
+Variants: `sd`, the standard deviation over seeds of each score, averaged (the ranked one); `relative`, the same as a share of the
+spread of an instance's scores, for methods whose scores have no common scale.
 """
 
 from __future__ import annotations
@@ -28,41 +28,43 @@ CONSTANT = "all scores of every instance are the same."
 )  # fmt: skip
 @dataclass(frozen=True)
 class Stability:
-    """How much scores hang on the seed: their standard deviation over seeds, averaged.
+    """How much scores depend on the seed: their standard deviation over seeds, averaged.
 
-    With n - 1, state by state. Of the mask where there is one, else of the nodes, else of the tokens; mean over an instance's
-    (token, state) pairs, then over instances. The cells are of one method, model and task, and differ in the seed alone. From
-    0; lower is better, though a method that says the same of everything is stable too: `relative` divides by the standard
-    deviation over the pairs of an instance of their means over seeds. Source: De Cao et al. 2020, section 4.1 (5 seeds; .05
-    for inputs, .03 for hidden states).
+    The standard deviation (n - 1) is taken state by state, of the mask where there is one, else of the nodes, else of the tokens;
+    then the mean over an instance's (token, state) pairs, then over instances. The cells are of one method, model and task, and
+    differ only in the seed. At least 0; lower is better, though a method that gives everything the same score is stable too:
+    `relative` divides by the standard deviation, over the pairs of an instance, of their means over seeds. Source: De Cao et al.
+    2020, section 4.1 (5 seeds; .05 for inputs, .03 for hidden states).
     """
 
     across: ClassVar[Literal["tasks", "seeds"]] = "seeds"
 
     def compare(self, *cells: ExplainedCell) -> tuple[Aggregate, ...]:
-        """Both variants, with intervals over instances.
+        """Both variants, with intervals bootstrapped over instances.
 
         Raises:
-            NotApplicable: The explanations have no scores of tokens or states, or are of other instances.
+            NotApplicable: The explanations have no scores of tokens or states, or the cells have different instances.
         """
-        found = [dict(zip(cell.names, map(_scores, cell.gold), strict=True)) for cell in cells]
-        if any(one.keys() != found[0].keys() for one in found):
-            raise NotApplicable("the cells have other instances: run all seeds on the same.")
-        each = np.array([_spread(np.stack([one[name] for one in found])) for name in cells[0].names])
+        by_name = [dict(zip(cell.names, map(_scores, cell.gold), strict=True)) for cell in cells]
+        if any(scores.keys() != by_name[0].keys() for scores in by_name):
+            raise NotApplicable("the cells have different instances: run all seeds on the same instances.")
+        each = np.array([_spread(np.stack([scores[name] for scores in by_name])) for name in cells[0].names])
         return tuple(_aggregates(each, np.array(cells[0].conditions)))
 
 
 def _scores(explanation: Explanation) -> Float[np.ndarray, " scores"]:
-    """The finest view of states, flat; the mean over draws."""
+    """The scores of the finest view of states, as one row; the mean over draws."""
     for name in ("mask", "nodes", "tokens"):
         if name in explanation.views:
-            found: np.ndarray = np.mean([getattr(one, name) for one in explanation.each()], 0).ravel()
-            return found
-    raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, no scores of tokens or states.")
+            scores: np.ndarray = np.mean([getattr(draw, name) for draw in explanation.each()], 0).ravel()
+            return scores
+    raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, and no scores of tokens or states.")
 
 
 def _spread(scores: Float[np.ndarray, "seeds scores"]) -> tuple[float, float]:
-    """Mean over scores of the sd over seeds, and the sd over scores of the mean over seeds; exactly 0 if these are equal.
+    """Mean over scores of the standard deviation over seeds, and standard deviation over scores of the mean over seeds.
+
+    The second is exactly 0 if all means are equal.
 
     >>> _spread(np.array([[0.0, 1.0], [0.0, 3.0]]))
     (0.7071067811865476, 1.0)
@@ -72,6 +74,7 @@ def _spread(scores: Float[np.ndarray, "seeds scores"]) -> tuple[float, float]:
 
 
 def _aggregates(each: Float[np.ndarray, "instances two"], conditions: np.ndarray) -> Iterator[Aggregate]:
+    """Both variants from each instance's two spreads."""
     groups, count = condition_groups(conditions), len(each)
     value, low, high = (float(b[0]) for b in interval(np.c_[each[:, :1], np.ones(count)], groups, mean_of_sums))
     yield Aggregate("sd", value, low, high, count)

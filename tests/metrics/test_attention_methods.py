@@ -49,4 +49,4 @@ def test_methods_that_rank_heads_alone_say_so(make, model, batch, reference, val
 def test_no_attention_level_is_a_reason_not_a_number(make, model, batch, reference, name):
     rows = AblatedAccuracy().score(model, [make.by_method(model, batch, name)], [reference]).rows
     rows = rows[rows["variant"] == "attention/matched/predicted"]
-    assert rows["value"].isna().all() and rows["reason"].str.contains("read from units or from patterns with heads").all()
+    assert rows["value"].isna().all() and rows["reason"].str.contains("read from units or patterns with heads").all()

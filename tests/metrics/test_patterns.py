@@ -68,14 +68,14 @@ def test_concentration_without_influence_at_the_attention_level(make, model):
     flat = make.explained(5, make.paths([2.0], [[0, 0, 0, T]], [1.0]))
     scores = Concentration().score(model, [make.by_hand(model, make.batch(model, [5]), [flat])], None)
     assert aggregate(scores, "positive/embedding").value == 0.5
-    assert aggregate(scores, "positive/attention").reason == "the patterns have no attention-level influence."
+    assert aggregate(scores, "positive/attention").reason == "the patterns have no influence at the attention level."
     with pytest.raises(StopIteration):
         next(a for a in scores.aggregates if a.variant == "positive/attention/corpus")
 
 
 def test_concentration_needs_influence(make, model):
     unsigned = Explanation(patterns=make.paths([0.5], [[0, 0, 0, T]]))
-    with pytest.raises(NotApplicable, match="its patterns carry no influence"):
+    with pytest.raises(NotApplicable, match="patterns come without token scores"):
         Concentration().score(model, [make.by_hand(model, make.batch(model, [5]), [unsigned])], None)
 
 
@@ -173,7 +173,7 @@ def test_alignment(model, shown, value_of):
     aligned = sum(int(a == b) for x, y in zip(best, chosen, strict=True) for a, b in zip(x, y, strict=True))
     pooled = aggregate(scores, "alignment_rate")
     assert (pooled.value, pooled.count, pooled.undefined) == (aligned / 5, 1, 1)
-    assert pooled.reason == "the patterns use no single head."
+    assert pooled.reason == "no edge of the patterns takes a single head."
     assert aggregate(scores, "chance").value == 0.25
 
 

@@ -134,7 +134,7 @@ def test_what_has_no_rank_says_why(make, model):
     assert reasons(metric.score(model, [bundle], None))["embedding/p"].startswith("the patterns are bundles")
     gap = make.explained(5, make.paths([0.0], [[T, 0, 0, T]]))  # [MASK] moves nothing, so it is never ranked
     scores = RandomRank(patterns=4, words=99, samples=2).score(model, [make.by_hand(model, batch, [gap])], None)
-    assert len(scores.rows) == 9 * 4 and reasons(scores)["embedding/normal_p"] == "the method has no pattern of this word."
+    assert len(scores.rows) == 9 * 4 and reasons(scores)["embedding/normal_p"] == "the method gives no pattern of this word."
     nodes = make.by_hand(model, batch, [Explanation(nodes=np.ones((4, 5)))])
     with pytest.raises(NotApplicable, match="this metric reads patterns"):
         metric.score(model, [nodes], None)

@@ -70,7 +70,7 @@ def test_only_keeps_and_moves_along(model, make):
 def test_only_moves_replaced_word_vectors_along(model, make):
     batch = make.batch(model, [6, 5])
     keep = torch.tensor([[1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 1, 1]], dtype=torch.bool)
-    moved = replace(batch, words=model.words(batch).detach() + 0.1).only(keep)
+    moved = replace(batch, word_vectors=model.words(batch).detach() + 0.1).only(keep)
     assert torch.equal(moved.words[0], (model.words(batch)[0] + 0.1)[[0, 2, 3, 5]])
 
 
@@ -179,7 +179,7 @@ def test_sentences_without_removable_words_are_undefined(model, make):
     batch = make.batch(model, [3])
     batch = replace(batch, word_ids=torch.full_like(batch.word_ids, -1))
     rows = Comprehensiveness().score(model, [make.by_hand(model, batch, tokens([1, 1, 1]))], None).rows
-    assert rows["value"].isna().all() and set(rows["reason"]) == {"it has no word that can be removed."}
+    assert rows["value"].isna().all() and set(rows["reason"]) == {"the instance has no word that can be removed."}
 
 
 def test_the_probability_of_pairs_is_of_the_two(model, make):
@@ -332,7 +332,7 @@ def test_sensitivity_of_scores_that_do_not_look_at_the_input_is_undefined(model,
     batch, method = make.batch(model, [5, 6]), Random(draws=3)
     shown = replace(make.by_method(model, batch, "random:draws=3"), explain=lambda b: method.explain(model, b))
     rows = Sensitivity(samples=2).score(model, [shown], None).rows
-    assert rows["value"].isna().all() and all("does not look at the input" in reason for reason in rows["reason"])
+    assert rows["value"].isna().all() and all("does not depend on the input" in reason for reason in rows["reason"])
 
 
 def test_sensitivity_asks_the_method_anew(model, make):
