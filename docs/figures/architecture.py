@@ -17,13 +17,13 @@ models: a model as a flow graph: inputs flow families interventions built zoo
 methods: explain a prediction: gradients patterns attention perturbation masks
 metrics: how faithful that is: nodes summary.py tokens heads edges patterns masks reduced_models
 benchmark: run, store, resume: engine store external verification fine_tuning conformance speed
-leaderboards: compare, show, publish: stored comparison site tables figures export submission
+leaderboards: compare, show, publish: stored tables comparison site figures export submission
 """
 """Folder: caption: its rooms (folders) and, where it has files alone, some of these."""
 
 ROUTES = """
 batch: tasks/instance.py models/inputs models/flow methods/patterns metrics/nodes
-number: metrics/nodes metrics/summary.py benchmark/store leaderboards/stored leaderboards/comparison leaderboards/site
+number: metrics/nodes metrics/summary.py benchmark/store leaderboards/stored leaderboards/tables leaderboards/comparison leaderboards/site
 """
 """Route: the rooms it passes, in order."""
 

@@ -30,7 +30,7 @@ def test_the_method_in_the_readme_keeps_every_promise(tmp_path: Path) -> None:
     assert len(findings) == 13
 
 
-@pytest.mark.parametrize(("page", "least"), [("README.md", 17), ("docs/measurements.md", 10), ("docs/publishing.md", 11)])
+@pytest.mark.parametrize(("page", "least"), [("README.md", 17), ("docs/measurements.md", 10), ("docs/publishing.md", 13)])
 def test_every_command_of_a_page_exists(page: str, least: int) -> None:
     """Each subcommand and each of its options is known, options on continued lines included."""
     runner = CliRunner()
