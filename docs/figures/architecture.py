@@ -23,7 +23,8 @@ leaderboards: compare, show, publish: stored tables comparison site figures expo
 
 ROUTES = """
 batch: tasks/instance.py models/inputs models/flow methods/patterns metrics/nodes
-number: metrics/nodes metrics/summary.py benchmark/store leaderboards/stored leaderboards/tables leaderboards/comparison leaderboards/site
+number: metrics/nodes metrics/summary.py benchmark/store \
+leaderboards/stored leaderboards/tables leaderboards/comparison leaderboards/site
 """
 """Route: the rooms it passes, in order."""
 
