@@ -1,4 +1,4 @@
-"""A board: a store whose cells entered through verified bundles, with a ledger that says so. No torch."""
+"""A board: a store whose cells entered through verified bundles, with a ledger that says so."""
 
 from __future__ import annotations
 
@@ -39,20 +39,23 @@ def merge(
 
     Args:
         bundle: Its folder.
-        url: The board's store; made if it is not there.
+        url: The board's store; created if it does not exist.
         rescore: Recomputes scores; None: the cells enter as well-formed.
         sample: Instances that are recomputed.
         further: Checks that follow, as for `verify`.
-        why: A line for the ledger.
+        why: Reason in words, for the ledger.
         trust: What a maintainer vouches for, if more than was verified here (`re-run`, `maintained`).
         explanations: Instances of each cell whose explanations the board keeps, in whole files, and no probes of methods that
             were trained; None: all. Everything is verified before; the records go on listing the explanations that are left out,
             with their sums.
-        quiet: Shows no progress bar.
+        quiet: Whether no progress bar is shown.
+
+    Returns:
+        The event `entered`, as it stands in the ledger.
 
     Raises:
-        BadBundle: It has problems.
-        UsageError: A cell is there already, with other content and no less trust; or all are, with more trust.
+        BadBundle: The bundle has problems.
+        UsageError: The board has one of its cells already, with other content and no less trust; or all of them, with more trust.
     """
     checked = verify(bundle, rescore, sample, further, quiet)
     raise_on_problems(checked)
@@ -64,7 +67,8 @@ def merge(
     names = {name: record for name, record in cells.items() if _enters(board, known, record, levels[name])}
     if not names:
         raise UsageError(
-            f"all of {bundle} is on the board already, and more trusted than it would be now: nothing is left to do."
+            f"the board has every cell of {bundle} already, and trusts each more than this verification would: "
+            "nothing is left to do."
         )
     raised = [name for name in names if TRUST.index(levels[name]) > TRUST.index(level)]
     for record in names.values():
@@ -78,10 +82,10 @@ def merge(
 
 
 def _enters(board: Store, known: Mapping[str, Trust], record: Record, level: Trust) -> bool:
-    """Whether a cell is to be written: not where the same is there with more trust, for what was found out about it stays true.
+    """Whether a cell is to be written: not where the board has the same cell with more trust, which stays justified.
 
     Raises:
-        UsageError: Other content is there, with no less trust.
+        UsageError: The board has the cell with other content and no less trust.
     """
     there = board.find(record).record()
     if there is None:
@@ -90,7 +94,9 @@ def _enters(board: Store, known: Mapping[str, Trust], record: Record, level: Tru
     if there.model_dump_json() == record.model_dump_json():
         return TRUST.index(then) <= TRUST.index(level)
     if TRUST.index(then) >= TRUST.index(level):
-        raise UsageError(f"{name_of(record)} is on the board already with other numbers, as {then}: `withdraw` first.")
+        raise UsageError(
+            f"the board has {name_of(record)} already with other numbers, as {then}: `flowgauge leaderboard withdraw` it first."
+        )
     return True
 
 
@@ -101,28 +107,37 @@ def withdraw(url: str, cells: Sequence[str], why: str, who: str = "") -> Event:
         url: The board.
         cells: `<model>/<task>/<method>-<12 hex>`, or patterns of such names (`*/sva/obj/*`).
         why: The reason, for everyone to read.
-        who: Who says so.
+        who: Whoever withdraws them.
+
+    Returns:
+        The event as it stands in the ledger, where its action is called `left`.
 
     Raises:
-        UsageError: No such cell, or no reason.
+        UsageError: The board has no such cell, or no reason is given.
     """
     board = Store(url)
     if not why.strip():
-        raise UsageError("say why they leave: --why '...'.")
+        raise UsageError("say why the cells are withdrawn: --why '...'.")
     there = {name_of(record): record for record in board.records()}
     leaving: dict[str, Record] = {}
     for pattern in cells:
-        found = {name: record for name, record in there.items() if fnmatchcase(name, pattern)}
-        if not found:
+        matching = {name: record for name, record in there.items() if fnmatchcase(name, pattern)}
+        if not matching:
             raise UsageError(f"the board has no cell {pattern!r}; `flowgauge leaderboard ledger {url}` shows what it has.")
-        leaving |= found
+        leaving |= matching
     for record in leaving.values():
         board.find(record).remove()
     return add_event(board, "left", list(leaving), "self-reported", who=who, why=why)
 
 
 def rescored(url: str, records: Sequence[Record], why: str) -> list[Event]:
-    """Notes that cells were scored again, one event a level of trust, which stays what it was; what failed is left out."""
+    """Adds to the ledger that cells were scored again, one event a level of trust, which stays as it is.
+
+    Args:
+        url: The board.
+        records: Cells that were scored again; those that are not done are left out.
+        why: Reason in words.
+    """
     board = Store(url)
     known = trusted(read_ledger(board))
     levels: dict[Trust, list[str]] = {}
@@ -137,21 +152,28 @@ def name_of(record: Record) -> str:
 
 
 def publish(site: str | Path, url: str) -> int:
-    """Copies a built site to any fsspec target: a folder, `s3://bucket/prefix`, `hf://datasets/owner/name`; returns its files.
+    """Copies a built site to any fsspec target: a folder, `s3://bucket/prefix`, `hf://datasets/owner/name`.
 
-    To a repository on the Hub it goes as one commit: one a file would be hundreds, and be refused.
+    A repository on the Hub gets one commit: it refuses the hundreds that one a file would be.
+
+    Args:
+        site: Folder that `build` wrote.
+        url: The target.
+
+    Returns:
+        How many files were copied.
 
     Raises:
-        UsageError: No site there, or a target that cannot be written.
+        UsageError: The folder has no site, or the target cannot be written.
     """
     site = Path(site)
     if not (site / "index.html").is_file():
-        raise UsageError(f"{site} has no index.html: `flowgauge leaderboard build STORE --out {site}` makes one.")
+        raise UsageError(f"{site} has no index.html: `flowgauge leaderboard build STORE --out {site}` builds one.")
     files = sorted(path for path in site.rglob("*") if path.is_file() and not path.is_symlink())
     named = {path.relative_to(site).as_posix(): path for path in files}
     try:
         fs, root = fsspec.core.url_to_fs(url)
-        if url.startswith("hf://") and _committed(fs.resolve_path(root), named):
+        if url.startswith("hf://") and _commit_to_hub(fs.resolve_path(root), named):
             return len(files)
         for name, path in named.items():
             target = f"{root.rstrip('/')}/{name}"
@@ -162,22 +184,22 @@ def publish(site: str | Path, url: str) -> int:
     return len(files)
 
 
-def _committed(at: Any, files: Mapping[str, Path]) -> bool:
-    """Adds files below a place in a repository on the Hub in one commit; False where the place is in no repository."""
+def _commit_to_hub(path: Any, files: Mapping[str, Path]) -> bool:
+    """Adds files below a path of a repository on the Hub in one commit; False where the path is in no repository."""
     from huggingface_hub import CommitOperationAdd, HfApi
 
-    if not hasattr(at, "repo_id"):
+    if not hasattr(path, "repo_id"):
         return False
-    folder = f"{at.path_in_repo.strip('/')}/".lstrip("/")
-    operations = [CommitOperationAdd(f"{folder}{name}", path) for name, path in files.items()]
+    folder = f"{path.path_in_repo.strip('/')}/".lstrip("/")
+    operations = [CommitOperationAdd(f"{folder}{name}", file) for name, file in files.items()]
     HfApi().create_commit(
-        at.repo_id, operations, repo_type=at.repo_type, revision=at.revision, commit_message="Publish a flowgauge board"
+        path.repo_id, operations, repo_type=path.repo_type, revision=path.revision, commit_message="Publish a flowgauge board"
     )
     return True
 
 
 def _copy(source: Cell, target: Cell, explanations: int | None) -> None:
-    """A cell's files, its record last; explanations of so many instances or a few more."""
+    """Copies a cell's files, its record last; explanations of so many instances or a few more."""
     record = source.record()
     assert record is not None
     if target.record() is not None:
@@ -192,7 +214,7 @@ def _copy(source: Cell, target: Cell, explanations: int | None) -> None:
 
 
 def _copy_fits(checked: VerificationReport, bundle: Path, board: Store, probes: bool) -> None:
-    """Trainings that the board does not have, of models and perhaps of methods; others' cells rest on those that it has."""
+    """Copies trainings that the board does not have, of models and perhaps of methods; cells of others rest on those it has."""
     names = [name for name in checked.manifest.files if name.startswith("cells/fits/")]
     if not probes:
         names = [name for name in names if "model" in json.loads((bundle / name).with_name("fit.json").read_bytes())["key"]]

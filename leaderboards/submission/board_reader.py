@@ -1,4 +1,4 @@
-"""Several stores read as one board: its records, where their cells are, and how far each is trusted. No torch."""
+"""Several stores read as one board: its records, where their cells are, and how far each is trusted."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .trust import Trust
 
 @dataclass(frozen=True, eq=False)
 class BoardReader:
-    """The cells of one or several stores.
+    """The cells of one or several stores, read as one board.
 
     Attributes:
         records: Each once; where two stores have a cell, the first store's.
-        homes: The store of each, by `<model>/<task>/<cell>`.
-        levels: What the ledgers say of cells, by the same name.
+        homes: The store of each record, by `<model>/<task>/<cell>`.
+        levels: Trust of cells as the ledgers state it, by the same name.
     """
 
     records: tuple[Record, ...]
@@ -37,11 +37,14 @@ class BoardReader:
 
 
 def open_shelf(urls: Sequence[str]) -> BoardReader:
-    """The cells of stores.
+    """Reads the cells of several stores as one board.
+
+    Args:
+        urls: The stores; where two have the same cell, the first one's counts.
 
     Raises:
-        UsageError: One is missing or empty.
-        FlowgaugeError: The ledger of one is damaged.
+        UsageError: A store is missing or empty.
+        FlowgaugeError: The ledger of a store is damaged.
     """
     records: list[Record] = []
     homes: dict[str, Store] = {}

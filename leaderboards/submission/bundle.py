@@ -30,14 +30,14 @@ SCHEMA = 1
 MANIFEST = "manifest.json"
 ENDINGS = (".json", ".parquet", ".safetensors")
 FIT = ("fit.json", "weights.safetensors")
-"""What a bundle takes of a training."""
+"""Files of a training that a bundle takes."""
 FILE_BYTES, BUNDLE_BYTES, FILES = 2**31, 2**35, 200_000
-"""The most that one file, a whole bundle, and its number of files may be."""
+"""The most bytes of one file, the most bytes of a bundle, and the most files."""
 PART = re.compile(r"[A-Za-z0-9._+@=-]{1,200}")
 
 
 class BadBundle(FlowgaugeError):
-    """A bundle that breaks the rules; the text says which file and which rule."""
+    """Raised at a bundle that breaks the rules; the text says which file and which rule."""
 
 
 class BundledFile(BaseModel):
@@ -50,13 +50,13 @@ class BundledFile(BaseModel):
 
 
 class BundleManifest(BaseModel):
-    """What a bundle says of itself.
+    """The manifest of a bundle: who submits it, and the size and sha256 of every file.
 
     Attributes:
         schema_version: `SCHEMA` when written.
         submitter: A name to show, in the submitter's words.
-        note: Likewise, free text.
-        created: When, ISO 8601.
+        note: Free text of the submitter.
+        created: Time of packing, ISO 8601.
         flowgauge: The version that packed it.
         files: By path below the bundle.
     """
@@ -85,26 +85,29 @@ def pack(
         tasks: Only these.
         methods: Only these.
 
+    Returns:
+        The manifest as written.
+
     Raises:
         UsageError: No such store, task or method, nothing finished, or a folder that holds something.
     """
     store, out = Store(url), Path(out).expanduser()
     if out.name in ("", ".."):
-        raise UsageError(f"{str(out)!r} names no folder to make: choose another --out, such as bundle.")
+        raise UsageError(f"{str(out)!r} does not name a folder: choose another --out, such as bundle.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already and not empty: choose another --out.")
     records = [record for record in store.records() if record.status in FINAL]
-    for kind, wanted in (("task", tasks), ("method", methods)):
+    for kind, names in (("task", tasks), ("method", methods)):
         known = {getattr(record, kind) for record in records}
-        for name in wanted:
+        for name in names:
             if name not in known:
                 raise UnknownName(f"{kind} with finished cells in this store", name, known)
     chosen = [r for r in records if (not tasks or r.task in tasks) and (not methods or r.method in methods)]
     if not chosen:
-        raise UsageError(f"{url!r} has no finished cells to submit.")
+        raise UsageError(f"{url!r} has no finished cells to submit: `flowgauge run` adds some.")
     folder = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        files = {path: _copy(store, source, folder / path) for source, path in _wanted(store, chosen)}
+        files = {path: _copy(store, source, folder / path) for source, path in _files_of(store, chosen)}
         manifest = _manifest(submitter, note, files)
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         if out.exists():
@@ -117,7 +120,7 @@ def pack(
     return manifest
 
 
-def _wanted(store: Store, records: Sequence[Record]) -> Iterator[tuple[str, str]]:
+def _files_of(store: Store, records: Sequence[Record]) -> Iterator[tuple[str, str]]:
     """Each file of the records' cells in the store, and its path in the bundle."""
     root = store.files.root
     for record in records:
@@ -149,17 +152,20 @@ def _manifest(submitter: str, note: str, files: dict[str, BundledFile]) -> Bundl
 
 
 def read_manifest(folder: str | Path) -> BundleManifest:
-    """The manifest of a bundle, after everything that can be said without opening another file.
+    """Reads the manifest of a bundle and checks everything that can be checked without opening another file.
+
+    Args:
+        folder: The bundle.
 
     Raises:
-        BadBundle: No manifest, a newer schema, a path that leaves the bundle, a link or a device, a file that is not listed or
-            missing, of another kind or too large.
+        BadBundle: There is no manifest or one of a newer schema, a path leaves the bundle, or a file is a link or a device, not
+            listed, missing, of another kind or too large.
     """
     folder = Path(folder)
     path = folder / MANIFEST
     if not path.is_file() or path.is_symlink() or path.stat().st_size > 2**28:
         raise BadBundle(
-            f"{folder} is no bundle: it has no {MANIFEST} that is a plain file of sensible size; `leaderboard submit` makes one."
+            f"{folder} is no bundle: it has no {MANIFEST} that is a plain file of sensible size; `leaderboard submit` writes one."
         )
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
@@ -190,7 +196,7 @@ def _check_name(name: str) -> None:
     """A path of plain names below `cells/` that ends like data."""
     parts = name.split("/")
     plain = all(PART.fullmatch(part) and set(part) != {"."} for part in parts)
-    if parts[1:2] == ["fits"]:  # no place for a cell: what lies there is not held against a record
+    if parts[1:2] == ["fits"]:  # a cell may not hide here: files below fits/ are not checked against a record
         known = len(parts) == 4 and parts[3] in FIT
     else:
         known = parts[-1] == "record.json" or parts[-2:-1] in (["explanations"], ["scores"])
@@ -218,10 +224,14 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def check_sums(folder: str | Path, manifest: BundleManifest) -> None:
-    """Holds every file against its sha256.
+    """Checks every file against its sha256.
+
+    Args:
+        folder: The bundle.
+        manifest: Its manifest.
 
     Raises:
-        BadBundle: The first that differs.
+        BadBundle: Names the first file that differs.
     """
     for name, kept in manifest.files.items():
         with (Path(folder) / name).open("rb") as file:

@@ -1,4 +1,4 @@
-"""Whether a bundle's scores hold on instances that were secret when it was made. No torch."""
+"""Whether a bundle's scores hold on instances that were secret when it was submitted."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ from ..stored.comparable_cells import groups
 from .verify import BundleProblem, VerificationReport
 
 RunOnSecretSeed = Callable[[Store, Sequence[Record]], SecretSeedScores]
-"""(cells of a bundle as a store, cells asked the same question) -> their scores on fresh instances, computed here."""
+"""(cells of a bundle as a store, cells asked the same question) -> their scores on fresh instances, computed here.
+
+Fresh instances are drawn from the secret seed."""
 ALPHA = 0.05
-"""Of a false alarm over all that is compared at once."""
+"""Probability of a false alarm over all comparisons of one bundle."""
 PERMUTATIONS = 9999
 BEYOND = 50
-"""At least so many permutations lie beyond the band."""
+"""Permutations that lie beyond the band at least: fewer would make its end a matter of chance."""
 
 
 class Drift(NamedTuple):
-    """A mean as submitted and on fresh instances.
+    """A mean as submitted, and the mean on fresh instances.
 
-    `explained` is how far two means may lie apart by sampling: what `1 - tail` of all ways to share the scores of both sides out
-    to them stay within. `low` and `high` are the difference less and plus that.
+    `explained` is how far the two means may differ by sampling alone: where scores are assigned to the two sides at random, the
+    share `1 - tail` of differences is no larger. `low` and `high` are the difference less and plus that.
     """
 
     submitted: float
@@ -42,17 +44,17 @@ class Drift(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """Submitted less fresh."""
+        """The submitted mean less the fresh one."""
         return self.submitted - self.fresh
 
     @property
     def low(self) -> float:
-        """End of the interval of the difference."""
+        """Lower end of the interval of the difference."""
         return self.difference - self.explained
 
     @property
     def high(self) -> float:
-        """The other end."""
+        """Upper end of the interval of the difference."""
         return self.difference + self.explained
 
     @property
@@ -61,7 +63,7 @@ class Drift(NamedTuple):
         return abs(self.difference) > self.explained + 1e-9
 
     def text(self) -> str:
-        """In words."""
+        """Both means, their difference with its interval, and the verdict in words."""
         verdict = "more than sampling explains" if self.outside else "sampling explains it"
         return (
             f"{self.submitted:.4g} on {self.submitted_count} submitted instances, {self.fresh:.4g} on {self.fresh_count} fresh "
@@ -80,12 +82,12 @@ class SecretSeedCheck:
     refresh: RunOnSecretSeed
 
     def __call__(self, store: Store, checked: VerificationReport) -> VerificationReport:
-        """What was found so far, and this: a note on every comparison, a problem where sampling does not explain it."""
+        """The report so far with this check: a note on every comparison, a problem where sampling does not explain it."""
         problems, notes = list(checked.problems), list(checked.notes)
         pairs: list[tuple[Record, str, pd.DataFrame]] = []
         for group in groups([record for record in checked.records if record.status == "done"]):
             try:
-                found = self.refresh(store, group.records)
+                fresh = self.refresh(store, group.records)
             except NotApplicable as reason:
                 notes.append(BundleProblem(f"{group.model}, {group.task}", f"cannot be checked on fresh instances: {reason}"))
                 continue
@@ -93,9 +95,9 @@ class SecretSeedCheck:
                 problems.append(BundleProblem(f"{group.model}, {group.task}", f"checking it on fresh instances failed: {error}"))
                 continue
             cells = {record.cell: record for record in group.records}
-            pairs += [(cells[cell], metric, rows) for (cell, metric), rows in found.rows.items() if _scored(cells[cell], metric)]
+            pairs += [(cells[cell], metric, rows) for (cell, metric), rows in fresh.rows.items() if _scored(cells[cell], metric)]
             notes += [
-                BundleProblem(cells[c].folder, f"cannot be checked on fresh instances: {why}") for c, why in found.missing.items()
+                BundleProblem(cells[c].folder, f"cannot be checked on fresh instances: {why}") for c, why in fresh.missing.items()
             ]
         for record, metric, rows in pairs:
             stored = store.find(record).rows(metric)
@@ -112,25 +114,28 @@ def _scored(record: Record, metric: str) -> bool:
 
 
 def compare(submitted: pd.DataFrame, fresh: pd.DataFrame, variant: str, tail: float = ALPHA, seed: int = 0) -> Drift | None:
-    """One variant's mean on both sides, and what sampling explains of the difference; None where they share no condition.
+    """Compares one variant's mean on submitted and on fresh instances.
 
     If both sides' instances are drawn alike, their scores may change places within a condition: the band is the 1 - tail quantile
     of |difference| over such permutations (Fisher 1935; exact however few instances there are, and where all scores of a side
     are the same). Conditions weigh as they do among the submitted instances.
 
     Args:
-        submitted: Score rows.
-        fresh: Likewise.
+        submitted: Score rows of the bundle.
+        fresh: Score rows on fresh instances.
         variant: Of the metric.
         tail: Probability of a false alarm.
         seed: Of the permutations.
+
+    Returns:
+        Both means with what sampling explains; None where the sides share no condition.
     """
     sides = [_means(rows, variant) for rows in (submitted, fresh)]
     shared = [name for name in sides[0] if name in sides[1]]
     if not shared:
         return None
     strata = [(sides[0][name], sides[1][name]) for name in shared]
-    weights = np.array([len(one) for one, _ in strata], float) / sum(len(one) for one, _ in strata)
+    weights = np.array([len(scores) for scores, _ in strata], float) / sum(len(scores) for scores, _ in strata)
     means = [float(weights @ [stratum[side].mean() for stratum in strata]) for side in (0, 1)]
     counts = [sum(len(stratum[side]) for stratum in strata) for side in (0, 1)]
     return Drift(means[0], means[1], _band(strata, weights, tail, seed), counts[0], counts[1])
@@ -152,12 +157,13 @@ def _band(
     """The 1 - tail quantile of |difference| when the scores of both sides change places within a stratum."""
     rng, count = np.random.default_rng(seed), max(PERMUTATIONS, int(np.ceil(BEYOND / tail)))
     moved = np.zeros(count)
-    for (one, other), weight in zip(strata, weights, strict=True):
-        pooled = np.concatenate([one, other])
+    for (first, second), weight in zip(strata, weights, strict=True):
+        pooled = np.concatenate([first, second])
         step = max(1, CHUNK // len(pooled))
         for start in range(0, count, step):
             rows = min(step, count - start)
             mixed = rng.permuted(np.broadcast_to(pooled, (rows, len(pooled))), axis=1)
-            gap = mixed[:, : len(one)].mean(1) - mixed[:, len(one) :].mean(1)
+            gap = mixed[:, : len(first)].mean(1) - mixed[:, len(first) :].mean(1)
             moved[start : start + rows] += weight * gap
+    # The next larger permuted difference, never one between two: the band may be wider than exact, not narrower.
     return float(np.quantile(np.abs(moved), 1 - tail, method="higher"))

@@ -1,4 +1,7 @@
-"""A board's memory: what entered, left, was scored or run again; one line an event, each holding the one before. No torch."""
+"""The ledger of a board: which cells entered, left, were scored or run again.
+
+It has one line an event. Each line holds the sha256 of the line before, so that no line can be changed or removed unnoticed.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,17 @@ Action = Literal["entered", "left", "re-scored", "re-run", "committed", "reveale
 
 
 class Event(BaseModel):
-    """One line.
+    """One line of the ledger.
 
     Attributes:
         action: What happened to the cells.
-        cells: `<model>/<task>/<cell>` of each.
-        trust: What their rows may show from now on.
-        who: The submitter, or who ran the command.
-        why: In words.
-        bundle: Sha256 of the bundle's manifest, where one entered.
-        commitment: Sha256 of a secret seed, where one was committed to or revealed (`leaderboards.secret`).
+        when: Time, ISO 8601.
+        cells: `<model>/<task>/<cell>` of each cell.
+        trust: Level that the rows of these cells may show from now on.
+        who: The submitter, or whoever ran the command.
+        why: Reason in words.
+        bundle: Sha256 of the bundle's manifest, where a bundle entered.
+        commitment: Sha256 of a secret seed, where the board committed to it or revealed it (`seed_commitment`).
         secret: The seed and its salt, once revealed.
         before: Sha256 of the line before; 64 zeros at the start.
     """
@@ -50,18 +54,21 @@ class Event(BaseModel):
 def read_ledger(board: Store) -> list[Event]:
     """Every event of a board, oldest first; none where there is no ledger.
 
+    Args:
+        board: The board's store.
+
     Raises:
-        FlowgaugeError: A line that cannot be read, or that does not follow from the one before.
+        FlowgaugeError: A line cannot be read, or does not hold the sum of the line before.
     """
     events, before = [], START
-    for number, line in enumerate(_lines(board), start=1):
+    for row, line in enumerate(_lines(board), start=1):
         try:
             event = Event.model_validate_json(line)
         except ValidationError as error:
-            raise FlowgaugeError(f"{board.url}/{LEDGER}, line {number}: it cannot be read: bring back a whole copy.") from error
+            raise FlowgaugeError(f"{board.url}/{LEDGER}, line {row}: it cannot be read: restore an undamaged copy.") from error
         if event.before != before:
             raise FlowgaugeError(
-                f"{board.url}/{LEDGER}, line {number}: a line before it was changed or taken out: bring back a whole copy."
+                f"{board.url}/{LEDGER}, line {row}: a line before it was changed or removed: restore an undamaged copy."
             )
         events.append(event)
         before = _sum(line)
@@ -80,7 +87,25 @@ def add_event(
     commitment: str = "",
     secret: str = "",
 ) -> Event:
-    """Appends an event; what is there is held against its sums first. Processes that do so at once wait for one another."""
+    """Appends an event, after checking the sums of the lines before; processes that append at once wait for one another.
+
+    Args:
+        board: The board's store.
+        action: As in `Event`, and so are the others.
+        cells: Names in any order.
+        trust: Level of the cells.
+        who: The submitter, or whoever ran the command.
+        why: Reason in words.
+        bundle: Sha256 of a manifest.
+        commitment: Sha256 of a secret seed.
+        secret: The seed and its salt.
+
+    Returns:
+        The event as written.
+
+    Raises:
+        FlowgaugeError: The ledger is damaged.
+    """
     with board.files.alone():
         read_ledger(board)
         lines = _lines(board)
@@ -95,19 +120,23 @@ def add_event(
 
 
 def trusted(events: Sequence[Event]) -> dict[str, Trust]:
-    """What each cell's rows may show, by `<model>/<task>/<cell>`; cells that left are not in it."""
-    found: dict[str, Trust] = {}
+    """Level of trust of each cell, by `<model>/<task>/<cell>`; cells that were withdrawn are not in it.
+
+    Args:
+        events: Oldest first.
+    """
+    levels: dict[str, Trust] = {}
     for event in events:
         for cell in event.cells:
             if event.action == "left":
-                found.pop(cell, None)
+                levels.pop(cell, None)
             else:
-                found[cell] = event.trust
-    return found
+                levels[cell] = event.trust
+    return levels
 
 
 def _lines(board: Store) -> list[str]:
-    """Lines as they are hashed. A line feed alone ends one: JSON escapes it, but not what `splitlines` takes for an end, too."""
+    """Lines as they are hashed. Only a line feed ends one: JSON escapes it, but not the other ends of lines of `splitlines`."""
     text = (board.files.read(f"{board.files.root}/{LEDGER}") or b"").decode("utf-8", "replace")
     return text.removesuffix("\n").split("\n") if text else []
 

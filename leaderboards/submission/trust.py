@@ -7,9 +7,13 @@ from typing import Literal
 
 Trust = Literal["self-reported", "well-formed", "re-scored", "re-run", "maintained"]
 TRUST: tuple[Trust, ...] = ("self-reported", "well-formed", "re-scored", "re-run", "maintained")
-"""From least to most."""
+"""From least to most trusted."""
 
 
 def weakest(levels: Sequence[Trust]) -> Trust:
-    """The least trusted of several levels."""
+    """The least trusted of several levels.
+
+    >>> weakest(["re-run", "well-formed", "maintained"])
+    'well-formed'
+    """
     return min(levels, key=TRUST.index)

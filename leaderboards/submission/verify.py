@@ -1,4 +1,4 @@
-"""Whether a bundle may enter a board: its form, its own consistency, and its scores against a verifier's. No torch."""
+"""Whether a bundle may enter a board: its form, its own consistency, and its scores against a verifier's."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from .trust import Trust
 RecomputeScore = Callable[[Store, Record, str, int], Scores]
 """(cells of a bundle as a store, record, metric identity, instances to sample) -> the metric as the verifier finds it."""
 TOLERANCE = 1e-4
-"""Of recomputed scores, relative to 1 + their size: other machines round otherwise."""
+"""Largest difference of recomputed scores, relative to 1 + their size: other machines round otherwise."""
 ROWS, LETTERS = 10**7, 10_000
-"""The most rows that a score may have, and bytes that one of its texts may."""
+"""The most rows of a score, and the most bytes of a text in them."""
 KINDS = {"float64": "double"}
-"""What Arrow calls a column's type, where that is another word."""
+"""Arrow's names of column types, where they differ from pandas' names."""
 WIDTHS = 0.2
-"""Of an interval: how far its resampled ends may lie from those that are recomputed in another order."""
+"""How far the ends of an interval may lie from recomputed ones, in widths: resampling depends on the order of instances."""
 
 
 @dataclass(frozen=True)
 class BundleProblem:
-    """Something that is wrong with a bundle.
+    """A rule that a bundle breaks, or a note on it.
 
     Attributes:
         where: Cell, or cell and metric.
-        what: The rule it breaks, and by how much.
+        what: What is wrong, and by how much; or what was noticed.
     """
 
     where: str
@@ -55,16 +55,16 @@ class BundleProblem:
 
 @dataclass(frozen=True)
 class VerificationReport:
-    """What verification found.
+    """The result of verifying a bundle.
 
     Attributes:
-        manifest: Of the bundle.
-        records: Its cells.
-        problems: None of them: it may enter.
-        trust: What all its rows may show.
-        rescored: Rows recomputed, by metric.
+        manifest: The bundle's manifest.
+        records: Records of its cells.
+        problems: Rules that it breaks; it may enter a board if there are none.
+        trust: Level of trust that all its rows may show.
+        rescored: How many rows were recomputed, by metric.
         rerun: Instances on which the method itself was run here, by the 12 digits of the cell: these rows may show `re-run`.
-        notes: What was seen, and what could not be checked and why; that speaks against nobody.
+        notes: What was noticed, and what could not be checked and why; no note keeps a bundle out.
     """
 
     manifest: BundleManifest
@@ -76,12 +76,12 @@ class VerificationReport:
     notes: tuple[BundleProblem, ...] = ()
 
     def level(self, record: Record) -> Trust:
-        """What the rows of one of its cells may show."""
+        """Level of trust that the rows of one of its cells may show."""
         return "re-run" if record.cell in self.rerun and not self.problems else self.trust
 
 
 BundleCheck = Callable[[Store, VerificationReport], VerificationReport]
-"""(cells of a bundle as a store, what was found so far) -> what was found with this: methods run again, or on fresh instances."""
+"""(cells of a bundle as a store, the report so far) -> the report with one more check, such as methods run again."""
 
 
 def verify(
@@ -97,8 +97,8 @@ def verify(
         bundle: Its folder.
         rescore: Recomputes rows from stored explanations on the verifier's model and task; None: form and consistency alone.
         sample: Instances of each cell and metric that are recomputed (metrics of the whole set are recomputed whole).
-        further: Checks that follow where scores were recomputed (`leaderboards.again`, `leaderboards.fresh`).
-        quiet: Shows no progress bar.
+        further: Checks that follow where scores were recomputed (`check_rerun`, `check_secret_seed`).
+        quiet: Whether no progress bar is shown.
 
     Raises:
         BadBundle: It cannot even be read as a bundle: manifest, links, names, sizes or sums.
@@ -121,7 +121,7 @@ def verify(
     with Progress(len(records), quiet) as progress:
         for record in records:
             progress.step(f"recomputing {record.task} {record.method}", 0)
-            problems += _rescored(store, record, rescore, sample, counts)
+            problems += _recomputed(store, record, rescore, sample, counts)
             progress.step(f"recomputing {record.task} {record.method}")
     notes = tuple(_submitter_trained_models(store, manifest))
     checked = VerificationReport(
@@ -133,7 +133,7 @@ def verify(
 
 
 def _submitter_trained_models(store: Store, manifest: BundleManifest) -> Iterator[BundleProblem]:
-    """Models that were trained by the submitter: their weights come with the bundle, and nothing shows how they were made."""
+    """A note on each model that the submitter trained: its weights come with the bundle, and nothing shows how it was trained."""
     for name in manifest.files:
         if name.startswith("cells/fits/") and name.endswith("/fit.json"):
             data = store.files.read(f"{store.files.root}/{name.removeprefix('cells/')}") or b""
@@ -187,7 +187,7 @@ def _record(store: Store, cell: Cell, problems: list[BundleProblem]) -> Record |
 
 
 def _consistent(cell: Cell, record: Record) -> Iterator[BundleProblem]:
-    """Explanations, rows and aggregates of one cell against one another."""
+    """Checks explanations, rows and aggregates of one cell against one another."""
     there = cell.sums()
     if absent := sorted(record.files.keys() - there.keys()):
         yield BundleProblem(cell.folder, f"{len(absent)} of the files that its record lists are not in it, first {absent[0]}.")
@@ -211,7 +211,7 @@ def _consistent(cell: Cell, record: Record) -> Iterator[BundleProblem]:
             cell.folder, f"{len(ids)} explanations of {len(set(ids))} instances, its record says {record.instances}."
         )
     if is_outside(record) and content_sum(cell.parts()) != record.key.get("explanations"):
-        yield BundleProblem(cell.folder, "its explanations are not those that its key was made of.")
+        yield BundleProblem(cell.folder, "its explanations are not those whose sum its key holds.")
     for metric, score in record.scores.items():
         if score.status == "done":
             yield from _score(cell, metric, score, set(ids))
@@ -241,16 +241,19 @@ def _score(cell: Cell, metric: str, score: Score, ids: set[str]) -> Iterator[Bun
 
 
 def _table_fault(data: bytes) -> str:
-    """Why a file of rows is not read; said before texts that a few bytes repeat are spread out in memory."""
+    """Why a file of rows is not read; empty where it is.
+
+    Texts are checked as dictionaries, before they are spread out in memory: a few bytes may repeat a long text a million times.
+    """
     texts = [name for name, kind in COLUMNS.items() if kind == "string"]
     try:
         schema = pq.read_schema(pa.BufferReader(data))
         if schema.names != list(COLUMNS):
             return f"its rows have the columns {schema.names}."
-        found = {column.name: str(column.type).removeprefix("large_") for column in schema}
-        odd = [name for name, kind in COLUMNS.items() if found[name] != KINDS.get(kind, kind)]
+        types = {column.name: str(column.type).removeprefix("large_") for column in schema}
+        odd = [name for name, kind in COLUMNS.items() if types[name] != KINDS.get(kind, kind)]
         if odd:
-            return f"its column {odd[0]!r} is of {found[odd[0]]}, expected {COLUMNS[odd[0]]}."
+            return f"its column {odd[0]!r} is of {types[odd[0]]}, expected {COLUMNS[odd[0]]}."
         file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
         if file.metadata.num_rows > ROWS:
             return f"it has {file.metadata.num_rows} rows, more than {ROWS}."
@@ -269,7 +272,7 @@ def _rows(where: str, rows: pd.DataFrame, score: Score, ids: set[str]) -> Iterat
     if stranger:
         yield BundleProblem(where, f"rows of instance {stranger[0]!r}, which is not explained.")
     if rows.duplicated(["instance", "variant", "draw"]).any():
-        yield BundleProblem(where, "an instance stands twice.")
+        yield BundleProblem(where, "an instance has two rows of one variant and draw.")
     value = rows["value"].to_numpy(float)
     if (np.isnan(value) & (rows["reason"].fillna("") == "").to_numpy()).any():
         yield BundleProblem(where, "scores that are NaN without a reason.")
@@ -285,20 +288,20 @@ def _rows(where: str, rows: pd.DataFrame, score: Score, ids: set[str]) -> Iterat
 
 
 def _aggregates(where: str, rows: pd.DataFrame, score: Score) -> Iterator[BundleProblem]:
-    """The aggregates are those of the rows; intervals too, for resampling is seeded."""
+    """Compares stored aggregates with those of the rows; intervals too, for resampling is seeded."""
     ours = {a.variant: asdict(a) for a in summarise(rows)}
     theirs = {a.variant: asdict(a) for a in score.aggregates}
     if ours.keys() != theirs.keys():
         yield BundleProblem(where, "its aggregates are of other variants than its rows.")
         return
-    for variant, found in ours.items():
+    for variant, summary in ours.items():
         for name in ("value", "low", "high", "count", "undefined"):
-            if not np.isclose(found[name], theirs[variant][name], rtol=1e-6, atol=1e-9, equal_nan=True):
-                yield BundleProblem(where, f"{name} of {variant} is {theirs[variant][name]:g}, its rows give {found[name]:g}.")
+            if not np.isclose(summary[name], theirs[variant][name], rtol=1e-6, atol=1e-9, equal_nan=True):
+                yield BundleProblem(where, f"{name} of {variant} is {theirs[variant][name]:g}, its rows give {summary[name]:g}.")
                 return
 
 
-def _rescored(
+def _recomputed(
     store: Store, record: Record, rescore: RecomputeScore, sample: int, counts: dict[str, int]
 ) -> Iterator[BundleProblem]:
     for metric, score in record.scores.items():
@@ -346,26 +349,29 @@ def _differ(where: str, theirs: pd.DataFrame, ours: pd.DataFrame) -> Iterator[Bu
 
 
 def _set_differs(where: str, score: Score, ours: Scores) -> Iterator[BundleProblem]:
-    """Aggregates that are no means of rows; the ends of intervals hang on the order of instances, which may be another here."""
+    """Compares aggregates that are no means of rows; ends of intervals depend on the order of instances, which may differ."""
     theirs = {a.variant: a for a in score.aggregates}
     if {a.variant for a in ours.aggregates} != theirs.keys():
         yield BundleProblem(where, "its aggregates are of other variants than recomputed.")
         return
-    for found in ours.aggregates:
-        stored, width = theirs[found.variant], abs(found.high - found.low)
+    for recomputed in ours.aggregates:
+        stored, width = theirs[recomputed.variant], abs(recomputed.high - recomputed.low)
         slack = {"value": 0.0, "low": WIDTHS * width, "high": WIDTHS * width, "count": 0.0, "undefined": 0.0}
         for name, more in slack.items():
-            there, here = float(getattr(stored, name)), float(getattr(found, name))
+            there, here = float(getattr(stored, name)), float(getattr(recomputed, name))
             if not np.isclose(there, here, rtol=TOLERANCE, atol=TOLERANCE + np.nan_to_num(more), equal_nan=True):
-                yield BundleProblem(where, f"{name} of {found.variant} is {there:g}, recomputed {here:g}.")
+                yield BundleProblem(where, f"{name} of {recomputed.variant} is {there:g}, recomputed {here:g}.")
                 return
 
 
 def raise_on_problems(checked: VerificationReport) -> None:
-    """Stops at a bundle with problems.
+    """Raises where a bundle has problems.
+
+    Args:
+        checked: The report on it.
 
     Raises:
-        BadBundle: Names the first, and how many there are.
+        BadBundle: Names the first problem, and how many there are.
     """
     if checked.problems:
         first = checked.problems[0]

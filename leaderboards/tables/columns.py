@@ -1,4 +1,4 @@
-"""Which stored number stands in which column or row of the tables. No torch."""
+"""Which stored number stands in which column or row of the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of cells that differ in their seed alone, taken over these seeds. No torch."""
+"""Scores of cells that differ in their seed alone, taken over these seeds."""
 
 from __future__ import annotations
 

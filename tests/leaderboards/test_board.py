@@ -234,14 +234,14 @@ def test_a_secret_that_was_not_committed_to_does_not_stay(tmp_path: Path) -> Non
     (tmp_path / "board" / LEDGER).write_text("{}\n")
     call = ["leaderboard", "commit-seed", str(tmp_path / "board"), "--out", str(tmp_path / "secret")]
     result = CliRunner().invoke(app, call)
-    assert result.exit_code and "bring back a whole copy" in result.output and not (tmp_path / "secret").exists()
+    assert result.exit_code and "restore an undamaged copy" in result.output and not (tmp_path / "secret").exists()
 
 
 def test_what_was_found_out_about_a_cell_stays(honest: Path, tmp_path: Path) -> None:
     board = tmp_path / "board"
     merge(honest, str(board), trust="maintained")
     kept = {path.relative_to(board): path.read_bytes() for path in board.rglob("*") if path.is_file()}
-    with pytest.raises(UsageError, match="more trusted than it would be now"):
+    with pytest.raises(UsageError, match="trusts each more than this verification would"):
         merge(honest, str(board), explanations=0)
     assert kept == {path.relative_to(board): path.read_bytes() for path in board.rglob("*") if path.is_file()}
 

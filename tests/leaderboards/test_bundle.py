@@ -247,7 +247,7 @@ def test_rows_left_out_are_caught(bundle: Path) -> None:
 def test_duplicated_rows_are_caught(bundle: Path) -> None:
     edit_rows(cell(bundle), lambda rows: pd.concat([rows, rows.head(3)], ignore_index=True))
     resign(bundle)
-    assert "an instance stands twice" in problems(bundle)
+    assert "an instance has two rows of one variant and draw" in problems(bundle)
 
 
 def test_nan_without_a_reason_is_caught(bundle: Path) -> None:
@@ -320,6 +320,6 @@ def test_a_bundle_has_a_name_and_a_place(honest: Path, tmp_path: Path, monkeypat
     with pytest.raises(UsageError, match="choose another --out"):
         pack(store, tmp_path / "file" / "bundle", "a tester")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="names no folder to make"):
+    with pytest.raises(UsageError, match="does not name a folder"):
         pack(store, ".", "a tester")
     assert os.listdir(tmp_path) == ["file"]

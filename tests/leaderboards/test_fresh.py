@@ -204,7 +204,7 @@ def test_secrets_are_drawn_and_kept(tmp_path):
     with pytest.raises(UsageError, match="choose a new file"):
         write_secret(tmp_path / "secret", other)
     for text in ("7", "flowgauge-seed-1:7", "flowgauge-seed-1:-7:" + "0" * 32, str(tmp_path)):
-        with pytest.raises(UsageError, match="no secret seed and no file with one"):
+        with pytest.raises(UsageError, match="neither a secret seed nor a file with one"):
             read_secret(text)
 
 

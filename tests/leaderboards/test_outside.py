@@ -184,7 +184,7 @@ def test_other_explanations_under_the_same_key_are_caught(bundle):
     arrays[next(name for name in arrays if name.startswith("tokens") and name.endswith("values"))][0] += 1e-3
     path.write_bytes(safetensors.save(arrays, header))
     resign(bundle)
-    assert "its explanations are not those that its key was made of" in found(bundle)
+    assert "its explanations are not those whose sum its key holds" in found(bundle)
 
 
 def test_what_is_wrong_with_a_folder_is_said_in_plain_words(tmp_path, questions):
