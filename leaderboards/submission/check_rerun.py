@@ -23,8 +23,8 @@ class RerunCheck:
     """Runs the method of every cell on a few instances; a further check of `verify`.
 
     A cell whose explanations come out as stored may show `re-run`. A cell whose method cannot be run here keeps its level, with
-    the reason among the notes. Other explanations than the stored ones are a problem. Of a method that is trained first they are only
-    a note, for training enlarges differences between the rounding of two processors; the cell keeps its level.
+    the reason among the notes. Other explanations than the stored ones are a problem; of a method that is trained first
+    they are only a note, for training enlarges differences between the rounding of two processors, and the cell keeps its level.
 
     Attributes:
         rerun: Runs a method.
