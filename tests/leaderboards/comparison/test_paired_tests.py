@@ -11,6 +11,7 @@ from flowgauge.leaderboards.comparison.paired_tests import (
     Difference,
     differences,
     holm,
+    letter,
     needed,
     overall,
     ranks,
@@ -136,10 +137,12 @@ def test_sentences() -> None:
     assert sentence(pair("a", "b", needed=19.2), "accuracy", True).endswith("9 instances; about 20 instances would separate them")
 
 
-def test_a_table_of_the_wrong_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(1, 3\)"):
-        ScoreTable(("a",), np.zeros((1, 2)), ("x", "x", "x"))
+def test_letters_do_not_repeat_after_the_alphabet() -> None:
+    letters = [letter(index) for index in range(60)]
+    assert letters[:2] == ["a", "b"] and letters[26] == "a2" and len(set(letters)) == 60
 
 
-def test_order_shares_ranks() -> None:
-    assert table([0], [0], [0]).order(np.array([3.0, 1.0, 3.0])).tolist() == [1.5, 3, 1.5]
+def test_a_swapped_difference_is_the_same_seen_from_the_other_method() -> None:
+    d = pair("a", "b", value=0.12, low=0.08, high=0.16)
+    assert (d.swapped().one, d.swapped().other) == ("b", "a")
+    assert (d.swapped().value, d.swapped().low, d.swapped().high) == (-0.12, -0.16, -0.08) and d.swapped().swapped() == d

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import stat
 from pathlib import Path
 
 import numpy as np
@@ -17,25 +15,17 @@ from flowgauge.benchmark.store.store import Store
 from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
 from flowgauge.benchmark.verification.secret_seed_instances import SecretSeedRun
 from flowgauge.cli import app
-from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.submission.bundle import pack
 from flowgauge.leaderboards.submission.check_secret_seed import ALPHA, SecretSeedCheck, compare
-from flowgauge.leaderboards.submission.ledger import read_ledger, trusted
 from flowgauge.leaderboards.submission.seed_commitment import (
     Secret,
-    commit,
-    new_secret,
-    opened,
     read_secret,
-    reveal,
-    revealed,
-    write_secret,
 )
 from flowgauge.leaderboards.submission.verify import verify
 from flowgauge.metrics.scores import COLUMNS
 from flowgauge.tasks.registry import load_task
 
-from .forged import claim
+from ..forged import claim
 
 SEED = Secret(20_260_101, "0f" * 16)
 
@@ -171,41 +161,6 @@ def test_false_alarms_are_as_rare_as_promised():
     assert np.mean(alarms) <= 0.09, "three standard errors above 5 %"
     power = [compare(rows(list(rng.normal(1, 1, 20))), rows(list(rng.normal(0, 1, 20))), "v").outside for _ in range(50)]
     assert np.mean(power) > 0.7 and ALPHA == 0.05
-
-
-def test_a_commitment_binds(tmp_path):
-    board = str(tmp_path / "board")
-    event = commit(board, SEED, "a maintainer", "for the spring round")
-    assert event.commitment == SEED.commitment == hashlib.sha256(SEED.text.encode()).hexdigest()
-    assert str(SEED.seed) not in (tmp_path / "board" / "ledger.jsonl").read_text()
-    assert opened(board, SEED) == event
-    for other in (Secret(SEED.seed + 1, SEED.salt), Secret(SEED.seed, "00" * 16)):
-        with pytest.raises(UsageError, match="opens none of the 1 commitments"):
-            opened(board, other)
-        with pytest.raises(UsageError, match="opens none of the 1 commitments"):
-            reveal(board, other)
-    with pytest.raises(UsageError, match="committed to this seed already"):
-        commit(board, SEED)
-    assert revealed(board, SEED) == ""
-    reveal(board, SEED)
-    assert revealed(board, SEED) == read_ledger(Store(board))[-1].when
-    assert read_secret(read_ledger(Store(board))[-1].secret) == SEED
-    assert trusted(read_ledger(Store(board))) == {}
-    with pytest.raises(UsageError, match="revealed this seed already"):
-        reveal(board, SEED)
-
-
-def test_secrets_are_drawn_and_kept(tmp_path):
-    one, other = new_secret(), new_secret()
-    assert one != other and one.seed < 2**48 and len(one.salt) == 32
-    write_secret(tmp_path / "secret", one)
-    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
-    assert read_secret(str(tmp_path / "secret")) == read_secret(one.text) == one
-    with pytest.raises(UsageError, match="choose a new file"):
-        write_secret(tmp_path / "secret", other)
-    for text in ("7", "flowgauge-seed-1:7", "flowgauge-seed-1:-7:" + "0" * 32, str(tmp_path)):
-        with pytest.raises(UsageError, match="neither a secret seed nor a file with one"):
-            read_secret(text)
 
 
 def test_on_the_command_line(tuned, tmp_path):

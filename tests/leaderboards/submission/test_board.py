@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -15,15 +14,15 @@ from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.store.store import Store
 from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
 from flowgauge.cli import app
-from flowgauge.core.errors import FlowgaugeError, UsageError
+from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.submission.board import merge, name_of, publish, withdraw
 from flowgauge.leaderboards.submission.bundle import BadBundle, pack
-from flowgauge.leaderboards.submission.ledger import LEDGER, add_event, read_ledger, trusted
+from flowgauge.leaderboards.submission.ledger import LEDGER, read_ledger, trusted
 from flowgauge.leaderboards.submission.verify import verify
 from flowgauge.tasks.agreement import capacity
 from flowgauge.tasks.lexicon import templates
 
-from .forged import cell, edit_rows, flip, resign
+from ..forged import cell, edit_rows, flip, resign
 
 ALL = capacity(templates()["sva/obj"], "SP")
 """Sentences of a condition: with all of them in `test`, the task has no train split."""
@@ -133,23 +132,6 @@ def test_a_method_that_does_not_apply_enters_with_its_reason(honest: Path, tmp_p
     assert "not applicable, but has" in problem.what
 
 
-@pytest.mark.parametrize("spoil", ["change", "drop", "garbage"])
-def test_a_ledger_that_was_edited_is_refused(tmp_path: Path, spoil: str) -> None:
-    board = Store(str(tmp_path / "board"))
-    for why in ("one", "two", "three"):
-        add_event(board, "entered", ["m/t/c"], "well-formed", why=why)
-    path = tmp_path / "board" / LEDGER
-    lines = path.read_text().splitlines()
-    spoilt = {
-        "change": [lines[0].replace("one", "won"), *lines[1:]],
-        "drop": [lines[0], lines[2]],
-        "garbage": [*lines[:2], "{}"],
-    }[spoil]
-    path.write_text("\n".join(spoilt) + "\n")
-    with pytest.raises(FlowgaugeError, match=r"line [23]: (a line before it was changed|it cannot be read)"):
-        read_ledger(board)
-
-
 def test_a_metric_added_later_scores_every_entry(honest: Path, tmp_path: Path) -> None:
     board = str(tmp_path / "board")
     merge(honest, board, trust="maintained")
@@ -197,26 +179,6 @@ def test_the_whole_way_on_the_command_line(honest: Path, tmp_path: Path) -> None
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"kind": "other"}))
     broken = call("verify", bundle)
     assert broken.exit_code == 1 and len(broken.stderr.strip().splitlines()) == 1
-
-
-def test_no_text_ends_a_line_of_the_ledger(tmp_path: Path) -> None:
-    board = Store(str(tmp_path / "board"))
-    for why in ("a\u2028b", "a\x85b", "a\nb\r\x0bc"):
-        add_event(board, "entered", ["m/t/c"], "well-formed", why=why)
-    assert [event.why for event in read_ledger(board)] == ["a\u2028b", "a\x85b", "a\nb\r\x0bc"]
-    shown = CliRunner().invoke(app, ["leaderboard", "ledger", board.url]).output
-    assert len(shown.splitlines()) == 6 and "a\\nb\\r\\x0bc" in shown
-
-
-def test_events_at_once_are_all_kept(tmp_path: Path) -> None:
-    board = str(tmp_path / "board")
-
-    def add(number: int) -> None:
-        add_event(Store(board), "entered", [f"m/t/{number}"], "well-formed")
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(add, range(40)))
-    assert len(read_ledger(Store(board))) == 40
 
 
 def test_a_training_that_the_board_has_is_kept(honest: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from flowgauge.models.flow.graph import Patterns
 from flowgauge.tasks.agreement import capacity
 from flowgauge.tasks.lexicon import templates
 
-from .forged import cell, claim, edit_json, rekey, resign
+from ..forged import cell, claim, edit_json, rekey, resign
 
 ALL = capacity(templates()["sva/obj"], "SP")
 """Sentences of a condition: with all of them in `test`, the task has no train split."""

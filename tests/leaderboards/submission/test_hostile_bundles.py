@@ -19,7 +19,7 @@ import pytest
 from flowgauge.leaderboards.submission.bundle import BadBundle, read_manifest
 from flowgauge.leaderboards.submission.verify import verify
 
-from .forged import cell, edit_json, problems, resign
+from ..forged import cell, edit_json, problems, resign
 
 HOSTILE = [
     "../../etc/passwd.json",

@@ -1,0 +1,62 @@
+"""Packing a store into a bundle, and reading the manifest of one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from flowgauge.benchmark.store.record import Record
+from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
+from flowgauge.core.errors import UsageError
+from flowgauge.leaderboards.submission.bundle import BadBundle, pack
+from flowgauge.leaderboards.submission.verify import verify
+
+from ..forged import cell, edit_json, problems, resign
+
+
+def test_wrong_sums_are_caught(bundle: Path) -> None:
+    path = next(cell(bundle).glob("explanations/*"))
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(BadBundle, match="another sha256"):
+        verify(bundle)
+
+
+def test_newer_schemas_are_refused(bundle: Path) -> None:
+    edit_json(cell(bundle) / "record.json", lambda data: data | {"schema_version": 99})
+    resign(bundle)
+    assert "has schema 99" in problems(bundle)
+    edit_json(bundle / "manifest.json", lambda data: data | {"schema_version": 99})
+    with pytest.raises(BadBundle, match="schema 99, this flowgauge reads up to 1"):
+        verify(bundle)
+
+
+def test_an_unfinished_store_and_a_used_folder_are_refused(tmp_path: Path, honest: Path) -> None:
+    with pytest.raises(UsageError, match="already and not empty"):
+        pack(str(honest.parent / "store"), honest, "me")
+    with pytest.raises(UsageError, match="did you mean integrated-gradients"):
+        pack(str(honest.parent / "store"), tmp_path / "new", "me", methods=["integrated-gradient"])
+    with pytest.raises(UsageError, match="cannot be described"):
+        pack(str(honest.parent / "store"), tmp_path / "new", "")
+    assert not (tmp_path / "new").exists() and not list(tmp_path.iterdir())
+
+
+def test_only_what_is_asked_for_is_packed(tmp_path: Path, honest: Path) -> None:
+    pack(str(honest.parent / "store"), tmp_path / "new", "me", methods=["integrated-gradients"])
+    (record,) = verify(tmp_path / "new").records
+    assert isinstance(record, Record) and record.method == "integrated-gradients"
+    assert "influence-patterns" in "\n".join(p.what for p in verify(tmp_path / "new", ScoreRecomputer(device="cpu")).problems)
+
+
+def test_a_bundle_has_a_name_and_a_place(honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = str(honest.parent / "store")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="choose another --out"):
+        pack(store, tmp_path / "file" / "bundle", "a tester")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="does not name a folder"):
+        pack(store, ".", "a tester")
+    assert os.listdir(tmp_path) == ["file"]
