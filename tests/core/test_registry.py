@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from flowgauge.core import registry as module
-from flowgauge.core.errors import FlowgaugeError, NotApplicable, UnknownName, UsageError, one_line
+from flowgauge.core.errors import UnknownName, UsageError
 from flowgauge.core.plugin_docs import PluginDocs
 from flowgauge.core.registry import Registry, Spec, load_file, settings, source_hash
 from flowgauge.methods.base import method
@@ -175,12 +175,6 @@ def test_entry_points_are_found_and_cannot_replace_what_is_built_in(monkeypatch:
     assert plain.docs() == {"plain": PluginDocs(), "other": PluginDocs("from elsewhere")}
 
 
-@pytest.mark.parametrize(("error", "code"), [(FlowgaugeError, 1), (NotApplicable, 1), (UsageError, 2)])
-def test_errors_carry_their_exit_code(error: type[FlowgaugeError], code: int) -> None:
-    assert error("x").exit_code == code
-    assert UnknownName("task", "x", ["y"]).exit_code == 2
-
-
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
@@ -222,16 +216,6 @@ def test_a_plug_in_that_leaves_python_is_reported_like_any_other(tmp_path: Path)
     path.write_text("import sys\nsys.exit(0)\n")
     with pytest.raises(UsageError, match=r"leaves\.py, line 2: SystemExit: 0"):
         load_file(path)
-
-
-def test_foreign_messages_are_one_bounded_line() -> None:
-    class Weird(Exception):
-        def __str__(self) -> str:
-            raise RuntimeError
-
-    assert one_line(Weird()) == "Weird"
-    assert one_line(ValueError("a\nb")) == "ValueError: a b"
-    assert len(one_line(ValueError("x" * 10**5))) < 600
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,14 @@ def test_public_names_are_where_the_package_says() -> None:
         assert getattr(flowgauge, name).__name__ == name
     with pytest.raises(AttributeError, match="has no 'nothing'"):
         _ = flowgauge.nothing
+    with pytest.raises(AttributeError, match="flowgauge has no 'plan'"):
+        _ = flowgauge.plan
+
+
+def test_names_that_need_no_torch_are_imported_without_it() -> None:
+    code = "import sys, flowgauge\nflowgauge.Plan, flowgauge.Store, flowgauge.Explanation\n"
+    code += "assert not {'torch', 'transformers'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""
 
 
 def test_type_checkers_see_every_public_name_in_the_same_module() -> None:

@@ -1,45 +1,18 @@
-"""The command line as a user meets it: exit codes, one line for every mistake, quick help."""
+"""`flowgauge run` and `score` as a user meets them: tables, exit codes, one line for every mistake."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from flowgauge.cli import app
+from flowgauge.cli.run import columns_of
+from flowgauge.core.errors import UsageError
 
-PLUGINS = Path(__file__).parents[1] / "benchmark" / "plugins.py"
-Invoke = Callable[..., Result]
-
-
-@pytest.fixture
-def invoke(tiny_model: Path, tmp_path: Path) -> Invoke:
-    """Runs `flowgauge run` on the random model with a cheap method, unless the words say otherwise."""
-
-    def call(*words: str, method: str = "by-position", metric: str = "token-sum", model: str = str(tiny_model)) -> Result:
-        fixed = ["--method", f"{PLUGINS}:{method}", "--metric", f"{PLUGINS}:{metric}", "--model", model, "--device", "cpu"]
-        return CliRunner().invoke(app, ["run", *fixed, "--store", str(tmp_path / "store"), *words])
-
-    return call
-
-
-def one_line(result: Result, code: int, *said: str) -> None:
-    assert result.exit_code == code, result.output
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    for text in said:
-        assert text in lines[0]
-
-
-def pairs(path: Path, *rows: str, head: str = "sentence\tgood\tbad") -> str:
-    path.write_text("\n".join([head, *rows]) + "\n")
-    return str(path)
+from .conftest import PLUGINS, Invoke, one_line, pairs
 
 
 def test_run_shows_a_table(invoke: Invoke, tmp_path: Path) -> None:
@@ -171,103 +144,8 @@ def test_an_unexpected_error_is_one_line(invoke: Invoke, monkeypatch: pytest.Mon
     assert isinstance(invoke("--task", "sva/obj", "--debug").exception, KeyError)
 
 
-GOOD = """
-import flowgauge
-
-
-@flowgauge.method("gradient-free", gives={"tokens"})
-def gradient_free(model, batch):
-    \"\"\"The size of each word vector.\"\"\"
-    return flowgauge.explanations(batch, tokens=model.words(batch).norm(dim=-1))
-"""
-
-
-def test_check_finds_broken_promises(tmp_path: Path) -> None:
-    good, bad = tmp_path / "good.py", tmp_path / "bad.py"
-    good.write_text(GOOD)
-    bad.write_text(GOOD.replace("model.words(batch).norm(dim=-1)", "model.words(batch).norm(dim=-1)[:, :-1]"))
-    result = CliRunner().invoke(app, ["check", str(good)])
-    assert result.exit_code == 0, result.output
-    assert all(line.startswith("ok  ") for line in result.stdout.splitlines())
-    result = CliRunner().invoke(app, ["check", str(bad)])
-    assert result.exit_code == 1 and "FAIL  method gradient-free:" in result.stdout
-    one_line(CliRunner().invoke(app, ["check", str(tmp_path / "none.py")]), 2, "no file")
-
-
-def test_show_and_plot_read_a_store(invoke: Invoke, tmp_path: Path) -> None:
-    store = str(tmp_path / "store")
-    one_line(CliRunner().invoke(app, ["show", store]), 2, "no store at")
-    words = ["--method", "attention", "--metric", "completeness_error", "--limit", "4", "--quiet"]
-    assert invoke("--task", "sva/obj", *words).exit_code == 0
-    shown = CliRunner().invoke(app, ["show", store])
-    assert shown.exit_code == 0 and "by-position" in shown.stdout
-    assert "token-sum@1" in CliRunner().invoke(app, ["show", store, "--csv"]).stdout
-    assert json.loads(CliRunner().invoke(app, ["show", store, "--json"]).stdout)
-    drawn = CliRunner().invoke(
-        app, ["plot", store, "--what", "pattern", "--method", "attention", "--out", str(tmp_path / "figures")]
-    )
-    assert drawn.exit_code == 0, drawn.output
-    assert all(Path(line).stat().st_size > 1000 for line in drawn.stdout.splitlines()) and drawn.stdout
-    one_line(CliRunner().invoke(app, ["plot", store, "--what", "patern"]), 2, "did you mean pattern")
-
-
-def test_lists() -> None:
-    result = CliRunner().invoke(app, ["list", "tasks"])
-    assert result.exit_code == 0 and result.stdout.splitlines()[0].startswith("sva/obj ")
-    for kind, name, source in (
-        ("methods", "influence-patterns", "Lu et al. 2021"),
-        ("metrics", "comprehensiveness", "DeYoung"),
-        ("tasks", "sva/obj", "Marvin and Linzen 2018"),
-        ("models", "agreement-bert", ""),
-    ):
-        listed = json.loads(CliRunner().invoke(app, ["list", kind, "--json"]).stdout)
-        assert all(entry["summary"] for entry in listed) and next(e for e in listed if e["name"] == name)["source"].startswith(
-            source
-        )
-    assert CliRunner().invoke(app, ["list", "colours"]).exit_code == 2
-
-
-@pytest.mark.parametrize(
-    "words", [["--help"], ["run", "--help"], ["list", "models"], ["list", "tasks"], ["list", "methods"], ["list", "metrics"]]
-)
-def test_help_and_lists_import_nothing_heavy(words: list[str]) -> None:
-    code = (
-        "import sys\nfrom flowgauge.cli import app\nsys.argv[1:] = "
-        + repr(words)
-        + "\ntry:\n    app()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "heavy = {'torch', 'transformers', 'datasets', 'captum', 'matplotlib'} & set(sys.modules)\nassert not heavy, heavy"
-    )
-    started = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert time.perf_counter() - started < 10  # a second on an idle machine; loaded ones are slower
-
-
-def test_importing_flowgauge_imports_no_torch() -> None:
-    code = "import sys, flowgauge\nflowgauge.Plan, flowgauge.Store, flowgauge.Explanation\n"
-    code += "assert not {'torch', 'transformers'} & set(sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""
-
-
-def test_every_public_name_is_there() -> None:
-    import flowgauge
-
-    for name in flowgauge.__all__:
-        assert getattr(flowgauge, name) is not None
-    with pytest.raises(AttributeError, match="flowgauge has no 'plan'"):
-        flowgauge.plan  # noqa: B018
-
-
-@pytest.mark.parametrize("words", [["run"], ["plot"], ["train"]])
-def test_help_says_what_is_done_without_an_option(words: list[str]) -> None:
-    shown = " ".join(CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "250"}).stdout.split())
-    said = {"run": ("[default: (results)]", "(auto, the GPU if there is one)"), "plot": ("[default: (all)]",)}
-    assert all(text in shown for text in said.get(words[0], ("[default: (all)]", "$FLOWGAUGE_DATA, else the Hub")))
-
-
-@pytest.mark.parametrize("start", [["-m", "flowgauge"], ["-c", "from flowgauge.cli import main; main()"]])
-def test_the_version_is_printed_without_heavy_imports(start: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-X", "importtime", *start, "--version"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.split()) == (0, ["flowgauge", "0.1.0"])
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert not {"torch", "transformers", "numpy"} & loaded
+@pytest.mark.parametrize("text", ["good", "=good", "good=", ""])
+def test_a_column_needs_both_names(text: str) -> None:
+    with pytest.raises(UsageError, match="--column needs ours=theirs"):
+        columns_of(["sentence=text", text])
+    assert columns_of(["sentence=a=b"]) == {"sentence": "a=b"}

@@ -1,0 +1,38 @@
+"""The command line on the random model, and what its errors must look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from flowgauge.cli import app
+
+PLUGINS = Path(__file__).parents[1] / "benchmark" / "plugins.py"
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke(tiny_model: Path, tmp_path: Path) -> Invoke:
+    """Runs `flowgauge run` on the random model with a cheap method, unless the words say otherwise."""
+
+    def call(*words: str, method: str = "by-position", metric: str = "token-sum", model: str = str(tiny_model)) -> Result:
+        fixed = ["--method", f"{PLUGINS}:{method}", "--metric", f"{PLUGINS}:{metric}", "--model", model, "--device", "cpu"]
+        return CliRunner().invoke(app, ["run", *fixed, "--store", str(tmp_path / "store"), *words])
+
+    return call
+
+
+def one_line(result: Result, code: int, *said: str) -> None:
+    assert result.exit_code == code, result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    for text in said:
+        assert text in lines[0]
+
+
+def pairs(path: Path, *rows: str, head: str = "sentence\tgood\tbad") -> str:
+    path.write_text("\n".join([head, *rows]) + "\n")
+    return str(path)

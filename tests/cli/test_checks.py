@@ -1,0 +1,60 @@
+"""`flowgauge check` and `speed`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from flowgauge.benchmark.speed.measure import SpeedReport, TimedRow
+from flowgauge.cli import app
+
+from .conftest import one_line
+
+GOOD = """
+import flowgauge
+
+
+@flowgauge.method("gradient-free", gives={"tokens"})
+def gradient_free(model, batch):
+    \"\"\"The size of each word vector.\"\"\"
+    return flowgauge.explanations(batch, tokens=model.words(batch).norm(dim=-1))
+"""
+
+
+def test_check_finds_broken_promises(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.py", tmp_path / "bad.py"
+    good.write_text(GOOD)
+    bad.write_text(GOOD.replace("model.words(batch).norm(dim=-1)", "model.words(batch).norm(dim=-1)[:, :-1]"))
+    result = CliRunner().invoke(app, ["check", str(good)])
+    assert result.exit_code == 0, result.output
+    assert all(line.startswith("ok  ") for line in result.stdout.splitlines())
+    result = CliRunner().invoke(app, ["check", str(bad)])
+    assert result.exit_code == 1 and "FAIL  method gradient-free:" in result.stdout
+    one_line(CliRunner().invoke(app, ["check", str(tmp_path / "none.py")]), 2, "no file")
+
+
+def test_speed_prints_conditions_and_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = (TimedRow("integrated gradients", 2.0, 1.0, 1.0, 1.0), TimedRow("peer", 1.0, 0.5, 0.4, 0.6, "plain pass"))
+    report = SpeedReport(
+        device="cpu",
+        threads=1,
+        torch="2.9",
+        sentences=8,
+        tokens=16,
+        samples=50,
+        layers=6,
+        heads=8,
+        width=512,
+        repeats=3,
+        rows=rows,
+    )
+    monkeypatch.setattr("flowgauge.benchmark.speed.measure.measure", lambda device, repeats: report)
+    lines = CliRunner().invoke(app, ["speed"]).stdout.splitlines()
+    assert lines[:2] == ["cpu, 1 threads, torch 2.9, 3 repeats", "8 sentences of 16 tokens, 50 path samples"]
+    assert lines[3].split()[2:8] == ["2.0000", "s", "1.00", "x", "[1.00,", "1.00]"]
+    assert lines[4].split() == ["peer", "1.0000", "s", "0.50", "x", "[0.40,", "0.60]", "of", "plain", "pass"]
+    printed = json.loads(CliRunner().invoke(app, ["speed", "--json"]).stdout)
+    assert printed["repeats"] == 3 and printed["rows"][1]["ratio"] == 0.5
