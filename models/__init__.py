@@ -1,1 +1,1 @@
-"""A model as a flow graph: the loop over layers, path samples, closed-form tangents, patterns and subgraphs."""
+"""Models as words, hidden states, sites that can be read and edited, and a readout."""

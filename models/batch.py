@@ -1,4 +1,4 @@
-"""What a model runs on: `Batch` (tokens, target, answers) and `Rows` (where they enter the network, and their edits)."""
+"""What a model runs on: `Batch` (tokens, target, answers) and `Rows` (the layer at which they enter, and edits of sites)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ SITES: tuple[Site, ...] = ("hidden", "query", "key", "value", "attention", "cont
 
 
 def cell_seed(seed: int, name: str) -> int:
-    """The seed of one instance: the first 7 bytes of sha256 of the cell's seed and the instance's id.
+    """The seed of one instance, from sha256 of the cell's seed and the instance's id.
+
+    Args:
+        seed: The cell's seed.
+        name: The instance's id.
+
+    Returns:
+        A number below 2 ** 56.
 
     >>> cell_seed(0, "sva/obj/SP/author")
     66742035721089717
@@ -29,23 +36,26 @@ def cell_seed(seed: int, name: str) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Tokenised instances with the question asked about them.
+    """Tokenised instances and the quantity that is explained of each.
 
     Attributes:
         ids: Token ids, padded on the right.
         attention_mask: True where a token is real.
-        token_type_ids: Number of the segment each token belongs to.
+        token_type_ids: Index of the segment of each token.
         word_ids: Segment and blank-separated word of each token, counted from 0; -1 for special tokens and padding.
-        answer: The explained output, one an output head; of a span, the positions of its first and last token.
-        against: The output held against it, fixed on the clean input.
-        target: The one position q reads, or None where it reads several.
+        answer: The explained output, one for each output head; of a span, the positions of its first and last token.
+        against: The output that competes with the answer, fixed on the clean input.
+        target: The one position that q reads, or None where q reads several.
         names: Instance ids.
-        seeds: One seed an instance, from the cell's seed and the instance's id: independent of batch size and order.
-        quantity: The scalar that is explained.
+        seeds: The seed of each instance (`cell_seed`), independent of batch size and order.
+        quantity: The scalar q that is explained.
         pairwise: True where only answer and against compete for the prediction (minimal pairs).
         spans: True where answer and against are positions: the ends of spans.
-        word_vectors: Replaces the word-embedding lookup (path samples, baselines).
-        cache: Shared work such as path samples; it belongs to exactly these rows and dies with them.
+        word_vectors: Word vectors in place of the word-embedding lookup (path samples, baselines).
+        cache: Shared work such as path samples, for exactly these rows.
+
+    Raises:
+        ValueError: A field has another number of rows than there are names.
     """
 
     ids: Int[Tensor, "batch tokens"]
@@ -68,74 +78,87 @@ class Batch:
         for name in ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against", "target"):
             value = getattr(self, name)
             if value is not None and len(value) != size:
-                raise ValueError(f"a batch of {size} instances has {len(value)} rows of {name}.")
+                raise ValueError(f"a batch of {size} instances has {len(value)} rows of {name}; every field needs one row each.")
         if len(self.seeds) != size:
-            raise ValueError(f"a batch of {size} instances has {len(self.seeds)} seeds.")
+            raise ValueError(f"a batch of {size} instances has {len(self.seeds)} seeds; every instance needs one.")
 
     def __len__(self) -> int:
         return len(self.names)
 
     @property
     def lengths(self) -> list[int]:
-        """Real tokens of each instance."""
+        """The number of real tokens of each instance."""
         return [int(n) for n in self.attention_mask.sum(1)]
 
     @property
     def required_positions(self) -> Int[Tensor, "batch positions"]:
-        """Positions without which q would not be defined: the target, a span's answer and what stands against it, or none."""
+        """Positions without which q is not defined: the target, or the ends of the answer's and the competing span, or none."""
         if self.spans:
             return torch.cat([self.answer, self.against], 1)
         return self.answer[:, :0] if self.target is None else self.target[:, None]
 
     def rows(self, index: Int[Tensor, " rows"]) -> Batch:
-        """The batch with its rows repeated, left out or reordered; shared work is not carried over."""
-        pick = index.tolist()
+        """The batch with its rows repeated, left out or reordered, and an empty cache.
+
+        Args:
+            index: The row of this batch that becomes each row of the new one.
+        """
+        picked = index.tolist()
         tensors = {
             name: value[index]
             for name in ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against", "target", "word_vectors")
             if (value := getattr(self, name)) is not None
         }
-        names, seeds = tuple(self.names[i] for i in pick), tuple(self.seeds[i] for i in pick)
+        names, seeds = tuple(self.names[i] for i in picked), tuple(self.seeds[i] for i in picked)
         return replace(self, **tensors, names=names, seeds=seeds, cache={})
 
     def only(self, keep: Bool[Tensor, "batch tokens"]) -> Batch:
-        """The batch with only these tokens, moved together: positions, words, target and the ends of spans move along.
+        """The batch with only these tokens, closed up; target and the ends of spans are counted anew.
+
+        Args:
+            keep: True at the tokens to keep; padding is dropped in any case.
 
         Raises:
-            ValueError: A target, or an end of a span that q reads, would be lost.
+            ValueError: A target, or an end of a span that q reads, is not kept.
         """
         keep = keep & self.attention_mask
         if not keep.gather(1, self.required_positions).all():
-            raise ValueError("the tokens kept must hold every target: q is read there.")
+            raise ValueError("the tokens kept must include the target of every row (or the ends of its spans), where q is read.")
         counts = keep.sum(1)
         order = (~keep).to(torch.int8).argsort(dim=1, stable=True)[:, : int(counts.max())]
-        at = (torch.arange(len(order), device=order.device)[:, None], order)
-        moved = (keep.cumsum(1) - 1).gather(1, self.required_positions)
-        mask = torch.arange(order.shape[1], device=order.device) < counts[:, None]
-        words = None if self.word_vectors is None else self.word_vectors[at]
-        ids, token_type_ids, word_ids = self.ids[at], self.token_type_ids[at], self.word_ids[at]
+        kept = (torch.arange(len(order), device=order.device)[:, None], order)
+        new_positions = (keep.cumsum(1) - 1).gather(1, self.required_positions)
         shorter = replace(
-            self, ids=ids, token_type_ids=token_type_ids, attention_mask=mask, word_ids=word_ids, word_vectors=words, cache={}
+            self,
+            ids=self.ids[kept],
+            token_type_ids=self.token_type_ids[kept],
+            attention_mask=torch.arange(order.shape[1], device=order.device) < counts[:, None],
+            word_ids=self.word_ids[kept],
+            word_vectors=None if self.word_vectors is None else self.word_vectors[kept],
+            cache={},
         )
         if self.spans:
-            answer, against = moved.chunk(2, 1)
+            answer, against = new_positions.chunk(2, 1)
             return replace(shorter, answer=answer, against=against)
-        return shorter if self.target is None else replace(shorter, target=moved[:, 0])
+        return shorter if self.target is None else replace(shorter, target=new_positions[:, 0])
 
     def generators(self) -> list[torch.Generator]:
-        """A fresh generator for each instance, on the CPU."""
+        """A new random generator for each instance, on the CPU, with the instance's seed."""
         return [torch.Generator().manual_seed(seed) for seed in self.seeds]
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows that enter the loop at `hidden[layer]`, with edits for these rows alone.
+    """Rows that enter the loop over layers at `hidden[layer]`, with edits for these rows alone.
 
     Attributes:
-        batch: One instance a row.
-        hidden: Their hidden states at `layer`.
-        layer: Where they enter, 0 to L.
-        edits: Site to `(layer, value) -> value`; what the edit returns is what the loop goes on with.
+        batch: The instance of each row.
+        hidden: Their hidden states at `layer` (R, N, D).
+        layer: The layer at which they enter, 0 to L.
+        edits: Site to `(layer, value) -> value`; the loop continues with the value that the edit returns.
+
+    Raises:
+        ValueError: Another number of hidden states than of instances, or an unknown site.
     """
 
     batch: Batch
@@ -156,15 +179,24 @@ class Rows:
 class Trace:
     """Kept sites of one group of rows.
 
-    `whole(site, l)` is the very tensor the loop went on with (of all rows that ran together: ask autograd for its gradient);
-    `site(name, l)` is the part that belongs to these rows.
+    `whole(site, l)` is the tensor with which the loop continued, of all rows that ran together, so that autograd can give its
+    gradient. `site(name, l)` is the part of it that belongs to these rows.
+
+    Args:
+        rows: These rows among all that ran together.
+        kept: The kept tensors by site and layer.
+        entered: The layer at which these rows entered.
     """
 
     def __init__(self, rows: slice, kept: Mapping[tuple[str, int], Tensor], entered: int = 0) -> None:
         self._rows, self._kept, self._entered = rows, kept, entered
 
     def whole(self, site: str, layer: int) -> Tensor:
-        """The loop's own tensor at a site, of all rows that ran together."""
+        """The tensor at a site, of all rows that ran together.
+
+        Raises:
+            KeyError: The site was not kept.
+        """
         if (site, layer) not in self._kept:
             raise KeyError(f"{site}[{layer}] was not kept: pass keep={{'{site}'}} to run, for a layer the rows reach.")
         return self._kept[site, layer]
@@ -173,10 +205,10 @@ class Trace:
         """The value at a site for these rows.
 
         Raises:
-            KeyError: The site was not kept, or these rows came in above it.
+            KeyError: The site was not kept, or these rows entered above it.
         """
         if layer < self._entered:
             raise KeyError(
-                f"{site}[{layer}] is below hidden[{self._entered}], where these rows came in: they have no value there."
+                f"{site}[{layer}] is below hidden[{self._entered}], where these rows entered: they have no value there."
             )
         return self.whole(site, layer)[self._rows]

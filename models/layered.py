@@ -1,4 +1,4 @@
-"""What methods and metrics may ask of any model: words, an embedding, layers, a readout."""
+"""The protocol of any model that methods and metrics can run: words, an embedding, layers, a readout."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from .shapes import Hidden, Mask, Outputs, Words
 
 
 class Layered(Protocol):
-    """A model as words, hidden[0..L] and a readout; `FlowModel` is one, recurrent models and what is built by hand are others.
+    """A model as words, hidden[0..L] and a readout: for transformers `FlowModel`, for recurrent classifiers `Recurrent`.
 
     Attributes:
-        name: What results call it.
-        tokenizer: Its fast tokenizer, or what stands for one.
-        head: What it predicts.
+        name: The name in results.
+        tokenizer: A fast tokenizer.
+        head: The kind of output that the model predicts.
         n_layers: L.
-        n_heads: Attention heads a layer, 0 where there is no attention.
-        width: Of hidden states.
-        one_target: Whether q is read at one position; else a batch has no target.
-        labels: Name of each output, of classifiers.
-        max_tokens: The most tokens that it has positions for; None: any number.
+        n_heads: Attention heads of a layer, 0 without attention.
+        width: Width of hidden states (D).
+        one_target: Whether q is read at one position; otherwise batches have no target.
+        labels: Name of each output of a classifier.
+        max_tokens: The most tokens that the model has positions for; None: any number.
+        device: The device of the weights.
+        dtype: The floating-point type of the weights.
     """
 
     name: str
@@ -44,15 +46,46 @@ class Layered(Protocol):
     def device(self) -> torch.device: ...
     @property
     def dtype(self) -> torch.dtype: ...
-    def to(self, device: torch.device, dtype: torch.dtype) -> Self: ...
-    def parameters(self) -> Iterable[Tensor]: ...
-    def fingerprint(self) -> str: ...
-    def maskable(self, batch: Batch) -> Mask:
-        """The positions that may be masked, erased or noised: all real ones, unless the model reads some as its question."""
+    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
+        """Moves the weights to a device and a floating-point type, and returns the model itself."""
         ...
 
-    def words(self, batch: Batch) -> Words: ...
-    def embed(self, words: Words, batch: Batch) -> Hidden: ...
-    def run(self, *rows: Rows, keep: Collection[Any] = ()) -> list[Trace]: ...
-    def readout(self, hidden: Hidden, batch: Batch) -> Outputs: ...
-    def outputs(self, batch: Batch) -> Outputs: ...
+    def parameters(self) -> Iterable[Tensor]:
+        """Every weight."""
+        ...
+
+    def fingerprint(self) -> str:
+        """A hash of everything that the outputs depend on: configuration, weights, tokenizer."""
+        ...
+
+    def maskable(self, batch: Batch) -> Mask:
+        """The positions that may be masked, erased or noised: all real ones, except those that a model reads as its question."""
+        ...
+
+    def words(self, batch: Batch) -> Words:
+        """Word vectors (B, N, E): the lookup of the ids, or the batch's own."""
+        ...
+
+    def embed(self, words: Words, batch: Batch) -> Hidden:
+        """hidden[0] (B, N, D) from word vectors."""
+        ...
+
+    def run(self, *rows: Rows, keep: Collection[Any] = ()) -> list[Trace]:
+        """Runs groups of rows through the layers, each from the layer at which it enters.
+
+        Args:
+            rows: The groups.
+            keep: Sites to keep besides hidden[L].
+
+        Returns:
+            One trace for each group, in the order given.
+        """
+        ...
+
+    def readout(self, hidden: Hidden, batch: Batch) -> Outputs:
+        """Logits (R, C) of each output head from hidden[L]."""
+        ...
+
+    def outputs(self, batch: Batch) -> Outputs:
+        """Logits (B, C) of each output head on the clean input."""
+        ...

@@ -21,22 +21,25 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.
 
 
 def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision: str | None = None) -> FlowModel:
-    """The model called `name`, in evaluation mode.
+    """Loads the model called `name`, in evaluation mode.
 
     Args:
         name: An embedded model (`agreement-bert`), a folder with a Hugging Face checkpoint, or a name on the Hub.
         dtype: One of float32, float64, bfloat16, float16.
-        device: A torch device.
+        device: A torch device, such as `cpu` or `cuda`.
         revision: Branch, tag or commit on the Hub.
 
+    Returns:
+        The model, with every weight frozen.
+
     Raises:
-        UsageError: No such model, no tokenizer, an unfit head, an unknown dtype or device.
+        UsageError: No such model, no tokenizer, an unsupported head or family, an unknown dtype or device.
     """
     from transformers import AutoConfig
 
     if dtype not in DTYPES:
         raise UsageError(f"no dtype is called {dtype!r}; choose one of {', '.join(DTYPES)}.")
-    place = check_device(device)
+    torch_device = check_device(device)
     source = _source(name)
     config = _fetch(lambda: AutoConfig.from_pretrained(source, revision=revision), name)
     tokenizer = _tokenizer(name, source, revision)
@@ -44,13 +47,13 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
     options = {"revision": revision, "dtype": DTYPES[dtype], "output_loading_info": True}
     hf, loading = _fetch(lambda: auto.from_pretrained(source, **options), name)
     if loading["missing_keys"]:
-        lacks = ", ".join(sorted(loading["missing_keys"])[:3])
+        missing = ", ".join(sorted(loading["missing_keys"])[:3])
         raise UsageError(
-            f"the checkpoint of model {name!r} lacks weights ({lacks}), which would be random: "
+            f"the checkpoint of model {name!r} lacks weights ({missing}), which would be random: "
             "choose a checkpoint that was trained with this head, or train one (`flowgauge train`)."
         )
-    shown = Path(name).name if _looks_like_path(name) or Path(name).is_dir() else name
-    return FlowModel(hf.to(place), tokenizer, shown)
+    short_name = Path(name).name if _looks_like_path(name) or Path(name).is_dir() else name
+    return FlowModel(hf.to(torch_device), tokenizer, short_name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +72,15 @@ class Base:
 
 
 def load_base(name: str, classes: Sequence[str] | None, revision: str | None = None) -> Base:
-    """The encoder called `name` under a sequence-classification head for `classes`, or (None) under a span head.
+    """Loads the encoder called `name` with a head that can be trained.
 
-    A head that is there and has as many outputs is kept; else transformers draws a new one from torch's global generator.
+    If the checkpoint has a head of this kind with as many outputs, it is kept; otherwise transformers draws a new one from
+    torch's global generator.
+
+    Args:
+        name: An embedded model, a folder with a Hugging Face checkpoint, or a name on the Hub.
+        classes: Class names of a sequence-classification head, in order; None: a span head.
+        revision: Branch, tag or commit on the Hub.
 
     Raises:
         UsageError: No such model, no tokenizer, a family that flowgauge has no adapter for.
@@ -82,7 +91,7 @@ def load_base(name: str, classes: Sequence[str] | None, revision: str | None = N
     tokenizer = _tokenizer(name, source, revision)
     options: dict[str, Any] = {"num_labels": 2, "ignore_mismatched_sizes": True, "dtype": torch.float32}
     if classes is not None:
-        labels = {"id2label": dict(enumerate(classes)), "label2id": {label: number for number, label in enumerate(classes)}}
+        labels = {"id2label": dict(enumerate(classes)), "label2id": {label: index for index, label in enumerate(classes)}}
         options |= {"num_labels": len(classes), **labels}
     auto = AutoModelForQuestionAnswering if classes is None else AutoModelForSequenceClassification
     hf = _fetch(lambda: auto.from_pretrained(source, revision=revision, **options), name)
@@ -98,7 +107,11 @@ class WordVectors:
 
 
 def load_word_vectors(name: str, revision: str | None = None) -> WordVectors:
-    """The word vectors of the encoder called `name`: an embedded model, a folder or a name on the Hub, with any head or none.
+    """Loads the word vectors of the encoder called `name`, which may have any head or none.
+
+    Args:
+        name: An embedded model, a folder with a Hugging Face checkpoint, or a name on the Hub.
+        revision: Branch, tag or commit on the Hub.
 
     Raises:
         UsageError: No such model, no fast tokenizer.
@@ -112,13 +125,17 @@ def load_word_vectors(name: str, revision: str | None = None) -> WordVectors:
 
 
 def _source(name: str) -> str:
-    """The folder of an embedded model, else the name itself, if it can be a model's."""
+    """What transformers loads: the folder of an embedded model, else the name itself.
+
+    Raises:
+        UsageError: There is no such folder, or the name is nearly that of an embedded model.
+    """
     if name in ZOO:
         return str(ZOO[name])
     if _looks_like_path(name) and not Path(name).is_dir():
         raise UsageError(f"there is no model folder {name!r}.")
     near = difflib.get_close_matches(name, ZOO, n=1, cutoff=0.85)
-    if near and not Path(name).is_dir():  # a slip of the pen; asking the Hub for it would take a minute of retries
+    if near and not Path(name).is_dir():  # a typing error; the Hub would be asked for it with a minute of retries
         raise UsageError(
             f"no model is called {name!r}: did you mean {near[0]}? `flowgauge list models` shows those that come with flowgauge."
         )
@@ -126,10 +143,15 @@ def _source(name: str) -> str:
 
 
 def _tokenizer(name: str, source: str, revision: str | None) -> Any:
+    """The fast tokenizer of a model.
+
+    Raises:
+        UsageError: The model has no tokenizer, or a slow one.
+    """
     from transformers import AutoTokenizer
 
     tokenizer = _fetch(lambda: AutoTokenizer.from_pretrained(source, revision=revision), name, "a tokenizer")
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes up where there are no tokenizer files
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers builds an empty one if there are no files
         raise UsageError(
             f"model {name!r} has no tokenizer (tokenizer.json or vocab.txt): save the one it was trained with beside it, "
             "as `AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)` does."
@@ -140,14 +162,18 @@ def _tokenizer(name: str, source: str, revision: str | None) -> Any:
 
 
 def check_device(device: str) -> torch.device:
-    """The torch device called `device`, if it can be used here."""
+    """The torch device called `device`, after a computation on it.
+
+    Raises:
+        UsageError: There is no such device, or it cannot be used on this machine.
+    """
     try:
-        place = torch.device(device)
-        torch.ones(1, device=place).item()
+        torch_device = torch.device(device)
+        torch.ones(1, device=torch_device).item()
     except (RuntimeError, AssertionError, ImportError) as error:
-        why = str(error).splitlines()[0][:200].rstrip(".")
-        raise UsageError(f"device {device!r} cannot be used here: {why}; --device cpu always can.") from error
-    return place
+        reason = str(error).splitlines()[0][:200].rstrip(".")
+        raise UsageError(f"device {device!r} cannot be used here: {reason}; --device cpu always can.") from error
+    return torch_device
 
 
 def _looks_like_path(name: str) -> bool:
@@ -155,32 +181,42 @@ def _looks_like_path(name: str) -> bool:
 
 
 def _auto_class(config: Any, name: str) -> Any:
+    """The class of transformers that loads the head of a checkpoint.
+
+    Raises:
+        UsageError: The checkpoint has another head or none.
+    """
     from transformers import AutoModelForMaskedLM, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
-    made = (getattr(config, "architectures", None) or ["(not stated)"])[0]
+    architecture = (getattr(config, "architectures", None) or ["(not stated)"])[0]
     for ending, auto in (
         ("ForMaskedLM", AutoModelForMaskedLM),
         ("ForSequenceClassification", AutoModelForSequenceClassification),
         ("ForQuestionAnswering", AutoModelForQuestionAnswering),
     ):
-        if made.endswith(ending) or (ending == "ForMaskedLM" and made == "BertForPreTraining"):
+        if architecture.endswith(ending) or (ending == "ForMaskedLM" and architecture == "BertForPreTraining"):
             return auto
     raise UsageError(
-        f"model {name!r} was saved as {made}, which has neither a masked-LM nor a sequence-classification nor a span head; "
-        f"fine-tune it first (`flowgauge train --model {name} --task sst2 --out DIR`), "
+        f"model {name!r} was saved as {architecture}, which has neither a masked-LM nor a sequence-classification nor a span "
+        f"head; fine-tune it first (`flowgauge train --model {name} --task sst2 --out DIR`), "
         "or choose a checkpoint saved as ...ForMaskedLM, ...ForSequenceClassification or ...ForQuestionAnswering."
     )
 
 
 def _fetch(load: Any, name: str, what: str = "a model") -> Any:
-    """Runs a Hugging Face loader; its many errors become one line with near names."""
+    """Runs a Hugging Face loader.
+
+    Raises:
+        UsageError: The loader raised any error; the message is one line that says what can be loaded.
+    """
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         return load()
-    except Exception as error:  # damaged files fail in as many ways as there are formats
+    except Exception as error:  # each damaged format has an error of its own
         text = " ".join(str(error).split())
         offline = "couldn't connect" in text or "offline" in text.lower() or "Name or service" in text
-        why = "the Hub cannot be reached and nothing of that name is cached" if offline else text[:200].rstrip(".")
+        reason = "the Hub cannot be reached and nothing of that name is cached" if offline else text[:200].rstrip(".")
         raise UsageError(
-            f"cannot load {what} from {name!r}: {why}. Embedded models: {', '.join(ZOO)}; a folder with a checkpoint works too."
+            f"cannot load {what} from {name!r}: {reason}. "
+            f"Embedded models: {', '.join(ZOO)}; a folder with a checkpoint works too."
         ) from error

@@ -1,4 +1,4 @@
-"""The quantity of interest and what a model predicts, one function each for every head."""
+"""Functions of a model's outputs, for every head: the quantity q, predictions, divergence."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from .shapes import Outputs, PerRow
 
 
 def value(outputs: Outputs, batch: Batch) -> PerRow:
-    """q of every row: the batch's quantity, summed over output heads; the probability is that of all answers together.
+    """q of every row: the batch's quantity, summed over output heads; a probability is that of all answers together.
 
     `logit_difference` is logit[answer] - logit[against] (logits; unbounded; positive: the answer is preferred).
+
+    Args:
+        outputs: Logits (R, C) of each output head.
+        batch: One instance for each row.
+
+    Returns:
+        (R,), in the unit of `batch.quantity`.
     """
     total = torch.zeros(len(outputs[0]), dtype=outputs[0].dtype, device=outputs[0].device)
     for head, logits in enumerate(outputs):
@@ -31,19 +38,23 @@ def value(outputs: Outputs, batch: Batch) -> PerRow:
 
 
 def prediction(outputs: Outputs, batch: Batch) -> Int[Tensor, "rows heads"]:
-    """The predicted output of every head.
+    """The predicted output of every head: the largest.
 
-    Among answer and against where only these compete (a tie is not the answer), among all outputs otherwise.
+    Where only answer and against compete (`batch.pairwise`), the larger of the two, and `against` if both are equal.
+
+    Args:
+        outputs: Logits (R, C) of each output head.
+        batch: One instance for each row.
     """
-    found = []
+    predicted = []
     for head, logits in enumerate(outputs):
         if batch.pairwise:
             answer, against = batch.answer[:, head], batch.against[:, head]
             wins = logits.gather(1, answer[:, None]) > logits.gather(1, against[:, None])
-            found.append(torch.where(wins[:, 0], answer, against))
+            predicted.append(torch.where(wins[:, 0], answer, against))
         else:
-            found.append(logits.argmax(1))
-    return torch.stack(found, 1)
+            predicted.append(logits.argmax(1))
+    return torch.stack(predicted, 1)
 
 
 def correct(outputs: Outputs, batch: Batch) -> Bool[Tensor, " rows"]:
@@ -55,6 +66,10 @@ def divergence(outputs: Outputs, reference: Outputs) -> PerRow:
     """KL(reference || outputs), summed over output heads (nats; 0 to infinity; 0: the same distribution).
 
     An output that the reference rules out, such as padding of a span (logit minus infinity), adds 0 log 0 = 0.
+
+    Args:
+        outputs: Logits (R, C) of each output head.
+        reference: Logits of the reference, of the same shapes.
 
     >>> ruled_out = (torch.tensor([[0.0, 0.0, -torch.inf]]),)
     >>> divergence(ruled_out, ruled_out).item()
@@ -70,19 +85,26 @@ def divergence(outputs: Outputs, reference: Outputs) -> PerRow:
 def likeliest(logits: Sequence[Float[Tensor, " outputs"]], choices: Int[Tensor, "choices heads"]) -> Int[Tensor, " heads"]:
     """The choice with the largest product of probabilities over the output heads, the first of equals.
 
-    A choice that is the largest output of every head is always the one.
+    A choice that is the largest output of every head is always chosen.
 
     Args:
-        logits: One row's, of each head.
-        choices: Outputs to choose among, one a head.
+        logits: The logits (C,) of one row, of each head.
+        choices: The choices, each with one output for each head.
+
+    Returns:
+        The row of `choices` that is chosen.
 
     >>> likeliest([torch.tensor([0.0, 2.0]), torch.tensor([3.0, 0.0])], torch.tensor([[1, 1], [0, 0]])).tolist()
     [0, 0]
     """
-    total = torch.stack([one[choices[:, head]] for head, one in enumerate(logits)]).sum(0)
+    total = torch.stack([head_logits[choices[:, head]] for head, head_logits in enumerate(logits)]).sum(0)
     return choices[total.argmax()]
 
 
 def strongest_other(logits: Float[Tensor, "rows outputs"], answer: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:
-    """The largest output that is not the answer."""
+    """The index of the largest output of each row that is not the answer.
+
+    >>> strongest_other(torch.tensor([[1.0, 3.0, 2.0]]), torch.tensor([1])).tolist()
+    [2]
+    """
     return logits.scatter(1, answer[:, None], -torch.inf).argmax(1)

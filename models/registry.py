@@ -1,4 +1,4 @@
-"""Models that flowgauge makes itself, by name: built by hand, or trained when first used and then kept in the store."""
+"""Models that flowgauge builds, by name: with weights set by hand, or trained when first used and then kept in the store."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ MODELS = Registry(
         "planted": "flowgauge.models.built.planted_bert:PlantedBert",
     },
 )
-"""The models that are built here; those that come as files are in `models.zoo`."""
+"""The models that flowgauge builds; those that come as files are in `models.zoo`."""
 
 
 def is_built(name: str) -> bool:
-    """Whether flowgauge makes this model itself: a registered name or `file.py[:name]`, with settings if wanted."""
+    """Whether flowgauge builds this model: a registered name or `file.py[:name]`, with or without settings.
+
+    >>> is_built("planted:depth=6"), is_built("agreement-bert")
+    (True, False)
+    """
     spec = Spec.parse(name)
     return spec.name in MODELS.entries() or ".py" in spec.name

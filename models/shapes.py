@@ -1,4 +1,4 @@
-"""Tensor types by axis letter: R rows, B batch, N tokens, L layers, A heads, D hidden, E word width, d head size, S samples."""
+"""Tensor types by axis: R rows, B batch, N tokens, L layers, A heads, D hidden, E word width, d head size, S samples."""
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..core.errors import NoSplit, UnknownName, UsageError
 from .declare import unique
 from .instance import Head, Instance, Quantity
-from .published_data import Corpus, PublishedRow, read, source
+from .published_data import Corpus, PublishedRow, describe_source, read_rows
 from .sampling import balanced
 
 SPLITS = ("train", "validation", "test")
@@ -116,7 +116,7 @@ class ClassificationTask:
     @property
     def source(self) -> str:
         """Which file or which split on the Hub each split is read from; files called `*_part` are named as parts."""
-        return source(PUBLISHED[self.name].corpus, self.data_dir)
+        return describe_source(PUBLISHED[self.name].corpus, self.data_dir)
 
     def instances(self, split: str = "test", limit: int | None = None, seed: int = 0) -> tuple[Instance, ...]:
         """The rows of a split in the order of the data; with a limit, a seeded sample without regard to classes.
@@ -134,7 +134,7 @@ class ClassificationTask:
             raise NoSplit(f"task {self.name!r} has no split {split!r}; it has: {', '.join(SPLITS)}.")
         corpus = PUBLISHED[self.name].corpus
         stored_split = split if split in corpus.files else "validation"
-        rows = read(self.name, corpus, stored_split, self.data_dir)
+        rows = read_rows(self.name, corpus, stored_split, self.data_dir)
         instances = [instance for row in rows if (instance := self._instance(stored_split, row))]
         return balanced(unique(self.name, instances), limit, seed)
 

@@ -22,7 +22,13 @@ ENDINGS = FORMATS + tuple(f"{ending}.gz" for ending in FORMATS)
 
 @dataclass(frozen=True)
 class FileRow:
-    """One record: its number (from 1, without the header), its line in the file, its cells as text by column."""
+    """One record of a file.
+
+    Attributes:
+        number: Counted from 1, without the header.
+        line: The line of the file on which it starts.
+        cells: The text of each column.
+    """
 
     number: int
     line: int
@@ -31,14 +37,14 @@ class FileRow:
 
 @dataclass(frozen=True)
 class Table:
-    """A file's columns, in the file's order, and rows."""
+    """The columns of a file, in the file's order, and its rows."""
 
     columns: tuple[str, ...]
     rows: tuple[FileRow, ...]
 
     @cached_property
     def integers(self) -> frozenset[str]:
-        """The columns in which every row has an integer."""
+        """The columns with an integer in every row."""
         return frozenset(c for c in self.columns if all(INTEGER.fullmatch(row.cells.get(c, "").strip()) for row in self.rows))
 
 
@@ -62,10 +68,16 @@ def stem(path: Path) -> str:
 
 
 def read_table(path: Path) -> Table:
-    """All rows of a file. TSV has no quoting (a quotation mark is a character), CSV the usual one; blank lines are left out.
+    """All rows of a file; blank lines are left out.
+
+    TSV has no quoting (a quotation mark is a character), CSV has the usual quoting. JSONL has one object a line.
+
+    Args:
+        path: A file with an ending of `FORMATS`, also with `.gz`.
 
     Raises:
-        UsageError: No such file, another ending, not UTF-8, damaged gzip, no rows, a row that does not fit the header.
+        UsageError: No such file, another ending, not UTF-8, damaged gzip, no rows, a row with another number of cells than the
+            header.
     """
     if not is_table(path.name):
         raise UsageError(f"{path} is no task file: expected a name ending in {', '.join(FORMATS)}, or one of these with .gz.")
@@ -73,20 +85,20 @@ def read_table(path: Path) -> Table:
     plain = path.name.lower().removesuffix(".gz")
     table = _objects(path, text) if plain.endswith(".jsonl") else _cells(path, text, tabs=plain.endswith(".tsv"))
     if not table.rows:
-        wanted = "one object a line" if plain.endswith(".jsonl") else "a header and at least one row"
-        raise UsageError(f"{path} has no rows: expected {wanted}.")
+        expected = "one object a line" if plain.endswith(".jsonl") else "a header and at least one row"
+        raise UsageError(f"{path} has no rows: expected {expected}.")
     return table
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file, plain or gzipped, that are not blank, each with its number.
+    """The lines of a text file, plain or gzipped, that are not blank, each with its number from 1.
 
     Raises:
         UsageError: No such file, not UTF-8, damaged gzip.
     """
-    for number, line in enumerate(_text(path).split("\n"), 1):
+    for line_number, line in enumerate(_text(path).split("\n"), 1):
         if line.strip():
-            yield number, line.rstrip("\r")
+            yield line_number, line.rstrip("\r")
 
 
 def _text(path: Path) -> str:
@@ -107,13 +119,14 @@ def _text(path: Path) -> str:
 
 
 def _cells(path: Path, text: str, tabs: bool) -> Table:
+    """The table of a TSV (`tabs`) or CSV file with this text."""
     stream = io.StringIO(text, newline="")
     reader = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE) if tabs else csv.reader(stream, strict=True)
     lines = _lines(path, reader)
     header = next(lines, (0, []))[1]
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise UsageError(f"{path}, line 1: the column {twice[0]!r} is there twice; rename one.")
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise UsageError(f"{path}, line 1: the column {repeated[0]!r} is there twice; rename one.")
     rows: list[FileRow] = []
     for line, cells in lines:
         if len(cells) != len(header):
@@ -123,6 +136,7 @@ def _cells(path: Path, text: str, tabs: bool) -> Table:
 
 
 def _lines(path: Path, reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    """The cells of every record that is not blank, with its first line: a quoted cell may run over several."""
     line = 0
     try:
         for cells in reader:
@@ -134,26 +148,27 @@ def _lines(path: Path, reader: Iterator[list[str]]) -> Iterator[tuple[int, list[
 
 
 def _objects(path: Path, text: str) -> Table:
+    """The table of a JSONL file with this text; its columns are the keys of all objects."""
     rows: list[FileRow] = []
     columns: dict[str, None] = {}
     for line, stored in enumerate(text.split("\n"), 1):
         if not stored.strip():
             continue
         try:
-            made = json.loads(stored)
+            record = json.loads(stored)
         except json.JSONDecodeError as error:
             raise UsageError(f"{path}, line {line}: not JSON ({error.msg} at character {error.colno}).") from error
         except RecursionError as error:
             raise UsageError(f"{path}, line {line}: brackets within brackets, too deep to be read.") from error
-        if not isinstance(made, dict):
-            raise UsageError(f"{path}, line {line}: expected one JSON object a line, got {type(made).__name__}.")
-        columns.update(dict.fromkeys(made))
-        rows.append(FileRow(len(rows) + 1, line, {key: _cell(value) for key, value in made.items()}))
+        if not isinstance(record, dict):
+            raise UsageError(f"{path}, line {line}: expected one JSON object a line, got {type(record).__name__}.")
+        columns.update(dict.fromkeys(record))
+        rows.append(FileRow(len(rows) + 1, line, {key: _cell(value) for key, value in record.items()}))
     return Table(tuple(columns), tuple(rows))
 
 
 def _cell(value: object) -> str:
-    """Text as it is, nothing for null, other values as JSON writes them."""
+    """The text of a JSON value: text as it is, the empty text for null, other values as JSON writes them."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

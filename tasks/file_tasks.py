@@ -21,18 +21,20 @@ COLUMNS = ("sentence", "sentence2", "target_idx", "good", "bad", "label", "condi
 
 
 class BrokenRowError(UsageError):
-    """A row that gives no instance."""
+    """A row of which no instance can be built."""
 
 
 @dataclass(frozen=True)
 class FileTask(abc.ABC):
-    """Instances made of a file's rows.
+    """Instances from the rows of a file.
 
     Attributes:
         path: A TSV, CSV or JSONL file, also with .gz.
-        columns: Our column's name to the file's, where they differ: `{"sentence": "grammatical"}`, or `sentence=grammatical`.
+        columns: A column of `COLUMNS` to the file's name of it, where they differ: `{"sentence": "grammatical"}`, or as text
+            `sentence=grammatical`.
         where: Keeps only rows in which a column has a value: `{"subtask": "obj_rel_across_anim"}`, or as text with `=` and `;`.
-        on_broken: What to do with a row that gives no instance, such as one with an empty cell: stop, or leave out and count.
+        on_broken: What to do with a row of which no instance can be built, such as one with an empty cell: `error` stops, `skip`
+            leaves it out and counts it.
 
     Raises:
         UsageError: A file that cannot be read, a missing column, a broken row (with its line), no rows left.
@@ -55,7 +57,7 @@ class FileTask(abc.ABC):
         if self.on_broken not in ("error", "skip"):
             raise UsageError(f"on_broken must be error or skip, got {self.on_broken!r}.")
         check_columns(self.columns)
-        self._made  # noqa: B018  reads the file, so that a bad one is reported before anything runs
+        self._instances_and_broken  # noqa: B018  reads the file, so that a bad one is reported before anything runs
 
     @property
     def name(self) -> str:
@@ -69,63 +71,73 @@ class FileTask(abc.ABC):
 
     @property
     def source(self) -> str:
-        """The file's name, without its folder: results must not depend on where it lies."""
+        """The file's name without its folder, because results must not depend on the folder."""
         return self.path.name
 
     @property
     def doc(self) -> str:
-        """One line for listings."""
+        """The line of `flowgauge list`."""
         return f"{(type(self).__doc__ or '').partition(':')[0]} from {self.source}."
 
     @property
     def options(self) -> dict[str, Any]:
-        """The settings for the record, without folders."""
+        """The settings that the record keeps, without folders."""
         return {"file": self.source, "columns": dict(self.columns), "where": dict(self.where), "on_broken": self.on_broken}
 
     @property
     def broken(self) -> int:
-        """How many rows were left out because they gave no instance."""
-        return self._made[1]
+        """How many rows were left out because no instance could be built of them."""
+        return self._instances_and_broken[1]
 
     def instances(self, split: str = "test", limit: int | None = None, seed: int = 0) -> tuple[Instance, ...]:
-        """The rows in the file's order; with a limit, a seeded sample balanced over conditions. Only the split `test` exists."""
+        """The rows in the file's order; with a limit, a seeded sample balanced over conditions.
+
+        Args:
+            split: `test`, the only one.
+            limit: How many instances; None for all.
+            seed: Of the sample.
+
+        Raises:
+            NoSplit: Another split.
+        """
         only_test(self.name, split)
-        return balanced(self._made[0], limit, seed)
+        return balanced(self._instances_and_broken[0], limit, seed)
 
     @cached_property
-    def _made(self) -> tuple[tuple[Instance, ...], int]:
+    def _instances_and_broken(self) -> tuple[tuple[Instance, ...], int]:
+        """The instances, and how many rows were left out as broken."""
         table = renamed(self.path, read_table(self.path), self.columns)
         for name in self.required:
             if name not in table.columns:
                 raise UsageError(missing(self.path, table, self.required))
         rows = self._chosen(table)
-        made, reasons = [], []
+        instances, reasons = [], []
         for row in rows:
             try:
-                made.append(self._instance(row, table))
+                instances.append(self._instance(row, table))
             except BrokenRowError as error:
                 reason = f"{self.path}, line {row.line}: {error}"
                 if self.on_broken == "error":
                     raise UsageError(f"{reason} To leave such rows out, write {self.path}:on_broken=skip.") from error
                 reasons.append(reason)
-        if not made:
+        if not instances:
             raise UsageError(f"none of the {len(rows)} rows of {self.path} can be used; the first: {reasons[0]}")
         if reasons:
             log.warning("%d of %d rows of %s left out, the first: %s", len(reasons), len(rows), self.source, reasons[0])
-        return tuple(made), len(reasons)
+        return tuple(instances), len(reasons)
 
     def _chosen(self, table: Table) -> list[FileRow]:
+        """The rows that `where` keeps."""
         for column in self.where:
             if column not in table.columns:
                 raise UnknownName(f"column of {self.source}", column, table.columns, "(in the setting where)")
         rows = [row for row in table.rows if all(row.cells.get(c, "") == value for c, value in self.where.items())]
         if not rows:
-            wanted = ", ".join(f"{c}={v}" for c, v in self.where.items())
+            condition = ", ".join(f"{c}={v}" for c, v in self.where.items())
             column = next(iter(self.where))
             values = list(dict.fromkeys(row.cells.get(column, "") for row in table.rows))
-            raise UsageError(
-                f"no row of {self.path} has {wanted}; {column} is {', '.join(values[:10])}{' ...' if len(values) > 10 else ''}."
-            )
+            shown = ", ".join(values[:10]) + (" ..." if len(values) > 10 else "")
+            raise UsageError(f"no row of {self.path} has {condition}; {column} is {shown}.")
         return rows
 
     @abc.abstractmethod
@@ -134,7 +146,7 @@ class FileTask(abc.ABC):
 
 @dataclass(frozen=True)
 class MinimalPairs(FileTask):
-    """Minimal pairs: `sentence` with one [MASK], or the place of a word in `target_idx`; `good`, `bad`; maybe `condition`."""
+    """Minimal pairs: `sentence` with one [MASK], or the index of a word in `target_idx`; `good`, `bad`; maybe `condition`."""
 
     required: ClassVar[tuple[str, ...]] = ("sentence", "good", "bad")
     head: ClassVar[Head] = "masked"
@@ -162,7 +174,14 @@ class LabelledTexts(FileTask):
 
 
 def pairs(name: str, given: str | Mapping[str, Any]) -> dict[str, str]:
-    """A mapping of names, also from the text `a=b;c=d`.
+    """A mapping of names, given as one or as the text `a=b;c=d`.
+
+    Args:
+        name: The setting's name, for the message.
+        given: The setting.
+
+    Raises:
+        UsageError: A text of another form.
 
     >>> pairs("where", "subtask=sent_comp")
     {'subtask': 'sent_comp'}
@@ -176,17 +195,30 @@ def pairs(name: str, given: str | Mapping[str, Any]) -> dict[str, str]:
 
 
 def check_columns(columns: Mapping[str, str]) -> None:
-    """Refuses names that are not ours."""
-    for ours in columns:
-        if ours not in COLUMNS:
-            raise UnknownName("column of a task file", ours, COLUMNS, "(write OURS=THEIRS, as in sentence=grammatical)")
+    """Refuses a mapping from names that are not in `COLUMNS`.
+
+    Raises:
+        UnknownName: With near names.
+    """
+    for column in columns:
+        if column not in COLUMNS:
+            raise UnknownName("column of a task file", column, COLUMNS, "(write OURS=THEIRS, as in sentence=grammatical)")
 
 
 def renamed(path: Path, table: Table, columns: Mapping[str, str]) -> Table:
-    """The table with the user's columns also under our names."""
-    for ours, theirs in columns.items():
-        if theirs not in table.columns:
-            raise UnknownName(f"column of {path.name}", theirs, table.columns, f"(it was named for {ours})")
+    """The table with the columns of the mapping also under the names of `COLUMNS`.
+
+    Args:
+        path: The file, for messages.
+        table: Its table.
+        columns: A name of `COLUMNS` to the file's name.
+
+    Raises:
+        UnknownName: The file has no such column.
+    """
+    for column, name_in_file in columns.items():
+        if name_in_file not in table.columns:
+            raise UnknownName(f"column of {path.name}", name_in_file, table.columns, f"(it was named for {column})")
     rows = (
         FileRow(r.number, r.line, {**r.cells, **{o: r.cells[t] for o, t in columns.items() if t in r.cells}}) for r in table.rows
     )
@@ -194,7 +226,7 @@ def renamed(path: Path, table: Table, columns: Mapping[str, str]) -> Table:
 
 
 def missing(path: Path, table: Table, required: tuple[str, ...]) -> str:
-    """What to tell a user whose file lacks a column."""
+    """The message about a file that lacks a required column, with an example of the option that names it."""
     absent = [name for name in required if name not in table.columns]
     spare = [name for name in table.columns if name not in COLUMNS] or ["NAME"]
     longest = max(spare, key=lambda name: len(table.rows[0].cells.get(name, "").split()))
@@ -205,7 +237,11 @@ def missing(path: Path, table: Table, required: tuple[str, ...]) -> str:
 
 
 def filled(row: FileRow, name: str) -> str:
-    """A cell that must not be empty."""
+    """The text of a cell that must not be empty.
+
+    Raises:
+        BrokenRowError: The cell is empty.
+    """
     text = row.cells.get(name, "").strip()
     if not text:
         raise BrokenRowError(f"the cell {name} is empty.")
@@ -213,7 +249,24 @@ def filled(row: FileRow, name: str) -> str:
 
 
 def gapped(row: FileRow, good: str, bad: str) -> tuple[str, str, str]:
-    """The sentence with one gap, and the two words; punctuation that both words end in stays in the sentence."""
+    """The sentence of a row with one gap, and its two words.
+
+    Where `target_idx` names a word, that word becomes the gap; punctuation that both words end in stays in the sentence.
+
+    Args:
+        row: With the cell `sentence`, and `target_idx` if the sentence has no gap.
+        good: The right word.
+        bad: The wrong word.
+
+    Returns:
+        Sentence, right word and wrong word.
+
+    Raises:
+        BrokenRowError: Several gaps, no gap and no usable `target_idx`, or a word there that is neither of the two.
+
+    >>> gapped(FileRow(1, 2, {"sentence": "Ann hurt herself.", "target_idx": "2"}), "herself.", "himself.")
+    ('Ann hurt [MASK].', 'herself', 'himself')
+    """
     text = filled(row, "sentence")
     gaps = text.count(GAP)
     if gaps > 1:
@@ -221,17 +274,21 @@ def gapped(row: FileRow, good: str, bad: str) -> tuple[str, str, str]:
     if gaps == 1:
         return text, good, bad
     words = text.split()
-    place = target(row, words)
-    if words[place].casefold() not in (good.casefold(), bad.casefold()):
-        raise BrokenRowError(f"word {place} (target_idx) is {words[place]!r}, neither {good!r} nor {bad!r}.")
+    index = target(row, words)
+    if words[index].casefold() not in (good.casefold(), bad.casefold()):
+        raise BrokenRowError(f"word {index} (target_idx) is {words[index]!r}, neither {good!r} nor {bad!r}.")
     ending = shared_ending(good, bad)
     cut = len(ending)
-    words[place] = GAP + ending
+    words[index] = GAP + ending
     return " ".join(words), good[: len(good) - cut], bad[: len(bad) - cut]
 
 
 def target(row: FileRow, words: list[str]) -> int:
-    """The number of the word that is to be masked."""
+    """The index of the word that is to be masked, from the cell `target_idx`.
+
+    Raises:
+        BrokenRowError: The cell is empty, is no number, or is no index of a word.
+    """
     given = row.cells.get("target_idx", "").strip()
     if not given:
         raise BrokenRowError(f"there is no {GAP} in the sentence and no target_idx to put one at.")
@@ -243,11 +300,10 @@ def target(row: FileRow, words: list[str]) -> int:
 
 
 def shared_ending(good: str, bad: str) -> str:
-    """The punctuation that both words end in.
+    """The punctuation that both words end in, or the empty text.
 
     >>> shared_ending("himself.", "herself.")
     '.'
     """
-    found = [re.search(r"[.,;:!?]*$", word) for word in (good, bad)]
-    endings = {match.group() for match in found if match}
+    endings = {word[len(word.rstrip(".,;:!?")) :] for word in (good, bad)}
     return endings.pop() if len(endings) == 1 else ""

@@ -1,4 +1,4 @@
-"""The planted tasks: a noun's number travels to [CLS] along a path that is known, because `models.planted` was wired for it."""
+"""The planted tasks: a noun's number travels to [CLS] along a known path, for which `models.built.planted_bert` is wired."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from .instance import Head, Instance, Quantity
 
 NOUNS = ("author", "baker", "clerk", "driver", "farmer", "guard", "pilot", "singer")
 FILLERS = ("now", "then", "here", "there", "soon", "later", "often", "seldom", "quite", "hardly", "well", "badly")
-"""Words without number; of each two, the first has another feature and the second its opposite."""
+"""Words without number. Of each two, the first has a feature that nouns do not have, and the second its opposite."""
 NUMBERS = {"S": "singular", "P": "plural"}
 SPLITS = ("train", "test")
 SKIP, TARGET = -1, 0
 MOST = 500
-"""Most sentences a condition and split."""
+"""The most sentences of a condition in a split."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """One way of a word's number to [CLS].
+    """A path along which the number of a word reaches [CLS].
 
     Attributes:
-        positions: Token position at depth 0..L, 0 at the end.
-        heads: The head that carries it in each layer, `SKIP` where it stays at its position.
+        positions: Token position at depth 0..L; the last is 0, that of [CLS].
+        heads: The head that carries the number in each layer, `SKIP` where it stays at its position.
     """
 
     positions: tuple[int, ...]
@@ -39,25 +39,25 @@ class Route:
 
 @dataclass(frozen=True)
 class Wiring:
-    """Where numbers travel, and how hard that is made to see. Task and model with the same settings belong together.
+    """The paths along which numbers travel, and what makes them hard to find. Task and model share these settings.
 
     Attributes:
         depth: Layers L.
-        hops: Layers in which a route moves to another position by a head; in the others it stays by the skip. 0: every layer.
+        hops: Layers in which a head moves the number to another position; in the others the skip keeps it. 0: every layer.
         words: Words of a sentence.
-        heads: Heads a layer.
-        routes: Planted routes. Each starts at another word; a sentence has its subject at the start of one of them.
+        heads: Attention heads of a layer.
+        routes: Planted routes. Each starts at another word; the subject of a sentence is at the start of one of them.
         distractors: Further routes, each from a noun that is not the subject.
-        strength: Weight of a distractor's number at the target, where the subject's has 1. The model is right if
+        strength: Weight of a distractor's number at the target, where that of the subject has 1. The model is right if
             distractors * strength stays below 1.
-        forks: Weight of each of two by-ways of every planted route, at the target. They start at the same word, share the first
-            hop to another node, and part; so with more than .5 the way to that node carries more than the planted path, which
-            still is the strongest single one. 0: there are none.
-        decoys: Heads of a layer that attend along every route, more sharply than what carries, and move nothing of number.
+        forks: Weight at the target of each of two side routes of every planted route. Both start at the same word, share the
+            first hop, to another node, and then part. Above .5 the edge to that node carries more than the planted path, which
+            remains the strongest single path. 0: there are no side routes.
+        decoys: Heads of a layer that attend along every route, more sharply than the heads that carry, and move no number.
         overlap: Cosine between the direction of number, in every channel, and that of the other words' feature; the model is
             right if (routes * hops - 1) * overlap stays below about 1.
-        saturation: In the layer of its first hop the subject's number is clipped at 1 / (1 + saturation) of its size and brought
-            back to it, so that the gradient at the subject is 0 and only a path from a baseline shows it; 0: not at all.
+        saturation: In the layer of its first hop the subject's number is clipped at 1 / (1 + saturation) of its size and scaled
+            back, so that the gradient at the subject is 0 and only a path from a baseline shows the number; 0: no clipping.
         noise: Standard deviation of random weights added to every matrix of the layers, in units of 1 / sqrt(width).
         seed: Of routes, directions and noise.
 
@@ -97,12 +97,15 @@ class Wiring:
         if min(self.strength, self.saturation, self.noise) < 0 or not 0 <= self.overlap < 1:
             raise UsageError("strength, saturation and noise must be at least 0, and overlap in [0, 1).")
         if not 0 <= self.forks < 1 or (self.forks and (self.depth < 3 or self.hops not in (0, self.depth))):
-            raise UsageError(f"forks must be in [0, 1), with 3 or more layers that all hop, got {self.forks}.")
+            raise UsageError(
+                f"forks must be in [0, 1), and above 0 needs 3 or more layers that all hop, got forks={self.forks}, "
+                f"depth={self.depth}, hops={self.hops}."
+            )
         if self.ways >= self.words:
-            raise UsageError(f"{self.ways} ways to the target need at least {self.ways + 1} words, got words={self.words}.")
+            raise UsageError(f"{self.ways} routes to the target need at least {self.ways + 1} words, got words={self.words}.")
         if self.ways + self.decoys > self.heads:
             raise UsageError(
-                f"routes, distractors, by-ways and decoys need a head each: {self.ways + self.decoys} together, "
+                f"routes, distractors, side routes and decoys need a head each: {self.ways + self.decoys} together, "
                 f"got heads={self.heads}."
             )
 
@@ -113,67 +116,79 @@ class Wiring:
 
     @property
     def ways(self) -> int:
-        """Routes of all kinds: planted ones, those of distractors, and two by-ways of each planted one where it forks."""
+        """Routes of all kinds: planted ones, those of distractors, and two side routes of each planted one if there are forks."""
         return self.routes + self.distractors + (2 * self.routes if self.forks else 0)
 
     def weight(self, way: int) -> float:
-        """Of a way's number at the target."""
-        own = 1.0 if way < self.routes else self.strength
-        return own if way < self.routes + self.distractors else self.forks
+        """The weight at the target of the number that a route carries; routes are counted as in `routes`."""
+        if way < self.routes:
+            return 1.0
+        return self.strength if way < self.routes + self.distractors else self.forks
 
 
 def route_heads(wiring: Wiring) -> np.ndarray:
-    """[l, k]: the head of route k in layer l; in the order of `routes`, then decoys and idle heads."""
+    """The heads of each layer in order of their errand.
+
+    Args:
+        wiring: The settings.
+
+    Returns:
+        [l, k] (L, A): the head of route k in layer l, in the order of `routes`, then decoys and idle heads.
+    """
     rng = np.random.default_rng([wiring.seed, 1])
     return np.stack([rng.permutation(wiring.heads) for _ in range(wiring.depth)])
 
 
 @cache
 def routes(wiring: Wiring) -> tuple[Route, ...]:
-    """The planted routes, then those of distractors, then two by-ways a planted route.
+    """The planted routes, then those of distractors, then two side routes for each planted route.
 
-    No two are at one position at the same depth, but at [CLS], where they end, and by-ways before they part; so no route reads
-    what another one carries.
+    No two routes are at the same position at the same depth, except at [CLS], where all end, and side routes before they part.
+    So no route reads what another one carries.
+
+    Args:
+        wiring: The settings.
 
     >>> routes(Wiring(depth=3))[0].positions[-1]
     0
     """
     rng, heads = np.random.default_rng([wiring.seed, 0]), route_heads(wiring)
     own = wiring.routes + wiring.distractors
-    first = {second: second - 1 for second in range(own + 1, wiring.ways, 2)}
+    twin = {second: second - 1 for second in range(own + 1, wiring.ways, 2)}  # second side route to first: they share a hop
     moves = np.stack([_moves(wiring, rng) for _ in range(wiring.ways)])
     starts = rng.choice(np.arange(1, wiring.words + 1), own, replace=False).tolist()
-    at = [[*starts, *(starts[by // 2] for by in range(wiring.ways - own))]]
+    positions = [[*starts, *(starts[side // 2] for side in range(wiring.ways - own))]]
     for layer in range(wiring.depth):
-        after: list[int | None] = [None if moves[way, layer] else here for way, here in enumerate(at[-1])]
+        after: list[int | None] = [None if moves[way, layer] else here for way, here in enumerate(positions[-1])]
         for way in rng.permutation(np.flatnonzero(moves[:, layer])).tolist():
-            if layer or way not in first:
-                free = set(range(1, wiring.words + 1)) - {at[-1][way], *after}
+            if layer or way not in twin:
+                free = set(range(1, wiring.words + 1)) - {positions[-1][way], *after}
                 after[way] = int(rng.choice(sorted(free))) if moves[way, layer + 1 :].any() else TARGET
-        at.append([after[first[way]] if here is None else here for way, here in enumerate(after)])
+        positions.append([after[twin[way]] if here is None else here for way, here in enumerate(after)])
     carriers = np.where(moves, heads[:, : wiring.ways].T, SKIP)
-    for second, shared in first.items():
+    for second, shared in twin.items():
         carriers[second, 0] = carriers[shared, 0]
-    walks = np.asarray(at).T
+    walks = np.asarray(positions).T
     return tuple(Route(tuple(p.tolist()), tuple(h.tolist())) for p, h in zip(walks, carriers, strict=True))
 
 
 def _moves(wiring: Wiring, rng: np.random.Generator) -> np.ndarray:
-    """In which layers a route hops."""
-    found = np.zeros(wiring.depth, bool)
-    found[rng.choice(wiring.depth, wiring.hops or wiring.depth, replace=False)] = True
-    return found
+    """Whether a route hops in each layer (L,)."""
+    hops = np.zeros(wiring.depth, bool)
+    hops[rng.choice(wiring.depth, wiring.hops or wiring.depth, replace=False)] = True
+    return hops
 
 
 @dataclass(frozen=True)
 class PlantedTask(Wiring):
-    """Sentences in which the subject's number is asked for; `truth` has the path it takes.
+    """Sentences whose class is the number of their subject; `truth` has the path that this number takes.
 
     A condition such as `2SP` is the route of the subject, its number, and that of all distractors. `truth["path"]` is the
-    position at depth 0..L, `truth["heads"]` the head of each layer, -1 where the skip carries.
+    position at depth 0..L, `truth["heads"]` the head of each layer, -1 where the skip carries the number. Source: built for
+    flowgauge (docs/adr/0008-planted-paths.md).
 
     Attributes:
-        sentences: How many a condition has in each split; the splits share no sentence.
+        sentences: Sentences of each condition in each split; the splits share no sentence.
     """
 
     sentences: int = 100
@@ -182,6 +197,7 @@ class PlantedTask(Wiring):
     head: ClassVar[Head] = "label"
     quantity: ClassVar[Quantity] = Quantity()
     source: ClassVar[str] = "built in"
+    reference: ClassVar[str] = "flowgauge, docs/adr/0008-planted-paths.md"
     classes: ClassVar[tuple[str, ...]] = tuple(NUMBERS.values())
 
     def __post_init__(self) -> None:
@@ -191,12 +207,12 @@ class PlantedTask(Wiring):
 
     @property
     def wiring(self) -> Wiring:
-        """Its settings without those of the sample."""
+        """The settings that the task shares with its model."""
         return Wiring(**{field.name: getattr(self, field.name) for field in fields(Wiring)})
 
     @property
     def model(self) -> str:
-        """The model with the same wiring, as on the command line."""
+        """The model with the same settings, as the command line names it."""
         given = [f"{f.name}={getattr(self, f.name)}" for f in fields(Wiring) if getattr(self, f.name) != f.default]
         return f"planted:{','.join(given)}" if given else "planted"
 
@@ -205,39 +221,40 @@ class PlantedTask(Wiring):
 
         Args:
             split: `train` or `test`.
-            limit: How many in all; None for all.
-            seed: Draws other sentences; a sentence keeps its id.
+            limit: How many instances in all; None for all.
+            seed: Of the draw; a sentence has the same id under every seed.
 
         Raises:
-            UsageError: Another split, or a limit below 1.
+            NoSplit: Another split.
+            UsageError: A limit below 1.
         """
         if split not in SPLITS:
             raise NoSplit(f"task {self.name!r} has no split {split!r}; it has: {', '.join(SPLITS)}.")
         if limit is not None and limit < 1:
             raise UsageError(f"limit must be 1 or more, got {limit}.")
-        drawn = [self._draw(split, condition, seed) for condition in enumerate(_conditions(self.wiring))]
+        drawn = [self._draw(split, index, condition, seed) for index, condition in enumerate(_conditions(self.wiring))]
         return tuple(instance for together in zip(*drawn, strict=True) for instance in together)[:limit]
 
-    def _draw(self, split: str, numbered: tuple[int, tuple[int, str, str]], seed: int) -> list[Instance]:
-        number, condition = numbered
-        rng = np.random.default_rng([seed, number, SPLITS.index(split)])
-        found: dict[str, Instance] = {}
+    def _draw(self, split: str, index: int, condition: tuple[int, str, str], seed: int) -> list[Instance]:
+        """The sentences of one condition; a hash of its text decides to which split a sentence belongs."""
+        rng = np.random.default_rng([seed, index, SPLITS.index(split)])
+        drawn: dict[str, Instance] = {}
         for words in _sentences(self.wiring, condition, rng):
-            made = self._instance(words, condition)
-            if zlib.crc32(made.segments[0].encode()) % len(SPLITS) == SPLITS.index(split):
-                found[made.id] = made
-            if len(found) == self.sentences:
+            instance = self._instance(words, condition)
+            if zlib.crc32(instance.segments[0].encode()) % len(SPLITS) == SPLITS.index(split):
+                drawn[instance.id] = instance
+            if len(drawn) == self.sentences:
                 break
-        return list(found.values())
+        return list(drawn.values())
 
     def _instance(self, words: list[str], condition: tuple[int, str, str]) -> Instance:
-        route, own, other = condition
+        route, number, distractor_number = condition
         every = routes(self.wiring)
-        name = f"{route + 1}{own}{other}"
+        name = f"{route + 1}{number}{distractor_number}"
         return Instance(
             id=f"{self.name}/{name}/{'-'.join(words)}",
             segments=(" ".join(words),),
-            answer=(NUMBERS[own],),
+            answer=(NUMBERS[number],),
             condition=name,
             slots=tuple(f"w{n + 1}" for n in range(len(words))),
             truth={
@@ -249,16 +266,16 @@ class PlantedTask(Wiring):
 
 
 def _conditions(wiring: Wiring) -> list[tuple[int, str, str]]:
-    """Route, number of the subject, number of the distractors (empty where there are none)."""
+    """Every condition: route and number of the subject, and number of the distractors (empty where there are none)."""
     return list(product(range(wiring.routes), NUMBERS, NUMBERS if wiring.distractors else ("",)))
 
 
 def _sentences(wiring: Wiring, condition: tuple[int, str, str], rng: np.random.Generator) -> Iterator[list[str]]:
-    """Words without end: fillers, the subject at the start of its route, a noun at the start of every distractor's."""
-    route, own, other = condition
+    """Random sentences without end: fillers, with the subject at the start of its route and a noun at that of each distractor."""
+    route, subject_number, distractor_number = condition
     every = routes(wiring)
     distracting = every[wiring.routes : wiring.routes + wiring.distractors]
-    nouns = [(every[route].positions[0], own), *((r.positions[0], other) for r in distracting)]
+    nouns = [(every[route].positions[0], subject_number), *((r.positions[0], distractor_number) for r in distracting)]
     while True:
         words = [str(word) for word in rng.choice(FILLERS, wiring.words)]
         for position, number in nouns:

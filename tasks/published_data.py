@@ -1,4 +1,4 @@
-"""Rows of published data, from a folder (`data_dir`) or from the Hub; which of the two is never left open."""
+"""Rows of published data, from a folder (`data_dir`) or, if no folder is named, from the Hub."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..core.errors import UsageError
 from .file_rows import FORMATS, read_lines, read_table
 
 DATA_DIR = "FLOWGAUGE_DATA"
-"""Environment variable with the data folder, for tasks that are given none."""
+"""The environment variable with the data folder, for tasks without a setting `data_dir`."""
 MARKS = ("", "_part", "_sample", "_sample_part")
-"""What file names may end in, the first that is there: all of the split, or what is marked as a part or a sample of it."""
+"""Endings of file names in the order in which they are tried: the whole split, then a part or a sample of it."""
 LEAF = re.compile(r"\(([0-4]) ([^ ()]+)\)")
 
 
@@ -27,12 +27,12 @@ class Corpus:
 
     Attributes:
         texts: Columns of one or two texts.
-        files: Our split's name to the file's, below the data folder and without its ending.
-        hub: Data set and configuration on the Hub; none for what is there only as a script, which `datasets` runs no more.
-        hub_splits: Our split's name to the Hub's.
+        files: The name of each split to that of its file, relative to the data folder and without its ending.
+        hub: Data set and configuration on the Hub; None for data that is there only as a script, which `datasets` no longer runs.
+        hub_splits: The name of each split to its name on the Hub; None: the same names.
         trees: Whether files hold one PTB tree a line (with a label on every word), not a table.
-        home: Where the files can be had.
-        label: Column of what is asked for.
+        home: Where the files can be downloaded.
+        label: Column of the answer.
     """
 
     texts: tuple[str, ...]
@@ -45,15 +45,20 @@ class Corpus:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All that must be there."""
+        """The columns that every file must have."""
         return (*self.texts, self.label)
 
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """A row: where it is (for messages), what it is called in its split, its texts unchanged, its label, its words' labels.
+    """A row of published data.
 
-    A label that is a list or an object is there as JSON.
+    Attributes:
+        where: The file and line, or the data set and row, for messages.
+        key: The row's name within its split.
+        texts: The texts, unchanged.
+        label: The label; a list or an object as JSON.
+        word_labels: The label of each blank-separated word, or nothing.
     """
 
     where: str
@@ -63,71 +68,78 @@ class PublishedRow:
     word_labels: tuple[int, ...] = ()
 
 
-def data_folder(given: str | Path | None) -> Path | None:
-    """The data folder that was given, else that of the environment variable, else None: read from the Hub.
+def data_folder(data_dir: str | Path | None) -> Path | None:
+    """The data folder: `data_dir`, else that of the environment variable, else None, which means to read from the Hub.
 
     Raises:
-        UsageError: It is no folder.
+        UsageError: There is no such folder.
     """
-    named = given or os.environ.get(DATA_DIR)
-    if not named:
+    path = data_dir or os.environ.get(DATA_DIR)
+    if not path:
         return None
-    folder = Path(named).expanduser()
+    folder = Path(path).expanduser()
     if not folder.is_dir():
-        origin = "" if given else f" (from the environment variable {DATA_DIR})"
+        origin = "" if data_dir else f" (from the environment variable {DATA_DIR})"
         raise UsageError(f"there is no data folder {folder}{origin}; name the folder that holds sst2/, mnli/ and so on.")
     return folder
 
 
 def file_of(corpus: Corpus, split: str, folder: Path) -> Path | None:
-    """The file of a split: its plain name first, then what is marked as a part or a sample of it."""
+    """The file of a split in a data folder: the whole split, else a part or a sample of it, else None."""
     endings = (".txt",) if corpus.trees else FORMATS
     names = [corpus.files[split] + mark + ending for mark in MARKS for ending in endings]
     return next((path for name in names for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
-def source(corpus: Corpus, given: str | Path | None) -> str:
-    """Which file or which split on the Hub each split is read from."""
-    folder = data_folder(given)
+def describe_source(corpus: Corpus, data_dir: str | Path | None) -> str:
+    """Which file or which split on the Hub each split is read from.
+
+    Args:
+        corpus: The data set.
+        data_dir: The data folder; None: that of the environment variable, else the Hub.
+    """
+    folder = data_folder(data_dir)
     if folder is None:
         if corpus.hub is None:
             return "data folder (none given)"
-        return f"hub {' '.join(corpus.hub)}: " + ", ".join(f"{ours} = {theirs}" for ours, theirs in _hub_splits(corpus).items())
-    found = {split: path for split in corpus.files if (path := file_of(corpus, split, folder))}
-    return "data folder: " + (", ".join(f"{split} = {_shown(path, folder)}" for split, path in found.items()) or "nothing found")
+        splits = ", ".join(f"{split} = {hub_split}" for split, hub_split in _hub_splits(corpus).items())
+        return f"hub {' '.join(corpus.hub)}: {splits}"
+    files = {split: path for split in corpus.files if (path := file_of(corpus, split, folder))}
+    return "data folder: " + (", ".join(f"{split} = {_shown(path, folder)}" for split, path in files.items()) or "nothing found")
 
 
 def _shown(path: Path, folder: Path) -> str:
-    whole = path.name.partition(".")[0]
-    part = next((f" (a {mark} of it)" for mark in ("part", "sample") if whole.endswith(f"_{mark}")), "")
+    """A file's path in the data folder, with a note if it is a part or a sample of its split."""
+    stem = path.name.partition(".")[0]
+    part = next((f" (a {mark} of it)" for mark in ("part", "sample") if stem.endswith(f"_{mark}")), "")
     return f"{path.relative_to(folder).as_posix()}{part}"
 
 
-def read(name: str, corpus: Corpus, split: str, given: str | Path | None) -> Iterator[PublishedRow]:
-    """The rows of a split, in the source's order.
+def read_rows(name: str, corpus: Corpus, split: str, data_dir: str | Path | None) -> Iterator[PublishedRow]:
+    """The rows of a split, in the order of the data.
 
     Args:
-        name: The task's, for messages.
-        corpus: What to read.
+        name: The task's name, for messages.
+        corpus: The data set.
         split: One of `corpus.files`.
-        given: The data folder; None: that of the environment variable, else the Hub.
+        data_dir: The data folder; None: that of the environment variable, else the Hub.
 
     Raises:
         UsageError: No such folder or file, a missing column, a row that cannot be read (with its line), the Hub out of reach.
     """
-    folder = data_folder(given)
+    folder = data_folder(data_dir)
     if folder is None:
         return _from_hub(name, corpus, split)
     path = file_of(corpus, split, folder)
     if path is None:
-        raise UsageError(f"task {name!r} finds no {corpus.files[split]}.* in {folder}: put {wanted(corpus, split)} there.")
+        raise UsageError(f"task {name!r} finds no {corpus.files[split]}.* in {folder}: put {describe_file(corpus, split)} there.")
     return _from_trees(path) if corpus.trees else _from_table(corpus, path)
 
 
-def wanted(corpus: Corpus, split: str) -> str:
-    """The file that a split needs, in words.
+def describe_file(corpus: Corpus, split: str) -> str:
+    """The file that a split is read from, with its formats and columns, in words.
 
-    >>> wanted(Corpus(("sentence",), {"train": "sst2/train"}), "train")
+    >>> describe_file(Corpus(("sentence",), {"train": "sst2/train"}), "train")
     'sst2/train.tsv (or .csv, .jsonl, each also with .gz; columns sentence, label; no quoting in .tsv)'
     """
     stem, home = corpus.files[split], f"; from {corpus.home}" if corpus.home else ""
@@ -154,17 +166,17 @@ def _from_table(corpus: Corpus, path: Path) -> Iterator[PublishedRow]:
 
 def _from_trees(path: Path) -> Iterator[PublishedRow]:
     """One tree a line; a word that holds a no-break space counts as several with one label, since words end at any space."""
-    for number, (line, tree) in enumerate(read_lines(path)):
+    for index, (line, tree) in enumerate(read_lines(path)):
         leaves = [(int(label), word) for label, token in LEAF.findall(tree) for word in token.split()]
-        whole = tree.startswith("(") and tree.count("(") == tree.count(")") == 2 * len(LEAF.findall(tree)) - 1
-        if not whole:
+        complete = tree.startswith("(") and tree.count("(") == tree.count(")") == 2 * len(LEAF.findall(tree)) - 1
+        if not complete:
             raise UsageError(f"{path}, line {line}: no PTB tree with a label from 0 to 4 on every node: {tree[:60]!r}.")
         words, labels = " ".join(word for _, word in leaves), tuple(label for label, _ in leaves)
-        yield PublishedRow(f"{path}, line {line}", str(number), (words,), tree[1], labels)
+        yield PublishedRow(f"{path}, line {line}", str(index), (words,), tree[1], labels)
 
 
 def _from_hub(name: str, corpus: Corpus, split: str) -> Iterator[PublishedRow]:
-    remedy = f"put {wanted(corpus, split)} into a folder and name it with --data-dir DIR (or {DATA_DIR}=DIR)"
+    remedy = f"put {describe_file(corpus, split)} into a folder and name it with --data-dir DIR (or {DATA_DIR}=DIR)"
     if corpus.hub is None:
         raise UsageError(f"task {name!r} is not on the Hub with labels of single words: {remedy}.")
     table = _load(name, corpus.hub, _hub_splits(corpus)[split], remedy)
@@ -173,22 +185,22 @@ def _from_hub(name: str, corpus: Corpus, split: str) -> Iterator[PublishedRow]:
     if absent:
         raise UsageError(f"{where} on the Hub has no column {' or '.join(absent)}; it has {', '.join(table.column_names)}.")
     names = getattr(table.features[corpus.label], "names", None)
-    for number, row in enumerate(table):
+    for index, row in enumerate(table):
         label = row[corpus.label]
         if names:
             label = names[label] if 0 <= label < len(names) else label
         label = json.dumps(label, ensure_ascii=False) if isinstance(label, list | dict) else str(label)
         texts = tuple(str(row[column] or "") for column in corpus.texts)
-        yield PublishedRow(f"{where}, row {number}", str(row.get("id", row.get("idx", number))), texts, label)
+        yield PublishedRow(f"{where}, row {index}", str(row.get("id", row.get("idx", index))), texts, label)
 
 
 def _load(name: str, hub: tuple[str, str], split: str, remedy: str) -> Any:
     import datasets
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it says every retry; one line says it all
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it logs every retry; the error below is enough
     try:
         return datasets.load_dataset(*hub, split=split)
-    except Exception as error:  # the Hub's client raises its own errors, httpx's and plain ones; all mean: not to be had
+    except Exception as error:  # of the Hub's client, of httpx or of Python: the data cannot be read
         reason = " ".join(str(error).split())[:160].rstrip(".") or type(error).__name__
         raise UsageError(
             f"task {name!r} cannot be read from the Hub ({' '.join(hub)}: {reason}): go online for its first use, or {remedy}."

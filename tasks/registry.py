@@ -45,11 +45,11 @@ def load_task(spec: str | Mapping[str, Any] | Spec, columns: Mapping[str, str] |
     """The task that a user names.
 
     Args:
-        spec: A registered name, a TSV, CSV or JSONL file, or `file.py[:name]`; each with `:key=value,...` if wanted.
-        columns: Our column's name to the file's, for tasks from a file of sentences.
+        spec: A registered name, a TSV, CSV or JSONL file, or `file.py[:name]`; settings may follow as `:key=value,...`.
+        columns: A column of `file_tasks.COLUMNS` to the file's name of it, for tasks from a file of sentences.
 
     Raises:
-        UsageError: No such task or file, or one that cannot be used, with what to do.
+        UsageError: No such task or file, or one that cannot be used; the message says what to do.
 
     >>> load_task("sva/obj:sentences=2").instances("test", 1, 0)[0].answer
     ('is',)
@@ -65,18 +65,27 @@ def load_task(spec: str | Mapping[str, Any] | Spec, columns: Mapping[str, str] |
 
 
 def takes_data(spec: Spec) -> bool:
-    """Whether a task reads published data, and so has the setting `data_dir`."""
+    """Whether a task has the setting `data_dir`, as those on published data have."""
     return not is_table(spec.name) and "data_dir" in parameters(TASKS.factory(spec.name))
 
 
-def tasks_for_head(head: str, fits: Callable[[Sequence[str]], bool]) -> list[str]:
-    """Names of the registered tasks that need a head and bring no model; of those with classes, the ones whose classes fit."""
-    made = {name: TASKS.create(name) for name in TASKS.builtin}
-    open_to_all = {name: task for name, task in made.items() if not getattr(task, "model", "")}
-    return [name for name, task in open_to_all.items() if task.head == head and fits(getattr(task, "classes", ()))]
+def tasks_for_head(head: str, classes_match: Callable[[Sequence[str]], bool]) -> list[str]:
+    """Names of the built-in tasks for any model with a given head.
+
+    Args:
+        head: The head of the model.
+        classes_match: Whether the classes of a task are those of the model.
+    """
+    tasks = {name: TASKS.create(name) for name in TASKS.builtin}
+    return [
+        name
+        for name, task in tasks.items()
+        if task.head == head and not getattr(task, "model", "") and classes_match(getattr(task, "classes", ()))
+    ]
 
 
 def _from_table(spec: Spec, columns: Mapping[str, str]) -> FileTask:
+    """The task of a file of sentences."""
     known = ("columns", "where", "on_broken")
     for key in spec.settings:
         if key not in known:

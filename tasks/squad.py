@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import NoSplit, UsageError
-from . import published_data as corpus
 from .declare import unique
 from .instance import Head, Instance, Quantity
-from .published_data import Corpus, PublishedRow
+from .published_data import Corpus, PublishedRow, describe_source, read_rows
 from .sampling import balanced
 
 SPLITS = ("train", "validation", "test")
@@ -23,6 +22,7 @@ SQUAD = Corpus(
     home="https://rajpurkar.github.io/SQuAD-explorer (v1.1, one question a row)",
     label="answers",
 )
+REFERENCE = "Rajpurkar, Zhang, Lopyrev and Liang 2016, SQuAD: 100,000+ Questions for Machine Comprehension of Text"
 Span = tuple[int, int]
 
 
@@ -30,18 +30,15 @@ Span = tuple[int, int]
 class Squad:
     """Which words of a passage answer a question (SQuAD 1.1)? For models with a span head.
 
-    Segments are question and passage. An answer is named by the characters where it starts and ends in the passage, blanks at its
-    ends left out, so that no tokenizer is needed here; all that annotators gave are right, and the first is `answer`. `test` is
-    the published dev set: the true test set is secret. Passages longer than a model reads are not cut: such questions are
-    refused, or left out and counted with `--on-split skip`; `--max-tokens 384` leaves out questions as De Cao et al. 2020 do.
-    Source: Rajpurkar et al. 2016.
+    The segments are question and passage. An answer is given by the characters where it starts and ends in the passage, without
+    blanks at its ends, so that no tokenizer is needed here. All answers of the annotators are right, and the first is `answer`.
+    `test` is the published dev set, because the test set is secret. Passages longer than a model reads are not cut: such
+    questions are refused, or left out and counted with `--on-split skip`; `--max-tokens 384` leaves out the questions that De Cao
+    et al. 2020 leave out. Source: Rajpurkar et al. 2016.
 
     Attributes:
         data_dir: Folder with the files (`squad/dev.jsonl` and so on); None: that of the environment variable FLOWGAUGE_DATA, else
-            the Hub is read. A folder that lacks the file is an error; the Hub never stands in for it.
-
-    Raises:
-        UsageError: By `instances`: no such split, data that cannot be had or read (with the row), with what to do.
+            the Hub is read. A folder that lacks the file is an error; the Hub is then not read in its place.
     """
 
     data_dir: str | Path | None = None
@@ -49,32 +46,39 @@ class Squad:
     version: int = field(init=False, default=1)
     head: Head = field(init=False, default="span")
     quantity: Quantity = field(init=False, default=Quantity())
+    reference: str = field(init=False, default=REFERENCE)
 
     @property
     def source(self) -> str:
         """Which file or which split on the Hub each split is read from; files called `*_part` are named as parts."""
-        return corpus.source(SQUAD, self.data_dir)
+        return describe_source(SQUAD, self.data_dir)
 
     def instances(self, split: str = "test", limit: int | None = None, seed: int = 0) -> tuple[Instance, ...]:
-        """The questions of a split in the source's order; with a limit, a seeded sample.
+        """The questions of a split in the order of the data; with a limit, a seeded sample.
+
+        Args:
+            split: `train`, `validation` or `test`.
+            limit: How many questions; None for all.
+            seed: Of the sample.
 
         Raises:
             NoSplit: Another split.
-            UsageError: No data, a row without a question, a passage or an answer, an answer that is not where it is said to be.
+            UsageError: No data, a row without a question, a passage or an answer, an answer that the passage does not have at the
+                stated character.
         """
         if split not in SPLITS:
             raise NoSplit(f"task {self.name!r} has no split {split!r}; it has: {', '.join(SPLITS)}.")
-        stored = split if split in SQUAD.files else "validation"
-        made = (_instance(stored, row) for row in corpus.read(self.name, SQUAD, stored, self.data_dir))
-        return balanced(unique(self.name, made), limit, seed)
+        stored_split = split if split in SQUAD.files else "validation"
+        rows = read_rows(self.name, SQUAD, stored_split, self.data_dir)
+        return balanced(unique(self.name, (_instance(stored_split, row) for row in rows)), limit, seed)
 
 
 def _instance(split: str, row: PublishedRow) -> Instance:
     question, context = row.texts
     if not question.strip() or not context.strip():
         raise UsageError(f"{row.where}: the {'context' if question.strip() else 'question'} is empty.")
-    found = dict.fromkeys(_span(context, text, start, row.where) for text, start in _answers(row))
-    first, *also = found
+    spans = dict.fromkeys(_span(context, text, start, row.where) for text, start in _answers(row))
+    first, *also = spans
     return Instance(f"squad/{split}/{row.key}", (question.strip(), context), first, also=tuple(also))
 
 
@@ -84,20 +88,21 @@ def _answers(row: PublishedRow) -> list[tuple[str, int]]:
     Raises:
         UsageError: Another form, or no answer.
     """
+    answers: list[tuple[str, int]] = []
     try:
         stored: Any = json.loads(row.label)
         listed = zip(stored["text"], stored["answer_start"], strict=True) if isinstance(stored, Mapping) else map(_pair, stored)
-        found = [(text, start) for text, start in listed if isinstance(text, str) and type(start) is int]
-        whole = len(found) == len(stored["text"] if isinstance(stored, Mapping) else stored)
+        answers = [(text, start) for text, start in listed if isinstance(text, str) and type(start) is int]
+        all_read = len(answers) == len(stored["text"] if isinstance(stored, Mapping) else stored)
     except (ValueError, TypeError, KeyError, RecursionError):
-        found, whole = [], False
-    if not whole:
+        all_read = False
+    if not all_read:
         raise UsageError(
             f"{row.where}: answers must be a list of {{text, answer_start}} (in characters), got {row.label[:60]!r}."
         )
-    if not found:
+    if not answers:
         raise UsageError(f"{row.where}: no answer; questions that have none (SQuAD 2.0) are no part of this task.")
-    return found
+    return answers
 
 
 def _pair(answer: Any) -> tuple[Any, Any]:
@@ -105,10 +110,10 @@ def _pair(answer: Any) -> tuple[Any, Any]:
 
 
 def _span(context: str, text: str, start: int, where: str) -> Span:
-    """Start and end of an answer in the context, in characters, blanks at its ends left out.
+    """Start and end of an answer in the context, in characters, without blanks at its ends.
 
     Raises:
-        UsageError: It is empty, or something else stands there.
+        UsageError: The answer is empty, or the context has another text there.
     """
     there = context[start : start + len(text)] if start >= 0 else ""
     if not text.strip():

@@ -1,4 +1,4 @@
-"""The toy task of De Cao et al. 2020: does one digit occur more often than another? What matters is known."""
+"""The toy task of De Cao et al. 2020: does one digit occur more often than another? The digits that decide are known."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ COUNT = 10_000
 SHARE = {"train": 9_000, "test": 1_000}
 LONGEST = 10
 CLASSES = ("no", "yes")
+REFERENCE = (
+    "De Cao, Schlichtkrull, Aziz and Titov 2020, How do Decisions Emerge across Layers in Neural Models? Interpretation with "
+    "Differentiable Masking, section 3"
+)
 
 
 @dataclass(frozen=True)
 class CountingTask:
-    """Sequences of digits and a query of two digits n, m: is there strictly more n than m?
+    """Sequences of digits and a query of two digits n, m: does n occur strictly more often than m?
 
-    10,000 examples, 9,000 of them to train on. n and m differ; the length is uniform on 1 to 10; each digit is n or m with
-    probability 1/4 each, and each other digit with 1/16. The texts are the query (`8 1`) and the sequence (`8 8 3 1 3 9`).
-    `truth["positions"]` has (segment, word) of the digits that are n or m: a model that counts must read these, and need read no
-    others. Source: De Cao et al. 2020, section 3; as published in their code.
+    10,000 examples, 9,000 of them in the split `train`. n and m differ; the length is uniform on 1 to 10; each digit is n or m
+    with probability 1/4 each, and each other digit with 1/16. The texts are the query (`8 1`) and the sequence (`8 8 3 1 3 9`).
+    `truth["positions"]` has (segment, word) of the digits that are n or m: a model that counts must read these, and need not read
+    the others. Source: De Cao et al. 2020, section 3, as in their published code.
 
     Attributes:
-        seed: Of the examples. The model `toy-counting` learns from those of seed 0.
+        seed: Of the examples. The model `toy-counting` is trained on those of seed 0.
     """
 
     seed: int = 0
@@ -35,6 +39,7 @@ class CountingTask:
     head: Head = field(init=False, default="label")
     quantity: Quantity = field(init=False, default=Quantity())
     source: str = field(init=False, default="drawn here")
+    reference: str = field(init=False, default=REFERENCE)
     classes: tuple[str, ...] = field(init=False, default=CLASSES)
     model: str = field(init=False, default="toy-counting")
 
@@ -45,14 +50,19 @@ class CountingTask:
     def instances(self, split: str = "test", limit: int | None = None, seed: int = 0) -> tuple[Instance, ...]:
         """The examples of a split; with a limit, a seeded sample.
 
+        Args:
+            split: `train` or `test`.
+            limit: How many examples; None for all.
+            seed: Of the sample.
+
         Raises:
-            NoSplit: Another split than train and test.
+            NoSplit: Another split.
         """
         if split not in SHARE:
             raise NoSplit(f"task {self.name!r} has no split {split!r}; it has: {', '.join(SHARE)}.")
         first = 0 if split == "train" else SHARE["train"]
         drawn = _draw(self.seed)[first : first + SHARE[split]]
-        return balanced([_instance(f"{split}/{i}", *one) for i, one in enumerate(drawn)], limit, seed)
+        return balanced([_instance(f"{split}/{index}", *example) for index, example in enumerate(drawn)], limit, seed)
 
 
 def _draw(seed: int) -> list[tuple[list[int], list[int]]]:

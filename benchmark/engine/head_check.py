@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.errors import UsageError
-from ...models.inputs.labels import classes_match, label_ids, telling
+from ...models.inputs.labels import classes_match, describe_classes, label_ids
 from ...models.layered import Layered
 from ...tasks.registry import tasks_for_head
 
@@ -26,7 +26,7 @@ def check_head(model: Layered, task: Any) -> dict[str, int]:
         if task.head != model.head:
             raise UsageError(
                 f"task {task.name!r} needs a model with a {HEADS[task.head]} head, but model {model.name!r} has a "
-                f"{HEADS[model.head]} head{f' ({telling(model)})' if model.head == 'label' else ''}."
+                f"{HEADS[model.head]} head{f' ({describe_classes(model)})' if model.head == 'label' else ''}."
             )
         return label_ids(model, classes) if classes else {}
     except UsageError as error:

@@ -1,1 +1,1 @@
-"""Built."""
+"""Models that flowgauge builds: with weights set by hand, or trained when first used."""

@@ -1,4 +1,4 @@
-"""How a model that flowgauge makes is declared: the `ModelBuilder` protocol and the `@model` decorator."""
+"""How a model that flowgauge builds is declared: the `ModelBuilder` protocol and the `@model` decorator."""
 
 from __future__ import annotations
 
@@ -17,32 +17,39 @@ BuilderClass = TypeVar("BuilderClass")
 
 @runtime_checkable
 class ModelBuilder(Protocol):
-    """Makes a model from its settings. With a method `fit(training) -> tensors` it is trained first, once a store.
+    """Builds a model from its settings. One with a method `fit(training) -> tensors` is trained first, once for each store.
 
-    Settings identify what was trained. Where they do not (they name data or another model), a method `identity() -> mapping` has
-    what does, such as fingerprints. A setting `data_dir` is filled in from the plan's.
+    The settings identify what was trained. Where they do not suffice, because they name data or another model, a method
+    `identity() -> mapping` returns what does, such as fingerprints. A setting `data_dir` is filled in from the plan.
 
     Attributes:
-        name: As on the command line.
-        version: Raised by any change that moves the model.
+        name: The name on the command line.
+        version: A number that is raised by any change to the model.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
 
     def build(self, weights: Mapping[str, Tensor]) -> Layered:
-        """The model in float32 on the CPU, from what `fit` returned (nothing where there is no `fit`)."""
+        """Builds the model in float32 on the CPU.
+
+        Args:
+            weights: What `fit` returned; empty for a builder without `fit`.
+        """
         ...
 
 
 class TrainedModelBuilder(ModelBuilder, Protocol):
-    """A maker whose model is trained."""
+    """A builder whose model is trained."""
 
     def fit(self, training: TrainingSession) -> Mapping[str, Tensor]:
-        """Trains it and returns its weights.
+        """Trains the model and returns its weights by name.
+
+        Args:
+            training: Gives the seed and the last checkpoint, takes checkpoints and the training curve.
 
         Raises:
-            FlowgaugeError: It did not become good enough, with what to do.
+            FlowgaugeError: The model did not become good enough.
         """
         ...
 

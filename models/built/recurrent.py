@@ -18,12 +18,12 @@ from ..shapes import Hidden, Mask, Outputs, Words
 
 
 class Network(nn.Module):
-    """The weights of a recurrent classifier; subclasses say how words are looked up and what the GRU reads of them.
+    """The weights of a recurrent classifier. Subclasses define the lookup of words and the inputs of the GRU.
 
     Args:
         table: Word vectors.
-        gru: Single-layer, one direction, `batch_first`.
-        linear: From its last state.
+        gru: A GRU of one layer and one direction, with `batch_first`.
+        linear: The readout of the GRU's last state.
     """
 
     def __init__(self, table: nn.Embedding, gru: nn.GRU, linear: nn.Linear) -> None:
@@ -31,9 +31,9 @@ class Network(nn.Module):
         self.table, self.gru, self.linear = table, gru, linear
 
     def look_up(self, batch: Batch) -> Words:
-        """Word vectors."""
-        found: Tensor = self.table(batch.ids)
-        return found
+        """Word vectors (B, N, E) of the batch's ids."""
+        words: Tensor = self.table(batch.ids)
+        return words
 
     def embed(self, words: Words, batch: Batch) -> Hidden:
         """What the GRU reads at each position: the word vectors themselves."""
@@ -44,26 +44,26 @@ class Network(nn.Module):
         return batch.attention_mask
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """The weights that training changes, by name: all."""
+        """The weights that training changes, by name; here all weights."""
         return dict(self.named_parameters())
 
     def logits(self, state: Float[Tensor, "rows state"]) -> Float[Tensor, "rows outputs"]:
         """The outputs from the GRU's last state."""
-        found: Tensor = self.linear(state)
-        return found
+        logits: Tensor = self.linear(state)
+        return logits
 
 
 class Recurrent:
     """A recurrent classifier as `Layered`: hidden[0] is what the GRU reads, and the readout is the GRU with its linear layer.
 
-    It has no layers, no attention and no single position that q reads (a batch's target is None). What padding holds, and
-    positions that the GRU does not read, changes nothing.
+    It has no layers, no attention and no single position that q reads (a batch's target is None). Outputs depend neither on
+    padding nor on positions that the GRU does not read.
 
     Args:
-        network: Its weights.
+        network: The weights.
         tokenizer: A fast tokenizer.
-        labels: Names of its outputs, in order.
-        name: What results call it.
+        labels: Names of the outputs, in order.
+        name: The name in results.
     """
 
     n_layers = 0
@@ -72,7 +72,7 @@ class Recurrent:
     max_tokens: int | None = None
 
     def __init__(self, network: Network, tokenizer: Any, labels: tuple[str, ...], name: str) -> None:
-        # Not `eval()`: cuDNN has no backward for it, and there is nothing here that training mode changes.
+        # Not `eval()`, in which cuDNN cannot run a GRU backwards; no part of the network behaves differently in training mode.
         self.network = network.requires_grad_(False)
         self.tokenizer, self.name = tokenizer, name
         self.head: Head = "label"
@@ -81,7 +81,7 @@ class Recurrent:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.network.table.weight.device
 
     @property
@@ -90,7 +90,7 @@ class Recurrent:
         return self.network.table.weight.dtype
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Recurrent:
-        """Moves the weights; returns itself."""
+        """Moves the weights and returns the model itself."""
         self.network.to(device, dtype)
         return self
 
@@ -99,13 +99,13 @@ class Recurrent:
         return self.network.parameters()
 
     def fingerprint(self) -> str:
-        """Sha256 over the kind of network, its outputs, every weight by name, and the tokenizer."""
-        found = hashlib.sha256(f"{type(self.network).__name__}{self.labels}".encode())
+        """Sha256 over the class of the network, the names of its outputs, every weight by name, and the tokenizer."""
+        digest = hashlib.sha256(f"{type(self.network).__name__}{self.labels}".encode())
         for name, tensor in sorted(self.network.state_dict().items()):
-            found.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-        found.update(self.tokenizer.backend_tokenizer.to_str().encode())
-        return found.hexdigest()
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(self.tokenizer.backend_tokenizer.to_str().encode())
+        return digest.hexdigest()
 
     def maskable(self, batch: Batch) -> Mask:
         """The positions the GRU reads."""
@@ -120,19 +120,23 @@ class Recurrent:
         return self.network.embed(words, batch)
 
     def run(self, *rows: Rows, keep: Collection[Any] = ()) -> list[Trace]:
-        """Gives each group's hidden[0], edited; nothing else is there to run or to keep.
+        """The hidden[0] of each group with its edits; the model has no other site.
+
+        Args:
+            rows: The groups, all at hidden[0].
+            keep: Sites to keep: `hidden` or none.
 
         Raises:
             NotApplicable: A site other than `hidden` is to be kept or edited.
             ValueError: Rows that enter above hidden[0], or an edit that changes the shape.
         """
-        others = {*keep, *(site for group in rows for site in group.edits)} - {"hidden"}
-        if others:
-            raise NotApplicable(f"model {self.name!r} is recurrent and has hidden[0] alone, no {', '.join(sorted(others))}.")
+        missing = {*keep, *(site for group in rows for site in group.edits)} - {"hidden"}
+        if missing:
+            raise NotApplicable(f"model {self.name!r} is recurrent and has hidden[0] alone, no {', '.join(sorted(missing))}.")
         return [Trace(slice(0, len(group.hidden)), {("hidden", 0): _entered(group)}) for group in rows]
 
     def readout(self, hidden: Hidden, batch: Batch) -> Outputs:
-        """Logits (R, C) from the GRU's state after the last position it reads; where it reads none, from its first state."""
+        """Logits (R, C) from the GRU's state after the last position that it reads, or its initial state if it reads none."""
         read = self.network.read(batch)
         lengths = read.sum(1)
         order = (~read).to(torch.int8).argsort(dim=1, stable=True)[..., None].expand_as(hidden)

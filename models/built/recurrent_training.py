@@ -1,4 +1,4 @@
-"""Trains a `Recurrent` classifier with Adam, epoch by epoch, so that a killed training goes on where it was."""
+"""Trains a `Recurrent` classifier with Adam; a killed training continues after its last finished epoch."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from .recurrent import Recurrent
 from .training import TrainingSession
 
 PART = 512
-"""Instances that are encoded, or run without gradients, at once."""
+"""Instances that are encoded, or run without gradients, in one batch."""
 
 
 @dataclass(frozen=True)
 class RecurrentTrainingConfig:
-    """How long and how fast.
+    """Settings of a training.
 
     Attributes:
         epochs: Passes over the data.
-        batch_size: Instances a step.
-        lr: Of Adam.
-        best: Which of the numbers measured after each epoch chooses the epoch that is kept (the largest; the first of equals);
-            empty: the last is kept.
+        batch_size: Instances of a step.
+        lr: Learning rate of Adam.
+        best: The measured number by which an epoch is chosen: its weights are kept if the number is the largest so far. Empty:
+            the weights of the last epoch are kept.
     """
 
     epochs: int
@@ -39,17 +39,23 @@ class RecurrentTrainingConfig:
 
 
 def check_seed(seed: int) -> None:
-    """Refuses seeds that generators do not take, here or as a part of an epoch's own.
+    """Refuses a seed from which no generator can be seeded.
 
     Raises:
-        UsageError: It is not in [0, 2**32).
+        UsageError: The seed is not in [0, 2**32).
     """
     if not 0 <= seed < 2**32:
         raise UsageError(f"seed must be from 0 to {2**32 - 1}, got {seed}.")
 
 
 def read_in(model: Recurrent, instances: Sequence[Instance], labels: Mapping[str, int] | None = None) -> Batch:
-    """All instances as one batch, encoded in parts."""
+    """Encodes all instances, in parts, as one batch.
+
+    Args:
+        model: The model that reads them.
+        instances: The instances in the order of the batch.
+        labels: The output of each class name; None: the model's own names.
+    """
     parts = [encode(model, instances[i : i + PART], labels=labels) for i in range(0, len(instances), PART)]
     length = max(part.ids.shape[1] for part in parts)
     return replace(
@@ -71,16 +77,16 @@ def _stacked(parts: Sequence[Batch], name: str, length: int, fill: int) -> Tenso
     return torch.cat([pad(getattr(part, name), (0, length - part.ids.shape[1]), value=fill) for part in parts])
 
 
-def some(data: Batch, index: Tensor) -> Batch:
-    """Some rows, padded to the longest of them."""
+def rows_of(data: Batch, index: Tensor) -> Batch:
+    """The rows with these indices, padded to the longest of them."""
     rows = data.rows(index)
     return rows.only(rows.attention_mask)
 
 
 @torch.no_grad()
 def predictions(model: Recurrent, data: Batch) -> Tensor:
-    """The predicted class of every instance."""
-    return torch.cat([model.outputs(some(data, index))[0].argmax(1) for index in torch.arange(len(data)).split(PART)])
+    """The predicted class of every instance (B,)."""
+    return torch.cat([model.outputs(rows_of(data, index))[0].argmax(1) for index in torch.arange(len(data)).split(PART)])
 
 
 def fit_recurrent(
@@ -90,14 +96,17 @@ def fit_recurrent(
     training: TrainingSession,
     measure: Callable[[], Mapping[str, float]],
 ) -> dict[str, Tensor]:
-    """Minimises cross-entropy on the batch's answers; weights that are trained, by name.
+    """Minimises the cross-entropy of the batch's answers.
 
     Args:
-        model: Its weights are changed, except the word vectors if the network froze them.
+        model: The model; training changes its weights, but not word vectors that the network keeps fixed.
         data: The train split.
-        recipe: How.
-        training: Gives the seed of the order, takes the curve and checkpoints, one a finished epoch.
-        measure: What is measured on the model after each epoch.
+        recipe: The settings of the training.
+        training: Gives the seed of the order of the data; takes the training curve and a checkpoint after each epoch.
+        measure: Measures the model after each epoch; the numbers enter the training curve.
+
+    Returns:
+        The trained weights of the kept epoch, by name.
     """
     weights = model.network.trained()
     optimiser = torch.optim.Adam(list(weights.values()), lr=recipe.lr)
@@ -107,7 +116,7 @@ def fit_recurrent(
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(training.seed * 100_003 + epoch))
         loss = 0.0
         for index in order.split(recipe.batch_size):
-            loss += _step(model, some(data, index), list(weights.values()), optimiser) / steps
+            loss += _step(model, rows_of(data, index), list(weights.values()), optimiser) / steps
         numbers = measure()
         state.after(epoch, numbers[recipe.best] if recipe.best else float(epoch))
         training.log(epoch + 1, recipe.epochs, loss=loss, **numbers)
@@ -129,7 +138,7 @@ def _step(model: Recurrent, batch: Batch, weights: list[Tensor], optimiser: torc
 
 
 class _State:
-    """What a training needs to go on: weights, Adam's moments, the epoch and the weights of the best epoch so far."""
+    """What a training needs to continue: weights, Adam's moments, the epoch and the weights of the best epoch so far."""
 
     def __init__(self, weights: Mapping[str, Tensor], optimiser: torch.optim.Optimizer, stored: Mapping[str, Tensor]) -> None:
         self.weights, self.optimiser = weights, optimiser
@@ -139,19 +148,19 @@ class _State:
             self._load(stored)
 
     def after(self, epoch: int, score: float) -> None:
-        """Notes the end of an epoch, whose weights are kept if none scored as much."""
+        """Notes the end of an epoch; its weights are kept if its score is the largest so far."""
         self.epoch = epoch + 1
         if score > self.best:
             self.best = score
             self.kept = {name: weight.detach().clone() for name, weight in self.weights.items()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """All of it, for a checkpoint."""
+        """The tensors of a checkpoint by name."""
         moments = self.optimiser.state_dict()["state"]
-        found = {f"adam/{i}/{name}": value for i, each in moments.items() for name, value in each.items()}
-        found |= {f"weight/{name}": weight for name, weight in self.weights.items()}
-        found |= {f"kept/{name}": weight for name, weight in self.kept.items()}
-        return found | {"epoch": torch.tensor(self.epoch), "best": torch.tensor(self.best, dtype=torch.float64)}
+        tensors = {f"adam/{i}/{name}": value for i, each in moments.items() for name, value in each.items()}
+        tensors |= {f"weight/{name}": weight for name, weight in self.weights.items()}
+        tensors |= {f"kept/{name}": weight for name, weight in self.kept.items()}
+        return tensors | {"epoch": torch.tensor(self.epoch), "best": torch.tensor(self.best, dtype=torch.float64)}
 
     def _load(self, stored: Mapping[str, Tensor]) -> None:
         self.epoch, self.best = int(stored["epoch"]), float(stored["best"])
@@ -159,8 +168,8 @@ class _State:
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in stored.items():
             if key.startswith("adam/"):
-                _, number, name = key.split("/")
-                moments.setdefault(int(number), {})[name] = value
+                _, index, name = key.split("/")
+                moments.setdefault(int(index), {})[name] = value
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
         for name, weight in self.weights.items():
             weight.data.copy_(stored[f"weight/{name}"])

@@ -1,4 +1,4 @@
-"""The recurrent classifier of De Cao et al. 2020: word vectors of a pretrained encoder, as they are, under a GRU."""
+"""The recurrent classifier of De Cao et al. 2020: a GRU over the fixed word vectors of a pretrained encoder."""
 
 from __future__ import annotations
 
@@ -26,10 +26,14 @@ LR = 1e-3
 
 
 class SentenceNetwork(Network):
-    """A GRU as wide as the word vectors (E), which stay as they are, and a linear layer on its last state.
+    """A GRU as wide as the word vectors (E), which are not trained, and a linear layer on its last state.
 
-    hidden[0] is the word vector itself; special tokens are read too. Source: De Cao et al. 2020, section 4, as published in their
-    code.
+    hidden[0] is the word vector itself; the GRU reads special tokens too. Source: De Cao et al. 2020, section 4, as in their
+    published code.
+
+    Args:
+        vectors: Word vectors (V, E).
+        classes: The number of classes.
     """
 
     def __init__(self, vectors: Tensor, classes: int) -> None:
@@ -38,7 +42,7 @@ class SentenceNetwork(Network):
         super().__init__(nn.Embedding.from_pretrained(vectors), gru, nn.Linear(width, classes))
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """All weights but the word vectors."""
+        """The weights that training changes, by name: all but the word vectors."""
         return {name: weight for name, weight in self.named_parameters() if name != "table.weight"}
 
 
@@ -52,9 +56,12 @@ class SentenceGru:
     Attributes:
         embeddings: The encoder: an embedded model's name, a Hugging Face name or a folder.
         task: A classification task by name.
-        seed: Of its first weights and of the order of its training.
+        seed: Of the initial weights and the order of the data.
         epochs: Passes over the train split.
         data_dir: Folder of published data sets; empty: the plan's, $FLOWGAUGE_DATA, else the Hub.
+
+    Raises:
+        UsageError: A setting out of range.
     """
 
     embeddings: str = "bert-base-uncased"
@@ -78,38 +85,45 @@ class SentenceGru:
         folder = {"data_dir": self.data_dir} if self.data_dir and takes_data(spec) else {}
         task = load_task(Spec(spec.name, {**spec.settings, **folder}))
         if task.head != "label" or not getattr(task, "classes", ()):
-            raise UsageError(f"model 'sst-gru' learns tasks with classes, and {self.task!r} has none; sst and sst/binary do.")
+            raise UsageError(
+                f"model 'sst-gru' is trained on a task with classes, and {self.task!r} has none: choose sst or sst/binary."
+            )
         return task
 
     def identity(self) -> dict[str, Any]:
-        """What its weights follow from: word vectors, tokenizer and data themselves, not where they are."""
+        """What determines the weights: hashes of word vectors, tokenizer and data, without their folders."""
         vectors = self._vectors
-        found = hashlib.sha256(vectors.table.contiguous().view(torch.uint8).numpy().tobytes())
-        found.update(vectors.tokenizer.backend_tokenizer.to_str().encode())
+        digest = hashlib.sha256(vectors.table.contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(vectors.tokenizer.backend_tokenizer.to_str().encode())
         splits = {split: fingerprint(self._task.instances(split, None, 0)) for split in ("train", "validation")}
-        return {"embeddings": found.hexdigest(), "task": self._task.name, **splits, "seed": self.seed, "epochs": self.epochs}
+        return {"embeddings": digest.hexdigest(), "task": self._task.name, **splits, "seed": self.seed, "epochs": self.epochs}
 
     def fit(self, training: TrainingSession) -> Mapping[str, Tensor]:
-        """Trains everything above the word vectors; the curve has accuracy and macro-F1 on the validation split."""
+        """Trains all weights but the word vectors; the curve has accuracy and macro-F1 on the validation split.
+
+        Args:
+            training: Gives the seed and the last checkpoint, takes checkpoints and the training curve.
+        """
         from sklearn.metrics import f1_score
 
-        made = self._untrained()
-        data, held_out = (read_in(made, self._task.instances(split, None, 0)) for split in ("train", "validation"))
+        model = self._untrained()
+        data, held_out = (read_in(model, self._task.instances(split, None, 0)) for split in ("train", "validation"))
         gold = held_out.answer[:, 0]
 
         def measure() -> dict[str, float]:
-            found = predictions(made, held_out)
-            every = range(len(made.labels))
-            macro = f1_score(gold.numpy(), found.numpy(), labels=every, average="macro", zero_division=0)
-            return {"accuracy": float((found == gold).double().mean()), "macro_f1": float(macro)}
+            predicted = predictions(model, held_out)
+            every = range(len(model.labels))
+            macro = f1_score(gold.numpy(), predicted.numpy(), labels=every, average="macro", zero_division=0)
+            return {"accuracy": float((predicted == gold).double().mean()), "macro_f1": float(macro)}
 
-        return fit_recurrent(made, data, RecurrentTrainingConfig(self.epochs, BATCH_SIZE, LR, best="macro_f1"), training, measure)
+        recipe = RecurrentTrainingConfig(self.epochs, BATCH_SIZE, LR, best="macro_f1")
+        return fit_recurrent(model, data, recipe, training, measure)
 
     def build(self, weights: Mapping[str, Tensor]) -> Recurrent:
-        """The model with its trained weights."""
-        made = self._untrained()
-        made.network.load_state_dict({"table.weight": self._vectors.table, **weights})
-        return made
+        """The model with its trained weights, in float32 on the CPU."""
+        model = self._untrained()
+        model.network.load_state_dict({"table.weight": self._vectors.table, **weights})
+        return model
 
     def _untrained(self) -> Recurrent:
         vectors, classes = self._vectors, tuple(self._task.classes)

@@ -1,4 +1,4 @@
-"""The model of the toy task: a feed-forward network over each digit and the query, and a GRU of two inputs that counts."""
+"""The model of the toy task: a feed-forward network over each digit and the query, and a GRU with two inputs that counts."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .training import TrainingSession
 DIGITS = 10
 WIDTH = 64
 ENOUGH = 0.99
-"""Accuracy on held-out examples that a model must exceed, so that what is attributed is a model that counts."""
+"""Accuracy on held-out examples that a model must exceed, because only a model that counts has known attributions."""
 RECIPE = RecurrentTrainingConfig(epochs=50, batch_size=128, lr=1e-3)
 
 
 class CountingNetwork(Network):
     """hidden[0] at a digit is a tanh network over (n, m, digit), 192 -> 64 -> 2; at the query, which the GRU skips, it is 0.
 
-    Digits of the query and of the sequence have word vectors of their own. Source: De Cao et al. 2020, section 3, as published in
-    their code.
+    Digits of the query and of the sequence have word vectors of their own. Source: De Cao et al. 2020, section 3, as in their
+    published code.
     """
 
     def __init__(self) -> None:
@@ -38,18 +38,18 @@ class CountingNetwork(Network):
         self.encoder = nn.Sequential(nn.Linear(3 * WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 2))
 
     def look_up(self, batch: Batch) -> Words:
-        """Word vectors: of the query for the first text, of the sequence for the second."""
-        found: Tensor = self.table(batch.ids + (DIGITS + 1) * (batch.token_type_ids == 0))
-        return found
+        """Word vectors (B, N, E): those of the query for the first text, those of the sequence for the second."""
+        words: Tensor = self.table(batch.ids + (DIGITS + 1) * (batch.token_type_ids == 0))
+        return words
 
     def embed(self, words: Words, batch: Batch) -> Hidden:
-        """The network over the query's two vectors and each position's own."""
+        """hidden[0] (B, N, 2): the network over the two vectors of the query and that of each position."""
         query = words[:, :2].flatten(1)[:, None].expand(-1, words.shape[1], -1)
-        found: Tensor = self.encoder(torch.cat([query, words], -1))
-        return found * self.read(batch)[..., None]
+        hidden: Tensor = self.encoder(torch.cat([query, words], -1))
+        return hidden * self.read(batch)[..., None]
 
     def read(self, batch: Batch) -> Mask:
-        """The digits of the sequence."""
+        """The positions that the GRU reads: the digits of the sequence."""
         return batch.attention_mask & (batch.token_type_ids == 1)
 
     def logits(self, state: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class CountingNetwork(Network):
 
 
 def digit_tokenizer() -> Any:
-    """A fast tokenizer that has each digit as the token of its own number; the query's tokens are segment 0."""
+    """A fast tokenizer with one token for each digit, whose id is the digit; the query is segment 0."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -76,7 +76,10 @@ class ToyCounting:
     """Counts digits of `toy/counting`: a feed-forward network and a GRU, trained here to above 99 % on held-out examples.
 
     Attributes:
-        seed: Of its first weights and of the order of its training.
+        seed: Of the initial weights and the order of the data.
+
+    Raises:
+        UsageError: A seed out of range.
     """
 
     seed: int = 0
@@ -85,31 +88,34 @@ class ToyCounting:
         check_seed(self.seed)
 
     def fit(self, training: TrainingSession) -> Mapping[str, Tensor]:
-        """Trains on the task's train split; the test split is only measured on.
+        """Trains on the task's train split and measures the accuracy on its test split.
+
+        Args:
+            training: Gives the seed and the last checkpoint, takes checkpoints and the training curve.
 
         Raises:
-            FlowgaugeError: It does not exceed 99 % on the test split.
+            FlowgaugeError: The accuracy on the test split is not above 99 %.
         """
-        made, task = self._untrained(), CountingTask()
-        data, held_out = (read_in(made, task.instances(split)) for split in ("train", "test"))
+        model, task = self._untrained(), CountingTask()
+        data, held_out = (read_in(model, task.instances(split)) for split in ("train", "test"))
 
         def accuracy() -> dict[str, float]:
-            return {"accuracy": float((predictions(made, held_out) == held_out.answer[:, 0]).double().mean())}
+            return {"accuracy": float((predictions(model, held_out) == held_out.answer[:, 0]).double().mean())}
 
-        weights = fit_recurrent(made, data, RECIPE, training, accuracy)
+        weights = fit_recurrent(model, data, RECIPE, training, accuracy)
         reached = accuracy()["accuracy"]
         if reached <= ENOUGH:
             raise FlowgaugeError(
-                f"toy-counting:seed={self.seed} reached an accuracy of {reached:.1%}, and attribution asks for a model above "
-                f"{ENOUGH:.0%}: choose another seed."
+                f"toy-counting:seed={self.seed} reached an accuracy of {reached:.1%}, and attributions are compared on a "
+                f"model above {ENOUGH:.0%}: choose another seed."
             )
         return weights
 
     def build(self, weights: Mapping[str, Tensor]) -> Recurrent:
-        """The model with its trained weights."""
-        made = self._untrained()
-        made.network.load_state_dict(dict(weights))
-        return made
+        """The model with its trained weights, in float32 on the CPU."""
+        model = self._untrained()
+        model.network.load_state_dict(dict(weights))
+        return model
 
     def _untrained(self) -> Recurrent:
         with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""How anything that is trained here (a probe, a small model) is given its seed, checkpoints and progress."""
+"""What anything that flowgauge trains (a probe, a small model) receives: seed, checkpoints, training curve."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from torch import Tensor
 
 
 class TrainingSession(Protocol):
-    """What a function that trains is handed.
+    """The surroundings of one training.
 
     Attributes:
-        seed: Of everything it draws.
+        seed: The seed of everything that the training draws.
     """
 
     seed: int
 
     def resume(self) -> dict[str, Tensor]:
-        """Tensors of the last checkpoint; empty at the start."""
+        """The tensors of the last checkpoint by name; empty at the start."""
         ...
 
     def checkpoint(self, tensors: Mapping[str, Tensor]) -> None:
-        """Keeps what is needed to go on from here after a kill; call it as often as you like, it writes every few seconds."""
+        """Offers the tensors from which the training can continue; they are written every few seconds at most."""
         ...
 
     def log(self, step: int, steps: int, **numbers: float) -> None:
-        """One row of the training curve: `step` of `steps` is done."""
+        """Adds a row to the training curve after step `step` of `steps`."""
         ...
 
 
 @dataclass
 class InMemorySession:
-    """A training that keeps its curve and nothing on disk, for notebooks and tests."""
+    """A training session that keeps its curve in memory and writes nothing, for notebooks and tests."""
 
     seed: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
 
     def resume(self) -> dict[str, Tensor]:
-        """Nothing: it starts anew."""
+        """No tensors, so that training starts from the beginning."""
         return {}
 
     def checkpoint(self, tensors: Mapping[str, Tensor]) -> None:
-        """Keeps nothing."""
+        """Does nothing."""
 
     def log(self, step: int, steps: int, **numbers: float) -> None:
         """Adds a row to `curve`."""

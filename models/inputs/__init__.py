@@ -1,1 +1,1 @@
-"""Inputs."""
+"""Instances to batches: tokenisation, matching of class names, encoding."""

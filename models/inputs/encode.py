@@ -1,4 +1,4 @@
-"""Instances to batches: tokens, words, target, answers; bucketed by length."""
+"""Instances to batches of similar length, with tokens, words, target and answers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from .tokenise import Encoding, tokenise
 
 log = logging.getLogger(__name__)
 TRACE_BUDGET = 2**30
-"""Bytes a batch's path trace may take; larger ones spend their time on fresh memory pages."""
+"""Bytes that the path trace of a batch may take; larger ones were slower, because the system has to provide new memory pages."""
 TRACE_SAMPLES = 50
+"""Path samples of each instance that a batch makes room for by default."""
 
 
 def encode(
@@ -32,21 +33,22 @@ def encode(
     seed: int = 0,
     labels: Mapping[str, int] | None = None,
 ) -> Batch:
-    """One padded batch of all instances, with the strongest other output filled in where an instance names none.
+    """One padded batch of all instances.
 
-    Of several right answers, the one that the model finds likeliest on the clean input is explained.
-
-    Texts longer than the model reads are cut at their ends, of two texts the longer one first, with a warning that counts them.
+    Where an instance names no competing output, it is the strongest other output on the clean input. Of several right answers,
+    the one that the model finds likeliest on the clean input is explained. Texts with more tokens than the model has positions
+    are cut at their ends, of two texts the longer one first, with a warning that counts them.
 
     Args:
         model: For its tokenizer and head.
-        instances: In the order of the batch.
-        quantity: What is explained.
-        seed: Of the cell.
+        instances: The instances in the order of the batch.
+        quantity: The scalar that is explained.
+        seed: The seed of the cell.
         labels: The output of each class name (`labels.label_ids`); None: the model's own names.
 
     Raises:
-        UsageError: A word that is not one token where it must be, a missing gap, an unknown label, a text too long to be cut.
+        UsageError: No instances, a word that is not one token where it must be, a missing gap, an unknown label, a text that is
+            too long and cannot be cut.
     """
     if not instances:
         raise UsageError("there are no instances to encode.")
@@ -57,20 +59,22 @@ def encode(
 
 
 def _ids(model: Layered, labels: Mapping[str, int] | None) -> Mapping[str, int]:
+    """The output of each class name, by default by the model's own names."""
     return label_ids(model, ()) if labels is None and model.head == "label" else labels or {}
 
 
 def _warn_of_cut(model: Layered, rows: Sequence[Encoding]) -> int:
-    """How many texts were cut; said once."""
+    """The number of texts that were cut, with one warning for all of them."""
     cut = [row for row in rows if row.cut]
     if cut:
         most = max(row.cut for row in cut)
-        told = "%d of %d texts are longer than the %d tokens model %r reads and were cut, by %d tokens at most."
-        log.warning(told, len(cut), len(rows), model.max_tokens, model.name, most)
+        message = "%d of %d texts are longer than the %d tokens model %r reads and were cut, by %d tokens at most."
+        log.warning(message, len(cut), len(rows), model.max_tokens, model.name, most)
     return len(cut)
 
 
 def _collate(model: Layered, instances: Sequence[Instance], rows: Sequence[Encoding], quantity: Quantity, seed: int = 0) -> Batch:
+    """The padded batch of tokenised instances."""
     length, pad = max(len(r.ids) for r in rows), model.tokenizer.pad_token_id or 0
     ids, segments = torch.full((len(rows), length), pad), torch.zeros(len(rows), length, dtype=torch.long)
     mask, word_ids = torch.zeros(len(rows), length, dtype=torch.bool), torch.full((len(rows), length, 2), -1)
@@ -78,40 +82,48 @@ def _collate(model: Layered, instances: Sequence[Instance], rows: Sequence[Encod
         n = len(row.ids)
         ids[i, :n], segments[i, :n], mask[i, :n] = torch.tensor(row.ids), torch.tensor(row.segments), True
         word_ids[i, :n] = torch.tensor(row.words)
-    closed = {bool(instance.against) for instance in instances}
-    if len(closed) != 1:
+    names_against = {bool(instance.against) for instance in instances}
+    if len(names_against) != 1:
         raise UsageError(
             "some instances name the output to hold against the answer and some do not; a task must do one or the other."
         )
     target = torch.tensor([r.target for r in rows]).to(model.device) if model.one_target else None
     answer = torch.tensor([r.answer for r in rows])
     against = torch.tensor([r.against or r.answer for r in rows])
-    place = model.device
     batch = Batch(
-        ids.to(place), mask.to(place), segments.to(place), word_ids.to(place), answer.to(place), against.to(place),
-        target, tuple(i.id for i in instances), tuple(cell_seed(seed, i.id) for i in instances), quantity,
-        closed == {True}, model.head == "span",
-    )  # fmt: skip
+        ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        token_type_ids=segments.to(model.device),
+        word_ids=word_ids.to(model.device),
+        answer=answer.to(model.device),
+        against=against.to(model.device),
+        target=target,
+        names=tuple(i.id for i in instances),
+        seeds=tuple(cell_seed(seed, i.id) for i in instances),
+        quantity=quantity,
+        pairwise=names_against == {True},
+        spans=model.head == "span",
+    )
     return batch if batch.pairwise else _fill_against(model, batch, rows)
 
 
 @torch.no_grad()
 def _fill_against(model: Layered, batch: Batch, rows: Sequence[Encoding]) -> Batch:
-    """The batch with the likeliest of several right answers, and the strongest other output."""
-    outputs, answer = _numbers(model, batch), batch.answer.clone()
-    for number, row in enumerate(rows):
+    """The batch with the likeliest of several right answers, and the strongest other output in `against`."""
+    outputs, answer = _clean_outputs(model, batch), batch.answer.clone()
+    for index, row in enumerate(rows):
         if row.also:
             choices = torch.tensor([row.answer, *row.also], device=answer.device)
-            answer[number] = likeliest([logits[number] for logits in outputs], choices)
-    found = [strongest_other(logits, answer[:, h]) for h, logits in enumerate(outputs)]
-    return replace(batch, answer=answer, against=torch.stack(found, 1), cache={})
+            answer[index] = likeliest([logits[index] for logits in outputs], choices)
+    against = [strongest_other(logits, answer[:, h]) for h, logits in enumerate(outputs)]
+    return replace(batch, answer=answer, against=torch.stack(against, 1), cache={})
 
 
-def _numbers(model: Layered, batch: Batch) -> Outputs:
+def _clean_outputs(model: Layered, batch: Batch) -> Outputs:
     """The logits on the clean input.
 
     Raises:
-        UsageError: Some are NaN, of which every prediction would be made up.
+        UsageError: Some logits are NaN, so that no prediction can be read from them.
     """
     outputs = model.outputs(batch)
     broken = torch.stack([logits.isnan().any(1) for logits in outputs]).any(0)
@@ -124,8 +136,16 @@ def _numbers(model: Layered, batch: Batch) -> Outputs:
 
 @torch.no_grad()
 def relabel(model: Layered, batch: Batch) -> Batch:
-    """The batch with q taken for the class the model predicts on the clean input, and against re-chosen."""
-    outputs = _numbers(model, batch)
+    """The batch whose q is about the answer that the model predicts on the clean input, with `against` chosen anew.
+
+    Args:
+        model: The model that predicts.
+        batch: About the gold answer.
+
+    Raises:
+        UsageError: The model's outputs are NaN.
+    """
+    outputs = _clean_outputs(model, batch)
     predicted = prediction(outputs, batch)
     if batch.pairwise:
         against = torch.where(predicted == batch.answer, batch.against, batch.answer)
@@ -135,13 +155,20 @@ def relabel(model: Layered, batch: Batch) -> Batch:
 
 
 def reseed(batch: Batch, seed: int) -> Batch:
-    """The same rows, sharing their cache, with the seeds of another cell."""
+    """The same rows with the seeds of another cell; both batches share one cache."""
     return replace(batch, seeds=tuple(cell_seed(seed, name) for name in batch.names))
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedInstances:
-    """The batches of a task for a model, what was left out of it, and how many texts were cut to what the model reads."""
+    """The batches of a task for a model.
+
+    Attributes:
+        batches: The batches, shortest texts first.
+        instances: The instances of each batch, in its order.
+        skipped: Why each other instance was left out, one line each.
+        cut: How many texts were cut to the number of the model's positions.
+    """
 
     batches: tuple[Batch, ...]
     instances: tuple[tuple[Instance, ...], ...]
@@ -160,18 +187,21 @@ def batches(
     labels: Mapping[str, int] | None = None,
     samples: int = TRACE_SAMPLES,
 ) -> EncodedInstances:
-    """Batches of at most `batch_size`, sorted by length so that little is padded.
+    """Batches of the instances, sorted by length so that there is little padding.
 
     Args:
         model: For its tokenizer and head.
-        instances: In the task's order.
-        quantity: What is explained.
-        batch_size: Most instances a batch; fewer where their path trace would exceed `TRACE_BUDGET`.
-        max_tokens: Leaves out instances with more tokens, special ones included (a choice of the user, counted).
-        on_split: What to do with a sentence that the model cannot be asked about (an answer of several tokens, a text too long to
-            be cut): stop, or leave out and count.
+        instances: The instances in the task's order.
+        quantity: The scalar that is explained.
+        batch_size: The most instances of a batch; fewer where their path trace would exceed `TRACE_BUDGET`.
+        max_tokens: Instances with more tokens, special ones included, are left out and counted.
+        on_split: What to do with an instance that does not suit the model (an answer of several tokens, a text that is too long
+            and cannot be cut): `error` stops, `skip` leaves it out and counts it.
         labels: The output of each class name; None: the model's own names.
-        samples: Path samples that will be taken of each instance; 1 where none are.
+        samples: Path samples that will be taken of each instance; 1 without path samples.
+
+    Raises:
+        UsageError: An instance that cannot be encoded, or no instance left.
     """
     ids = _ids(model, labels)
     usable: list[tuple[Encoding, Instance]] = []
@@ -196,31 +226,41 @@ def batches(
             f"first reason: {(skipped or ['the task is empty'])[0]}"
         )
     if skipped:
-        told = "%d of the %d instances drawn are left out and %d stay; first: %s"
-        log.warning(told, len(skipped), len(instances), len(usable), skipped[0])
+        message = "%d of the %d instances drawn are left out and %d stay; first: %s"
+        log.warning(message, len(skipped), len(instances), len(usable), skipped[0])
     cut = _warn_of_cut(model, [row for row, _ in usable])
     usable.sort(key=lambda pair: len(pair[0].ids))
     groups = list(_groups(model, usable, batch_size, samples))
-    made = tuple(_collate(model, instances, rows, quantity) for rows, instances in groups)
-    return EncodedInstances(made, tuple(instances for _, instances in groups), tuple(skipped), cut)
+    return EncodedInstances(
+        batches=tuple(_collate(model, instances, rows, quantity) for rows, instances in groups),
+        instances=tuple(instances for _, instances in groups),
+        skipped=tuple(skipped),
+        cut=cut,
+    )
 
 
 def _groups(
     model: Layered, usable: Sequence[tuple[Encoding, Instance]], batch_size: int, samples: int
 ) -> Iterator[tuple[tuple[Encoding, ...], tuple[Instance, ...]]]:
-    """Cuts rows, sorted by length, into batches whose path trace fits the budget."""
+    """Groups of rows, sorted by length, whose path traces do not exceed the budget."""
     group: list[tuple[Encoding, Instance]] = []
     for row, instance in usable:
-        fits = TRACE_BUDGET // trace_bytes(model, len(row.ids), samples)
-        if group and len(group) >= min(batch_size, fits):
-            yield tuple(row for row, _ in group), tuple(one for _, one in group)
+        affordable = TRACE_BUDGET // trace_bytes(model, len(row.ids), samples)
+        if group and len(group) >= min(batch_size, affordable):
+            yield tuple(row for row, _ in group), tuple(instance for _, instance in group)
             group = []
         group.append((row, instance))
-    yield tuple(row for row, _ in group), tuple(one for _, one in group)
+    yield tuple(row for row, _ in group), tuple(instance for _, instance in group)
 
 
 def token_slots(batch: Batch, row: int, instance: Instance) -> list[str]:
-    """The slot name of each real token: the special token's own text, else the template's name, else the word's number."""
+    """The slot name of each real token: `[CLS]` or `[SEP]`, else the template's name, else the index of the word.
+
+    Args:
+        batch: The batch of the instance.
+        row: The instance's row in it.
+        instance: The instance.
+    """
     before = [0]
     for text in instance.segments:
         before.append(before[-1] + len(text.split()))
@@ -229,6 +269,6 @@ def token_slots(batch: Batch, row: int, instance: Instance) -> list[str]:
         if segment < 0:
             names.append("[CLS]" if position == 0 else "[SEP]")
         else:
-            number = before[segment] + word
-            names.append(instance.slots[number] if instance.slots else str(number))
+            index = before[segment] + word
+            names.append(instance.slots[index] if instance.slots else str(index))
     return names

@@ -1,4 +1,4 @@
-"""One instance to tokens: words, target, answers, and what is cut off where the model reads less."""
+"""One instance to tokens: words, target, answers, and how much is cut off where the model has fewer positions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,18 @@ from .labels import output_of
 
 @dataclass(frozen=True)
 class Encoding:
-    """One instance's tokens, the question asked of them with further right answers, and how many tokens were cut off."""
+    """The tokens of one instance and what q reads of them.
+
+    Attributes:
+        ids: Token ids, special tokens included.
+        segments: Index of the segment of each token.
+        words: Segment and blank-separated word of each token; (-1, -1) for special tokens.
+        target: The position that q reads; 0 for heads that read no single position.
+        answer: The explained output, one for each output head.
+        against: The competing output, one for each output head; empty where it is not yet chosen.
+        cut: How many tokens were cut off.
+        also: Further right answers.
+    """
 
     ids: list[int]
     segments: list[int]
@@ -29,11 +40,17 @@ class Encoding:
 
 
 def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> Encoding:
-    """An instance as its model reads it; `labels` has the output of each class name.
+    """Tokenises an instance for a model.
+
+    Args:
+        model: For its tokenizer, head and number of positions.
+        instance: The instance.
+        labels: The output of each class name.
 
     Raises:
-        UsageError: A word that is not one token where it must be, a missing gap, an unknown label, an answer that is no span of
-            its text, a masked text or one with a span too long.
+        UsageError: A missing gap, an unknown label, an answer that is no span of its text.
+        UnfitSentence: A word or an answer that the tokenizer does not have as one token, or an answer without a token.
+        TooLong: A text of too many tokens that cannot be cut.
     """
     tokenizer = model.tokenizer
     masked = model.head == "masked"
@@ -60,7 +77,7 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
     words = _word_ids(encoded, texts)
     segments = encoded.get("token_type_ids") or [0] * len(ids)
     if instance.slots:
-        _demand_whole_words(model, instance, ids, words)
+        _check_whole_words(model, instance, ids, words)
     target = ids.index(tokenizer.mask_token_id) if masked else 0
 
     def outputs(named: tuple[int | str, ...]) -> list[int]:
@@ -85,34 +102,39 @@ def token_span(offsets: Sequence[tuple[int, int]], inside: Sequence[bool], start
     A span that starts or ends within a token (`198` of `1980s`) takes that whole token.
 
     Args:
-        offsets: Of each token in its text, in characters.
-        inside: Which tokens are of the text.
-        start: The first character.
-        end: One past the last.
+        offsets: Start and end of each token in its text, in characters.
+        inside: Whether each token belongs to the text.
+        start: Index of the span's first character.
+        end: One past the index of its last character.
 
     >>> token_span([(0, 0), (0, 2), (3, 8), (8, 9), (0, 0)], [False, True, True, True, False], 3, 9)
     (2, 3)
     """
-    found = [i for i, ((a, b), here) in enumerate(zip(offsets, inside, strict=True)) if here and a < end and b > start]
-    return (found[0], found[-1]) if found else None
+    tokens = [i for i, ((a, b), here) in enumerate(zip(offsets, inside, strict=True)) if here and a < end and b > start]
+    return (tokens[0], tokens[-1]) if tokens else None
 
 
 def _tokens_of(instance: Instance, encoded: Any, named: tuple[int | str, ...]) -> list[int]:
-    """First and last token of a span that is given in characters of the last text."""
+    """First and last token of a span that is given in characters of the last text.
+
+    Raises:
+        UsageError: No span of the text.
+        UnfitSentence: A span without a token.
+    """
     last = len(instance.segments) - 1
-    bounds = [number for number in named if isinstance(number, int)]
+    bounds = [bound for bound in named if isinstance(bound, int)]
     if len(bounds) != 2 or len(named) != 2 or not 0 <= bounds[0] < bounds[1] <= len(instance.segments[last]):
         raise UsageError(
             f"instance {instance.id!r} has the answer {named!r}; expected the start and the end of a span in characters of its "
             f"last text, which has {len(instance.segments[last])}."
         )
-    found = token_span(encoded["offset_mapping"], [s == last for s in encoded.sequence_ids()], *bounds)
-    if found is None:
+    span = token_span(encoded["offset_mapping"], [s == last for s in encoded.sequence_ids()], *bounds)
+    if span is None:
         raise UnfitSentence(
             f"the answer {instance.segments[last][slice(*bounds)]!r} of instance {instance.id!r} has no token; "
             "choose another model, or leave such sentences out with --on-split skip."
         )
-    return list(found)
+    return list(span)
 
 
 def _word_ids(encoded: Any, texts: Sequence[str]) -> list[tuple[int, int]]:
@@ -121,20 +143,24 @@ def _word_ids(encoded: Any, texts: Sequence[str]) -> list[tuple[int, int]]:
     for text in texts:
         starts = np.array([i == 0 or text[i - 1].isspace() for i in range(len(text))]) & ~np.array([c.isspace() for c in text])
         word_at.append(np.cumsum(starts) - 1)
-    found = []
+    word_ids = []
     for (start, end), sequence in zip(encoded["offset_mapping"], encoded.sequence_ids(), strict=True):
         real = sequence is not None and end > start
-        found.append((sequence, int(word_at[sequence][end - 1])) if real else (-1, -1))
-    return found
+        word_ids.append((sequence, int(word_at[sequence][end - 1])) if real else (-1, -1))
+    return word_ids
 
 
-def _demand_whole_words(model: Layered, instance: Instance, ids: list[int], words: list[tuple[int, int]]) -> None:
-    flat = [(s, w) for s, text in enumerate(instance.segments) for w in range(len(text.split()))]
+def _check_whole_words(model: Layered, instance: Instance, ids: list[int], words: list[tuple[int, int]]) -> None:
+    """Refuses an instance with a word that is not one known token.
+
+    Raises:
+        UnfitSentence: Such a word.
+    """
     texts = [text.split() for text in instance.segments]
-    for segment, word in flat:
-        at = [i for i, w in enumerate(words) if w == (segment, word)]
-        if len(at) != 1 or ids[at[0]] == model.tokenizer.unk_token_id:
-            how = "does not know it" if len(at) == 1 else f"splits it into {len(at)} tokens"
+    for segment, word in ((s, w) for s, text in enumerate(texts) for w in range(len(text))):
+        positions = [i for i, w in enumerate(words) if w == (segment, word)]
+        if len(positions) != 1 or ids[positions[0]] == model.tokenizer.unk_token_id:
+            how = "does not know it" if len(positions) == 1 else f"splits it into {len(positions)} tokens"
             raise UnfitSentence(
                 f"the word {texts[segment][word]!r} of instance {instance.id!r} must be one token, but model {model.name!r} "
                 f"{how}; choose another model, or leave such sentences out with --on-split skip."
@@ -142,7 +168,11 @@ def _demand_whole_words(model: Layered, instance: Instance, ids: list[int], word
 
 
 def _one_token(model: Layered, instance: Instance, texts: list[str], ids: list[int], target: int, word: str) -> int:
-    """The id that the tokenizer gives `word` in the gap; everything else must stay as it was."""
+    """The id that the tokenizer gives `word` in the gap.
+
+    Raises:
+        UnfitSentence: The word is unknown or several tokens, or the other tokens are not the same with it.
+    """
     tokenizer = model.tokenizer
     filled: list[int] = tokenizer(*[t.replace(tokenizer.mask_token, word) for t in texts])["input_ids"]
     same = len(filled) == len(ids) and filled[:target] + filled[target + 1 :] == ids[:target] + ids[target + 1 :]
@@ -156,11 +186,16 @@ def _one_token(model: Layered, instance: Instance, texts: list[str], ids: list[i
 
 
 def _labels(model: Layered, instance: Instance, labels: Sequence[int | str], ids: Mapping[str, int]) -> list[int]:
+    """The outputs of class names or indices.
+
+    Raises:
+        UsageError: The model has no such output.
+    """
     count = len(model.labels)
-    found = [output_of(label, ids, count) for label in labels]
-    if None in found:
-        label = labels[found.index(None)]
+    outputs = [output_of(label, ids, count) for label in labels]
+    if None in outputs:
+        label = labels[outputs.index(None)]
         raise UsageError(
             f"instance {instance.id!r} has label {label!r}, but model {model.name!r} knows {', '.join(ids)} (0 to {count - 1})."
         )
-    return [index for index in found if index is not None]
+    return [index for index in outputs if index is not None]

@@ -63,7 +63,7 @@ def test_only_keeps_and_moves_along(model, make):
     assert left.lengths == [4, 4] and left.target.tolist() == [1, 2]
     assert left.ids.tolist() == [batch.ids[0][[0, 2, 3, 5]].tolist(), batch.ids[1][[0, 1, 2, 4]].tolist()]
     assert left.word_ids[0, :, 1].tolist() == batch.word_ids[0][[0, 2, 3, 5], 1].tolist()
-    with pytest.raises(ValueError, match="must hold every target"):
+    with pytest.raises(ValueError, match="must include the target of every row"):
         batch.only(keep & (torch.arange(6) != 2))
 
 

@@ -67,7 +67,7 @@ def test_a_task_names_the_model_with_its_wiring(spec, model) -> None:
         ("noise=-0.1", "at least 0"),
         ("routes=4,words=4", "need at least 5 words"),
         ("distractors=3", "5 together, got heads=4"),
-        ("forks=0.5,depth=2", "with 3 or more layers"),
+        ("forks=0.5,depth=2", "above 0 needs 3 or more layers that all hop, got forks=0.5, depth=2"),
         ("sentences=501", "1 to 500 sentences"),
     ],
 )

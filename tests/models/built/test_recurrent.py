@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from flowgauge.core.errors import FlowgaugeError, NotApplicable
+from flowgauge.core.errors import NotApplicable
 from flowgauge.models.batch import Batch, Rows
 from flowgauge.models.built import toy_counting
 from flowgauge.models.built.recurrent import Recurrent
-from flowgauge.models.built.recurrent_training import RecurrentTrainingConfig, predictions, read_in, some
+from flowgauge.models.built.recurrent_training import RecurrentTrainingConfig, rows_of
 from flowgauge.models.built.toy_counting import ToyCounting
 from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.inputs.encode import encode
@@ -56,7 +56,7 @@ def test_padding_and_positions_that_are_not_read_change_nothing(model: Recurrent
     ids = torch.where(batch.attention_mask, batch.ids, 3)
     torch.testing.assert_close(model.outputs(replace(batch, ids=ids, cache={}))[0], clean, rtol=0, atol=1e-12)
     for row in range(len(batch)):
-        (alone,) = model.outputs(some(batch, torch.tensor([row])))
+        (alone,) = model.outputs(rows_of(batch, torch.tensor([row])))
         torch.testing.assert_close(alone[0], clean[row], rtol=0, atol=1e-12)
 
 
@@ -94,16 +94,6 @@ def test_the_fingerprint_is_that_of_the_weights(model: Recurrent) -> None:
     assert model.fingerprint() != before
 
 
-def test_all_instances_become_one_batch_in_parts(model: Recurrent, monkeypatch) -> None:
-    monkeypatch.setattr("flowgauge.models.built.recurrent_training.PART", 5)
-    instances = CountingTask().instances("test", 12, 0)
-    joined, whole = read_in(model, instances), encode(model, instances)
-    for name in ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against"):
-        assert (getattr(joined, name) == getattr(whole, name)).all(), name
-    assert (joined.names, joined.seeds) == (whole.names, whole.seeds)
-    assert (predictions(model, joined) == model.outputs(whole)[0].argmax(1)).all()
-
-
 class Killed(InMemorySession):
     """Is killed after an epoch, and keeps what was checkpointed."""
 
@@ -124,34 +114,6 @@ def quick(monkeypatch) -> None:
     monkeypatch.setattr(toy_counting, "RECIPE", RecurrentTrainingConfig(epochs=3, batch_size=64, lr=1e-3))
     monkeypatch.setattr("flowgauge.tasks.toy_counting.SHARE", {"train": 300, "test": 40})
     monkeypatch.setattr(toy_counting, "ENOUGH", -1.0)
-
-
-def test_a_killed_training_goes_on_and_ends_with_the_same_weights(quick) -> None:
-    straight = ToyCounting().fit(InMemorySession())
-    killed = Killed()
-    killed.after = 2
-    with pytest.raises(KeyboardInterrupt):
-        ToyCounting().fit(killed)
-    killed.after = 99
-    resumed = ToyCounting().fit(killed)
-    assert [row["step"] for row in killed.curve] == [1, 2, 3]
-    assert straight.keys() == resumed.keys() and all((straight[name] == resumed[name]).all() for name in straight)
-    other = ToyCounting(seed=1).fit(InMemorySession(seed=1))
-    assert (other["linear.weight"] != straight["linear.weight"]).any()
-
-
-def test_a_model_that_does_not_count_is_refused(quick, monkeypatch) -> None:
-    monkeypatch.setattr(toy_counting, "ENOUGH", 0.99)
-    with pytest.raises(FlowgaugeError, match=r"toy-counting:seed=0 reached an accuracy of .*above 99%: choose another seed"):
-        ToyCounting().fit(InMemorySession())
-
-
-@pytest.mark.slow
-def test_the_toy_model_counts() -> None:
-    weights = ToyCounting().fit(InMemorySession())
-    model = ToyCounting().build(weights)
-    data = read_in(model, CountingTask(seed=1).instances("test"))
-    assert (predictions(model, data) == data.answer[:, 0]).double().mean() > 0.99
 
 
 def test_words_of_a_recurrent_model_can_be_deleted_at_any_place(model: Recurrent, batch: Batch) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from flowgauge.models.batch import SITES, Batch, Rows
 from flowgauge.models.flow.flow_model import FlowModel
-from flowgauge.models.outputs import correct, divergence, prediction, strongest_other, value
+from flowgauge.models.outputs import value
 
 FAMILIES = ["bert", "roberta", "electra", "distilbert"]
 
@@ -40,7 +40,7 @@ def test_rows_have_no_value_below_where_they_came_in(model: FlowModel, batch: Ba
     first, later = model.run(Rows(batch, start), Rows(batch, start, 2), keep={"hidden", "context"})
     for site, layer in (("hidden", 1), ("context", 0)):
         assert len(first.site(site, layer)) == len(batch)
-        with pytest.raises(KeyError, match=rf"{site}\[{layer}\] is below hidden\[2\], where these rows came in"):
+        with pytest.raises(KeyError, match=rf"{site}\[{layer}\] is below hidden\[2\], where these rows entered"):
             later.site(site, layer)
     assert torch.equal(later.site("hidden", 2), start)
     with pytest.raises(KeyError, match="was not kept"):
@@ -122,22 +122,11 @@ def test_fingerprint_follows_the_weights(models: Callable[..., FlowModel]):
     assert first.fingerprint() == again.fingerprint() != other.fingerprint()
 
 
-def test_quantities_and_predictions_by_hand(batch: Batch):
-    from dataclasses import replace
-
-    from flowgauge.tasks.instance import Quantity
-
-    one = replace(batch.rows(torch.tensor([0, 0])), answer=torch.tensor([[1], [1]]), against=torch.tensor([[0], [0]]), cache={})
-    logits = torch.tensor([[1.0, 3.0, 5.0], [2.0, 2.0, 0.0]], dtype=torch.float64)
-    assert value((logits,), one).tolist() == [2.0, 0.0]
-    assert prediction((logits,), one).tolist() == [[1], [0]]  # among the pair; a tie is not the answer
-    assert correct((logits,), one).tolist() == [True, False]
-    assert prediction((logits,), replace(one, pairwise=False)).tolist() == [[2], [0]]
-    probability = value((logits,), replace(one, quantity=Quantity("probability")))
-    assert torch.allclose(probability, logits.softmax(1)[:, 1])
-    assert torch.allclose(value((logits,), replace(one, quantity=Quantity("log_probability"))), probability.log())
-    assert value((logits,), replace(one, quantity=Quantity("logit"))).tolist() == [3.0, 2.0]
-    assert strongest_other(logits, torch.tensor([2, 0])).tolist() == [1, 1]
-    assert divergence((logits,), (logits,)).abs().max() == 0
-    p, r = logits[:1].softmax(1), logits[1:].softmax(1)
-    assert torch.allclose(divergence((logits[:1],), (logits[1:],)), (r * (r / p).log()).sum(1))
+def test_a_run_to_the_target_alone_keeps_all_positions(models, batches):
+    model = models("bert", "span")
+    batch = batches(model, [6, 4])
+    whole, cut = (
+        model.run(Rows(batch, model.embed(model.words(batch), batch)), target_only=only)[0].site("hidden", 3)
+        for only in (False, True)
+    )
+    assert torch.equal(whole, cut)

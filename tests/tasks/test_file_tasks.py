@@ -65,7 +65,7 @@ def test_labels_are_integers_if_all_are(tmp_path: Path) -> None:
     )
     assert [(i.segments, i.answer) for i in words.instances("test", None, 0)] == [(("a", "b"), ("yes",)), (("c", "d"), ("1",))]
     assert isinstance(words, LabelledTexts)
-    assert (words.name, words.head, words.doc) == ("file/set", "label", "LabelledTexts texts from set.jsonl.")
+    assert (words.name, words.head, words.doc) == ("file/set", "label", "Labelled texts from set.jsonl.")
 
 
 def test_columns_are_renamed_and_settings_name_no_folder(tmp_path: Path) -> None:

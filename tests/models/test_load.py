@@ -1,0 +1,87 @@
+"""Models from folders and names: they equal Hugging Face, and refusals name the remedy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from flowgauge.core.errors import UsageError
+from flowgauge.models.inputs.encode import encode
+from flowgauge.models.load import load_base, load_model
+from flowgauge.tasks.instance import Instance
+
+FAMILIES = ["bert", "roberta", "electra", "distilbert"]
+
+
+def pair(text="the author [MASK] tall .", answer=("is",), against=("are",), **more):
+    return Instance(id=more.pop("id", "i"), segments=(text,), answer=answer, against=against, **more)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("head", ["masked", "label", "span"])
+def test_folders_of_every_family_load_and_equal_hugging_face(tiny_flows, family, head):
+    model = tiny_flows(family, head)
+    texts = ["the author is tall .", "the guard that the chef likes is old ."]
+    make = {
+        "masked": lambda i, t: pair(t.replace(" is ", " [MASK] ")),
+        "label": lambda i, t: Instance(str(i), (t,), (i,)),
+        "span": lambda i, t: Instance(str(i), ("is the author tall", t), (4, 10)),
+    }[head]
+    batch = encode(model, [make(i, t) for i, t in enumerate(texts)])
+    inputs = {"input_ids": batch.ids, "attention_mask": batch.attention_mask.long()}
+    with torch.no_grad():
+        made = model.hf(**inputs, **({} if family == "distilbert" else {"token_type_ids": batch.token_type_ids}))
+    if head == "span":
+        expected, found = made.end_logits[batch.attention_mask], model.outputs(batch)[1][batch.attention_mask]
+    else:
+        expected = made.logits[torch.arange(2), batch.target] if head == "masked" else made.logits
+        found = model.outputs(batch)[0]
+    assert (found - expected).abs().max() < 1e-10 * max(1, float(expected.abs().max()))
+    assert model.head == head
+
+
+def test_a_checkpoint_without_its_heads_weights_is_refused(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder("bert", "label"), tmp_path / "headless")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": ["BertForMaskedLM"]}))
+    with pytest.raises(UsageError, match=r"lacks weights \(cls\.predictions.*which would be random"):
+        load_model(str(folder))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
+def test_a_checkpoint_without_its_tokenizer_is_refused(family: str, tiny_folder: Callable[..., Path], tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((tiny_folder(family, "label") / name).read_bytes())
+    with pytest.raises(UsageError, match=r"has no tokenizer \(tokenizer.json or vocab.txt\): save the one it was trained with"):
+        load_model(str(tmp_path))
+
+
+def test_refusals_name_the_remedy(tiny_folder, tmp_path):
+    with pytest.raises(UsageError, match="did you mean agreement-bert"):
+        load_model("agrement-bert")
+    with pytest.raises(UsageError, match="no model folder"):
+        load_model("./nowhere")
+    with pytest.raises(UsageError, match="the Hub cannot be reached"):
+        load_model("some-model-that-is-nowhere")
+    with pytest.raises(UsageError, match="no dtype is called 'float8'"):
+        load_model("agreement-bert", dtype="float8")
+    with pytest.raises(UsageError, match="device 'cuda:99' cannot be used here"):
+        load_model("agreement-bert", device="cuda:99")
+    folder = shutil.copytree(tiny_folder(), tmp_path / "headless")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": ["BertModel"]}))
+    with pytest.raises(UsageError, match="was saved as BertModel, which has neither"):
+        load_model(str(folder))
+
+
+def test_a_new_head_has_the_classes_and_the_model_its_limit_of_tokens(tiny_folder):
+    base = load_base(str(tiny_folder("bert", "masked")), ("no", "maybe", "yes"))
+    assert base.hf.config.id2label == {0: "no", 1: "maybe", 2: "yes"}
+    assert base.hf.classifier.out_features == 3
+    assert base.max_tokens == 40
+    assert load_base(str(tiny_folder("bert", "masked")), None).hf.qa_outputs.out_features == 2
