@@ -30,7 +30,7 @@ State = Float[Tensor, "rows patterns _ hidden"]
 
 
 class EdgeScores(NamedTuple):
-    """Influence through each candidate edge, every later path free (units of q)."""
+    """Influence through each candidate edge, summed over all later paths (units of q)."""
 
     heads: Float[Tensor, "batch heads tokens sources"]
     """[b, a, i, m]: through head a from source m to position i."""
@@ -41,7 +41,15 @@ class EdgeScores(NamedTuple):
 def edge_scores(
     trace: PathTrace, layer: int, position: Int[Tensor, "batch sources"], tangent: Tensor, moved: Projected
 ) -> EdgeScores:
-    """Influence from tangents (R, M, D) at `position` (B, M) of hidden[layer] to every position of the next layer, by head."""
+    """Influence from tangents at positions of hidden[layer] to every position of the next layer, head by head.
+
+    Args:
+        trace: Path samples.
+        layer: l.
+        position: The position of each source (B, M).
+        tangent: The tangent of each source (R, M, D).
+        moved: The tangents of query, key and value vectors, from `project`.
+    """
     q, k, v = (x.transpose(1, 2) for x in trace.projected[layer])  # (R, A, N, d)
     weights, scale = trace.attention[layer], trace.model.layers[layer].scale
     grad = trace.grad_context[layer]
@@ -55,9 +63,9 @@ def edge_scores(
     through = (grad_heads @ v_at).sub_(centre.transpose(1, 2)[..., None])
     through.mul_(q @ dk.transpose(2, 3)).mul_(scale).add_(grad_heads @ dv.transpose(2, 3)).mul_(from_p)
     grad_at = select(grad.flatten(0, 1), at).transpose(1, 2)  # (R, A, M, d)
-    asked = (grad_at @ v.transpose(2, 3)).sub_(select(centre.flatten(0, 1), at).transpose(1, 2)[..., None])
-    asked.mul_(dq @ k.transpose(2, 3)).mul_(_rows_of(weights, spread))
-    own = asked.sum(-1).mul_(scale)  # (R, A, M): through the query, i = p
+    by_query = (grad_at @ v.transpose(2, 3)).sub_(select(centre.flatten(0, 1), at).transpose(1, 2)[..., None])
+    by_query.mul_(dq @ k.transpose(2, 3)).mul_(_rows_of(weights, spread))
+    own = by_query.sum(-1).mul_(scale)  # (R, A, M): through the query, i = p
     heads = trace.mean(through)
     index = position[:, None, None].expand(-1, heads.shape[1], 1, -1)
     heads.scatter_add_(2, index, trace.mean(own)[:, :, None])
@@ -78,7 +86,18 @@ def project(trace: PathTrace, layer: int, nodes: Nodes, tangent: State) -> Proje
 def context_tangents(
     trace: PathTrace, layer: int, source: Nodes, to: Nodes, moved: Projected
 ) -> Float[Tensor, "rows m t f heads size"]:
-    """How each context vector at `to` moves with each source's tangent: [r, m, to, from, a, :]."""
+    """Tangents of the context vectors at `to` from each source.
+
+    Args:
+        trace: Path samples.
+        layer: l.
+        source: Positions in hidden[layer] (B, M, F).
+        to: Positions in hidden[layer + 1] (B, M, T).
+        moved: The tangents of query, key and value vectors at the sources.
+
+    Returns:
+        [r, m, to, from, a, :]
+    """
     projected, context, weights = trace.projected[layer], trace.context[layer], trace.attention[layer]
     at_source, at_to = trace.at(source), trace.at(to)
     n = weights.shape[-1]
@@ -103,7 +122,7 @@ def _spread(trace: PathTrace, values: Tensor) -> Tensor:
 
 
 def _own_query(trace: PathTrace, layer: int, source: Nodes, query: Tensor) -> Float[Tensor, "rows m f heads size"]:
-    """How the context vector at each source's own position moves through its query."""
+    """Tangents of the context vector at each source's own position through its query."""
     _, k, v = (x.transpose(1, 2) for x in trace.projected[layer])
     dq = query.flatten(1, 2).transpose(1, 2)
     share = _rows_of(trace.attention[layer], _spread(trace, source.flatten(1)))
@@ -114,7 +133,15 @@ def _own_query(trace: PathTrace, layer: int, source: Nodes, query: Tensor) -> Fl
 
 
 def context_pull(trace: PathTrace, layer: int, source: Nodes, to: Nodes, grad: Tensor) -> Projected:
-    """Gradients of query, key and value vectors at the sources from gradients of context vectors at `to` (R, M, T, A, d)."""
+    """Gradients of query, key and value vectors at the sources: the transpose of `context_tangents`.
+
+    Args:
+        trace: Path samples.
+        layer: l.
+        source: Positions in hidden[layer] (B, M, F).
+        to: Positions in hidden[layer + 1] (B, M, T).
+        grad: Gradients of the context vectors at `to` (R, M, T, A, d).
+    """
     projected, context = trace.projected[layer], trace.context[layer]
     scale, n = trace.model.layers[layer].scale, trace.batch.ids.shape[1]
     at_source, at_to = trace.at(source), trace.at(to)
@@ -133,8 +160,8 @@ def context_pull(trace: PathTrace, layer: int, source: Nodes, to: Nodes, grad: T
     flat = grad.flatten(1, 2).transpose(1, 2)  # (R, A, M T, d)
     share = (flat @ values.transpose(2, 3)).sub_(centre[..., 0].flatten(1, 2).transpose(1, 2)[..., None])
     share.mul_(_rows_of(trace.attention[layer], _spread(trace, to.flatten(1)))).mul_(scale)
-    asked = (share @ k).transpose(1, 2).unflatten(1, to.shape[1:])  # (R, M, T, A, d)
-    query = (asked[..., :, None, :, :] * _spread(trace, same)[..., None, None]).sum(-4)
+    at_query = (share @ k).transpose(1, 2).unflatten(1, to.shape[1:])  # (R, M, T, A, d)
+    query = (at_query[..., :, None, :, :] * _spread(trace, same)[..., None, None]).sum(-4)
     return Projected(query, key, value)
 
 
@@ -144,17 +171,17 @@ def advance(trace: PathTrace, layer: int, to: Nodes, skip: State, context: Tenso
 
 
 def start_tangents(trace: PathTrace, nodes: Nodes) -> State:
-    """Tangents x_j - x_b carried to hidden[0]."""
+    """The tangents x_j - x_b of the nodes' words, carried to hidden[0]."""
     return select(trace.start.flatten(0, 1), trace.at(nodes))
 
 
 def same_position(trace: PathTrace, source: Nodes, to: Nodes) -> Bool[Tensor, "rows m t f"]:
-    """Where a skip node joins source and target, repeated for the samples."""
+    """Whether a skip node joins source and target, that is, whether they are one position; repeated for the samples."""
     return _spread(trace, to[..., :, None] == source[..., None, :])
 
 
 def skip_tangents(trace: PathTrace, source: Nodes, to: Nodes, tangent: State) -> State:
-    """Each target's skip tangent: the tangent at its own position, if it is a source."""
+    """The tangent of each target's residual: that of the source at the same position, or 0 without one."""
     same = same_position(trace, source, to)
     if same.shape[-1] == 1:
         return tangent * same[..., 0].unsqueeze(-1)
@@ -170,15 +197,15 @@ def pattern_influence(
         trace: Path samples.
         row: The instance.
         positions: Token positions for l = 0..L; the last must be the target.
-        heads: Each edge's head, or -1 for the skip, which carries nothing where positions differ; None: all open.
+        heads: The head of each edge, or -1 for the skip, which carries nothing where positions differ; None: every head and the
+            skip together.
     """
-    one = single(trace, row)
-    shared = _Prefixes(one, positions[None], None if heads is None else heads[None])
-    return shared.influence()[0]
+    prefixes = _Prefixes(single(trace, row), positions[None], None if heads is None else heads[None])
+    return prefixes.influence()[0]
 
 
 def single(trace: PathTrace, row: int) -> PathTrace:
-    """The trace of one of its instances (views, nothing is copied but the local derivatives)."""
+    """The trace of one of its instances, as views."""
     if len(trace.batch) == 1:
         return trace
     span = slice(row * trace.samples, (row + 1) * trace.samples)
@@ -196,13 +223,13 @@ def single(trace: PathTrace, row: int) -> PathTrace:
 
 
 class _Prefixes:
-    """Walks many patterns at once; patterns that share a prefix share its tangent."""
+    """The influence of many patterns of one instance; patterns with a common prefix share its tangent."""
 
     def __init__(self, trace: PathTrace, positions: Int[Tensor, "1 patterns depths"], heads: Tensor | None) -> None:
         self.trace, self.positions, self.heads = trace, positions, heads
 
     def influence(self) -> Float[Tensor, "1 patterns"]:
-        """Influence of every pattern, prefix by prefix."""
+        """The influence of every pattern (units of q)."""
         trace, total = self.trace, None
         nodes, group = self.positions[0, :, :1].unique(dim=0, return_inverse=True)
         tangent = start_tangents(trace, nodes[None])
@@ -228,7 +255,7 @@ class _Prefixes:
         return total
 
     def _arrive(self, layer: int, to: Nodes, skip: State, context: Tensor) -> Tensor:
-        """The last step needs no tangent: the gradients at the last layer's nodes finish the chain."""
+        """The influence that arrives at the target: the last step needs gradients at the last layer's nodes, and no tangent."""
         trace, at = self.trace, self.trace.at(to)
         part = (context * select(trace.grad_context[layer].flatten(0, 1), at)).sum((-1, -2, -3))
         part += (skip * select(trace.grad_skip[layer].flatten(0, 1), at)).sum((-1, -2))
@@ -236,16 +263,16 @@ class _Prefixes:
 
 
 class LayerFlow(NamedTuple):
-    """What a whole layer does with tangents of all its positions."""
+    """The effect of a layer's attention on tangents of all its positions."""
 
     context: Float[Tensor, "rows tokens heads size"]
     """Tangents of the context vectors."""
     influence: Float[Tensor, "batch tokens"]
-    """Influence that arrives at each node of the next layer, every later path open (units of q)."""
+    """Influence that arrives at each node of the next layer, summed over all later paths (units of q)."""
 
 
 def layer_flow(trace: PathTrace, layer: int, tangent: Float[Tensor, "rows tokens hidden"]) -> LayerFlow:
-    """Sends tangents of every position of hidden[layer] through the attention."""
+    """Carries tangents of every position of hidden[layer] through the attention."""
     moved = trace.tangents[layer].project_jvp(None, tangent.flatten(0, 1))
     dq, dk, dv = (x.unflatten(0, tangent.shape[:2]).transpose(1, 2) for x in moved)
     q, k, v = (x.transpose(1, 2) for x in trace.projected[layer])
@@ -259,5 +286,5 @@ def layer_flow(trace: PathTrace, layer: int, tangent: Float[Tensor, "rows tokens
 
 def layer_tangent(trace: PathTrace, layer: int, tangent: Float[Tensor, "rows tokens hidden"], flow: LayerFlow) -> Tensor:
     """Tangents of every position of hidden[layer + 1]: the whole layer's JVP, given its `layer_flow`."""
-    made = trace.tangents[layer].finish_jvp(None, tangent.flatten(0, 1), flow.context.flatten(0, 1))
-    return made.unflatten(0, tangent.shape[:2])
+    next_tangent = trace.tangents[layer].finish_jvp(None, tangent.flatten(0, 1), flow.context.flatten(0, 1))
+    return next_tangent.unflatten(0, tangent.shape[:2])

@@ -1,4 +1,4 @@
-"""`FlowModel`: a Hugging Face encoder with its layer loop owned by flowgauge."""
+"""`FlowModel`: a Hugging Face model whose loop over layers is run by flowgauge."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from .layer import Tape
 
 
 class FlowModel:
-    """A transformer as project, attend, finish, with every site open to reading and editing.
+    """A transformer as project, attend, finish; every site of the loop can be kept and edited.
 
     Args:
-        hf: A Hugging Face model with a masked-LM, sequence-classification or span head, in evaluation mode.
+        hf: A Hugging Face model of a family in `families/registry.py`, with a masked-LM, sequence-classification or span head. It
+            is put in evaluation mode, and its weights are frozen.
         tokenizer: Its fast tokenizer.
-        name: What results call it.
+        name: The name in results.
+
+    Raises:
+        UsageError: A family, variant or head that flowgauge does not run.
     """
 
     def __init__(self, hf: Any, tokenizer: Any, name: str) -> None:
@@ -38,7 +42,7 @@ class FlowModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.word_embedding.weight.device
 
     @property
@@ -48,11 +52,11 @@ class FlowModel:
 
     @property
     def labels(self) -> Mapping[int, str]:
-        """Name of each output of a classifier."""
-        return {int(number): str(name) for number, name in self.hf.config.id2label.items()} if self.head == "label" else {}
+        """Name of each output of a classifier; empty for other heads."""
+        return {int(index): str(name) for index, name in self.hf.config.id2label.items()} if self.head == "label" else {}
 
     def to(self, device: torch.device, dtype: torch.dtype) -> FlowModel:
-        """Moves the weights; returns itself."""
+        """Moves the weights and returns the model itself."""
         self.hf.to(device, dtype)
         return self
 
@@ -62,32 +66,36 @@ class FlowModel:
 
     def fingerprint(self) -> str:
         """Sha256 over the configuration, every weight by name, and the tokenizer."""
-        found = hashlib.sha256(self.hf.config.to_json_string(use_diff=False).encode())
+        digest = hashlib.sha256(self.hf.config.to_json_string(use_diff=False).encode())
         for name, tensor in sorted(self.hf.state_dict().items()):
-            found.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
-        found.update(self.tokenizer.backend_tokenizer.to_str().encode())
-        return found.hexdigest()
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+        digest.update(self.tokenizer.backend_tokenizer.to_str().encode())
+        return digest.hexdigest()
 
     def maskable(self, batch: Batch) -> Mask:
-        """All real positions."""
+        """The positions that may be masked, erased or noised: all real ones."""
         return batch.attention_mask
 
     def words(self, batch: Batch) -> Words:
         """Word vectors (B, N, E): the lookup, or the batch's own."""
         if batch.word_vectors is not None:
             return batch.word_vectors
-        found: Tensor = self.word_embedding(batch.ids)
-        return found
+        words: Tensor = self.word_embedding(batch.ids)
+        return words
 
     def embed(self, words: Words, batch: Batch) -> Hidden:
-        """hidden[0]: what the word vectors become before the first layer."""
+        """hidden[0] (R, N, D) from word vectors: positions, token types and norm."""
         return self._embed(words, batch)
 
     def readout(self, hidden: Hidden, batch: Batch) -> Outputs:
-        """Logits of each output head from hidden[L], of all positions or of the target alone (R, 1, D).
+        """Logits of each output head from hidden[L].
 
-        A span head has two, where it starts and where it ends, with one output a position; padding is at minus infinity.
+        A span head has two output heads, start and end, with one output for each position; padding is at minus infinity.
+
+        Args:
+            hidden: hidden[L] of all positions (R, N, D), or of the target alone (R, 1, D).
+            batch: The instance of each row.
         """
         if not self.one_target:
             return self._readout(hidden).masked_fill(~batch.attention_mask[..., None], -torch.inf).unbind(-1)
@@ -104,31 +112,42 @@ class FlowModel:
         """Runs groups of rows through the layers as one growing batch; each group enters at its own layer.
 
         Args:
-            rows: The groups; all must be padded to the same number of tokens.
-            keep: Sites to keep besides hidden[L]. Keeping or editing `attention` computes it in the open (not fused).
-            tapes: Receives each layer's intermediates, for `Layer.tangents`.
-            target_only: Leaves out of the last layer what `readout` does not read: query, attention, context, skip and hidden[L]
-                have one position there, the target (a group that enters at L may have that one alone, too). Nothing is left out
-                where it reads every position.
+            rows: The groups, all padded to the same number of tokens.
+            keep: Sites to keep besides hidden[L]. Keeping or editing `attention` computes weights in place of the fused kernel.
+            tapes: Receives the intermediates of each layer, for `Layer.tangents`.
+            target_only: Computes in the last layer only what `readout` reads: query, attention, context, skip and hidden[L] have
+                one position there, the target. A group that enters at L may have that one position alone. Without effect where
+                the readout reads every position.
 
         Returns:
-            One trace a group, in the order given.
+            One trace for each group, in the order given.
+
+        Raises:
+            ValueError: Groups of different numbers of tokens, or an edit that changes a shape.
         """
         loop = _Loop(self, rows, frozenset(keep), tapes, target_only and self.one_target)
         return loop.run()
 
 
 def at_target(states: Float[Tensor, "rows tokens *rest"], batch: Batch) -> Float[Tensor, "rows 1 *rest"]:
-    """The target's state of every row; states of one position are the target's already."""
+    """The state at the target of every row.
+
+    Args:
+        states: States of all positions, or of one position, which is then the target.
+        batch: The instance of each row.
+
+    Raises:
+        ValueError: The batch has no target.
+    """
     if batch.target is None:
-        raise ValueError("this batch has no single target position to read.")
+        raise ValueError("this batch has no target, because its head reads every position: q is not read at a single one.")
     if states.shape[1] == 1:
         return states
     return states[torch.arange(len(states), device=states.device), batch.target][:, None]
 
 
 class _Loop:
-    """The state of one `FlowModel.run`: the growing batch, who is in it, and what is kept."""
+    """The state of one `FlowModel.run`: the growing batch, the groups of rows in it, and the kept sites."""
 
     def __init__(
         self, model: FlowModel, rows: Sequence[Rows], keep: frozenset[str], tapes: list[Tape] | None, target_only: bool
@@ -158,12 +177,13 @@ class _Loop:
         return [Trace(self.spans[i], self.kept, entered) for i, entered in enumerate(self.entered)]
 
     def _join(self, hidden: Tensor | None, layer: int) -> Tensor:
+        """The growing batch with the groups that enter at a layer."""
         parts = [] if hidden is None else [hidden]
         start = 0 if hidden is None else len(hidden)
         while self.queue and self.queue[0][1].layer == layer:
-            number, rows = self.queue.pop(0)
+            index, rows = self.queue.pop(0)
             span = slice(start, start + len(rows.hidden))
-            self.spans[number] = span
+            self.spans[index] = span
             self.inside.append((span, rows))
             last = self.target_only and layer == self.model.n_layers
             parts.append(at_target(rows.hidden, rows.batch) if last else rows.hidden)
@@ -174,11 +194,12 @@ class _Loop:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _mask(self) -> Tensor | None:
-        """Padding of all rows inside; None where there is none, which is faster."""
+        """True at the real tokens of all rows in the batch; None without padding, which is faster."""
         mask = torch.cat([rows.batch.attention_mask for _, rows in self.inside])
         return None if bool(mask.all()) else mask
 
     def _site(self, site: Site, layer: int, value: Tensor) -> Tensor:
+        """The value at a site after the groups' edits; kept if it was asked for."""
         if any(site in rows.edits for _, rows in self.inside):
             parts = []
             for span, rows in self.inside:
@@ -194,31 +215,32 @@ class _Loop:
             self.kept[site, layer] = value
         return value
 
-    def _layer(self, number: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        layer = self.model.layers[number]
-        if self.target_only and number == self.model.n_layers - 1:
+    def _layer(self, index: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """hidden[index + 1] from hidden[index]."""
+        layer = self.model.layers[index]
+        if self.target_only and index == self.model.n_layers - 1:
             asking = torch.cat([at_target(hidden[span], rows.batch) for span, rows in self.inside])
         else:
             asking = hidden
         if asking is not hidden and not self.opened:
             context = layer.attend_once(asking, hidden, mask)
         else:
-            context = self._attend(number, asking, hidden, mask)
-        context = self._site("context", number, context)
-        skip = self._site("skip", number, asking.view_as(asking))
+            context = self._attend(index, asking, hidden, mask)
+        context = self._site("context", index, context)
+        skip = self._site("skip", index, asking.view_as(asking))  # a view, so that its gradient is that of the residual alone
         tape: Tape | None = None if self.tapes is None else {}
         if tape is not None and self.tapes is not None:
             self.tapes.append(tape)
         return layer.finish(skip, context, tape)
 
-    def _attend(self, number: int, asking: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Context vectors of the asking positions; every site on the way is kept and edited."""
-        layer = self.model.layers[number]
+    def _attend(self, index: int, asking: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Context vectors of the positions `asking`, with edits at every site on the way."""
+        layer = self.model.layers[index]
         projected = layer.project(hidden)
-        key = self._site("key", number, projected.key)
-        value = self._site("value", number, projected.value)
-        query = self._site("query", number, projected.query if asking is hidden else layer.project(asking).query)
+        key = self._site("key", index, projected.key)
+        value = self._site("value", index, projected.value)
+        query = self._site("query", index, projected.query if asking is hidden else layer.project(asking).query)
         if "attention" in self.opened:
-            weights = self._site("attention", number, attention_weights(query, key, layer.scale, mask))
+            weights = self._site("attention", index, attention_weights(query, key, layer.scale, mask))
             return mix(weights, value)
         return fused(query, key, value, layer.scale, mask)

@@ -1,4 +1,4 @@
-"""Patterns, subgraphs and exact path counts over the two flow graphs. NumPy only: figures and tables read them without torch.
+"""Patterns, subgraphs and exact path counts over the two flow graphs, in NumPy alone, because figures and tables read them.
 
 `G_e` has the nodes hidden[l][i], l = 0..L. `G_a` adds, between hidden[l] and hidden[l+1][i], one node for each head's context
 vector at i, and one skip node that is reached from hidden[l][i] alone.
@@ -13,24 +13,27 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 SKIP, ALL_HEADS, NO_EDGE = -1, -2, -3
-"""Codes beside head numbers in `Patterns.heads`: the skip node, every head at once, no edge here."""
+"""Codes in `Patterns.heads` besides the indices of heads: the skip node, every head at once, no edge."""
 
 
 @dataclass(frozen=True, eq=False)
 class Patterns:
-    """Paths of nodes with their influence, one or more a source word.
+    """Paths of nodes with their influence, one or more for each source word.
 
-    With k nodes a layer a pattern is the bundle of all paths through its node sets; k = 1 is a single path.
+    With k nodes in a layer a pattern is the bundle of all paths through its node sets; k = 1 is a single path.
 
     Attributes:
-        source: Source position of each pattern.
+        source: Position of each pattern's source word.
         total: Influence of the source word over all paths (g; units of q).
         influence: I(x, pi) at the embedding level (units of q).
-        positions: Token positions a layer, -1 where fewer than k nodes are used (always at the first and the last layer).
+        positions: Token positions in each layer, -1 where fewer than k nodes are used (always at the first and the last layer).
         head_influence: I(x, pi) at the attention level, or None.
         heads: The attention-level node of each edge, [k, l, to, from] between positions[k, l, from] and
-            positions[k, l + 1, to]: a head's number, `SKIP`, `ALL_HEADS` or `NO_EDGE`; or None.
+            positions[k, l + 1, to]: the index of a head, `SKIP`, `ALL_HEADS` or `NO_EDGE`; or None.
         gap: Best exact influence minus this pattern's, in the direction of `total` (units of q; 0: optimal), or None.
+
+    Raises:
+        ValueError: Shapes that do not match, or numbers that are not finite.
     """
 
     source: Int[np.ndarray, " patterns"]
@@ -64,7 +67,15 @@ class Patterns:
         return Patterns(**fields)
 
     def subgraph(self, n_tokens: int, n_heads: int | None = None) -> Subgraph:
-        """The union of the patterns' nodes; with `n_heads`, of their attention-level nodes too."""
+        """The union of the nodes of all patterns.
+
+        Args:
+            n_tokens: Tokens of the sentence.
+            n_heads: Attention heads of a layer, for the union of attention-level nodes as well; None: of hidden states alone.
+
+        Raises:
+            ValueError: Attention-level nodes of patterns that have none.
+        """
         depths = self.positions.shape[1]
         nodes = np.zeros((depths, n_tokens), bool)
         for depth in range(depths):
@@ -77,17 +88,26 @@ class Patterns:
         heads = np.zeros((depths - 1, n_tokens, n_heads), bool)
         skips = np.zeros((depths - 1, n_tokens), bool)
         for pattern, layer, to, source in np.argwhere(self.heads != NO_EDGE):
-            at, code = self.positions[pattern, layer + 1, to], self.heads[pattern, layer, to, source]
+            position, code = self.positions[pattern, layer + 1, to], self.heads[pattern, layer, to, source]
             if code == SKIP:
-                skips[layer, at] = True
+                skips[layer, position] = True
             else:
-                heads[layer, at, slice(None) if code == ALL_HEADS else code] = True
+                heads[layer, position, slice(None) if code == ALL_HEADS else code] = True
         return Subgraph(nodes, heads, skips)
 
 
 @dataclass(frozen=True, eq=False)
 class Subgraph:
-    """Retained nodes: of `G_e` alone, or of `G_a` where `heads` and `skips` are given."""
+    """The retained nodes: those of `G_e` alone, or, with `heads` and `skips`, those of `G_a`.
+
+    Attributes:
+        nodes: Whether hidden[l][i] is retained.
+        heads: Whether the context vector of head a at position i is retained, for each layer.
+        skips: Whether the skip node at position i is retained, for each layer.
+
+    Raises:
+        ValueError: Shapes that do not match, or heads without skips.
+    """
 
     nodes: Bool[np.ndarray, "depths tokens"]
     heads: Bool[np.ndarray, "layers tokens heads"] | None = None
@@ -122,7 +142,12 @@ class Subgraph:
 
 
 def all_paths(n_layers: int, n_tokens: int, n_heads: int | None = None) -> int:
-    """All paths to the target: N^L in `G_e`, (N A + 1)^L in `G_a`, exactly.
+    """The exact number of paths to the target: N^L in `G_e`, (N A + 1)^L in `G_a`.
+
+    Args:
+        n_layers: L.
+        n_tokens: N.
+        n_heads: A; None: count in `G_e`.
 
     >>> all_paths(6, 11), all_paths(6, 11, 8)
     (1771561, 496981290961)

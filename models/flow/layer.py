@@ -18,7 +18,7 @@ from torch.func import jvp, vjp
 from torch.nn.functional import linear
 
 Index = Int[Tensor, "..."] | None
-"""Flat row numbers (row * N + position) of any shape; None: all rows in order, which copies nothing."""
+"""Flat row indices (row * N + position) of any shape; None: all rows in order, without a copy."""
 Vectors = Float[Tensor, "... hidden"]
 HeadVectors = Float[Tensor, "... heads size"]
 Mask = Bool[Tensor, "rows tokens"] | None
@@ -35,7 +35,7 @@ class Projected(NamedTuple):
 
 @runtime_checkable
 class Tangents(Protocol):
-    """Derivatives of a layer's position-wise parts."""
+    """Derivatives of a layer's position-wise parts at flat rows `at`: tangents forwards (jvp), gradients backwards (vjp)."""
 
     def project_jvp(self, at: Index, tangent: Vectors) -> Projected: ...
     def project_vjp(self, at: Index, grads: Projected) -> Vectors: ...
@@ -46,7 +46,7 @@ class Tangents(Protocol):
 
 @runtime_checkable
 class Layer(Protocol):
-    """A transformer layer without its attention."""
+    """The position-wise parts of a transformer layer."""
 
     @property
     def scale(self) -> float:
@@ -58,19 +58,19 @@ class Layer(Protocol):
         ...
 
     def attend_once(self, asking: Vectors, hidden: Vectors, mask: Mask) -> HeadVectors:
-        """Context vectors (rows, 1, A, d) of one asking position a row over all (real) positions; equal to the long way."""
+        """Context vectors (R, 1, A, d) of one position of each row over all real positions; equal to `project` and attention."""
         ...
 
     def join(self, skip: Vectors, context: HeadVectors) -> Vectors:
-        """The stream after attention: the residual plus the heads' context vectors through the output projection; linear."""
+        """The residual stream after attention: the residual plus the output projection of the context vectors; linear."""
         ...
 
     def join_vjp(self, grad: Vectors) -> HeadVectors:
-        """What a gradient of the joined stream is for the context vectors."""
+        """The gradient of the context vectors from that of the joined stream."""
         ...
 
     def feed(self, start: Vectors, step: Vectors, alpha: Float[Tensor, " steps"]) -> Vectors:
-        """The next hidden states (rows * steps, N, D) from the joined streams start + alpha step, at every alpha."""
+        """The next hidden states (R * steps, N, D) from the joined streams start + alpha step, at every alpha."""
         ...
 
     def finish(self, skip: Vectors, context: HeadVectors, tape: Tape | None = None) -> Vectors:
@@ -83,7 +83,12 @@ class Layer(Protocol):
 
 
 def select(rows: Float[Tensor, "rows *shape"], at: Index) -> Tensor:
-    """Rows by number, in the shape of `at`; all of them where `at` is None."""
+    """The rows with the indices `at`, in the shape of `at`; all rows if `at` is None.
+
+    Args:
+        rows: Flat rows, one for each row and position.
+        at: Indices of any shape, or None.
+    """
     if at is None:
         return rows
     return rows.index_select(0, at.reshape(-1)).unflatten(0, at.shape)
@@ -113,7 +118,7 @@ class PostNorm:
         return Projected(*(m(hidden).unflatten(-1, (self.heads, -1)) for m in (self.query, self.key, self.value)))
 
     def attend_once(self, asking: Vectors, hidden: Vectors, mask: Mask) -> HeadVectors:
-        """Context vectors of one asking position a row, without keys and values of the others.
+        """Context vectors of one position of each row, without keys and values of the others.
 
         q_a . k_j = (q_a W_k) . h_j up to a constant over j, and sum_j P_j v_j = W_v sum_j P_j h_j + b_v: about N times less work.
         """
@@ -164,7 +169,13 @@ class PostNorm:
 
 
 class Norm(NamedTuple):
-    """What the derivative of a LayerNorm needs: the normalised input and 1/sd."""
+    """A LayerNorm at the values of one forward pass, for its derivatives.
+
+    Attributes:
+        unit: The normalised input, before the weight.
+        rsd: One over the standard deviation.
+        weight: The module's weight.
+    """
 
     unit: Tensor
     rsd: Tensor
@@ -194,7 +205,14 @@ class Norm(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PostNormTangents:
-    """Derivatives of a `PostNorm` layer without recomputing it: every nonlinearity's local derivative is kept."""
+    """Derivatives of a `PostNorm` layer in closed form, from the local derivative of every nonlinearity.
+
+    Attributes:
+        layer: The layer.
+        slope: Derivative of the activation function at each inner unit.
+        norm1: The norm after attention.
+        norm2: The norm after the feed-forward block.
+    """
 
     layer: PostNorm
     slope: Tensor
@@ -203,7 +221,7 @@ class PostNormTangents:
 
     @classmethod
     def of(cls, layer: PostNorm, tape: Tape) -> PostNormTangents:
-        """From a forward pass's intermediates."""
+        """The derivatives at the intermediates of a forward pass."""
         inner = tape["inner"].detach().flatten(0, -2).requires_grad_(True)
         with torch.enable_grad():
             (slope,) = torch.autograd.grad(layer.act(inner).sum(), inner)
@@ -213,7 +231,7 @@ class PostNormTangents:
         return cls(layer, slope, norm1, norm2)
 
     def cut(self, rows: slice) -> PostNormTangents:
-        """Those of some of the rows."""
+        """The derivatives at some of the rows."""
         return PostNormTangents(self.layer, self.slope[rows], self.norm1.cut(rows), self.norm2.cut(rows))
 
     def project_jvp(self, at: Index, tangent: Vectors) -> Projected:
@@ -241,26 +259,32 @@ class PostNormTangents:
 
 @dataclass(frozen=True, eq=False)
 class FuncTangents:
-    """Derivatives of any layer's position-wise parts by torch.func, at flat rows of its skip and context vectors."""
+    """Derivatives of the position-wise parts of any layer by torch.func.
+
+    Attributes:
+        layer: The layer.
+        skip: Its residual at flat rows (R N, D).
+        context: Its context vectors at flat rows (R N, A, d).
+    """
 
     layer: Layer
     skip: Tensor
     context: Tensor
 
     def cut(self, rows: slice) -> FuncTangents:
-        """Those of some of the rows."""
+        """The derivatives at some of the rows."""
         return FuncTangents(self.layer, self.skip[rows], self.context[rows])
 
     def project_jvp(self, at: Index, tangent: Vectors) -> Projected:
         return Projected(*jvp(lambda h: tuple(self.layer.project(h)), (select(self.skip, at),), (tangent,))[1])
 
     def project_vjp(self, at: Index, grads: Projected) -> Vectors:
-        found: Tensor = vjp(lambda h: tuple(self.layer.project(h)), select(self.skip, at))[1](tuple(grads))[0]
-        return found
+        grad: Tensor = vjp(lambda h: tuple(self.layer.project(h)), select(self.skip, at))[1](tuple(grads))[0]
+        return grad
 
     def finish_jvp(self, at: Index, skip: Vectors, context: HeadVectors) -> Vectors:
-        found: Tensor = jvp(self.layer.finish, (select(self.skip, at), select(self.context, at)), (skip, context))[1]
-        return found
+        tangent: Tensor = jvp(self.layer.finish, (select(self.skip, at), select(self.context, at)), (skip, context))[1]
+        return tangent
 
     def finish_vjp(self, at: Index, grad: Vectors) -> tuple[Vectors, HeadVectors]:
         skip, context = vjp(self.layer.finish, select(self.skip, at), select(self.context, at))[1](grad)

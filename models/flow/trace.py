@@ -29,7 +29,7 @@ class PathTrace:
         batch: The batch.
         samples: S.
         weights: Quadrature weights.
-        delta: x - x_b in word-embedding space (B, N, E).
+        delta: x - x_b, input minus baseline, in word-embedding space (B, N, E).
         g: Distributional influence of each token, sum_E delta * E_z[dq/dz] (B, N): integrated gradients (units of q).
         completeness: |sum_j g_j - (q(x) - q(x_b))| (B,), units of q.
         q, q_baseline: q at the input and at the baseline (B,).
@@ -39,7 +39,9 @@ class PathTrace:
         skip: What each layer's residual carries (R, N, D).
         grad_hidden: dq/dhidden[l], l = 0..L (R, N, D).
         grad_context, grad_skip: dq/dcontext[l] and dq/dskip[l], l = 0..L-1.
-        seconds: What it took to make; charged to each method that reuses it.
+        tangents: The derivatives of each layer's position-wise parts.
+        start: The tangents x - x_b carried to hidden[0] (R, N, D).
+        seconds: Time of its computation, which is charged to each method that reuses it.
     """
 
     model: FlowModel
@@ -64,7 +66,7 @@ class PathTrace:
 
     @cached_property
     def rows(self) -> Batch:
-        """The batch with every instance repeated for its samples."""
+        """The batch with every instance repeated for each of its samples."""
         return self.batch.rows(torch.arange(len(self.batch), device=self.g.device).repeat_interleave(self.samples))
 
     def mean(self, values: Float[Tensor, "rows *rest"]) -> Float[Tensor, "batch *rest"]:
@@ -73,7 +75,7 @@ class PathTrace:
         return (self.weights @ apart.flatten(2)).unflatten(-1, values.shape[1:])
 
     def at(self, positions: Tensor) -> Tensor:
-        """Flat row numbers (row * N + position) of positions (B, ...), for every sample: (R, ...)."""
+        """Flat row indices (row * N + position) of positions (B, ...), for every sample: (R, ...)."""
         n, spread = self.batch.ids.shape[1], positions.repeat_interleave(self.samples, 0)
         rows = torch.arange(len(spread), device=positions.device).view(-1, *[1] * (positions.ndim - 1))
         return rows * n + spread
@@ -82,15 +84,22 @@ class PathTrace:
 def path_trace(
     model: FlowModel, batch: Batch, rule: Rule = "midpoint", samples: int = 50, baseline: Baseline = "mask"
 ) -> PathTrace:
-    """Samples the straight path from the baseline's word vectors to the input's; cached on the batch.
+    """Samples the straight path from the baseline's word vectors to those of the input; cached on the batch.
+
+    Args:
+        model: The transformer.
+        batch: The instances; its `cache` keeps the trace.
+        rule: The quadrature rule for means over the path.
+        samples: Samples of the path, S.
+        baseline: The word vectors at the start of the path.
 
     Source: the distribution of interest of Lu et al. 2021, section 3; gradients at all sites from one backward pass.
     """
     key = ("path_trace", rule, samples, baseline)
     if key in batch.cache:
-        found: PathTrace = batch.cache[key]
-        batch.cache.setdefault("charges", []).append(found.seconds)
-        return found
+        cached: PathTrace = batch.cache[key]
+        batch.cache.setdefault("charges", []).append(cached.seconds)
+        return cached
     started = time.perf_counter()
     trace = _trace(model, batch, quadrature(rule, samples), baseline)
     trace.seconds = time.perf_counter() - started
@@ -112,29 +121,42 @@ def _trace(model: FlowModel, batch: Batch, rule: Quadrature, baseline: Baseline)
         (trace,) = model.run(Rows(rows, hidden), keep=keep, tapes=tapes)  # type: ignore[arg-type]
         last = trace.whole("hidden", n_layers)
         q = value(model.readout(last, rows), rows)
-        wanted = [trace.whole(site, layer) for site in ("context", "skip") for layer in range(n_layers)]
-        wanted += [trace.whole("hidden", layer) for layer in range(n_layers + 1)]
-        grads = torch.autograd.grad(q.sum(), [words, *wanted])
+        sites = [trace.whole(site, layer) for site in ("context", "skip") for layer in range(n_layers)]
+        sites += [trace.whole("hidden", layer) for layer in range(n_layers + 1)]
+        grads = torch.autograd.grad(q.sum(), [words, *sites])
     with torch.no_grad():
         ends = _ends(model, batch, x, x_b)
         start = jvp(lambda w: model.embed(w, rows), (words.detach(),), (delta.repeat_interleave(n_samples, 0),))[1]
     weights = torch.as_tensor(rule.weights, dtype=x.dtype, device=x.device)
     mean_grad = (weights @ grads[0].unflatten(0, (len(batch), n_samples)).flatten(2)).unflatten(-1, x.shape[1:])
     g = (delta * mean_grad).sum(-1) * batch.attention_mask
-    keep_free = lambda site: [trace.whole(site, layer).detach() for layer in range(n_layers)]  # noqa: E731
-    context, skip = keep_free("context"), keep_free("skip")
+    detached = lambda site: [trace.whole(site, layer).detach() for layer in range(n_layers)]  # noqa: E731
+    context, skip = detached("context"), detached("skip")
     return PathTrace(
-        model, batch, n_samples, weights, delta, g, (g.sum(1) - (ends[0] - ends[1])).abs(), ends[0], ends[1],
-        [Projected(*p) for p in zip(keep_free("query"), keep_free("key"), keep_free("value"), strict=True)],
-        keep_free("attention"), context, skip,
-        list(grads[1 + 2 * n_layers :]), list(grads[1 : 1 + n_layers]), list(grads[1 + n_layers : 1 + 2 * n_layers]),
-        [layer.tangents(s, c, t) for layer, s, c, t in zip(model.layers, skip, context, tapes, strict=True)],
-        start, 0.0,
-    )  # fmt: skip
+        model=model,
+        batch=batch,
+        samples=n_samples,
+        weights=weights,
+        delta=delta,
+        g=g,
+        completeness=(g.sum(1) - (ends[0] - ends[1])).abs(),
+        q=ends[0],
+        q_baseline=ends[1],
+        projected=[Projected(*p) for p in zip(detached("query"), detached("key"), detached("value"), strict=True)],
+        attention=detached("attention"),
+        context=context,
+        skip=skip,
+        grad_hidden=list(grads[1 + 2 * n_layers :]),
+        grad_context=list(grads[1 : 1 + n_layers]),
+        grad_skip=list(grads[1 + n_layers : 1 + 2 * n_layers]),
+        tangents=[layer.tangents(s, c, t) for layer, s, c, t in zip(model.layers, skip, context, tapes, strict=True)],
+        start=start,
+        seconds=0.0,
+    )
 
 
 def _ends(model: FlowModel, batch: Batch, x: Tensor, x_b: Tensor) -> tuple[Tensor, Tensor]:
-    """q at the input and at the baseline."""
+    """q (B,) at the input and at the baseline."""
     both = batch.rows(torch.arange(len(batch), device=x.device).repeat(2))
     (trace,) = model.run(Rows(both, model.embed(torch.cat([x, x_b]), both)))
     q = value(model.readout(trace.site("hidden", model.n_layers), both), both)
@@ -142,7 +164,13 @@ def _ends(model: FlowModel, batch: Batch, x: Tensor, x_b: Tensor) -> tuple[Tenso
 
 
 def trace_bytes(model: Layered, n_tokens: int, samples: int) -> int:
-    """About what the path trace of one instance takes, while its graph is alive."""
+    """An estimate of the bytes that the path trace of one instance takes while autograd keeps its graph.
+
+    Args:
+        model: Any model.
+        n_tokens: Tokens of the instance.
+        samples: Samples of the path.
+    """
     inner = getattr(model, "inner_width", 4 * model.width)
     floats = n_tokens * (22 * model.width + 3 * inner) + 4 * model.n_heads * n_tokens**2
     return int(samples * max(1, model.n_layers) * floats * torch.finfo(model.dtype).bits // 8)
