@@ -8,18 +8,18 @@ from typing import Literal
 ABLATED = "ablated_accuracy"
 PATTERNS = "influence-patterns"
 RANKED = (ABLATED, "embedding/matched/predicted")
-"""The metric and variant that methods are ranked by: guided by the predicted class, so that nothing leaks."""
+"""The metric and variant that methods are ranked by. Explanations of the predicted class keep the right answer from leaking."""
 
 Format = Literal["share", "small", "number"]
 
 MEANINGS = {
     "accuracy": "accuracy: reduced to as many nodes as Pi_+, guided by the predicted class (ranked)",
     "agreement": "agrees: same prediction as the whole model",
-    "gold": "gold: the same guided by the right answer, which leaks it",
+    "gold": "gold: accuracy, guided by the right answer, which leaks it",
     "heads": "heads: reduced at the attention level, heads and skips too",
     "own": "own: the method's own nodes instead of the matched budget",
     "retention": "keep AUC: area of accuracy over the share of nodes kept",
-    "deletion": "drop AUC: the same over the share removed (lower is better)",
+    "deletion": "drop AUC: area of accuracy over the share of nodes removed (lower is better)",
     "seconds": "s/inst: seconds an explanation, shared work charged in full",
     "concentration+": "conc+/-: share of positive/negative influence on the patterns, as a ratio of sums over instances",
     "path_share": "paths: retained paths over all paths",
@@ -41,8 +41,8 @@ class Column:
         metric: The metric's plain name; empty for seconds an explanation.
         variant: Of the metric.
         format: `share`: three decimals; `small`: three digits, as a power of ten where tiny; `number`: three digits.
-        unit: Of a metric without a column of its own in these tables.
-        higher_is_better: Of the same.
+        unit: Of a metric without a column of its own in these tables; otherwise empty.
+        higher_is_better: Of a metric without a column of its own.
     """
 
     key: str

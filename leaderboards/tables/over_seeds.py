@@ -1,4 +1,4 @@
-"""Scores of cells that differ in their seed alone, taken over these seeds."""
+"""Means, intervals and ranges over cells that differ in their seed alone: what `flowgauge show --over-seeds` prints."""
 
 from __future__ import annotations
 
@@ -24,20 +24,26 @@ COLUMNS = (
 )  # fmt: skip
 HEAD = ("method", "metric/variant", "mean", "95 % CI", "range", "n", "seeds")
 ModelSeeds = Mapping[str, Any]
-"""The seed of a cell's model, by cell; cells of models without one are not in it."""
+"""The seed of a cell's model, by the digits of the cell; cells of models without a seed are not in it."""
 
 
 def over_seeds(records: Sequence[Record]) -> pd.DataFrame:
     """Mean, 95 % t-interval of the mean, and range over seeds, one row a method and variant of a metric.
 
-    Cells stand together that differ in their seed alone, or in that of a model made on the spot (`toy-counting:seed=3`; 0 if none
-    is named), whose task may draw other instances with it. Where both differ, cells of one model are averaged first, since they
-    share its luck. The interval says how far training and drawing move a score, not how far other instances would. It assumes a
-    normal distribution, so it may pass a metric's bounds; NaN for one seed. `undefined` counts seeds without a number, which are
-    left out of the mean (`reason` says why); `seeds` counts the others, and `instances` is the fewest that one of them rests on.
+    Cells stand together that differ in their seed alone, or in the seed of a model that is built by name (`toy-counting:seed=3`;
+    0 if none is named), whose task may draw other instances with it. Where both differ, cells of one model are averaged first,
+    since they are not independent. The interval says how far training and drawing move a score, not how far other instances
+    would. It assumes a normal distribution, so it may pass a metric's bounds; it is NaN for one seed.
+
+    Args:
+        records: Of a store.
+
+    Returns:
+        Rows with the columns `COLUMNS`. `undefined` counts seeds without a number, which are left out of the mean (`reason` says
+        why); `seeds` counts the others, and `instances` is the fewest that one of them rests on.
 
     Raises:
-        UsageError: No two cells differ in their seed alone, or two of one seed differ in something that no label tells.
+        UsageError: No two cells differ in their seed alone, or two of one seed differ in weights or instances.
     """
     plain, seeds = _without_seeds(records)
     rows = [row for group in groups(plain) for row in _rows(group, seeds)]
@@ -48,7 +54,14 @@ def over_seeds(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def sections(table: pd.DataFrame) -> Iterator[tuple[str, list[tuple[str, ...]], list[str]]]:
-    """For every model and task a title, lines of text below a head, and the reasons for missing numbers."""
+    """Texts of a table for every model and task.
+
+    Args:
+        table: From `over_seeds`.
+
+    Yields:
+        A title, lines of cells below a head, and the reasons for missing numbers.
+    """
     for (model, task, note), part in table.groupby(["model", "task", "note"], sort=False):
         notes = Notes()
         lines = [_line(row, notes) for row in part.to_dict("records")]
@@ -67,20 +80,20 @@ def _line(row: Mapping[str, Any], notes: Notes) -> tuple[str, ...]:
 
 
 def _without_seeds(records: Sequence[Record]) -> tuple[list[Record], ModelSeeds]:
-    """The records, with models named without their seed and asked the same question whatever it is; and these seeds."""
+    """Records that differ in nothing but the seed of their model get the same model name and question; with these seeds."""
     specs = {record.model: Spec.parse(record.model) for record in records if is_built(record.model)}
     plain = {model: _seedless(spec) for model, spec in specs.items()}
     seeded = {plain[model] for model, spec in specs.items() if "seed" in spec.settings}
-    found, seeds = [], {}
+    plain_records, seeds = [], {}
     for record in records:
         name = plain.get(record.model, "")
         if name not in seeded:
-            found.append(record)
+            plain_records.append(record)
             continue
         seeds[record.cell] = specs[record.model].settings.get("seed", 0)
         key = {**record.key, "fingerprint": "", "task": _drawn_alike(record.key.get("task"))}
-        found.append(record.model_copy(update={"model": name, "key": key}))
-    return found, seeds
+        plain_records.append(record.model_copy(update={"model": name, "key": key}))
+    return plain_records, seeds
 
 
 def _seedless(spec: Spec) -> str:
@@ -113,43 +126,43 @@ def _rows(group: ComparableCells, seeds: ModelSeeds) -> Iterator[dict[str, Any]]
         units = _units(f"{method} on {group.model}, {group.task}", records, seeds)
         scores = {metric: score for record in records for metric, score in record.scores.items()}
         for metric, score in scores.items():
-            told = {"metric": metric, "higher_is_better": score.higher_is_better, "unit": score.unit}
-            variants = [a.variant for r in records if metric in r.scores for a in r.scores[metric].aggregates]
+            metric_fields = {"metric": metric, "higher_is_better": score.higher_is_better, "unit": score.unit}
+            variants = [a.variant for record in records if metric in record.scores for a in record.scores[metric].aggregates]
             for variant in dict.fromkeys(variants) or (score.ranked,):
-                yield {**shared, **told, "variant": variant, **_over(units, metric, variant)}
+                yield {**shared, **metric_fields, "variant": variant, **_summary(units, metric, variant)}
         if not scores:
-            yield {**shared, "metric": "", "variant": "", "unit": "", **_over(units, "", "")}
+            yield {**shared, "metric": "", "variant": "", "unit": "", **_summary(units, "", "")}
 
 
 def _units(what: str, records: Sequence[Record], seeds: ModelSeeds) -> list[list[Record]]:
-    """What varies independently: models of several seeds, with the cells of each; else cells.
+    """The cells of every independent unit: models of several seeds, with the cells of each; else single cells.
 
     Raises:
-        UsageError: Two cells of one seed.
+        UsageError: Two different cells have the same seed.
     """
-    found: dict[Any, dict[int | None, Record]] = {}
+    by_model: dict[Any, dict[int | None, Record]] = {}
     for record in records:
-        twin = found.setdefault(seeds.get(record.cell), {}).setdefault(record.seed, record)
+        twin = by_model.setdefault(seeds.get(record.cell), {}).setdefault(record.seed, record)
         if twin.cell != record.cell:
             raise UsageError(
                 f"{what}: the cells {twin.cell} and {record.cell} have the same seed and differ in weights or instances; "
                 "keep them in stores of their own."
             )
-    units = [list(of_model.values()) for of_model in found.values()]
+    units = [list(of_model.values()) for of_model in by_model.values()]
     return units if len(units) > 1 else [[record] for unit in units for record in unit]
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def _over(units: Sequence[Sequence[Record]], metric: str, variant: str) -> dict[str, Any]:
-    read = [[_read(record, metric, variant) for record in unit] for unit in units]
-    known = [[(value, count) for value, count, _ in unit if value == value] for unit in read]
+def _summary(units: Sequence[Sequence[Record]], metric: str, variant: str) -> dict[str, Any]:
+    numbers = [[_read(record, metric, variant) for record in unit] for unit in units]
+    known = [[(value, count) for value, count, _ in unit if value == value] for unit in numbers]
     values = [float(np.mean([value for value, _ in unit])) for unit in known if unit]
     mean = float(np.mean(values)) if values else np.nan
     low, high = _interval(np.array(values))
     return {
         "seeds": len(values), "undefined": len(units) - len(values),
         "instances": min((count for unit in known for _, count in unit), default=0),
-        "reason": next((why for unit in read for *_, why in unit if why), ""),
+        "reason": next((why for unit in numbers for *_, why in unit if why), ""),
         "mean": mean, "low": low, "high": high, "smallest": min(values, default=np.nan), "largest": max(values, default=np.nan),
     }  # fmt: skip
 
@@ -157,17 +170,18 @@ def _over(units: Sequence[Sequence[Record]], metric: str, variant: str) -> dict[
 def _read(record: Record, metric: str, variant: str) -> tuple[float, int, str]:
     """A cell's number, how many instances it rests on, and why it is NaN."""
     score = record.scores.get(metric)
-    found = score.aggregate(variant) if score else None
-    if found is not None and found.value == found.value:
-        return found.value, found.count, ""
-    reason = found.reason if found else score.reason if score else record.error
+    aggregate = score.aggregate(variant) if score else None
+    if aggregate is not None and aggregate.value == aggregate.value:
+        return aggregate.value, aggregate.count, ""
+    reason = aggregate.reason if aggregate else score.reason if score else record.error
     return np.nan, 0, reason or record.status
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:
+    """Student's t interval of the mean: the variance is estimated from a handful of seeds."""
     if len(values) < 2 or not np.isfinite(values).all():
         return np.nan, np.nan
-    if not np.ptp(values):  # of which scipy's is NaN
+    if not np.ptp(values):  # SciPy's interval of equal values is NaN
         return values[0], values[0]
     low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
     return float(low), float(high)

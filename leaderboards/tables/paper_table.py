@@ -13,7 +13,16 @@ from .entries import TableEntry, read_entry
 
 @dataclass(frozen=True)
 class PaperRow:
-    """A row of the published table: a method's variant of a metric; `{}` stands for the guide, gold or predicted."""
+    """A row of the published table: a method's variant of a metric.
+
+    Attributes:
+        title: As published.
+        method: Its registered name.
+        metric: Plain name.
+        variant: Of the metric; `{}` in it stands for `gold` or `predicted`.
+        scale: Factor on the number.
+        spread: Whether the standard deviation over draws is printed.
+    """
 
     title: str
     method: str
@@ -24,7 +33,7 @@ class PaperRow:
 
     @property
     def guided(self) -> bool:
-        """Whether it has two readings, gold and predicted."""
+        """Whether the row has two readings, guided by the gold answer and by the predicted one."""
         return "{}" in self.variant
 
 
