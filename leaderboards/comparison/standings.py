@@ -180,8 +180,8 @@ class ModelBoard:
     def under_operators(self) -> list[OrderChange]:
         """How the order by a metric changes under another ablation operator: mean ranks over the tasks that have both."""
         panels_of: dict[str, list[tuple[OperatorSensitivity, int]]] = {}
-        for field in {f.group.task: f for f in reversed(self.fields)}.values():  # the largest run of each task comes first
-            for panel in field.panels:
+        for task_board in {f.group.task: f for f in reversed(self.fields)}.values():  # the largest run of each task comes first
+            for panel in task_board.panels:
                 for index, operator in enumerate(panel.operators[1:], start=1):
                     settings = f" ({panel.settings})" if panel.settings else ""
                     name = f"{panel.metric}{settings}: {operator} for {panel.operators[0]}"
@@ -263,13 +263,13 @@ def _smallest_first(values: Float[np.ndarray, " methods"]) -> Float[np.ndarray, 
     return ScoreTable((), np.zeros((0, 0)), (), higher_is_better=False).order(values)
 
 
-def fields_of(shelf: BoardReader) -> list[TaskBoard]:
+def read_task_boards(reader: BoardReader) -> list[TaskBoard]:
     """The tables of every group of a board, in order of model and task.
 
     Args:
-        shelf: The board, from `board_reader.open_shelf`.
+        reader: The board, from `board_reader.open_board`.
     """
-    return [_field(shelf, group) for group in groups(shelf.records)]
+    return [_task_board(reader, group) for group in groups(reader.records)]
 
 
 def model_boards(fields: Sequence[TaskBoard]) -> list[ModelBoard]:
@@ -279,33 +279,33 @@ def model_boards(fields: Sequence[TaskBoard]) -> list[ModelBoard]:
         fields: The groups of a board.
     """
     by_model: dict[str, list[TaskBoard]] = {}
-    for field in fields:
-        by_model.setdefault(field.group.model, []).append(field)
+    for task_board in fields:
+        by_model.setdefault(task_board.group.model, []).append(task_board)
     return [_model_board(model, members) for model, members in by_model.items()]
 
 
-def _field(shelf: BoardReader, group: ComparableCells) -> TaskBoard:
+def _task_board(reader: BoardReader, group: ComparableCells) -> TaskBoard:
     standings: dict[str, RankedTable] = {}
     unranked: dict[str, str] = {}
     for metric in sorted(metrics_of([group]), key=lambda name: name != RANKED[0]):
         size = len(set(group.methods()))
-        side = compare_group(shelf, group, metric, every_interval=size <= EVERY_PAIR)
+        side = compare_group(reader, group, metric, every_interval=size <= EVERY_PAIR)
         if side is None:
             unranked[metric] = "fewer than two methods have scores on shared instances"
         else:
-            standings[metric] = _standing(shelf, side)
-    return TaskBoard(group, standings, unranked, tuple(panels(shelf, group)))
+            standings[metric] = _ranked_table(reader, side)
+    return TaskBoard(group, standings, unranked, tuple(panels(reader, group)))
 
 
-def _standing(shelf: BoardReader, side: MethodComparison) -> RankedTable:
+def _ranked_table(reader: BoardReader, side: MethodComparison) -> RankedTable:
     cells, names = side.group.by_method(), side.scores.methods
-    lines = [_line(shelf, side, index, cells[label]) for index, label in enumerate(names)]
+    lines = [_line(reader, side, index, cells[label]) for index, label in enumerate(names)]
     aggregates = {variant: side.group.first_aggregate(side.metric, variant) for variant in REFERENCE_ROWS}
     beside = {variant: aggregate.value for variant, aggregate in aggregates.items() if aggregate is not None}
     return RankedTable(side, tuple(lines), side.missing, beside)
 
 
-def _line(shelf: BoardReader, side: MethodComparison, index: int, records: Sequence[Record]) -> RankedRow:
+def _line(reader: BoardReader, side: MethodComparison, index: int, records: Sequence[Record]) -> RankedRow:
     """The row of the method of an index, from its cells."""
     names = side.scores.methods
     above = side.by_pair[frozenset((names[index], names[index - 1]))] if index else None
@@ -318,15 +318,16 @@ def _line(shelf: BoardReader, side: MethodComparison, index: int, records: Seque
         count=side.scores.counts[index], ties=side.letters(names[index]),
         needed=float("nan") if above is None or separated else float(np.ceil(above.needed)),
         seconds=float(np.mean(costs)) if costs else float("nan"), seeds=len(records),
-        trust=weakest([shelf.trust(record) for record in records]),
+        trust=weakest([reader.trust(record) for record in records]),
     )  # fmt: skip
 
 
 def _model_board(model: str, fields: Sequence[TaskBoard]) -> ModelBoard:
     largest: dict[str, TaskBoard] = {}
-    for field in fields:
-        largest.setdefault(field.group.task, field)
-    tables = tuple(s for f in largest.values() for s in f.standings.values() if s.side.scores.higher_is_better is not None)
+    for task_board in fields:
+        largest.setdefault(task_board.group.task, task_board)
+    every_table = (table for task_board in largest.values() for table in task_board.standings.values())
+    tables = tuple(table for table in every_table if table.side.scores.higher_is_better is not None)
     default = _default(tables)
     counted = [t.side for t, counts in zip(tables, default, strict=True) if counts]
     empty = ScoreTable((), np.zeros((0, 0)), ())

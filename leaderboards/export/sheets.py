@@ -16,9 +16,9 @@ import pandas as pd
 from ...benchmark.store.record import Record
 from ...core.errors import UnknownName, UsageError
 from ...metrics.scores import Aggregate
-from ..comparison.standings import ModelBoard, RankedTable, TaskBoard, fields_of, model_boards
+from ..comparison.standings import ModelBoard, RankedTable, TaskBoard, model_boards, read_task_boards
 from ..stored.comparable_cells import ComparableCells, find_aggregate
-from ..submission.board_reader import BoardReader, open_shelf
+from ..submission.board_reader import BoardReader, open_board
 from ..submission.trust import Trust
 
 Format = Literal["latex", "markdown", "csv", "json"]
@@ -269,8 +269,8 @@ def export(urls: Sequence[str], name: str, format: Format, model: str | None = N
     Raises:
         UsageError: The table, the model or the format is unknown; near matches are named.
     """
-    reader = open_shelf(urls)
-    task_boards = fields_of(reader)
+    reader = open_board(urls)
+    task_boards = read_task_boards(reader)
     models = list(dict.fromkeys(task_board.group.model for task_board in task_boards))
     if model is not None and model not in models:
         raise UnknownName("model on this board", model, models)

@@ -21,7 +21,7 @@ from ...core.errors import UsageError
 from ..comparison.method_comparison import pairs_table
 from ..comparison.operator_sensitivity import panel_table
 from ..comparison.paired_tests import letter
-from ..comparison.standings import ModelBoard, TaskBoard, fields_of, model_boards
+from ..comparison.standings import ModelBoard, TaskBoard, model_boards, read_task_boards
 from ..export.sheets import (
     Sheet,
     beats_sheet,
@@ -38,7 +38,7 @@ from ..export.sheets import (
     tasks_sheet,
 )
 from ..figures.style import settings
-from ..submission.board_reader import BoardReader, open_shelf
+from ..submission.board_reader import BoardReader, open_board
 from ..submission.trust import TRUST
 from . import formatting
 from .instances import InstanceBrowser, browse
@@ -110,7 +110,7 @@ def build(urls: Sequence[str], out: str | Path, title: str = "flowgauge leaderbo
     for package in ("altair", "vl_convert"):
         if find_spec(package) is None:
             raise UsageError(f"the charts of a site need the package {package}: pip install 'flowgauge[site]'.")
-    reader = open_shelf(urls)
+    reader = open_board(urls)
     folder = _emptied(Path(out))
     _SiteWriter(reader, folder, title).write(instances)
     files = [path for path in folder.rglob("*") if path.is_file()]
@@ -138,7 +138,7 @@ class _SiteWriter:
 
     def __init__(self, reader: BoardReader, folder: Path, title: str) -> None:
         self.reader, self.folder = reader, folder
-        self.task_boards = fields_of(reader)
+        self.task_boards = read_task_boards(reader)
         self.boards = model_boards(self.task_boards)
         self.names = {kind: PageNames() for kind in ("tasks", "methods", "instances", "data", "charts", "figures")}
         self.browsed: dict[int, InstanceBrowser] = {}

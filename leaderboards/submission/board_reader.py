@@ -36,7 +36,7 @@ class BoardReader:
         return self.levels.get(name_of(record), "self-reported")
 
 
-def open_shelf(urls: Sequence[str]) -> BoardReader:
+def open_board(urls: Sequence[str]) -> BoardReader:
     """Reads the cells of several stores as one board.
 
     Args:

@@ -18,7 +18,7 @@ from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.leaderboards.comparison.method_comparison import compare_methods
 from flowgauge.leaderboards.submission.board import name_of
-from flowgauge.leaderboards.submission.board_reader import open_shelf
+from flowgauge.leaderboards.submission.board_reader import open_board
 from flowgauge.leaderboards.submission.bundle import SCHEMA as MANIFEST_SCHEMA
 from flowgauge.leaderboards.submission.bundle import check_sums, read_manifest
 from flowgauge.leaderboards.submission.ledger import read_ledger, trusted
@@ -99,7 +99,7 @@ def test_all_of_them_make_one_site(tmp_path: Path) -> None:
     from flowgauge.leaderboards.site.build import build
 
     urls = [str(folder) for folder in STORES]
-    assert len({name_of(r) for r in open_shelf(urls).records}) == 5  # attention is the same cell in schemas 2 and 3
+    assert len({name_of(r) for r in open_board(urls).records}) == 5  # attention is the same cell in schemas 2 and 3
     build(urls, tmp_path / "site")
     pages = [path.read_text(encoding="utf-8") for path in (tmp_path / "site" / "methods").glob("*.html")]
     assert len(pages) == 3 and sum("re-scored</span>" in page for page in pages) >= 1

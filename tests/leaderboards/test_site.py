@@ -21,14 +21,14 @@ from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UnknownName, UsageError
 from flowgauge.leaderboards.comparison.method_comparison import compare_methods
-from flowgauge.leaderboards.comparison.standings import fields_of, model_boards
+from flowgauge.leaderboards.comparison.standings import model_boards, read_task_boards
 from flowgauge.leaderboards.export.sheets import export, latex, markdown
 from flowgauge.leaderboards.site import build as building
 from flowgauge.leaderboards.site.build import build
 from flowgauge.leaderboards.site.instances import balanced
 from flowgauge.leaderboards.site.method_docs import describe_method
 from flowgauge.leaderboards.submission.board import merge, name_of
-from flowgauge.leaderboards.submission.board_reader import open_shelf
+from flowgauge.leaderboards.submission.board_reader import open_board
 from flowgauge.leaderboards.submission.ledger import add_event
 from flowgauge.metrics.scores import Aggregate
 
@@ -240,7 +240,7 @@ def test_a_missing_score_says_why_and_several_stores_are_one_board(tmp_path: Pat
     one, other = Store(synthetic_store(tmp_path / "one", 2, 1, 1)), Store(str(tmp_path / "other"))
     keep(other, record("broken", [], task="made/00", status="failed", error="out of memory at layer 3", instances=0))
     keep(other, one.records()[0].model_copy(update={"instances": 7}))
-    shelf = open_shelf([one.url, other.url])
+    shelf = open_board([one.url, other.url])
     assert [r.method for r in shelf.records] == ["method-000", "method-001", "broken"]
     assert shelf.records[0].instances == 40  # the first store's
     build([one.url, other.url], tmp_path / "site")
@@ -264,7 +264,7 @@ def test_instances_show_the_stored_explanations(real) -> None:
     page = Page(next(iter(folder.glob("instances/*.html"))))
     data = page.data[0]
     assert len(data["instances"]) == 8
-    shelf = open_shelf([store])
+    shelf = open_board([store])
     gradients = next(r for r in shelf.records if r.method == "integrated-gradients")
     first = data["instances"][0]
     stored = shelf.find(gradients).explanations([first["id"]])[0][0].tokens
@@ -274,7 +274,7 @@ def test_instances_show_the_stored_explanations(real) -> None:
 
 
 def test_leaving_one_task_out(made) -> None:
-    board = model_boards(fields_of(open_shelf([made[0]])))[0]
+    board = model_boards(read_task_boards(open_board([made[0]])))[0]
     assert len(board.counted) == 3 and board.left_out("metric") == []
     changes = board.left_out("task")
     assert [change.name for change in changes] == ["made/00", "made/01", "made/02"]

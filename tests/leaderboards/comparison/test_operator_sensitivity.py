@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.leaderboards.comparison.operator_sensitivity import RankChange, panels
-from flowgauge.leaderboards.comparison.standings import fields_of, model_boards
+from flowgauge.leaderboards.comparison.standings import model_boards, read_task_boards
 from flowgauge.leaderboards.stored.comparable_cells import groups
-from flowgauge.leaderboards.submission.board_reader import open_shelf
+from flowgauge.leaderboards.submission.board_reader import open_board
 
 from ..conftest import record, rows, score
 
@@ -104,7 +104,7 @@ def test_the_site_has_the_panel_and_the_change_of_the_whole_order(store: Store, 
     from flowgauge.leaderboards.export.sheets import export
     from flowgauge.leaderboards.site.build import build
 
-    (board,) = model_boards(fields_of(open_shelf([store.url])))
+    (board,) = model_boards(read_task_boards(open_board([store.url])))
     cut, mean = board.under_operators()
     assert (cut.name, cut.first) == ("kept: cut for zero", ("b",)) and cut.tau == pytest.approx(1 / 3)
     assert set(cut.moves) == {("a", 1.0, 2.0), ("b", 2.0, 1.0)}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from flowgauge.benchmark.store.store import Store
-from flowgauge.leaderboards.comparison.standings import ModelBoard, TaskBoard, fields_of, model_boards
-from flowgauge.leaderboards.submission.board_reader import open_shelf
+from flowgauge.leaderboards.comparison.standings import ModelBoard, TaskBoard, model_boards, read_task_boards
+from flowgauge.leaderboards.submission.board_reader import open_board
 
 from ..conftest import record, rows, score, write
 
@@ -25,7 +25,7 @@ def board(tmp_path: Path) -> tuple[list[TaskBoard], ModelBoard]:
             values = (np.arange(40) < count).astype(float)
             summary = score("kept", {"all": count / 40, "chance": 0.5}, ranked="all", unit="share", higher_is_better=True)
             write(store, record(method, [summary], task=task, instances=40), {"kept@1": rows(values)})
-    fields = fields_of(open_shelf([store.url]))
+    fields = read_task_boards(open_board([store.url]))
     (model,) = model_boards(fields)
     return fields, model
 

@@ -11,7 +11,7 @@ from tests.leaderboards.conftest import TOKENS, keep, record, sentence
 from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.site.instances import balanced, browse
 from flowgauge.leaderboards.stored.comparable_cells import groups
-from flowgauge.leaderboards.submission.board_reader import open_shelf
+from flowgauge.leaderboards.submission.board_reader import open_board
 from flowgauge.methods.explanation import Explanation
 
 
@@ -21,7 +21,7 @@ def test_conditions_take_turns() -> None:
 
 
 def test_a_page_reads_word_scores_or_the_reason_why_there_are_none(drawn_store: str) -> None:
-    reader = open_shelf([drawn_store])
+    reader = open_board([drawn_store])
     (group,) = groups(reader.records)
     data = browse(reader, group, "", 2).as_data()
     assert data["metric"] == "" and [instance["id"] for instance in data["instances"]] == ["a", "c"]
@@ -34,7 +34,7 @@ def test_a_page_reads_word_scores_or_the_reason_why_there_are_none(drawn_store: 
 def test_an_example_of_a_mask_is_drawn_as_by_plot(tmp_path: Path) -> None:
     store, mask = Store(str(tmp_path / "masked")), np.random.default_rng(0).random((3, 4))
     keep(store, record("diffmask-input", instances=1), [sentence("a")], [Explanation(mask=mask, fill=np.zeros((1, 3)))])
-    reader = open_shelf([store.url])
+    reader = open_board([store.url])
     (group,) = groups(reader.records)
     figure = browse(reader, group, "", 5).example("diffmask-input")
     assert figure is not None
@@ -44,6 +44,6 @@ def test_an_example_of_a_mask_is_drawn_as_by_plot(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", [0, 5])
 def test_a_limit_of_zero_browses_nothing(drawn_store: str, limit: int) -> None:
-    reader = open_shelf([drawn_store])
+    reader = open_board([drawn_store])
     (group,) = groups(reader.records)
     assert len(browse(reader, group, "", limit).sentences) == min(limit, 3)
