@@ -88,7 +88,7 @@ def test_specs(text, name: str, given: dict[str, object]) -> None:
 def test_specs_that_cannot_be_read_are_refused() -> None:
     with pytest.raises(UsageError, match="write name:key=value"):
         Spec.parse("plain:samples=8,rule")
-    with pytest.raises(UsageError, match="needs a `name`"):
+    with pytest.raises(UsageError, match="needs the key `name`"):
         Spec.parse({"samples": 8})
 
 
@@ -224,3 +224,13 @@ def test_a_plug_in_that_leaves_python_is_reported_like_any_other(tmp_path: Path)
 def test_numbers_are_read_as_people_write_them(text, value) -> None:
     found = Spec.parse(f"name:key={text}").settings["key"]
     assert found == value and type(found) is type(value)
+
+
+def test_a_file_is_found_in_a_folder_whose_name_has_a_dot_py(tmp_path: Path) -> None:
+    folder = tmp_path / "my.pyfiles"
+    folder.mkdir()
+    (folder / "mine.py").write_text(PLUGIN)
+    METHODS.require(f"{folder}/mine.py:ones")
+    assert METHODS.factory(f"{folder}/mine.py:ones").name == "ones"  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match="there is no file"):
+        METHODS.require(f"{folder}/none.py")

@@ -73,7 +73,8 @@ def export(
         ),
     ] = ExportFormat.markdown,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="The model, where the results are of several; not for every-eval-ever.")
+        str | None,
+        typer.Option("--model", "-m", help="The model, where the results are of several models; not for every-eval-ever."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="For every-eval-ever and hub: the folder to write into.")] = None,
     name: Evaluator = None,

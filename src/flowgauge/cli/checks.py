@@ -16,7 +16,7 @@ def check(
     file: Annotated[Path, typer.Argument(metavar="FILE.py", help="A Python file that declares methods, tasks or metrics.")],
     debug: Debug = False,
 ) -> None:
-    """Check that the plug-ins in a file do what the benchmark relies on; the exit code is 1 if one does not."""
+    """Check that the methods, tasks and metrics in a file behave as the benchmark requires; exit code 1 if one does not."""
     with reporting(debug):
         from ..benchmark.conformance import check_file
 
@@ -34,7 +34,7 @@ def speed(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure the time that methods take, beside other implementations of them."""
+    """Measure the time of methods and of other implementations, as multiples of one pass of integrated gradients."""
     with reporting(debug):
         from ..benchmark.speed.measure import UNIT, measure
 

@@ -33,8 +33,7 @@ Model = Annotated[
 MovedModel = Annotated[
     str | None, typer.Option("--model", "-m", help="Where the model is here, if not under the name that was recorded.")
 ]
-Methods = Annotated[list[str] | None, typer.Option("--method", "-x", help=PLUGIN_SPEC)]
-Metrics = Annotated[list[str] | None, typer.Option("--metric", help=PLUGIN_SPEC)]
+Metrics = Annotated[list[str] | None, typer.Option("--metric", show_default="ablated_accuracy", help=PLUGIN_SPEC)]
 MoreMetrics = Annotated[list[str], typer.Option("--metric", help=PLUGIN_SPEC)]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hugging Face Hub.")]
 DataDir = Annotated[
@@ -44,7 +43,13 @@ DataDir = Annotated[
 # A verifier's own folder replaces the one that a record names, so that the environment variable has to be read here.
 VerifierDataDir = Annotated[
     str | None,
-    typer.Option("--data-dir", help="Your folder of published data sets.", envvar="FLOWGAUGE_DATA", show_envvar=False),
+    typer.Option(
+        "--data-dir",
+        show_default="$FLOWGAUGE_DATA, else as recorded",
+        help="Your folder of published data sets (sst2/dev.tsv, ...).",
+        envvar="FLOWGAUGE_DATA",
+        show_envvar=False,
+    ),
 ]
 SampleSeed = Annotated[int | None, typer.Option(min=0, show_default="0", help="Seed that chooses which instances are sampled.")]
 

@@ -27,11 +27,11 @@ class Kind(StrEnum):
 
 
 def list_(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="models, tasks, methods or metrics.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the publication that each follows.")] = False,
     debug: Debug = False,
 ) -> None:
-    """List the models, tasks, methods or metrics there are, one line each."""
+    """List all models, tasks, methods or metrics, one line each."""
     with reporting(debug):
         known = known_plugins(kind)
         if as_json:
@@ -110,7 +110,7 @@ def compare(
     as_csv: Csv = False,
     debug: Debug = False,
 ) -> None:
-    """Compare the methods on each task by paired differences, and say which differences are significant."""
+    """Rank the methods on each task, with the uncertainty of their ranks, and name the methods that cannot be separated."""
     with reporting(debug):
         if _compares_cells(metric):
             from ..leaderboards.comparison.cell_comparison import compare as compare_cells
@@ -142,8 +142,8 @@ def plot(
         str,
         typer.Option(
             show_default="every figure there is data for",
-            help="pattern, aggregate, entropy, curve, pruning, receptive, attribution, heads, mask, texts, depth, counting or "
-            "gallery.",
+            help="Which figures: pattern, aggregate, entropy, curve, pruning, receptive, attribution, heads, mask, texts, depth, "
+            "counting or gallery.",
         ),
     ] = "all",
     out: Annotated[Path, typer.Option(help="Folder for the figures, a PNG and an SVG of each.")] = Path("figures"),

@@ -10,11 +10,11 @@ import typer
 from ..core.errors import UsageError
 from .console import print_results, reporting
 from .options import (
+    PLUGIN_SPEC,
     BatchSize,
     DataDir,
     Debug,
     Device,
-    Methods,
     Metrics,
     Model,
     MoreMetrics,
@@ -37,10 +37,15 @@ def run(
         list[str] | None,
         typer.Option("--task", "-t", help="A name, a pattern such as 'sva/*', or a TSV, CSV or JSONL file; repeatable."),
     ] = None,
-    method: Methods = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-x", show_default="influence-patterns, attention, conductance and random", help=PLUGIN_SPEC),
+    ] = None,
     metric: Metrics = None,
-    limit: Annotated[int | None, typer.Option(help="Instances of each task, balanced over its conditions.")] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Seed of stochastic methods; repeatable.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(show_default="all", help="Instances of each task, balanced over its conditions.")
+    ] = None,
+    seed: Annotated[list[int] | None, typer.Option(show_default="0", help="Seed of stochastic methods; repeatable.")] = None,
     fit_limit: Annotated[
         int | None, typer.Option(show_default="all", help="Training instances of methods that are trained.")
     ] = None,

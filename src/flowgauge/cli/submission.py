@@ -111,9 +111,7 @@ def merge(
     rerun: RerunCount = 0,
     sample_seed: CheckSeed = None,
     why: Why = "",
-    trust: Annotated[
-        str | None, typer.Option(help="Vouch for more than is verified by this command: re-run or maintained.")
-    ] = None,
+    trust: Annotated[str | None, typer.Option(help="Vouch for more than this command verifies: re-run or maintained.")] = None,
     explanations: Annotated[
         int | None, typer.Option(min=0, show_default="all", help="Instances of each cell whose explanations the board keeps.")
     ] = None,

@@ -1,4 +1,4 @@
-"""Errors a user can act on."""
+"""Errors that a user can act on, and foreign messages made fit for one line of a terminal."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ from collections.abc import Iterable
 
 
 class FlowgaugeError(Exception):
-    """Something failed for a reason a user can act on; the command line prints it as one line and exits with `exit_code`."""
+    """A failure that a user can act on; the command line prints it as one line and exits with `exit_code`."""
 
     exit_code = 1
 
 
 class UsageError(FlowgaugeError):
-    """The request itself cannot be carried out: an unknown name, a bad file, a setting out of range."""
+    """A request that cannot be carried out: an unknown name, a file that cannot be read, a setting out of range."""
 
     exit_code = 2
 
 
 class NoSplit(UsageError):
-    """A task that does not have the split asked for."""
+    """A split that the task does not have."""
 
 
 class UnfitSentence(UsageError):
-    """A sentence that this model cannot be asked about; a user may leave such sentences out (`--on-split skip`)."""
+    """An instance that does not fit the model; a user may leave such instances out (`--on-split skip`)."""
 
 
 class TooLong(UnfitSentence):
-    """A sentence of more tokens than the model reads, that cannot be cut."""
+    """An instance with more tokens than the model reads, which cannot be cut.
+
+    Attributes:
+        tokens: How many it has.
+    """
 
     def __init__(self, message: str, tokens: int) -> None:
         super().__init__(message)
@@ -35,11 +39,21 @@ class TooLong(UnfitSentence):
 
 
 class NotApplicable(FlowgaugeError):
-    """A method or metric does not apply to what it was given; the text is the reason shown in tables."""
+    """A method or metric that does not apply to a model, a task or an explanation; tables show the text as the reason."""
 
 
 class UnknownName(UsageError):
-    """A name that no plug-in has, with the nearest names that exist."""
+    """A name that does not exist, with the nearest names that do, or with all of them.
+
+    Args:
+        kind: What has names, such as `method`.
+        name: The unknown name.
+        known: The names that exist.
+        hint: What to do, in a sentence.
+
+    >>> str(UnknownName("method", "atention", ["attention", "random"]))
+    "no method is called 'atention': did you mean attention?"
+    """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         known = sorted(known)
@@ -49,25 +63,29 @@ class UnknownName(UsageError):
 
 
 PLUGIN_ERRORS = (Exception, SystemExit, GeneratorExit)
-"""All that a plug-in may throw; the user's own interrupt is none of it."""
+"""What a plug-in may raise and a run survives; an interrupt by the user is not part of it."""
 LONGEST = 500
-"""Characters of a foreign message that are shown and stored."""
+"""Most characters of a foreign message that are shown and stored."""
 
 
 def printable(text: str) -> str:
-    r"""Text of any origin as a terminal may show it: what would move the cursor or start a line is escaped.
+    r"""Text of any origin for a terminal: characters that would move the cursor or start a line are escaped.
 
     >>> printable("a\x1b[2Jb")
     'a\\x1b[2Jb'
     """
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def one_line(error: BaseException) -> str:
-    """An exception of any origin as one line of bounded length."""
+    r"""An exception of any origin as one line of bounded length: its type and its message.
+
+    >>> one_line(ValueError("a wrong\nvalue"))
+    'ValueError: a wrong value'
+    """
     try:
         text = " ".join(str(error).split())
-    except PLUGIN_ERRORS:  # a message may fail too
+    except PLUGIN_ERRORS:  # the exception is foreign, and so is the code of its message
         text = ""
     text = text if len(text) <= LONGEST else text[:LONGEST] + "..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""Plug-ins by name: built-in, from an entry point, or from a user's own file."""
+"""Plug-ins by name: built in, from an entry point of an installed package, or from a user's own file."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ import yaml
 from .errors import PLUGIN_ERRORS, UnknownName, UsageError
 from .plugin_docs import PluginDocs, plugin_docs
 
-NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+"""What messages call the types that settings can have."""
 
 
 def check_name(kind: str, name: str) -> str:
-    """The name, if it can stand in a command, a plan and a folder.
+    """Returns the name of a plug-in if it can stand in a command, a plan and the name of a folder.
 
     Raises:
         UsageError: It cannot.
+
+    >>> check_name("method", "integrated-gradients")
+    'integrated-gradients'
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
         raise UsageError(f"a {kind} cannot be called {name!r}: use letters, digits, '-', '_', '.' and '+'.")
@@ -36,21 +40,29 @@ def check_name(kind: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Spec:
-    """A plug-in as a user names it: `name`, `file.py`, `file.py:name`, each with `:key=value,key=value` if wanted."""
+    """A plug-in as a user names it: `name`, `file.py` or `file.py:name`, with settings as `:key=value,key=value`.
+
+    Attributes:
+        name: The part before the settings.
+        settings: The settings that the user gives; the others have their defaults.
+    """
 
     name: str
     settings: Mapping[str, Any]
 
     @classmethod
     def parse(cls, text: str | Mapping[str, Any]) -> Spec:
-        """Reads a command-line word or a mapping with `name` and settings, as a plan file has it.
+        """Reads a word of the command line, or a mapping with `name` and settings as a plan file has it.
+
+        Raises:
+            UsageError: No name, settings that cannot be read, or a setting given twice.
 
         >>> Spec.parse("influence-patterns:beam=4,rule=paper")
         Spec(name='influence-patterns', settings={'beam': 4, 'rule': 'paper'})
         """
         if not isinstance(text, str):
             if "name" not in text:
-                raise UsageError(f"a plug-in in a plan needs a `name`, got {dict(text)!r}.")
+                raise UsageError(f"a plug-in in a plan needs the key `name`, got {dict(text)!r}.")
             return cls(str(text["name"]), {str(k): v for k, v in text.items() if k != "name"})
         name, _, tail = text.rpartition(":")
         if not name or "=" not in tail:
@@ -66,7 +78,7 @@ class Spec:
 
 
 def _value(text: str) -> Any:
-    """A plain value as YAML has it, and numbers such as 5e-4, which YAML 1.1 takes for text."""
+    """A plain value as YAML reads it; numbers such as 5e-4, which YAML 1.1 reads as text, are numbers here."""
     value = yaml.safe_load(text)
     if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
         return float(value)
@@ -77,8 +89,8 @@ class Registry:
     """The plug-ins of one kind.
 
     Args:
-        kind: What they are called in messages (`method`).
-        group: The entry-point group that third parties register in (`flowgauge.methods`).
+        kind: What messages call one of them, such as `method`.
+        group: The group of entry points that other packages register in, such as `flowgauge.methods`.
         builtin: Name to target, `module:attribute`; nothing is imported before it is needed.
     """
 
@@ -99,18 +111,17 @@ class Registry:
         return [point for point in entry_points(group=self.group) if point.name not in self.builtin]
 
     def require(self, name: str) -> None:
-        """Refuses a name that is neither known nor a Python file that is there; nothing is imported.
+        """Refuses a name that is neither known nor that of an existing Python file; nothing is imported.
 
         Raises:
             UsageError: There is no such file.
             UnknownName: There is no plug-in of that name; near matches are listed.
         """
-        path, found, rest = name.partition(".py")
-        if found and (not rest or rest.startswith(":")):
-            if not Path(f"{path}.py").is_file():
-                raise UsageError(f"there is no file {path}.py.")
-            return
-        self._target(name)
+        path, _ = _file_and_name(name)
+        if path is None:
+            self._target(name)
+        elif not path.is_file():
+            raise UsageError(f"there is no file {path}.")
 
     def _target(self, name: str) -> str:
         known = self.entries()
@@ -120,16 +131,29 @@ class Registry:
         return known[name]
 
     def factory(self, name: str) -> Callable[..., Any]:
-        """What builds the plug-in called `name`, or the one in a Python file (`file.py` or `file.py:name`)."""
-        path, _, wanted = name.partition(".py")
-        if name.endswith(".py") or wanted.startswith(":"):
-            return self._from_file(Path(f"{path}.py"), wanted.removeprefix(":"))
+        """Imports what builds a plug-in: a class, or a function with the settings as arguments.
+
+        Args:
+            name: A known name, or a plug-in in a Python file (`file.py`, `file.py:name`).
+
+        Raises:
+            UsageError: The file is missing, fails, or has no such plug-in.
+            UnknownName: There is no plug-in of that name; near matches are listed.
+        """
+        path, name_in_file = _file_and_name(name)
+        if path is not None:
+            return self._from_file(path, name_in_file)
         module, _, attribute = self._target(name).partition(":")
         factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
         return factory
 
     def create(self, spec: str | Mapping[str, Any] | Spec) -> Any:
-        """The plug-in with its settings; an unknown setting or a refused value is a `UsageError` that lists what there is."""
+        """Builds a plug-in with its settings.
+
+        Raises:
+            UsageError: An unknown plug-in or setting, a setting without value, or a value that is refused; the text lists what is
+                allowed.
+        """
         spec = spec if isinstance(spec, Spec) else Spec.parse(spec)
         factory = self.factory(spec.name)
         known = parameters(factory)
@@ -146,34 +170,44 @@ class Registry:
         except (TypeError, ValueError) as error:
             raise UsageError(f"{self.kind} {spec.name!r} refused its settings {dict(spec.settings)!r}: {error}") from error
 
-    def _from_file(self, path: Path, wanted: str) -> Callable[..., Any]:
+    def _from_file(self, path: Path, name: str) -> Callable[..., Any]:
+        """The plug-in of this kind that a file declares under a name, or its only one where the name is empty."""
         module = load_file(path)
-        made = {}
+        declared: dict[str, Callable[..., Any]] = {}
         for value in vars(module).values():
             if getattr(value, "flowgauge_kind", None) == self.kind and getattr(value, "__module__", None) == module.__name__:
-                made[getattr(value, "name", getattr(value, "__name__", ""))] = value
-        if not made:
+                declared[getattr(value, "name", getattr(value, "__name__", ""))] = value
+        if not declared:
             raise UsageError(f"{path} defines no {self.kind}: decorate one with @flowgauge.{self.kind}(...).")
-        if wanted and wanted not in made:
-            raise UnknownName(self.kind, wanted, made, f"(in {path})")
-        if not wanted and len(made) > 1:
-            raise UsageError(f"{path} defines several {self.kind}s ({', '.join(sorted(made))}): name one as {path}:name.")
-        factory: Callable[..., Any] = made[wanted] if wanted else next(iter(made.values()))
-        return factory
+        if name and name not in declared:
+            raise UnknownName(self.kind, name, declared, f"(in {path})")
+        if not name and len(declared) > 1:
+            raise UsageError(f"{path} defines several {self.kind}s ({', '.join(sorted(declared))}): name one as {path}:name.")
+        return declared[name] if name else next(iter(declared.values()))
+
+
+def _file_and_name(text: str) -> tuple[Path | None, str]:
+    """The Python file that a plug-in's name begins with, or None, and the name after it: `a.py:b` is (`a.py`, `b`)."""
+    parts = re.fullmatch(r"(.+\.py)(?::(.*))?", text)
+    return (Path(parts[1]), parts[2] or "") if parts else (None, "")
 
 
 def load_file(path: Path) -> ModuleType:
-    """Imports a user's Python file under a name of its own; errors in it are reported as the user's, with the line."""
+    """Imports a user's Python file under a module name that no other file has.
+
+    Raises:
+        UsageError: The file is missing or fails; the text names the line of the file.
+    """
     if not path.is_file():
         raise UsageError(f"there is no file {path}.")
     name = "flowgauge_plugin_" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:
-        raise UsageError(f"{path} cannot be imported as Python.")
-    module = importlib.util.module_from_spec(found)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} cannot be imported as Python: its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        found.loader.exec_module(module)
+        spec.loader.exec_module(module)
     except PLUGIN_ERRORS as error:
         sys.modules.pop(name, None)
         line = _line_in(path, error)
@@ -182,6 +216,7 @@ def load_file(path: Path) -> ModuleType:
 
 
 def _line_in(path: Path, error: BaseException) -> int | None:
+    """The innermost line of a file that an error passed through."""
     if isinstance(error, SyntaxError):
         return error.lineno
     line, trace = None, error.__traceback__
@@ -193,7 +228,10 @@ def _line_in(path: Path, error: BaseException) -> int | None:
 
 
 def _typed(owner: str, factory: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The given settings, each of the type that its annotation names (a whole number also where a fraction may stand)."""
+    """The given settings, each of the type that its annotation names; a whole number may stand where a fraction may.
+
+    Settings whose annotation is no plain type and no `Literal` pass unchecked: their plug-in checks them.
+    """
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     kind = getattr(factory, "function", factory)
@@ -201,35 +239,35 @@ def _typed(owner: str, factory: Callable[..., Any], given: Mapping[str, Any]) ->
         hints = get_type_hints(kind.__init__ if inspect.isclass(kind) else kind)
     except (NameError, TypeError, AttributeError):  # annotations that only a type checker can read
         hints = {}
-    found = dict(given)
+    typed = dict(given)
     for name, value in given.items():
-        wanted, optional = _without_none(hints.get(name, Any))
-        if (optional and value is None) or (wanted not in (int, float, bool, str) and get_origin(wanted) is not Literal):
+        hint, optional = _without_none(hints.get(name, Any))
+        if (optional and value is None) or (hint not in TYPE_NAMES and get_origin(hint) is not Literal):
             continue
         try:
-            found[name] = TypeAdapter(wanted, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
+            typed[name] = TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
         except ValidationError:
-            names = " or ".join(str(one) for one in get_args(wanted)) or NAMES[wanted]
-            raise UsageError(f"{owner}: {name} must be {names}, got {value!r}.") from None
-    return found
+            allowed = " or ".join(str(choice) for choice in get_args(hint)) or TYPE_NAMES[hint]
+            raise UsageError(f"{owner}: {name} must be {allowed}, got {value!r}.") from None
+    return typed
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:
     """A type and whether None may stand for it: `int | None` is (int, True)."""
-    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
-    optional = get_origin(hint) in (Union, UnionType) and len(kinds) == 1
-    return (kinds[0], True) if optional else (hint, False)
+    types = [member for member in get_args(hint) if member is not type(None)]
+    optional = get_origin(hint) in (Union, UnionType) and len(types) == 1
+    return (types[0], True) if optional else (hint, False)
 
 
 def parameters(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The settings a plug-in's factory takes."""
+    """The settings that a plug-in's factory takes, by name."""
     return {k: p for k, p in inspect.signature(factory).parameters.items() if p.kind is not p.VAR_KEYWORD and k != "self"}
 
 
 def settings(plugin: object) -> dict[str, Any]:
-    """Every resolved setting of a plug-in: what its constructor takes, read back under the same names.
+    """Every setting of a plug-in with its value: what the constructor takes, read back from attributes of the same names.
 
-    Functions wrapped by a decorator keep theirs in `options`.
+    Plug-ins that a decorator built from a function keep theirs in `options`.
     """
     options = getattr(plugin, "options", None)
     if isinstance(options, Mapping):
@@ -238,11 +276,14 @@ def settings(plugin: object) -> dict[str, Any]:
 
 
 def source_hash(plugin: object) -> str:
-    """Sha256 of a plug-in's source file for plug-ins from outside flowgauge, empty for built-ins (their `version` speaks)."""
-    kind = getattr(plugin, "function", None) or type(plugin)
-    if kind.__module__.startswith("flowgauge."):
+    """Sha256 of the source file of a plug-in from outside flowgauge, in hexadecimal.
+
+    It is empty for built-in plug-ins, whose `version` identifies them, and where there is no file.
+    """
+    definition = getattr(plugin, "function", None) or type(plugin)
+    if definition.__module__.startswith("flowgauge."):
         return ""
     try:
-        return hashlib.sha256(Path(inspect.getfile(kind)).read_bytes()).hexdigest()
+        return hashlib.sha256(Path(inspect.getfile(definition)).read_bytes()).hexdigest()
     except (OSError, TypeError):
         return ""
