@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import flowgauge
 from flowgauge.benchmark.store.store import Store
-from flowgauge.benchmark.verification.explanation_difference import RerunOutcome, difference
+from flowgauge.benchmark.verification.explanation_difference import RerunOutcome
 from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
 from flowgauge.benchmark.verification.rerun_methods import MethodRerunner
 from flowgauge.benchmark.verification.secret_seed_instances import SecretSeedRun
@@ -23,8 +23,6 @@ from flowgauge.leaderboards.submission.check_rerun import RerunCheck
 from flowgauge.leaderboards.submission.check_secret_seed import SecretSeedCheck
 from flowgauge.leaderboards.submission.ledger import read_ledger, trusted
 from flowgauge.leaderboards.submission.verify import VerificationReport, verify
-from flowgauge.methods.explanation import Explanation
-from flowgauge.models.flow.graph import Patterns
 from flowgauge.tasks.agreement import capacity
 from flowgauge.tasks.lexicon import templates
 
@@ -166,23 +164,6 @@ def test_files_that_a_bundle_names_are_not_run(bundle, tmp_path, what):
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_method_that_is_trained_is_trained_anew(tmp_path, tiny_folder, tiny_data):
-    store = str(tmp_path / "store")
-    flowgauge.run(
-        tasks="sst2", model=str(tiny_folder("bert", "label")), data_dir=str(tiny_data), store=store, device="cpu", limit=4,
-        methods="diffmask-input:steps=3,batch=4", metrics="share_masked", fit_limit=8,
-    )  # fmt: skip
-    (record,) = Store(store).records()
-    assert record.status == "done", record.error
-    recheck = ScoreRecomputer(str(tiny_folder("bert", "label")), str(tiny_data), "cpu")
-    assert MethodRerunner(recheck)(Store(store), record, 4) == MethodRerunner(recheck)(Store(store), record, 4)
-    assert MethodRerunner(recheck)(Store(store), record, 4).differing == 0
-    (weights,) = (tmp_path / "store" / "fits").glob("*/weights.safetensors")
-    arrays = {name: np.asarray(array * 3) for name, array in safetensors.load(weights.read_bytes()).items()}
-    weights.write_bytes(safetensors.save(arrays))
-    assert MethodRerunner(recheck)(Store(store), record, 4).differing == 0, "weights of the bundle are not used"
-
-
 def test_trained_explanations_that_come_out_otherwise_are_noted_and_not_vouched_for(honest):
     checked = verify(honest, ScoreRecomputer(device="cpu"), 2)
     store = Store(str(honest / "cells"))
@@ -209,41 +190,3 @@ def test_on_the_command_line(honest, bundle, tmp_path):
     assert caught.exit_code == 1 and "1 of 1 explanations are not those" in caught.stdout
     refused = call("verify", str(bundle), "--form-only", "--rerun", "1")
     assert refused.exit_code == 2 and "leave one out" in refused.stderr
-
-
-def paths(**fields) -> Explanation:
-    plain = {
-        "source": np.arange(4), "total": np.ones(4), "influence": np.ones(4), "positions": np.zeros((4, 3, 1), int),
-    }  # fmt: skip
-    return Explanation(patterns=Patterns(**{**plain, **fields}))
-
-
-def test_a_tie_of_paths_is_no_difference_but_many_are():
-    moved = np.zeros((4, 3, 1), int)
-    moved[0, 1] = 2
-    assert difference(paths(positions=moved), paths(), 1e-3) == ""
-    moved[1, 1] = 2
-    assert difference(paths(positions=moved), paths(), 1e-3) == "2 of 4 paths are others"
-    assert difference(paths(influence=np.array([1, 1, 1, 1.1])), paths(), 1e-3) == (
-        "influence of paths differ by up to 10 % of the largest"
-    )
-    assert difference(paths(source=np.array([0, 1, 2, 2])), paths(), 1e-3) == "paths start at other words"
-
-
-def test_draws_gates_and_reported_numbers_count():
-    one, other = Explanation(tokens=np.array([1.0])), Explanation(tokens=np.array([2.0]))
-    assert difference(Explanation(draws=(one, one)), Explanation(draws=(one, other)), 1e-3) == (
-        "tokens differ by up to 50 % of the largest, draw 1"
-    )
-    assert difference(Explanation(draws=(one,)), Explanation(draws=(one, one)), 1e-3) == (
-        "it has tokens in 1 draws, here it has tokens in 2 draws"
-    )
-    mask = np.ones((2, 3))
-    assert difference(Explanation(mask=mask, gate=mask), Explanation(mask=mask), 1e-3) == "only one of them has gate"
-    zero = Explanation(tokens=np.array([0.0]))
-    assert difference(one, zero, 1e-3) == "tokens should all be 0" and difference(zero, zero, 1e-3) == ""
-    reported = Explanation(tokens=np.array([1.0]), values={"q_baseline": 1.0})
-    assert difference(reported, one, 1e-3) == "it reports q_baseline, here none"
-    assert difference(reported, Explanation(tokens=np.array([1.0]), values={"q_baseline": 2.0}), 1e-3) == (
-        "its q_baseline is 1, here 2"
-    )

@@ -29,7 +29,6 @@ from flowgauge.models.outputs import correct
 from flowgauge.tasks.registry import load_task
 
 SMALL: dict[str, Any] = {"epochs": 5, "lr": 1e-2, "batch_size": 4, "max_length": 40, "device": "cpu"}
-
 OWN = '''
 from flowgauge import Instance, task
 

@@ -12,10 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from flowgauge.benchmark.engine.plan import Plan
-from flowgauge.benchmark.engine.rescore import rescore
 from flowgauge.benchmark.engine.run import run
 from flowgauge.cli import app
-from flowgauge.core.errors import UsageError
 
 
 @pytest.fixture
@@ -53,50 +51,6 @@ def renamed(source: Path, target: Path, *names: str) -> Path:
     config["id2label"], config["label2id"] = dict(enumerate(names)), {name: i for i, name in enumerate(names)}
     (target / "config.json").write_text(json.dumps(config))
     return target
-
-
-def test_results_do_not_depend_on_where_the_data_lies_and_rescoring_finds_it(
-    plan: Callable[..., Plan], tiny_data: Path, tmp_path: Path, plug: Callable[..., list[str]]
-) -> None:
-    copy = Path(shutil.copytree(tiny_data, tmp_path / "copy"))
-    (first,), (second,) = run(plan()).records, run(plan(data_dir=str(copy))).records
-    assert first.key == second.key and first.started == second.started
-    (again,) = rescore(plan().store, plug("token-sum:power=2")).records
-    assert len(again.scores) == 2
-    shutil.rmtree(copy)
-
-
-def test_rescoring_takes_a_folder_that_moved(
-    plan: Callable[..., Plan], tiny_data: Path, tmp_path: Path, plug: Callable[..., list[str]]
-) -> None:
-    copy = Path(shutil.copytree(tiny_data, tmp_path / "copy"))
-    made = plan(data_dir=str(copy))
-    run(made)
-    copy.rename(tmp_path / "moved")
-    with pytest.raises(UsageError, match="there is no data folder"):
-        rescore(made.store, plug("token-sum:power=2"))
-    (record,) = rescore(made.store, plug("token-sum:power=2"), data_dir=str(tmp_path / "moved")).records
-    assert len(record.scores) == 2
-    (tmp_path / "moved" / "sst2" / "dev.tsv").write_text("sentence\tlabel\nthe author\t1\n")
-    with pytest.raises(UsageError, match="other instances now"):
-        rescore(made.store, plug("token-sum:power=2"), data_dir=str(tmp_path / "moved"))
-
-
-def test_a_head_that_does_not_fit_is_named_with_the_tasks_it_fits(plan: Callable[..., Plan], tiny_model: Path) -> None:
-    with pytest.raises(UsageError) as error:
-        run(plan(model=str(tiny_model)))
-    text = str(error.value)
-    assert "needs a model with a sequence-classification head" in text and "has a masked-LM head" in text
-    assert "It fits sva/obj, sva/subj" in text and "flowgauge train --model BASE --task sst2 --out DIR" in text
-    with pytest.raises(UsageError, match=r"masked-LM head, .* sequence-classification head \(2 classes: negative, positive\)"):
-        run(plan(tasks="sva/obj", data_dir=None, limit=4))
-    with pytest.raises(UsageError, match=r"has 2 classes: negative, positive, the task has 3: .* It fits sst2, sst/binary\."):
-        run(plan(tasks="mnli"))
-
-
-def test_a_data_folder_that_no_task_reads_is_refused(plan: Callable[..., Plan]) -> None:
-    with pytest.raises(UsageError, match=r"a data folder \(.*\) is given, but no task reads one"):
-        run(plan(tasks="sva/obj"))
 
 
 def test_the_command_line_takes_the_folder(plan: Callable[..., Plan], tiny_data: Path) -> None:

@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.benchmark.conftest import PLUGINS
 
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.engine.trained_weights import TrainedWeights
-from flowgauge.core.errors import UsageError
-from flowgauge.models.inputs.encode import batches
 
-PLUGINS = Path(__file__).with_name("plugins.py")
 TASK, METHOD = f"{PLUGINS}:splits", f"{PLUGINS}:amortised"
 
 
@@ -145,79 +143,3 @@ def test_a_removal_that_another_process_was_first_with_is_no_failure(tmp_path, m
         return {"mean": torch.ones(2)}
 
     assert fits.weights("m", {"a": 1}, 0, fit)["mean"].tolist() == [1, 1]
-
-
-def test_the_train_split_is_encoded_once_for_all_methods(plan, monkeypatch) -> None:
-    asked = []
-
-    def counted(*given, **settings):
-        asked.append(1)
-        return batches(*given, **settings)
-
-    monkeypatch.setattr("flowgauge.benchmark.engine.method_trainer.batches", counted)
-    run(plan(seeds=(0, 1)))
-    assert asked == [1]
-
-
-@pytest.mark.parametrize("seed", [-1, 2**63])
-def test_seeds_that_no_generator_takes_are_refused(plan, seed) -> None:
-    with pytest.raises(UsageError, match=rf"seeds\.0: .* got {seed}"):
-        plan(seeds=(seed,))
-
-
-def test_a_task_without_a_train_split_is_not_applicable_with_the_reason(make_plan) -> None:
-    results = run(make_plan(tasks=["sva/wsc:sentences=600"], methods=[METHOD]))
-    assert results.exit_code == 0
-    assert results.records[0].status == "not-applicable"
-    assert "nothing to train it on" in results.records[0].error and "'train'" in results.records[0].error
-
-
-def test_a_method_that_was_not_trained_says_so() -> None:
-    from tests.benchmark.plugins import Slow
-
-    with pytest.raises(UsageError, match="has not been trained"):
-        Slow().demand_weights()
-
-
-def test_a_made_model_is_trained_once_and_named_with_its_settings(make_plan, tmp_path) -> None:
-    name = f"{PLUGINS}:noise-then-model:seed=1"
-    results = run(make_plan(model=name))
-    assert results.exit_code == 0
-    (folder,) = fits(tmp_path / "store")
-    assert float(load_file(folder / "weights.safetensors")["bias"]) == 1.25
-    assert results.records[0].key["fingerprint"] == run(make_plan(model=name)).records[0].key["fingerprint"]
-    other = run(make_plan(model=name.replace("=1", "=2")))
-    assert other.records[0].key["fingerprint"] != results.records[0].key["fingerprint"]
-
-
-def test_without_a_model_the_one_of_the_task_is_explained(make_plan) -> None:
-    results = run(make_plan(model=None, tasks=[TASK, "sva/obj"]))
-    assert {r.model for r in results.records} == {"agreement-bert"}
-
-
-def test_trained_and_other_methods_stand_in_one_table(make_plan, tmp_path) -> None:
-    from flowgauge.leaderboards.stored.comparable_cells import groups
-
-    results = run(make_plan(tasks=[TASK], methods=[METHOD, f"{PLUGINS}:by-position"], fit_limit=8))
-    (group,) = groups(results.records)
-    assert set(group.labels) == {"amortised", "by-position"}
-
-
-def test_on_the_toy_task_its_model_is_trained_and_metrics_apply_or_say_why_not(make_plan, monkeypatch) -> None:
-    """Every metric is asked about a recurrent model: none fails."""
-    from flowgauge.metrics.registry import METRICS
-    from flowgauge.models.built import toy_counting
-    from flowgauge.models.built.recurrent_training import RecurrentTrainingConfig
-
-    monkeypatch.setattr(toy_counting, "RECIPE", RecurrentTrainingConfig(epochs=1, batch_size=500, lr=1e-3))
-    monkeypatch.setattr(toy_counting, "ENOUGH", 0.0)
-    results = run(
-        make_plan(model=None, tasks=["toy/counting"], methods=["random:draws=2"], metrics=list(METRICS.builtin), limit=9)
-    )
-    record = next(r for r in results.records if r.method == "random")
-    assert record.model == "toy-counting" and record.status == "done", record.error
-    states = {score.name: score.status for score in record.scores.values()}
-    assert states["ground_truth_divergence"] == states["comprehensiveness"] == "done"
-    reasons = {score.name: score.reason for score in record.scores.values() if score.status == "not-applicable"}
-    assert reasons["head_pruning"] == "it works inside a transformer, and toy-counting is none."
-    assert "has no mask token; choose baseline" in reasons["infidelity"]

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from captum.attr import LayerIntegratedGradients
 from safetensors import numpy as safetensors
+from tests.leaderboards.forged import edit_json, rekey, resign
 from typer.testing import CliRunner
 
 import flowgauge
-from flowgauge.benchmark.external.folder_format import TENSORS, content_sum, read_explanations, write_explanations
+from flowgauge.benchmark.external.folder_format import content_sum
 from flowgauge.benchmark.store.record import Record
 from flowgauge.benchmark.store.store import Store
 from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
@@ -27,8 +27,6 @@ from flowgauge.leaderboards.submission.board import merge
 from flowgauge.leaderboards.submission.bundle import pack
 from flowgauge.leaderboards.submission.verify import verify
 from flowgauge.methods.registry import METHODS, OUTSIDE
-
-from .forged import edit_json, rekey, resign
 
 STEPS = 4
 METRICS = ["ablated_accuracy", "comprehensiveness", "sufficiency", "loo_correlation"]
@@ -235,47 +233,6 @@ def test_a_wrong_answer_needs_its_own_explanation(tmp_path, tiny_bert):
         flowgauge.import_explanations(tmp_path / "three", store, ["comprehensiveness"], device="cpu")
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ({"method": "Attention_Flow"}, r"taken by a method that flowgauge runs itself \(attention-flow\)"),
-        ({"method": "my method"}, "cannot be called"),
-        ({"method": "attentiоn"}, "letters without accents"),
-        ({"producer": ""}, "producer: String should have at least 1 character"),
-        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
-        ({"settings": {"x": float("nan")}}, "settings.*finite"),
-        ({"schema_version": 9}, "schema 9, this flowgauge reads up to 1"),
-    ],
-)
-def test_manifests_that_are_not_in_order_are_refused(tmp_path, change, why):
-    with pytest.raises(UsageError, match=why):
-        flowgauge.write_explanations(tmp_path / "handed", {"a": [1.0]}, **{**MADE, **change})
-    assert not (tmp_path / "handed").exists()
-
-
-def test_a_folder_written_by_hand_is_read(tmp_path):
-    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump({**MADE, "settings": {"steps": 4}}))
-    (tmp_path / TENSORS).write_bytes(safetensors.save({"a/b/tokens": np.float32([1, 2])}))
-    handed = read_explanations(tmp_path)
-    assert handed.manifest.settings == {"steps": 4} and handed.manifest.name == "outside.captum-lig"
-    assert handed.explanation("a/b").tokens.tolist() == [1, 2] and handed.explanation("a") is None
-    (tmp_path / "manifest.yaml").write_text("method: a\nmethod: b\n")
-    with pytest.raises(UsageError, match="'method' stands twice"):
-        read_explanations(tmp_path)
-    (tmp_path / "manifest.yaml").write_text("!!python/object/apply:os.getcwd []")
-    with pytest.raises(UsageError, match="cannot be read"):
-        read_explanations(tmp_path)
-    (tmp_path / TENSORS).write_bytes(b"\x80\x04pickle")
-    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(MADE))
-    with pytest.raises(UsageError, match=r"explanations\.safetensors cannot be read"):
-        read_explanations(tmp_path)
-    (tmp_path / TENSORS).write_bytes(safetensors.save({"a/b/patterns": np.float32([1, 2])}))
-    with pytest.raises(UsageError, match="expected <instance id>/<view>, with a view of tokens"):
-        read_explanations(tmp_path)
-    with pytest.raises(UsageError, match=r"needs explanations\.safetensors and manifest\.json"):
-        read_explanations(tmp_path / "nowhere")
-
-
 def test_cells_of_several_seeds_are_of_one_method(tmp_path, questions):
     rng = np.random.default_rng(0)
     for seed in (0, 1):
@@ -300,33 +257,3 @@ def test_the_commands(tmp_path):
     edit_json(handed / "manifest.json", lambda data: data | {"method": "saliency"})
     refused = CliRunner().invoke(app, call)
     assert refused.exit_code == 2 and refused.stderr.count("\n") == 1 and "such as captum-saliency" in refused.stderr
-
-
-YAML = "method: mine\nproducer: p\nproducer_version: '1'\ntask: sva/obj\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        (YAML + "settings: {a: &a [x], b: *a}\n", "an alias"),
-        (YAML + "settings: &a {a: *a}\n", "an alias"),
-        (YAML + "? [a]\n: b\n", "is no key"),
-        ('{"method": "a", "method": "b"}', "'method' stands twice"),
-    ],
-)
-def test_manifests_that_hide_something_are_refused(tmp_path, text, why):
-    write_explanations(tmp_path, {"a": [1.0]}, method="mine", producer="p", producer_version="1", task="sva/obj")
-    (tmp_path / "manifest.json").unlink()
-    (tmp_path / ("manifest.json" if text.startswith("{") else "manifest.yaml")).write_text(text)
-    with pytest.raises(UsageError, match=why):
-        read_explanations(tmp_path)
-
-
-def test_a_name_has_the_mark_once_and_numbers_are_real(tmp_path):
-    said = {"producer": "p", "producer_version": "1", "task": "sva/obj"}
-    with pytest.raises(UsageError, match=r"leave 'outside\.' out"):
-        write_explanations(tmp_path, {"a": [1.0]}, method="outside.attention", **said)
-    write_explanations(tmp_path, {"a": [1.0]}, method="mine", **said)
-    (tmp_path / "explanations.safetensors").write_bytes(safetensors.save({"a/tokens": np.array([1j], np.complex64)}))
-    with pytest.raises(UsageError, match="are complex"):
-        read_explanations(tmp_path).explanation("a")

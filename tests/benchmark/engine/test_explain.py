@@ -1,0 +1,50 @@
+"""One batch explained: what a method may return, and what it costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flowgauge.benchmark.engine.run import run
+from flowgauge.tasks.registry import load_task
+
+
+def test_faulty_methods_fail_alone(make_plan, plug) -> None:
+    names = ("not-a-number", "too-few", "too-long", "not-a-list", "unlucky", "choosy", "by-position")
+    results = run(make_plan(methods=plug(*names)))
+    found = {r.method: (r.status, r.error) for r in results.records}
+    assert results.exit_code == 1
+    assert found["by-position"] == ("done", "")
+    assert found["choosy"] == ("not-applicable", "this model has no recurrence")
+    assert found["unlucky"] == ("failed", "RuntimeError: out of luck on two lines")
+    assert "'tokens' has 1 of 11 values that are NaN" in found["not-a-number"][1]
+    assert "returned 4 explanations for 5 instances" in found["too-few"][1]
+    assert "has shape (12,), expected (11,)" in found["too-long"][1]
+    assert "must return a list of Explanation, got Tensor" in found["not-a-list"][1]
+    assert {found[name][0] for name in names[:5]} == {"failed"}
+    frame = results.to_pandas().set_index("method")
+    assert frame.loc["unlucky", "status"] == "failed"
+    assert np.isnan(frame.loc["choosy", "value"])
+
+
+def test_shared_work_is_charged(make_plan, plug) -> None:
+    results = run(make_plan(methods=plug("shared", "shared-too")))
+    one, two = results.records
+    assert one.cost.charged_seconds == 0
+    sentences = [part.sentences for part in results.cell(two).parts()]
+    shared = sum(1 + any(not s.correct for s in part) for part in sentences)  # wrong ones are a batch of their own
+    assert len(sentences) == 3 and shared > 3
+    assert two.cost.charged_seconds == 100.0 * shared
+    assert two.cost.explanations == 12 + (12 - two.correct)
+    assert two.cost.seconds == pytest.approx((two.cost.own_seconds + two.cost.charged_seconds) / two.cost.explanations)
+    assert one.cost.peak_bytes > 1 << 20
+
+
+def test_sentences_are_stored_for_figures(make_plan) -> None:
+    results = run(make_plan(limit=4))
+    sentences = results.cell(results.records[0]).sentences()
+    first = sentences[load_task("sva/obj").instances("test", 4, 0)[0].id]
+    assert first.tokens[0] == "[CLS]" and first.tokens[first.target] == "[MASK]"
+    assert first.slots[first.target] != "[CLS]" and first.slots[2] == "SUBJ"
+    assert first.condition == "SS" and first.answer == ("is",) and first.against == ("are",)
+    assert first.correct == (first.predicted == first.answer)

@@ -1,0 +1,46 @@
+"""Models whose head does not fit a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowgauge.benchmark.engine.plan import Plan
+from flowgauge.benchmark.engine.run import run
+from flowgauge.core.errors import UsageError
+
+
+@pytest.fixture
+def plan(make_plan: Callable[..., Plan], tiny_folder: Callable[..., Path], tiny_data: Path) -> Callable[..., Plan]:
+    """A small plan for the tiny classifier on SST-2 in miniature."""
+
+    def make(**fields: Any) -> Plan:
+        model = str(tiny_folder("bert", "label"))
+        return make_plan(**{"model": model, "tasks": "sst2", "data_dir": str(tiny_data), "limit": None, **fields})
+
+    return make
+
+
+def test_a_head_that_does_not_fit_is_named_with_the_tasks_it_fits(plan: Callable[..., Plan], tiny_model: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        run(plan(model=str(tiny_model)))
+    text = str(error.value)
+    assert "needs a model with a sequence-classification head" in text and "has a masked-LM head" in text
+    assert "It fits sva/obj, sva/subj" in text and "flowgauge train --model BASE --task sst2 --out DIR" in text
+    with pytest.raises(UsageError, match=r"masked-LM head, .* sequence-classification head \(2 classes: negative, positive\)"):
+        run(plan(tasks="sva/obj", data_dir=None, limit=4))
+    with pytest.raises(UsageError, match=r"has 2 classes: negative, positive, the task has 3: .* It fits sst2, sst/binary\."):
+        run(plan(tasks="mnli"))
+
+
+def test_a_classifier_is_told_that_it_does_not_fit(tiny_folder: Any, tiny_data: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"methods": "random", "store": str(tmp_path), "device": "cpu", "data_dir": str(tiny_data)}
+    with pytest.raises(
+        UsageError, match=r"needs a model with a span head.*`flowgauge train --model BASE --task squad --out DIR`"
+    ):
+        run(model=str(tiny_folder("bert", "label")), tasks="squad", **options)
+    with pytest.raises(UsageError, match=r"has a span head\. It fits squad"):
+        run(model=str(tiny_folder("bert", "span")), tasks="sst2", **options)

@@ -1,0 +1,54 @@
+"""Scores of a cell: metrics that fail, do not apply or are compared with a reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flowgauge.benchmark.engine.run import run
+
+
+def test_metrics_fail_alone(make_plan, plug) -> None:
+    (record,) = run(make_plan(metrics=plug("broken", "unfit", "token-sum"))).records
+    found = {score.name: (score.status, score.reason) for score in record.scores.values()}
+    assert record.status == "partial"
+    assert found["broken"] == ("failed", "ZeroDivisionError: division by zero")
+    assert found["unfit"] == ("not-applicable", "it needs heads")
+    assert found["token-sum"] == ("done", "")
+
+
+def test_the_reference_method_is_added(make_plan, plug) -> None:
+    results = run(make_plan(metrics=plug("against-reference")))
+    assert [r.method for r in results.records] == ["by-position", "integrated-gradients"]
+    one, two = (next(iter(r.scores.values())) for r in results.records)
+    assert one.reference == two.reference == results.records[1].folder
+    assert [a.value for a in two.aggregates] == [0.0]
+
+
+def test_a_mended_metric_mends_its_cell(make_plan, tmp_path) -> None:
+    file = tmp_path / "m.py"
+    text = (
+        "from flowgauge import metric\nfrom flowgauge.metrics.base import Scores, frame\n\n\n"
+        "@metric('mine', reads='tokens', higher_is_better=None, unit='none')\n"
+        "def mine(model, shown, reference):\n    'Mine.'\n    "
+    )
+    file.write_text(text + "return 1 / 0\n")
+    assert run(make_plan(metrics=[str(file)])).records[0].status == "partial"
+    file.write_text(text + "return Scores(frame([]))\n")
+    mended = run(make_plan(metrics=[str(file)]))
+    assert mended.exit_code == 0 and [s.status for s in mended.records[0].scores.values()] == ["done"]
+
+
+def test_a_reference_that_did_not_apply_in_an_earlier_run_is_not_applicable(make_plan, plug) -> None:
+    wanted = plug("against-choosy")
+    run(make_plan(methods=plug("choosy"), metrics=wanted))
+    records = run(make_plan(methods=plug("by-position"), metrics=wanted)).records
+    (score,) = next(r for r in records if r.method == "by-position").scores.values()
+    assert score.status == "not-applicable" and score.reason.endswith("is not applicable: this model has no recurrence")
+
+
+def test_a_damaged_score_is_computed_again(make_plan, rows_of) -> None:
+    before = rows_of(results := run(make_plan()))
+    (path,) = (Path(results.cell(results.records[0]).path) / "scores").iterdir()
+    path.write_bytes(path.read_bytes()[:-9])
+    (found,), (expected,) = rows_of(run(make_plan())).values(), before.values()
+    assert found.equals(expected)
