@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.leaderboards.conftest import TOKENS, keep, record, sentence
+from tests.leaderboards.site.conftest import Page
 
 from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.site.instances import balanced, browse
@@ -47,3 +48,16 @@ def test_a_limit_of_zero_browses_nothing(drawn_store: str, limit: int) -> None:
     reader = open_board([drawn_store])
     (group,) = groups(reader.records)
     assert len(browse(reader, group, "", limit).sentences) == min(limit, 3)
+
+
+def test_instances_show_the_stored_explanations(real) -> None:
+    store, folder = real
+    page = Page(next(iter(folder.glob("instances/*.html"))))
+    data = page.data[0]
+    assert len(data["instances"]) == 8
+    reader = open_board([store])
+    gradients = next(r for r in reader.records if r.method == "integrated-gradients")
+    first = data["instances"][0]
+    stored = reader.find(gradients).explanations([first["id"]])[0][0].tokens
+    shown = next(one for one in first["methods"] if one["method"] == "integrated-gradients")
+    assert shown["tokens"] == pytest.approx(stored.tolist(), rel=1e-3)

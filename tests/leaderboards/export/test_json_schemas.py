@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.leaderboards.conftest import record, score
 
 from flowgauge.benchmark.engine.plan import PLANS, Plan
 from flowgauge.leaderboards.export.json_schemas import SCHEMAS, schema, write
 
-from .conftest import record, score
-
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FIXTURES = ROOT / "tests" / "fixtures"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from huggingface_hub import parse_eval_result_entries
+from tests.leaderboards.conftest import record, score
 from typer.testing import CliRunner
 
 from flowgauge.benchmark.store.store import Store
@@ -17,9 +18,7 @@ from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.export.other_formats import EEE_SCHEMA, every_eval_ever, hub_results
 from flowgauge.metrics.scores import Aggregate
 
-from .conftest import record, score
-
-SCHEMA = Path(__file__).resolve().parents[1] / "fixtures" / "every-eval-ever" / "eval.schema.json"
+SCHEMA = Path(__file__).resolve().parents[2] / "fixtures" / "every-eval-ever" / "eval.schema.json"
 
 
 @pytest.fixture

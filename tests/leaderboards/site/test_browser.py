@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.leaderboards.synthetic import HOSTILE, hostile_store, synthetic_store
 
 from flowgauge.leaderboards.site.build import build
-
-from .synthetic import HOSTILE, hostile_store, synthetic_store
 
 pytestmark = pytest.mark.browser
 pytest.importorskip("altair", reason="the site's charts need altair: pip install 'flowgauge[site]'.")

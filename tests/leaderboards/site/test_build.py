@@ -1,4 +1,4 @@
-"""The static site of a board, read as files: links, numbers, escaping, trust, exports."""
+"""The static site of a board, read as files: links, numbers, escaping, trust, downloads."""
 
 from __future__ import annotations
 
@@ -7,101 +7,34 @@ import importlib.util
 import json
 import re
 import time
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.leaderboards.conftest import keep, record
+from tests.leaderboards.site.conftest import Page, pages
+from tests.leaderboards.synthetic import HOSTILE, synthetic_store
 from typer.testing import CliRunner
 
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
-from flowgauge.core.errors import UnknownName, UsageError
+from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.comparison.method_comparison import compare_methods
-from flowgauge.leaderboards.comparison.standings import model_boards, read_task_boards
-from flowgauge.leaderboards.export.sheets import export, latex, markdown
+from flowgauge.leaderboards.comparison.standings import read_task_boards, model_boards
+from flowgauge.leaderboards.export.sheets import export
 from flowgauge.leaderboards.site import build as building
 from flowgauge.leaderboards.site.build import build
-from flowgauge.leaderboards.site.instances import balanced
-from flowgauge.leaderboards.site.method_docs import describe_method
 from flowgauge.leaderboards.submission.board import merge, name_of
 from flowgauge.leaderboards.submission.board_reader import open_board
 from flowgauge.leaderboards.submission.ledger import add_event
 from flowgauge.metrics.scores import Aggregate
 
-from .conftest import keep, record
-from .synthetic import HOSTILE, hostile_store, synthetic_store
-
 pytest.importorskip("altair", reason="the site's charts need altair: pip install 'flowgauge[site]'.")
 pytest.importorskip("vl_convert", reason="the site's charts need vl-convert-python: pip install 'flowgauge[site]'.")
 
 VENDOR = Path(building.__file__).parent / "static" / "vendor"
-
-
-class Page(HTMLParser):
-    """What a page holds, as a browser would see it."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path, self.tags, self.data = path, list[tuple[str, dict[str, str | None]]](), list[Any]()
-        self.rows, self.cells, self._json, self._open, self._row = list[str](), list[list[dict[str, str]]](), False, False, False
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attrs):
-        fields = dict(attrs)
-        self.tags.append((tag, fields))
-        self._json = tag == "script" and fields.get("type") == "application/json"
-        if tag == "tr" and "data-label" in fields:
-            self.rows.append(fields["data-label"])
-            self.cells.append([])
-            self._row = True
-        if tag == "td" and self._row:
-            self._open = True
-            self.cells[-1].append({"sort": fields.get("data-sort", ""), "text": ""})
-
-    def handle_endtag(self, tag):
-        self._json = False
-        self._open = self._open and tag != "td"
-        self._row = self._row and tag != "tr"
-
-    def handle_data(self, data):
-        if self._json:
-            self.data.append(json.loads(data))
-        elif self._open:
-            self.cells[-1][-1]["text"] += data
-
-    def addresses(self) -> list[str]:
-        return [found for _, fields in self.tags for name in ("href", "src") if (found := fields.get(name))]
-
-
-def pages(folder: Path) -> list[Page]:
-    return [Page(path) for path in sorted(folder.rglob("*.html"))]
-
-
-@pytest.fixture(scope="module")
-def real(honest: Path, tmp_path_factory) -> tuple[str, Path]:
-    """A store of two methods on the embedded model, and its site."""
-    store = str(honest.parent / "store")
-    out = tmp_path_factory.mktemp("sites") / "real"
-    build([store], out)
-    return store, out
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> tuple[str, Path]:
-    """Six methods on three tasks, two seeds each, and the site."""
-    folder = tmp_path_factory.mktemp("made")
-    store = synthetic_store(folder / "store", 6, 3, 2)
-    build([store], folder / "site")
-    return store, folder / "site"
-
-
-@pytest.fixture
-def hostile(tmp_path: Path) -> str:
-    return hostile_store(tmp_path / "hostile")
 
 
 @pytest.mark.parametrize("which", ["real", "made"])
@@ -210,17 +143,6 @@ def test_hostile_texts_are_only_texts(hostile: str, tmp_path: Path) -> None:
         assert "<script" not in svg.read_text(encoding="utf-8")
 
 
-def test_hostile_texts_are_escaped_in_exports(hostile: str) -> None:
-    assert "<script>" not in export([hostile], "overall", "markdown")
-    shown = export([hostile], "overall", "latex")
-    assert r"y|\_`\$\&\%\#\{\}" in shown
-    assert (
-        markdown(pd.DataFrame({"a": ["[x](javascript:y) *b* _c_ d_e"]})).splitlines()[-1]
-        == r"| [x]\(javascript:y) \*b\* \_c\_ d_e |"
-    )
-    assert r"\caption{50\% of a\_b}" in latex(pd.DataFrame({"a": ["x"]}), "50% of a_b")
-
-
 def test_trust_is_the_ledgers_else_self_reported(made, tmp_path: Path) -> None:
     store = Store(synthetic_store(tmp_path / "store", 2, 1, 1))
     first = store.records()[0]
@@ -240,9 +162,9 @@ def test_a_missing_score_says_why_and_several_stores_are_one_board(tmp_path: Pat
     one, other = Store(synthetic_store(tmp_path / "one", 2, 1, 1)), Store(str(tmp_path / "other"))
     keep(other, record("broken", [], task="made/00", status="failed", error="out of memory at layer 3", instances=0))
     keep(other, one.records()[0].model_copy(update={"instances": 7}))
-    shelf = open_board([one.url, other.url])
-    assert [r.method for r in shelf.records] == ["method-000", "method-001", "broken"]
-    assert shelf.records[0].instances == 40  # the first store's
+    reader = open_board([one.url, other.url])
+    assert [r.method for r in reader.records] == ["method-000", "method-001", "broken"]
+    assert reader.records[0].instances == 40  # the first store's
     build([one.url, other.url], tmp_path / "site")
     for path in ("tasks", "methods"):
         texts = [p.read_text(encoding="utf-8") for p in (tmp_path / "site" / path).glob("*.html")]
@@ -255,22 +177,6 @@ def test_method_pages_have_settings_citation_and_drawings(real) -> None:
     assert "Lu et al. 2021" in text and "beam=1" in text
     drawn = list((real[1] / "figures").glob("*.svg"))
     assert len(drawn) == 2
-    assert describe_method("saliency").source.startswith("Simonyan et al. 2014, Deep Inside Convolutional Networks, section 3")
-    assert "not part of flowgauge" in describe_method("nobody's").summary
-
-
-def test_instances_show_the_stored_explanations(real) -> None:
-    store, folder = real
-    page = Page(next(iter(folder.glob("instances/*.html"))))
-    data = page.data[0]
-    assert len(data["instances"]) == 8
-    shelf = open_board([store])
-    gradients = next(r for r in shelf.records if r.method == "integrated-gradients")
-    first = data["instances"][0]
-    stored = shelf.find(gradients).explanations([first["id"]])[0][0].tokens
-    shown = next(one for one in first["methods"] if one["method"] == "integrated-gradients")
-    assert shown["tokens"] == pytest.approx(stored.tolist(), rel=1e-3)
-    assert balanced([("a", "S"), ("b", "S"), ("c", "P"), ("d", "P")], 3) == ["a", "b", "c"]
 
 
 def test_leaving_one_task_out(made) -> None:
@@ -291,19 +197,6 @@ def order_of(ranks: np.ndarray) -> np.ndarray:
     from scipy.stats import rankdata
 
     return rankdata(ranks)
-
-
-def test_export_by_name_and_near_matches(made) -> None:
-    store, folder = made
-    table = export([store], "made/00", "csv").splitlines()
-    assert table == (folder / "data" / "toy-made-00-accuracy.csv").read_text().splitlines() and len(table) == 7
-    assert export([store], "made/00:accuracy", "json") == (folder / "data" / "toy-made-00-accuracy.json").read_text().rstrip()
-    with pytest.raises(UnknownName, match="made/00"):
-        export([store], "made/000", "csv")
-    with pytest.raises(UnknownName, match="toy"):
-        export([store], "overall", "csv", model="toi")
-    done = CliRunner().invoke(app, ["leaderboard", "export", store, "--table", "overall", "--format", "markdown"])
-    assert done.exit_code == 0 and done.stdout.startswith("| method | mean rank |") and len(done.stdout.splitlines()) == 8
 
 
 def test_every_table_comes_in_every_format(made) -> None:

@@ -1,0 +1,50 @@
+"""Numbers and small drawings of pages."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+from tests.leaderboards.synthetic import synthetic_store
+
+from flowgauge.leaderboards.comparison.standings import read_task_boards, model_boards
+from flowgauge.leaderboards.site.formatting import TRUST_MEANS, number, seconds, size, weights, whisker
+from flowgauge.leaderboards.submission.board_reader import open_board
+from flowgauge.leaderboards.submission.trust import TRUST
+
+
+def test_numbers_costs_and_sizes_are_short() -> None:
+    assert [number(x) for x in (0.0, 1.0, -0.12345, 0.0004, None)] == ["0.000", "1.000", "-0.123", "4.0e-04", "–"]
+    assert number(12.345, 1) == "12.3"
+    assert [seconds(x) for x in (0.00312, 99.0, 100.4, math.nan)] == ["0.0031", "99", "100", "–"]
+    assert [size(x) for x in (512, 3 * 2**20, 5 * 2**30)] == ["0.5 KiB", "3.0 MiB", "5.0 GiB"]
+
+
+def test_every_level_of_trust_has_a_meaning() -> None:
+    assert list(TRUST_MEANS) == list(TRUST)
+
+
+def test_whiskers_share_the_scale_of_their_table(tmp_path) -> None:
+    (board,) = read_task_boards(open_board([synthetic_store(tmp_path / "store", 4, 1, 1)]))
+    standing = board.first
+    assert standing is not None
+    drawings = [re.findall(r'(?:x1|x2|cx)="([\d.]+)"', whisker(line, standing)) for line in standing.lines]
+    ends = [float(x) for drawing in drawings for x in drawing]
+    assert (min(ends), max(ends)) == (4.0, 116.0)
+    low, high = min(line.low for line in standing.lines), max(line.high for line in standing.lines)
+    best = standing.lines[0]
+    assert float(drawings[0][2]) == pytest.approx(4 + 112 * (best.mean - low) / (high - low), abs=0.06)
+
+
+def test_weights_have_the_means_of_every_table(tmp_path) -> None:
+    (board,) = model_boards(read_task_boards(open_board([synthetic_store(tmp_path / "store", 3, 2, 1)])))
+    data = weights(board)
+    assert sorted(data["methods"]) == ["method-000", "method-001", "method-002"]
+    assert [(t["task"], t["metric"], t["weight"], t["higher"]) for t in data["tables"]] == [
+        ("made/00", "accuracy", 1, True),
+        ("made/01", "accuracy", 1, True),
+    ]
+    lines = {line.label: line.mean for line in board.tables[0].lines}
+    np.testing.assert_allclose(data["tables"][0]["means"], [lines[name] for name in data["methods"]])
