@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.leaderboards.synthetic import synthetic_store
 
-from flowgauge.leaderboards.comparison.standings import ModelBoard, read_task_boards, model_boards
+from flowgauge.leaderboards.comparison.standings import ModelBoard, model_boards, read_task_boards
 from flowgauge.leaderboards.submission.board_reader import open_board
 
 pytest.importorskip("altair", reason="the site's charts need altair: pip install 'flowgauge[site]'.")

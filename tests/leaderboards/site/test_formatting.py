@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.leaderboards.synthetic import synthetic_store
 
-from flowgauge.leaderboards.comparison.standings import read_task_boards, model_boards
+from flowgauge.leaderboards.comparison.standings import model_boards, read_task_boards
 from flowgauge.leaderboards.site.formatting import TRUST_MEANS, number, seconds, size, weights, whisker
 from flowgauge.leaderboards.submission.board_reader import open_board
 from flowgauge.leaderboards.submission.trust import TRUST
