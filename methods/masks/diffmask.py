@@ -1,4 +1,4 @@
-"""DiffMask: probes on every layer's states learn which words, or which hidden states, the model can do without."""
+"""DiffMask (De Cao et al. 2020): probes on every layer's states learn which words or hidden states the model needs."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ Penalty = Literal["log", "l0"]
 
 @dataclass(frozen=True)
 class DiffMask(Amortised):
-    """What `diffmask-input` and `diffmask-hidden` share: settings, training, and the explanation that trained gates give.
+    """Settings, training and explanation that `diffmask-input` and `diffmask-hidden` share.
 
     Attributes:
-        steps: Of training. Each draws one depth.
-        batch: Sentences a step, all from one batch of the train split: 64 at most.
+        steps: Number of training steps, each of one depth that is drawn.
+        batch: Sentences in each step, all from one batch of the train split: 64 at most.
         margin: Divergence (nats, mean over sentences) that masking may cost: .1 in the paper for classification, 1 for question
             answering, .05 for its toy task.
-        accept: Divergence on held-out sentences, in margins, over which the training of a depth counts as failed; of the probes
-            within it, those that keep least are used, from the second half of the training if it has any.
-        lr: Learning rate of the probes. Gates close while the constraint is met, and the multiplier then has to rise from about 0
-            to open them: where they overshoot so far that nothing opens them again, lower it, or raise `lambda_lr`.
-        baseline_lr: Of the vectors that stand in for what is masked.
-        lambda_lr: Of the multipliers, each of which moves only when its depth is drawn, once in L + 2 steps.
-        warmup: Steps, over all depths, in which the rates of probes and vectors rise.
-        baseline: What stands in: a `learned` vector (from [MASK]'s on, or from the mean state), `zero`, the `mask` token's word
-            vector, or the `mean` state of the train split.
+        accept: Divergence on held-out sentences, in margins, above which the training of a depth counts as failed. Of the probes
+            below it, those that keep the fewest states are used, from the second half of the training if it has any.
+        lr: Learning rate of the probes. Gates close while the constraint is met, and then the multiplier must rise from about 0
+            to open them: if the gates close too far to open again, lower it, or raise `lambda_lr`.
+        baseline_lr: Learning rate of the vectors that replace masked states.
+        lambda_lr: Learning rate of the multipliers, each of which moves only when its depth is drawn, once in L + 2 steps.
+        warmup: Steps, over all depths, in which the learning rates of probes and vectors rise.
+        baseline: Vector of masked states: a `learned` one (which starts at [MASK]'s word vector, or at the mean state), `zero`,
+            the `mask` token's word vector, or the `mean` state of the train split.
         penalty: Mean over tokens of log P(z != 0) (`log`, the paper's code) or of P(z != 0) (`l0`, its text).
         gate: Whether log alpha is `bounded` to (c - 10, c + 10) or `plain`.
-        width: Of the probes' inner layer; 0: a quarter of the model's, 32 at least.
-        probe: A probe trained before (`weights.safetensors` of a folder in <store>/fits), used as it is.
+        width: Width of the probes' inner layer; 0: a quarter of the model's width, 32 at least.
+        probe: Weights trained before (`weights.safetensors` of a folder in <store>/fits), which are used unchanged.
     """
 
     steps: int = 8000
@@ -78,47 +78,62 @@ class DiffMask(Amortised):
         if self.probe and not Path(self.probe).is_file():
             raise UsageError(f"there is no probe {self.probe!r}: name the weights.safetensors of a folder in <store>/fits.")
         if self.baseline == "mask" and not self.at_words:
-            raise UsageError("baseline=mask is a word vector, which hidden states have none of: use learned, zero or mean.")
+            raise UsageError("baseline=mask is a word vector and cannot replace hidden states: use learned, zero or mean.")
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Files whose content belongs to its identity."""
+        """Files whose content is part of the method's key."""
         return (self.probe,) if self.probe else ()
 
     @property
     def gates(self) -> Gates:
-        """The form of its gates."""
+        """The form of the gates."""
         return Gates(Probes(self.gate), self.at_words)
 
     def fit(self, model: Layered, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:
-        """Probes of every depth and the vectors that stand in, from the train split; or the probe given, if it is this model's.
+        """Trains the probes of every depth and the vectors of masked states; or reads those of `probe`, if it is set.
+
+        Args:
+            model: The explained model.
+            data: Batches of the train split.
+            training: Gives the seed, and keeps checkpoints and the curve.
+
+        Returns:
+            The parameters, with the model's fingerprint (`model`) and the kind of gate (`gate`) as bytes.
 
         Raises:
-            FlowgaugeError: Masking a depth costs more than `accept` margins all through the second half of the training, and
-                before wherever half of the states are masked.
-            UsageError: The probe given is another model's.
+            FlowgaugeError: Masking a depth costs more than `accept` margins in the whole second half of the training, and before
+                wherever half of the states are masked.
+            UsageError: The file of `probe` belongs to another model.
         """
         if self.probe:
-            return self._given(model, data[0])
+            return self._read_probe(model, data[0])
         parameters = self._start(model, data, training.seed)
         rates = {name: self.baseline_lr if name.startswith("fill") else self.lr for name in parameters}
-        recipe = GateTrainingConfig(self.steps, self.batch, self.margin, self.accept * self.margin, self.penalty)
+        config = GateTrainingConfig(self.steps, self.batch, self.margin, self.accept * self.margin, self.penalty)
         multipliers = Multipliers.start(model.n_layers + 2, rate=self.lambda_lr, like=parameters["probe.0.open"])
-        run = GateTraining(self.gates, model, recipe, training.seed, parameters, self._descent(rates), multipliers)
-        found = train(run, data, training)
-        return {**found, "model": _digest(model), "gate": _bytes(self.gate)}
+        run = GateTraining(
+            gates=self.gates,
+            model=model,
+            config=config,
+            seed=training.seed,
+            parameters=parameters,
+            descent=self._descent(rates),
+            multipliers=multipliers,
+        )
+        return {**train(run, data, training), "model": _digest(model), "gate": _bytes(self.gate)}
 
     @torch.no_grad()
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """P(keep) of every depth and token (`mask`), and over how many depths a token is kept (`tokens`; 0 if it may not go)."""
+        """Computes P(keep) of every depth and token (`mask`) and its sum over depths (`tokens`; 0 at tokens that always stay)."""
         weights, gates = self.demand_weights(), self.gates
         states, free = clean_states(model, batch), may_be_masked(model, batch)[:, None]
         self._check(weights, model, states[0].shape[-1])
         weights = {name: tensor.to(model.device) for name, tensor in weights.items()}
         votes = gates.every(weights, states)
         mask, gate = (
-            torch.stack(found, 1) * free + 1 - free
-            for found in ([v.log_kept().exp() for v in votes], [v.mean() for v in votes])
+            torch.stack(by_depth, 1) * free + 1 - free
+            for by_depth in ([v.log_kept().exp() for v in votes], [v.mean() for v in votes])
         )  # fmt: skip
         fills = [gates.fill(weights, depth) for depth in range(1 if self.at_words else model.n_layers + 2)]
         return explanations(
@@ -126,11 +141,11 @@ class DiffMask(Amortised):
         )
 
     def _descent(self, rates: Mapping[str, float]) -> CentredRMSprop:
-        """What moves the gates and the vectors."""
+        """The optimiser of gates and vectors."""
         return CentredRMSprop(rates, warmup=self.warmup)
 
     def _start(self, model: Layered, data: Sequence[Batch], seed: int) -> dict[str, Tensor]:
-        """Parameters before training; what is learned requires a gradient."""
+        """Parameters before training; those that are learned require a gradient."""
         words = model.words(data[0])
         like = words.new_zeros((), dtype=torch.promote_types(model.dtype, torch.float32))
         generator = torch.Generator().manual_seed(seed)
@@ -143,13 +158,14 @@ class DiffMask(Amortised):
 
     @torch.no_grad()
     def _fills(self, model: Layered, data: Sequence[Batch]) -> list[Tensor]:
+        """The vectors of masked states before training, by depth: one for words, else one for each depth."""
         depths = 1 if self.at_words else model.n_layers + 2
-        number = getattr(model.tokenizer, "mask_token_id", None)
-        if self.at_words and (self.baseline == "mask" or (self.baseline == "learned" and number is not None)):
-            if number is None:
+        mask_id = getattr(model.tokenizer, "mask_token_id", None)
+        if self.at_words and (self.baseline == "mask" or (self.baseline == "learned" and mask_id is not None)):
+            if mask_id is None:
                 raise NotApplicable(f"the tokenizer of {model.name!r} has no mask token: use baseline learned, zero or mean.")
-            one = data[0].rows(torch.zeros(1, dtype=torch.long, device=data[0].ids.device))
-            return [model.words(replace(one, ids=torch.full_like(one.ids, number)))[0, 0]]
+            first = data[0].rows(torch.zeros(1, dtype=torch.long, device=data[0].ids.device))
+            return [model.words(replace(first, ids=torch.full_like(first.ids, mask_id)))[0, 0]]
         if self.baseline == "zero":
             return [torch.zeros_like(states[0, 0]) for states in clean_states(model, data[0])[:depths]]
         totals, count = [model.words(data[0]).new_zeros(())] * depths, 0
@@ -161,7 +177,8 @@ class DiffMask(Amortised):
             count += int(free.sum())
         return [total / count for total in totals]
 
-    def _given(self, model: Layered, batch: Batch) -> dict[str, Tensor]:
+    def _read_probe(self, model: Layered, batch: Batch) -> dict[str, Tensor]:
+        """Reads the weights of `probe` and checks that they belong to this model and these settings."""
         try:
             weights = load_file(self.probe)
         except (SafetensorError, OSError) as error:
@@ -177,34 +194,33 @@ class DiffMask(Amortised):
         return weights
 
     def _check(self, weights: Mapping[str, Tensor], model: Layered, words: int) -> None:
-        """Refuses probes whose shapes are another model's, or another method's."""
-        wanted = self.gates.inputs(model, words)
+        """Raises a `UsageError` for probes whose shapes belong to another model or method."""
+        expected = self.gates.inputs(model, words)
         try:
-            found = [weights[f"probe.{d}.inner"].shape[1] for d in range(sum(n.endswith(".inner") for n in weights))]
+            sizes = [weights[f"probe.{d}.inner"].shape[1] for d in range(sum(n.endswith(".inner") for n in weights))]
         except (KeyError, IndexError):
-            found = []
-        if not found or "model" not in weights or "fill.0" not in weights:
+            sizes = []
+        if not sizes or "model" not in weights or "fill.0" not in weights:
             raise UsageError(
-                f"{self.probe or 'what was given'} holds no probes of DiffMask: name weights.safetensors of its fit."
+                f"{self.probe or 'the given weights'} holds no probes of DiffMask: name weights.safetensors of its fit."
             )
-        if found != wanted:
-            told = f"{len(found) - 2} layers and inputs of {_told(found)}"
+        if sizes != expected:
             raise UsageError(
-                f"the probes are for {told}; {type(self).__name__} on {model.name!r} has {model.n_layers} and {_told(wanted)}: "
-                "train probes for this method and model."
+                f"the probes are for {len(sizes) - 2} layers and inputs of {_distinct(sizes)}; {type(self).__name__} on "
+                f"{model.name!r} has {model.n_layers} and {_distinct(expected)}: train probes for this method and model."
             )
-        self._check_whole(weights, [words, *[model.width] * (model.n_layers + 1)], wanted)
+        self._check_complete(weights, [words, *[model.width] * (model.n_layers + 1)], expected)
 
-    def _check_whole(self, weights: Mapping[str, Tensor], sizes: Sequence[int], inputs: Sequence[int]) -> None:
-        """Refuses probes of which a part is missing, has another shape, or is no number."""
+    def _check_complete(self, weights: Mapping[str, Tensor], sizes: Sequence[int], inputs: Sequence[int]) -> None:
+        """Raises a `UsageError` for probes of which a part is missing, has another shape, or is not finite."""
         hidden = len(weights["probe.0.inner"])
         shapes = self.gates.probes.shapes(list(inputs), hidden)
         shapes |= {f"fill.{depth}": (size,) for depth, size in enumerate(sizes[:1] if self.at_words else sizes)}
         for name, shape in shapes.items():
             tensor = weights.get(name)
             if tensor is None or tensor.shape != shape or not tensor.is_floating_point() or not tensor.isfinite().all():
-                fault = "is missing" if tensor is None else "is not what it should be (another shape or type, NaN or infinite)"
-                raise UsageError(f"{self.probe or 'what was given'} is damaged: {name} {fault}. Train the probes again.")
+                fault = "is missing" if tensor is None else "has another shape or type, or is NaN or infinite"
+                raise UsageError(f"{self.probe or 'the given weights'} is damaged: {name} {fault}. Train the probes again.")
 
 
 @method(
@@ -219,13 +235,15 @@ class DiffMaskInput(DiffMask):
     """Probability that the model needs each word, by probes trained on its states up to each depth (De Cao et al. 2020).
 
     `mask[d, i]` is the probability that the product of the votes of depths 0 to d keeps word i: it never rises with d. A masked
-    word's vector is replaced by the learned one; its position stays. `tokens` sums over depths. Source: De Cao et al. 2020,
+    word's vector is replaced by the baseline's; its position stays. `tokens` sums over depths. Source: De Cao et al. 2020,
     section 2.2.
 
     Attributes:
-        lr: The paper's; `diffmask-hidden` takes more here. Depths share their votes: one that shuts shuts all above it.
-        longest: Largest step of a parameter, in rates. While the constraint is met, multipliers are 0 and gradients nearly
-            constant, and centred RMSprop divides by their spread: long steps shut the gates for good before multipliers rise.
+        lr: Learning rate of the probes, the paper's; smaller than `diffmask-hidden`'s, because depths share their votes, and a
+            vote that closes masks the word at all depths above.
+        longest: Largest step of a parameter, in learning rates. While the constraint is met, multipliers are 0 and gradients
+            nearly constant, and centred RMSprop divides by their spread: long steps would close the gates for good before
+            multipliers rise.
     """
 
     lr: float = 3e-4
@@ -254,7 +272,7 @@ class DiffMaskHidden(DiffMask):
     """Probability that the model needs each hidden state, by one probe trained for each depth (De Cao et al. 2020).
 
     `mask[d, i]` is the probability that state i of depth d (0: word vectors) is kept when that depth alone is masked. `tokens`
-    sums over depths: over how many a token is kept. Source: De Cao et al. 2020, section 2.2.
+    sums over depths: the expected number of depths at which a token is kept. Source: De Cao et al. 2020, section 2.2.
     """
 
     at_words: ClassVar[bool] = False
@@ -269,11 +287,12 @@ def _bytes(text: str) -> Tensor:
     return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
 
-def _told(sizes: Sequence[int]) -> str:
+def _distinct(sizes: Sequence[int]) -> str:
+    """The distinct sizes, in words."""
     return " and ".join(map(str, dict.fromkeys(sizes)))
 
 
 def _padded(fills: Sequence[Tensor]) -> Tensor:
-    """Vectors as rows of one table; where word vectors are narrower, zeros follow."""
-    wide = max(len(fill) for fill in fills)
-    return torch.stack([torch.nn.functional.pad(fill, (0, wide - len(fill))) for fill in fills])
+    """Vectors as rows of one table, padded with zeros where word vectors are narrower than hidden states."""
+    width = max(len(fill) for fill in fills)
+    return torch.stack([torch.nn.functional.pad(fill, (0, width - len(fill))) for fill in fills])

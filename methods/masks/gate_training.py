@@ -1,10 +1,10 @@
-"""Trains the gates of DiffMask: as few states kept as possible, while the output stays within a margin of the clean one."""
+"""Trains the gates of DiffMask: as few states kept as possible, while the outputs stay within a margin of the clean ones."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -15,37 +15,33 @@ from torch import Tensor
 from ...core.errors import FlowgaugeError
 from ...models.batch import Batch
 from ...models.built.training import TrainingSession
-from ...models.interventions.states import clean_states
 from ...models.layered import Layered
 from ...models.outputs import divergence, prediction
-from ...models.shapes import Outputs, PerRow
+from ...models.shapes import PerRow
 from .centred_rmsprop import CentredRMSprop
+from .gate_examples import CleanRun, GateExamples
 from .gates import Gates, may_be_masked
 from .lagrangian import Multipliers
 
 log = logging.getLogger(__name__)
-CACHE = 2**30
-"""Bytes of clean states kept for the whole training; beyond that they are computed anew at every step."""
-HELD, HELD_SHARE = 64, 0.1
-"""Train instances held out to choose the checkpoint: a tenth, at most 64."""
 CHECKS, ROWS = 20, 100
-"""Times the held-out instances are looked at, and rows of the curve."""
+"""Number of checks on the held-out instances, and number of rows of the training curve."""
 HALF = 0.5
-"""Share of states kept, at most, from which on gates count as closing."""
-FIRST, TRAIN, CHECK = 0, 1, 2
-"""What a random number is drawn for."""
+"""Largest share of states kept at which gates of the first half of the training may be chosen."""
+TRAIN, CHECK = 1, 2
+"""First number of the seed of the draws of training steps, and of checks."""
 
 
 @dataclass(frozen=True)
 class GateTrainingConfig:
-    """How gates are trained.
+    """Settings of the training of gates.
 
     Attributes:
-        steps: How long.
-        batch: Instances a step.
+        steps: Number of steps.
+        batch: Number of instances in each step.
         margin: Divergence (nats) that masking may cost.
-        limit: Divergence on held-out instances over which parameters are not handed out.
-        penalty: What is made small: the mean of log P(z != 0) or of P(z != 0).
+        limit: Largest divergence (nats) on held-out instances at which parameters may be returned.
+        penalty: The minimised penalty: the mean of log P(z != 0) (`log`) or of P(z != 0) (`l0`).
     """
 
     steps: int
@@ -55,36 +51,15 @@ class GateTrainingConfig:
     penalty: Literal["log", "l0"]
 
 
-@dataclass(frozen=True, eq=False)
-class CleanRun:
-    """Instances with what the model does on them unmasked.
+class GateTrial(NamedTuple):
+    """The effect of one draw of gates on instances.
 
     Attributes:
-        batch: The instances.
-        states: By depth.
-        outputs: Logits.
+        divergence: KL divergence (nats) of the masked outputs from the clean ones.
+        agreement: 1 where the prediction is the clean one, else 0.
+        penalty: Mean penalty over tokens.
+        kept: Share of tokens kept.
     """
-
-    batch: Batch
-    states: tuple[Tensor, ...]
-    outputs: Outputs
-
-    @classmethod
-    @torch.no_grad()
-    def of(cls, model: Layered, batch: Batch) -> CleanRun:
-        """Runs the model once."""
-        states = clean_states(model, batch)
-        return cls(batch, tuple(states), model.readout(states[-1], batch))
-
-    def rows(self, index: Tensor) -> CleanRun:
-        """Some of them."""
-        batch = self.batch.rows(index)
-        states, outputs = (tuple(t[index] for t in tensors) for tensors in (self.states, self.outputs))
-        return CleanRun(batch, states, outputs)
-
-
-class GateTrial(NamedTuple):
-    """What masking does to instances, one entry each: divergence (nats), prediction kept, mean penalty, share of tokens kept."""
 
     divergence: PerRow
     agreement: PerRow
@@ -92,83 +67,33 @@ class GateTrial(NamedTuple):
     kept: PerRow
 
     def means(self) -> np.ndarray:
-        """Means of divergence, agreement and kept."""
+        """Means of divergence, agreement and kept over the instances."""
         return np.array([float(x.detach().mean()) for x in (self.divergence, self.agreement, self.kept)])
 
 
 @dataclass(eq=False)
-class GateExamples:
-    """Train instances, some held out, with their clean states where these fit.
-
-    Attributes:
-        model: The model.
-        data: Batches.
-        held: Rows of each batch that are held out.
-        used: The others; all rows where there are too few to hold any out.
-        cached: The clean runs of whole batches, or empty.
-    """
-
-    model: Layered
-    data: Sequence[Batch]
-    held: list[np.ndarray]
-    used: list[np.ndarray]
-    cached: list[CleanRun] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, model: Layered, data: Sequence[Batch], seed: int) -> GateExamples:
-        """Holds some out and runs the model on what fits."""
-        sizes = [len(batch) for batch in data]
-        total = sum(sizes)
-        count = 0 if total < 2 else min(HELD, max(1, round(HELD_SHARE * total)))
-        chosen = np.zeros(total, bool)
-        chosen[np.random.default_rng([seed, FIRST]).permutation(total)[:count]] = True
-        parts = np.split(chosen, np.cumsum(sizes)[:-1])
-        held, used = [np.flatnonzero(p) for p in parts], [np.flatnonzero(~p) for p in parts]
-        made = cls(model, data, held if count else used, used)
-        tokens = sum(batch.ids.numel() for batch in data)
-        if tokens * model.width * (model.n_layers + 2) * torch.finfo(model.dtype).bits // 8 <= CACHE:
-            made.cached = [CleanRun.of(model, batch) for batch in data]
-        return made
-
-    def get(self, number: int, rows: np.ndarray) -> CleanRun:
-        """Rows of a batch."""
-        index = torch.from_numpy(rows).to(self.data[number].ids.device)
-        return self.cached[number].rows(index) if self.cached else CleanRun.of(self.model, self.data[number].rows(index))
-
-    def draw(self, generator: np.random.Generator, size: int) -> CleanRun:
-        """At most `size` train rows of one batch, a batch as likely as it is large."""
-        weights = np.array([len(rows) for rows in self.used], float)
-        number = int(generator.choice(len(weights), p=weights / weights.sum()))
-        rows = self.used[number]
-        return self.get(number, generator.choice(rows, min(size, len(rows)), replace=False))
-
-    def checks(self) -> Iterator[CleanRun]:
-        """The held-out rows."""
-        return (self.get(number, rows) for number, rows in enumerate(self.held) if len(rows))
-
-
-@dataclass(eq=False)
 class GateTraining:
-    """One training. What it draws follows from seed and step alone; its tensors are what a checkpoint holds.
+    """The state of one training. Its draws depend on seed and step alone, and its tensors are the checkpoint.
 
     Attributes:
-        gates: What is trained.
-        model: What is explained.
-        recipe: How.
-        seed: Of what is drawn.
-        parameters: Of the gates; those that require a gradient are trained.
-        descent: Their optimiser.
-        multipliers: One a depth.
-        sums: Of divergence, agreement, kept and 1 over the steps since the last row of the curve.
-        best: The parameters that are handed out.
-        best_rank: By group of depths that are trained together, whether they are of the first half of the training, which are
-            handed out where none of the second half may be; and the share of states that they keep on held-out instances.
-        done: Steps.
+        gates: The form of the gates.
+        model: The explained model.
+        config: The settings.
+        seed: Seed of all draws.
+        parameters: Parameters of the gates; those that require a gradient are trained.
+        descent: Optimiser of the parameters.
+        multipliers: One Lagrange multiplier for each depth.
+        sums: Sums of divergence, agreement, kept and 1 over the steps since the last row of the curve.
+        best: The parameters that the training returns.
+        best_rank: Rank of the best parameters, by group of depths that are trained together; smaller is better. First whether
+            they are of the first half of the training (only used where none of the second half are within the limit), then the
+            share of states that they keep on held-out instances.
+        done: Number of steps done.
     """
 
     gates: Gates
     model: Layered
-    recipe: GateTrainingConfig
+    config: GateTrainingConfig
     seed: int
     parameters: dict[str, Tensor]
     descent: CentredRMSprop
@@ -180,23 +105,29 @@ class GateTraining:
 
     @property
     def groups(self) -> dict[str, range]:
-        """Depths that share parameters, by the name that these contain: all, for gates on words; else each alone."""
+        """Depths that share parameters, by the part of the parameters' names: all depths for gates on words, else each alone."""
         depths = range(self.model.n_layers + 2)
         return {".": depths} if self.gates.at_words else {f".{depth}": depths[depth : depth + 1] for depth in depths}
 
     def of_group(self, group: str) -> dict[str, Tensor]:
-        """Parameters of the depths of a group."""
+        """The parameters of the depths of a group."""
         heads = ("probe.", "fill.") if group == "." else (f"probe{group}.", f"fill{group}.")
         return {name: t for name, t in self.parameters.items() if f"{name}.".startswith(heads)}
 
     def masked(self, clean: CleanRun, depth: int, *key: int) -> GateTrial:
-        """Masks the states of a depth with gates drawn for `key`."""
+        """Masks the states of a depth.
+
+        Args:
+            clean: Instances with their clean states.
+            depth: The masked depth.
+            key: Numbers that seed the draw of the gates, besides the seed.
+        """
         votes, free = self.gates.votes(self.parameters, clean.states, depth), may_be_masked(self.model, clean.batch)
         keep = votes.sample(self._uniform(clean, len(votes.each), *key)) * free + 1 - free
         outputs = self.gates.outputs(self.model, clean.batch, clean.states, depth, keep, self.parameters)
         logs, count = votes.log_kept(), free.sum(1).clamp_min(1)
         kept = (logs.exp() * free).sum(1) / count
-        penalty = (logs * free).sum(1) / count if self.recipe.penalty == "log" else kept
+        penalty = (logs * free).sum(1) / count if self.config.penalty == "log" else kept
         same = (prediction(outputs, clean.batch) == prediction(clean.outputs, clean.batch)).all(1)
         return GateTrial(divergence(outputs, clean.outputs), same.to(kept.dtype), penalty, kept)
 
@@ -210,47 +141,53 @@ class GateTraining:
         """One step of the gates of one depth, and of its multiplier.
 
         min over gates, max over lambda in [0, 200] of  lambda (mean KL - margin) + mean over sentences and tokens of
-        log P(z != 0) (De Cao et al. 2020, section 2.3; the logarithm is in their code). The multiplier takes the divergence that
-        the gates' step has measured; the paper's code runs the model again for it.
+        log P(z != 0) (De Cao et al. 2020, section 2.3; the logarithm is in their code). The multiplier's step uses the divergence
+        of the gates' step; the paper's code runs the model again for it.
         """
         generator = np.random.default_rng([self.seed, TRAIN, self.done])
-        clean, depth = examples.draw(generator, self.recipe.batch), int(generator.integers(self.model.n_layers + 2))
-        tried = self.masked(clean, depth, TRAIN, self.done, 1)
-        excess = tried.divergence.mean() - self.recipe.margin
-        (self.multipliers.value[depth] * excess + tried.penalty.mean()).backward()
+        clean, depth = examples.draw(generator, self.config.batch), int(generator.integers(self.model.n_layers + 2))
+        trial = self.masked(clean, depth, TRAIN, self.done, 1)
+        excess = trial.divergence.mean() - self.config.margin
+        (self.multipliers.value[depth] * excess + trial.penalty.mean()).backward()
         self.descent.step(self.parameters)
         self.multipliers.ascend(excess, depth)
-        self.sums += np.append(tried.means(), 1)
+        self.sums += np.append(trial.means(), 1)
         self.done += 1
 
     @torch.no_grad()
     def check(self, examples: GateExamples) -> list[np.ndarray]:
-        """Divergence, agreement and kept on held-out instances, one row a depth; the same gates are drawn every time.
+        """Measures the gates on the held-out instances, and keeps the parameters if they are the best so far.
 
-        Of a group of depths the parameters that keep least, among those within the limit at each of its depths, become its best.
-        Those of the second half of the training come first. At its start all is open, and any constraint is met; so those of the
-        first half count from where half of the states are masked on.
+        The best parameters of a group of depths are those that keep the fewest states, among those within the limit at each of
+        its depths; those of the second half of the training come first. At the start all gates are open and the limit is met, so
+        that parameters of the first half count only where at least half of the states are masked.
+
+        Args:
+            examples: The train instances.
+
+        Returns:
+            Divergence, agreement and kept for each depth. The same gates are drawn at every check.
         """
-        found = []
+        means = []
         for depth in range(self.model.n_layers + 2):
-            each = [(self.masked(c, depth, CHECK, n).means(), len(c.batch)) for n, c in enumerate(examples.checks())]
-            found.append(np.average([means for means, _ in each], axis=0, weights=[size for _, size in each]))
-        early = 2 * self.done < self.recipe.steps
+            parts = [(self.masked(c, depth, CHECK, n).means(), len(c.batch)) for n, c in enumerate(examples.checks())]
+            means.append(np.average([part for part, _ in parts], axis=0, weights=[size for _, size in parts]))
+        early = 2 * self.done < self.config.steps
         for group, depths in self.groups.items():
-            kept = float(np.mean([found[depth][2] for depth in depths]))
-            met = all(found[depth][0] <= self.recipe.limit for depth in depths) and not (early and kept > HALF)
+            kept = float(np.mean([means[depth][2] for depth in depths]))
+            met = all(means[depth][0] <= self.config.limit for depth in depths) and not (early and kept > HALF)
             if met and (early, kept) < self.best_rank.get(group, (True, math.inf)):
                 self.best_rank[group] = early, kept
                 self.best |= {name: t.detach().clone() for name, t in self.of_group(group).items()}
-        return found
+        return means
 
     @property
     def failed(self) -> list[int]:
-        """Depths without parameters that met the limit."""
+        """Depths for which no parameters met the limit."""
         return [depth for group, depths in self.groups.items() if group not in self.best_rank for depth in depths]
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that is needed to go on from here."""
+        """The checkpoint: every tensor from which `restore` continues."""
         kept = {group: torch.tensor(rank, dtype=torch.float64) for group, rank in self.best_rank.items()}
         groups = {"now": self.parameters, "best": self.best, "kept": kept, "descent": self.descent.state}
         groups["lambda"] = self.multipliers.state()
@@ -259,7 +196,7 @@ class GateTraining:
 
     @torch.no_grad()
     def restore(self, kept: Mapping[str, Tensor]) -> None:
-        """Goes on from `tensors()`."""
+        """Continues from the tensors of a checkpoint."""
         groups: dict[str, dict[str, Tensor]] = {name: {} for name in ("now", "best", "kept", "descent", "lambda")}
         for name, tensor in kept.items():
             group, _, rest = name.partition("/")
@@ -270,61 +207,72 @@ class GateTraining:
         self.best, self.descent.state = groups["best"], groups["descent"]
         self.multipliers.restore(groups["lambda"])
         ranks = {group: rank.flatten().tolist() for group, rank in groups["kept"].items()}
-        self.best_rank = {group: (rank[:-1] == [1.0], rank[-1]) for group, rank in ranks.items()}  # once there was but the share
+        self.best_rank = {
+            group: (rank[:-1] == [1.0], rank[-1]) for group, rank in ranks.items()
+        }  # old checkpoints have the share alone
         self.sums, self.done = kept["sums"].cpu().numpy(), int(kept["done"])
 
 
 def train(run: GateTraining, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:
-    """Trains to the end and returns the best parameters.
+    """Trains to the end.
+
+    Args:
+        run: The training, at its start.
+        data: Batches of the train split.
+        training: Keeps checkpoints and the curve.
+
+    Returns:
+        The best parameters.
 
     Raises:
-        FlowgaugeError: Masking some depth never cost as little as the limit.
+        FlowgaugeError: For some depth no parameters met the limit; the text says which settings to change.
     """
-    examples, steps = GateExamples.of(run.model, data, run.seed), run.recipe.steps
+    examples, steps = GateExamples.of(run.model, data, run.seed), run.config.steps
     kept = training.resume()
     if kept:
         run.restore(kept)
     while run.done < steps:
         run.step(examples)
-        checked = run.done % max(1, steps // CHECKS) == 0 or run.done == steps
-        if checked or run.done % max(1, steps // ROWS) == 0:
-            _log(run, training, run.check(examples) if checked else [])
+        is_check = run.done % max(1, steps // CHECKS) == 0 or run.done == steps
+        if is_check or run.done % max(1, steps // ROWS) == 0:
+            _log(run, training, run.check(examples) if is_check else [])
         training.checkpoint(run.tensors())
     early = any(first for first, _ in run.best_rank.values())
     if run.failed or early:
-        found = run.check(examples)
-        if run.failed or np.isnan(found).any():
-            raise FlowgaugeError(_failure(run, found))
+        means = run.check(examples)
+        if run.failed or np.isnan(means).any():
+            raise FlowgaugeError(_failure(run, means))
         log.warning(
             "masking costs more than %.3g nats all through the second half of the training; probes of the first half are used.",
-            run.recipe.limit,
+            run.config.limit,
         )
     return run.best
 
 
-def _log(run: GateTraining, training: TrainingSession, found: Sequence[np.ndarray]) -> None:
-    lost, same, kept = run.sums[:3] / run.sums[3]
-    numbers = {"divergence": lost, "agreement": same, "kept": kept}
-    numbers |= {f"lambda.{depth}": float(value) for depth, value in enumerate(run.multipliers.value)}
-    for depth, (lost, same, kept) in enumerate(found):
-        numbers |= {f"held.divergence.{depth}": lost, f"held.agreement.{depth}": same, f"held.kept.{depth}": kept}
-    training.log(run.done, run.recipe.steps, **{name: float(number) for name, number in numbers.items()})
+def _log(run: GateTraining, training: TrainingSession, checked: Sequence[np.ndarray]) -> None:
+    """Writes a row of the curve: means of the steps since the last row, multipliers, and the check if there was one."""
+    row = dict(zip(("divergence", "agreement", "kept"), run.sums[:3] / run.sums[3], strict=True))
+    row |= {f"lambda.{depth}": float(value) for depth, value in enumerate(run.multipliers.value)}
+    for depth, (lost, same, kept) in enumerate(checked):
+        row |= {f"held.divergence.{depth}": lost, f"held.agreement.{depth}": same, f"held.kept.{depth}": kept}
+    training.log(run.done, run.config.steps, **{name: float(value) for name, value in row.items()})
     run.sums = np.zeros(4)
 
 
-def _failure(run: GateTraining, found: Sequence[np.ndarray]) -> str:
-    lost = [depth for depth, numbers in enumerate(found) if np.isnan(numbers).any()]
-    if lost:
-        where = ", ".join(map(str, lost))
+def _failure(run: GateTraining, means: Sequence[np.ndarray]) -> str:
+    """The text of the error of a training that failed."""
+    diverged = [depth for depth, row in enumerate(means) if np.isnan(row).any()]
+    if diverged:
+        where = ", ".join(map(str, diverged))
         return (
-            f"the training diverged: after {run.done} steps gates or vectors of depth {where} are no numbers. Train more slowly "
-            "(lr, baseline_lr, warmup)."
+            f"the training diverged: after {run.done} steps gates or vectors of depth {where} are NaN. Train with lower learning "
+            "rates (lr, baseline_lr) or a longer warmup."
         )
-    costs = ", ".join(f"{found[depth][0]:.3g} at depth {depth}" for depth in run.failed)
-    _, same, kept = np.mean(found, 0)
+    costs = ", ".join(f"{means[depth][0]:.3g} at depth {depth}" for depth in run.failed)
+    _, same, kept = np.mean(means, 0)
     return (
-        f"after {run.done} steps masking costs {costs} (nats on held-out sentences), and never {run.recipe.limit:.3g} or less in "
-        f"the second half of the training or with half of the states masked (margin {run.recipe.margin:.3g}); {same:.0%} of "
+        f"after {run.done} steps masking costs {costs} (nats on held-out sentences), and never {run.config.limit:.3g} or less in "
+        f"the second half of the training or with half of the states masked (margin {run.config.margin:.3g}); {same:.0%} of "
         f"predictions and {kept:.0%} of states are kept over all depths. Train for more steps, with slower gates (lr, warmup) or "
         "faster multipliers (lambda_lr), on more sentences (--fit-limit), or with a larger margin."
     )

@@ -1,0 +1,101 @@
+"""The train instances of DiffMask's gates: what is held out, what is drawn, and the model's clean states on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...models.batch import Batch
+from ...models.interventions.states import clean_states
+from ...models.layered import Layered
+from ...models.shapes import Outputs
+
+CACHE = 2**30
+"""Bytes of clean states that are kept for the whole training; larger data are run again at every step."""
+HELD, HELD_SHARE = 64, 0.1
+"""Number of train instances held out to choose the checkpoint: a tenth, at most 64."""
+SPLIT = 0
+"""First number of the seed that draws the held-out instances; the training has its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class CleanRun:
+    """Instances with the model's states and outputs on the whole input.
+
+    Attributes:
+        batch: The instances.
+        states: The states by depth.
+        outputs: The logits.
+    """
+
+    batch: Batch
+    states: tuple[Tensor, ...]
+    outputs: Outputs
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, model: Layered, batch: Batch) -> CleanRun:
+        """Runs the model once on a batch."""
+        states = clean_states(model, batch)
+        return cls(batch, tuple(states), model.readout(states[-1], batch))
+
+    def rows(self, index: Tensor) -> CleanRun:
+        """The run of the instances at `index`."""
+        batch = self.batch.rows(index)
+        states, outputs = (tuple(t[index] for t in tensors) for tensors in (self.states, self.outputs))
+        return CleanRun(batch, states, outputs)
+
+
+@dataclass(eq=False)
+class GateExamples:
+    """Train instances, some of them held out, with their clean states where these fit into memory.
+
+    Attributes:
+        model: The model.
+        data: The batches.
+        held: Rows of each batch that are held out.
+        used: The other rows; all rows where there are too few to hold any out.
+        cached: The clean runs of all batches, or empty.
+    """
+
+    model: Layered
+    data: Sequence[Batch]
+    held: list[np.ndarray]
+    used: list[np.ndarray]
+    cached: list[CleanRun] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, model: Layered, data: Sequence[Batch], seed: int) -> GateExamples:
+        """Draws the held-out instances and runs the model on the data, if the states fit into memory."""
+        sizes = [len(batch) for batch in data]
+        total = sum(sizes)
+        count = 0 if total < 2 else min(HELD, max(1, round(HELD_SHARE * total)))
+        chosen = np.zeros(total, bool)
+        chosen[np.random.default_rng([seed, SPLIT]).permutation(total)[:count]] = True
+        parts = np.split(chosen, np.cumsum(sizes)[:-1])
+        held, used = [np.flatnonzero(p) for p in parts], [np.flatnonzero(~p) for p in parts]
+        examples = cls(model, data, held if count else used, used)
+        tokens = sum(batch.ids.numel() for batch in data)
+        if tokens * model.width * (model.n_layers + 2) * torch.finfo(model.dtype).bits // 8 <= CACHE:
+            examples.cached = [CleanRun.of(model, batch) for batch in data]
+        return examples
+
+    def get(self, index: int, rows: np.ndarray) -> CleanRun:
+        """The clean run of rows of one batch."""
+        row = torch.from_numpy(rows).to(self.data[index].ids.device)
+        return self.cached[index].rows(row) if self.cached else CleanRun.of(self.model, self.data[index].rows(row))
+
+    def draw(self, generator: np.random.Generator, size: int) -> CleanRun:
+        """At most `size` train rows of one batch, which is drawn with a probability proportional to its rows."""
+        weights = np.array([len(rows) for rows in self.used], float)
+        index = int(generator.choice(len(weights), p=weights / weights.sum()))
+        rows = self.used[index]
+        return self.get(index, generator.choice(rows, min(size, len(rows)), replace=False))
+
+    def checks(self) -> Iterator[CleanRun]:
+        """The clean runs of the held-out rows, batch by batch."""
+        return (self.get(index, rows) for index, rows in enumerate(self.held) if len(rows))
