@@ -1,4 +1,4 @@
-"""Centred RMSprop as DiffMask trains its gates, with a state that is tensors and a guard where the variance vanishes."""
+"""Centred RMSprop, the optimiser of masks, with a state of tensors and bounded steps where the variance vanishes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from torch import Tensor
 class CentredRMSprop:
     """Steps of -rate * g / (sqrt(E[g^2] - E[g]^2) + eps), E running means (Graves 2013, equations 38-41, no momentum).
 
-    Unlike `torch.optim.RMSprop(centered=True)` a variance that rounding makes negative counts as 0, a step is at most `longest`
-    rates long, so that nearly constant gradients do not throw a parameter away, and gradients that are not finite are zeros.
+    Unlike in `torch.optim.RMSprop(centered=True)`, a variance that is negative by rounding counts as 0, gradients that are not
+    finite count as 0, and a step is at most `longest` learning rates long: where gradients are nearly constant, their variance is
+    nearly 0 and the step would have no bound.
 
     Attributes:
         rates: Learning rate of each parameter.
-        smoothing: Of the running means.
-        warmup: Steps over which rates rise linearly.
-        eps: Added to the root.
-        longest: Largest step of a parameter, in rates.
-        state: Running means by parameter, and the count of steps.
+        smoothing: Weight of the past in the running means.
+        warmup: Number of steps over which learning rates rise linearly.
+        eps: Term added to the root.
+        longest: Largest step of a parameter, in learning rates.
+        state: Running means by parameter, and the number of steps.
     """
 
     rates: Mapping[str, float]
@@ -34,7 +35,7 @@ class CentredRMSprop:
 
     @torch.no_grad()
     def step(self, parameters: Mapping[str, Tensor]) -> None:
-        """One step of the parameters that have a gradient, which is cleared; the others, and their means, stay."""
+        """Moves the parameters that have a gradient, and clears it; other parameters and their means do not change."""
         count = self.state.setdefault("count", torch.zeros((), dtype=torch.int64))
         count += 1
         warm = min(1.0, int(count) / self.warmup) if self.warmup else 1.0

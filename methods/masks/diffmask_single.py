@@ -1,4 +1,4 @@
-"""DiffMask without amortisation: hard concrete gates of one instance's words, trained on that instance alone."""
+"""DiffMask without amortisation: hard concrete gates of the words of one instance, trained on that instance alone."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from .mask_search import Logits, MaskObjective, MaskProblem, MaskSearch
 class DiffMaskSingle(MaskSearch):
     """Probability that the model needs each word, by gates trained for one sentence alone (De Cao et al. 2020).
 
-    For every sentence apart, with z ~ HardConcrete(log alpha), one log alpha a word, from 5 on:
+    For every sentence separately, with z ~ HardConcrete(log alpha) and one log alpha for each word, which starts at 5:
 
         min over log alpha, max over lambda in [0, 200] of  lambda (KL(clean || masked) - margin) + mean_words log P(z != 0)
 
     `mask` is P(z != 0), the same at every depth, and masks the words; `tokens` is the same. Source: De Cao et al. 2020, section 4
-    ("non-amortised"); their published code for the logarithm and the ranges, with faster learning rates, since theirs cannot move
-    the gates in the steps it takes.
+    ("non-amortised"); their published code for the logarithm and the ranges, with larger learning rates, since theirs cannot
+    close the gates within the number of steps.
     """
 
     def objective(
         self, problem: MaskProblem, logits: Logits, uniform: Logits, weight: PerRow, state: dict[str, Tensor]
     ) -> MaskObjective:
-        """Reparameterised: the gradient passes through the gates drawn."""
+        """The Lagrangian at drawn gates, reparameterised: the gradient passes through the draws."""
         gates = HardConcrete(logits)
-        lost = problem.divergence(gates.sample(uniform))
-        return MaskObjective(weight * (lost - self.margin) + problem.mean(gates.log_kept()), lost.detach())
+        divergence = problem.divergence(gates.sample(uniform))
+        return MaskObjective(weight * (divergence - self.margin) + problem.mean(gates.log_kept()), divergence.detach())
 
     def kept(self, logits: Logits) -> Logits:
-        """P(z != 0)."""
+        """The probability P(z != 0) of every word."""
         return HardConcrete(logits).kept()
 
     def gate(self, logits: Logits) -> Logits:
-        """E[z]."""
+        """The expected gate E[z] of every word."""
         return HardConcrete(logits).mean()

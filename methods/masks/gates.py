@@ -1,4 +1,4 @@
-"""Gates over a model's states: where they act, how they are computed from the states, and what stands in for a masked state."""
+"""Gates on a model's states: which states they mask, how they are computed, and which vectors replace masked states."""
 
 from __future__ import annotations
 
@@ -25,65 +25,66 @@ class Votes:
     """The independent hard concrete votes of one depth; a state's gate is their product.
 
     Attributes:
-        each: One of the votes; on the states alone, or one a depth up to this one on the words.
+        each: The votes: a single one for gates on states, one for each depth up to this one for gates on words.
     """
 
     each: tuple[HardConcrete, ...]
 
     def sample(self, uniform: Float[Tensor, "rows votes tokens"]) -> PerToken:
-        """Gates drawn from uniform numbers."""
+        """Draws gates from uniform numbers."""
         return torch.stack([vote.sample(uniform[:, k]) for k, vote in enumerate(self.each)]).prod(0)
 
     def log_kept(self) -> PerToken:
-        """log P(z != 0)."""
+        """log P(z != 0) of every state."""
         return torch.stack([vote.log_kept() for vote in self.each]).sum(0)
 
     def mean(self) -> PerToken:
-        """E[z]."""
+        """Expected gate E[z] of every state."""
         return torch.stack([vote.mean() for vote in self.each]).prod(0)
 
 
 @dataclass(frozen=True)
 class Gates:
-    """Gates of every depth (0: words, d: hidden[d - 1]) as De Cao et al. 2020, section 2.2, have them.
+    """Gates of every depth (0: word vectors, d: hidden[d - 1]) as in De Cao et al. 2020, section 2.2.
 
-    On the words: a probe a depth sees (word vector, state) and votes; the gate of depth d is the product of votes 0 to d, and
-    masks the word vector. On the states: a probe a depth sees the state and masks it; what is above runs again.
+    Gates on words: the probe of a depth reads word vector and state and gives a vote; the gate of depth d is the product of votes
+    0 to d and masks the word vector. Gates on states: the probe of a depth reads the state and masks it; the layers above run
+    again.
 
     Attributes:
         probes: The form of the probes.
-        at_words: Whether the words are masked at every depth.
+        at_words: Whether the gates of every depth mask the words.
     """
 
     probes: Probes
     at_words: bool
 
     def inputs(self, model: Layered, words: int) -> list[int]:
-        """What each probe sees, as sizes."""
+        """Width of the input of each probe, for word vectors of width `words`."""
         sizes = [words] + [model.width] * (model.n_layers + 1)
         return [words + size for size in sizes] if self.at_words else sizes
 
     def site(self, depth: int) -> int:
-        """The depth whose states the gates of a depth mask."""
+        """Depth of the states that the gates of a depth mask."""
         return 0 if self.at_words else depth
 
     def votes(self, parameters: Parameters, states: Sequence[Tensor], depth: int) -> Votes:
-        """The votes behind the gates of a depth.
+        """Computes the votes of the gates of a depth.
 
         Args:
-            parameters: Of the probes.
+            parameters: Parameters of the probes.
             states: Clean states, at least up to this depth.
-            depth: 0 to L + 1.
+            depth: The depth, 0 to L + 1.
         """
-        kind = parameters["probe.0.open"].dtype
-        seen = [state.to(kind) for state in states[: depth + 1]]
+        dtype = parameters["probe.0.open"].dtype
+        inputs = [state.to(dtype) for state in states[: depth + 1]]
         if self.at_words:
-            seen = [torch.cat([seen[0], state], -1) for state in seen]
-        counted = range(depth + 1) if self.at_words else (depth,)
-        return Votes(tuple(HardConcrete(self.probes.log_alpha(parameters, k, seen[k])) for k in counted))
+            inputs = [torch.cat([inputs[0], state], -1) for state in inputs]
+        voting = range(depth + 1) if self.at_words else (depth,)
+        return Votes(tuple(HardConcrete(self.probes.log_alpha(parameters, k, inputs[k])) for k in voting))
 
     def every(self, parameters: Parameters, states: Sequence[Tensor]) -> list[Votes]:
-        """The votes behind the gates of all depths."""
+        """Computes the votes of the gates of all depths."""
         depths = range(len(states))
         if not self.at_words:
             return [self.votes(parameters, states, depth) for depth in depths]
@@ -91,13 +92,22 @@ class Gates:
         return [Votes(each[: depth + 1]) for depth in depths]
 
     def fill(self, parameters: Parameters, depth: int) -> Tensor:
-        """The vector that stands in for a masked state of a depth."""
+        """The vector that replaces a masked state of a depth."""
         return parameters[f"fill.{self.site(depth)}"]
 
     def outputs(
         self, model: Layered, batch: Batch, states: Sequence[Tensor], depth: int, keep: PerToken, parameters: Parameters
     ) -> Outputs:
-        """Logits with the states of a depth blended with what stands in."""
+        """Logits where the states of a depth are blended with the vector that replaces them.
+
+        Args:
+            model: The model.
+            batch: The batch.
+            states: Clean states by depth.
+            depth: Depth of the gates.
+            keep: Gates of every token; 1 keeps the state.
+            parameters: Parameters that hold the replacing vectors.
+        """
         site = self.site(depth)
         clean = states[site]
         masked = blend(clean, keep.to(clean.dtype), self.fill(parameters, depth).to(clean.dtype))

@@ -12,23 +12,23 @@ from torch import Tensor
 
 Gates = Float[Tensor, "*gates"]
 NODES = 64
-"""Of the quadrature of the mean; 64 leave less than 1e-12 at log alpha from -15 to 15."""
+"""Nodes of the quadrature of the mean; with 64 its error is below 1e-12 for log alpha from -15 to 15."""
 
 
 @dataclass(frozen=True, eq=False)
 class HardConcrete:
     """Gates z = clamp(low + (high - low) s, 0, 1) with s = sigmoid((log alpha + logit u) / temperature), u uniform in (0, 1).
 
-    Louizos et al. 2018, section 3 (equations 10-12, where beta, gamma, zeta are temperature, low, high), with the settings of De
-    Cao et al. 2020: as `high` is 1, there is an atom at 0 and none at 1. Below, t is in [0, 1).
+    Source: Louizos et al. 2018, section 3 (equations 10-12, where beta, gamma, zeta are temperature, low, high), with the
+    settings of De Cao et al. 2020: as `high` is 1, there is an atom at 0 and none at 1. For t in [0, 1):
 
         P(z <= t) = sigmoid(temperature * logit((t - low) / (high - low)) - log alpha)
 
     Attributes:
-        log_alpha: Location of each gate; large: open.
-        temperature: How sharp; 0 would be a coin.
+        log_alpha: Location of each gate; gates with large values are open.
+        temperature: Temperature of the distribution; towards 0 it becomes Bernoulli.
         low: Lower end of the stretched interval, below 0.
-        high: Its upper end, 1 or more.
+        high: Upper end of the stretched interval, 1 or more.
     """
 
     log_alpha: Gates
@@ -37,34 +37,40 @@ class HardConcrete:
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        given = (self.temperature, self.low, self.high)
         if self.temperature <= 0 or self.low >= 0 or self.high < 1:
-            raise ValueError(f"a hard concrete gate needs temperature > 0, low < 0 and high >= 1, got {given}.")
+            raise ValueError(
+                "a hard concrete gate needs temperature > 0, low < 0 and high >= 1, "
+                f"got {(self.temperature, self.low, self.high)}."
+            )
 
     def sample(self, uniform: Gates) -> Gates:
-        """z at given uniform numbers, differentiable in log alpha; numbers within 1e-6 of 0 and 1 are moved there."""
+        """Gates z at given uniform numbers, differentiable in log alpha; the numbers are clamped to [1e-6, 1 - 1e-6]."""
         concrete = torch.sigmoid((self.log_alpha + uniform.logit(1e-6)) / self.temperature)
         return (self.low + (self.high - self.low) * concrete).clamp(0, 1)
 
-    def cdf(self, at: float) -> Gates:
-        """P(z <= at), for 0 <= at < 1."""
-        return torch.sigmoid(self._above(at) - self.log_alpha)
+    def cdf(self, t: float) -> Gates:
+        """P(z <= t), for 0 <= t < 1.
+
+        >>> HardConcrete(torch.zeros(1)).cdf(0.4)
+        tensor([0.5000])
+        """
+        return torch.sigmoid(self._threshold(t) - self.log_alpha)
 
     def zero(self) -> Gates:
-        """P(z = 0)."""
+        """P(z = 0) of every gate."""
         return self.cdf(0.0)
 
     def one(self) -> Gates:
-        """P(z = 1): 0 where `high` is 1."""
-        return torch.sigmoid(self.log_alpha - self._above(1.0))
+        """P(z = 1) of every gate: 0 if `high` is 1."""
+        return torch.sigmoid(self.log_alpha - self._threshold(1.0))
 
     def log_kept(self) -> Gates:
-        """log P(z != 0), in [-inf, 0]; exact where P(z != 0) underflows."""
-        return torch.nn.functional.logsigmoid(self.log_alpha - self._above(0.0))
+        """log P(z != 0) of every gate, in [-inf, 0]; exact where P(z != 0) underflows."""
+        return torch.nn.functional.logsigmoid(self.log_alpha - self._threshold(0.0))
 
     def kept(self) -> Gates:
-        """P(z != 0)."""
-        return torch.sigmoid(self.log_alpha - self._above(0.0))
+        """P(z != 0) of every gate."""
+        return torch.sigmoid(self.log_alpha - self._threshold(0.0))
 
     def mean(self) -> Gates:
         """E[z] = integral of P(z > t) over t in [0, 1].
@@ -81,7 +87,7 @@ class HardConcrete:
         logs, weight = (torch.from_numpy(x).to(self.log_alpha) for x in (np.log(odds), slope))
         return torch.sigmoid(self.log_alpha[..., None] + logs) @ weight
 
-    def _above(self, at: float) -> float:
-        """temperature * logit of where `at` lies in the stretched interval; infinite at its upper end."""
-        share = (at - self.low) / (self.high - self.low)
+    def _threshold(self, t: float) -> float:
+        """temperature * logit of the position of t in the stretched interval; infinite at the upper end."""
+        share = (t - self.low) / (self.high - self.low)
         return math.inf if share >= 1 else self.temperature * math.log(share / (1 - share))

@@ -1,4 +1,4 @@
-"""Information bottleneck attribution (Schulz et al. 2020), fitted to every instance, at every depth."""
+"""Information bottleneck attribution (Schulz et al. 2020), fitted to every instance at every depth."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ...models.layered import Layered
 from ...models.shapes import Outputs
 from ..base import Amortised, explanations, method
 from ..explanation import Explanation
-from .noise_fitting import FitChunk, NoiseFitConfig, Optimiser, Strengths, cross_entropy, demand_depths, fitted, mean_over
+from .noise_fitting import FitChunk, NoiseFitConfig, Optimiser, Strengths, check_widths, cross_entropy, fit_batch, mean_over
 
 Stats = Literal["feature", "position"]
 LEAST = 0.01
-"""Smallest sd of a feature, as a share of the root mean square over the features of its depth."""
+"""Smallest standard deviation of a feature, as a share of the root mean square over the features of its depth."""
 
 
 @method(
@@ -43,19 +43,19 @@ class IBAttribution(Amortised):
     At one depth at a time the state h of token i becomes z_i ~ N(g_i h_i + (1 - g_i) mu, (1 - g_i)^2 sigma^2), g = sigmoid(a); a
     minimises -log p(answer) + beta * mean over tokens and dimensions of KL(N(z) || N(mu, sigma^2)), one draw a step.
 
-    `mask` is g, as De Cao et al. 2020 read it; `nodes` (hidden states) and `tokens` (word vectors) are the information that
-    passes, the KL summed over dimensions, in bits (at least 0), the source's own measure. Positions that the model does not let
-    be masked keep their state: 1 in `mask`, 0 bits. What stands in for a masked state is mu. Source: Schulz et al. 2020, section
-    3, the bottleneck of one sample, without smoothing over neighbours; optimiser and beta of De Cao et al. 2020.
+    `mask` is g, as in De Cao et al. 2020; `nodes` (hidden states) and `tokens` (word vectors) are the information that passes,
+    the KL summed over dimensions, in bits (at least 0), the source's own measure. Positions that the model does not allow to be
+    masked keep their state: 1 in `mask`, 0 bits. A masked state is replaced by mu. Source: Schulz et al. 2020, section 3, the
+    bottleneck of one sample, without smoothing over neighbours; optimiser and beta of De Cao et al. 2020.
 
     Attributes:
         beta: Weight of the information (nats a dimension) against the loss (nats).
-        steps: Of the optimiser: 50 as De Cao et al. 2020 have it on SST; 500 on their toy task and on SQuAD.
-        lr: Its learning rate.
+        steps: Number of steps of the optimiser: 50 as in De Cao et al. 2020 on SST; they take 500 on their toy task and on SQuAD.
+        lr: Learning rate of the optimiser.
         optimiser: `rmsprop` (centred) or `adam`.
-        stats: mu and sigma of each `feature`, over all tokens of the train split, or of each `position` apart, as De Cao et al.
-            have it; where fewer than two sentences reach a position, those of the feature.
-        start: Of a.
+        stats: mu and sigma of each `feature`, over all tokens of the train split, or separate ones for each `position`, as in De
+            Cao et al.; where fewer than two sentences reach a position, those of the feature.
+        start: Value of a before the first step.
     """
 
     beta: float = 10.0
@@ -70,25 +70,32 @@ class IBAttribution(Amortised):
             raise UsageError(f"stats must be {' or '.join(get_args(Stats))}, got {self.stats!r}.")
         if self.beta < 0:
             raise UsageError(f"beta must be at least 0, got {self.beta}.")
-        _ = self.recipe
+        _ = self.config
 
     @property
-    def recipe(self) -> NoiseFitConfig:
-        """How gates are fitted."""
+    def config(self) -> NoiseFitConfig:
+        """Settings of the fit of the gates."""
         return NoiseFitConfig(self.start, self.steps, self.optimiser, self.lr)
 
     def fit(self, model: Layered, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:
-        """Mean and sd of the states of every depth on the train split, as `mean.<depth>` and `sd.<depth>` (positions + 1, D).
+        """Computes the mean and the standard deviation of the states of every depth on the train split.
 
-        The last row is of all positions together; with stats=feature it is the only one.
+        Args:
+            model: The explained model.
+            data: Batches of the train split.
+            training: Keeps checkpoints and the curve.
+
+        Returns:
+            `mean.<depth>` and `sd.<depth>`, each (positions + 1, D); the last row is of all positions together, and the only row
+            with stats=feature.
         """
         positions = max(batch.ids.shape[1] for batch in data) if self.stats == "position" else 0
         sums = training.resume()
-        for number in range(int(sums.pop("done", torch.tensor(0))), len(data)):
-            for name, value in state_sums(model, data[number], positions).items():
+        for index in range(int(sums.pop("done", torch.tensor(0))), len(data)):
+            for name, value in state_sums(model, data[index], positions).items():
                 sums[name] = sums[name] + value if name in sums else value
-            training.log(number + 1, len(data), tokens=float(sums["count"][-1]))
-            training.checkpoint({**sums, "done": torch.tensor(number + 1)})
+            training.log(index + 1, len(data), tokens=float(sums["count"][-1]))
+            training.checkpoint({**sums, "done": torch.tensor(index + 1)})
         return {
             f"{name}.{depth}": value
             for depth in range(model.n_layers + 2)
@@ -96,57 +103,60 @@ class IBAttribution(Amortised):
         }
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Gates and bits of every instance."""
+        """Fits the gates of every instance and measures their information."""
         weights = self.demand_weights()
-        demand_depths(model, weights, "mean", [model.words(batch).shape[-1], *[model.width] * (model.n_layers + 1)])
+        check_widths(model, weights, "mean", [model.words(batch).shape[-1], *[model.width] * (model.n_layers + 1)])
 
-        def read(piece: FitChunk, a: Strengths) -> Tensor:
-            return torch.where(piece.free[:, None], a, torch.inf)
+        def read(chunk: FitChunk, a: Strengths) -> Tensor:
+            return torch.where(chunk.free[:, None], a, torch.inf)
 
-        a = fitted(model, batch, self.recipe, lambda piece: Bottleneck(piece, weights, self.beta), read)
-        bits = fitted_bits(model, batch, weights, a)
-        found = partial(explanations, batch, mask=a.sigmoid(), nodes=bits[:, 1:], tokens=bits[:, 0])
-        if self.stats == "position":  # no one vector stands in for the states of a depth
-            return found()
+        a = fit_batch(model, batch, self.config, lambda chunk: Bottleneck(chunk, weights, self.beta), read)
+        bits = information_in_bits(model, batch, weights, a)
+        explain = partial(explanations, batch, mask=a.sigmoid(), nodes=bits[:, 1:], tokens=bits[:, 0])
+        if self.stats == "position":  # masked states of a depth have no vector in common
+            return explain()
         means = pad_sequence([weights[f"mean.{depth}"][0] for depth in range(model.n_layers + 2)], batch_first=True)
-        return found(fill=means.expand(len(batch), -1, -1))
+        return explain(fill=means.expand(len(batch), -1, -1))
 
 
 class Bottleneck:
-    """The objective of the gates of a piece.
+    """The objective of the gates of a chunk.
 
     Args:
-        piece: Instances and depths.
+        chunk: Instances and depths.
         weights: What `fit` returned.
         beta: Weight of the information.
     """
 
-    def __init__(self, piece: FitChunk, weights: Mapping[str, Tensor], beta: float) -> None:
-        self.piece, self.beta, self.rows = piece, beta, piece.repeated
-        pairs = list(zip(piece.depths, piece.states, strict=True))
+    def __init__(self, chunk: FitChunk, weights: Mapping[str, Tensor], beta: float) -> None:
+        self.chunk, self.beta, self.rows = chunk, beta, chunk.repeated
+        pairs = list(zip(chunk.depths, chunk.states, strict=True))
         self.mean, self.sd = ([at_positions(weights[f"{name}.{d}"], h) for d, h in pairs] for name in ("mean", "sd"))
         self.distance = distances(weights, pairs)
 
-    def noisy(self, number: int, strength: Float[Tensor, "batch tokens"], noise: Tensor) -> Tensor:
-        """z of one depth; positions that are not free stay as they are."""
-        state, mean, sd = self.piece.states[number], self.mean[number], self.sd[number]
+    def noisy(self, index: int, strength: Float[Tensor, "batch tokens"], noise: Tensor) -> Tensor:
+        """The noisy states z of one depth; positions that are not free keep their state."""
+        state, mean, sd = self.chunk.states[index], self.mean[index], self.sd[index]
         lost = (-strength).sigmoid()[..., None]
-        return torch.where(self.piece.free[..., None], state + lost * (mean - state + sd * noise), state)
+        return torch.where(self.chunk.free[..., None], state + lost * (mean - state + sd * noise), state)
 
     def loss(self, strengths: Strengths, outputs: Outputs) -> Tensor:
         """Cross-entropy plus beta times the mean information of a dimension."""
-        passing = mean_over(information(strengths, self.distance), self.piece.free)
+        passing = mean_over(information(strengths, self.distance), self.chunk.free)
         return cross_entropy(outputs, self.rows).sum() + self.beta * passing.sum()
 
 
 def information(a: Float[Tensor, "*rows"], distance: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
     """KL of the noisy state from noise alone, mean over dimensions: -ln(1 - g) + ((1 - g)^2 + g^2 r^2 - 1) / 2, g = sigmoid(a).
 
-    In nats; 0 at g = 0; written so that it is finite where 1 - g is not a number above 0 any more.
+    -ln(1 - g) is computed from a, so that it is finite where 1 - g is rounded to 0.
 
     Args:
         a: Logits of the gates.
         distance: r^2, mean over dimensions of ((h - mu) / sigma)^2.
+
+    Returns:
+        The information in nats a dimension; 0 at g = 0.
 
     >>> round(float(information(torch.tensor(0.0), torch.tensor(1.0))), 4)  # ln 2 - 1 / 4
     0.4431
@@ -155,7 +165,7 @@ def information(a: Float[Tensor, "*rows"], distance: Float[Tensor, "*rows"]) -> 
     return -logsigmoid(-a) + (lost**2 + g**2 * distance - 1) / 2
 
 
-def fitted_bits(
+def information_in_bits(
     model: Layered, batch: Batch, weights: Mapping[str, Tensor], a: Strengths
 ) -> Float[Tensor, "batch depths tokens"]:
     """Information of every state, summed over its dimensions (bits); 0 where the gate is not fitted (a infinite)."""
@@ -168,42 +178,45 @@ def fitted_bits(
 
 
 def distances(weights: Mapping[str, Tensor], states: Sequence[tuple[int, Tensor]]) -> Float[Tensor, "batch depths tokens"]:
-    """r^2 of every state of the depths given, in float64."""
-    found = []
+    """r^2 of every state of the given depths (see `information`), in float64."""
+    by_depth = []
     for depth, state in states:
         mean, sd = (at_positions(weights[f"{name}.{depth}"], state).double() for name in ("mean", "sd"))
-        found.append((((state.double() - mean) / sd) ** 2).mean(-1))
-    return torch.stack(found, 1)
+        by_depth.append((((state.double() - mean) / sd) ** 2).mean(-1))
+    return torch.stack(by_depth, 1)
 
 
 def at_positions(table: Float[Tensor, "rows width"], states: Tensor) -> Float[Tensor, "tokens width"]:
-    """Each position's row, in the states' type; the last row for positions beyond."""
-    place = torch.arange(states.shape[1]).clamp_max(len(table) - 1)
-    return table[place.to(table.device)].to(states)
+    """The row of each position, in the states' type; positions beyond the table have its last row."""
+    position = torch.arange(states.shape[1]).clamp_max(len(table) - 1)
+    return table[position.to(table.device)].to(states)
 
 
 @torch.no_grad()
 def state_sums(model: Layered, batch: Batch, positions: int) -> dict[str, Tensor]:
-    """Count, sum and sum of squares of the states that may be noised, by position and (last row) over all, in float64."""
+    """Count, sum and sum of squares of the states that take noise, by position and (last row) over all, in float64."""
     free = model.maskable(batch)
-    places = min(positions, batch.ids.shape[1])
-    found: dict[str, Tensor] = {}
+    n_rows = min(positions, batch.ids.shape[1])
+    sums: dict[str, Tensor] = {}
 
-    def add(name: str, each: Float[Tensor, "batch tokens width"]) -> None:
-        each = each.double() * free[..., None]
-        rows = torch.zeros(positions + 1, each.shape[-1], dtype=torch.float64, device=each.device)
-        rows[:places], rows[-1] = each.sum(0)[:places], each.sum((0, 1))
-        found[name] = rows
+    def add(name: str, values: Float[Tensor, "batch tokens width"]) -> None:
+        values = values.double() * free[..., None]
+        rows = torch.zeros(positions + 1, values.shape[-1], dtype=torch.float64, device=values.device)
+        rows[:n_rows], rows[-1] = values.sum(0)[:n_rows], values.sum((0, 1))
+        sums[name] = rows
 
     for depth, state in enumerate(clean_states(model, batch)):
         add(f"sum.{depth}", state)
         add(f"square.{depth}", state.double() ** 2)
     add("count", torch.ones_like(free, dtype=torch.float64)[..., None])
-    return found
+    return sums
 
 
 def moments(sums: Mapping[str, Tensor], depth: int) -> tuple[Tensor, Tensor]:
-    """Mean and sd of each position's and of all tokens' states; those of all where a position was met less than twice."""
+    """Mean and standard deviation of the states at each position and (last row) of all tokens.
+
+    A position that fewer than two sentences reach has those of all tokens.
+    """
     count = sums["count"]
     mean = sums[f"sum.{depth}"] / count.clamp_min(1)
     variance = (sums[f"square.{depth}"] / count.clamp_min(1) - mean**2).clamp_min(0)

@@ -1,4 +1,4 @@
-"""Information masks (Guan et al. 2019), fitted to every instance, at every depth."""
+"""Information masks (Guan et al. 2019), fitted to every instance at every depth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ...models.layered import Layered
 from ...models.shapes import Outputs
 from ..base import Amortised, explanations, method
 from ..explanation import Explanation
-from .noise_fitting import SLOWER, FitChunk, NoiseFitConfig, Optimiser, Strengths, fitted
+from .noise_fitting import SLOWER, FitChunk, NoiseFitConfig, Optimiser, Strengths, fit_batch
 
 Score = Literal["inverse", "negative"]
 
@@ -37,21 +37,22 @@ class InformationMask(Amortised):
 
     At one depth at a time the state of token i gets noise of N(0, sigma_i^2 I); sigma minimises the squared change of the
     logits, in units of their variance over the train split, minus gamma * sum_i ln(sigma_i sqrt(2 pi e)), the noise's entropy.
-    Where noise on a token moves the outputs linearly, it is turned up until it moves them by gamma / 2 variances.
+    Where the outputs are linear in the noise on a token, the noise grows until it moves them by gamma / 2 variances.
 
-    Scores are 1 / sigma, `tokens` of word vectors and `nodes` of hidden states; at least 0; 0 where the model does not let a
-    position be masked. Source: Guan et al. 2019; optimiser, start and score of De Cao et al. 2020, who do not divide by the
+    Scores are 1 / sigma, `tokens` of word vectors and `nodes` of hidden states; at least 0; 0 at positions that the model does
+    not allow to be masked. Source: Guan et al. 2019; optimiser, start and score of De Cao et al. 2020, who do not divide by the
     variance (`divide=false,gamma=1` on their toy task, .1 on SST, 5 on SQuAD).
 
     Attributes:
         gamma: Weight of the entropy (nats) against the change of the outputs.
-        divide: Whether changes are divided by the variance of the outputs, summed over the outputs of a head; not for spans,
-            whose outputs are other positions in every text.
-        steps: Of the optimiser: 50 as De Cao et al. 2020 have it on SST; 500 on their toy task and on SQuAD.
-        lr: Its learning rate.
+        divide: Whether changes are divided by the variance of the outputs, summed over the outputs of a head; impossible for
+            spans, whose outputs are other positions in every text.
+        steps: Number of steps of the optimiser: 50 as in De Cao et al. 2020 on SST; they take 500 on their toy task and on SQuAD.
+        lr: Learning rate of the optimiser.
         optimiser: `rmsprop` (centred) or `adam`.
-        score: `inverse` (1 / sigma) or `negative` (-sigma; then what cannot be masked scores as the least of its depth).
-        start: Of sigma's inverse softplus.
+        score: `inverse` (1 / sigma) or `negative` (-sigma; then positions that cannot be masked have the smallest score of their
+            depth).
+        start: Inverse softplus of sigma before the first step.
     """
 
     gamma: float = 0.02
@@ -67,30 +68,38 @@ class InformationMask(Amortised):
             raise UsageError(f"score must be {' or '.join(get_args(Score))}, got {self.score!r}.")
         if self.gamma <= 0:
             raise UsageError(f"gamma must be above 0, got {self.gamma}.")
-        _ = self.recipe
+        _ = self.config
 
     @property
-    def recipe(self) -> NoiseFitConfig:
-        """How strengths are fitted."""
+    def config(self) -> NoiseFitConfig:
+        """Settings of the fit of the strengths."""
         return NoiseFitConfig(self.start, self.steps, self.optimiser, self.lr)
 
     @torch.no_grad()
     def fit(self, model: Layered, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:
-        """The variance of each output head over the train split, summed over its outputs: `variance` (H,); 1 if not divided by.
+        """Computes the variance of each output head over the train split, summed over its outputs.
+
+        Args:
+            model: The explained model.
+            data: Batches of the train split.
+            training: Keeps the curve.
+
+        Returns:
+            `variance` (H,), one for each output head; ones with divide=false.
 
         Raises:
-            NotApplicable: It would be the variance of positions.
+            NotApplicable: The outputs are positions of a span.
             FlowgaugeError: The outputs do not vary.
         """
         if not self.divide:
             return {"variance": torch.ones(len(model.outputs(data[0])), dtype=torch.float64)}
         if model.head == "span":
-            raise NotApplicable("the outputs of a span head are positions, whose variance says nothing: use divide=false.")
+            raise NotApplicable("the outputs of a span head are positions, whose variance has no meaning: use divide=false.")
         sums: list[list[Tensor]] = []
-        for number, batch in enumerate(data):
+        for index, batch in enumerate(data, 1):
             heads = [logits.double() for logits in model.outputs(batch)]
             sums.append([torch.stack([logits.sum(0), (logits**2).sum(0)]) for logits in heads])
-            training.log(number + 1, len(data))
+            training.log(index, len(data))
         count = sum(len(batch) for batch in data)
         moments = [torch.stack(parts).sum(0) / count for parts in zip(*sums, strict=True)]
         variance = torch.stack([(square - mean**2).sum() for mean, square in moments])
@@ -102,19 +111,21 @@ class InformationMask(Amortised):
         return {"variance": variance}
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Scores of every instance.
+        """Fits the noise of every instance.
 
         Raises:
-            FlowgaugeError: The noise of a state fell to 0, or rose beyond all numbers.
+            FlowgaugeError: The noise of a state fell to 0, or became infinite.
         """
         weights = self.demand_weights()
-        found = fitted(model, batch, self.recipe, lambda piece: Entropy(piece, weights["variance"], self.gamma), self._read)
-        if not found.isfinite().all():
-            raise FlowgaugeError(f"the noise of a state in {batch.names[0]!r} or beside it fell to 0: {SLOWER}, or raise start.")
-        return explanations(batch, tokens=found[:, 0], nodes=found[:, 1:])
+        scores = fit_batch(model, batch, self.config, lambda chunk: Entropy(chunk, weights["variance"], self.gamma), self._read)
+        if not scores.isfinite().all():
+            raise FlowgaugeError(
+                f"the noise of a state fell to 0 in the batch that begins with {batch.names[0]!r}: {SLOWER}, or raise start."
+            )
+        return explanations(batch, tokens=scores[:, 0], nodes=scores[:, 1:])
 
-    def _read(self, piece: FitChunk, strengths: Strengths) -> Tensor:
-        sigma, free = softplus(strengths), piece.free[:, None]
+    def _read(self, chunk: FitChunk, strengths: Strengths) -> Tensor:
+        sigma, free = softplus(strengths), chunk.free[:, None]
         if self.score == "inverse":
             return torch.where(free, 1 / sigma, 0.0)
         least = torch.where(free, -sigma, torch.inf).amin(-1, keepdim=True)
@@ -122,33 +133,33 @@ class InformationMask(Amortised):
 
 
 class Entropy:
-    """The objective of the noise of a piece.
+    """The objective of the noise of a chunk.
 
     Args:
-        piece: Instances and depths.
-        variance: What changes of each output head are divided by.
+        chunk: Instances and depths.
+        variance: Divisor of the squared changes of each output head.
         gamma: Weight of the entropy.
     """
 
-    def __init__(self, piece: FitChunk, variance: Float[Tensor, " heads"], gamma: float) -> None:
-        self.piece, self.variance, self.gamma = piece, variance.tolist(), gamma
+    def __init__(self, chunk: FitChunk, variance: Float[Tensor, " heads"], gamma: float) -> None:
+        self.chunk, self.variance, self.gamma = chunk, variance.tolist(), gamma
 
-    def noisy(self, number: int, strength: Float[Tensor, "batch tokens"], noise: Tensor) -> Tensor:
+    def noisy(self, index: int, strength: Float[Tensor, "batch tokens"], noise: Tensor) -> Tensor:
         """States of one depth with noise at free positions."""
-        return self.piece.states[number] + (softplus(strength) * self.piece.free)[..., None] * noise
+        return self.chunk.states[index] + (softplus(strength) * self.chunk.free)[..., None] * noise
 
     def loss(self, strengths: Strengths, outputs: Outputs) -> Tensor:
         """Squared change of the outputs minus gamma times the entropy."""
-        pairs = zip(outputs, self.piece.clean, self.variance, strict=True)
-        changes = (  # what is ruled out, such as padding of a span, is at minus infinity in both
+        pairs = zip(outputs, self.chunk.clean, self.variance, strict=True)
+        changes = (  # excluded outputs, such as padding of a span, are minus infinity in both
             ((logits - clean).masked_fill(clean == -torch.inf, 0) ** 2).sum() / variance for logits, clean, variance in pairs
         )
         change = sum(changes, start=strengths.new_zeros(()))
-        return change - self.gamma * (entropy(softplus(strengths)) * self.piece.free[:, None]).sum()
+        return change - self.gamma * (entropy(softplus(strengths)) * self.chunk.free[:, None]).sum()
 
 
 def entropy(sigma: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
-    """Of N(0, sigma^2): ln(2 pi e sigma^2) / 2, in nats.
+    """Entropy of N(0, sigma^2): ln(2 pi e sigma^2) / 2, in nats.
 
     >>> round(float(entropy(torch.tensor(1.0))), 4)
     1.4189

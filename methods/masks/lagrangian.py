@@ -1,4 +1,4 @@
-"""Lagrange multipliers of constraints that training must keep, raised while they are broken."""
+"""Lagrange multipliers of the constraints of a training; a multiplier rises while its constraint is violated."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 MOST = 200.0
+"""Largest value of a multiplier."""
 
 
 @dataclass(eq=False)
 class Multipliers:
-    """Multipliers lambda of constraints `excess <= 0`, one an entry.
+    """Multipliers lambda of constraints `excess <= 0`, one entry for each constraint.
 
-    min over the model, max over lambda >= 0 of  objective + lambda * excess: ascent by RMSprop (its gradient is the excess), then
-    a clamp to [0, 200] (De Cao et al. 2020, section 2.3 and their code).
+    min over the gates, max over lambda >= 0 of  objective + lambda * excess: ascent by RMSprop (the gradient for lambda is the
+    excess), then a clamp to [0, 200]. Source: De Cao et al. 2020, section 2.3 and their code.
 
     Attributes:
-        value: lambda.
+        value: The multipliers lambda.
         square: Running mean of the squared excess.
         rate: Learning rate.
-        smoothing: Of the running mean.
+        smoothing: Weight of the past in the running mean.
     """
 
     value: Float[Tensor, "*constraints"]
@@ -33,23 +34,33 @@ class Multipliers:
 
     @classmethod
     def start(cls, *shape: int, rate: float = 0.3, like: Tensor | None = None) -> Self:
-        """All of them 1, with the type and device of `like`."""
+        """Multipliers that are all 1, with the type and device of `like`."""
         value = torch.ones(shape) if like is None else like.new_ones(shape)
         return cls(value, torch.zeros_like(value), rate)
 
-    def ascend(self, excess: Tensor, at: Any = ...) -> None:
-        """One step of the entries `at`; the others, and their running means, stay. An excess that is not finite is left out."""
+    def ascend(self, excess: Tensor, index: Any = ...) -> None:
+        """Moves the multipliers at `index`; other multipliers and their running means do not change.
+
+        Args:
+            excess: By how much each constraint is violated; an excess that is not finite counts as 0.
+            index: Entries that move; all if left out.
+
+        >>> multipliers = Multipliers.start(2)
+        >>> multipliers.ascend(torch.tensor(0.5), 0)
+        >>> multipliers.value
+        tensor([4.0000, 1.0000])
+        """
         excess = excess.detach()
         excess = torch.where(excess.isfinite(), excess, 0)
-        square = self.smoothing * self.square[at] + (1 - self.smoothing) * excess**2
-        self.square[at] = square
-        self.value[at] = (self.value[at] + self.rate * excess / (square.sqrt() + 1e-8)).clamp(0, MOST)
+        square = self.smoothing * self.square[index] + (1 - self.smoothing) * excess**2
+        self.square[index] = square
+        self.value[index] = (self.value[index] + self.rate * excess / (square.sqrt() + 1e-8)).clamp(0, MOST)
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors for a checkpoint."""
+        """The tensors of a checkpoint."""
         return {"value": self.value.clone(), "square": self.square.clone()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Goes on from `state()`."""
+        """Continues from the tensors of a checkpoint."""
         self.value.copy_(state["value"])
         self.square.copy_(state["square"])

@@ -1,4 +1,4 @@
-"""Masks of single instances, found by descent: one free logit a word and one multiplier an instance, nothing amortised."""
+"""Masks of single instances by gradient descent, with one free logit for each word and one multiplier for each instance."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from .lagrangian import Multipliers
 
 Logits = Float[Tensor, "batch tokens"]
 WIDEST = 10.0
-"""Logits are held in [-10, 10], as in the code of De Cao et al. 2020."""
+"""Logits are clamped to [-10, 10], as in the code of De Cao et al. 2020."""
 BLOCK = 50
-"""Steps whose random numbers are drawn at once."""
+"""Number of steps whose random numbers are drawn at once."""
 LAST = 0.1
-"""Share of the steps that what is reported of convergence is taken from."""
+"""Share of the steps, at the end, from which convergence is reported."""
 
 
 @dataclass(eq=False)
 class MaskProblem:
-    """What is asked of a batch: which words its outputs need.
+    """The optimisation problem of a batch: mask words without changing the outputs.
 
     Attributes:
         model: The model.
         batch: The batch.
-        clean: Its logits on the whole input.
+        clean: Logits on the whole input.
         words: Word vectors.
-        fill: What stands in for a masked word.
+        fill: Vector that replaces a masked word.
         free: 1 where a word may be masked, 0 elsewhere.
     """
 
@@ -55,28 +55,28 @@ class MaskProblem:
     @torch.no_grad()
     def of(cls, model: Layered, batch: Batch, baseline: RemovedWord) -> MaskProblem:
         """Runs the model on the whole input."""
-        kind = torch.promote_types(model.dtype, torch.float32)
-        free = (model.maskable(batch) & batch.attention_mask).to(kind)
+        dtype = torch.promote_types(model.dtype, torch.float32)
+        free = (model.maskable(batch) & batch.attention_mask).to(dtype)
         return cls(model, batch, model.outputs(batch), model.words(batch), removed_word(model, batch, baseline), free)
 
     def divergence(self, keep: Logits) -> PerRow:
-        """KL(clean || masked) of every instance (nats), the words blended with what stands in."""
+        """KL(clean || masked) of every instance (nats), where gates blend the words with the vector of masked words."""
         gates = (keep * self.free + 1 - self.free).to(self.words.dtype)
         words = blend(self.words, gates, self.fill)
         outputs = self.model.outputs(replace(self.batch, word_vectors=words, cache={}))
         return divergence(outputs, self.clean).to(self.free.dtype)
 
     def mean(self, values: Logits) -> PerRow:
-        """Mean over the words of an instance that may be masked; 0 where none may."""
+        """Mean over the words of an instance that may be masked; 0 where no word may be masked."""
         return (values * self.free).sum(1) / self.free.sum(1).clamp_min(1)
 
 
 class MaskObjective(NamedTuple):
-    """What a step measures, one number an instance.
+    """The numbers of a step, one for each instance.
 
     Attributes:
-        loss: Whose gradient for the logits is followed.
-        divergence: Of the masks drawn (nats).
+        loss: The loss that descent minimises over the logits.
+        divergence: Divergence of the drawn masks (nats).
     """
 
     loss: PerRow
@@ -85,13 +85,13 @@ class MaskObjective(NamedTuple):
 
 @dataclass(frozen=True)
 class MaskSearch:
-    """What `diffmask-single` and `reinforce-mask` share: settings, descent, and what they report.
+    """Settings, descent and explanation that `diffmask-single` and `reinforce-mask` share.
 
     Attributes:
-        steps: Of descent.
+        steps: Number of steps of the descent.
         margin: Divergence (nats) that masking may cost.
         lr: Learning rate of the logits.
-        lambda_lr: Of the multipliers.
+        lambda_lr: Learning rate of the multipliers.
         baseline: Word vector of masked words: zero, mask.
     """
 
@@ -110,41 +110,47 @@ class MaskSearch:
     def objective(
         self, problem: MaskProblem, logits: Logits, uniform: Logits, weight: PerRow, state: dict[str, Tensor]
     ) -> MaskObjective:
-        """The loss at masks drawn from uniform numbers, each instance's multiplier being `weight`.
+        """The loss at masks that are drawn from uniform numbers.
 
-        `state` is kept from step to step.
+        Args:
+            problem: The problem of the batch.
+            logits: Logit of every word.
+            uniform: Uniform random numbers.
+            weight: Multiplier of each instance.
+            state: Tensors that the method keeps from step to step.
         """
         raise NotImplementedError
 
     def kept(self, logits: Logits) -> Logits:
-        """P(keep)."""
+        """The probability of every word to be kept."""
         raise NotImplementedError
 
     def gate(self, logits: Logits) -> Logits | None:
-        """The expected gate, where it is not P(keep)."""
+        """The expected gate of every word, or None where it is the probability to be kept."""
         return None
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """P(keep) of every word, at every depth of `mask` and as `tokens`; `values` tell how the descent ended.
+        """Optimises the masks: `tokens`, and every depth of `mask`, is the probability of each word to be kept.
 
-        `divergence` (nats) of drawn masks and the change of P(keep) a word, over the last tenth of the steps; the multiplier; and
-        the divergence of the mask that keeps the words with P(keep) > 1/2.
+        `values` describe the end of the descent: `divergence` (nats) of drawn masks and the mean `change` of the probabilities
+        over the last tenth of the steps; the multiplier `lambda`; `hard_divergence`, that of the mask of the words with a
+        probability above 1/2; and `kept`, the mean probability.
         """
         problem = MaskProblem.of(model, batch, self.baseline)
-        logits, ended = self._descend(problem)
+        logits, numbers = self._descend(problem)
         with torch.no_grad():
             kept, gate = self.kept(logits), self.gate(logits)
-            ended["hard_divergence"] = problem.divergence((kept > 0.5).to(kept))
-            ended["kept"] = problem.mean(kept)
+            numbers["hard_divergence"] = problem.divergence((kept > 0.5).to(kept))
+            numbers["kept"] = problem.mean(kept)
         free, depths = problem.free[:, None].bool(), (-1, model.n_layers + 2, -1)
         views = {"mask": kept} | ({} if gate is None else {"gate": gate})
         spread = {name: torch.where(free, view[:, None], 1.0).expand(depths) for name, view in views.items()}
-        values = [{name: float(value[row]) for name, value in ended.items()} for row in range(len(batch))]
+        values = [{name: float(value[row]) for name, value in numbers.items()} for row in range(len(batch))]
         spread |= {"tokens": kept * problem.free, "fill": problem.fill.expand(len(batch), 1, -1)}
         return explanations(batch, patterns=None, values=values, **spread)
 
     def _descend(self, problem: MaskProblem) -> tuple[Logits, dict[str, PerRow]]:
-        """Logits after all steps, and how they ended."""
+        """Logits after all steps, and numbers about their convergence."""
         parameters = {"logits": torch.full_like(problem.free, 5.0).requires_grad_()}
         logits, size = parameters["logits"], len(problem.batch)
         descent = CentredRMSprop({"logits": self.lr})
@@ -154,22 +160,22 @@ class MaskSearch:
         before = self.kept(logits).detach()
         for step, uniform in enumerate(self._uniform(problem)):
             with torch.enable_grad():
-                found = self.objective(problem, logits, uniform, multipliers.value, state)
-                (logits.grad,) = torch.autograd.grad(found.loss.sum(), logits)
+                objective = self.objective(problem, logits, uniform, multipliers.value, state)
+                (logits.grad,) = torch.autograd.grad(objective.loss.sum(), logits)
             descent.step(parameters)
-            multipliers.ascend(found.divergence - self.margin)
+            multipliers.ascend(objective.divergence - self.margin)
             with torch.no_grad():
                 logits.nan_to_num_(0.0).clamp_(-WIDEST, WIDEST)
             if step == self.steps - last:
                 before = self.kept(logits).detach()
             if step >= self.steps - last:
-                total += found.divergence.detach() / last
+                total += objective.divergence.detach() / last
         logits = logits.detach()
         change = problem.mean((self.kept(logits) - before).abs())
         return logits, {"divergence": total, "lambda": multipliers.value, "change": change}
 
     def _uniform(self, problem: MaskProblem) -> Iterator[Logits]:
-        """Uniform numbers (B, N) of every step, each instance's from its own seed, whatever it is batched with."""
+        """Uniform numbers (B, N) of every step; each instance draws from its own seed, so that batching does not matter."""
         generators, lengths = problem.batch.generators(), problem.batch.lengths
         for start in range(0, self.steps, BLOCK):
             count = min(BLOCK, self.steps - start)

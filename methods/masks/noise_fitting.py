@@ -1,4 +1,4 @@
-"""Noise on a model's states, one strength a token and depth, fitted instance by instance: what bottlenecks share."""
+"""Fits noise on a model's states to single instances, with one strength for each token and depth: the part bottlenecks share."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from .centred_rmsprop import CentredRMSprop
 
 Optimiser = Literal["rmsprop", "adam"]
 Strengths = Float[Tensor, "batch depths tokens"]
-SLOWER = "lower lr, or what weighs against the outputs (beta, gamma)"
+SLOWER = "lower lr, or the weight against the outputs (beta, gamma)"
 TOKENS = 8192
-"""Most positions that run at once, over instances and depths."""
+"""Largest number of positions that run at once, over instances and depths."""
 
 
 @dataclass(frozen=True, eq=False)
 class FitChunk:
-    """Instances and depths that are fitted together; neither the others nor the order can matter to one of them.
+    """Instances and depths that are fitted together; the result of each depends neither on the others nor on their order.
 
     Attributes:
-        model: What is explained.
-        batch: The instances, without padding that none of them needs.
-        depths: Of the states: 0 for word vectors, l + 1 for hidden[l].
+        model: The explained model.
+        batch: The instances, without superfluous padding.
+        depths: Depths of the states: 0 for word vectors, l + 1 for hidden[l].
         states: Clean states of each depth (B, N, E or D).
         free: Positions that take noise.
-        clean: Logits on the clean input, (K B, C) an output head: once for each depth.
+        clean: Logits on the clean input, repeated for each of K depths: (K B, C) for each output head.
     """
 
     model: Layered
@@ -46,31 +46,37 @@ class FitChunk:
 
     @property
     def repeated(self) -> Batch:
-        """The instances once for each depth, as rows of the outputs are."""
+        """The instances once for each depth, in the order of the rows of the outputs."""
         return self.batch.rows(torch.arange(len(self.batch), device=self.batch.ids.device).repeat(len(self.depths)))
 
 
 class NoiseObjective(Protocol):
-    """What the strengths of a piece minimise."""
+    """The objective that the strengths of a chunk minimise."""
 
-    def noisy(self, number: int, strength: Float[Tensor, "batch tokens"], noise: Tensor) -> Tensor:
-        """States of the piece's depth of that number, with noise; `noise` is standard normal in their shape."""
+    def noisy(self, index: int, strength: Float[Tensor, "batch tokens"], noise: Tensor) -> Tensor:
+        """States of one depth with noise.
+
+        Args:
+            index: Index of the depth within the chunk.
+            strength: Strength of the noise on each token.
+            noise: Standard normal numbers in the shape of the states.
+        """
         ...
 
     def loss(self, strengths: Strengths, outputs: Outputs) -> Tensor:
-        """One number: a sum over instances and depths, of which none sees another."""
+        """The loss, a sum of independent terms over instances and depths."""
         ...
 
 
 @dataclass(frozen=True)
 class NoiseFitConfig:
-    """How strengths are fitted.
+    """Settings of the fit of strengths.
 
     Attributes:
-        start: Of every strength.
-        steps: Of the optimiser, each with one draw of noise.
-        optimiser: `rmsprop` (centred, as De Cao et al. 2020 have it) or `adam`.
-        lr: Its learning rate.
+        start: Strength before the first step.
+        steps: Number of steps of the optimiser, each with one draw of noise.
+        optimiser: `rmsprop` (centred, as in De Cao et al. 2020) or `adam`.
+        lr: Learning rate of the optimiser.
     """
 
     start: float
@@ -85,25 +91,36 @@ class NoiseFitConfig:
             raise UsageError(f"steps must be at least 1 and lr above 0, got {self.steps} and {self.lr}.")
 
 
-def fitted(
+def fit_batch(
     model: Layered,
     batch: Batch,
-    recipe: NoiseFitConfig,
+    config: NoiseFitConfig,
     objective: Callable[[FitChunk], NoiseObjective],
     read: Callable[[FitChunk, Strengths], Tensor],
 ) -> Float[Tensor, "batch depths tokens"]:
-    """What `read` makes of the fitted strengths of every instance, depth and token; 0 at padding."""
-    found = torch.zeros(len(batch), model.n_layers + 2, batch.ids.shape[1], dtype=torch.float64, device=batch.ids.device)
-    for index, piece in pieces(model, batch):
-        strengths = fit(piece, recipe, objective(piece))
-        n = piece.batch.ids.shape[1]
+    """Fits the strengths of every instance, depth and token of a batch.
+
+    Args:
+        model: The explained model.
+        batch: B instances, padded to N tokens.
+        config: Settings of the fit.
+        objective: Builds the objective of a chunk of instances and depths.
+        read: Turns the fitted strengths of a chunk into scores.
+
+    Returns:
+        The scores (B, L + 2, N) in float64; 0 at padding.
+    """
+    scores = torch.zeros(len(batch), model.n_layers + 2, batch.ids.shape[1], dtype=torch.float64, device=batch.ids.device)
+    for index, chunk in fit_chunks(model, batch):
+        strengths = fit_chunk(chunk, config, objective(chunk))
+        n = chunk.batch.ids.shape[1]
         with torch.no_grad():
-            found[index[:, None], torch.tensor(piece.depths, device=index.device), :n] = read(piece, strengths)
-    return found
+            scores[index[:, None], torch.tensor(chunk.depths, device=index.device), :n] = read(chunk, strengths)
+    return scores
 
 
-def pieces(model: Layered, batch: Batch) -> Iterator[tuple[Tensor, FitChunk]]:
-    """Instances of similar length with as many depths as fit, and their row numbers."""
+def fit_chunks(model: Layered, batch: Batch) -> Iterator[tuple[Tensor, FitChunk]]:
+    """Splits a batch into chunks of instances of similar length with as many depths as fit; yields row indices and chunk."""
     order = torch.tensor(batch.lengths, device=batch.ids.device).argsort(descending=True, stable=True)
     while len(order):
         rows = max(1, TOKENS // int(batch.attention_mask[order[0]].sum()))
@@ -114,69 +131,76 @@ def pieces(model: Layered, batch: Batch) -> Iterator[tuple[Tensor, FitChunk]]:
         part = part.only(part.attention_mask)
         with torch.no_grad():
             states, free, outputs = clean_states(model, part), model.maskable(part), model.outputs(part)
-        for few in (depths[i : i + rows] for i in range(0, len(depths), rows)):
-            clean = tuple(logits.repeat(len(few), 1) for logits in outputs)
-            yield index, FitChunk(model, part, few, tuple(states[depth] for depth in few), free, clean)
+        for some in (depths[i : i + rows] for i in range(0, len(depths), rows)):
+            clean = tuple(logits.repeat(len(some), 1) for logits in outputs)
+            yield index, FitChunk(model, part, some, tuple(states[depth] for depth in some), free, clean)
 
 
-def fit(piece: FitChunk, recipe: NoiseFitConfig, objective: NoiseObjective) -> Strengths:
-    """The strengths after the last step, from noise that each instance and depth draws for itself.
+def fit_chunk(chunk: FitChunk, config: NoiseFitConfig, objective: NoiseObjective) -> Strengths:
+    """Fits the strengths of a chunk, with noise that each instance and depth draws from a generator of its own.
 
-    They are float64 whatever the model is, since centred RMSprop subtracts means that are nearly equal.
+    Args:
+        chunk: Instances and depths.
+        config: Settings of the fit.
+        objective: The minimised objective.
+
+    Returns:
+        The strengths after the last step (B, K, N), in float64 whatever the model's type, since centred RMSprop subtracts means
+        that are nearly equal.
 
     Raises:
-        FlowgaugeError: Some are NaN or infinite.
+        FlowgaugeError: Some strengths are NaN or infinite.
     """
-    shape = (len(piece.batch), len(piece.depths), piece.batch.ids.shape[1])
-    strengths = torch.full(shape, recipe.start, dtype=torch.float64, device=piece.free.device, requires_grad=True)
-    step = _stepper(recipe, strengths)
-    draw = Noise(piece)
-    for _ in range(recipe.steps):
+    shape = (len(chunk.batch), len(chunk.depths), chunk.batch.ids.shape[1])
+    strengths = torch.full(shape, config.start, dtype=torch.float64, device=chunk.free.device, requires_grad=True)
+    step = _stepper(config, strengths)
+    draw = Noise(chunk)
+    for _ in range(config.steps):
         with torch.enable_grad():
-            low = strengths.to(piece.states[0].dtype)
+            low = strengths.to(chunk.states[0].dtype)
             noisy = {
                 depth: objective.noisy(k, low[:, k], noise)
-                for k, (depth, noise) in enumerate(zip(piece.depths, draw(), strict=True))
+                for k, (depth, noise) in enumerate(zip(chunk.depths, draw(), strict=True))
             }
-            loss = objective.loss(strengths, outputs_from_each(piece.model, piece.batch, noisy))
+            loss = objective.loss(strengths, outputs_from_each(chunk.model, chunk.batch, noisy))
             (strengths.grad,) = torch.autograd.grad(loss, strengths)
         step()
     if not strengths.isfinite().all():
-        raise FlowgaugeError(f"the fit to {piece.batch.names[0]!r} diverged within {recipe.steps} steps: {SLOWER}.")
+        raise FlowgaugeError(f"the fit to {chunk.batch.names[0]!r} diverged within {config.steps} steps: {SLOWER}.")
     return strengths.detach()
 
 
-def _stepper(recipe: NoiseFitConfig, strengths: Tensor) -> Callable[[], None]:
-    if recipe.optimiser == "adam":
-        adam = torch.optim.Adam([strengths], lr=recipe.lr)
+def _stepper(config: NoiseFitConfig, strengths: Tensor) -> Callable[[], None]:
+    if config.optimiser == "adam":
+        adam = torch.optim.Adam([strengths], lr=config.lr)
         return lambda: adam.step()
-    rmsprop, named = CentredRMSprop({"strengths": recipe.lr}), {"strengths": strengths}
+    rmsprop, named = CentredRMSprop({"strengths": config.lr}), {"strengths": strengths}
     return lambda: rmsprop.step(named)
 
 
 class Noise:
-    """Standard normal noise for the states of a piece, from one generator an instance and depth; 0 at padding."""
+    """Standard normal noise for the states of a chunk, from one generator for each instance and depth; 0 at padding."""
 
-    def __init__(self, piece: FitChunk) -> None:
-        self.states, self.lengths = piece.states, piece.batch.lengths
-        depths = torch.tensor(piece.depths)
-        total = piece.model.n_layers + 2
+    def __init__(self, chunk: FitChunk) -> None:
+        self.states, self.lengths = chunk.states, chunk.batch.lengths
+        depths = torch.tensor(chunk.depths)
+        total = chunk.model.n_layers + 2
         self.generators = [
-            [torch.Generator().manual_seed(int(seed)) for seed in torch.randint(2**62, (total,), generator=each)[depths]]
-            for each in piece.batch.generators()
+            [torch.Generator().manual_seed(int(seed)) for seed in torch.randint(2**62, (total,), generator=generator)[depths]]
+            for generator in chunk.batch.generators()
         ]
 
     def __call__(self) -> Iterator[Tensor]:
-        """The next noise of each depth."""
+        """Draws the next noise of each depth."""
         for k, state in enumerate(self.states):
             noise = torch.zeros(state.shape, dtype=state.dtype)
-            for row, (n, each) in enumerate(zip(self.lengths, self.generators, strict=True)):
-                noise[row, :n] = torch.randn(n, state.shape[-1], generator=each[k], dtype=state.dtype)
+            for row, (n, generators) in enumerate(zip(self.lengths, self.generators, strict=True)):
+                noise[row, :n] = torch.randn(n, state.shape[-1], generator=generators[k], dtype=state.dtype)
             yield noise.to(state.device)
 
 
 def cross_entropy(outputs: Outputs, batch: Batch) -> Float[Tensor, " rows"]:
-    """-log p(answer), summed over output heads (nats)."""
+    """Cross-entropy -log p(answer) of every row, summed over output heads (nats)."""
     return sum(
         (-logits.log_softmax(1).gather(1, batch.answer[:, head, None])[:, 0] for head, logits in enumerate(outputs)),
         start=torch.zeros((), dtype=outputs[0].dtype, device=outputs[0].device),
@@ -184,18 +208,28 @@ def cross_entropy(outputs: Outputs, batch: Batch) -> Float[Tensor, " rows"]:
 
 
 def mean_over(values: Strengths, free: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "batch depths"]:
-    """Mean over the positions that take noise; 0 where there is none."""
+    """Mean over the positions that take noise; 0 where no position does.
+
+    >>> mean_over(torch.tensor([[[1.0, 3.0, 8.0]]]), torch.tensor([[True, True, False]])).tolist()
+    [[2.0]]
+    """
     return (values * free[:, None]).sum(-1) / free.sum(-1).clamp_min(1)[:, None]
 
 
-def demand_depths(model: Layered, weights: Mapping[str, Tensor], name: str, widths: Sequence[int]) -> None:
-    """Whether tensors `<name>.<depth>` belong to a model of these widths.
+def check_widths(model: Layered, weights: Mapping[str, Tensor], name: str, widths: Sequence[int]) -> None:
+    """Checks that weights `<name>.<depth>` belong to a model of the given widths.
+
+    Args:
+        model: The model, for the error text.
+        weights: Weights of a trained method.
+        name: First part of the checked weights' names.
+        widths: Width of the states at each depth.
 
     Raises:
-        UsageError: They were made on another model.
+        UsageError: The weights were trained on another model.
     """
-    found = [int(weights[key].shape[-1]) for depth in range(len(weights)) if (key := f"{name}.{depth}") in weights]
-    if found != list(widths):
+    trained = [int(weights[key].shape[-1]) for depth in range(len(weights)) if (key := f"{name}.{depth}") in weights]
+    if trained != list(widths):
         raise UsageError(
-            f"these weights are of states of widths {found}, and those of {model.name} have {list(widths)}: train on this model."
+            f"the weights are for states of widths {trained}, and those of {model.name} have {list(widths)}: train on this model."
         )

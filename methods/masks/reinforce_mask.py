@@ -1,4 +1,4 @@
-"""Masks of single instances by the score function: what DiffMask is compared with where gates have no gradient."""
+"""Masks of single instances by REINFORCE: gates without a gradient, for comparison with DiffMask."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .mask_search import Logits, MaskObjective, MaskProblem, MaskSearch
 
 Scale = Literal["none", "lambda"]
 SMOOTHING = 0.99
+"""Weight of the past in the running mean of the cost."""
 
 
 @method(
@@ -32,8 +33,8 @@ class ReinforceMask(MaskSearch):
     section 4 ("REINFORCE+").
 
     Attributes:
-        reinforce_scale: `none`, as in the published code, leaves lambda out of the estimate, so that it weighs nothing;
-            `lambda` estimates the objective's own gradient.
+        reinforce_scale: `none`, as in the published code, leaves lambda out of the estimate, so that lambda has no effect;
+            `lambda` estimates the gradient of the objective itself.
     """
 
     reinforce_scale: Scale = "none"
@@ -46,24 +47,25 @@ class ReinforceMask(MaskSearch):
     def objective(
         self, problem: MaskProblem, logits: Logits, uniform: Logits, weight: PerRow, state: dict[str, Tensor]
     ) -> MaskObjective:
-        """A loss whose gradient is the estimate, and nothing flows through the masks drawn."""
+        """A loss whose gradient is the estimate; no gradient flows through the drawn masks."""
         masks = (uniform < torch.sigmoid(logits.detach())).to(logits)
         with torch.no_grad():
-            lost = problem.divergence(masks)
-        cost = lost - self.margin
+            divergence = problem.divergence(masks)
+        cost = divergence - self.margin
         average = state.get("average", torch.zeros_like(cost))
         state["average"] = SMOOTHING * average + (1 - SMOOTHING) * cost
         scale = weight if self.reinforce_scale == "lambda" else 1.0
-        drawn = (log_probability(logits, masks) * problem.free).sum(1)
-        return MaskObjective(scale * (cost - average) * drawn + problem.mean(torch.nn.functional.logsigmoid(logits)), lost)
+        log_p = (log_probability(logits, masks) * problem.free).sum(1)
+        loss = scale * (cost - average) * log_p + problem.mean(torch.nn.functional.logsigmoid(logits))
+        return MaskObjective(loss, divergence)
 
     def kept(self, logits: Logits) -> Logits:
-        """P(z = 1)."""
+        """The probability P(z = 1) of every word."""
         return torch.sigmoid(logits)
 
 
 def log_probability(logits: Logits, masks: Logits) -> Logits:
-    """log P of each coin as it fell.
+    """log P(z) of each drawn mask z, by its logit.
 
     >>> log_probability(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]])).exp()
     tensor([[0.5000, 0.5000]])

@@ -10,7 +10,7 @@ from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.gradients.attattr import AttAttr
 from flowgauge.methods.gradients.integrated_gradients import IntegratedGradients
 from flowgauge.methods.masks.information_mask import Entropy, InformationMask
-from flowgauge.methods.masks.noise_fitting import pieces
+from flowgauge.methods.masks.noise_fitting import fit_chunks
 from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.inputs.encode import encode
 from flowgauge.models.outputs import value
@@ -52,8 +52,8 @@ def test_information_masks_of_spans_are_not_divided_by_a_variance_of_positions(m
         InformationMask().fit(model, data, InMemorySession())
     method = InformationMask(divide=False, gamma=5.0, steps=20)
     assert method.fit(model, data, InMemorySession())["variance"].tolist() == [1, 1]
-    piece = next(piece for _, piece in pieces(model, data[0]))
-    loss = Entropy(piece, torch.ones(2), 5.0).loss(torch.zeros(2, len(piece.depths), piece.batch.ids.shape[1]), piece.clean)
+    chunk = next(chunk for _, chunk in fit_chunks(model, data[0]))
+    loss = Entropy(chunk, torch.ones(2), 5.0).loss(torch.zeros(2, len(chunk.depths), chunk.batch.ids.shape[1]), chunk.clean)
     assert loss.isfinite()  # padding, at minus infinity before and after, does not change
     together = method.trained({"variance": torch.ones(2)}).explain(model, data[0])
     one = data[0].rows(torch.tensor([0]))
