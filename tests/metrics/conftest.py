@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
@@ -13,6 +14,8 @@ from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassificat
 from flowgauge.methods.explanation import Explanation
 from flowgauge.methods.registry import METHODS
 from flowgauge.metrics.base import ExplainedBatch
+from flowgauge.metrics.scores import frame, score_row
+from flowgauge.metrics.summary import summarise
 from flowgauge.models.batch import Batch
 from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.flow.graph import NO_EDGE, Patterns
@@ -155,3 +158,23 @@ def value_of() -> Callable[..., float]:
         return rows["value"].mean()
 
     return read
+
+
+def instance(name: str, condition: str = "", verb: str = "like") -> Instance:
+    return Instance(name, ("a",), ("b",), condition=condition, truth={"VERB": verb})
+
+
+def rows_of(values: dict[str, list[float]], conditions: list[str]) -> pd.DataFrame:
+    return frame([score_row(instance(f"i{n}", conditions[n]), v, x) for v, xs in values.items() for n, x in enumerate(xs)])
+
+
+@pytest.fixture(scope="module")
+def skewed() -> SimpleNamespace:
+    """30 skewed numbers in two conditions."""
+    rng = np.random.default_rng(3)
+    return SimpleNamespace(values=rng.exponential(2.0, 30), conditions=["A"] * 10 + ["B"] * 20)
+
+
+def aggregate(scores, variant):
+    found = {a.variant: a for a in scores.aggregates or summarise(scores.rows)}
+    return found[variant]

@@ -53,3 +53,21 @@ def test_deletion_closes_up_the_tokens_and_counts_the_target_anew(batch):
     assert torch.equal(shorter.ids[0], batch.ids[0, [0, 2, 3, 4, 5]])
     with pytest.raises(ValueError, match="must include the target of every row"):
         batch.only(torch.arange(6).expand(3, -1) != 2)
+
+
+def test_only_keeps_and_moves_along(model, batches):
+    batch = batches(model, [6, 5])
+    keep = torch.tensor([[1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 1, 1]], dtype=torch.bool)
+    left = batch.only(keep)
+    assert left.lengths == [4, 4] and left.target.tolist() == [1, 2]
+    assert left.ids.tolist() == [batch.ids[0][[0, 2, 3, 5]].tolist(), batch.ids[1][[0, 1, 2, 4]].tolist()]
+    assert left.word_ids[0, :, 1].tolist() == batch.word_ids[0][[0, 2, 3, 5], 1].tolist()
+    with pytest.raises(ValueError, match="must include the target of every row"):
+        batch.only(keep & (torch.arange(6) != 2))
+
+
+def test_only_moves_replaced_word_vectors_along(model, batches):
+    batch = batches(model, [6, 5])
+    keep = torch.tensor([[1, 0, 1, 1, 0, 1], [1, 1, 1, 0, 1, 1]], dtype=torch.bool)
+    moved = replace(batch, word_vectors=model.words(batch).detach() + 0.1).only(keep)
+    assert torch.equal(moved.word_vectors[0], (model.words(batch)[0] + 0.1)[[0, 2, 3, 5]])

@@ -1,4 +1,4 @@
-"""Ablation operators: each against a loop by hand, their effect, and that batches do not matter."""
+"""Replaced states: each kind against a loop by hand, their effect, and that batches do not matter."""
 
 from __future__ import annotations
 
@@ -7,19 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.metrics.reduced_models.test_nodes import naive_logits, random_subgraph
 
-from flowgauge.benchmark.conformance import check_metric, failed
-from flowgauge.benchmark.store.key import metric_id
-from flowgauge.core.errors import UsageError
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.nodes.ablated_accuracy import AblatedAccuracy
-from flowgauge.metrics.nodes.retention_curve import DeletionCurve, RetentionCurve
 from flowgauge.metrics.reduced_models.heads import pruned_outputs
 from flowgauge.metrics.reduced_models.nodes import reduced_outputs
 from flowgauge.models.batch import Rows
-from flowgauge.models.interventions.ablation import NO_DONOR, replaced_states
-
-from .test_ablation import naive_logits, random_subgraph
+from flowgauge.models.interventions.ablation import replaced_states
 
 OPERATORS = ("zero", "mean", "resample", "mask", "cut")
 
@@ -119,56 +113,3 @@ def test_what_is_resampled_from_depends_on_the_seed_and_not_on_batches(make, mod
     assert (whole.states.hidden[2] != other.states.hidden[2]).any()
     own, _ = states(model, batch)
     assert (whole.states.hidden[3] != own[3]).flatten(1).any(1).all(), "no instance is its own donor"
-
-
-def test_the_longest_instance_cannot_be_resampled(model, shown):
-    rows = RetentionCurve(steps=2, operator="resample").score(model, shown, None).rows
-    longest = shown[1].batch.names[3]
-    assert rows[rows["instance"] == longest]["value"].isna().all()
-    assert set(rows[rows["instance"] == longest]["reason"]) == {NO_DONOR}
-    assert rows[rows["instance"] != longest]["value"].notna().all()
-
-
-@pytest.mark.parametrize("metric", [RetentionCurve(), DeletionCurve()])
-def test_curves_take_their_operator(make, model, metric):
-    """By what the models give, and zero is what it was; all tokens kept is the whole model under every operator."""
-    batch = make.batch(model, [6] * 12, seed=2)
-    ranking = [Explanation(nodes=np.random.default_rng(n).random((4, 6))) for n in range(12)]
-    shown = [make.by_hand(model, batch, ranking)]
-    found = {name: replace(metric, operator=name).score(model, shown, None).rows for name in OPERATORS}
-    assert found["zero"].equals(metric.score(model, shown, None).rows)
-    values = {name: tuple(rows["value"]) for name, rows in found.items()}
-    assert len(set(values.values())) == len(OPERATORS)
-    if isinstance(metric, RetentionCurve):
-        ends = [rows[rows["variant"] == "budget/100"]["value"].tolist() for rows in found.values()]
-        assert (
-            ends == [(model.outputs(batch)[0].gather(1, torch.cat([batch.answer, batch.against], 1)).argmax(1) == 0).tolist()] * 5
-        )
-
-
-def test_ablated_accuracy_takes_its_operator(make, model):
-    batch = make.batch(model, [6] * 8 + [5] * 4, seed=2)
-    shown = make.by_method(model, batch, "influence-patterns:samples=4")
-    found = {name: AblatedAccuracy(operator=name).score(model, [shown], [shown]).rows for name in OPERATORS}
-    assert found["zero"].equals(AblatedAccuracy().score(model, [shown], [shown]).rows)
-    assert len({tuple(rows["value"]) for rows in found.values()}) == len(OPERATORS)
-    for rows in found.values():
-        for variant in ("original", "chance", "nodes/embedding/matched"):
-            assert rows[rows["variant"] == variant]["value"].equals(found["zero"][rows["variant"] == variant]["value"])
-
-
-PROMISES = ("ablated_accuracy:operator=resample", *(f"retention_curve:steps=4,operator={name}" for name in OPERATORS[1:]))
-
-
-@pytest.mark.parametrize("name", PROMISES)
-def test_every_operator_keeps_the_promises_of_a_metric(tiny_flow, name):
-    assert failed(check_metric(name, tiny_flow)) == []
-
-
-def test_the_default_keeps_its_name_and_others_have_their_own() -> None:
-    assert metric_id(AblatedAccuracy()) == "ablated_accuracy@1" and metric_id(RetentionCurve()) == "retention_curve@1"
-    names = {metric_id(AblatedAccuracy(operator=name)) for name in OPERATORS}
-    assert len(names) == len(OPERATORS)
-    assert [AblatedAccuracy(operator=name).pools for name in OPERATORS] == [False, True, True, False, False]
-    with pytest.raises(UsageError, match="operator must be one of zero, mean, resample, mask, cut, got 'nought'"):
-        AblatedAccuracy(operator="nought")

@@ -1,10 +1,8 @@
-"""What the model does under a mask, how much a mask drops, and for which tokens."""
+"""Metrics of masked predictions, against states masked by hand."""
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,14 +11,9 @@ from sklearn.metrics import f1_score
 
 from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.masks.depth_kept import DepthKept
 from flowgauge.metrics.masks.masked_predictions import MaskedAccuracy, MaskedDivergence, MaskedF1, ShareMasked
-from flowgauge.metrics.masks.token_classes import parts_of_speech
-from flowgauge.metrics.scores import ExplainedCell
-from flowgauge.metrics.tokens.stability import Stability
 from flowgauge.models.interventions.states import blend, clean_states, outputs_from
 from flowgauge.models.outputs import divergence, prediction
-from flowgauge.tasks.instance import Instance
 
 DEPTHS = 5
 
@@ -160,94 +153,3 @@ def test_when_masks_do_not_apply(shown) -> None:
         ShareMasked().score(model, [replace(one, gold=none, predicted=none)], None)
     with pytest.raises(UsageError, match="operator must be one of own, zero, mask"):
         MaskedF1("blank")  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def labelled(make):
-    """Two sentences of three and two words with [CLS] and [SEP], the labels of their words, and masks."""
-    model = make.model("label")
-    model.tokenizer = SimpleNamespace(
-        mask_token_id=4, pad_token_id=0, convert_ids_to_tokens=lambda n: {5: "[CLS]", 6: "[SEP]"}.get(n, "w")
-    )
-    batch = make.batch(model, [5, 4], pairwise=False)
-    batch.ids[:, 0], batch.ids[0, 4], batch.ids[1, 3] = 5, 6, 6
-    labels = ((4, 2, 4), (0, 2))
-    instances = tuple(
-        Instance(name, (" ".join(["a", "fast", "movie"][: len(each)]),), ("yes",), condition="c", truth={"token_labels": each})
-        for name, each in zip(batch.names, labels, strict=True)
-    )
-    made = [Explanation(mask=np.tile(np.linspace(0.1, 0.2 * n, n), (DEPTHS, 1))) for n in batch.lengths]
-    return model, replace(make.by_hand(model, batch, made), instances=instances)
-
-
-def test_depth_kept_by_label(labelled, value_of) -> None:
-    model, one = labelled
-    scores = DepthKept().score(model, [one], None)
-    found = {a.variant: (a.value, a.count) for a in scores.aggregates}
-    first, second = (e.mask.sum(0) for e in one.gold)
-    expected = {
-        "all": (np.mean([*first[1:4], *second[1:3]]), 2),
-        "class/very positive": (first[[1, 3]].mean(), 1),
-        "class/neutral": (np.mean([first[2], second[2]]), 2),
-        "class/very negative": (second[1], 1),
-        "special/[CLS]": (np.mean([first[0], second[0]]), 2),
-        "special/[SEP]": (np.mean([first[4], second[3]]), 2),
-    }
-    assert found.keys() == expected.keys()
-    for name, (value, count) in expected.items():
-        assert found[name][0] == pytest.approx(value) and found[name][1] == count
-    assert value_of(scores, "all", one.batch.names[0]) == pytest.approx(first[1:4].mean())
-
-
-def test_depth_kept_by_slot_and_without_classes(labelled) -> None:
-    model, one = labelled
-    with pytest.raises(NotApplicable, match="have no slots"):
-        DepthKept("slot").score(model, [one], None)
-    slots = [("SUBJ", "VERB", "ADJ")[: len(i.segments[0].split())] for i in one.instances]
-    named = tuple(replace(i, slots=s, truth={}) for i, s in zip(one.instances, slots, strict=True))
-    scores = DepthKept("slot").score(model, [replace(one, instances=named)], None)
-    found = {a.variant for a in scores.aggregates}
-    assert {"class/SUBJ", "class/VERB", "class/ADJ"} < found
-    with pytest.raises(NotApplicable, match="have no word labels"):
-        DepthKept().score(model, [replace(one, instances=named)], None)
-    with pytest.raises(UsageError, match="by must be one of label, slot, part_of_speech"):
-        DepthKept("tag")  # type: ignore[arg-type]
-
-
-def test_parts_of_speech() -> None:
-    if importlib.util.find_spec("HanTa") is None:
-        with pytest.raises(NotApplicable, match=r"pip install 'flowgauge\[pos\]'"):
-            parts_of_speech(("fast",))
-        pytest.skip("HanTa is not installed: pip install 'flowgauge[pos]'")
-    found = parts_of_speech(tuple(["a", "fast", ",", "highly", "enjoyable", "movie", "that", "he", "saw", "."]))
-    assert found == ["DET", "ADJ", "PUNCT", "ADV", "ADJ", "NOUN", "SCONJ", "PRON", "VERB", "PUNCT"]
-
-
-def cell(names: str, *scores: list[float], view: str = "mask") -> ExplainedCell:
-    shape = (lambda s: np.array([s])) if view == "mask" else np.array
-    return ExplainedCell(tuple(names), ("c",) * len(names), [Explanation(**{view: shape(s)}) for s in scores])
-
-
-def test_stability_is_the_mean_standard_deviation_over_seeds() -> None:
-    cells = [
-        cell("ab", [0.0, 1.0], [0.5, 0.2, 0.2]),
-        cell("ba", [0.5, 0.4, 0.2], [0.0, 0.5]),
-        cell("ab", [0.3, 0.0], [0.5, 0.0, 0.2]),
-    ]
-    a = np.array([[0.0, 1.0], [0.0, 0.5], [0.3, 0.0]])
-    b = np.array([[0.5, 0.2, 0.2], [0.5, 0.4, 0.2], [0.5, 0.0, 0.2]])
-    sd, relative = Stability().compare(*cells)
-    spreads = [x.std(0, ddof=1).mean() for x in (a, b)]
-    assert sd.value == pytest.approx(np.mean(spreads))
-    assert relative.value == pytest.approx(np.mean([s / x.mean(0).std() for s, x in zip(spreads, (a, b), strict=True)]))
-    assert (sd.variant, sd.count, relative.variant) == ("sd", 2, "relative")
-
-
-def test_stability_of_what_has_no_spread_and_of_other_instances() -> None:
-    same = [cell("ab", [0.5, 0.5], [0.1] * 7) for _ in range(3)]  # numpy has 1e-17 for the sd of seven times .1
-    sd, relative = Stability().compare(*same)
-    assert sd.value < 1e-16 and np.isnan(relative.value) and relative.undefined == 2 and "are the same" in relative.reason
-    with pytest.raises(NotApplicable, match="other instances"):
-        Stability().compare(same[0], cell("ac", [0.5, 0.5], [0.1] * 7))
-    tokens = [cell("a", [0.0, 1.0], view="tokens"), cell("a", [1.0, 1.0], view="tokens")]
-    assert Stability().compare(*tokens)[0].value == pytest.approx(np.std([0, 1], ddof=1) / 2)

@@ -1,0 +1,48 @@
+"""Baselines of word vectors, against the table of words."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from flowgauge.core.errors import NotApplicable, UsageError
+from flowgauge.models.baseline import baseline_words, blanked, check_removed_word, moving_words, removed_word
+
+
+def test_every_baseline_is_its_vector_where_words_may_be_masked(model, batch, monkeypatch):
+    monkeypatch.setattr(model, "maskable", lambda batch: batch.attention_mask & (torch.arange(batch.ids.shape[1]) != 1))
+    table = model.word_embedding.weight
+    tokenizer = model.tokenizer
+    vectors = {"zero": 0 * table[0], "mean": table.mean(0), "mask": table[tokenizer.mask_token_id]}
+    free = (model.maskable(batch) | ~batch.attention_mask)[..., None]
+    words = model.words(batch)
+    for baseline, vector in vectors.items():
+        torch.testing.assert_close(baseline_words(model, batch, baseline), torch.where(free, vector, words))
+    with pytest.raises(UsageError, match="no baseline is called 'noise'; there are mask, zero, pad, mean"):
+        baseline_words(model, batch, "noise")
+
+
+def test_words_that_differ_from_the_baseline_move(model, batch):
+    moving = moving_words(model, batch, "mask")
+    assert torch.equal(moving, model.maskable(batch) & batch.attention_mask & (batch.ids != model.tokenizer.mask_token_id))
+    assert moving.any() and not moving.all()
+
+
+def test_a_blanked_batch_has_the_mask_vector_at_its_words(model, batch, monkeypatch):
+    monkeypatch.setattr(model, "maskable", lambda batch: batch.attention_mask & (torch.arange(batch.ids.shape[1]) != 1))
+    blank = blanked(model, batch).word_vectors
+    free = batch.attention_mask & model.maskable(batch)
+    assert (blank[free] == model.word_embedding.weight[model.tokenizer.mask_token_id]).all()
+    assert torch.equal(blank[~free], model.words(batch)[~free])
+
+
+def test_the_vector_of_removed_words(model, batch, monkeypatch):
+    assert not removed_word(model, batch, "zero").any()
+    assert torch.equal(removed_word(model, batch, "mask"), model.word_embedding.weight[model.tokenizer.mask_token_id])
+    with pytest.raises(UsageError, match="baseline must be zero or mask, got 'mean'"):
+        check_removed_word("mean")
+    monkeypatch.setattr(model, "tokenizer", SimpleNamespace())
+    with pytest.raises(NotApplicable, match="has no mask token: use baseline=zero"):
+        removed_word(model, batch, "mask")
