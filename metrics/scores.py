@@ -68,7 +68,7 @@ class Scores:
     """The scores that a metric gives.
 
     Attributes:
-        rows: One row an (instance, variant, draw) with the columns of `COLUMNS`; a NaN value needs a reason.
+        rows: One row for each instance, variant and draw, with the columns of `COLUMNS`; a NaN value needs a reason.
         aggregates: For metrics whose summary is not the mean of the rows (scope `set`); otherwise empty, and the benchmark
             summarises the rows with `metrics.summary.summarise`.
     """

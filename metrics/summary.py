@@ -54,12 +54,19 @@ class _Table:
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0).reshape(shape)
 
     def aggregate(self, variant: int, value: float, low: float, high: float, count: int) -> Aggregate:
-        """The summary of a variant."""
+        """The summary of a variant, given by its index."""
         rows = self.variant == variant
         undefined = len(np.unique(self.instance[rows])) - count
         reason = str(self.reasons[rows & ~self.defined].mode().iloc[0]) if undefined else ""
         return Aggregate(
-            str(self.variants[variant]), value, low, high, count, undefined, self._sd_draws(rows & self.defined), reason
+            variant=str(self.variants[variant]),
+            value=value,
+            low=low,
+            high=high,
+            count=count,
+            undefined=undefined,
+            sd_draws=self._sd_draws(rows & self.defined),
+            reason=reason,
         )
 
     def _sd_draws(self, rows: np.ndarray) -> float | None:

@@ -46,9 +46,9 @@ class ReceptiveField:
     """How far apart the positions are that an explanation connects, layer by layer.
 
     A layer's edges are summed over heads, a_ij = sum_h edges_h[i, j]; |i - j| is averaged over those with i != j. `graph` counts
-    the edges of the published graph alike: a_ij / max(a) > tau, the largest of all entries, and at the last layer a_ij > 0; edges
-    of all instances are pooled. `score` weighs positive edges by a_ij, every instance alike. At the last layer only edges of the
-    target position count, for q reads no other. Intervals are bootstrapped over instances. Source: Hao et al. 2020 (arXiv
+    the edges of the published graph equally: a_ij / max(a) > tau, the largest of all entries, and at the last layer a_ij > 0;
+    edges of all instances are pooled. `score` weighs positive edges by a_ij, every instance equally. At the last layer only edges
+    of the target position count, for q reads no other. Intervals are bootstrapped over instances. Source: Hao et al. 2020 (arXiv
     2004.11207v1), section 5.1 and figure 4; the graph's removal of repeated and reversed edges is left out, for it drops a lower
     layer's edge because of a higher one. At least 1; neither end is better.
 

@@ -100,7 +100,7 @@ class TriggerDrop:
             raise UsageError(f"an attacked sentence has at least 3 tokens, two of them special, got longest={self.longest}.")
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant)."""
+        """One score row for each instance and variant."""
         searches: dict[str, Search] = {
             "": lambda explanation, sentence: strongest_edges(explanation),
             "control/": lambda explanation, sentence: _random_edges(len(sentence.ids), f"{self.seed}/{sentence.name}"),

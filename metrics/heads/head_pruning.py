@@ -77,7 +77,7 @@ class HeadPruning:
         _check(self.steps, self.first)
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, order, share, draw), two for each area, and the gap."""
+        """One score row for each instance, order, share and draw, two for each area, and the gap."""
         ranking = _Ranking.of(shown, self.leak, self.first, self.seed)
         ticks = [f"{100 * step / self.steps:g}" for step in range(self.steps + 1)]
         rows: list[dict[str, Any]] = []
@@ -126,7 +126,7 @@ class LayerHeadPruning:
         _check(2, self.first)
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, line, heads pruned, draw), and two for each area."""
+        """One score row for each instance, line, number of heads pruned and draw, and two for each area."""
         ranking = _Ranking.of(shown, self.leak, self.first, self.seed)
         ticks = [str(count) for count in range(model.n_heads + 1)]
         rows: list[dict[str, Any]] = []

@@ -45,7 +45,7 @@ class DepthKept:
             raise UsageError(f"by must be one of {', '.join(get_args(By))}, got {self.by!r}.")
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, class, draw), and the means over all tokens of a class, of the first draw."""
+        """One score row for each instance, class and draw, and the means over all tokens of a class, of the first draw."""
         rows: list[dict[str, Any]] = []
         sums: list[dict[str, Float[np.ndarray, " two"]]] = []
         conditions = []

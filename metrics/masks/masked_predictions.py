@@ -50,7 +50,7 @@ class MaskedDivergence:
         check_replacement(self.operator, MaskReplacement)
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw)."""
+        """One score row for each instance, variant and draw."""
         rows: list[dict[str, Any]] = []
         for batch in shown:
             for draw, run in enumerate(masked_runs(model, batch, self.operator)):
@@ -80,7 +80,7 @@ class MaskedAccuracy:
         check_replacement(self.operator, MaskReplacement)
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw)."""
+        """One score row for each instance, variant and draw."""
         rows: list[dict[str, Any]] = []
         for batch in shown:
             gold = batch.batch.answer.cpu().numpy()
@@ -145,7 +145,7 @@ class ShareMasked:
     """
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw)."""
+        """One score row for each instance, variant and draw."""
         rows: list[dict[str, Any]] = []
         for batch in shown:
             free = (batch.batch.attention_mask & model.maskable(batch.batch)).cpu().numpy()

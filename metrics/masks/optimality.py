@@ -53,7 +53,7 @@ class Optimality:
     """
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw)."""
+        """One score row for each instance, variant and draw."""
         if reference is None:
             raise NotApplicable("the smallest sets are those of exact-erasure, which has not explained them: run it too.")
         rows: list[dict[str, Any]] = []

@@ -98,7 +98,7 @@ class AblatedAccuracy:
         return self.operator in POOLING
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw)."""
+        """One score row for each instance, variant and draw."""
         if reference is None:
             raise NotApplicable("a matched budget needs the explanations of influence-patterns for the same instances.")
         replaced = replaced_states(model, (batch.batch for batch in shown), self.operator, self.seed)
@@ -117,15 +117,16 @@ class AblatedAccuracy:
         by_guide = [self._by_guide(model, shown, reference, row) for row in range(len(shown.batch))]
         clean = clean_predictions(model, shown.batch)
         gold = shown.batch.answer.cpu().numpy()
-        requests = [each for guides in by_guide for each in guides.values()]
-        results = _run(model, shown, requests, gold, clean, replaced)
+        every_request = [requests for guides in by_guide for requests in guides.values()]
+        results = _run(model, shown, every_request, gold, clean, replaced)
         chance = 0.5 if shown.batch.pairwise else 1 / _competing_outputs(model, shown)
         for row, (instance, guides) in enumerate(zip(shown.instances, by_guide, strict=True)):
             yield score_row(instance, "original", float((clean[row] == gold[row]).all()))
             yield score_row(instance, "chance", chance)
             for guide in ("gold", "predicted"):
-                asked = guides.get(guide, guides["gold"])
-                yield from _rows(instance, guide, asked, results[id(asked)], replaced.undefined.get(row, ""))
+                requests = guides.get(guide, guides["gold"])
+                yield score_row(instance, f"empty/{guide}", float(requests.empty))
+                yield from _rows(instance, guide, results[id(requests)], replaced.undefined.get(row, ""))
 
     def _by_guide(
         self, model: FlowModel, shown: ExplainedBatch, reference: ExplainedBatch, row: int
@@ -204,11 +205,8 @@ def _run(
     }
 
 
-def _rows(
-    instance: Instance, guide: str, asked: _InstanceRequests, results: list[ReducedModelResult], undefined: str
-) -> Iterator[dict[str, Any]]:
-    """Score rows of an instance under one guide; all undefined where its states have no replacement."""
-    yield score_row(instance, f"empty/{guide}", float(asked.empty))
+def _rows(instance: Instance, guide: str, results: list[ReducedModelResult], undefined: str) -> Iterator[dict[str, Any]]:
+    """Score rows of an instance under one guide; all are undefined where its states have no replacement."""
     for request, correct, agrees in results:
         variant = request.variant.format(guide)
         reason = request.reason or undefined
@@ -219,7 +217,7 @@ def _rows(
 
 
 def _size_row(instance: Instance, request: ReducedModelRequest) -> dict[str, Any]:
-    """How many nodes a layer were kept."""
+    """The score row of how many nodes a layer are kept."""
     variant, kept = f"nodes/{request.variant.removesuffix('/{}')}", request.kept
     if kept is None:
         return score_row(instance, variant, np.nan, request.draw, request.reason)

@@ -56,7 +56,7 @@ class GroundTruth:
     """
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw)."""
+        """One score row for each instance, variant and draw."""
         rows = []
         for batch in shown:
             lengths = batch.batch.lengths

@@ -43,7 +43,7 @@ class GroundTruthDivergence:
     """
 
     def score(self, model: Layered, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw), of the gold answer.
+        """One score row for each instance, variant and draw, of the gold answer.
 
         Raises:
             NotApplicable: The task does not know what matters, or the method scores neither words nor hidden states.

@@ -70,7 +70,7 @@ class _Curve:
         return self.operator in POOLING
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, budget, draw), and one for the area.
+        """One score row for each instance, budget and draw, and one for the area.
 
         Raises:
             NotApplicable: q reads several positions, or neither nodes nor heads can be ranked.

@@ -40,7 +40,7 @@ class AlignmentRate:
     """
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an instance; instances whose patterns use skips alone are undefined."""
+        """One score row for each instance; instances whose patterns use skips alone are undefined."""
         rows, sums, conditions = [], dict[str, tuple[int, int]](), dict[str, str]()
         for batch in shown:
             attention: list[np.ndarray] | None = None
@@ -93,4 +93,6 @@ def _pooled(sums: list[tuple[int, int]], conditions: list[str], summaries: tuple
     if not sums:
         return replace(mean, variant="alignment_rate", sd_draws=None)
     (value,), (low,), (high,) = interval(np.array(sums, float), condition_groups(np.array(conditions)), ratio_of_sums)
-    return Aggregate("alignment_rate", float(value), float(low), float(high), len(sums), mean.undefined, None, mean.reason)
+    return Aggregate(
+        "alignment_rate", float(value), float(low), float(high), len(sums), undefined=mean.undefined, reason=mean.reason
+    )

@@ -41,7 +41,7 @@ class Concentration:
     """
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant); instances without such words are undefined."""
+        """One score row for each instance and variant; instances without such words are undefined."""
         rows, sums = [], dict[str, dict[str, tuple[float, float, str]]]()
         for case in pattern_cases(shown):
             if case.explanation.tokens is None:

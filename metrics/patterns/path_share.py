@@ -37,7 +37,7 @@ class PathShare:
     """
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, level)."""
+        """One score row for each instance and level."""
         rows = []
         for case in pattern_cases(shown):
             positive = case.patterns.select(case.patterns.total > 0)

@@ -80,7 +80,7 @@ class RandomRank:
         check_quadrature(self.rule, self.samples)
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row a (word, variant); `draw` is the index of the word among those of its instance."""
+        """One score row for each word and variant; `draw` is the index of the word among those of its instance."""
         sources = [[np.flatnonzero(row) for row in moving_words(model, b.batch, self.baseline).cpu().numpy()] for b in shown]
         sizes = [[len(words) for words in batch] for batch in sources]
         chosen = draw_words(sizes, [batch.batch.seeds for batch in shown], self.words, self.seed)

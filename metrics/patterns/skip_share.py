@@ -78,7 +78,7 @@ class SkipShare:
         check_quadrature(self.rule, self.samples)
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant)."""
+        """One score row for each instance and variant."""
         rows: list[dict[str, Any]] = []
         for batch in shown:
             for case in pattern_cases([batch]):

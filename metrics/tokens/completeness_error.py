@@ -53,7 +53,7 @@ class CompletenessError:
     """
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw)."""
+        """One score row for each instance, variant and draw."""
         rows: list[dict[str, Any]] = []
         for batch in shown:
             with torch.no_grad():

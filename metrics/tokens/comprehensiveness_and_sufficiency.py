@@ -48,7 +48,7 @@ class _WordRemoval:
         check_replacement(self.operator, RemovedToken)
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw)."""
+        """One score row for each instance, variant and draw."""
         return Scores(frame([row for batch in shown for row in self._rows(model, batch)]))
 
     def _rows(self, model: FlowModel, shown: ExplainedBatch) -> Iterator[dict[str, Any]]:

@@ -47,7 +47,7 @@ class Infidelity:
             raise UsageError(f"samples must be at least 2, got {self.samples}.")
 
     def score(self, model: Layered, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw)."""
+        """One score row for each instance, variant and draw."""
         from captum.metrics import infidelity
 
         rows = []
@@ -115,7 +115,7 @@ class Sensitivity:
             raise UsageError(f"radius must be above 0 and samples at least 1, got {self.radius} and {self.samples}.")
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an instance."""
+        """One score row for each instance."""
         rows = []
         radius = self.radius * float(model.word_embedding.weight.detach().square().mean().sqrt())
         for batch in shown:

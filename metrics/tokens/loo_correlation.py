@@ -39,7 +39,7 @@ class LooCorrelation:
     baseline: Baseline = "mask"
 
     def score(self, model: Layered, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw)."""
+        """One score row for each instance, variant and draw."""
         rows = []
         for batch in shown:
             moving = moving_words(model, batch.predicted_batch, self.baseline).cpu().numpy()

@@ -39,7 +39,7 @@ class Plausibility:
     """
 
     def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One row an (instance, variant, draw)."""
+        """One score row for each instance, variant and draw."""
         rows = []
         for batch in shown:
             words = batch.batch.word_ids.cpu().numpy()
