@@ -1,4 +1,4 @@
-# make demo    install into .venv and run the demo; make test, make check: as in continuous integration; make site: the published board.
+# `make demo` installs flowgauge into .venv and runs the demo; `make check` runs what continuous integration runs; `make` lists all.
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
@@ -16,11 +16,11 @@ SOURCES := $(shell find $(CODE) -name '*.py' -o -name '*.toml' -o -name '*.safet
 .DEFAULT_GOAL := help
 .PHONY: help demo site published test check format schemas lint types imports clean
 
-help: ## show these lines
+help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@echo "installing into $(VENV) (the first time this fetches torch; a few minutes)"
+	@echo "installing into $(VENV) (the first time this downloads torch and takes a few minutes)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "flowgauge needs Python 3.11 or newer: make PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) -e .
@@ -30,10 +30,10 @@ $(VENV)/.tested: $(VENV)/.installed
 	@$(PIP) -e '.[test]'
 	@touch $@
 
-demo: $(STORE)/.shown ## run six tasks with influence patterns and their baselines on the embedded model, and show the ranking
+demo: $(STORE)/.shown ## run the six agreement tasks with influence patterns and baselines on the embedded model, and show the ranking
 	@$(BIN)/flowgauge show $(STORE)
 	@echo
-	@echo "results  $(STORE)  (one folder a cell; flowgauge show $(STORE) --csv)"
+	@echo "results  $(STORE)  (a folder for each cell; as a table: flowgauge show $(STORE) --csv)"
 	@echo "figures  $(FIGURES)"
 
 $(STORE)/.shown: $(VENV)/.installed $(SOURCES)
@@ -45,12 +45,12 @@ $(VENV)/.charted: $(VENV)/.installed
 	@$(PIP) -e '.[site]'
 	@touch $@
 
-site: $(VENV)/.charted ## build the published board's pages, which open from disk
+site: $(VENV)/.charted ## build the pages of the published board, which open from disk
 	@$(BIN)/flowgauge leaderboard build $(PUBLISHED)/board --out $(SITE)
 
-# Everything is verified with its explanations; the board keeps four sentences' of one task, and the sums of all.
-published: $(VENV)/.installed ## run the published plan anew and renew its board: make published WHY='a reason for the ledger'
-	@test -n '$(WHY)' || { echo "say why, for the ledger: make published WHY='...'"; exit 2; }
+# All explanations are verified. The board keeps those of four sentences of one task, and the checksums of all.
+published: $(VENV)/.installed ## run the published plan again and replace the board's cells: make published WHY='the reason for the ledger'
+	@test -n '$(WHY)' || { echo "the ledger needs a reason: make published WHY='...'"; exit 2; }
 	@rm -rf results/published results/bundles
 	@$(BIN)/flowgauge run $(PUBLISHED)/plan.yaml >/dev/null
 	@$(BIN)/flowgauge leaderboard submit results/published --out results/bundles/shown --name flowgauge --task sva/obj
@@ -60,16 +60,16 @@ published: $(VENV)/.installed ## run the published plan anew and renew its board
 	@$(BIN)/flowgauge leaderboard merge results/bundles/shown $(PUBLISHED)/board --explanations 4 --trust maintained --why '$(WHY)'
 	@$(BIN)/flowgauge leaderboard merge results/bundles/others $(PUBLISHED)/board --explanations 0 --trust maintained --why '$(WHY)'
 
-test: $(VENV)/.tested ## the whole offline test suite with doctests
+test: $(VENV)/.tested ## run all tests and doctests offline
 	@HF_HUB_OFFLINE=1 $(BIN)/pytest -n $(JOBS) --dist worksteal --doctest-modules --pyargs tests flowgauge scripts/agreement_bert
 
-check: $(VENV)/.tested lint types imports test ## the gate: format, lint, types, import contracts, tests
+check: $(VENV)/.tested lint types imports test ## run every check: format, lint, types, import contracts, tests
 
-format: $(VENV)/.tested ## rewrite the code in the house's format
+format: $(VENV)/.tested ## format the code and mend what the linter can mend
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
-schemas: $(VENV)/.installed ## write the JSON Schemas of records, bundles, ledgers and plans to docs/schemas
+schemas: $(VENV)/.installed ## write the JSON Schemas of records, bundles, ledgers and plans into docs/schemas
 	@$(BIN)/python -m flowgauge.leaderboards.export.json_schemas docs/schemas
 
 lint: $(VENV)/.tested
@@ -82,6 +82,6 @@ types: $(VENV)/.tested
 imports: $(VENV)/.tested
 	@$(BIN)/lint-imports --no-logo
 
-clean: ## remove what was installed, built and computed
+clean: ## remove everything that was installed, built or computed
 	rm -rf $(VENV) build dist results src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,9 +23,8 @@ def test_lists() -> None:
         ("models", "agreement-bert", ""),
     ):
         listed = json.loads(CliRunner().invoke(app, ["list", kind, "--json"]).stdout)
-        assert all(entry["summary"] for entry in listed) and next(e for e in listed if e["name"] == name)["source"].startswith(
-            source
-        )
+        assert all(entry["summary"] and (entry["source"] or kind == "models") for entry in listed)
+        assert next(entry for entry in listed if entry["name"] == name)["source"].startswith(source)
     assert CliRunner().invoke(app, ["list", "colours"]).exit_code == 2
 
 

@@ -41,7 +41,7 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
         ("limit: 3", "tasks is missing"),
         ("tasks: [a\nlimit: 3", "plan.yaml, line 2: not YAML"),
         ("- a", "must be a mapping"),
-        ("methods: [{beam: 3}]\ntasks: x", "needs a `name`"),
+        ("methods: [{beam: 3}]\ntasks: x", "needs the key `name`"),
     ],
 )
 def test_faults_in_a_file(tmp_path: Path, text: str, said: str) -> None:
