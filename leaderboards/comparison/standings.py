@@ -62,21 +62,21 @@ class RankedTable:
     """One metric's table of a group.
 
     Attributes:
-        side: The comparison that its numbers are from.
-        lines: A row a method, best first.
+        comparison: The comparison that its numbers are from.
+        rows: One a method, best first.
         missing: Why other methods have no score, by label.
         beside: Scores of the whole model and of chance, where the metric has them.
     """
 
-    side: MethodComparison
-    lines: tuple[RankedRow, ...]
+    comparison: MethodComparison
+    rows: tuple[RankedRow, ...]
     missing: dict[str, str]
     beside: dict[str, float]
 
     @property
     def key(self) -> str:
         """`<model>/<task>/<metric>`."""
-        return f"{self.side.group.model}/{self.side.group.task}/{self.side.metric}"
+        return f"{self.comparison.group.model}/{self.comparison.group.task}/{self.comparison.metric}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,26 +85,26 @@ class TaskBoard:
 
     Attributes:
         group: The cells.
-        standings: Tables by metric; the ranked metric comes first.
+        tables: Tables by metric; the ranked metric comes first.
         unranked: Why other metrics have no table.
         panels: Metrics that have scores under several ablation operators.
     """
 
     group: ComparableCells
-    standings: dict[str, RankedTable]
+    tables: dict[str, RankedTable]
     unranked: dict[str, str]
     panels: tuple[OperatorSensitivity, ...] = ()
 
     @property
     def first(self) -> RankedTable | None:
         """The table of the metric that stands for the task."""
-        return next(iter(self.standings.values()), None)
+        return next(iter(self.tables.values()), None)
 
     @property
     def leaders(self) -> tuple[str, ...]:
         """Methods that share the first rank of that table."""
-        lines = self.first.lines if self.first else ()
-        return tuple(line.label for line in lines if line.rank == lines[0].rank)
+        rows = self.first.rows if self.first else ()
+        return tuple(row.label for row in rows if row.rank == rows[0].rank)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,14 +113,14 @@ class ModelBoard:
 
     Attributes:
         model: As in its groups.
-        fields: Its groups.
+        task_boards: Its groups.
         tables: What the overall order may rest on: every table of the largest run of each task whose metric has a direction.
         default: Which of them count unless a reader says otherwise.
         overall: Mean ranks over the tables that count.
     """
 
     model: str
-    fields: tuple[TaskBoard, ...]
+    task_boards: tuple[TaskBoard, ...]
     tables: tuple[RankedTable, ...]
     default: tuple[bool, ...]
     overall: MeanRanks
@@ -144,7 +144,7 @@ class ModelBoard:
     @cached_property
     def method_names(self) -> dict[str, str]:
         """The plain name of the method behind each label."""
-        return {line.label: line.method for table in self.tables for line in table.lines}
+        return {row.label: row.method for table in self.tables for row in table.rows}
 
     @cached_property
     def ties(self) -> list[tuple[str, ...]]:
@@ -163,12 +163,12 @@ class ModelBoard:
     @cached_property
     def table_ranks(self) -> Float[np.ndarray, "tables methods"]:
         """Rank of the overall methods among themselves in each table that counts."""
-        shared = [t.side.scores.narrow(self.overall.methods) for t in self.counted]
+        shared = [t.comparison.scores.narrow(self.overall.methods) for t in self.counted]
         return np.array([t.order(t.common_means()) for t in shared]).reshape(len(shared), -1)
 
     def left_out(self, by: str) -> list[OrderChange]:
         """How the order changes without one task or one metric (`by`), where more than one counts."""
-        names = [t.side.group.task if by == "task" else t.side.metric for t in self.counted]
+        names = [t.comparison.group.task if by == "task" else t.comparison.metric for t in self.counted]
         kinds = list(dict.fromkeys(names))
         if len(kinds) < 2 or len(self.overall.methods) < 2:
             return []
@@ -180,7 +180,9 @@ class ModelBoard:
     def under_operators(self) -> list[OrderChange]:
         """How the order by a metric changes under another ablation operator: mean ranks over the tasks that have both."""
         panels_of: dict[str, list[tuple[OperatorSensitivity, int]]] = {}
-        for task_board in {f.group.task: f for f in reversed(self.fields)}.values():  # the largest run of each task comes first
+        for task_board in {
+            f.group.task: f for f in reversed(self.task_boards)
+        }.values():  # the largest run of each task comes first
             for panel in task_board.panels:
                 for index, operator in enumerate(panel.operators[1:], start=1):
                     settings = f" ({panel.settings})" if panel.settings else ""
@@ -193,28 +195,28 @@ class ModelBoard:
         """Why methods of this model are not in the overall order."""
         reasons: dict[str, str] = {}
         for table in self.counted:
-            where = f"{table.side.metric} on {table.side.group.task}"
-            ranked = {*self.overall.methods, *table.side.scores.methods}
-            for label in dict.fromkeys([*table.missing, *table.side.group.methods()]):
+            where = f"{table.comparison.metric} on {table.comparison.group.task}"
+            ranked = {*self.overall.methods, *table.comparison.scores.methods}
+            for label in dict.fromkeys([*table.missing, *table.comparison.group.methods()]):
                 if label not in ranked:
                     reasons.setdefault(label, f"{where}: {table.missing.get(label, 'not run')}")
         return reasons
 
     def accuracy(self, label: str) -> float:
         """The mean of the ranked metric over the tasks that count; NaN where a method lacks one."""
-        tables = [t for t in self.counted if t.side.metric == self.counted[0].side.metric]
-        means = [next((line.mean for line in t.lines if line.label == label), np.nan) for t in tables]
+        tables = [t for t in self.counted if t.comparison.metric == self.counted[0].comparison.metric]
+        means = [next((row.mean for row in t.rows if row.label == label), np.nan) for t in tables]
         return float(np.mean(means)) if means else float("nan")
 
     def seconds(self, label: str) -> float:
         """Mean seconds an explanation over the tasks that count; NaN where unknown."""
-        by_task = {t.side.group.task: line.seconds for t in self.counted for line in t.lines if line.label == label}
+        by_task = {t.comparison.group.task: row.seconds for t in self.counted for row in t.rows if row.label == label}
         known = [seconds for seconds in by_task.values() if seconds == seconds]
         return float(np.mean(known)) if known else float("nan")
 
     def trust(self, label: str) -> Trust:
         """The level of the least trusted of the cells behind a row."""
-        return weakest([line.trust for t in self.counted for line in t.lines if line.label == label])
+        return weakest([row.trust for t in self.counted for row in t.rows if row.label == label])
 
 
 @dataclass(frozen=True)
@@ -272,80 +274,81 @@ def read_task_boards(reader: BoardReader) -> list[TaskBoard]:
     return [_task_board(reader, group) for group in groups(reader.records)]
 
 
-def model_boards(fields: Sequence[TaskBoard]) -> list[ModelBoard]:
+def model_boards(task_boards: Sequence[TaskBoard]) -> list[ModelBoard]:
     """The overall order on every model.
 
     Args:
-        fields: The groups of a board.
+        task_boards: The groups of a board.
     """
     by_model: dict[str, list[TaskBoard]] = {}
-    for task_board in fields:
+    for task_board in task_boards:
         by_model.setdefault(task_board.group.model, []).append(task_board)
     return [_model_board(model, members) for model, members in by_model.items()]
 
 
 def _task_board(reader: BoardReader, group: ComparableCells) -> TaskBoard:
-    standings: dict[str, RankedTable] = {}
+    tables: dict[str, RankedTable] = {}
     unranked: dict[str, str] = {}
     for metric in sorted(metrics_of([group]), key=lambda name: name != RANKED[0]):
         size = len(set(group.methods()))
-        side = compare_group(reader, group, metric, every_interval=size <= EVERY_PAIR)
-        if side is None:
+        comparison = compare_group(reader, group, metric, every_interval=size <= EVERY_PAIR)
+        if comparison is None:
             unranked[metric] = "fewer than two methods have scores on shared instances"
         else:
-            standings[metric] = _ranked_table(reader, side)
-    return TaskBoard(group, standings, unranked, tuple(panels(reader, group)))
+            tables[metric] = _ranked_table(reader, comparison)
+    return TaskBoard(group, tables, unranked, tuple(panels(reader, group)))
 
 
-def _ranked_table(reader: BoardReader, side: MethodComparison) -> RankedTable:
-    cells, names = side.group.by_method(), side.scores.methods
-    lines = [_line(reader, side, index, cells[label]) for index, label in enumerate(names)]
-    aggregates = {variant: side.group.first_aggregate(side.metric, variant) for variant in REFERENCE_ROWS}
+def _ranked_table(reader: BoardReader, comparison: MethodComparison) -> RankedTable:
+    cells, names = comparison.group.by_method(), comparison.scores.methods
+    rows = [_row(reader, comparison, index, cells[label]) for index, label in enumerate(names)]
+    aggregates = {variant: comparison.group.first_aggregate(comparison.metric, variant) for variant in REFERENCE_ROWS}
     beside = {variant: aggregate.value for variant, aggregate in aggregates.items() if aggregate is not None}
-    return RankedTable(side, tuple(lines), side.missing, beside)
+    return RankedTable(comparison, tuple(rows), comparison.missing, beside)
 
 
-def _line(reader: BoardReader, side: MethodComparison, index: int, records: Sequence[Record]) -> RankedRow:
+def _row(reader: BoardReader, comparison: MethodComparison, index: int, records: Sequence[Record]) -> RankedRow:
     """The row of the method of an index, from its cells."""
-    names = side.scores.methods
-    above = side.by_pair[frozenset((names[index], names[index - 1]))] if index else None
+    names = comparison.scores.methods
+    above = comparison.by_pair[frozenset((names[index], names[index - 1]))] if index else None
     separated = above is None or above.p_holm < ALPHA
     costs = [record.cost.seconds for record in records if record.cost is not None]
-    mean, low, high = side.means[index].tolist()
+    mean, low, high = comparison.means[index].tolist()
     return RankedRow(
-        label=names[index], method=records[0].method, rank=float(side.ranks.rank[index]),
-        rank_low=float(side.ranks.low[index]), rank_high=float(side.ranks.high[index]), mean=mean, low=low, high=high,
-        count=side.scores.counts[index], ties=side.letters(names[index]),
+        label=names[index], method=records[0].method, rank=float(comparison.ranks.rank[index]),
+        rank_low=float(comparison.ranks.low[index]), rank_high=float(comparison.ranks.high[index]), mean=mean, low=low, high=high,
+        count=comparison.scores.counts[index], ties=comparison.letters(names[index]),
         needed=float("nan") if above is None or separated else float(np.ceil(above.needed)),
         seconds=float(np.mean(costs)) if costs else float("nan"), seeds=len(records),
         trust=weakest([reader.trust(record) for record in records]),
     )  # fmt: skip
 
 
-def _model_board(model: str, fields: Sequence[TaskBoard]) -> ModelBoard:
+def _model_board(model: str, task_boards: Sequence[TaskBoard]) -> ModelBoard:
     largest: dict[str, TaskBoard] = {}
-    for task_board in fields:
+    for task_board in task_boards:
         largest.setdefault(task_board.group.task, task_board)
-    every_table = (table for task_board in largest.values() for table in task_board.standings.values())
-    tables = tuple(table for table in every_table if table.side.scores.higher_is_better is not None)
+    every_table = (table for task_board in largest.values() for table in task_board.tables.values())
+    tables = tuple(table for table in every_table if table.comparison.scores.higher_is_better is not None)
     default = _default(tables)
-    counted = [t.side for t, counts in zip(tables, default, strict=True) if counts]
+    counted = [t.comparison for t, counts in zip(tables, default, strict=True) if counts]
     empty = ScoreTable((), np.zeros((0, 0)), ())
     ranked = overall([s.scores for s in counted], [s.group.task for s in counted]) if counted else overall([empty])
-    return ModelBoard(model, tuple(fields), tables, default, ranked)
+    return ModelBoard(model, tuple(task_boards), tables, default, ranked)
 
 
 def _default(tables: Sequence[RankedTable]) -> tuple[bool, ...]:
     """Tables of the ranked metric, and of every other metric that all methods with the ranked one on all tasks have."""
     if not tables:
         return ()
-    main = RANKED[0] if any(t.side.metric == RANKED[0] for t in tables) else tables[0].side.metric
-    members = [set(t.side.scores.methods) for t in tables if t.side.metric == main]
+    main = RANKED[0] if any(t.comparison.metric == RANKED[0] for t in tables) else tables[0].comparison.metric
+    members = [set(t.comparison.scores.methods) for t in tables if t.comparison.metric == main]
     everywhere = set.intersection(*members)
-    whole = {t.side.metric for t in tables} - {t.side.metric for t in tables if not everywhere <= set(t.side.scores.methods)}
-    return tuple(t.side.metric in whole and _shares(t, everywhere) for t in tables)
+    lacking = {t.comparison.metric for t in tables if not everywhere <= set(t.comparison.scores.methods)}
+    whole = {t.comparison.metric for t in tables} - lacking
+    return tuple(t.comparison.metric in whole and _shares(t, everywhere) for t in tables)
 
 
 def _shares(table: RankedTable, methods: set[str]) -> bool:
     """Whether there is an instance that all these methods have a score of."""
-    return len(methods) > 1 and bool(table.side.scores.narrow(sorted(methods)).common.any())
+    return len(methods) > 1 and bool(table.comparison.scores.narrow(sorted(methods)).common.any())

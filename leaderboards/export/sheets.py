@@ -36,7 +36,7 @@ def matrix(standing: RankedTable) -> list[tuple[str, list[tuple[str, float | Non
     Returns:
         A row for each method A: its label, then (label of B, share of resamples in which A beats B), None where B is A.
     """
-    names, beats = standing.side.ranks.methods[:MATRIX], standing.side.ranks.beats
+    names, beats = standing.comparison.ranks.methods[:MATRIX], standing.comparison.ranks.beats
     return [(a, [(b, None if a == b else float(beats[i, j])) for j, b in enumerate(names)]) for i, a in enumerate(names)]
 
 
@@ -44,16 +44,16 @@ def ranked(task_board: TaskBoard, record: Record) -> tuple[Aggregate | None, str
     """The aggregate of a cell by which its task is ranked, or None and the reason why it has none."""
     if task_board.first is None:
         return None, record.error or "The task has no ranked table."
-    aggregate = find_aggregate(record, task_board.first.side.metric, task_board.first.side.variant)
+    aggregate = find_aggregate(record, task_board.first.comparison.metric, task_board.first.comparison.variant)
     return (None, aggregate) if isinstance(aggregate, str) else (aggregate, "")
 
 
 def standing_table(standing: RankedTable) -> pd.DataFrame:
     """A row for each method, best first; methods without a score come last, with the reason."""
-    rows = [{**asdict(line), "reason": ""} for line in standing.lines]
+    rows = [{**asdict(line), "reason": ""} for line in standing.rows]
     rows += [{"label": label, "reason": why} for label, why in standing.missing.items()]
     frame = pd.DataFrame(rows)
-    group, side = standing.side.group, standing.side
+    group, side = standing.comparison.group, standing.comparison
     table_key = {"model": group.model, "task": group.task, "note": group.note, "metric": side.metric, "variant": side.variant}
     for position, (name, value) in enumerate(table_key.items()):
         frame.insert(position, name, value)
@@ -111,9 +111,9 @@ def standing_sheet(standing: RankedTable) -> Sheet:
     rows = [
         (f"{line.rank:g} [{line.rank_low:g}, {line.rank_high:g}]", line.label,
          _mean(line.mean, line.low, line.high), str(line.count), line.ties, _cost(line.seconds))
-        for line in standing.lines
+        for line in standing.rows
     ]  # fmt: skip
-    side = standing.side
+    side = standing.comparison
     columns = ["rank", "method", f"{side.metric} [95 %]", "n", "cannot be separated", "s/explanation"]
     caption = f"{side.metric} ({side.variant}) of methods on {_task_and_model(side.group)}, with 95 % intervals."
     return Sheet(standing_table(standing), pd.DataFrame(rows, columns=columns), caption)
@@ -121,12 +121,12 @@ def standing_sheet(standing: RankedTable) -> Sheet:
 
 def beats_sheet(standing: RankedTable) -> Sheet:
     """The matrix of P(A beats B) of one metric on one task; what is printed is limited to the first `MATRIX` methods."""
-    ranks, corner = standing.side.ranks, "P(row beats column)"
+    ranks, corner = standing.comparison.ranks, "P(row beats column)"
     data = pd.DataFrame(ranks.beats, columns=list(ranks.methods)).mask(np.eye(len(ranks.methods), dtype=bool))
     data.insert(0, corner, list(ranks.methods))
     few = matrix(standing)
     shown = [[label, *("" if share is None else f"{share:.2f}" for _, share in row)] for label, row in few]
-    what = f"{standing.side.metric}, {_task_and_model(standing.side.group)}"
+    what = f"{standing.comparison.metric}, {_task_and_model(standing.comparison.group)}"
     caption = f"Share of resamples in which the method of the row beats the method of the column: {what}."
     return Sheet(data, pd.DataFrame(shown, columns=[corner, *(label for label, _ in few)]), caption)
 
@@ -166,12 +166,12 @@ def left_out_sheet(board: ModelBoard, by: str) -> Sheet | None:
 def tasks_sheet(board: ModelBoard) -> Sheet:
     """The tasks of one model, with the best method on each."""
     rows: list[dict[str, Any]] = []
-    for task_board in board.fields:
+    for task_board in board.task_boards:
         group, first = task_board.group, task_board.first
         rows.append(
             {"model": group.model, "task": group.task, "note": group.note, "instances": group.instances,
-             "methods": len(set(group.methods())), "metric": first.side.metric if first else "",
-             "first": ", ".join(task_board.leaders), "value": first.lines[0].mean if first else math.nan}
+             "methods": len(set(group.methods())), "metric": first.comparison.metric if first else "",
+             "first": ", ".join(task_board.leaders), "value": first.rows[0].mean if first else math.nan}
         )  # fmt: skip
     data = pd.DataFrame(rows)
     shown = data.drop(columns=["model", "value"]).astype(str)
@@ -193,7 +193,7 @@ def method_sheet(name: str, cells: Sequence[tuple[TaskBoard, str, Record]], trus
         value, low, high = (aggregate.value, aggregate.low, aggregate.high) if aggregate else (math.nan,) * 3
         rows.append(
             {"model": group.model, "task": record.task, "note": group.note, "label": label,
-             "metric": first.side.metric if first else "", "value": value, "low": low, "high": high,
+             "metric": first.comparison.metric if first else "", "value": value, "low": low, "high": high,
              "instances": record.instances,
              "seconds": record.cost.seconds if record.cost else math.nan,
              "peak_bytes": record.cost.peak_bytes if record.cost else 0, "trust": trust(record), "reason": reason}
@@ -296,7 +296,7 @@ def _sheets(task_boards: Sequence[TaskBoard], reader: BoardReader) -> dict[str, 
     for task_board in task_boards:
         if task_board.first is not None:
             known.setdefault(task_board.group.task, partial(standing_sheet, task_board.first))
-        for metric, standing in task_board.standings.items():
+        for metric, standing in task_board.tables.items():
             known.setdefault(f"{task_board.group.task}:{metric}", partial(standing_sheet, standing))
             known.setdefault(f"{task_board.group.task}:{metric}:beats", partial(beats_sheet, standing))
     for method, cells in cells_by_method(task_boards).items():

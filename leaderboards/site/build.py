@@ -186,7 +186,9 @@ class _SiteWriter:
         """Writes all pages and files, with at most so many instances of each task."""
         self._assets()
         for task_board in self.task_boards:
-            browser = browse(self.reader, task_board.group, task_board.first.side.metric if task_board.first else "", instances)
+            browser = browse(
+                self.reader, task_board.group, task_board.first.comparison.metric if task_board.first else "", instances
+            )
             if browser.sentences:
                 self.browsed[id(task_board)] = browser
         downloads = self._downloads()
@@ -240,7 +242,7 @@ class _SiteWriter:
                 self._files(standing_sheet(standing), standing.key + task_board.group.note),
                 self._files(beats_sheet(standing), f"{standing.key}{task_board.group.note} beats"),
             )
-            for metric, standing in task_board.standings.items()
+            for metric, standing in task_board.tables.items()
         }
 
     def _files(self, sheet: Sheet, key: str) -> dict[str, str]:
@@ -256,12 +258,12 @@ class _SiteWriter:
         trust = pd.Series({(r.model, r.task, r.cell): self.reader.trust(r) for r in self.reader.records})
         cells = long_table(self.reader.records)
         cells["trust"] = [trust[key] for key in zip(cells["model"], cells["task"], cells["cell"], strict=True)]
-        standings = [s for task_board in self.task_boards for s in task_board.standings.values()]
+        standings = [s for task_board in self.task_boards for s in task_board.tables.values()]
         ranks = pd.concat([standing_table(s) for s in standings]) if standings else pd.DataFrame()
         frames = {
             "results": cells,
             "ranks": ranks,
-            "pairs": pairs_table([s.side for s in standings], words=False),
+            "pairs": pairs_table([s.comparison for s in standings], words=False),
             "overall": pd.concat([overall_table(board) for board in self.boards]),
         }
         operators = [panel_table(task_board.group, panel) for task_board in self.task_boards for panel in task_board.panels]

@@ -88,7 +88,7 @@ def cost_chart(board: ModelBoard) -> dict[str, Any] | None:
     ]
     if not rows:
         return None
-    side = board.counted[0].side
+    side = board.counted[0].comparison
     sign = -1 if side.scores.higher_is_better is False else 1
     front, best = [], -float("inf")
     for row in sorted(rows, key=lambda r: (r["seconds"], -sign * r["score"])):

@@ -78,13 +78,13 @@ def weights(board: ModelBoard) -> dict[str, Any]:
         `methods`: the labels of all methods. `tables`: for each table of the board its task, its metric, its default weight,
         whether higher is better, and the mean of each method, None where it has none.
     """
-    labels = list(dict.fromkeys(label for t in board.tables for label in t.side.scores.methods))
+    labels = list(dict.fromkeys(label for t in board.tables for label in t.comparison.scores.methods))
     tables = []
     for table, counts in zip(board.tables, board.default, strict=True):
-        scores = table.side.scores
+        scores = table.comparison.scores
         means = dict(zip(scores.methods, scores.values[:, scores.common].mean(1).tolist(), strict=True))
         tables.append(
-            {"task": table.side.group.task, "metric": table.side.metric, "weight": int(counts),
+            {"task": table.comparison.group.task, "metric": table.comparison.metric, "weight": int(counts),
              "higher": scores.higher_is_better, "means": [means.get(label) for label in labels]}
         )  # fmt: skip
     return {"methods": labels, "tables": tables}
@@ -92,7 +92,7 @@ def weights(board: ModelBoard) -> dict[str, Any]:
 
 def whisker(line: RankedRow, standing: RankedTable) -> Markup:
     """A mean with its interval as a small drawing; all drawings of a table have one scale."""
-    known = [x for row in standing.lines for x in (row.mean, row.low, row.high) if x == x]
+    known = [x for row in standing.rows for x in (row.mean, row.low, row.high) if x == x]
     least, most = min(known, default=0.0), max(known, default=1.0)
     position = lambda x: 4 + 112 * (x - least) / ((most - least) or 1)  # noqa: E731
     if math.isnan(line.mean):

@@ -25,18 +25,18 @@ def board(tmp_path: Path) -> tuple[list[TaskBoard], ModelBoard]:
             values = (np.arange(40) < count).astype(float)
             summary = score("kept", {"all": count / 40, "chance": 0.5}, ranked="all", unit="share", higher_is_better=True)
             write(store, record(method, [summary], task=task, instances=40), {"kept@1": rows(values)})
-    fields = read_task_boards(open_board([store.url]))
-    (model,) = model_boards(fields)
-    return fields, model
+    task_boards = read_task_boards(open_board([store.url]))
+    (model,) = model_boards(task_boards)
+    return task_boards, model
 
 
 def test_a_table_has_the_numbers_of_its_cells(board) -> None:
     table = board[0][0].first
     assert table.key == "toy/sva/obj/kept" and table.beside == {"chance": 0.5}
-    numbers = [(line.label, line.rank, line.mean) for line in table.lines]
+    numbers = [(line.label, line.rank, line.mean) for line in table.rows]
     assert numbers == [("good", 1, 0.9), ("fair", 2, 0.5), ("poor", 3, 0.1)]
-    assert {(line.count, line.seeds, line.trust) for line in table.lines} == {(40, 1, "self-reported")}
-    assert all(line.ties == "" and np.isnan(line.needed) for line in table.lines), "all are separated"
+    assert {(line.count, line.seeds, line.trust) for line in table.rows} == {(40, 1, "self-reported")}
+    assert all(line.ties == "" and np.isnan(line.needed) for line in table.rows), "all are separated"
     assert board[0][0].leaders == ("good",) and board[0][1].leaders == ("fair",)
 
 
