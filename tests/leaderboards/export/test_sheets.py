@@ -81,9 +81,9 @@ def test_the_matrix_is_of_the_first_methods(tmp_path: Path) -> None:
     assert standing is not None
     rows = matrix(standing)
     names = [name for name, _ in rows]
-    assert names == list(standing.side.ranks.methods[:MATRIX]) and len(standing.side.ranks.methods) == MATRIX + 1
+    assert names == list(standing.comparison.ranks.methods[:MATRIX]) and len(standing.comparison.ranks.methods) == MATRIX + 1
     assert [name for name, _ in rows[3][1]] == names and rows[3][1][3] == (names[3], None)
-    assert rows[3][1][0][1] == standing.side.ranks.beats[3, 0]
+    assert rows[3][1][0][1] == standing.comparison.ranks.beats[3, 0]
 
 
 def test_a_cell_without_a_ranked_score_has_a_reason(store: str, tmp_path: Path) -> None:

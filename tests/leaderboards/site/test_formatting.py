@@ -30,11 +30,11 @@ def test_whiskers_share_the_scale_of_their_table(tmp_path) -> None:
     (board,) = read_task_boards(open_board([synthetic_store(tmp_path / "store", 4, 1, 1)]))
     standing = board.first
     assert standing is not None
-    drawings = [re.findall(r'(?:x1|x2|cx)="([\d.]+)"', whisker(line, standing)) for line in standing.lines]
+    drawings = [re.findall(r'(?:x1|x2|cx)="([\d.]+)"', whisker(line, standing)) for line in standing.rows]
     ends = [float(x) for drawing in drawings for x in drawing]
     assert (min(ends), max(ends)) == (4.0, 116.0)
-    low, high = min(line.low for line in standing.lines), max(line.high for line in standing.lines)
-    best = standing.lines[0]
+    low, high = min(line.low for line in standing.rows), max(line.high for line in standing.rows)
+    best = standing.rows[0]
     assert float(drawings[0][2]) == pytest.approx(4 + 112 * (best.mean - low) / (high - low), abs=0.06)
 
 
@@ -46,5 +46,5 @@ def test_weights_have_the_means_of_every_table(tmp_path) -> None:
         ("made/00", "accuracy", 1, True),
         ("made/01", "accuracy", 1, True),
     ]
-    lines = {line.label: line.mean for line in board.tables[0].lines}
+    lines = {line.label: line.mean for line in board.tables[0].rows}
     np.testing.assert_allclose(data["tables"][0]["means"], [lines[name] for name in data["methods"]])
