@@ -33,7 +33,7 @@ def test_the_subgraph_is_the_union_of_the_patterns_nodes() -> None:
 def test_path_counts_are_those_of_enumeration() -> None:
     rng = np.random.default_rng(0)
     nodes, heads, skips = rng.random((4, 3)) < 0.8, rng.random((3, 3, 2)) < 0.6, rng.random((3, 3)) < 0.6
-    nodes[-1, 1] = True
+    nodes[-1, 1] = heads[-1, 1, 0] = True
     expected = 0
     for walk in itertools.product(range(3), repeat=4):
         if walk[-1] == 1 and all(nodes[depth, position] for depth, position in enumerate(walk)):
