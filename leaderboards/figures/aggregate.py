@@ -135,6 +135,7 @@ def _draw(figure: Figure, panel: Superposition, left: float, bottom: float) -> N
     add_legend(axes, panel.strokes, True, 0.36)
     add_text(figure, left + 0.1, base + grid.height + 0.2, panel.title, fontsize=LARGE, color=INK, va="bottom")
     other = f"; {panel.left_out} of other templates left out" if panel.left_out else ""
-    widths = f"Line width: share of {panel.sentences} sentences, {THIN:g} pt = none, {THICK:g} pt = all"
+    sentences = f"{panel.sentences} sentence{'s' if panel.sentences != 1 else ''}"
+    widths = f"Line width: share of {sentences}, {THIN:g} pt = none, {THICK:g} pt = all"
     note = f"{widths}; edges in fewer than {panel.least:.0%} left out{other}."
     add_text(figure, left + LABELS + 0.08, bottom + 0.1, note, fontsize=SMALL, color=GREY, va="bottom")

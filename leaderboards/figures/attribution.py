@@ -139,7 +139,7 @@ def attribution_figure(drawing: AttributionDrawing) -> Figure:
     if drawing.tree is not None:
         bottom -= BELOW + high[1]
         _draw_tree(add_axes(figure, LEFT, bottom, width, high[1]), drawing, drawing.tree)
-        note = f"Tree: each word hangs on the first word that gathers from it by an edge above {drawing.tau:g}"
+        note = f"Tree: each word is below the first word that gathers from it by an edge above {drawing.tau:g}"
         _note(figure, bottom, f"{note}\nof the largest edge outside the row of {drawing.words[drawing.graph.root]}.")
     return figure
 

@@ -105,7 +105,7 @@ def curve_figure(
     axes.set_ylim(-0.02, 1.04)
     axes.set_xlabel(f"share of {unit} {CURVES[metric]} (%)", fontsize=NORMAL)
     axes.set_ylabel("accuracy (share of instances)", fontsize=NORMAL)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.14, 1), borderaxespad=0, fontsize=SMALL, frameon=False, handlelength=3.2,
+    axes.legend(loc="upper left", bbox_to_anchor=(1.18, 1), borderaxespad=0, fontsize=SMALL, frameon=False, handlelength=3.2,
                 title="area under the curve, method", title_fontsize=SMALL, alignment="left")  # fmt: skip
     of_heads = " of heads" if unit == "heads" else ""
     title = f"{metric.replace('_', ' ').capitalize()}{of_heads}   {group.task}   {group.model}"

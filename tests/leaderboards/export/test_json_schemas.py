@@ -24,10 +24,10 @@ def fits(name: str, data: Any) -> bool:
 
 
 def test_they_are_up_to_date(tmp_path: Path) -> None:
-    made = {path.name: path.read_text(encoding="utf-8") for path in write(tmp_path)}
+    written = {path.name: path.read_text(encoding="utf-8") for path in write(tmp_path)}
     there = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "schemas").glob("*.json")}
-    assert made == there, "run `make schemas`"
-    assert {f"{name}.json" for name in SCHEMAS} == made.keys()
+    assert written == there, "run `make schemas`"
+    assert {f"{name}.json" for name in SCHEMAS} == written.keys()
 
 
 @pytest.mark.parametrize(

@@ -54,13 +54,13 @@ def test_the_document_fits_the_published_schema(records) -> None:
 
 
 def test_the_hub_reads_what_is_written_for_it(records) -> None:
-    found = parse_eval_result_entries(yaml.safe_load(hub_results(records, "flowgauge/board", "https://example.org")))
-    assert [(e.dataset_id, e.task_id, e.value) for e in found] == [
+    entries = parse_eval_result_entries(yaml.safe_load(hub_results(records, "flowgauge/board", "https://example.org")))
+    assert [(e.dataset_id, e.task_id, e.value) for e in entries] == [
         ("flowgauge/board", "sva/obj/accuracy", 0.75),
         ("flowgauge/board", "sva/obj/error", 0.25),
         ("flowgauge/board", "sva/obj/depth", 3.0),
     ]
-    assert found[0].notes == "good, all, 95 % interval 0.5 to 0.9, 8 instances"
+    assert entries[0].notes == "good, all, 95 % interval 0.5 to 0.9, 8 instances"
     with pytest.raises(UsageError, match="of 2 models"):
         hub_results([*records, record("good", model="other")], "x/y")
 

@@ -18,9 +18,14 @@ from flowgauge.leaderboards.figures.source import ExplanationSource
 def test_superposition_counts_sentences(drawn_store: str):
     source = ExplanationSource(drawn_store)
     explained = source.explained(source.groups[0], "influence-patterns")
-    one = superpose(explained, None, "S")
-    assert (one.sentences, one.left_out, one.slots, one.target) == (2, 0, ("[CLS]", "SUBJ", "[MASK]", "END"), 2)
-    assert {stroke.weight for stroke in one.strokes} == {1.0} and len(one.strokes) == 4
+    superposition = superpose(explained, None, "S")
+    assert (superposition.sentences, superposition.left_out, superposition.slots, superposition.target) == (
+        2,
+        0,
+        ("[CLS]", "SUBJ", "[MASK]", "END"),
+        2,
+    )
+    assert {stroke.weight for stroke in superposition.strokes} == {1.0} and len(superposition.strokes) == 4
 
 
 def test_only_templates_are_superposed(tmp_path: Path):

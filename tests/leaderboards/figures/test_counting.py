@@ -21,29 +21,29 @@ from flowgauge.methods.explanation import Explanation
 def example(name: str, query: str, digits: str, answer: str = "yes"):
     tokens = (*query.split(), *digits.split())
     words = (*((0, i) for i in range(2)), *((1, i) for i in range(len(tokens) - 2)))
-    made = sentence(f"toy/counting/test/{name}", tokens=tokens)
-    return replace(made, words=words, slots=tokens, target=None, answer=(answer,), predicted=(answer,))
+    plain = sentence(f"toy/counting/test/{name}", tokens=tokens)
+    return replace(plain, words=words, slots=tokens, target=None, answer=(answer,), predicted=(answer,))
 
 
 SENTENCES = [example("0", "1 2", "3 3 1"), example("1", "8 1", "8 8 3 1 3 9"), example("2", "1 2", "1 2 1 3 4 5")]
 
 
 def explained(kind: str) -> list[Explanation]:
-    found = []
-    for one in SENTENCES:
-        n = len(one.tokens)
+    explanations = []
+    for instance in SENTENCES:
+        n = len(instance.tokens)
         scores = np.arange(n, dtype=float)
-        mask = np.stack([np.ones(n), np.isin(one.tokens, one.tokens[:2]).astype(float)])
-        found.append(Explanation(mask=mask) if kind == "mask" else Explanation(tokens=-scores))
-    return found
+        mask = np.stack([np.ones(n), np.isin(instance.tokens, instance.tokens[:2]).astype(float)])
+        explanations.append(Explanation(mask=mask) if kind == "mask" else Explanation(tokens=-scores))
+    return explanations
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> str:
-    found = Store(str(tmp_path / "toy"))
+    written = Store(str(tmp_path / "toy"))
     for method, kind in (("keeps", "mask"), ("scores", "tokens")):
-        keep(found, record(method, task="toy/counting", instances=3), SENTENCES, explained(kind))
-    return found.url
+        keep(written, record(method, task="toy/counting", instances=3), SENTENCES, explained(kind))
+    return written.url
 
 
 def cells(store: str):
@@ -53,23 +53,30 @@ def cells(store: str):
 
 
 def test_shares_are_of_the_sequence_alone_and_by_size(store: str) -> None:
-    made = counting_example(cells(store), "toy/counting/test/1")
-    assert made.digits == ("8", "8", "3", "1", "3", "9") and made.matters.tolist() == [True, True, False, True, False, False]
-    assert made.bars["keeps"]["words"] == pytest.approx(np.full(6, 1 / 6))
-    assert made.bars["keeps"]["hidden"] == pytest.approx(made.matters / 3)
-    assert made.bars["scores"]["words"] == pytest.approx(np.arange(2, 8) / 27)
-    assert made.bars["scores"]["hidden"] is None
-    assert made.subtitle == "More 8 than 1?  8 8 3 1 3 9:  yes; the model is right"
+    counted = counting_example(cells(store), "toy/counting/test/1")
+    assert counted.digits == ("8", "8", "3", "1", "3", "9") and counted.matters.tolist() == [
+        True,
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert counted.bars["keeps"]["words"] == pytest.approx(np.full(6, 1 / 6))
+    assert counted.bars["keeps"]["hidden"] == pytest.approx(counted.matters / 3)
+    assert counted.bars["scores"]["words"] == pytest.approx(np.arange(2, 8) / 27)
+    assert counted.bars["scores"]["hidden"] is None
+    assert counted.subtitle == "More 8 than 1?  8 8 3 1 3 9:  yes; the model is right"
 
 
 def test_the_example_has_six_digits_and_both_of_the_query(store: str) -> None:
-    found = cells(store)
-    assert choose_examples(found) == ["toy/counting/test/1"]
-    assert choose_examples(found, ["toy/counting/test/0"]) == ["toy/counting/test/0"]
-    only = [replace(cell, sentences=dict(list(cell.sentences.items())[:1])) for cell in found]
+    both = cells(store)
+    assert choose_examples(both) == ["toy/counting/test/1"]
+    assert choose_examples(both, ["toy/counting/test/0"]) == ["toy/counting/test/0"]
+    only = [replace(cell, sentences=dict(list(cell.sentences.items())[:1])) for cell in both]
     assert choose_examples(only) == ["toy/counting/test/0"]
     with pytest.raises(UsageError, match="explained no instance of toy/counting in common"):
-        choose_examples([found[0], replace(found[1], sentences={})])
+        choose_examples([both[0], replace(both[1], sentences={})])
 
 
 def test_bars_stand_in_the_figure_and_its_bytes_are_the_same(store: str, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ def test_curves_are_sorted_by_budget(drawn_store: str):
 
 def test_lines_are_those_stored(head_store: str):
     (group,) = ExplanationSource(head_store).groups
-    found = curves(group, "head_pruning", ["attattr"], "least-first/", "least-first/auc")
-    assert [(c.budgets, c.values, c.low, c.area) for c in found] == [((0.0, 50.0, 100.0), (1.0, 0.75, 0.5), (0.4, 0.4, 0.4), 0.7)]
+    lines = curves(group, "head_pruning", ["attattr"], "least-first/", "least-first/auc")
+    assert [(c.budgets, c.values, c.low, c.area) for c in lines] == [((0.0, 50.0, 100.0), (1.0, 0.75, 0.5), (0.4, 0.4, 0.4), 0.7)]
 
 
 def test_curves_of_heads_are_a_figure_of_their_own(head_store: str, tmp_path: Path):

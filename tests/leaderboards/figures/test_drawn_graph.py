@@ -22,8 +22,8 @@ def test_heads_stand_beside_skips_and_never_on_each_other():
 
 def test_one_line_a_sign_leads_on_from_a_head():
     grid = Grid(n_layers=1, n_tokens=3)
-    found = segments([Stroke(0, 0, 1, 2, 1, 1.0), Stroke(0, 1, 1, 2, 1, 0.5), Stroke(0, 2, 1, 2, -1, 0.25)], grid)
-    assert [(s.name, s.weight, s.lane) for s in found] == [
+    lines = segments([Stroke(0, 0, 1, 2, 1, 1.0), Stroke(0, 1, 1, 2, 1, 0.5), Stroke(0, 2, 1, 2, -1, 0.25)], grid)
+    assert [(s.name, s.weight, s.lane) for s in lines] == [
         ("on-1-1-2-+1", 1.5, 1),
         ("edge-1-0-1-2-+1", 1.0, 0),
         ("edge-1-1-1-2-+1", 0.5, 0),

@@ -11,15 +11,15 @@ from flowgauge.leaderboards.figures.source import ExplanationSource
 
 
 def test_entropy_points_are_those_stored(drawn_store: str):
-    found = ExplanationSource(drawn_store).groups
-    assert slot_points(found, "influence-patterns") == [
+    task_groups = ExplanationSource(drawn_store).groups
+    assert slot_points(task_groups, "influence-patterns") == [
         EntropyPoint("sva/obj [CLS]", 0.5, 0.3),
         EntropyPoint("sva/obj SUBJ", 1.5, 0.1),
         EntropyPoint("sva/obj END", 1.0, 0.2),
     ]
-    assert slot_points(found, "attention") == [EntropyPoint("sva/obj SUBJ", 1.5, 0.2)]
-    assert task_points(found, "influence-patterns") == [EntropyPoint("sva/obj", 1.25, 0.25)]
-    assert task_points(found, "attention") == [EntropyPoint("sva/obj", 1.25, 0.4)]
+    assert slot_points(task_groups, "attention") == [EntropyPoint("sva/obj SUBJ", 1.5, 0.2)]
+    assert task_points(task_groups, "influence-patterns") == [EntropyPoint("sva/obj", 1.25, 0.25)]
+    assert task_points(task_groups, "attention") == [EntropyPoint("sva/obj", 1.25, 0.4)]
 
 
 def test_the_line_is_fitted():

@@ -27,9 +27,9 @@ def test_maps_are_of_the_strongest_head_of_the_strongest_layers(attributed_store
 
 
 def test_maps_without_attention_say_how_to_get_it(tmp_path: Path):
-    found = Store(str(tmp_path / "store"))
-    keep(found, record("attattr", instances=1), [SENTENCE], [attributed()])
-    text = svg(plot(found.url, "heads", tmp_path / "out"))
+    bare_store = Store(str(tmp_path / "store"))
+    keep(bare_store, record("attattr", instances=1), [SENTENCE], [attributed()])
+    text = svg(plot(bare_store.url, "heads", tmp_path / "out"))
     assert "--method raw-attention" in text and "attention-2-0" not in text
 
 

@@ -50,15 +50,15 @@ def test_a_bundle_has_every_edge_between_its_nodes():
 def test_flows_give_the_strongest_node_of_each_word():
     flows = np.zeros((4, 3, 4))
     flows[1, 1, 3], flows[3, 1, 0] = 1.0, 2.0
-    found = word_patterns(Explanation(tokens=G, flows=flows), G * (np.abs(G) > 0.1), target=2)
-    assert found.source.tolist() == [1, 3] and found.positions[..., 0].tolist() == [[1, 3, 2], [3, 0, 2]]
-    assert found.influence.tolist() == [2.0, -0.5]
+    patterns = word_patterns(Explanation(tokens=G, flows=flows), G * (np.abs(G) > 0.1), target=2)
+    assert patterns.source.tolist() == [1, 3] and patterns.positions[..., 0].tolist() == [[1, 3, 2], [3, 0, 2]]
+    assert patterns.influence.tolist() == [2.0, -0.5]
 
 
 def test_nodes_give_the_same_path_to_every_word_and_draws_the_first_draw():
     first, second = (Explanation(nodes=np.roll(np.eye(4)[:3], shift, 1)) for shift in (0, 1))
-    found = word_patterns(Explanation(draws=(first, second)), G, target=2)
-    assert found.positions[..., 0].tolist() == [[0, 1, 2], [1, 1, 2], [3, 1, 2]]
+    patterns = word_patterns(Explanation(draws=(first, second)), G, target=2)
+    assert patterns.positions[..., 0].tolist() == [[0, 1, 2], [1, 1, 2], [3, 1, 2]]
 
 
 def test_what_shows_no_path_is_not_applicable():
@@ -69,7 +69,9 @@ def test_what_shows_no_path_is_not_applicable():
 
 
 def test_frequencies_are_shares_of_sentences():
-    one, two = hand_made(), hand_made().select(np.array([True, True, False]))
-    found = {(s.layer, s.source, s.to, s.code, s.sign): s.weight for s in frequencies([one, one, two, two])}
-    assert found[0, 1, 1, SKIP, 1] == 1.0 and found[0, 3, 2, 0, -1] == 0.5
-    assert {s.weight for s in frequencies([one, one, two, two], least=0.6)} == {1.0}
+    whole, without_last = hand_made(), hand_made().select(np.array([True, True, False]))
+    shares = {
+        (s.layer, s.source, s.to, s.code, s.sign): s.weight for s in frequencies([whole, whole, without_last, without_last])
+    }
+    assert shares[0, 1, 1, SKIP, 1] == 1.0 and shares[0, 3, 2, 0, -1] == 0.5
+    assert {s.weight for s in frequencies([whole, whole, without_last, without_last], least=0.6)} == {1.0}

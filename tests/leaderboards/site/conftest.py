@@ -52,7 +52,7 @@ class Page(HTMLParser):
             self.cells[-1][-1]["text"] += data
 
     def addresses(self) -> list[str]:
-        return [found for _, fields in self.tags for name in ("href", "src") if (found := fields.get(name))]
+        return [address for _, fields in self.tags for name in ("href", "src") if (address := fields.get(name))]
 
 
 def pages(folder: Path) -> list[Page]:
@@ -60,7 +60,7 @@ def pages(folder: Path) -> list[Page]:
 
 
 @pytest.fixture(scope="session")
-def real(honest: Path, tmp_path_factory) -> tuple[str, Path]:
+def real_site(honest: Path, tmp_path_factory) -> tuple[str, Path]:
     """A store of two methods on the embedded model, and its site."""
     need_charts()
     store = str(honest.parent / "store")
@@ -70,7 +70,7 @@ def real(honest: Path, tmp_path_factory) -> tuple[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory) -> tuple[str, Path]:
+def synthetic_site(tmp_path_factory) -> tuple[str, Path]:
     """Six methods on three tasks, two seeds each, and the site."""
     need_charts()
     folder = tmp_path_factory.mktemp("made")

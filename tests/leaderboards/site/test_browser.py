@@ -243,7 +243,7 @@ def test_axe_finds_nothing_serious(browser, site: Path, scheme: str) -> None:
         found = page.evaluate(
             "axe.run({preload: false}).then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].failureSummary]))"
         )
-        assert [one for one in found if one[1] in ("serious", "critical")] == [], address
+        assert [violation for violation in found if violation[1] in ("serious", "critical")] == [], address
     reader.close()
 
 
@@ -276,10 +276,10 @@ def test_screenshots(browser, site: Path, tmp_path: Path) -> None:
 
 def kinds(site: Path) -> list[str]:
     """The first page, and one of each other kind, on the embedded model where it is there."""
-    found = ["index.html"]
+    addresses = ["index.html"]
     for kind in ("tasks", "methods", "instances"):
         pages = sorted(
             site.glob(f"{kind}/*.html"), key=lambda p: ("agreement" not in p.name and "patterns" not in p.name, p.name)
         )
-        found.append(str(pages[0].relative_to(site)))
-    return found
+        addresses.append(str(pages[0].relative_to(site)))
+    return addresses

@@ -37,12 +37,12 @@ pytest.importorskip("vl_convert", reason="the site's charts need vl-convert-pyth
 VENDOR = Path(building.__file__).parent / "static" / "vendor"
 
 
-@pytest.mark.parametrize("which", ["real", "made"])
+@pytest.mark.parametrize("which", ["real_site", "synthetic_site"])
 def test_every_link_resolves_and_nothing_is_asked_of_a_server(which, request) -> None:
     _, folder = request.getfixturevalue(which)
-    found = pages(folder)
-    assert {page.path.parent.name for page in found} >= {folder.name, "tasks", "methods"}
-    for page in found:
+    read_pages = pages(folder)
+    assert {page.path.parent.name for page in read_pages} >= {folder.name, "tasks", "methods"}
+    for page in read_pages:
         for address in page.addresses():
             parts = urlsplit(address)
             assert parts.scheme in ("", "data"), address
@@ -54,7 +54,7 @@ def test_every_link_resolves_and_nothing_is_asked_of_a_server(which, request) ->
         assert not re.search(r"@import|url\(\s*['\"]?(?!data:)", sheet.read_text(encoding="utf-8")), sheet
 
 
-@pytest.mark.parametrize("which", ["real", "made"])
+@pytest.mark.parametrize("which", ["real_site", "synthetic_site"])
 def test_pages_allow_no_code_but_their_own_files(which, request) -> None:
     for page in pages(request.getfixturevalue(which)[1]):
         policy = next(fields["content"] for tag, fields in page.tags if fields.get("http-equiv") == "Content-Security-Policy")
@@ -64,27 +64,29 @@ def test_pages_allow_no_code_but_their_own_files(which, request) -> None:
             assert tag != "script" or fields.get("src") or fields.get("type") == "application/json"
 
 
-@pytest.mark.parametrize("which", ["real", "made"])
+@pytest.mark.parametrize("which", ["real_site", "synthetic_site"])
 def test_numbers_are_those_of_compare(which, request) -> None:
     store, folder = request.getfixturevalue(which)
     checked = 0
     for side in compare_methods(store):
         path = next(p for p in folder.glob("tasks/*.html") if side.group.task.replace("/", "-") in p.name)
         page = Page(path)
-        for number, label in enumerate(side.scores.methods):
-            cells = page.cells[number]
-            assert page.rows[number] == label
-            assert float(cells[0]["sort"]) == side.ranks.rank[number]
-            assert f"[{side.ranks.low[number]:g}, {side.ranks.high[number]:g}]" in cells[0]["text"]
-            assert float(cells[2]["sort"]) == pytest.approx(np.nanmean(side.scores.values[number]), abs=1e-12)
-            assert side.table()[number + 1][3] == " ".join(cells[2]["text"].split())
+        for index, label in enumerate(side.scores.methods):
+            cells = page.cells[index]
+            assert page.rows[index] == label
+            assert float(cells[0]["sort"]) == side.ranks.rank[index]
+            assert f"[{side.ranks.low[index]:g}, {side.ranks.high[index]:g}]" in cells[0]["text"]
+            assert float(cells[2]["sort"]) == pytest.approx(np.nanmean(side.scores.values[index]), abs=1e-12)
+            assert side.table()[index + 1][3] == " ".join(cells[2]["text"].split())
             checked += 1
-        assert all(said in " ".join(path.read_text(encoding="utf-8").replace("&#39;", "'").split()) for said in side.sentences)
+        assert all(
+            sentence in " ".join(path.read_text(encoding="utf-8").replace("&#39;", "'").split()) for sentence in side.sentences
+        )
     assert checked >= 2
 
 
-def test_downloads_hold_what_is_shown(made) -> None:
-    store, folder = made
+def test_downloads_hold_what_is_shown(synthetic_site) -> None:
+    store, folder = synthetic_site
     shown = Page(folder / "index.html")
     overall = pd.read_csv(folder / "data" / "overall.csv")
     assert shown.rows == overall["label"].tolist()
@@ -104,9 +106,9 @@ def test_downloads_hold_what_is_shown(made) -> None:
             assert (folder / "charts" / f"{kind}-toy.{ending}").read_bytes().startswith(start)
 
 
-def test_weights_of_the_page_give_the_overall_ranks(made) -> None:
-    page = Page(made[1] / "index.html")
-    data = next(one for one in page.data if "tables" in one)
+def test_weights_of_the_page_give_the_overall_ranks(synthetic_site) -> None:
+    page = Page(synthetic_site[1] / "index.html")
+    data = next(block for block in page.data if "tables" in block)
     means = np.array([table["means"] for table in data["tables"]])
     ranks = np.mean([_higher().order(row) for row in means], 0)
     shown = {label: float(cells[2]["sort"]) for label, cells in zip(page.rows, page.cells, strict=True)}
@@ -121,9 +123,9 @@ def _higher():
 
 def test_hostile_texts_are_only_texts(hostile: str, tmp_path: Path) -> None:
     build([hostile], tmp_path / "site", title=HOSTILE)
-    found = pages(tmp_path / "site")
-    assert len(found) == 6  # index, task, sentences, three methods
-    for page in found:
+    read_pages = pages(tmp_path / "site")
+    assert len(read_pages) == 6  # index, task, sentences, three methods
+    for page in read_pages:
         raw = page.path.read_text(encoding="utf-8")
         assert (
             "<script>alert" not in raw
@@ -136,21 +138,21 @@ def test_hostile_texts_are_only_texts(hostile: str, tmp_path: Path) -> None:
             if tag in ("script", "img") and "src" in fields
         )
     assert all(re.fullmatch(r"[\w./-]+", str(p.relative_to(tmp_path))) for p in (tmp_path / "site").rglob("*"))
-    browsed = next(page for page in found if page.path.parent.name == "instances").data[0]["instances"][0]
+    browsed = next(page for page in read_pages if page.path.parent.name == "instances").data[0]["instances"][0]
     assert browsed["tokens"][1] == HOSTILE and browsed["condition"] == "S" + HOSTILE
     assert browsed["methods"][0]["tokens"] == [0.04, 2.0, 0.0, -0.5]
     for svg in (tmp_path / "site").rglob("*.svg"):
         assert "<script" not in svg.read_text(encoding="utf-8")
 
 
-def test_trust_is_the_ledgers_else_self_reported(made, tmp_path: Path) -> None:
+def test_trust_is_the_ledgers_else_self_reported(synthetic_site, tmp_path: Path) -> None:
     store = Store(synthetic_store(tmp_path / "store", 2, 1, 1))
     first = store.records()[0]
     add_event(store, "entered", [name_of(first)], "re-scored", who="someone")
     build([store.url], tmp_path / "site")
     badges = {row: cells[-1]["text"].strip() for row, cells in _task_rows(tmp_path / "site")}
     assert badges == {first.method: "re-scored", store.records()[1].method: "self-reported"}
-    assert {cells[-1]["text"].strip() for _, cells in _task_rows(made[1])} == {"self-reported"}
+    assert {cells[-1]["text"].strip() for _, cells in _task_rows(synthetic_site[1])} == {"self-reported"}
 
 
 def _task_rows(folder: Path):
@@ -159,28 +161,28 @@ def _task_rows(folder: Path):
 
 
 def test_a_missing_score_says_why_and_several_stores_are_one_board(tmp_path: Path) -> None:
-    one, other = Store(synthetic_store(tmp_path / "one", 2, 1, 1)), Store(str(tmp_path / "other"))
-    keep(other, record("broken", [], task="made/00", status="failed", error="out of memory at layer 3", instances=0))
-    keep(other, one.records()[0].model_copy(update={"instances": 7}))
-    reader = open_board([one.url, other.url])
+    one, second = Store(synthetic_store(tmp_path / "one", 2, 1, 1)), Store(str(tmp_path / "other"))
+    keep(second, record("broken", [], task="made/00", status="failed", error="out of memory at layer 3", instances=0))
+    keep(second, one.records()[0].model_copy(update={"instances": 7}))
+    reader = open_board([one.url, second.url])
     assert [r.method for r in reader.records] == ["method-000", "method-001", "broken"]
     assert reader.records[0].instances == 40  # the first store's
-    build([one.url, other.url], tmp_path / "site")
+    build([one.url, second.url], tmp_path / "site")
     for path in ("tasks", "methods"):
         texts = [p.read_text(encoding="utf-8") for p in (tmp_path / "site" / path).glob("*.html")]
         assert any("out of memory at layer 3" in text for text in texts)
     assert "1 method not in the overall order" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
 
 
-def test_method_pages_have_settings_citation_and_drawings(real) -> None:
-    text = (real[1] / "methods" / "influence-patterns.html").read_text(encoding="utf-8")
+def test_method_pages_have_settings_citation_and_drawings(real_site) -> None:
+    text = (real_site[1] / "methods" / "influence-patterns.html").read_text(encoding="utf-8")
     assert "Lu et al. 2021" in text and "beam=1" in text
-    drawn = list((real[1] / "figures").glob("*.svg"))
+    drawn = list((real_site[1] / "figures").glob("*.svg"))
     assert len(drawn) == 2
 
 
-def test_leaving_one_task_out(made) -> None:
-    board = model_boards(read_task_boards(open_board([made[0]])))[0]
+def test_leaving_one_task_out(synthetic_site) -> None:
+    board = model_boards(read_task_boards(open_board([synthetic_site[0]])))[0]
     assert len(board.counted) == 3 and board.left_out("metric") == []
     changes = board.left_out("task")
     assert [change.name for change in changes] == ["made/00", "made/01", "made/02"]
@@ -199,20 +201,20 @@ def order_of(ranks: np.ndarray) -> np.ndarray:
     return rankdata(ranks)
 
 
-def test_every_table_comes_in_every_format(made) -> None:
-    folder = made[1]
-    found: dict[str, set[str]] = {}
+def test_every_table_comes_in_every_format(synthetic_site) -> None:
+    folder = synthetic_site[1]
+    endings: dict[str, set[str]] = {}
     for page in pages(folder):
         for tag, fields in page.tags:
             address = fields.get("href") or ""
             if tag == "a" and "download" in fields and "/charts/" not in address and not address.startswith("charts/"):
                 stem, _, ending = address.rpartition("/")[2].rpartition(".")
-                found.setdefault(stem, set()).add(ending)
+                endings.setdefault(stem, set()).add(ending)
     whole = {"results", "ranks", "pairs", "overall"}
-    assert all(found.pop(name) == {"csv", "parquet", "json"} for name in whole)
-    assert set(map(frozenset, found.values())) == {frozenset(("csv", "parquet", "json", "md", "tex"))}
-    assert {"overall-toy", "tasks-toy", "without-task-toy", "method-method-000", "toy-made-00-accuracy-beats"} <= found.keys()
-    for stem in found:
+    assert all(endings.pop(name) == {"csv", "parquet", "json"} for name in whole)
+    assert set(map(frozenset, endings.values())) == {frozenset(("csv", "parquet", "json", "md", "tex"))}
+    assert {"overall-toy", "tasks-toy", "without-task-toy", "method-method-000", "toy-made-00-accuracy-beats"} <= endings.keys()
+    for stem in endings:
         frames = [pd.read_csv(folder / "data" / f"{stem}.csv"), pd.read_parquet(folder / "data" / f"{stem}.parquet"),
                   pd.DataFrame(json.loads((folder / "data" / f"{stem}.json").read_text()))]  # fmt: skip
         assert len({tuple(frame.columns) for frame in frames}) == len({len(frame) for frame in frames}) == 1
@@ -226,14 +228,14 @@ def test_every_table_comes_in_every_format(made) -> None:
     [("tasks", "tasks-toy"), ("without-task", "without-task-toy"), ("method:method-001", "method-method-001"),
      ("made/01:accuracy:beats", "toy-made-01-accuracy-beats"), ("overall", "overall-toy")],
 )  # fmt: skip
-def test_the_command_prints_what_the_page_offers(made, name: str, stem: str) -> None:
-    store, folder = made
+def test_the_command_prints_what_the_page_offers(synthetic_site, name: str, stem: str) -> None:
+    store, folder = synthetic_site
     for format, ending in (("csv", "csv"), ("markdown", "md"), ("latex", "tex"), ("json", "json")):
         assert export([store], name, format) == (folder / "data" / f"{stem}.{ending}").read_text().rstrip("\n"), format
 
 
-def test_the_matrix_holds_what_the_page_shows(made) -> None:
-    store, folder = made
+def test_the_matrix_holds_what_the_page_shows(synthetic_site) -> None:
+    store, folder = synthetic_site
     data = pd.read_csv(folder / "data" / "toy-made-00-accuracy-beats.csv", index_col=0)
     side = next(s for s in compare_methods(store) if s.group.task == "made/00")
     assert data.index.tolist() == data.columns.tolist() == list(side.ranks.methods)
@@ -245,11 +247,11 @@ def test_the_matrix_holds_what_the_page_shows(made) -> None:
 def test_a_method_that_is_nowhere_defined_does_not_take_the_others_ranks(tmp_path: Path) -> None:
     store = Store(synthetic_store(tmp_path / "store", 2, 1, 1))
     first = store.records()[0]
-    found = next(iter(first.scores.values()))
-    rows = store.find(first).rows(found.metric).assign(value=np.nan, reason="it scores no words.")
+    score = next(iter(first.scores.values()))
+    rows = store.find(first).rows(score.metric).assign(value=np.nan, reason="it scores no words.")
     nothing = Aggregate(variant="all", value=np.nan, low=np.nan, high=np.nan, count=0, undefined=40, reason="it scores no words.")
-    bare = found.model_copy(update={"aggregates": (nothing,)})
-    third = first.model_copy(update={"cell": "f" * 12, "method": "headless", "scores": {found.metric: bare}})
+    bare = score.model_copy(update={"aggregates": (nothing,)})
+    third = first.model_copy(update={"cell": "f" * 12, "method": "headless", "scores": {score.metric: bare}})
     store.find(third).write_scores(bare, rows)
     store.find(third).write_record(third)
     (side,) = compare_methods(store.url)
@@ -265,25 +267,25 @@ def test_a_board_without_explanations_says_so(honest: Path, tmp_path: Path) -> N
     assert "not kept" in (tmp_path / "site" / "index.html").read_text()
 
 
-def test_build_replaces_a_site_and_nothing_else(made, tmp_path: Path) -> None:
+def test_build_replaces_a_site_and_nothing_else(synthetic_site, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("precious")
     with pytest.raises(UsageError, match="is no site that could be replaced"):
-        build([made[0]], tmp_path / "mine")
+        build([synthetic_site[0]], tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "precious"
-    done = CliRunner().invoke(app, ["leaderboard", "build", made[0], "--out", str(tmp_path / "site")])
+    done = CliRunner().invoke(app, ["leaderboard", "build", synthetic_site[0], "--out", str(tmp_path / "site")])
     assert done.exit_code == 0, done.output
     before = {p.relative_to(tmp_path): p.read_bytes() for p in (tmp_path / "site").rglob("*.html")}
     (tmp_path / "site" / "old.html").write_text("old")
-    build([made[0]], tmp_path / "site")
+    build([synthetic_site[0]], tmp_path / "site")
     assert before == {p.relative_to(tmp_path): p.read_bytes() for p in (tmp_path / "site").rglob("*.html")}
 
 
-def test_without_the_charts_packages_the_command_says_what_to_install(made, tmp_path: Path, monkeypatch) -> None:
+def test_without_the_charts_packages_the_command_says_what_to_install(synthetic_site, tmp_path: Path, monkeypatch) -> None:
     known = importlib.util.find_spec
     monkeypatch.setattr(building, "find_spec", lambda name: None if name == "vl_convert" else known(name))
     with pytest.raises(UsageError, match=r"pip install 'flowgauge\[site\]'"):
-        build([made[0]], tmp_path / "site")
+        build([synthetic_site[0]], tmp_path / "site")
 
 
 def test_vendored_scripts_are_those_that_their_table_names() -> None:
@@ -295,6 +297,6 @@ def test_vendored_scripts_are_those_that_their_table_names() -> None:
 def test_a_hundred_methods_on_twenty_tasks_with_five_seeds(tmp_path: Path) -> None:
     store = synthetic_store(tmp_path / "store", 100, 20, 5)
     start = time.process_time()
-    made = build([store], tmp_path / "site")
+    summary = build([store], tmp_path / "site")
     assert time.process_time() - start < 30
-    assert made.pages == 121 and (tmp_path / "site" / "index.html").stat().st_size < 2**18
+    assert summary.pages == 121 and (tmp_path / "site" / "index.html").stat().st_size < 2**18

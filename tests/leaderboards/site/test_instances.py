@@ -50,8 +50,8 @@ def test_a_limit_of_zero_browses_nothing(drawn_store: str, limit: int) -> None:
     assert len(browse(reader, group, "", limit).sentences) == min(limit, 3)
 
 
-def test_instances_show_the_stored_explanations(real) -> None:
-    store, folder = real
+def test_instances_show_the_stored_explanations(real_site) -> None:
+    store, folder = real_site
     page = Page(next(iter(folder.glob("instances/*.html"))))
     data = page.data[0]
     assert len(data["instances"]) == 8
