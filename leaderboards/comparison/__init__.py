@@ -1,1 +1,1 @@
-"""Comparison."""
+"""Paired comparison of methods and of cells, and the overall order of a board."""

@@ -195,7 +195,7 @@ def _identity(name: str, chosen: Sequence[ComparableCells]) -> str:
         there = dict.fromkeys(", ".join(f"{k}={value}" for k, value in s.settings.items()) for s in scores)
         raise UsageError(
             f"this store has {spec.name} with other settings: {'; '.join(there)}. Name these, or "
-            f"`flowgauge score STORE --metric {name}` adds what you asked for."
+            f"`flowgauge score STORE --metric {name}` adds scores with yours."
         )
     return min(identities, key=len)  # the default's identity has no suffix
 

@@ -78,13 +78,22 @@ class ComparableCells:
         return next(iter(plain or of_name), None)
 
     def first_aggregate(self, metric: str, variant: str) -> Aggregate | None:
-        """The aggregate of the first cell that has a number for it; for variants that are the same for every method."""
+        """The aggregate of the first cell that has a value: enough for variants that are the same for every method.
+
+        Args:
+            metric: Plain name or identity.
+            variant: Of the metric, such as `chance`.
+        """
         aggregates = (find_aggregate(record, metric, variant) for record in self.records)
         return next((aggregate for aggregate in aggregates if not isinstance(aggregate, str)), None)
 
 
 def groups(records: Sequence[Record]) -> list[ComparableCells]:
-    """Cells grouped by everything in their key but method and seed, in order of model, task and size."""
+    """Cells grouped by everything in their key but method and seed, in order of model, task and size.
+
+    Args:
+        records: Of a store or a board.
+    """
     by_question: dict[str, list[Record]] = {}
     for record in records:
         by_question.setdefault(_question(record), []).append(record)
@@ -115,6 +124,11 @@ def method_labels(records: Iterable[Record], *, seeds: bool = True) -> tuple[str
 def label(method: str, settings: dict[str, Any], shown: set[str]) -> str:
     """A method's name with some of its settings.
 
+    Args:
+        method: The name.
+        settings: All of its settings.
+        shown: Names of the settings that the label holds.
+
     >>> label("beam", {"k": 2, "rule": "x"}, {"k"}), label("beam", {"k": 2}, set())
     ('beam:k=2', 'beam')
     """
@@ -128,13 +142,24 @@ def checkpoint(record: Record) -> tuple[str, str]:
 
 
 def find_score(record: Record, metric: str) -> Score | None:
-    """The record's score of a metric by identity, or by plain name: default settings before others, then the latest version."""
+    """The record's score of a metric: of default settings before others, then of the latest version.
+
+    Args:
+        record: The cell.
+        metric: Plain name or identity.
+    """
     candidates = [s for s in record.scores.values() if metric in (s.name, s.metric)]
     return max(candidates, key=lambda s: (s.metric == f"{s.name}@{s.version}", s.version), default=None)
 
 
 def find_aggregate(record: Record, metric: str, variant: str) -> Aggregate | str:
-    """An aggregate, or the reason why there is none (undefined values have one too)."""
+    """An aggregate with a value, or the reason why there is none.
+
+    Args:
+        record: The cell.
+        metric: Plain name or identity.
+        variant: Of the metric.
+    """
     score = find_score(record, metric)
     if score is None or score.status != "done":
         return why_not_scored(record, score, metric)
@@ -145,7 +170,13 @@ def find_aggregate(record: Record, metric: str, variant: str) -> Aggregate | str
 
 
 def why_not_scored(record: Record, score: Score | None, metric: str) -> str:
-    """Why a record has no finished score of a metric."""
+    """Why a record has no finished score of a metric.
+
+    Args:
+        record: The cell.
+        score: What the record has of the metric; None: nothing.
+        metric: As the reader of the reason knows it.
+    """
     if record.status in ("failed", "not-applicable"):
         return record.error or record.status
     return f"not scored with {metric}" if score is None else score.reason or score.status

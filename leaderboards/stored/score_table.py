@@ -93,7 +93,15 @@ class CellSource(Protocol):
 
 
 def ranked_variant(group: ComparableCells, metric: str) -> tuple[str, bool | None, str]:
-    """The variant that rankings use of a metric, its direction and its unit, from the first cell that has it."""
+    """What rankings use of a metric, from the first cell that has a score of it.
+
+    Args:
+        group: The cells.
+        metric: Plain name or identity.
+
+    Returns:
+        Variant, whether higher is better, and unit; empty texts and None where no cell has the metric.
+    """
     for record in group.records:
         score = find_score(record, metric)
         if score is not None and score.ranked:

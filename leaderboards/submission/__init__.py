@@ -1,1 +1,1 @@
-"""Submission."""
+"""Bundles of cells, their verification, and boards with their ledger."""

@@ -19,7 +19,7 @@ from ..stored.comparable_cells import groups
 from .verify import BundleProblem, VerificationReport
 
 RunOnSecretSeed = Callable[[Store, Sequence[Record]], SecretSeedScores]
-"""(cells of a bundle as a store, cells asked the same question) -> their scores on fresh instances, computed here.
+"""(cells of a bundle as a store, its cells of one model and task) -> their scores on fresh instances, computed here.
 
 Fresh instances are drawn from the secret seed."""
 ALPHA = 0.05

@@ -89,7 +89,12 @@ def column_entry(source: CellSource, group: ComparableCells, records: Sequence[R
 
 
 def of_whole_set(records: Sequence[Record], metric: str) -> bool:
-    """Whether a metric gives one number for all instances, which is no mean of scores of single ones."""
+    """Whether a metric gives one number for all instances, which is no mean of scores of single instances.
+
+    Args:
+        records: Cells that may have a score of it.
+        metric: Plain name or identity.
+    """
     return any((score := find_score(record, metric)) is not None and score.scope == "set" for record in records)
 
 

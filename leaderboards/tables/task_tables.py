@@ -41,7 +41,7 @@ class TaskTable:
     """Methods of one model on the same instances, best first; what has no ranked number comes last.
 
     Attributes:
-        model: As in the records, told from other checkpoints of its name.
+        model: As in `ComparableCells`.
         task: As in the records.
         instances: How many were explained.
         note: Settings of the question that are not the defaults.
@@ -134,7 +134,7 @@ def _with_ranked_entry(row: TableRow, by: Column, ranking: Ranking) -> TableRow:
 
 
 def _places_of_means(rows: Sequence[TableRow], by: Column) -> Mapping[str, int]:
-    """Competition ranks of stored means, for scores of the whole set: all methods were asked about the same instances."""
+    """Competition ranks of stored means, for scores of the whole set: they are of the same instances for every method."""
     sign = 1 if by.higher_is_better is False else -1
     values = {row.label: sign * row.cells[by.key].value for row in rows if row.cells[by.key].known}
     return {label: 1 + sum(other < value for other in values.values()) for label, value in values.items()}

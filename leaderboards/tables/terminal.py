@@ -40,7 +40,13 @@ class Notes:
 
 
 def as_text(tasks: Sequence[TaskTable], papers: Sequence[PaperTable], width: int = 100) -> str:
-    """All tables of a store, one below the other."""
+    """All tables of a store, one below the other.
+
+    Args:
+        tasks: Ranked tables.
+        papers: The table of the published paper, for every model; without a number it is not printed.
+        width: Columns of the terminal.
+    """
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, highlight=False, markup=False, emoji=False)
     for table in tasks:
@@ -54,6 +60,10 @@ def as_text(tasks: Sequence[TaskTable], papers: Sequence[PaperTable], width: int
 
 def number(value: float, format: Format) -> str:
     """A number in its column's format.
+
+    Args:
+        value: The number.
+        format: `share`: three decimals; `small`: a power of ten where tiny; `number`: three digits.
 
     >>> number(0.98765, "share"), number(0.00000123, "small"), number(0.0312, "small"), number(12.345, "number")
     ('.988', '1.2e-06', '.031', '12.3')
@@ -69,11 +79,11 @@ def number(value: float, format: Format) -> str:
 def _write_task(console: Console, table: TaskTable) -> None:
     note = f", {table.note}" if table.note else ""
     console.print(f"\n{table.model} on {table.task}: {table.instances} instances{note}")
-    notes, apart = Notes(), _never_ablated(table)
-    if not (apart and table.scores):
+    notes, without_accuracy = Notes(), _never_ablated(table)
+    if not (without_accuracy and table.scores):
         console.print(_faithfulness(table, notes))
     for start in range(0, len(table.scores), ABREAST):
-        console.print(_scores(table, table.scores[start : start + ABREAST], notes, first=apart and start == 0))
+        console.print(_scores(table, table.scores[start : start + ABREAST], notes, first=without_accuracy and start == 0))
     shape = [column for column in SHAPE if any(row.cells[column.key].known for row in table.rows)]
     if shape:
         console.print(_shape(table, shape, notes))
