@@ -32,10 +32,7 @@ from ...tasks.instance import Instance
 from ..base import ExplainedBatch, Scores, frame, score_row
 from ..reduced_models.nodes import SEVERAL_TARGETS, ablated_predictions, clean_predictions
 from ..registry import metric
-from .breakdown import by_condition, by_item
 from .node_budgets import Budget, ReferenceBudget, every_later_node, kept_nodes, kept_units, reference_budget, with_target
-
-__all__ = ["RANKED", "AblatedAccuracy", "by_condition", "by_item"]
 
 RANKED = "embedding/matched/predicted"
 BUDGETS: tuple[Budget, ...] = ("matched", "own")

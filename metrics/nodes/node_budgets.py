@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
-from ...methods.views import NodeRanking, positive_words, rank_nodes
+from ...methods.views import positive_words, rank_nodes
 from ...models.flow.graph import ALL_HEADS, NO_EDGE, Subgraph
 
 Budget = Literal["matched", "own"]
@@ -186,18 +186,3 @@ def every_later_node(by: ReferenceBudget) -> Subgraph:
     nodes[0] = False
     nodes[0, by.words] = True
     return Subgraph(nodes)
-
-
-__all__ = [
-    "Budget",
-    "NodeRanking",
-    "ReferenceBudget",
-    "UnitRanking",
-    "every_later_node",
-    "kept_nodes",
-    "kept_units",
-    "rank_units",
-    "reference_budget",
-    "top",
-    "with_target",
-]  # fmt: skip

@@ -20,7 +20,7 @@ DEPTHS = 5
 
 @pytest.fixture
 def shown(make):
-    """A classifier's batch with random masks, gates and vectors that stand in; of words, or of each depth."""
+    """A classifier's batch with random masks, gates and replacing vectors; of words, or of each depth."""
 
     def build(at_words: bool = False, **changes):
         model = make.model("label")
@@ -54,7 +54,7 @@ def test_divergence_is_that_of_the_states_masked_by_hand(shown, value_of, at_wor
 
 
 @pytest.mark.parametrize("operator", ["zero", "mask"])
-def test_what_else_may_stand_in(shown, value_of, operator) -> None:
+def test_other_replacements_are_those_by_hand(shown, value_of, operator) -> None:
     model, one = shown(True)
     one = replace(one, gold=(bare := tuple(Explanation(mask=e.mask) for e in one.gold)), predicted=bare)
     scores, batch = MaskedDivergence(operator).score(model, [one], None), one.batch

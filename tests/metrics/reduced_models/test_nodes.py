@@ -13,7 +13,7 @@ from flowgauge.models.flow.graph import Subgraph
 def naive_logits(model, batch, row: int, kept: Subgraph, hidden=None, context=None, cut: bool = False) -> torch.Tensor:
     """One instance without padding, position by position, head by head.
 
-    `hidden(l, i)` and `context(l, i, head)` stand in for what is not kept; left out: zeros.
+    `hidden(l, i)` and `context(l, i, head)` replace what is not kept; without them, zeros do.
     """
     zero = lambda *_: 0.0  # noqa: E731
     hidden, context = hidden or zero, context or zero

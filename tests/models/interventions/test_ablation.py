@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from tests.metrics.reduced_models.test_nodes import naive_logits, random_subgraph
 
+from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.reduced_models.heads import pruned_outputs
 from flowgauge.metrics.reduced_models.nodes import reduced_outputs
 from flowgauge.models.batch import Rows
-from flowgauge.models.interventions.ablation import replaced_states
+from flowgauge.models.interventions.ablation import (
+    MaskReplacement,
+    Replacement,
+    StateReplacement,
+    attend_to_kept,
+    check_replacement,
+    replaced_states,
+)
 
 OPERATORS = ("zero", "mean", "resample", "mask", "cut")
 
@@ -113,3 +122,21 @@ def test_what_is_resampled_from_depends_on_the_seed_and_not_on_batches(make, mod
     assert (whole.states.hidden[2] != other.states.hidden[2]).any()
     own, _ = states(model, batch)
     assert (whole.states.hidden[3] != own[3]).flatten(1).any(1).all(), "no instance is its own donor"
+
+
+def test_metrics_take_some_of_all_replacements():
+    assert {*get_args(StateReplacement), *get_args(MaskReplacement)} == {*get_args(Replacement)}
+    check_replacement("own", MaskReplacement)
+    with pytest.raises(UsageError, match="operator must be one of zero, mean, resample, mask, cut, got 'own'"):
+        check_replacement("own", StateReplacement)
+
+
+def test_models_without_attention_cannot_be_cut(counting):
+    with pytest.raises(NotApplicable, match="operator=cut removes attention weights"):
+        replaced_states(counting, [], "cut")
+
+
+def test_what_is_left_of_attention_sums_to_1():
+    weights = torch.tensor([[[[0.5, 0.3, 0.2], [0.0, 0.0, 1.0]]]])
+    edited = attend_to_kept(torch.tensor([[[1.0, 1.0, 0.0]]]))(0, weights)
+    torch.testing.assert_close(edited, torch.tensor([[[[0.625, 0.375, 0.0], [0.0, 0.0, 0.0]]]]))
