@@ -168,7 +168,7 @@ def sst(data_dir: str | None = None) -> ClassificationTask:
 
 
 def sst_binary(data_dir: str | None = None) -> ClassificationTask:
-    """The same reviews without the neutral ones, for models of two classes; words keep their five labels."""
+    """Sentiment of film reviews in two classes, without the neutral ones; words keep their five labels (Socher et al. 2013)."""
     return ClassificationTask("sst/binary", data_dir)
 
 
@@ -183,5 +183,5 @@ def rte(data_dir: str | None = None) -> ClassificationTask:
 
 
 def mrpc(data_dir: str | None = None) -> ClassificationTask:
-    """Do two sentences say the same (MRPC, GLUE)?"""
+    """Do two sentences have the same meaning (MRPC, GLUE)?"""
     return ClassificationTask("mrpc", data_dir)

@@ -309,7 +309,7 @@ class Attractor(PlantedTask):
 
 @dataclass(frozen=True)
 class Fork(PlantedTask):
-    """Number of a noun beside whose path two others share a first hop that carries more, and then part."""
+    """Number of a noun beside two side routes, which share a first hop that carries more than the path, and then part."""
 
     heads: int = 6
     forks: float = 0.6

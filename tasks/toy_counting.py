@@ -84,5 +84,5 @@ def _instance(name: str, query: list[int], digits: list[int]) -> Instance:
 
 
 def counting(seed: int = 0) -> CountingTask:
-    """Is there strictly more of one digit than of another? What matters is known (De Cao et al. 2020)."""
+    """Is there strictly more of one digit than of another? The digits that decide are known (De Cao et al. 2020)."""
     return CountingTask(seed)

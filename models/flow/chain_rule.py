@@ -210,11 +210,12 @@ def single(trace: PathTrace, row: int) -> PathTrace:
         return trace
     span = slice(row * trace.samples, (row + 1) * trace.samples)
     cut = lambda values: [x[span] for x in values]  # noqa: E731
-    at, n = slice(row, row + 1), trace.batch.ids.shape[1]
+    instance, n = slice(row, row + 1), trace.batch.ids.shape[1]
     return replace(
         trace,
         batch=trace.batch.rows(torch.tensor([row], device=trace.g.device)),
-        delta=trace.delta[at], g=trace.g[at], completeness=trace.completeness[at], q=trace.q[at], q_baseline=trace.q_baseline[at],
+        delta=trace.delta[instance], g=trace.g[instance], completeness=trace.completeness[instance],
+        q=trace.q[instance], q_baseline=trace.q_baseline[instance],
         projected=[Projected(*cut(p)) for p in trace.projected],
         attention=cut(trace.attention), context=cut(trace.context), skip=cut(trace.skip),
         grad_hidden=cut(trace.grad_hidden), grad_context=cut(trace.grad_context), grad_skip=cut(trace.grad_skip),

@@ -1,4 +1,4 @@
-"""Models that come with the package, so that a first run needs no network. No torch here: `load_model` reads the folders."""
+"""Models that come with the package, so that a first run needs no network; `load_model` reads their folders."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["SUMMARIES", "ZOO", "zoo_path"]
 SUMMARIES: Mapping[str, str] = MappingProxyType(
     {"agreement-bert": "A 6-layer, 8-head BERT, one token a word, trained on generated sentences for sva/* and ra/*."}
 )
-"""Each embedded model's line in listings."""
+"""The line of each embedded model in `flowgauge list models`."""
 ZOO: Mapping[str, Path] = MappingProxyType({name: Path(str(files(__package__).joinpath(name))) for name in SUMMARIES})
-"""Each embedded model's folder, a Hugging Face checkpoint."""
+"""The folder of each embedded model, a Hugging Face checkpoint."""
 
 
 def zoo_path(name: str) -> Path:

@@ -17,7 +17,14 @@ from flowgauge.tasks.lexicon import templates
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How many instances of one condition of a task have the larger logit on the right word."""
+    """The instances of one condition of a task on which the right word has the larger logit of the two.
+
+    Attributes:
+        task: The task's name.
+        condition: The condition.
+        right: How many instances are answered right.
+        count: How many instances there are.
+    """
 
     task: str
     condition: str
@@ -26,22 +33,28 @@ class Accuracy:
 
 
 def measure(folder: Path, sentences: int = 250, seed: int = 0) -> list[Accuracy]:
-    """Accuracy on every task and condition, with the weights as they are stored, computed in float32."""
+    """Accuracy on every task and condition, computed in float32 from the stored weights.
+
+    Args:
+        folder: The model's folder.
+        sentences: Sentences of each condition.
+        seed: Of the sentences.
+    """
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32).eval()
-    found = []
+    rows = []
     for name in templates():
         instances = AgreementTask(name, sentences).instances("test", None, seed)
         right = correct(model, tokenizer, instances)
         for condition in templates()[name].conditions:
             inside = [ok for ok, instance in zip(right, instances, strict=True) if instance.condition == condition]
-            found.append(Accuracy(name, condition, sum(inside), len(inside)))
-    return found
+            rows.append(Accuracy(name, condition, sum(inside), len(inside)))
+    return rows
 
 
 @torch.no_grad()
 def correct(model: torch.nn.Module, tokenizer: object, instances: Sequence[Instance]) -> list[bool]:
-    """Whether the logit of each instance's answer in the gap exceeds that of the word held against it."""
+    """Whether the logit of each instance's answer in the gap exceeds that of the competing word."""
     encoded = tokenizer([i.segments[0] for i in instances], return_tensors="pt", padding=True)  # type: ignore[operator]
     logits = model(**encoded).logits[encoded["input_ids"] == tokenizer.mask_token_id]  # type: ignore[attr-defined]
     ids = torch.tensor([tokenizer.convert_tokens_to_ids([str(i.answer[0]), str(i.against[0])]) for i in instances])  # type: ignore[attr-defined]
@@ -50,7 +63,12 @@ def correct(model: torch.nn.Module, tokenizer: object, instances: Sequence[Insta
 
 
 def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a proportion.
+    """Wilson's interval of a proportion.
+
+    Args:
+        right: How many of the trials succeeded.
+        count: How many trials there were.
+        z: Quantile of the normal distribution; 1.96 for a 95 % interval.
 
     >>> [round(x, 4) for x in wilson(1000, 1000)]
     [0.9962, 1.0]
@@ -61,7 +79,12 @@ def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def card(recipe: Mapping[str, object], accuracy: Sequence[Accuracy]) -> str:
-    """The card: what the model is, how it was made, what it was not shown, how well it does."""
+    """The model card in Markdown: architecture, training data and what was held out, recipe, accuracy.
+
+    Args:
+        recipe: The settings of the training.
+        accuracy: The measured rows of the table.
+    """
     settings = ", ".join(f"{key} {value}" for key, value in recipe.items())
     return CARD.format(settings=settings, steps=recipe["steps"], seed=recipe["seed"], table=_table(accuracy))
 

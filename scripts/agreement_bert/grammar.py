@@ -1,4 +1,4 @@
-"""Sentences that agreement-bert is trained on: a wider grammar over the agreement tasks, none of their own sentences.
+"""Sentences that agreement-bert is trained on: a wider grammar than that of the agreement tasks, without their sentences.
 
 The rule: no training sentence holds two nouns that can stand together in a task's sentence (`noun_pairs_of_tests`), whatever
 its structure. Every sentence of every agreement task holds such a pair, so none of them can occur.
@@ -20,7 +20,7 @@ TASK_SLOTS = {
     "EVERB": "TV", "BVERB": "SAY", "ADJ": "ADJ", "PREP": "PREP", "RVERB": "PAST",
     "DET": "DET", "MODAL": "MODAL", "VERB": "INF",
 }  # fmt: skip
-"""Which list of the grammar a task's slot adds to."""
+"""A slot of the tasks to the list of the grammar that receives its words."""
 AGREEING = ("BE", "WAS", "TV", "IV", "REFL")
 DIGITS = "0123456789"
 FORMS = {"BE": ("is", "are"), "WAS": ("was", "were")}
@@ -28,7 +28,13 @@ FORMS = {"BE": ("is", "are"), "WAS": ("was", "were")}
 
 @dataclass(frozen=True)
 class GrammarSentence:
-    """A training sentence: its words, the places of those that agree with a noun, and its noun lemmas."""
+    """A training sentence.
+
+    Attributes:
+        words: Its words.
+        agreeing: Indices of the words that agree with a noun.
+        nouns: Lemmas of its nouns.
+    """
 
     words: tuple[str, ...]
     agreeing: tuple[int, ...]
@@ -37,7 +43,7 @@ class GrammarSentence:
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun of a sentence and what agrees with it."""
+    """A noun of a sentence with its number and reflexive pronoun."""
 
     lemma: str
     plural: bool
@@ -46,29 +52,34 @@ class Noun:
 
 @dataclass(frozen=True)
 class Grammar:
-    """Templates by phenomenon and words by slot; the phenomena are equally frequent."""
+    """A grammar of sentences, in which all phenomena are equally frequent.
+
+    Attributes:
+        templates: Templates by phenomenon.
+        words: Lemmas by slot.
+    """
 
     templates: Mapping[str, tuple[tuple[str, ...], ...]]
     words: Mapping[str, tuple[str, ...]]
 
     def sentence(self, rng: random.Random) -> GrammarSentence:
-        """One random sentence that keeps to the rule."""
+        """A random sentence whose nouns are `allowed`."""
         template = rng.choice(self.templates[rng.choice(sorted(self.templates))])
         while True:
-            made = self._realised(template, rng)
-            if allowed(made.nouns):
-                return made
+            sentence = self._realised(template, rng)
+            if allowed(sentence.nouns):
+                return sentence
 
     def vocabulary(self) -> tuple[str, ...]:
         """Every word of the grammar and of the agreement tasks, sorted."""
-        found = {word for template in templates().values() for word in template.vocabulary()}
-        found |= {"himself", "herself", "themselves", *FORMS["BE"], *FORMS["WAS"]}
+        words = {word for template in templates().values() for word in template.vocabulary()}
+        words |= {"himself", "herself", "themselves", *FORMS["BE"], *FORMS["WAS"]}
         for slot, lemmas in self.words.items():
-            found |= {word for lemma in lemmas for word in lemma.split()}
+            words |= {word for lemma in lemmas for word in lemma.split()}
             if slot in ("N", "TV", "IV"):
-                found |= {lemma + "s" for lemma in lemmas}
-        found |= {w for group in self.templates.values() for t in group for w in t if not w[0].isupper()}
-        return tuple(sorted(found))
+                words |= {lemma + "s" for lemma in lemmas}
+        words |= {w for group in self.templates.values() for t in group for w in t if not w[0].isupper()}
+        return tuple(sorted(words))
 
     def _realised(self, template: tuple[str, ...], rng: random.Random) -> GrammarSentence:
         nouns = {symbol[1:]: self._noun(symbol[0], rng) for symbol in sorted(filter(is_noun, template), key=lambda w: w[1:])}
@@ -103,13 +114,13 @@ def is_noun(symbol: str) -> bool:
 
 
 def allowed(nouns: tuple[str, ...]) -> bool:
-    """Whether a training sentence may have these nouns: none twice, no two that can meet in a task's sentence."""
+    """Whether a training sentence may have these nouns: all differ, and no two can stand together in a task's sentence."""
     return len(set(nouns)) == len(nouns) and not any(frozenset(pair) in noun_pairs() for pair in combinations(nouns, 2))
 
 
 @functools.cache
 def noun_pairs() -> frozenset[frozenset[str]]:
-    """`noun_pairs_of_tests`, computed once."""
+    """The pairs of nouns that are held out (`noun_pairs_of_tests`), computed once."""
     return noun_pairs_of_tests()
 
 

@@ -39,15 +39,17 @@ EVERY = 250
 
 @dataclass(frozen=True)
 class PretrainingConfig:
-    """What the weights depend on.
+    """The settings that determine the weights.
 
     Attributes:
-        seed: Of the weights and of the sentences.
-        steps: Updates.
-        batch: Sentences an update.
-        rate: Peak learning rate of AdamW; linear warm-up over `warmup` steps, then a cosine to zero.
-        cued: Share of sentences in which one agreeing word alone is masked; the rest are masked at random.
-        random_share: Share of words masked in those.
+        seed: Of the initial weights and of the sentences.
+        steps: Number of updates.
+        batch: Sentences of an update.
+        rate: Largest learning rate of AdamW; linear warm-up over `warmup` steps, then a cosine to zero.
+        warmup: Steps of the warm-up.
+        decay: Weight decay.
+        cued: Share of sentences in which one agreeing word alone is masked; the words of the others are masked at random.
+        random_share: Share of words that is masked at random.
     """
 
     seed: int = 0
@@ -67,21 +69,26 @@ class PretrainingConfig:
 
 
 def make_tokenizer(grammar: Grammar) -> PreTrainedTokenizerFast:
-    """Lower-cased words and punctuation, one token each, as `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`."""
+    """A fast tokenizer with one token for each lower-cased word or punctuation mark, for one text or two."""
     vocabulary = {word: i for i, word in enumerate((*SPECIAL, *grammar.vocabulary()))}
-    made = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    made.normalizer = normalizers.BertNormalizer(lowercase=True)
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    made.post_processor = processors.TemplateProcessing(
+    raw = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    raw.normalizer = normalizers.BertNormalizer(lowercase=True)
+    raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    raw.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
     )
     names = {f"{name.strip('[]').lower()}_token": name for name in SPECIAL}
     inputs = ["input_ids", "token_type_ids", "attention_mask"]
-    return PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=32, model_input_names=inputs, **names)
+    return PreTrainedTokenizerFast(tokenizer_object=raw, model_max_length=32, model_input_names=inputs, **names)
 
 
 def make_model(size: int, seed: int) -> BertForMaskedLM:
-    """The untrained model."""
+    """The untrained model.
+
+    Args:
+        size: Words of the vocabulary.
+        seed: Of the initial weights.
+    """
     config = BertConfig(
         vocab_size=size, hidden_size=128, num_hidden_layers=6, num_attention_heads=8, intermediate_size=512,
         max_position_embeddings=32, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, pad_token_id=PAD,
@@ -94,29 +101,45 @@ def make_model(size: int, seed: int) -> BertForMaskedLM:
 def masked_batch(
     sentences: Sequence[GrammarSentence], ids: dict[str, int], recipe: PretrainingConfig, rng: random.Random
 ) -> tuple[Tensor, Tensor]:
-    """Token ids with some words hidden, and the hidden words (`IGNORED` elsewhere), both padded on the right."""
+    """Token ids with some words masked, and the ids of the masked words (`IGNORED` elsewhere), both padded on the right.
+
+    Args:
+        sentences: The sentences of the batch.
+        ids: The id of each word.
+        recipe: Which share of words is masked.
+        rng: Chooses the masked words.
+    """
     length = max(len(s.words) for s in sentences) + 2
     tokens, labels = torch.full((len(sentences), length), PAD), torch.full((len(sentences), length), IGNORED)
     for row, sentence in enumerate(sentences):
-        right = [ids[word] for word in sentence.words]
-        tokens[row, : len(right) + 2] = torch.tensor([CLS, *right, SEP])
-        for place in _hidden(sentence, recipe, rng):
-            labels[row, place + 1] = right[place]
-            kept = place not in sentence.agreeing and rng.random() < 0.2
-            shown = rng.choice((right[place], rng.randrange(len(SPECIAL), len(ids)))) if kept else MASK
-            tokens[row, place + 1] = shown
+        word_ids = [ids[word] for word in sentence.words]
+        tokens[row, : len(word_ids) + 2] = torch.tensor([CLS, *word_ids, SEP])
+        for index in _masked(sentence, recipe, rng):
+            labels[row, index + 1] = word_ids[index]
+            kept = index not in sentence.agreeing and rng.random() < 0.2
+            shown = rng.choice((word_ids[index], rng.randrange(len(SPECIAL), len(ids)))) if kept else MASK
+            tokens[row, index + 1] = shown
     return tokens, labels
 
 
-def _hidden(sentence: GrammarSentence, recipe: PretrainingConfig, rng: random.Random) -> list[int]:
+def _masked(sentence: GrammarSentence, recipe: PretrainingConfig, rng: random.Random) -> list[int]:
+    """The indices of the words to be masked; at least one."""
     if sentence.agreeing and rng.random() < recipe.cued:
         return [rng.choice(sentence.agreeing)]
-    places = [i for i in range(len(sentence.words)) if rng.random() < recipe.random_share]
-    return places or [rng.randrange(len(sentence.words))]
+    indices = [i for i in range(len(sentence.words)) if rng.random() < recipe.random_share]
+    return indices or [rng.randrange(len(sentence.words))]
 
 
 def train(out: Path, recipe: PretrainingConfig) -> BertForMaskedLM:
-    """Trains from scratch, or goes on from `out/checkpoint.pt`; the weights are saved in float16."""
+    """Trains from scratch, or continues from `out/checkpoint.pt`; the weights are saved in float16.
+
+    Args:
+        out: The folder that receives the model.
+        recipe: The settings of the training.
+
+    Raises:
+        UsageError: The checkpoint is that of other settings.
+    """
     grammar = load_grammar()
     tokenizer = make_tokenizer(grammar)
     ids = tokenizer.get_vocab()
@@ -138,13 +161,15 @@ def train(out: Path, recipe: PretrainingConfig) -> BertForMaskedLM:
         if (step + 1) % 100 == 0:
             log.info("step %d of %d: loss %.4f, %.0f s", step + 1, recipe.steps, loss.item(), time.monotonic() - began)
         if (step + 1) % EVERY == 0 or step + 1 == recipe.steps:
-            _keep(out, recipe, model, optimiser, step + 1)
+            _write_checkpoint(out, recipe, model, optimiser, step + 1)
     save(model, tokenizer, recipe, out)
     (out / CHECKPOINT).unlink(missing_ok=True)
     return model
 
 
-def _keep(out: Path, recipe: PretrainingConfig, model: BertForMaskedLM, optimiser: torch.optim.Optimizer, step: int) -> None:
+def _write_checkpoint(
+    out: Path, recipe: PretrainingConfig, model: BertForMaskedLM, optimiser: torch.optim.Optimizer, step: int
+) -> None:
     out.mkdir(parents=True, exist_ok=True)
     state = {"recipe": asdict(recipe), "step": step, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
     torch.save(state, out / "checkpoint.tmp")
@@ -152,6 +177,7 @@ def _keep(out: Path, recipe: PretrainingConfig, model: BertForMaskedLM, optimise
 
 
 def _resume(out: Path, recipe: PretrainingConfig, model: BertForMaskedLM, optimiser: torch.optim.Optimizer) -> int:
+    """Loads the checkpoint, if there is one, and returns the step from which training continues."""
     path = out / CHECKPOINT
     if not path.is_file():
         return 0
@@ -160,7 +186,7 @@ def _resume(out: Path, recipe: PretrainingConfig, model: BertForMaskedLM, optimi
         raise UsageError(f"{path} belongs to another recipe, {state['recipe']}: remove it or choose another --out.")
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
-    log.info("going on from step %d", state["step"])
+    log.info("continuing from step %d", state["step"])
     return int(state["step"])
 
 
@@ -178,7 +204,7 @@ def save(model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, recipe: Pre
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """The command line: trains if not told to measure alone, measures, and writes the card."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--steps", type=int, default=PretrainingConfig.steps)
