@@ -25,14 +25,16 @@ def invoke(tiny_model: Path, tmp_path: Path) -> Invoke:
     return call
 
 
-def one_line(result: Result, code: int, *said: str) -> None:
+def one_line(result: Result, code: int, *texts: str) -> None:
+    """The command ended with an exit code and one line on stderr, which has these texts."""
     assert result.exit_code == code, result.output
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, result.stderr
-    for text in said:
+    for text in texts:
         assert text in lines[0]
 
 
 def pairs(path: Path, *rows: str, head: str = "sentence\tgood\tbad") -> str:
+    """Writes a file of minimal pairs and returns its name."""
     path.write_text("\n".join([head, *rows]) + "\n")
     return str(path)

@@ -33,8 +33,8 @@ def test_help_and_lists_import_nothing_heavy(words: list[str]) -> None:
 @pytest.mark.parametrize("words", [["run"], ["plot"], ["train"]])
 def test_help_says_what_is_done_without_an_option(words: list[str]) -> None:
     shown = " ".join(CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "250"}).stdout.split())
-    said = {"run": ("[default: (results)]", "(auto, the GPU if there is one)"), "plot": ("[default: (all)]",)}
-    assert all(text in shown for text in said.get(words[0], ("[default: (all)]", "$FLOWGAUGE_DATA, else the Hub")))
+    expected = {"run": ("[default: (results)]", "(auto, the GPU if there is one)"), "plot": ("[default: (all)]",)}
+    assert all(text in shown for text in expected.get(words[0], ("[default: (all)]", "$FLOWGAUGE_DATA, else the Hub")))
 
 
 @pytest.mark.parametrize("start", [["-m", "flowgauge"], ["-c", "from flowgauge.cli import main; main()"]])

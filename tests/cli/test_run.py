@@ -45,7 +45,7 @@ def test_a_plan_file_with_flags(invoke: Invoke, tmp_path: Path, tiny_model: Path
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "texts"),
     [
         (["--task", "sva/objj"], ("no task is called 'sva/objj'", "did you mean sva/obj")),
         (["--task", "sva/obj", "--method", "atention"], ("no method is called 'atention'", "attention")),
@@ -61,8 +61,8 @@ def test_a_plan_file_with_flags(invoke: Invoke, tmp_path: Path, tiny_model: Path
         (["nothing.yaml"], ("cannot read the plan nothing.yaml",)),
     ],
 )
-def test_usage_errors(invoke: Invoke, words: list[str], said: tuple[str, ...]) -> None:
-    one_line(invoke(*words), 2, *said)
+def test_usage_errors(invoke: Invoke, words: list[str], texts: tuple[str, ...]) -> None:
+    one_line(invoke(*words), 2, *texts)
 
 
 def test_unknown_models(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,14 +73,14 @@ def test_unknown_models(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_bad_sentences(invoke: Invoke, tmp_path: Path) -> None:
     good = "the author [MASK] tall .\tis\tare"
-    for name, row, said in (
+    for name, row, texts in (
         ("gap", "the author is tall .\tis\tare", "[MASK]"),
         ("good", "the author [MASK] tall .\tzzz\tare", "'zzz'"),
         ("bad", "the author [MASK] tall .\tis\tzzz", "'zzz'"),
     ):
         path = pairs(tmp_path / f"{name}.tsv", good, row)
         result = invoke("--task", path)
-        one_line(result, 2, said)
+        one_line(result, 2, texts)
 
 
 def test_bad_files(invoke: Invoke, tmp_path: Path) -> None:
@@ -105,10 +105,10 @@ def test_columns_are_mapped(invoke: Invoke, tmp_path: Path) -> None:
     assert invoke("--task", path, *columns, "--quiet").exit_code == 0
 
 
-@pytest.mark.parametrize(("method", "said"), [("not-a-number", "1 of 11 values that are NaN"), ("too-long", "expected (11,)")])
-def test_a_faulty_method_fails_alone(invoke: Invoke, tmp_path: Path, method: str, said: str) -> None:
+@pytest.mark.parametrize(("method", "texts"), [("not-a-number", "1 of 11 values that are NaN"), ("too-long", "expected (11,)")])
+def test_a_faulty_method_fails_alone(invoke: Invoke, tmp_path: Path, method: str, texts: str) -> None:
     result = invoke("--task", "sva/obj", "--limit", "8", "--method", f"{PLUGINS}:{method}", "--quiet")
-    one_line(result, 1, f"sva/obj, {method}: failed", said)
+    one_line(result, 1, f"sva/obj, {method}: failed", texts)
     status = {r["method"]: r["status"] for r in (json.loads(p.read_text()) for p in (tmp_path / "store").rglob("record.json"))}
     assert status == {"by-position": "done", method: "failed"}
 

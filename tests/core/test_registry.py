@@ -176,7 +176,7 @@ def test_entry_points_are_found_and_cannot_replace_what_is_built_in(monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         ("influence-patterns:samples=abc", "samples must be a whole number, got 'abc'"),
         ("influence-patterns:samples=2.5", "samples must be a whole number, got 2.5"),
@@ -189,8 +189,8 @@ def test_entry_points_are_found_and_cannot_replace_what_is_built_in(monkeypatch:
         ("random:draws={", "cannot read the settings"),
     ],
 )
-def test_settings_have_the_types_of_their_annotations(spec: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_settings_have_the_types_of_their_annotations(spec: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         METHODS.create(spec)
 
 
@@ -222,8 +222,8 @@ def test_a_plug_in_that_leaves_python_is_reported_like_any_other(tmp_path: Path)
     ("text", "value"), [("5e-4", 5e-4), ("1E3", 1000.0), ("2.5e-1", 0.25), ("e5", "e5"), ("5", 5), ("true", True)]
 )
 def test_numbers_are_read_as_people_write_them(text, value) -> None:
-    found = Spec.parse(f"name:key={text}").settings["key"]
-    assert found == value and type(found) is type(value)
+    parsed = Spec.parse(f"name:key={text}").settings["key"]
+    assert parsed == value and type(parsed) is type(value)
 
 
 def test_a_file_is_found_in_a_folder_whose_name_has_a_dot_py(tmp_path: Path) -> None:

@@ -47,13 +47,13 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sources() -> set[str]:
     """Every Python and data file of the package, as the wheel names it."""
-    linked = {f"flowgauge/{p.relative_to(ROOT)}" for name in FOLDERS for p in (ROOT / name).rglob("*") if wanted(p)}
+    linked = {f"flowgauge/{p.relative_to(ROOT)}" for name in FOLDERS for p in (ROOT / name).rglob("*") if is_source_or_data(p)}
     package = ROOT / "src" / "flowgauge"
     own = [package / "__init__.py", package / "__main__.py", *(package / "cli").glob("*.py"), *(package / "core").glob("*.py")]
     return linked | {f"flowgauge/{p.relative_to(package)}" for p in own}
 
 
-def wanted(path: Path) -> bool:
+def is_source_or_data(path: Path) -> bool:
     return (
         path.is_file()
         and not {"__pycache__", "published"} & set(path.parts)

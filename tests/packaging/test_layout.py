@@ -46,8 +46,8 @@ def test_the_version_is_the_project_files() -> None:
 
 def test_constraints_pin_every_direct_requirement() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(name for extra in project["optional-dependencies"].values() for name in extra)]
-    names = {re.split(r"[\[,>]", requirement)[0] for requirement in wanted}
+    requirements = [*project["dependencies"], *(name for extra in project["optional-dependencies"].values() for name in extra)]
+    names = {re.split(r"[\[,>]", requirement)[0] for requirement in requirements}
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     assert names <= {line.partition("==")[0] for line in lines}
     assert all(line.count("==") == 1 and "+" not in line and "@" not in line for line in lines)

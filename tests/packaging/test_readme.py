@@ -55,8 +55,8 @@ def test_the_plans_name_what_exists(name: str) -> None:
     plan = check_names(Plan.load(ROOT / "benchmark" / "plans" / f"{name}.yaml"))
     assert [task.name for task in plan.tasks] == ["sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na", "ra/ga"]
     untrained = {name for name in METHODS.builtin if "training" not in METHODS.create(name).needs}  # training takes minutes
-    wanted = untrained if name == "tiny" else {"influence-patterns", "attention", "conductance", "random"}
-    assert wanted <= {method.name for method in plan.methods}
+    expected = untrained if name == "tiny" else {"influence-patterns", "attention", "conductance", "random"}
+    assert expected <= {method.name for method in plan.methods}
 
 
 def test_the_plan_of_planted_paths_names_what_exists_and_each_task_brings_its_own_model() -> None:
