@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float
 from ...core.errors import NotApplicable, UsageError
 from ...methods.explanation import Explanation
 from ...methods.gradients.attribution_graph import TAU, layer_scores
+from ...methods.views import describe_views
 from ...models.flow.flow_model import FlowModel
 from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
 from ..bootstrap import condition_groups, interval
@@ -93,7 +94,7 @@ class ReceptiveField:
     def _sums(self, explanation: Explanation, target: int | None) -> Float[np.ndarray, "layers features"]:
         """Sums over the edges of each layer: weight, and weight times distance, chance distance, locality and each bin."""
         if explanation.edges is None:
-            raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, and this metric reads edges.")
+            raise NotApplicable(f"the method gives {describe_views(explanation)}, and this metric reads edges.")
         score = np.maximum(layer_scores(explanation.edges.astype(float)), 0)
         n = score.shape[-1]
         distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
+from ...methods.views import describe_views
 
 TriggerScore = Literal["sum", "max"]
 
@@ -84,7 +85,7 @@ def strongest_edges(explanation: Explanation) -> list[tuple[int, int, float]]:
     """
     edges = explanation.edges
     if edges is None:
-        raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, and triggers are read from edges.")
+        raise NotApplicable(f"the method gives {describe_views(explanation)}, and triggers are read from edges.")
     layer, head = np.unravel_index(edges.max((2, 3)).argmax(), edges.shape[:2])
     return top_two(edges[layer, head])
 

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
-from ...methods.views import head_scores, node_flows, score_nodes, token_scores
+from ...methods.views import describe_views, head_scores, node_flows, score_nodes, token_scores
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import Patterns
 from ...tasks.instance import Instance
@@ -216,9 +216,7 @@ def _strongest(patterns: Patterns, word: int | None) -> int | None:
 def _strongest_with_heads(explanation: Explanation, planted: PlantedPath) -> bool:
     patterns = explanation.patterns
     if patterns is None:
-        raise NotApplicable(
-            f"the method gives {', '.join(sorted(explanation.views))}, and the path with its heads is read from patterns."
-        )
+        raise NotApplicable(f"the method gives {describe_views(explanation)}, and the path with its heads is read from patterns.")
     heads, paths, best = single_heads(patterns), single_paths(patterns), _strongest(patterns, None)
     if heads is None or paths is None:
         raise NotApplicable(NO_HEADS)

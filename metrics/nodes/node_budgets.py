@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
-from ...methods.views import positive_words, rank_nodes
+from ...methods.views import describe_views, positive_words, rank_nodes
 from ...models.flow.graph import ALL_HEADS, NO_EDGE, Subgraph
 
 Budget = Literal["matched", "own"]
@@ -61,7 +61,7 @@ def reference_budget(reference: Explanation, n_tokens: int, n_heads: int, target
     """
     patterns = reference.patterns
     if patterns is None:
-        raise NotApplicable(f"the reference gives {', '.join(sorted(reference.views))}, and a matched budget needs patterns.")
+        raise NotApplicable(f"the reference gives {describe_views(reference)}, and a matched budget needs patterns.")
     positive = patterns.select(patterns.total > 0)
     kept = positive.subgraph(n_tokens, None if patterns.heads is None else n_heads)
     return ReferenceBudget(target, positive_words(reference), np.unique(patterns.source), kept)
@@ -142,7 +142,7 @@ def rank_units(
         return UnitRanking(best & (np.cumsum(best, -1) == 1) & nodes[1:, :, None], explanation.units)
     patterns = explanation.patterns
     if patterns is None or patterns.heads is None:
-        given = "patterns without heads" if patterns is not None else ", ".join(sorted(explanation.views))
+        given = "patterns without heads" if patterns is not None else describe_views(explanation)
         raise NotApplicable(f"the method gives {given}, and attention-level nodes are read from units or patterns with heads.")
     score = np.zeros((nodes.shape[0] - 1, nodes.shape[1], n_heads + 1))
     own = np.zeros(score.shape, bool)

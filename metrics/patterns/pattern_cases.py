@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
+from ...methods.views import describe_views
 from ...models.flow.graph import NO_EDGE, Patterns
 from ...tasks.instance import Instance
 from ..base import ExplainedBatch
@@ -52,7 +53,7 @@ def pattern_cases(shown: Sequence[ExplainedBatch]) -> Iterator[PatternCase]:
         for row, (instance, explanation) in enumerate(zip(batch.instances, batch.gold, strict=True)):
             for draw, drawn in enumerate(explanation.each()):
                 if drawn.patterns is None:
-                    raise NotApplicable(f"the method gives {', '.join(sorted(drawn.views))}, and this metric reads patterns.")
+                    raise NotApplicable(f"the method gives {describe_views(drawn)}, and this metric reads patterns.")
                 yield PatternCase(batch, row, instance, draw, drawn, drawn.patterns)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
-from ...methods.views import masks_words
+from ...methods.views import describe_views, masks_words
 from ...models.baseline import blanked
 from ...models.batch import Batch
 from ...models.interventions.ablation import MaskReplacement
@@ -84,7 +84,7 @@ def masks(
     for row, explanation in enumerate(explanations):
         mask = explanation.mask
         if mask is None:
-            raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, and this metric reads a mask.")
+            raise NotApplicable(f"the method gives {describe_views(explanation)}, and this metric reads a mask.")
         if len(mask) != depths:
             raise NotApplicable(f"the mask has {len(mask)} depths, and the model has {depths}.")
         kept[:, row, : mask.shape[1]] = mask > OPEN if form == "hard" else mask

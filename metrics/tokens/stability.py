@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
+from ...methods.views import describe_views
 from ..bootstrap import condition_groups, interval, mean_of_sums
 from ..registry import metric
 from ..scores import Aggregate, ExplainedCell
@@ -58,7 +59,7 @@ def _scores(explanation: Explanation) -> Float[np.ndarray, " scores"]:
         if name in explanation.views:
             scores: np.ndarray = np.mean([getattr(draw, name) for draw in explanation.each()], 0).ravel()
             return scores
-    raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, and no scores of tokens or states.")
+    raise NotApplicable(f"the method gives {describe_views(explanation)}, and no scores of tokens or states.")
 
 
 def _spread(scores: Float[np.ndarray, "seeds scores"]) -> tuple[float, float]:
