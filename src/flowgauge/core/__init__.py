@@ -1,1 +1,1 @@
-"""The floor: errors, the plug-in registry and plug-in settings. Imports nothing heavy and nothing of the other folders."""
+"""What every folder uses: errors, declarations and registries of plug-ins. It imports nothing heavy and no other folder."""

@@ -1,3 +1,3 @@
-"""The version of this flowgauge, where everything below the roof can read it."""
+"""The version of flowgauge, for records, bundles and the command line."""
 
 VERSION = "0.1.0"
