@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flowgauge.benchmark.engine import run as running
+from flowgauge.benchmark.engine import prepared
 from flowgauge.benchmark.engine.plan import Plan
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.store.record import Record
@@ -69,7 +69,7 @@ def test_the_board_holds_what_its_records_list_but_for_explanations() -> None:
 def test_every_cell_is_the_committed_plans(tmp_path: Path, monkeypatch) -> None:
     """A run of the plan finds all that it asks for on the board, and nothing else is there."""
     shutil.copytree(HOME / "board", tmp_path / "board")
-    monkeypatch.setattr(running, "_work", lambda *_: pytest.fail(RENEW))
+    monkeypatch.setattr(prepared, "encode_group", lambda *_: pytest.fail(RENEW))
     found = run(plan(), store=str(tmp_path / "board"))
     assert {name_of(record): record for record in found.records} == records(), RENEW
 
