@@ -190,30 +190,53 @@ def numbered(slots: list[str]) -> list[str]:
 
 
 def sva_obj(sentences: int = 250) -> AgreementTask:
-    """Subject-verb agreement across an object relative clause: the author that the guards like is tall."""
+    """Subject-verb agreement across an object relative clause: the author that the guards like is tall.
+
+    Source: Marvin and Linzen 2018, Targeted Syntactic Evaluation of Language Models; Goldberg 2019, Assessing BERT's Syntactic
+    Abilities.
+    """
     return AgreementTask("sva/obj", sentences)
 
 
 def sva_subj(sentences: int = 250) -> AgreementTask:
-    """Subject-verb agreement across a subject relative clause: the author that likes the guards is tall."""
+    """Subject-verb agreement across a subject relative clause: the author that likes the guards is tall.
+
+    Source: Marvin and Linzen 2018, Targeted Syntactic Evaluation of Language Models; Goldberg 2019, Assessing BERT's Syntactic
+    Abilities.
+    """
     return AgreementTask("sva/subj", sentences)
 
 
 def sva_wsc(sentences: int = 250) -> AgreementTask:
-    """Subject-verb agreement within a sentence complement: the bankers said the author is tall."""
+    """Subject-verb agreement within a sentence complement: the bankers said the author is tall.
+
+    Source: Marvin and Linzen 2018, Targeted Syntactic Evaluation of Language Models; Goldberg 2019, Assessing BERT's Syntactic
+    Abilities.
+    """
     return AgreementTask("sva/wsc", sentences)
 
 
 def sva_app(sentences: int = 250) -> AgreementTask:
-    """Subject-verb agreement across a prepositional phrase: the author next to the guards is tall."""
+    """Subject-verb agreement across a prepositional phrase: the author next to the guards is tall.
+
+    Source: Marvin and Linzen 2018, Targeted Syntactic Evaluation of Language Models; Goldberg 2019, Assessing BERT's Syntactic
+    Abilities.
+    """
     return AgreementTask("sva/app", sentences)
 
 
 def ra_na(sentences: int = 250) -> AgreementTask:
-    """Number of a reflexive across an object relative clause: the author that the guards like hurt himself."""
+    """Number of a reflexive across an object relative clause: the author that the guards like hurt himself.
+
+    Source: Marvin and Linzen 2018, Targeted Syntactic Evaluation of Language Models; Goldberg 2019, Assessing BERT's Syntactic
+    Abilities.
+    """
     return AgreementTask("ra/na", sentences)
 
 
 def ra_ga(sentences: int = 250) -> AgreementTask:
-    """Gender of a reflexive across a subject relative clause: my king who can hit some queen may hurt himself."""
+    """Gender of a reflexive across a subject relative clause: my king who can hit some queen may hurt himself.
+
+    Source: Lin, Tan and Frank 2019, Open Sesame: Getting Inside BERT's Linguistic Knowledge.
+    """
     return AgreementTask("ra/ga", sentences)

@@ -158,30 +158,52 @@ class ClassificationTask:
 
 
 def sst2(data_dir: str | None = None) -> ClassificationTask:
-    """Sentiment of film reviews in two classes (SST-2, GLUE); `--max-tokens 17` leaves the 220 of Lu et al. 2021."""
+    """Sentiment of film reviews in two classes (SST-2, GLUE); `--max-tokens 17` leaves the 220 of Lu et al. 2021.
+
+    Source: Socher et al. 2013, Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank; Wang et al. 2019,
+    GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding.
+    """
     return ClassificationTask("sst2", data_dir)
 
 
 def sst(data_dir: str | None = None) -> ClassificationTask:
-    """Sentiment of film reviews in five classes, with a label on every word (Socher et al. 2013)."""
+    """Sentiment of film reviews in five classes, with a label on every word (Socher et al. 2013).
+
+    Source: Socher et al. 2013, Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank.
+    """
     return ClassificationTask("sst", data_dir)
 
 
 def sst_binary(data_dir: str | None = None) -> ClassificationTask:
-    """Sentiment of film reviews in two classes, without the neutral ones; words keep their five labels (Socher et al. 2013)."""
+    """Sentiment of film reviews in two classes, without the neutral ones; words keep their five labels (Socher et al. 2013).
+
+    Source: Socher et al. 2013, Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank.
+    """
     return ClassificationTask("sst/binary", data_dir)
 
 
 def mnli(data_dir: str | None = None) -> ClassificationTask:
-    """Does a premise entail a hypothesis, contradict it or neither (MultiNLI, GLUE; matched dev set)?"""
+    """Does a premise entail a hypothesis, contradict it or neither (MultiNLI, GLUE; matched dev set)?
+
+    Source: Williams, Nangia and Bowman 2018, A Broad-Coverage Challenge Corpus for Sentence Understanding through Inference;
+    Wang et al. 2019, GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding.
+    """
     return ClassificationTask("mnli", data_dir)
 
 
 def rte(data_dir: str | None = None) -> ClassificationTask:
-    """Does a text entail a hypothesis (RTE, GLUE)?"""
+    """Does a text entail a hypothesis (RTE, GLUE)?
+
+    Source: Dagan, Glickman and Magnini 2006, The PASCAL Recognising Textual Entailment Challenge; Wang et al. 2019, GLUE: A
+    Multi-Task Benchmark and Analysis Platform for Natural Language Understanding.
+    """
     return ClassificationTask("rte", data_dir)
 
 
 def mrpc(data_dir: str | None = None) -> ClassificationTask:
-    """Do two sentences have the same meaning (MRPC, GLUE)?"""
+    """Do two sentences have the same meaning (MRPC, GLUE)?
+
+    Source: Dolan and Brockett 2005, Automatically Constructing a Corpus of Sentential Paraphrases; Wang et al. 2019, GLUE: A
+    Multi-Task Benchmark and Analysis Platform for Natural Language Understanding.
+    """
     return ClassificationTask("mrpc", data_dir)

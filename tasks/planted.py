@@ -285,12 +285,18 @@ def _sentences(wiring: Wiring, condition: tuple[int, str, str], rng: np.random.G
 
 @dataclass(frozen=True)
 class Relay(PlantedTask):
-    """Number of a noun that hops to another position in every layer, by a head that is known."""
+    """Number of a noun that hops to another position in every layer, by a head that is known.
+
+    Source: flowgauge, docs/adr/0008-planted-paths.md.
+    """
 
 
 @dataclass(frozen=True)
 class Skip(PlantedTask):
-    """Number of a noun that stays at its position for most layers, by the skip, and hops twice."""
+    """Number of a noun that stays at its position for most layers, by the skip, and hops twice.
+
+    Source: flowgauge, docs/adr/0008-planted-paths.md.
+    """
 
     depth: int = 6
     hops: int = 2
@@ -299,7 +305,10 @@ class Skip(PlantedTask):
 
 @dataclass(frozen=True)
 class Attractor(PlantedTask):
-    """Number of a noun beside two others whose numbers reach the target with less weight, and a head that carries none."""
+    """Number of a noun beside two others whose numbers reach the target with less weight, and a head that carries none.
+
+    Source: flowgauge, docs/adr/0008-planted-paths.md.
+    """
 
     heads: int = 6
     distractors: int = 2
@@ -309,7 +318,10 @@ class Attractor(PlantedTask):
 
 @dataclass(frozen=True)
 class Fork(PlantedTask):
-    """Number of a noun beside two side routes, which share a first hop that carries more than the path, and then part."""
+    """Number of a noun beside two side routes, which share a first hop that carries more than the path, and then part.
+
+    Source: flowgauge, docs/adr/0008-planted-paths.md.
+    """
 
     heads: int = 6
     forks: float = 0.6
@@ -318,7 +330,10 @@ class Fork(PlantedTask):
 
 @dataclass(frozen=True)
 class Superposed(PlantedTask):
-    """Number of a noun whose direction overlaps with the other words' feature, in a model with random background weights."""
+    """Number of a noun whose direction overlaps with the other words' feature, in a model with random background weights.
+
+    Source: flowgauge, docs/adr/0008-planted-paths.md.
+    """
 
     overlap: float = 0.12
     noise: float = 0.05

@@ -34,7 +34,9 @@ class Squad:
     blanks at its ends, so that no tokenizer is needed here. All answers of the annotators are right, and the first is `answer`.
     `test` is the published dev set, because the test set is secret. Passages longer than a model reads are not cut: such
     questions are refused, or left out and counted with `--on-split skip`; `--max-tokens 384` leaves out the questions that De Cao
-    et al. 2020 leave out. Source: Rajpurkar et al. 2016.
+    et al. 2020 leave out.
+
+    Source: Rajpurkar, Zhang, Lopyrev and Liang 2016, SQuAD: 100,000+ Questions for Machine Comprehension of Text.
 
     Attributes:
         data_dir: Folder with the files (`squad/dev.jsonl` and so on); None: that of the environment variable FLOWGAUGE_DATA, else

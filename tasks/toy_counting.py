@@ -84,5 +84,9 @@ def _instance(name: str, query: list[int], digits: list[int]) -> Instance:
 
 
 def counting(seed: int = 0) -> CountingTask:
-    """Is there strictly more of one digit than of another? The digits that decide are known (De Cao et al. 2020)."""
+    """Is there strictly more of one digit than of another? The digits that decide are known (De Cao et al. 2020).
+
+    Source: De Cao, Schlichtkrull, Aziz and Titov 2020, How do Decisions Emerge across Layers in Neural Models? Interpretation
+    with Differentiable Masking, section 3.
+    """
     return CountingTask(seed)

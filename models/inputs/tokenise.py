@@ -93,7 +93,8 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
             f"the answers {instance.answer[0]!r} and {instance.against[0]!r} of instance {instance.id!r} are one token to model "
             f"{model.name!r}, so q would be 0; choose other words, or leave such sentences out with --on-split skip."
         )
-    return Encoding(ids, segments, words, target, answer, against, cut, [outputs(named) for named in instance.also])
+    also = [outputs(named) for named in instance.also]
+    return Encoding(ids=ids, segments=segments, words=words, target=target, answer=answer, against=against, cut=cut, also=also)
 
 
 def token_span(offsets: Sequence[tuple[int, int]], inside: Sequence[bool], start: int, end: int) -> tuple[int, int] | None:

@@ -24,6 +24,11 @@ def test_every_agreement_name_makes_its_task(name: str) -> None:
     assert settings(task) == {"name": name, "sentences": 250}
 
 
+@pytest.mark.parametrize("name", sorted(TASKS.builtin))
+def test_every_built_in_task_names_its_publication_in_its_docstring(name: str) -> None:
+    assert TASKS.docs()[name].source == TASKS.create(name).reference != ""
+
+
 def test_settings_reach_the_task_in_both_spellings() -> None:
     assert load_task("ra/na:sentences=7") == load_task({"name": "ra/na", "sentences": 7}) == AgreementTask("ra/na", 7)
 
