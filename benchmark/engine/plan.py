@@ -162,12 +162,12 @@ class UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
 
 def _find(path: str | Path) -> Path:
     """The file itself, or the packaged plan of that name."""
-    known = {file.stem: file for file in PLANS.glob("*.yaml")}
+    packaged = {file.stem: file for file in PLANS.glob("*.yaml")}
     if Path(path).exists() or Path(path).suffix:
         return Path(path)
-    if str(path) not in known:
-        raise UnknownName("plan", str(path), known, "A plan of your own is a file with a name ending in .yaml.")
-    return known[str(path)]
+    if str(path) not in packaged:
+        raise UnknownName("plan", str(path), packaged, "A plan of your own is a file with a name ending in .yaml.")
+    return packaged[str(path)]
 
 
 def _fault(error: Mapping[str, Any]) -> str:

@@ -147,7 +147,10 @@ def _draw(spec: Spec, task: Any, split: str, limit: int | None, seed: int) -> Ta
     instances = tuple(task.instances(split, limit, seed))
     if not instances:
         raise UsageError(f"task {task.name!r} has no instances in split {split!r}.")
-    key = TaskKey(task.name, task.version, fingerprint(instances), split, limit, seed, task.quantity)
+    key = TaskKey(
+        name=task.name, version=task.version, fingerprint=fingerprint(instances), split=split, limit=limit, sample_seed=seed,
+        quantity=task.quantity,
+    )  # fmt: skip
     return TaskSample(spec, task, key, instances)
 
 

@@ -102,7 +102,8 @@ def train(
     finished = output.finished()
     if finished is not None:
         return finished
-    return _train_into(output, base or _load(model, head, revision, seed), head, splits, str(loaded_task.source), cpu, quiet)
+    base = base or _load(model, head, revision, seed)
+    return _train_into(output, base, head, splits, source=str(loaded_task.source), cpu=cpu, quiet=quiet)
 
 
 def _train_into(
@@ -123,7 +124,7 @@ def _train_into(
         if finished is not None:
             return finished
         measure = partial(head.measure, base, splits["validation"], max_length)
-        score = _fit(base, rows, measure, output.config, output.checkpoints, cpu, quiet)
+        score = _fit(base, rows, measure, output.config, output.checkpoints, cpu=cpu, quiet=quiet)
         result = FineTunedModel.of(
             output.out, score.correct, len(rows["validation"]), trained_on=len(rows["train"]), source=source, f1=score.f1
         )

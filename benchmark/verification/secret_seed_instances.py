@@ -64,14 +64,14 @@ class SecretSeedRun:
     def _instances(self, published: JobGroup, trained: bool) -> tuple[Instance, ...]:
         """Instances that the task draws with the secret seed only; none of its train split if a method is trained."""
         task, key = published.task, published.key
-        known = _texts(published.instances) | _texts(task.instances(key.split, None, key.sample_seed))
+        seen = _texts(published.instances) | _texts(task.instances(key.split, None, key.sample_seed))
         drawn = task.instances(key.split, None, self.seed)
-        fresh = [instance for instance in drawn if not known & _texts([instance])]
+        fresh = [instance for instance in drawn if not seen & _texts([instance])]
         if not fresh:
             raise NotApplicable(f"the instances of {task.name} do not depend on a seed, so that none are fresh.")
         if trained:
-            known = _texts(task.instances("train", None, key.sample_seed))
-            fresh = [instance for instance in fresh if not known & _texts([instance])]
+            seen = _texts(task.instances("train", None, key.sample_seed))
+            fresh = [instance for instance in fresh if not seen & _texts([instance])]
         if not fresh:
             raise NotApplicable(
                 f"methods were trained on all that {task.name} draws with the secret seed, so that none are fresh."

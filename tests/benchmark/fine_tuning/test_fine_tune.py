@@ -168,7 +168,7 @@ def test_what_another_process_finished_meanwhile_is_taken(
         return prepare(*arguments)
 
     monkeypatch.setattr(training, "_check_length", slow)
-    monkeypatch.setattr(training, "_fit", lambda *a: pytest.fail("it was trained again"))
+    monkeypatch.setattr(training, "_fit", lambda *a, **k: pytest.fail("it was trained again"))
     found = train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **SMALL)
     assert not found.fresh and found.correct == made.correct and list(tmp_path.iterdir()) == [out]
 
