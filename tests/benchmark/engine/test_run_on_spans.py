@@ -86,7 +86,7 @@ def test_its_figures_are_drawn_or_refused_in_words(store: tuple[str, Results], t
     where, _ = store
     drawn = {path.name.partition("-")[0] for path in plot(where, "all", tmp_path)}
     assert drawn
-    with pytest.raises(FlowgaugeError, match="the output reads several positions, and an attribution graph has one root"):
+    with pytest.raises(FlowgaugeError, match="reads several positions, but an attribution graph has one root"):
         plot(where, "attribution", tmp_path)
     with pytest.raises(FlowgaugeError, match="no explanations by influence-patterns"):
         plot(where, "pattern", tmp_path)
