@@ -60,3 +60,19 @@ def test_patterns_that_do_not_match_are_refused(change: dict[str, Any], message:
 def test_a_subgraph_needs_heads_and_skips_or_neither() -> None:
     with pytest.raises(ValueError, match="needs heads and skips"):
         Subgraph(np.ones((2, 2), bool), np.ones((1, 2, 2), bool))
+
+
+def test_path_counts_equal_enumeration():
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        nodes, heads, skips = rng.random((4, 3)) < 0.7, rng.random((3, 3, 2)) < 0.5, rng.random((3, 3)) < 0.5
+        count, count_heads = 0, 0
+        for walk in itertools.product(range(3), repeat=4):
+            if walk[-1] == 1 and all(nodes[depth, i] for depth, i in enumerate(walk)):
+                count += 1
+                ways = [int(heads[n, walk[n + 1]].sum()) + (skips[n, walk[n]] if walk[n] == walk[n + 1] else 0) for n in range(3)]
+                count_heads += int(np.prod(ways))
+        assert Subgraph(nodes).paths(1) == count
+        assert Subgraph(nodes, heads, skips).paths(1) == count_heads
+    whole = Subgraph(np.ones((7, 11), bool), np.ones((6, 11, 8), bool), np.ones((6, 11), bool))
+    assert whole.paths(7) == all_paths(6, 11, 8) == 89**6

@@ -1,0 +1,22 @@
+"""What an explanation refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flowgauge.methods.explanation import Explanation
+from flowgauge.models.flow.graph import Patterns, Subgraph
+
+
+def test_explanations_refuse_what_is_not_one():
+    with pytest.raises(ValueError, match="'tokens' has 1 of 2 values that are NaN"):
+        Explanation(tokens=np.array([1, np.nan]))
+    with pytest.raises(ValueError, match="'nodes' must have 2 axes"):
+        Explanation(nodes=np.ones(3))
+    with pytest.raises(ValueError, match="at least one view"):
+        Explanation()
+    with pytest.raises(ValueError, match="heads must be"):
+        Patterns(np.array([0]), np.ones(1), np.ones(1), np.zeros((1, 3, 1), int), heads=np.zeros((1, 3, 1, 1), int))
+    with pytest.raises(ValueError, match="needs heads and skips"):
+        Subgraph(np.ones((2, 2), bool), np.ones((1, 2, 2), bool))
