@@ -1,6 +1,7 @@
 """Saliency and gradient times input against gradients of torch."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ def test_scores_are_norms_and_products_of_the_gradient(model, batch) -> None:
     words = model.words(batch).detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(value(model.outputs(replace(batch, word_vectors=words, cache={})), batch).sum(), [words])
     maskable = model.maskable(batch)
-    expected = {
+    expected: dict[Any, torch.Tensor] = {
         Saliency(): gradient.norm(dim=-1),
         Saliency("l1"): gradient.abs().sum(-1),
         GradientXInput(): (gradient * words.detach()).sum(-1),
