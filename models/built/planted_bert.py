@@ -1,8 +1,8 @@
 """A BERT whose weights are set by hand, so that number travels to [CLS] along known routes (`tasks.planted`).
 
 Directions. Hidden states are sums of orthonormal directions, random and orthogonal to (1, ..., 1): one for each position, one of
-number for words and one for each route and layer, one of the other feature, and some that distinguish words. Their mean is 0, and
-the position's part is so large that the norm hardly depends on the words: LayerNorm only rescales, by 1 % or less.
+number for words and one for each route and layer, one of the feature of fillers, and some that distinguish words. Their mean is
+0, and the position's part is so large that the norm hardly depends on the words: LayerNorm only rescales, by 1 % or less.
 
 Heads. Queries and keys depend on positions alone. A head that carries a route attends, from the route's next position, to its
 present one, and from everywhere else to [SEP], whose state carries no number. It reads the direction in which the route was last
@@ -110,15 +110,15 @@ class Directions:
         position: The direction of each position.
         words: The direction of number in a word vector.
         channel: The direction in which layer l writes the number of a route. These and `words` have the cosine `overlap` with
-            `other`.
-        other: The direction of the other words' feature.
+            `filler`.
+        filler: The direction of the feature of fillers, the words without number.
         identity: The directions that distinguish words.
     """
 
     position: Float[Tensor, "tokens width"]
     words: Float[Tensor, " width"]
     channel: Float[Tensor, "routes layers width"]
-    other: Float[Tensor, " width"]
+    filler: Float[Tensor, " width"]
     identity: Float[Tensor, "some width"]
 
     def read(self, wiring: Wiring, route: Route, layer: int) -> Float[Tensor, " width"]:
@@ -131,12 +131,12 @@ class Directions:
 
 
 def _counts(wiring: Wiring) -> list[int]:
-    """The number of directions of position, number, the other feature and identity."""
+    """The number of directions of position, number, the feature of fillers and identity."""
     return [wiring.tokens, 1 + wiring.ways * wiring.depth, 1, IDENTITIES]
 
 
 def directions(wiring: Wiring, width: int, draw: torch.Generator) -> Directions:
-    """Random orthonormal directions with mean 0; those of number are then turned towards `other`.
+    """Random orthonormal directions with mean 0; those of number are then turned towards `filler`.
 
     Args:
         wiring: The settings, `overlap` among them.
@@ -146,9 +146,9 @@ def directions(wiring: Wiring, width: int, draw: torch.Generator) -> Directions:
     counts = _counts(wiring)
     columns = torch.randn(width, 1 + sum(counts), generator=draw, dtype=torch.float64)
     columns[:, 0] = 1.0
-    position, number, other, identity = torch.linalg.qr(columns).Q[:, 1:].T.split(counts)
-    number = math.sqrt(1 - wiring.overlap**2) * number + wiring.overlap * other
-    return Directions(position, number[0], number[1:].unflatten(0, (-1, wiring.depth)), other[0], identity)
+    position, number, filler, identity = torch.linalg.qr(columns).Q[:, 1:].T.split(counts)
+    number = math.sqrt(1 - wiring.overlap**2) * number + wiring.overlap * filler
+    return Directions(position, number[0], number[1:].unflatten(0, (-1, wiring.depth)), filler[0], identity)
 
 
 def _wire(hf: Any, wiring: Wiring, ids: Mapping[str, int]) -> None:
@@ -172,7 +172,7 @@ def _wire(hf: Any, wiring: Wiring, ids: Mapping[str, int]) -> None:
 
 
 def _word_vectors(table: Tensor, along: Directions, ids: Mapping[str, int], draw: torch.Generator) -> None:
-    """Sets the word vectors: number for nouns (singular -1, plural 1), the other feature for fillers, and identities for both.
+    """Sets the word vectors: number for nouns (singular -1, plural 1), their own feature for fillers, and identities for both.
 
     Vectors of special tokens, [MASK] among them, stay 0, so that the baseline has no number.
     """
@@ -181,7 +181,7 @@ def _word_vectors(table: Tensor, along: Directions, ids: Mapping[str, int], draw
     for noun, vector in zip(NOUNS, own, strict=False):
         table[ids[noun]], table[ids[noun + "s"]] = vector - along.words, vector + along.words
     for index, (filler, vector) in enumerate(zip(FILLERS, own[len(NOUNS) :], strict=True)):
-        table[ids[filler]] = vector + (-1) ** index * along.other
+        table[ids[filler]] = vector + (-1) ** index * along.filler
 
 
 def _wire_layer(attention: Any, wiring: Wiring, layer: int, along: Directions, draw: torch.Generator) -> None:

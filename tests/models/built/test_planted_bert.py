@@ -199,7 +199,7 @@ def test_every_noun_is_one_token_and_the_mask_has_no_number() -> None:
     assert torch.allclose(apart, apart[:1].expand_as(apart)) and apart[0].norm() == pytest.approx(2, rel=1e-6)
 
 
-def test_by_ways_share_their_first_hop_with_each_other_alone() -> None:
+def test_side_routes_share_their_first_hop_with_each_other_alone() -> None:
     for seed in range(10):
         one, other, *by_ways = routes(planted(f"planted/fork:seed={seed}").wiring)
         for main, pair in ((one, by_ways[:2]), (other, by_ways[2:])):
