@@ -209,7 +209,7 @@ def test_what_is_wrong_with_a_folder_is_said_in_plain_words(tmp_path, questions)
         {**right, first: {"tokens": np.ones(11), "input_ids": [2, 3]}}
     )
     assert "the view 'nodes' has shape (3, 11), expected (7, 11)" in refused({**right, first: {"nodes": np.ones((3, 11))}})
-    assert "gates belong" in refused({**right, first: {"gate": np.ones((6, 11))}}).replace("gates and fills", "gates")
+    assert "a gate or a fill, which belong to a mask" in refused({**right, first: {"gate": np.ones((6, 11))}})
     assert "not among the 4" in refused(right, limit=4)
     assert "no task is called 'sva/objs': did you mean sva/obj" in refused(right, task="sva/objs")
 
