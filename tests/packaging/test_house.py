@@ -17,7 +17,11 @@ LARGEST_FOLDER, LARGEST_ROOM, LONGEST_FUNCTION, MOST_VAGUE_LOCALS = 18, 12, 80, 
 WIDE = {*FOLDERS, "leaderboards/figures"}
 """Folders that may hold more than twelve modules: the six of the line, and the figures, one file each."""
 
-WITHOUT_A_TEST_FILE: dict[str, str] = {}
+WITHOUT_A_TEST_FILE = {
+    "models/families/base.py": "a record of a model's parts, which the tests of every family fill and read",
+    "models/layered.py": "a protocol without code",
+    "models/shapes.py": "names of array shapes, which every test checks",
+}
 """Modules that have no test file of their own, and the reason."""
 
 
@@ -96,4 +100,4 @@ def test_every_module_has_its_test_file_in_the_mirror(room: str) -> None:
 
 
 def test_the_list_of_modules_without_a_test_file_is_short() -> None:
-    assert len(WITHOUT_A_TEST_FILE) <= 25 and all(WITHOUT_A_TEST_FILE.values())
+    assert len(WITHOUT_A_TEST_FILE) <= 10 and all(WITHOUT_A_TEST_FILE.values())
