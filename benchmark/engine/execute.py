@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ...core.progress import Progress
 from .jobs import JobGroup, finished
-from .progress import Progress
 
 
 def execute(
@@ -30,8 +30,8 @@ def execute(
     unfinished = [(group, jobs) for group, jobs in unfinished if jobs]
     if not unfinished:
         return
+    from ..loading.trained_weights import TrainedWeights
     from .prepared import encode_group  # these import torch, which takes seconds and a finished plan does not need
-    from .trained_weights import TrainedWeights
     from .worker import work
 
     encoded = [(group, jobs, group.prepared or encode_group(group, metrics, batch_size)) for group, jobs in unfinished]

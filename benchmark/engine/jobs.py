@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from ...methods.registry import METHODS
 from ...tasks.instance import Instance
+from ..loading.model_handle import ModelHandle
 from ..store.key import TaskKey, method_key, metric_id
 from ..store.record import FINAL, Record, Score
 from ..store.results import Results
 from ..store.store import Cell, Store
-from .model_handle import ModelHandle
 
 
 @dataclass(eq=False)

@@ -12,9 +12,9 @@ from ...models.batch import Batch
 from ...models.built.training import TrainingSession
 from ...models.inputs.encode import batches
 from ...models.layered import Layered
+from ..loading.trained_weights import TrainedWeights
 from ..store.key import canonical
 from .jobs import Job
-from .trained_weights import TrainedWeights
 
 BATCH_SIZE = 64
 

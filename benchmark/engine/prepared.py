@@ -8,8 +8,8 @@ from typing import Any
 
 from ...models.inputs.encode import TRACE_SAMPLES, EncodedInstances, batches
 from ...models.layered import Layered
+from ..loading.head_check import check_head
 from .explain import PreparedBatch, prepare
-from .head_check import check_head
 from .jobs import JobGroup
 
 BATCH_SIZE = 32

@@ -8,13 +8,13 @@ from typing import Any
 from ...core.errors import UsageError
 from ...core.registry import Spec
 from ...tasks.instance import Quantity
+from ..loading.model_handle import ModelHandle, check_model
 from ..store.key import TaskKey, canonical, question
 from ..store.record import Record
 from ..store.results import Results
 from ..store.store import Store
 from .execute import execute
 from .jobs import Job, JobGroup, results_of
-from .model_handle import ModelHandle, check_model
 from .plan import Plan
 from .resolve import check_metrics, draw, make_metrics, with_data
 

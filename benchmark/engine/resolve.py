@@ -16,8 +16,8 @@ from ...tasks.file_rows import is_table
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import Instance
 from ...tasks.registry import TASKS, load_task, takes_data
+from ..loading.model_handle import ModelHandle, check_model
 from ..store.key import TaskKey, canonical, method_key
-from .model_handle import ModelHandle, check_model
 from .plan import DEFAULT_MODEL, Plan, unique
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.errors import NoSplit
+from ..loading.model_handle import ModelHandle
 from ..store.key import cell_key, folder_name
 from ..store.results import Results
 from ..store.store import Store
 from .execute import execute
 from .jobs import Job, JobGroup, results_of
-from .model_handle import ModelHandle
 from .plan import Plan, as_mapping, request_of
 from .resolve import ResolvedPlan, TaskSample, draw_train, resolve
 

@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...core.errors import PLUGIN_ERRORS, FlowgaugeError, NotApplicable, one_line
+from ...core.progress import Progress
 from ...core.registry import source_hash
 from ...models.inputs.encode import reseed
 from ...models.layered import Layered
+from ..loading.trained_weights import TrainedWeights
 from ..store.record import Cost, Record, Score, Status
 from .explain import PreparedBatch, explain_batch
 from .jobs import Job, JobGroup
 from .method_trainer import MethodTrainer
 from .prepared import PreparedBatches
-from .progress import Progress
 from .provenance import provenance
 from .scoring import ExplainedBatches, score_job
-from .trained_weights import TrainedWeights
 
 log = logging.getLogger(__name__)
 

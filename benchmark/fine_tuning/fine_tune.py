@@ -15,14 +15,14 @@ from typing import Any
 import transformers
 
 from ...core.errors import FlowgaugeError, UsageError
+from ...core.progress import Progress
 from ...core.registry import Spec
 from ...models.load import Base, check_device, load_base
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import Instance
 from ...tasks.registry import load_task
-from ..engine.model_handle import model_source, quieten, shown_name
-from ..engine.progress import Progress
 from ..engine.resolve import with_data
+from ..loading.model_handle import model_source, quieten, shown_name
 from ..store.model_fingerprint import model_fingerprint
 from .fine_tuned_model import FineTunedModel, FineTuningConfig, OutputFolder
 from .heads import FineTuningHead, HeadScore, head_of

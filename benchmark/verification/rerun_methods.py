@@ -14,7 +14,7 @@ from ..engine.method_trainer import MethodTrainer
 from ..engine.plan import Plan
 from ..engine.prepared import PreparedBatches
 from ..engine.resolve import TaskSample, draw_train
-from ..engine.trained_weights import TrainedWeights
+from ..loading.trained_weights import TrainedWeights
 from ..store.record import Record
 from ..store.store import Store
 from .explanation_difference import RerunOutcome, difference, tolerance

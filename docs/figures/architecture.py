@@ -14,9 +14,9 @@ from typing import NamedTuple
 FOLDERS = """
 tasks: what to explain: instance.py registry.py agreement.py classification.py squad.py planted.py toy_counting.py file_tasks.py
 models: a model as a flow graph: inputs flow families interventions built zoo
-methods: explain a prediction: gradients patterns attention perturbation masks
+methods: explain a prediction: gradients patterns attention perturbation masks noise
 metrics: how faithful that is: nodes summary.py tokens heads edges patterns masks reduced_models
-benchmark: run, store, resume: engine store external verification fine_tuning conformance speed
+benchmark: run, store, resume: engine loading store external verification fine_tuning conformance speed
 leaderboards: compare, show, publish: stored tables comparison site figures export submission
 """
 """Folder: caption: its rooms (folders) and, where it has files alone, some of these."""

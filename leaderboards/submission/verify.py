@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from ...benchmark.engine.progress import Progress
 from ...benchmark.external.folder_format import check_external_marks, content_sum, is_outside
 from ...benchmark.store.cell import Cell
 from ...benchmark.store.explanation_file import DamagedPart
@@ -23,6 +22,7 @@ from ...benchmark.store.key import short_hash
 from ...benchmark.store.record import FINAL, SCHEMA, Record, Score, TrainingRecord, check_schema
 from ...benchmark.store.store import Store
 from ...core.errors import FlowgaugeError
+from ...core.progress import Progress
 from ...metrics.scores import COLUMNS, Scores
 from ...metrics.summary import summarise
 from .bundle import BadBundle, BundleManifest, check_sums, read_manifest

@@ -1,1 +1,1 @@
-"""Methods that optimise masks or noise on words and hidden states."""
+"""Methods that optimise masks on words and hidden states."""

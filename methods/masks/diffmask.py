@@ -18,8 +18,8 @@ from ...models.built.training import TrainingSession
 from ...models.interventions.states import clean_states
 from ...models.layered import Layered
 from ..base import Amortised, explanations, method
+from ..centred_rmsprop import CentredRMSprop
 from ..explanation import Explanation
-from .centred_rmsprop import CentredRMSprop
 from .gate_training import GateTraining, GateTrainingConfig, train
 from .gates import Gates, may_be_masked
 from .lagrangian import Multipliers

@@ -18,7 +18,7 @@ from ...models.built.training import TrainingSession
 from ...models.layered import Layered
 from ...models.outputs import divergence, prediction
 from ...models.shapes import PerRow
-from .centred_rmsprop import CentredRMSprop
+from ..centred_rmsprop import CentredRMSprop
 from .gate_examples import CleanRun, GateExamples
 from .gates import Gates, may_be_masked
 from .lagrangian import Multipliers

@@ -18,8 +18,8 @@ from ...models.layered import Layered
 from ...models.outputs import divergence
 from ...models.shapes import Outputs, PerRow
 from ..base import explanations
+from ..centred_rmsprop import CentredRMSprop
 from ..explanation import Explanation
-from .centred_rmsprop import CentredRMSprop
 from .lagrangian import Multipliers
 
 Logits = Float[Tensor, "batch tokens"]

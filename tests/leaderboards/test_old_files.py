@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from flowgauge.benchmark.engine.trained_weights import TrainedWeights
 from flowgauge.benchmark.external import folder_format as outside
 from flowgauge.benchmark.external.importer import import_explanations
+from flowgauge.benchmark.loading.trained_weights import TrainedWeights
 from flowgauge.benchmark.store.record import SCHEMA
 from flowgauge.benchmark.store.results import table
 from flowgauge.benchmark.store.store import Store

@@ -9,8 +9,8 @@ import torch
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.gradients.attattr import AttAttr
 from flowgauge.methods.gradients.integrated_gradients import IntegratedGradients
-from flowgauge.methods.masks.information_mask import Entropy, InformationMask
-from flowgauge.methods.masks.noise_fitting import fit_chunks
+from flowgauge.methods.noise.information_mask import Entropy, InformationMask
+from flowgauge.methods.noise.noise_fitting import fit_chunks
 from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.inputs.encode import encode
 from flowgauge.models.outputs import value

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from flowgauge.benchmark.conformance import check_file, failed
-from flowgauge.benchmark.engine.model_handle import check_model
 from flowgauge.benchmark.engine.plan import Plan
 from flowgauge.benchmark.engine.resolve import check_names, model_of
+from flowgauge.benchmark.loading.model_handle import check_model
 from flowgauge.cli import app
 from flowgauge.methods.registry import METHODS
 from flowgauge.tasks.registry import load_task

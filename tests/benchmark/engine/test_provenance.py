@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flowgauge.benchmark.engine.model_handle import ModelHandle
 from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.loading.model_handle import ModelHandle
 
 
 def test_batch_size_is_provenance(make_plan, rows_of, monkeypatch) -> None:

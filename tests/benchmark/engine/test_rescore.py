@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flowgauge.benchmark.engine import model_handle as loading_module
 from flowgauge.benchmark.engine.plan import Plan
 from flowgauge.benchmark.engine.rescore import rescore
 from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.loading import model_handle
 from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import UsageError
 
@@ -47,7 +47,7 @@ def test_other_weights_are_refused_when_the_files_are_known_after_loading_only(
 ) -> None:
     plan = make_plan()
     run(plan)
-    monkeypatch.setattr(loading_module, "model_fingerprint", lambda *_: None)
+    monkeypatch.setattr(model_handle, "model_fingerprint", lambda *_: None)
     with pytest.raises(UsageError, match="is not the one that sva/obj was explained with"):
         rescore(plan.store, ["path_share"])  # by its weights alone the model has another fingerprint than by its files
 

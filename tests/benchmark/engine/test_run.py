@@ -9,8 +9,8 @@ import pytest
 import torch
 from tests.benchmark.conftest import PLUGINS
 
-from flowgauge.benchmark.engine.model_handle import ModelHandle
 from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.loading.model_handle import ModelHandle
 from flowgauge.models.inputs.encode import encode, relabel
 from flowgauge.models.load import load_model
 from flowgauge.models.outputs import value
@@ -140,3 +140,12 @@ def test_on_the_toy_task_its_model_is_trained_and_metrics_apply_or_say_why_not(m
     reasons = {score.name: score.reason for score in record.scores.values() if score.status == "not-applicable"}
     assert reasons["head_pruning"] == "it works inside a transformer, and toy-counting is none."
     assert "has no mask token; choose baseline" in reasons["infidelity"]
+
+
+def test_a_long_run_into_a_file_says_where_it_is(make_plan, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("flowgauge.core.progress.PAUSE", 0.0)
+    run(make_plan(), quiet=False)
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1] == "sva/obj: 4 of 4 steps after 0 min" and "sva/obj: by-position: 0 of 4 steps after 0 min" in told
+    run(make_plan(limit=6), quiet=True)
+    assert capsys.readouterr().err == ""

@@ -10,7 +10,7 @@ import torch
 from tests.methods.masks.conftest import METHODS, QUICK
 
 from flowgauge.core.errors import FlowgaugeError
-from flowgauge.methods.masks.centred_rmsprop import CentredRMSprop
+from flowgauge.methods.centred_rmsprop import CentredRMSprop
 from flowgauge.methods.masks.diffmask import DiffMaskHidden, DiffMaskInput
 from flowgauge.methods.masks.gate_examples import GateExamples
 from flowgauge.methods.masks.gate_training import GateTraining, GateTrainingConfig, train

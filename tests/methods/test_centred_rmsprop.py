@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from flowgauge.methods.masks.centred_rmsprop import CentredRMSprop
+from flowgauge.methods.centred_rmsprop import CentredRMSprop
 
 
 def test_descent_is_torch_s_centred_rmsprop() -> None:

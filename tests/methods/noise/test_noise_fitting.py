@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from flowgauge.core.errors import FlowgaugeError, UsageError
-from flowgauge.methods.masks import noise_fitting as noisy_states
-from flowgauge.methods.masks.ib_attribution import Bottleneck, IBAttribution
-from flowgauge.methods.masks.information_mask import InformationMask
-from flowgauge.methods.masks.noise_fitting import Noise, NoiseFitConfig, fit_chunk, fit_chunks
+from flowgauge.methods.noise import noise_fitting
+from flowgauge.methods.noise.ib_attribution import Bottleneck, IBAttribution
+from flowgauge.methods.noise.information_mask import InformationMask
+from flowgauge.methods.noise.noise_fitting import Noise, NoiseFitConfig, fit_chunk, fit_chunks
 from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.interventions.states import clean_states, outputs_from, outputs_from_each
 
@@ -42,7 +42,7 @@ def test_depths_fitted_together_are_those_fitted_alone(toy, digits, optimiser, m
     method = IBAttribution(steps=15, optimiser=optimiser)
     method = method.trained(method.fit(toy, [digits], InMemorySession()))
     together = method.explain(toy, digits)
-    monkeypatch.setattr(noisy_states, "TOKENS", 12)  # one instance and one depth at a time
+    monkeypatch.setattr(noise_fitting, "TOKENS", 12)  # one instance and one depth at a time
     assert {(len(chunk.batch), chunk.depths) for _, chunk in fit_chunks(toy, digits)} == {(1, (0, 1)), (1, (0,)), (1, (1,))}
     for one, two in zip(together, method.explain(toy, digits), strict=True):
         assert one.mask == pytest.approx(two.mask, abs=1e-9)

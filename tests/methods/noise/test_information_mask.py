@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.methods.masks.conftest import Linear
 
-from flowgauge.methods.masks.information_mask import InformationMask
+from flowgauge.methods.noise.information_mask import InformationMask
 
 
 def test_noise_rises_to_the_exact_optimum_of_a_linear_model(four) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from safetensors.torch import load_file
 from tests.benchmark.conftest import PLUGINS
 
-from flowgauge.benchmark.engine.model_handle import shown_name
 from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.loading.model_handle import shown_name
 
 TASK, METHOD = f"{PLUGINS}:splits", f"{PLUGINS}:amortised"
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tests.benchmark.conftest import PLUGINS
 
 from flowgauge.benchmark.engine.run import run
-from flowgauge.benchmark.engine.trained_weights import TrainedWeights
+from flowgauge.benchmark.loading.trained_weights import TrainedWeights
 
 TASK, METHOD = f"{PLUGINS}:splits", f"{PLUGINS}:amortised"
 
@@ -52,7 +52,7 @@ def test_seed_settings_and_training_instances_make_another_fit(plan, tmp_path) -
 
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_weights(plan, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("flowgauge.benchmark.engine.trained_weights.PAUSE", 0.0)
+    monkeypatch.setattr("flowgauge.benchmark.loading.trained_weights.PAUSE", 0.0)
     with pytest.raises(KeyboardInterrupt):
         run(plan(f"{METHOD}:breaks_at=7"))
     (folder,) = fits(tmp_path / "store")
@@ -100,7 +100,7 @@ def test_weights_of_which_a_byte_is_wrong_are_trained_anew(tmp_path, caplog) -> 
 
 
 def test_the_checkpoint_of_another_training_is_left_out(plan, tmp_path, monkeypatch, caplog) -> None:
-    monkeypatch.setattr("flowgauge.benchmark.engine.trained_weights.PAUSE", 0.0)
+    monkeypatch.setattr("flowgauge.benchmark.loading.trained_weights.PAUSE", 0.0)
     for seed in (0, 1):
         with pytest.raises(KeyboardInterrupt):
             run(plan(f"{METHOD}:breaks_at=7", seeds=(seed,)))
@@ -112,7 +112,7 @@ def test_the_checkpoint_of_another_training_is_left_out(plan, tmp_path, monkeypa
 
 
 def test_two_processes_that_train_the_same_both_end(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("flowgauge.benchmark.engine.trained_weights.PAUSE", 0.0)
+    monkeypatch.setattr("flowgauge.benchmark.loading.trained_weights.PAUSE", 0.0)
     fits = TrainedWeights(str(tmp_path))
 
     def fit(training):
@@ -135,7 +135,7 @@ def test_a_removal_that_another_process_was_first_with_is_no_failure(tmp_path, m
         raise FileNotFoundError(path)
 
     fits = TrainedWeights(str(tmp_path))
-    monkeypatch.setattr("flowgauge.benchmark.engine.trained_weights.PAUSE", 0.0)
+    monkeypatch.setattr("flowgauge.benchmark.loading.trained_weights.PAUSE", 0.0)
     monkeypatch.setattr(fits.files, "remove", gone)
 
     def fit(training):

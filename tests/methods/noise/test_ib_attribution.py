@@ -10,8 +10,8 @@ import torch
 from tests.methods.masks.conftest import Linear
 from torch.distributions import Normal, kl_divergence
 
-from flowgauge.methods.masks.ib_attribution import Bottleneck, IBAttribution, information
-from flowgauge.methods.masks.noise_fitting import fit_chunks
+from flowgauge.methods.noise.ib_attribution import Bottleneck, IBAttribution, information
+from flowgauge.methods.noise.noise_fitting import fit_chunks
 from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.interventions.states import clean_states, outputs_from_each
 

@@ -23,12 +23,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ...core.errors import FlowgaugeError
+from ...core.progress import Progress
 from ...models.built.training import TrainingSession
 from ..store.atomic_files import Files
 from ..store.cell import safe_name
 from ..store.key import canonical, short_hash
 from ..store.record import TrainingRecord
-from .progress import Progress
 
 log = logging.getLogger(__name__)
 PAUSE = 5.0

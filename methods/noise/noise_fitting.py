@@ -15,7 +15,7 @@ from ...models.batch import Batch
 from ...models.interventions.states import clean_states, outputs_from_each
 from ...models.layered import Layered
 from ...models.shapes import Outputs
-from .centred_rmsprop import CentredRMSprop
+from ..centred_rmsprop import CentredRMSprop
 
 Optimiser = Literal["rmsprop", "adam"]
 Strengths = Float[Tensor, "batch depths tokens"]
