@@ -3,7 +3,7 @@
 from ..core.registry import Registry
 
 OUTSIDE = "outside."
-"""What the names of explanations that were computed elsewhere begin with (`benchmark.outside`), and those of no method here."""
+"""What the names of explanations that were computed elsewhere begin with (`benchmark.external`); no method may be named so."""
 
 METHODS = Registry(
     "method",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.errors import NotApplicable
+from ...core.errors import PLUGIN_ERRORS, NotApplicable, one_line
 from ...methods.explanation import Explanation
 from ...metrics.scores import Aggregate, ExplainedCell
 from ...tasks.instance import Instance
@@ -36,8 +36,8 @@ def pair_findings(
             aggregates = _compare(plugin, instances, gold)
         except NotApplicable as reason:
             findings.append(Finding(f"{name}: applies", True, f"not applicable: {reason}"))
-        except Exception as error:  # shown to the plug-in's author
-            findings.append(Finding(f"{name}: compares", False, f"{type(error).__name__}: {error}"))
+        except PLUGIN_ERRORS as error:  # shown to the plug-in's author
+            findings.append(Finding(f"{name}: compares", False, one_line(error)))
         else:
             applied.append(name)
             findings += prefixed(name, run_checks(_checks(plugin, instances, gold, aggregates, before, tolerance)))

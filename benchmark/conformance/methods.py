@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...core.errors import PLUGIN_ERRORS, NotApplicable
+from ...core.errors import PLUGIN_ERRORS, NotApplicable, one_line
 from ...core.needs import NEEDS
 from ...core.registry import settings
 from ...methods.explanation import VIEWS, Explanation
@@ -54,7 +54,7 @@ def check_method(plugin: Any, model: FlowModel | None = None, instances: Sequenc
     except NotApplicable as reason:
         return [*findings, Finding("applies", True, f"not applicable: {reason}")]
     except PLUGIN_ERRORS as error:  # shown to the plug-in's author
-        return [*findings, Finding("explains", False, f"{type(error).__name__}: {error}")]
+        return [*findings, Finding("explains", False, one_line(error))]
     require_shapes = lambda: _require_shapes(tested.plugin, explanations, batch, sample.model)  # noqa: E731
     findings += run_checks([("one explanation an instance, shaped as declared", require_shapes)])
     if not findings[-1].ok:

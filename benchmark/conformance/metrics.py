@@ -10,7 +10,7 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from ...core.errors import PLUGIN_ERRORS, NotApplicable
+from ...core.errors import PLUGIN_ERRORS, NotApplicable, one_line
 from ...core.registry import Spec
 from ...methods.explanation import Explanation
 from ...methods.registry import METHODS
@@ -112,7 +112,7 @@ def _score_cases(plugin: Any, sample: Subject) -> tuple[list[Finding], list[str]
         except NotApplicable as reason:
             findings.append(Finding(f"{name}: applies", True, f"not applicable: {reason}"))
         except PLUGIN_ERRORS as error:  # shown to the plug-in's author
-            findings.append(Finding(f"{name}: scores", False, f"{type(error).__name__}: {error}"))
+            findings.append(Finding(f"{name}: scores", False, one_line(error)))
         else:
             applied.append(name)
             findings += prefixed(name, run_checks(_case_checks(plugin, case, reference, scores, before)))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import FrozenInstanceError, is_dataclass
 from typing import Any, get_args
 
-from ...core.errors import PLUGIN_ERRORS, UsageError
+from ...core.errors import PLUGIN_ERRORS, UsageError, one_line
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import GAP, Head, Instance, Quantity
 from ...tasks.registry import load_task
@@ -37,7 +37,7 @@ def check_task(plugin: Any, split: str = "test") -> list[Finding]:
     try:
         every = task.instances(split, None, 0)
     except PLUGIN_ERRORS as error:  # shown to the plug-in's author
-        return [*findings, Finding("gives instances", False, f"{type(error).__name__}: {error}")]
+        return [*findings, Finding("gives instances", False, one_line(error))]
     checks: list[tuple[str, Callable[[], str | None]]] = [
         ("gives frozen instances", lambda: _require_frozen(every)),
         ("ids are unique", lambda: _require_unique(every)),

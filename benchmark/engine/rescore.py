@@ -16,7 +16,7 @@ from ..store.store import Store
 from .execute import execute
 from .jobs import Job, JobGroup, results_of
 from .plan import Plan
-from .resolve import check_metrics, draw, make_metrics, with_data
+from .resolve import draw, make_metrics, with_data
 
 
 def rescore(
@@ -49,12 +49,12 @@ def rescore(
     specs = [Spec.parse(text) for text in metrics]
     if not specs:
         raise UsageError("name at least one metric to score with.")
-    check_metrics(specs)
+    scorers = make_metrics(specs)
     store = Store(url)
     explained = [record for record in store.records() if record.status in ("done", "partial")]
     if not explained:
         raise UsageError(f"the store {url!r} has no explained cells: `flowgauge run --store {url}` explains some.")
-    scorers, groups = make_metrics(specs), list[JobGroup]()
+    groups: list[JobGroup] = []
     for records in _by_question(explained):  # batches of one are dropped before the next are encoded
         group = regroup(store, records, model=model, data_dir=data_dir, device=device, quiet=quiet)
         group.model.display_name = records[0].model

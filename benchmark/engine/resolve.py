@@ -84,7 +84,8 @@ def check_names(plan: Plan) -> Plan:
     """
     for spec in plan.methods:
         METHODS.require(spec.name)
-    check_metrics(plan.metrics)
+    for spec in plan.metrics:
+        METRICS.require(spec.name)
     if plan.model is not None:
         check_model(plan.model)
     if plan.columns and not any(is_table(spec.name) for spec in plan.tasks):
@@ -95,16 +96,6 @@ def check_names(plan: Plan) -> Plan:
     if plan.data_dir and not any("data_dir" in spec.settings for spec in tasks):
         raise UsageError(f"a data folder ({plan.data_dir}) is given, but no task reads one: leave it out.")
     return plan.model_copy(update={"tasks": tuple(tasks)})
-
-
-def check_metrics(specs: Sequence[Spec]) -> None:
-    """Checks that metrics exist.
-
-    Raises:
-        UnknownName: One does not; with near matches.
-    """
-    for spec in specs:
-        METRICS.require(spec.name)
 
 
 def with_data(spec: Spec, folder: str | None, replace: bool = False) -> Spec:

@@ -96,7 +96,7 @@ def import_explanations(
     Args:
         folder: The folder that `write_explanations` wrote.
         store: The store that the cell goes into.
-        metrics: Names or `file.py[:name]`, with settings after a colon.
+        metrics: Names or `file.py[:name]`, with settings after a colon; none: the explanations are only stored.
         model: Where the model is, if not under its name in the manifest.
         data_dir: Folder of published data, for tasks that read them.
         device: A torch device.
@@ -114,24 +114,25 @@ def import_explanations(
         external.manifest, metrics, model=model or external.manifest.model, data_dir=data_dir, device=device, store=store
     )
     resolved = _resolve(plan, quiet)
+    scorers = resolved.metrics if metrics else ()
     target = Store(store)
     target.check_writable()
     group = _open_group(resolved)
-    group.prepared = encode_group(group, resolved.metrics, batch_size)
+    group.prepared = encode_group(group, scorers, batch_size)
     parts = _parts(external, group, group.prepared)
     job = _open_job(external.manifest, resolved, group, target, content_sum(parts))
     group.jobs.append(job)
-    group.match_budgets(resolved.metrics, _other_jobs(target, group, job))
-    if not finished(job, group, resolved.metrics):
+    group.match_budgets(scorers, _other_jobs(target, group, job))
+    if not finished(job, group, scorers):
         _write_missing(job, parts)
-    execute(store, [group], resolved.metrics, quiet=quiet)
+    execute(store, [group], scorers, quiet=quiet)
     return Results(store, (job.record,) if job.record else ())
 
 
 def _plan(manifest: ExternalManifest, metrics: Sequence[str], **fields: Any) -> Plan:
     names = ("revision", "split", "limit", "sample_seed", "dtype", "max_tokens", "on_split", "columns")
     stated = {name: getattr(manifest, name) for name in names}
-    return Plan.make(tasks=manifest.task, metrics=tuple(metrics), **stated, **fields)
+    return Plan.make(tasks=manifest.task, metrics=tuple(metrics) or DEFAULT_METRICS, **stated, **fields)
 
 
 def _resolve(plan: Plan, quiet: bool = True) -> ResolvedPlan:

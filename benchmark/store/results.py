@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import pandas as pd
@@ -67,7 +68,7 @@ def _ranked(record: Record, metric: str) -> str:
     return with_interval(aggregate.value, aggregate.low, aggregate.high)
 
 
-def table(records: tuple[Record, ...] | list[Record]) -> pd.DataFrame:
+def table(records: Sequence[Record]) -> pd.DataFrame:
     """Records as a table with the columns `COLUMNS`, one row an aggregate."""
     return pd.DataFrame([row for record in records for row in _rows(record)], columns=list(COLUMNS))
 

@@ -1,1 +1,1 @@
-"""Edges."""
+"""Metrics that read edges: weights of attention between positions, layer by layer."""

@@ -1,1 +1,1 @@
-"""Heads."""
+"""Metrics that read scores of attention heads."""

@@ -1,1 +1,1 @@
-"""Masks."""
+"""Metrics that read masks: the probability that each word or hidden state is kept."""

@@ -1,1 +1,1 @@
-"""Nodes."""
+"""Metrics that read nodes: scores of hidden states, and of heads and skips."""

@@ -1,1 +1,1 @@
-"""Reduced models."""
+"""Runs the model with only the nodes, heads or masked states that an explanation keeps."""

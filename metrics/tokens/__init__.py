@@ -1,1 +1,1 @@
-"""Tokens."""
+"""Metrics that read token scores."""

@@ -10,7 +10,6 @@ from torch import Tensor
 from ...core.declare import decorator
 from ...core.registry import check_name
 from ..layered import Layered
-from .training import TrainingSession
 
 BuilderClass = TypeVar("BuilderClass")
 
@@ -18,6 +17,9 @@ BuilderClass = TypeVar("BuilderClass")
 @runtime_checkable
 class ModelBuilder(Protocol):
     """Builds a model from its settings. One with a method `fit(training) -> tensors` is trained first, once for each store.
+
+    `fit` takes a `TrainingSession`, which gives the seed and the last checkpoint, and returns the weights by name; it raises a
+    `FlowgaugeError` if the model did not become good enough.
 
     The settings identify what was trained. Where they do not suffice, because they name data or another model, a method
     `identity() -> mapping` returns what does, such as fingerprints. A setting `data_dir` is filled in from the plan.
@@ -35,21 +37,6 @@ class ModelBuilder(Protocol):
 
         Args:
             weights: What `fit` returned; empty for a builder without `fit`.
-        """
-        ...
-
-
-class TrainedModelBuilder(ModelBuilder, Protocol):
-    """A builder whose model is trained."""
-
-    def fit(self, training: TrainingSession) -> Mapping[str, Tensor]:
-        """Trains the model and returns its weights by name.
-
-        Args:
-            training: Gives the seed and the last checkpoint, takes checkpoints and the training curve.
-
-        Raises:
-            FlowgaugeError: The model did not become good enough.
         """
         ...
 

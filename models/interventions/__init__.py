@@ -1,1 +1,1 @@
-"""Interventions."""
+"""Runs of the model in which some states are replaced, and what replaces them."""

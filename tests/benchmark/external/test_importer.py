@@ -123,6 +123,11 @@ def test_the_same_folder_twice_is_one_cell_and_a_metric_more(scored, tmp_path):
     assert set(results.records[0].scores) == {*before.scores, "concentration@1"}
 
 
+def test_explanations_can_be_stored_without_a_score(scored, tmp_path):
+    (record,) = flowgauge.import_explanations(scored / "handed", str(tmp_path), [], device="cpu").records
+    assert record.status == "done" and record.instances == 8 and not record.scores
+
+
 def test_the_whole_way_to_a_board(scored, tmp_path):
     pack(str(scored / "store"), tmp_path / "bundle", "a notebook's author")
     checked = verify(tmp_path / "bundle", ScoreRecomputer(device="cpu"), 3)
