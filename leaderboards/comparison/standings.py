@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, rankdata
 
 from ...benchmark.store.record import Record
 from ..stored.comparable_cells import ComparableCells, groups
@@ -64,13 +64,11 @@ class RankedTable:
     Attributes:
         comparison: The comparison that its numbers are from.
         rows: One a method, best first.
-        missing: Why other methods have no score, by label.
         beside: Scores of the whole model and of chance, where the metric has them.
     """
 
     comparison: MethodComparison
     rows: tuple[RankedRow, ...]
-    missing: dict[str, str]
     beside: dict[str, float]
 
     @property
@@ -172,17 +170,14 @@ class ModelBoard:
         kinds = list(dict.fromkeys(names))
         if len(kinds) < 2 or len(self.overall.methods) < 2:
             return []
-        return [self._without(kind, np.array([name != kind for name in names])) for kind in kinds]
-
-    def _without(self, kind: str, kept: np.ndarray) -> OrderChange:
-        return _changed(kind, self.overall.methods, self.overall.rank, self.table_ranks[kept].mean(0))
+        without = {kind: self.table_ranks[[name != kind for name in names]].mean(0) for kind in kinds}
+        return [_changed(kind, self.overall.methods, self.overall.rank, ranks) for kind, ranks in without.items()]
 
     def under_operators(self) -> list[OrderChange]:
         """How the order by a metric changes under another ablation operator: mean ranks over the tasks that have both."""
         panels_of: dict[str, list[tuple[OperatorSensitivity, int]]] = {}
-        for task_board in {
-            f.group.task: f for f in reversed(self.task_boards)
-        }.values():  # the largest run of each task comes first
+        largest = {board.group.task: board for board in reversed(self.task_boards)}  # the largest run of a task comes first
+        for task_board in largest.values():
             for panel in task_board.panels:
                 for index, operator in enumerate(panel.operators[1:], start=1):
                     settings = f" ({panel.settings})" if panel.settings else ""
@@ -197,9 +192,9 @@ class ModelBoard:
         for table in self.counted:
             where = f"{table.comparison.metric} on {table.comparison.group.task}"
             ranked = {*self.overall.methods, *table.comparison.scores.methods}
-            for label in dict.fromkeys([*table.missing, *table.comparison.group.methods()]):
+            for label in dict.fromkeys([*table.comparison.missing, *table.comparison.group.methods()]):
                 if label not in ranked:
-                    reasons.setdefault(label, f"{where}: {table.missing.get(label, 'not run')}")
+                    reasons.setdefault(label, f"{where}: {table.comparison.missing.get(label, 'not run')}")
         return reasons
 
     def accuracy(self, label: str) -> float:
@@ -241,7 +236,7 @@ def _changed(
 ) -> OrderChange:
     """How an order by mean ranks changes."""
     first = tuple(m for m, r in zip(methods, after, strict=True) if r == after.min())
-    then, now = _smallest_first(before), _smallest_first(after)
+    then, now = rankdata(before), rankdata(after)
     moves = [(m, float(a), float(b)) for m, a, b in zip(methods, then, now, strict=True) if a != b]
     moves.sort(key=lambda move: -abs(move[1] - move[2]))
     return OrderChange(name, float(kendalltau(before, after).statistic), first, tuple(moves))
@@ -258,11 +253,6 @@ def _operator_changed(name: str, members: Sequence[tuple[OperatorSensitivity, in
         for chosen in ([(panel, 0) for panel, _ in members], members)
     ]
     return _changed(name, methods, *orders)
-
-
-def _smallest_first(values: Float[np.ndarray, " methods"]) -> Float[np.ndarray, " methods"]:
-    """Ranks of numbers of which the smallest is best."""
-    return ScoreTable((), np.zeros((0, 0)), (), higher_is_better=False).order(values)
 
 
 def read_task_boards(reader: BoardReader) -> list[TaskBoard]:
@@ -304,7 +294,7 @@ def _ranked_table(reader: BoardReader, comparison: MethodComparison) -> RankedTa
     rows = [_row(reader, comparison, index, cells[label]) for index, label in enumerate(names)]
     aggregates = {variant: comparison.group.first_aggregate(comparison.metric, variant) for variant in REFERENCE_ROWS}
     beside = {variant: aggregate.value for variant, aggregate in aggregates.items() if aggregate is not None}
-    return RankedTable(comparison, tuple(rows), comparison.missing, beside)
+    return RankedTable(comparison, tuple(rows), beside)
 
 
 def _row(reader: BoardReader, comparison: MethodComparison, index: int, records: Sequence[Record]) -> RankedRow:

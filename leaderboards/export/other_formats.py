@@ -197,39 +197,20 @@ def write_exchange(
     Raises:
         UsageError: The format or the model is unknown, the dataset is missing, or there is no score to write.
     """
-    if format == "every-eval-ever":
-        return write_every_eval_ever(url, out, organization)
+    if format not in EXCHANGE_FORMATS:
+        raise UnknownName("exchange format", format, EXCHANGE_FORMATS)
+    if format == "hub" and not dataset:
+        raise UsageError("the format `hub` needs the identifier of the benchmark's dataset on the Hub: name it with --dataset.")
+    records = stored_records(url)
     if format == "hub":
-        if not dataset:
-            raise UsageError(
-                "the format `hub` needs the identifier of the benchmark's dataset on the Hub: name it with --dataset."
-            )
-        return write_hub_results(url, out, dataset, model, source_url)
-    raise UnknownName("exchange format", format, EXCHANGE_FORMATS)
-
-
-def write_every_eval_ever(url: str, out: str | Path, organization: str) -> list[Path]:
-    """Writes one JSON file for each model of a store and returns their paths.
-
-    Raises:
-        UsageError: The store is missing, or has no score that the schema has a place for.
-    """
-    documents = every_eval_ever(stored_records(url), organization)
+        of_model = [record for record in records if model in (None, record.model)]
+        if not of_model:
+            raise UnknownName("model in this store", str(model), {record.model for record in records})
+        return [_write(Path(out), of_model[0].model, ".yaml", hub_results(of_model, dataset, source_url))]
+    documents = every_eval_ever(records, organization)
     if not documents:
         raise UsageError(f"{url!r} has no score with a direction (higher or lower is better), and only those can be written.")
     return [_write(Path(out), d["model_info"]["name"], ".json", json.dumps(d, indent=1)) for d in documents]
-
-
-def write_hub_results(url: str, out: str | Path, dataset: str, model: str | None = None, source_url: str = "") -> list[Path]:
-    """Writes the results of one model as a YAML file for `.eval_results/` and returns its path.
-
-    Raises:
-        UsageError: The store or the model is missing, the store has several models and none is named, or there is no score.
-    """
-    records = [record for record in stored_records(url) if model in (None, record.model)]
-    if not records:
-        raise UnknownName("model in this store", str(model), {record.model for record in stored_records(url)})
-    return [_write(Path(out), records[0].model, ".yaml", hub_results(records, dataset, source_url))]
 
 
 def _write(folder: Path, name: str, ending: str, text: str) -> Path:

@@ -51,7 +51,7 @@ def ranked(task_board: TaskBoard, record: Record) -> tuple[Aggregate | None, str
 def standing_table(standing: RankedTable) -> pd.DataFrame:
     """A row for each method, best first; methods without a score come last, with the reason."""
     rows = [{**asdict(line), "reason": ""} for line in standing.rows]
-    rows += [{"label": label, "reason": why} for label, why in standing.missing.items()]
+    rows += [{"label": label, "reason": why} for label, why in standing.comparison.missing.items()]
     frame = pd.DataFrame(rows)
     group, side = standing.comparison.group, standing.comparison
     table_key = {"model": group.model, "task": group.task, "note": group.note, "metric": side.metric, "variant": side.variant}

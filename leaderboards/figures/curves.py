@@ -10,10 +10,10 @@ from typing import Literal
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...core.errors import UsageError
-from ..stored.comparable_cells import ComparableCells, find_score
+from ..stored.comparable_cells import ComparableCells
 from ..tables.columns import ABLATED
 from ..tables.entries import read_entry
+from .source import no_scores, scored_cells
 from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, line_style, new_figure, tidy
 
 Unit = Literal["nodes", "heads"]
@@ -62,14 +62,11 @@ def curves(
         area: The variant that holds the area under the curve.
     """
     read = []
-    for label, record in group.by_label().items():
-        score = find_score(record, metric)
-        if score is None or score.status != "done" or (labels is not None and label not in labels):
-            continue
+    for label, record, score in scored_cells(group, metric, labels):
         on_line = [(a.variant.removeprefix(line), a) for a in score.aggregates if a.variant.startswith(line)]
         points = sorted((float(tick), a) for tick, a in on_line if tick.replace(".", "").isdigit())
         if points:
-            budgets, aggregates = zip(*((budget, a) for budget, a in points), strict=True)
+            budgets, aggregates = zip(*points, strict=True)
             value, low, high = (tuple(getattr(a, side) for a in aggregates) for side in ("value", "low", "high"))
             read.append(BudgetCurve(label, budgets, value, low, high, read_entry(record, metric, area).value))
     return sorted(read, key=lambda curve: (-curve.area if curve.area == curve.area else math.inf, curve.label))
@@ -91,9 +88,7 @@ def curve_figure(
     """
     shown = curves(group, metric, labels, f"{UNITS[unit]}{BUDGET}", f"{UNITS[unit]}auc")
     if not shown:
-        raise UsageError(
-            f"no cell of {group.task} has scores of {unit} by {metric}; add them with `flowgauge score STORE --metric {metric}`."
-        )
+        raise no_scores(group, metric, unit)
     figure = new_figure(8.6, 4.4)
     axes = add_axes(figure, 0.75, 0.65, 4.7, 3.2)
     order = sorted(group.labels)

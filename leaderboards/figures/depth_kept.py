@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...core.errors import UsageError
-from ..stored.comparable_cells import ComparableCells, find_score
+from ..stored.comparable_cells import ComparableCells
 from ..tables.entries import TableEntry, read_entry
+from .source import no_scores, scored_cells
 from .style import GREY, INK, LARGE, METHODS, NORMAL, SMALL, add_axes, add_text, new_figure, plain, tidy
 
 METRIC = "depth_kept"
@@ -41,10 +41,7 @@ class DepthBars:
 def depth_bars(group: ComparableCells, labels: Sequence[str] | None = None) -> list[DepthBars]:
     """Reads the mean depths of a task's methods in order of their labels; `labels` limits which are read."""
     read = []
-    for label, record in sorted(group.by_label().items()):
-        score = find_score(record, METRIC)
-        if score is None or score.status != "done" or (labels is not None and label not in labels):
-            continue
+    for label, record, score in scored_cells(group, METRIC, labels):
         names = [a.variant for a in score.aggregates]
         cells = {kind: {n.removeprefix(kind): read_entry(record, METRIC, n) for n in names if n.startswith(kind)} for kind in
                  ("class/", "special/")}  # fmt: skip
@@ -62,9 +59,7 @@ def depth_figure(group: ComparableCells, labels: Sequence[str] | None = None) ->
     """
     shown = depth_bars(group, labels)
     if not shown:
-        raise UsageError(
-            f"no cell of {group.task} has scores by {METRIC}; add them with `flowgauge score STORE --metric {METRIC}`."
-        )
+        raise no_scores(group, METRIC)
     classes, special = _ordered([bars.classes for bars in shown]), _ordered([bars.special for bars in shown])
     rows = [*classes, *special]
     high = max(cell.high if np.isfinite(cell.high) else cell.value for bars in shown for cell in _cells(bars).values())
@@ -75,15 +70,8 @@ def depth_figure(group: ComparableCells, labels: Sequence[str] | None = None) ->
         _draw(axes, bars, rows, n_classes=len(classes), named=index == 0)
         axes.set_xlim(0, high * 1.05 or 1.0)  # where no word is kept at all, the largest value is 0
     height = float(figure.get_size_inches()[1])
-    add_text(
-        figure,
-        0.2,
-        height - 0.34,
-        f"Number of depths kept   {group.task}   {group.model}",
-        fontsize=LARGE,
-        color=INK,
-        va="bottom",
-    )
+    title = f"Number of depths kept   {group.task}   {group.model}"
+    add_text(figure, 0.2, height - 0.34, title, fontsize=LARGE, color=INK, va="bottom")
     note = f"{group.instances} instances; sums of P(keep) over depths with 95 % intervals. Dotted: mean over all words."
     add_text(figure, 0.2, height - 0.53, note, fontsize=SMALL, color=GREY, va="bottom")
     return figure

@@ -213,27 +213,6 @@ def _entropy(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
         yield f"entropy {model}", entropy_figure(members, "units of q" if reference is None else unit_of(reference))
 
 
-def _curve(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
-    draw = {
-        f"{metric.replace('_', '-')}{' of heads' if unit == 'heads' else ''}": partial(curve_figure, metric=metric, unit=unit)
-        for metric in CURVES
-        for unit in UNITS
-    }
-    yield from _of_groups(source, options, draw)
-
-
-def _pruning(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
-    yield from _of_groups(source, options, {"head-pruning": pruning_figure, "layer-head-pruning": layer_pruning_figure})
-
-
-def _receptive(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
-    yield from _of_groups(source, options, {"receptive-field": receptive_figure})
-
-
-def _depth(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
-    yield from _of_groups(source, options, {"depth-kept": depth_figure})
-
-
 def _of_groups(source: ExplanationSource, options: FigureOptions, draw: Mapping[str, Callable[..., Figure]]) -> NamedFigures:
     """Figures that show all methods of a task; a task without the scores of a figure is passed over.
 
@@ -311,19 +290,27 @@ def _texts(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
         yield stem, texts_figure(title, shown[stem])
 
 
+CURVE_FIGURES = {
+    f"{metric.replace('_', '-')}{' of heads' if unit == 'heads' else ''}": partial(curve_figure, metric=metric, unit=unit)
+    for metric in CURVES
+    for unit in UNITS
+}
+"""The functions that draw curves, by what the names of their files begin with."""
+PRUNING_FIGURES = {"head-pruning": pruning_figure, "layer-head-pruning": layer_pruning_figure}
+"""The functions that draw the accuracy without heads, in the same way."""
 FIGURES: dict[str, Callable[[ExplanationSource, FigureOptions], NamedFigures]] = {
     "pattern": _pattern,
     "aggregate": _aggregate,
     "entropy": _entropy,
-    "curve": _curve,
-    "pruning": _pruning,
-    "receptive": _receptive,
+    "curve": partial(_of_groups, draw=CURVE_FIGURES),
+    "pruning": partial(_of_groups, draw=PRUNING_FIGURES),
+    "receptive": partial(_of_groups, draw={"receptive-field": receptive_figure}),
     "gallery": _gallery,
     "attribution": _attribution,
     "heads": _heads,
     "counting": _counting,
     "mask": _mask,
     "texts": _texts,
-    "depth": _depth,
+    "depth": partial(_of_groups, draw={"depth-kept": depth_figure}),
 }
 """The function that draws each kind of figure, by name."""

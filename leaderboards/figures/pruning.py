@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ...core.errors import UsageError
 from ..stored.comparable_cells import ComparableCells
 from ..tables.entries import TableEntry, read_entry
 from .curves import BudgetCurve, curves, draw_curve
+from .source import no_scores
 from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, line_style, new_figure, tidy
 
 GLOBAL, PER_LAYER = "head_pruning", "layer_head_pruning"
@@ -67,9 +67,7 @@ def layer_pruning_figure(group: ComparableCells, labels: Sequence[str] | None = 
 def _panels(group: ComparableCells, metric: str, rows: Mapping[str, Mapping[str, list[BudgetCurve]]], label: str) -> Figure:
     """Draws the curves in rows of panels on one scale; `label` names the horizontal axis."""
     if not any(panel for panels in rows.values() for panel in panels.values()):
-        raise UsageError(
-            f"no cell of {group.task} has scores by {metric}; add them with `flowgauge score STORE --metric {metric}`."
-        )
+        raise no_scores(group, metric)
     figure = new_figure(LEFT + 2 * WIDTH + GAP + 3.6, _top(len(rows)) + 1.0)
     floor = min(low for panels in rows.values() for panel in panels.values() for curve in panel for low in curve.low)
     order = sorted(group.labels)

@@ -12,9 +12,9 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ...core.errors import UsageError
-from ..stored.comparable_cells import ComparableCells, find_score
+from ..stored.comparable_cells import ComparableCells
 from ..tables.entries import TableEntry, read_entry
+from .source import no_scores, scored_cells
 from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, new_figure, tidy
 
 METRIC = "receptive_field"
@@ -46,10 +46,7 @@ class ReceptiveFieldMap:
 def receptive_fields(group: ComparableCells, labels: Sequence[str] | None = None) -> list[ReceptiveFieldMap]:
     """Reads the receptive fields of a task's methods in order of their labels; `labels` limits which are read."""
     read = []
-    for label, record in sorted(group.by_label().items()):
-        score = find_score(record, METRIC)
-        if score is None or score.status != "done" or (labels is not None and label not in labels):
-            continue
+    for label, record, score in scored_cells(group, METRIC, labels):
         values = {a.variant: a.value for a in score.aggregates}
         n_layers = max(int(layer) for variant in values for layer in re.findall(r"^layer/(\d+)/mean$", variant))
         names = [v.removeprefix("layer/1/distance/") for v in values if v.startswith("layer/1/distance/")]
@@ -70,9 +67,7 @@ def receptive_figure(group: ComparableCells, labels: Sequence[str] | None = None
     """
     shown = receptive_fields(group, labels)
     if not shown:
-        raise UsageError(
-            f"no cell of {group.task} has scores by {METRIC}; add them with `flowgauge score STORE --metric {METRIC}`."
-        )
+        raise no_scores(group, METRIC)
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     height = 0.62 + (rows - 1) * 2.75 + 2.05 + 0.95
@@ -90,9 +85,8 @@ def receptive_figure(group: ComparableCells, labels: Sequence[str] | None = None
     figure.colorbar(colours, cax=bar, ticks=MaxNLocator(4)).outline.set_visible(False)
     bar.tick_params(labelsize=SMALL, length=0)
     bar.set_title("share of edges", fontsize=SMALL, color=INK)
-    add_text(
-        figure, 0.2, height - 0.34, f"Receptive field   {group.task}   {group.model}", fontsize=LARGE, color=INK, va="bottom"
-    )
+    title = f"Receptive field   {group.task}   {group.model}"
+    add_text(figure, 0.2, height - 0.34, title, fontsize=LARGE, color=INK, va="bottom")
     note = f"{group.instances} instances. Solid: mean distance with its 95 % interval. Dotted: mean distance of all pairs."
     add_text(figure, 0.2, height - 0.53, note, fontsize=SMALL, color=GREY, va="bottom")
     return figure

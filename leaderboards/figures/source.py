@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from ...benchmark.store.explanation_file import ExplainedSentence
-from ...benchmark.store.record import Record
+from ...benchmark.store.record import Record, Score
 from ...benchmark.store.store import Store
 from ...core.errors import NotApplicable, UnknownName, UsageError
 from ...methods.explanation import Explanation
-from ..stored.comparable_cells import ComparableCells, groups
+from ..stored.comparable_cells import ComparableCells, find_score, groups
 from ..stored.records import stored_records
 from ..tables.columns import PATTERNS
 
@@ -134,6 +134,22 @@ class ExplanationSource:
         if record is None or not record.instances:
             return None
         return self.explained(group, next(label for label, member in group.by_label().items() if member is record))
+
+
+def scored_cells(group: ComparableCells, metric: str, labels: Sequence[str] | None = None) -> Iterator[tuple[str, Record, Score]]:
+    """The cells with a finished score by a metric, in order of their labels; `labels` limits which are read."""
+    for label, record in sorted(group.by_label().items()):
+        score = find_score(record, metric)
+        if score is not None and score.status == "done" and (labels is None or label in labels):
+            yield label, record, score
+
+
+def no_scores(group: ComparableCells, metric: str, unit: str = "") -> UsageError:
+    """The error of a figure for whose metric, and perhaps unit, no cell of a group has scores."""
+    scores = f"scores of {unit}" if unit else "scores"
+    return UsageError(
+        f"no cell of {group.task} has {scores} by {metric}; add them with `flowgauge score STORE --metric {metric}`."
+    )
 
 
 def check_instances(ids: Sequence[str], known: Sequence[str]) -> None:
