@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ...benchmark.external.folder_format import is_outside
 from ...benchmark.store.record import Record
 from ...benchmark.store.results import table as long_table
 from ...core.errors import UsageError
@@ -42,8 +41,7 @@ from ..submission.board_reader import BoardReader, open_board
 from ..submission.trust import TRUST
 from . import formatting
 from .instances import InstanceBrowser, browse
-from .method_docs import MethodDescription, describe_external_method, describe_method
-from .page_names import PageNames
+from .method_docs import describe_method
 
 INSTANCES = 60
 """The default number of instances of each task on the page of its instances."""
@@ -77,12 +75,6 @@ class MethodPage:
 
     name: str
     cells: tuple[tuple[TaskBoard, str, Record], ...]
-
-    @property
-    def description(self) -> MethodDescription:
-        """The description of the method, from its source or from the explanations that were handed in."""
-        record = self.cells[0][2]
-        return describe_external_method(record) if is_outside(record) else describe_method(self.name)
 
     @property
     def settings(self) -> list[tuple[str, str]]:
@@ -140,7 +132,7 @@ class _SiteWriter:
         self.reader, self.folder = reader, folder
         self.task_boards = read_task_boards(reader)
         self.boards = model_boards(self.task_boards)
-        self.names = {kind: PageNames() for kind in ("tasks", "methods", "instances", "data", "charts", "figures")}
+        self.names = {kind: formatting.PageNames() for kind in ("tasks", "methods", "instances", "data", "charts", "figures")}
         self.browsed: dict[int, InstanceBrowser] = {}
         self.pages = Environment(
             loader=PackageLoader("flowgauge.leaderboards.site"),
@@ -211,7 +203,7 @@ class _SiteWriter:
         for name, cells in cells_by_method(self.task_boards).items():
             page = MethodPage(name, tuple(cells))
             self._page(
-                self.method_page(name), "method.html", method=page, description=page.description,
+                self.method_page(name), "method.html", method=page, description=describe_method(cells[0][2]),
                 examples=self._examples(page), ranked=ranked, trust=self.reader.trust,
                 files=self._files(method_sheet(name, cells, self.reader.trust), f"method {name}"),
             )  # fmt: skip

@@ -1,8 +1,9 @@
-"""Numbers, texts and small drawings as pages show them."""
+"""Numbers, texts, small drawings and addresses as pages show them."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,7 +83,7 @@ def weights(board: ModelBoard) -> dict[str, Any]:
     tables = []
     for table, counts in zip(board.tables, board.default, strict=True):
         scores = table.comparison.scores
-        means = dict(zip(scores.methods, scores.values[:, scores.common].mean(1).tolist(), strict=True))
+        means = dict(zip(scores.methods, scores.common_means().tolist(), strict=True))
         tables.append(
             {"task": table.comparison.group.task, "metric": table.comparison.metric, "weight": int(counts),
              "higher": scores.higher_is_better, "means": [means.get(label) for label in labels]}
@@ -106,3 +107,26 @@ def whisker(line: RankedRow, standing: RankedTable) -> Markup:
         '<svg class="whisker" viewBox="0 0 120 14" width="120" height="14" aria-hidden="true">{}'
         '<circle cx="{:.1f}" cy="7" r="3.2"/></svg>'
     ).format(bar, position(line.mean))
+
+
+class PageNames:
+    """Gives each key a file name of its own, safe in every file system, and the same key always the same name."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+
+    def of(self, *parts: str) -> str:
+        """The name of a key: letters, digits and hyphens; where two keys would share a name, the later one gets a number.
+
+        >>> names = PageNames()
+        >>> names.of("SVA/obj"), names.of("sva obj"), names.of("SVA/obj"), names.of("<>")
+        ('sva-obj', 'sva-obj-2', 'sva-obj', 'page')
+        """
+        key = "\0".join(parts)
+        if key not in self._names:
+            plain = re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")[:80] or "page"
+            name, suffix, used = plain, 2, set(self._names.values())
+            while name in used:
+                name, suffix = f"{plain}-{suffix}", suffix + 1
+            self._names[key] = name
+        return self._names[key]

@@ -1,4 +1,4 @@
-"""Numbers and small drawings of pages."""
+"""Numbers, small drawings and file names of pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.leaderboards.synthetic import synthetic_store
 
 from flowgauge.leaderboards.comparison.standings import model_boards, read_task_boards
-from flowgauge.leaderboards.site.formatting import TRUST_MEANS, number, seconds, size, weights, whisker
+from flowgauge.leaderboards.site.formatting import TRUST_MEANS, PageNames, number, seconds, size, weights, whisker
 from flowgauge.leaderboards.submission.board_reader import open_board
 from flowgauge.leaderboards.submission.trust import TRUST
 
@@ -48,3 +48,16 @@ def test_weights_have_the_means_of_every_table(tmp_path) -> None:
     ]
     lines = {line.label: line.mean for line in board.tables[0].rows}
     np.testing.assert_allclose(data["tables"][0]["means"], [lines[name] for name in data["methods"]])
+
+
+def test_each_key_has_a_name_of_its_own() -> None:
+    names = PageNames()
+    given = [names.of("a", "b c"), names.of("a b", "c"), names.of("a-b-c"), names.of("a", "b c")]
+    assert given == ["a-b-c", "a-b-c-2", "a-b-c-3", "a-b-c"]
+
+
+def test_names_are_safe_and_short() -> None:
+    names = PageNames()
+    assert names.of("../../etc", "<script>") == "etc-script"
+    long = [names.of("x" * 300 + end) for end in "ab"]
+    assert long == ["x" * 80, "x" * 80 + "-2"]
