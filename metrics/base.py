@@ -71,12 +71,12 @@ class Metric(Protocol):
     reference: str | None
     ranked: str
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """Scores every instance.
 
         Args:
             model: The model that was explained.
-            shown: The explained instances, batch by batch.
+            explained: The explained instances, batch by batch.
             reference: The same instances, explained by the method that `reference` names; None without one.
 
         Raises:

@@ -52,11 +52,11 @@ METRICS = Registry(
 
 
 class FunctionMetric(FunctionPlugin):
-    """A plain function as a metric; its keyword arguments after `model, shown, reference` are the settings."""
+    """A plain function as a metric; its keyword arguments after `model, explained, reference` are the settings."""
 
-    def score(self, model: Any, shown: Any, reference: Any) -> Any:
+    def score(self, model: Any, explained: Any, reference: Any) -> Any:
         """Calls the function with its settings."""
-        return self.function(model, shown, reference, **self.options)
+        return self.function(model, explained, reference, **self.options)
 
 
 def metric(
@@ -74,7 +74,7 @@ def metric(
     pools: bool = False,
     version: int = 1,
 ) -> Callable[[Any], Any]:
-    """Declares a class with `score`, or a function `(model, shown, reference, **settings) -> Scores`, as a metric.
+    """Declares a class with `score`, or a function `(model, explained, reference, **settings) -> Scores`, as a metric.
 
     Args:
         name: The metric's name on the command line.

@@ -74,12 +74,12 @@ class ReceptiveField:
         if self.local < 1:
             raise UsageError(f"local must be at least 1, got {self.local}.")
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """Aggregates of every layer; rows hold each instance's mean distance."""
         rows: list[dict[str, Any]] = []
         every_sum: list[Float[np.ndarray, "layers features"]] = []
         conditions: list[str] = []
-        for batch in shown:
+        for batch in explained:
             targets = [None] * len(batch.batch) if batch.batch.target is None else batch.batch.target.tolist()
             for instance, explanation, target in zip(batch.instances, batch.gold, targets, strict=True):
                 sums = np.mean([self._sums(draw, target) for draw in explanation.each()], 0)

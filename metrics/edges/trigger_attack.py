@@ -43,23 +43,23 @@ class Attack:
 
     @classmethod
     @torch.no_grad()
-    def on(cls, model: FlowModel, shown: Sequence[tuple[Batch, tuple[Instance, ...]]], longest: int) -> Attack:
+    def on(cls, model: FlowModel, sentences: Sequence[tuple[Batch, tuple[Instance, ...]]], longest: int) -> Attack:
         """The instances with the model's predictions for each.
 
         Args:
             model: The attacked model.
-            shown: The instances, batch by batch.
+            sentences: The instances, batch by batch.
             longest: The most tokens of an attacked sentence.
 
         Raises:
             NotApplicable: q reads several positions.
         """
-        if any(batch.target is None for batch, _ in shown):
+        if any(batch.target is None for batch, _ in sentences):
             raise NotApplicable("q reads several positions, and an inserted trigger would move the positions of the answer.")
-        where = tuple((index, row) for index, (batch, _) in enumerate(shown) for row in range(len(batch)))
-        clean = np.concatenate([correct(model.outputs(batch), batch).cpu().numpy() for batch, _ in shown])
-        instances = tuple(instance for _, members in shown for instance in members)
-        return cls(model, tuple(batch for batch, _ in shown), where, instances, clean, longest)
+        where = tuple((index, row) for index, (batch, _) in enumerate(sentences) for row in range(len(batch)))
+        clean = np.concatenate([correct(model.outputs(batch), batch).cpu().numpy() for batch, _ in sentences])
+        instances = tuple(instance for _, members in sentences for instance in members)
+        return cls(model, tuple(batch for batch, _ in sentences), where, instances, clean, longest)
 
     @property
     def classes(self) -> tuple[str, ...]:

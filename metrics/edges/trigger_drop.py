@@ -99,7 +99,7 @@ class TriggerDrop:
         if self.longest < 3:
             raise UsageError(f"an attacked sentence has at least 3 tokens, two of them special, got longest={self.longest}.")
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance and variant."""
         searches: dict[str, Search] = {
             "": lambda explanation, sentence: strongest_edges(explanation),
@@ -107,7 +107,7 @@ class TriggerDrop:
         }
         mined: dict[str, MinedTriggers] = {name: {} for name in searches}
         sentences = []
-        for batch in shown:
+        for batch in explained:
             for name, search in searches.items():
                 mined[name] |= self._mine(model, batch, search)
             sentences.append((batch.batch, batch.instances))
@@ -116,12 +116,12 @@ class TriggerDrop:
         chosen = {name: [self._choose(attack, half != scored, mined[name]) for scored in (0, 1)] for name in searches}
         return Scores(frame(list(_rows(attack, half, chosen))))
 
-    def _mine(self, model: FlowModel, shown: ExplainedBatch, search: Search) -> MinedTriggers:
+    def _mine(self, model: FlowModel, explained: ExplainedBatch, search: Search) -> MinedTriggers:
         """The triggers of every instance, by its id."""
         mined = {}
-        for row, (instance, explanation) in enumerate(zip(shown.instances, shown.predicted, strict=True)):
-            real = shown.batch.attention_mask[row]
-            ids, words = shown.batch.ids[row][real].tolist(), shown.batch.word_ids[row][real].tolist()
+        for row, (instance, explanation) in enumerate(zip(explained.instances, explained.predicted, strict=True)):
+            real = explained.batch.attention_mask[row]
+            ids, words = explained.batch.ids[row][real].tolist(), explained.batch.word_ids[row][real].tolist()
             texts = tuple(tuple(text.split()) for text in instance.segments)
             sentence = TriggerSentence(instance.id, ids, [(s, w) for s, w in words], texts, model.tokenizer.mask_token_id)
             edges = [search(draw, sentence) for draw in explanation.each()]

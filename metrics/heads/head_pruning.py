@@ -76,12 +76,12 @@ class HeadPruning:
     def __post_init__(self) -> None:
         _check(self.steps, self.first)
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, order, share and draw, two for each area, and the gap."""
-        ranking = _Ranking.of(shown, self.leak, self.first, self.seed)
+        ranking = _Ranking.of(explained, self.leak, self.first, self.seed)
         ticks = [f"{100 * step / self.steps:g}" for step in range(self.steps + 1)]
         rows: list[dict[str, Any]] = []
-        for batch in shown:
+        for batch in explained:
             scores = ranking.of_batch(batch)
             lines = {name: _masks(scores, self.steps, most_first) for name, most_first in ORDERS.items()}
             curves = list(pruning_rows(model, batch, lines, ticks))
@@ -125,12 +125,12 @@ class LayerHeadPruning:
     def __post_init__(self) -> None:
         _check(2, self.first)
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, line, number of heads pruned and draw, and two for each area."""
-        ranking = _Ranking.of(shown, self.leak, self.first, self.seed)
+        ranking = _Ranking.of(explained, self.leak, self.first, self.seed)
         ticks = [str(count) for count in range(model.n_heads + 1)]
         rows: list[dict[str, Any]] = []
-        for batch in shown:
+        for batch in explained:
             rankings = {
                 "mean": ranking.of_batch(batch),
                 "instance": draws_of_heads(batch.predicted),
@@ -165,25 +165,25 @@ class _Ranking:
     importance: Float[np.ndarray, "rankings draws layers heads"]
 
     @classmethod
-    def of(cls, shown: Sequence[ExplainedBatch], leak: bool, first: int, seed: int) -> _Ranking:
+    def of(cls, explained: Sequence[ExplainedBatch], leak: bool, first: int, seed: int) -> _Ranking:
         """The rankings that explanations of the gold answer set."""
-        known = gather(shown)
+        known = gather(explained)
         if leak:
             return cls(dict.fromkeys(known.names, 0), known.importance(first_by_id(known.names, first))[None])
         half = halves(known.names, known.conditions, seed)
         importance = [known.importance(np.flatnonzero(half != scored).tolist()) for scored in (0, 1)]
         return cls(dict(zip(known.names, half.tolist(), strict=True)), np.stack(importance))
 
-    def of_batch(self, shown: ExplainedBatch) -> Float[np.ndarray, "batch draws layers heads"]:
+    def of_batch(self, explained: ExplainedBatch) -> Float[np.ndarray, "batch draws layers heads"]:
         """The importance of every head, for each instance of a batch."""
-        importance: np.ndarray = self.importance[[self.which[name] for name in shown.batch.names]]
+        importance: np.ndarray = self.importance[[self.which[name] for name in explained.batch.names]]
         return importance
 
 
-def gather(shown: Sequence[ExplainedBatch]) -> HeadScores:
+def gather(explained: Sequence[ExplainedBatch]) -> HeadScores:
     """Head scores of all instances, from the explanations of the gold answer."""
     names, conditions, scores = list[str](), list[str](), list[np.ndarray]()
-    for batch in shown:
+    for batch in explained:
         names += batch.batch.names
         conditions += [instance.condition for instance in batch.instances]
         scores.append(draws_of_heads(batch.gold))
@@ -196,10 +196,10 @@ def _masks(
     return np.array([[kept_heads(score, steps, most_first, per_layer) for score in draws] for draws in scores])
 
 
-def _gaps(shown: ExplainedBatch, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _gaps(explained: ExplainedBatch, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Score rows of the area of least-first minus that of most-first."""
     areas = {(r["instance"], r["draw"], r["variant"]): r["value"] for r in rows if r["variant"].endswith("/auc")}
-    for instance in shown.instances:
+    for instance in explained.instances:
         for draw in sorted({draw for name, draw, _ in areas if name == instance.id}):
             least, most = (areas[instance.id, draw, f"{order}/auc"] for order in ORDERS)
             yield score_row(instance, "gap", least - most, draw)

@@ -44,12 +44,12 @@ class DepthKept:
         if self.by not in get_args(By):
             raise UsageError(f"by must be one of {', '.join(get_args(By))}, got {self.by!r}.")
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, class and draw, and the means over all tokens of a class, of the first draw."""
         rows: list[dict[str, Any]] = []
         sums: list[dict[str, Float[np.ndarray, " two"]]] = []
         conditions = []
-        for batch in shown:
+        for batch in explained:
             for draw, explanations in enumerate(zip(*(each.each() for each in batch.predicted), strict=True)):
                 kept = masks(model, batch.batch, explanations, "expected").sum(0)
                 for row, instance in enumerate(batch.instances):
@@ -61,10 +61,10 @@ class DepthKept:
         return Scores(frame(rows), _aggregates(sums, np.array(conditions)))
 
 
-def _variants(model: FlowModel, shown: ExplainedBatch, row: int, by: By) -> list[tuple[str, ...]]:
+def _variants(model: FlowModel, explained: ExplainedBatch, row: int, by: By) -> list[tuple[str, ...]]:
     """The variants that each token of an instance counts for."""
-    special = (shown.batch.word_ids[row][shown.batch.attention_mask[row]][:, 0] < 0).tolist()
-    classes = token_classes(model, shown.batch, row, shown.instances[row], by)
+    special = (explained.batch.word_ids[row][explained.batch.attention_mask[row]][:, 0] < 0).tolist()
+    classes = token_classes(model, explained.batch, row, explained.instances[row], by)
     return [(f"special/{name}",) if marks else ("all", f"class/{name}") for name, marks in zip(classes, special, strict=True)]
 
 

@@ -49,10 +49,10 @@ class MaskedDivergence:
     def __post_init__(self) -> None:
         check_replacement(self.operator, MaskReplacement)
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, variant and draw."""
         rows: list[dict[str, Any]] = []
-        for batch in shown:
+        for batch in explained:
             for draw, run in enumerate(masked_runs(model, batch, self.operator)):
                 rows += _by_depth(batch, run.divergence, draw)
         return Scores(frame(rows))
@@ -79,10 +79,10 @@ class MaskedAccuracy:
     def __post_init__(self) -> None:
         check_replacement(self.operator, MaskReplacement)
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, variant and draw."""
         rows: list[dict[str, Any]] = []
-        for batch in shown:
+        for batch in explained:
             gold = batch.batch.answer.cpu().numpy()
             for draw, run in enumerate(masked_runs(model, batch, self.operator)):
                 for name, answer in (("agreement", run.clean), ("accuracy", gold)):
@@ -113,19 +113,19 @@ class MaskedF1:
     def __post_init__(self) -> None:
         check_replacement(self.operator, MaskReplacement)
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """Aggregates over all instances, of the first draw.
 
         Raises:
             NotApplicable: The model has several output heads.
         """
-        runs = [masked_runs(model, batch, self.operator)[0] for batch in shown]
-        gold = np.concatenate([batch.batch.answer.cpu().numpy() for batch in shown])
+        runs = [masked_runs(model, batch, self.operator)[0] for batch in explained]
+        gold = np.concatenate([batch.batch.answer.cpu().numpy() for batch in explained])
         if gold.shape[1] != 1:
             raise NotApplicable("macro-F1 is a mean over classes, and the model has several output heads.")
         predicted = np.concatenate([np.concatenate([run.predicted[0], run.clean[None]]) for run in runs], 1)[..., 0]
         variants = ["f1", *(f"f1/{depth}" for depth in range(len(predicted) - 1)), "clean"]
-        groups = condition_groups(np.array([instance.condition for batch in shown for instance in batch.instances]))
+        groups = condition_groups(np.array([instance.condition for batch in explained for instance in batch.instances]))
         bounds = interval(counts(predicted, gold[:, 0]), groups, _Means(len(predicted)))
         value, low, high = (np.roll(bound, 1).tolist() for bound in bounds)  # the mean over depths comes last
         return Scores(frame([]), tuple(Aggregate(*each, len(gold)) for each in zip(variants, value, low, high, strict=True)))
@@ -144,10 +144,10 @@ class ShareMasked:
     neither end is better by itself: read it beside `masked_divergence`.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, variant and draw."""
         rows: list[dict[str, Any]] = []
-        for batch in shown:
+        for batch in explained:
             free = (batch.batch.attention_mask & model.maskable(batch.batch)).cpu().numpy()
             for draw, explanations in enumerate(zip(*(each.each() for each in batch.predicted), strict=True)):
                 kept = np.stack([masks(model, batch.batch, explanations, form) for form in FORMS])
@@ -160,12 +160,12 @@ class ShareMasked:
 
 
 def _by_kind(
-    shown: ExplainedBatch, form: Form, share: Float[np.ndarray, "depths rows"], of_words: Bool[np.ndarray, " rows"], draw: int
+    explained: ExplainedBatch, form: Form, share: Float[np.ndarray, "depths rows"], of_words: Bool[np.ndarray, " rows"], draw: int
 ) -> Iterator[dict[str, Any]]:
     """The shares masked of words and of hidden states."""
-    yield from _each(shown, f"words/{form}", np.where(of_words, share[-1], share[0]), draw)
+    yield from _each(explained, f"words/{form}", np.where(of_words, share[-1], share[0]), draw)
     hidden = np.where(of_words, np.nan, share[1:].mean(0))
-    for instance, value in zip(shown.instances, hidden, strict=True):
+    for instance, value in zip(explained.instances, hidden, strict=True):
         yield score_row(instance, f"hidden/{form}", float(value), draw, ONLY_WORDS if np.isnan(value) else "")
 
 
@@ -209,18 +209,20 @@ def macro_f1(sums: Float[np.ndarray, "*some classes 3"]) -> Float[np.ndarray, "*
     return np.asarray(f1.sum(-1) / np.maximum((members > 0).sum(-1), 1))
 
 
-def _by_depth(shown: ExplainedBatch, values: Float[np.ndarray, "forms depths rows"], draw: int) -> Iterator[dict[str, Any]]:
+def _by_depth(explained: ExplainedBatch, values: Float[np.ndarray, "forms depths rows"], draw: int) -> Iterator[dict[str, Any]]:
     for form, value in zip(FORMS, values, strict=True):
-        yield from _depths(shown, form, value, draw)
+        yield from _depths(explained, form, value, draw)
 
 
-def _depths(shown: ExplainedBatch, name: str, values: Float[np.ndarray, "depths rows"], draw: int) -> Iterator[dict[str, Any]]:
+def _depths(
+    explained: ExplainedBatch, name: str, values: Float[np.ndarray, "depths rows"], draw: int
+) -> Iterator[dict[str, Any]]:
     """Score rows of the mean over depths, and of each depth."""
-    yield from _each(shown, name, values.mean(0), draw)
+    yield from _each(explained, name, values.mean(0), draw)
     for depth, value in enumerate(values):
-        yield from _each(shown, f"{name}/{depth}", value, draw)
+        yield from _each(explained, f"{name}/{depth}", value, draw)
 
 
-def _each(shown: ExplainedBatch, variant: str, values: Float[np.ndarray, " rows"], draw: int) -> Iterator[dict[str, Any]]:
-    for instance, value in zip(shown.instances, values, strict=True):
+def _each(explained: ExplainedBatch, variant: str, values: Float[np.ndarray, " rows"], draw: int) -> Iterator[dict[str, Any]]:
+    for instance, value in zip(explained.instances, values, strict=True):
         yield score_row(instance, variant, float(value), draw)

@@ -52,12 +52,12 @@ class Optimality:
     which leave the threshold and the choice among several smallest sets open.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, variant and draw."""
         if reference is None:
             raise NotApplicable("the smallest sets are those of exact-erasure, which has not explained them: run it too.")
         rows: list[dict[str, Any]] = []
-        for batch, matched in zip(shown, reference, strict=True):
+        for batch, matched in zip(explained, reference, strict=True):
             free = (model.maskable(batch.batch) & batch.batch.attention_mask).cpu().numpy()
             for row, instance in enumerate(batch.instances):
                 sets = matched.predicted[row].sets

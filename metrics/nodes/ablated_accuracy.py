@@ -94,30 +94,30 @@ class AblatedAccuracy:
         """Whether the score of an instance depends on the other instances."""
         return self.operator in POOLING
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, variant and draw."""
         if reference is None:
             raise NotApplicable("a matched budget needs the explanations of influence-patterns for the same instances.")
-        replaced = replaced_states(model, (batch.batch for batch in shown), self.operator, self.seed)
+        replaced = replaced_states(model, (batch.batch for batch in explained), self.operator, self.seed)
         rows: list[dict[str, Any]] = []
-        for batch, matched in zip(shown, reference, strict=True):
+        for batch, matched in zip(explained, reference, strict=True):
             rows += self._batch(model, batch, matched, replaced(batch.batch))
         return Scores(frame(rows))
 
     def _batch(
-        self, model: FlowModel, shown: ExplainedBatch, reference: ExplainedBatch, replaced: ReplacedStates
+        self, model: FlowModel, explained: ExplainedBatch, reference: ExplainedBatch, replaced: ReplacedStates
     ) -> Iterator[dict[str, Any]]:
-        if shown.batch.names != reference.batch.names:
+        if explained.batch.names != reference.batch.names:
             raise ValueError("the method and its reference have explained different instances.")
-        if shown.batch.target is None:
+        if explained.batch.target is None:
             raise NotApplicable(SEVERAL_TARGETS)
-        by_guide = [self._by_guide(model, shown, reference, row) for row in range(len(shown.batch))]
-        clean = clean_predictions(model, shown.batch)
-        gold = shown.batch.answer.cpu().numpy()
+        by_guide = [self._by_guide(model, explained, reference, row) for row in range(len(explained.batch))]
+        clean = clean_predictions(model, explained.batch)
+        gold = explained.batch.answer.cpu().numpy()
         every_request = [requests for guides in by_guide for requests in guides.values()]
-        results = _run(model, shown, every_request, gold, clean, replaced)
-        chance = 0.5 if shown.batch.pairwise else 1 / _competing_outputs(model, shown)
-        for row, (instance, guides) in enumerate(zip(shown.instances, by_guide, strict=True)):
+        results = _run(model, explained, every_request, gold, clean, replaced)
+        chance = 0.5 if explained.batch.pairwise else 1 / _competing_outputs(model, explained)
+        for row, (instance, guides) in enumerate(zip(explained.instances, by_guide, strict=True)):
             yield score_row(instance, "original", float((clean[row] == gold[row]).all()))
             yield score_row(instance, "chance", chance)
             for guide in ("gold", "predicted"):
@@ -126,18 +126,18 @@ class AblatedAccuracy:
                 yield from _rows(instance, guide, results[id(requests)], replaced.undefined.get(row, ""))
 
     def _by_guide(
-        self, model: FlowModel, shown: ExplainedBatch, reference: ExplainedBatch, row: int
+        self, model: FlowModel, explained: ExplainedBatch, reference: ExplainedBatch, row: int
     ) -> dict[Guide, _InstanceRequests]:
         """What is run for an instance, by guide; `predicted` is left out where it is the same as `gold`."""
-        assert shown.batch.target is not None
-        size, target = shown.batch.lengths[row], int(shown.batch.target[row])
+        assert explained.batch.target is not None
+        size, target = explained.batch.lengths[row], int(explained.batch.target[row])
         requests: dict[Guide, _InstanceRequests] = {}
         guides: tuple[tuple[Guide, Explanation, Explanation], ...] = (
-            ("gold", shown.gold[row], reference.gold[row]),
-            ("predicted", shown.predicted[row], reference.predicted[row]),
+            ("gold", explained.gold[row], reference.gold[row]),
+            ("predicted", explained.predicted[row], reference.predicted[row]),
         )
         for guide, explanation, matched in guides:
-            if guide == "predicted" and explanation is shown.gold[row] and matched is reference.gold[row]:
+            if guide == "predicted" and explanation is explained.gold[row] and matched is reference.gold[row]:
                 continue
             budget = reference_budget(matched, size, model.n_heads, target)
             requests[guide] = _InstanceRequests(row, not len(budget.words), list(self._requests(explanation, budget)))
@@ -170,17 +170,17 @@ class _InstanceRequests:
     requests: list[ReducedModelRequest]
 
 
-def _competing_outputs(model: FlowModel, shown: ExplainedBatch) -> int:
+def _competing_outputs(model: FlowModel, explained: ExplainedBatch) -> int:
     """How many outputs compete for the prediction."""
     import torch
 
-    first = shown.batch.rows(torch.tensor([0], device=shown.batch.ids.device))
+    first = explained.batch.rows(torch.tensor([0], device=explained.batch.ids.device))
     return int(model.outputs(first)[0].shape[1])
 
 
 def _run(
     model: FlowModel,
-    shown: ExplainedBatch,
+    explained: ExplainedBatch,
     instances: list[_InstanceRequests],
     gold: np.ndarray,
     clean: np.ndarray,
@@ -189,7 +189,7 @@ def _run(
     """Runs every request together; results by the identity of their `_InstanceRequests`."""
     jobs = [(each.row, request.kept) for each in instances for request in each.requests if request.kept is not None]
     row = [index for index, _ in jobs]
-    predicted = ablated_predictions(model, shown.batch, row, [kept for _, kept in jobs], replaced)
+    predicted = ablated_predictions(model, explained.batch, row, [kept for _, kept in jobs], replaced)
     correct, agrees = (iter((predicted == answer[row]).all(1).astype(float).tolist()) for answer in (gold, clean))
     return {
         id(each): [

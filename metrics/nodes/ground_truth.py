@@ -55,10 +55,10 @@ class GroundTruth:
     of the word with the largest score), else from nodes (the strongest a layer). In [0, 1]; undefined without such a view.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, variant and draw."""
         rows = []
-        for batch in shown:
+        for batch in explained:
             lengths = batch.batch.lengths
             for size, instance, explanation in zip(lengths, batch.instances, batch.gold, strict=True):
                 planted = planted_of(instance, model.n_layers)

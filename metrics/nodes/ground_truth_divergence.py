@@ -42,14 +42,14 @@ class GroundTruthDivergence:
     their code.
     """
 
-    def score(self, model: Layered, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: Layered, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, variant and draw, of the gold answer.
 
         Raises:
             NotApplicable: The task does not know what matters, or the method scores neither words nor hidden states.
         """
         rows: list[dict[str, Any]] = []
-        for batch in shown:
+        for batch in explained:
             maskable, words = model.maskable(batch.batch).cpu().numpy(), batch.batch.word_ids.cpu().numpy()
             for row, (instance, explanation) in enumerate(zip(batch.instances, batch.gold, strict=True)):
                 truth = known(instance, words[row]) & maskable[row]

@@ -69,66 +69,68 @@ class _Curve:
         """Whether the score of an instance depends on the other instances."""
         return self.operator in POOLING
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, budget and draw, and one for the area.
 
         Raises:
             NotApplicable: q reads several positions, or neither nodes nor heads can be ranked.
         """
-        replaced = replaced_states(model, (batch.batch for batch in shown), self.operator, self.seed)
+        replaced = replaced_states(model, (batch.batch for batch in explained), self.operator, self.seed)
         rows: list[dict[str, Any]] = []
-        for batch in shown:
+        for batch in explained:
             if batch.batch.target is None:
                 raise NotApplicable(SEVERAL_TARGETS)
             rows += self._rows(model, batch, replaced(batch.batch))
         return Scores(frame(rows))
 
-    def _rows(self, model: FlowModel, shown: ExplainedBatch, replaced: ReplacedStates) -> Iterator[dict[str, Any]]:
+    def _rows(self, model: FlowModel, explained: ExplainedBatch, replaced: ReplacedStates) -> Iterator[dict[str, Any]]:
         """The rows of a batch; those of instances whose states have no replacement are undefined."""
-        reasons = {shown.instances[row].id: reason for row, reason in replaced.undefined.items()}
-        for row in self._defined_rows(model, shown, replaced):
+        reasons = {explained.instances[row].id: reason for row, reason in replaced.undefined.items()}
+        for row in self._defined_rows(model, explained, replaced):
             reason = reasons.get(row["instance"])
             yield row if reason is None else row | {"value": np.nan, "reason": reason}
 
-    def _defined_rows(self, model: FlowModel, shown: ExplainedBatch, replaced: ReplacedStates) -> list[dict[str, Any]]:
+    def _defined_rows(self, model: FlowModel, explained: ExplainedBatch, replaced: ReplacedStates) -> list[dict[str, Any]]:
         """Rows by nodes and by heads, whichever the explanations rank."""
         try:
-            nodes = list(self._by_nodes(model, shown, replaced))
+            nodes = list(self._by_nodes(model, explained, replaced))
         except NotApplicable as reason:
             try:
-                heads = list(self._by_heads(model, shown, replaced))
+                heads = list(self._by_heads(model, explained, replaced))
             except NotApplicable:
                 raise reason from None
-            undefined = (score_row(instance, "auc", np.nan, reason=f"{reason} See heads/auc.") for instance in shown.instances)
+            undefined = (
+                score_row(instance, "auc", np.nan, reason=f"{reason} See heads/auc.") for instance in explained.instances
+            )
             return [*heads, *undefined]
         with suppress(NotApplicable):
-            nodes += self._by_heads(model, shown, replaced)
+            nodes += self._by_heads(model, explained, replaced)
         return nodes
 
-    def _by_nodes(self, model: FlowModel, shown: ExplainedBatch, replaced: ReplacedStates) -> Iterator[dict[str, Any]]:
-        assert shown.batch.target is not None
+    def _by_nodes(self, model: FlowModel, explained: ExplainedBatch, replaced: ReplacedStates) -> Iterator[dict[str, Any]]:
+        assert explained.batch.target is not None
         draws, kept = list[tuple[int, int]](), list[Subgraph]()
-        sizes = zip(self._explanations(shown), shown.batch.lengths, shown.batch.target.tolist(), strict=True)
+        sizes = zip(self._explanations(explained), explained.batch.lengths, explained.batch.target.tolist(), strict=True)
         for index, (explanation, size, target) in enumerate(sizes):
             for draw, scored in enumerate(explanation.each()):
                 draws.append((index, draw))
                 kept += [Subgraph(nodes) for nodes in budget_masks(scored, size, target, self.steps, self.keep, self.select)]
         row = [index for index, _ in draws for _ in range(self.steps)]
-        predicted = ablated_predictions(model, shown.batch, row, kept, replaced)
-        gold, clean = shown.batch.answer.cpu().numpy()[row], clean_predictions(model, shown.batch)[row]
+        predicted = ablated_predictions(model, explained.batch, row, kept, replaced)
+        gold, clean = explained.batch.answer.cpu().numpy()[row], clean_predictions(model, explained.batch)[row]
         correct, agrees = ((predicted == answer).all(1).astype(float).reshape(-1, self.steps) for answer in (gold, clean))
         for (index, draw), right, same in zip(draws, correct, agrees, strict=True):
-            yield from curve_rows(shown.instances[index], "", self._budgets, right, same, draw)
+            yield from curve_rows(explained.instances[index], "", self._budgets, right, same, draw)
 
-    def _by_heads(self, model: FlowModel, shown: ExplainedBatch, replaced: ReplacedStates) -> Iterator[dict[str, Any]]:
+    def _by_heads(self, model: FlowModel, explained: ExplainedBatch, replaced: ReplacedStates) -> Iterator[dict[str, Any]]:
         kept = [
             [head_masks(head_scores(scored), self.steps, self.keep, self.select) for scored in explanation.each()]
-            for explanation in self._explanations(shown)
+            for explanation in self._explanations(explained)
         ]
-        return pruning_rows(model, shown, {"heads": np.array(kept)}, self._budgets, replaced)
+        return pruning_rows(model, explained, {"heads": np.array(kept)}, self._budgets, replaced)
 
-    def _explanations(self, shown: ExplainedBatch) -> tuple[Explanation, ...]:
-        return shown.predicted if self.guide == "predicted" else shown.gold
+    def _explanations(self, explained: ExplainedBatch) -> tuple[Explanation, ...]:
+        return explained.predicted if self.guide == "predicted" else explained.gold
 
     @property
     def _budgets(self) -> list[str]:

@@ -39,10 +39,10 @@ class AlignmentRate:
     et al. 2021, section 4.4.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance; instances whose patterns use skips alone are undefined."""
         rows, sums, conditions = [], dict[str, tuple[int, int]](), dict[str, str]()
-        for batch in shown:
+        for batch in explained:
             attention: list[np.ndarray] | None = None
             for case in pattern_cases([batch]):
                 attention = input_attention(model, batch) if attention is None else attention
@@ -59,9 +59,9 @@ class AlignmentRate:
         return Scores(table, (_pooled([*sums.values()], [*conditions.values()], summaries), *summaries))
 
 
-def input_attention(model: FlowModel, shown: ExplainedBatch) -> list[np.ndarray]:
+def input_attention(model: FlowModel, explained: ExplainedBatch) -> list[np.ndarray]:
     """Attention weights of the input itself, one array (B, A, N, N) a layer; rows are queries."""
-    batch = shown.batch
+    batch = explained.batch
     with torch.no_grad():
         (trace,) = model.run(Rows(batch, model.embed(model.words(batch), batch)), keep={"attention"})
     return [trace.site("attention", layer).cpu().numpy() for layer in range(model.n_layers)]

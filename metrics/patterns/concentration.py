@@ -40,10 +40,10 @@ class Concentration:
     against a word; unbounded in general. Higher is better: fewer nodes explain more. Source: Lu et al. 2021, section 4.4.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance and variant; instances without such words are undefined."""
         rows, sums = [], dict[str, dict[str, tuple[float, float, str]]]()
-        for case in pattern_cases(shown):
+        for case in pattern_cases(explained):
             if case.explanation.tokens is None:
                 raise NotApplicable("the method's patterns come without token scores, so they have no share of the influence.")
             for variant, carried, whole, reason in parts(case):

@@ -36,10 +36,10 @@ class PathShare:
     its value there is not comparable.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance and level."""
         rows = []
-        for case in pattern_cases(shown):
+        for case in pattern_cases(explained):
             positive = case.patterns.select(case.patterns.total > 0)
             for level, heads in (("embedding", None), ("attention", model.n_heads)):
                 if heads is not None and positive.heads is None:

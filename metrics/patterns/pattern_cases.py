@@ -22,7 +22,7 @@ MIXED = "the patterns are bundles of several nodes a layer, and this score is de
 class PatternCase(NamedTuple):
     """The patterns of one instance (and draw)."""
 
-    shown: ExplainedBatch
+    explained: ExplainedBatch
     row: int
     instance: Instance
     draw: int
@@ -32,22 +32,22 @@ class PatternCase(NamedTuple):
     @property
     def size(self) -> int:
         """Number of real tokens of the instance."""
-        return int(self.shown.batch.attention_mask[self.row].sum())
+        return int(self.explained.batch.attention_mask[self.row].sum())
 
     @property
     def target(self) -> int:
         """The position that q reads."""
-        assert self.shown.batch.target is not None
-        return int(self.shown.batch.target[self.row])
+        assert self.explained.batch.target is not None
+        return int(self.explained.batch.target[self.row])
 
 
-def pattern_cases(shown: Sequence[ExplainedBatch]) -> Iterator[PatternCase]:
+def pattern_cases(explained: Sequence[ExplainedBatch]) -> Iterator[PatternCase]:
     """Every explanation of the gold answer, one draw after the other.
 
     Raises:
         NotApplicable: The method gives no patterns, or q reads several positions.
     """
-    for batch in shown:
+    for batch in explained:
         if batch.batch.target is None:
             raise NotApplicable("q reads several positions, and patterns end at only one.")
         for row, (instance, explanation) in enumerate(zip(batch.instances, batch.gold, strict=True)):

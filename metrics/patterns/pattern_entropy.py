@@ -55,7 +55,7 @@ class PatternEntropy:
     biased downwards for few instances. Source: Lu et al. 2021, section 4.3, which names no base.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """Aggregates of the whole set; rows hold each instance's |g| and q.
 
         Raises:
@@ -64,7 +64,7 @@ class PatternEntropy:
         template, conditions = _Template(), list[str]()
         sets: NodeSets = {}
         rows: list[dict[str, Any]] = []
-        for batch, matched in zip(shown, reference or shown, strict=True):
+        for batch, matched in zip(explained, reference or explained, strict=True):
             q = instance_q(model, batch)
             for case in pattern_cases([batch]):
                 if case.draw:
@@ -100,7 +100,7 @@ class _Template:
         """
         if not case.instance.slots:
             raise NotApplicable("the instances have no template, and entropy compares the same slot in different sentences.")
-        names = token_slots(case.shown.batch, case.row, case.instance)
+        names = token_slots(case.explained.batch, case.row, case.instance)
         if self.names is None:
             self.names = names
         if names != self.names:
@@ -133,9 +133,9 @@ def influence_rows(case: PatternCase, names: Sequence[str], reference: Explanati
 
 
 @torch.no_grad()
-def instance_q(model: FlowModel, shown: ExplainedBatch) -> list[float]:
+def instance_q(model: FlowModel, explained: ExplainedBatch) -> list[float]:
     """q of every instance, with the gold answer (units of q)."""
-    return [float(q) for q in value(model.outputs(shown.batch), shown.batch)]
+    return [float(q) for q in value(model.outputs(explained.batch), explained.batch)]
 
 
 def entropy_aggregates(name: str, used: Bool[np.ndarray, "instances nodes"], groups: np.ndarray) -> list[Aggregate]:

@@ -79,14 +79,14 @@ class RandomRank:
             raise UsageError(f"seed must be at least 0, got {self.seed}.")
         check_quadrature(self.rule, self.samples)
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each word and variant; `draw` is the index of the word among those of its instance."""
-        sources = [[np.flatnonzero(row) for row in moving_words(model, b.batch, self.baseline).cpu().numpy()] for b in shown]
+        sources = [[np.flatnonzero(row) for row in moving_words(model, b.batch, self.baseline).cpu().numpy()] for b in explained]
         sizes = [[len(words) for words in batch] for batch in sources]
-        chosen = draw_words(sizes, [batch.batch.seeds for batch in shown], self.words, self.seed)
+        chosen = draw_words(sizes, [batch.batch.seeds for batch in explained], self.words, self.seed)
         rows: list[dict[str, Any]] = []
         for index, words in sorted(chosen.items()):
-            batch = shown[index]
+            batch = explained[index]
             picked = sorted(words)
             part = batch.batch.rows(torch.tensor(picked, device=batch.batch.ids.device))
             trace = path_trace(model, part, self.rule, self.samples, self.baseline)

@@ -77,10 +77,10 @@ class SkipShare:
     def __post_init__(self) -> None:
         check_quadrature(self.rule, self.samples)
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance and variant."""
         rows: list[dict[str, Any]] = []
-        for batch in shown:
+        for batch in explained:
             for case in pattern_cases([batch]):
                 if case.patterns.heads is None:
                     raise NotApplicable(NO_HEADS)

@@ -133,7 +133,7 @@ def entries(
 
 def pruning_rows(
     model: FlowModel,
-    shown: ExplainedBatch,
+    explained: ExplainedBatch,
     lines: Mapping[str, Bool[np.ndarray, "batch draws steps layers heads"]],
     ticks: Sequence[str],
     replaced: ReplacedStates = ZERO,
@@ -142,7 +142,7 @@ def pruning_rows(
 
     Args:
         model: The model.
-        shown: The batch.
+        explained: The batch.
         lines: The heads left at each step, by the line's name.
         ticks: The name of each step.
         replaced: What replaces the context vectors of pruned heads.
@@ -150,14 +150,14 @@ def pruning_rows(
     sizes = {name: kept.shape[:2] for name, kept in lines.items()}
     row = [index for count, draws in sizes.values() for index in range(count) for _ in range(draws)]
     kept = np.concatenate([kept.reshape(-1, *kept.shape[2:]) for kept in lines.values()])
-    predicted = pruned_predictions(model, shown.batch, row, kept, replaced)
-    gold, clean = shown.batch.answer.cpu().numpy()[row], clean_predictions(model, shown.batch)[row]
+    predicted = pruned_predictions(model, explained.batch, row, kept, replaced)
+    gold, clean = explained.batch.answer.cpu().numpy()[row], clean_predictions(model, explained.batch)[row]
     curves = zip(*((predicted == answer[:, None]).all(2).astype(float) for answer in (gold, clean)), strict=True)
     for name, (count, draws) in sizes.items():
         for index in range(count):
             for draw in range(draws):
                 correct, agrees = next(curves)
-                yield from curve_rows(shown.instances[index], f"{name}/", ticks, correct, agrees, draw)
+                yield from curve_rows(explained.instances[index], f"{name}/", ticks, correct, agrees, draw)
 
 
 def curve_rows(

@@ -45,22 +45,22 @@ class MaskedOutputs(NamedTuple):
     free: Bool[np.ndarray, "rows tokens"]
 
 
-def masked_runs(model: Layered, shown: ExplainedBatch, operator: MaskReplacement) -> list[MaskedOutputs]:
+def masked_runs(model: Layered, explained: ExplainedBatch, operator: MaskReplacement) -> list[MaskedOutputs]:
     """The model under the masks of a batch, one entry a draw; the metrics of one cell share the runs through the batch's cache.
 
     Args:
         model: Any model.
-        shown: The batch; the masks are those of the predicted answer.
+        explained: The batch; the masks are those of the predicted answer.
         operator: What replaces the states that a mask drops.
 
     Raises:
         NotApplicable: There is no mask of every depth, or nothing that replaces what is masked.
     """
-    cached = shown.batch.cache.get("masked model")
-    if cached is None or cached[0] is not shown.predicted or cached[1] != operator:
-        draws = zip(*(explanation.each() for explanation in shown.predicted), strict=True)
-        runs = [_run(model, shown.batch, draw, operator) for draw in list(draws)]
-        cached = shown.batch.cache["masked model"] = (shown.predicted, operator, runs)
+    cached = explained.batch.cache.get("masked model")
+    if cached is None or cached[0] is not explained.predicted or cached[1] != operator:
+        draws = zip(*(explanation.each() for explanation in explained.predicted), strict=True)
+        runs = [_run(model, explained.batch, draw, operator) for draw in list(draws)]
+        cached = explained.batch.cache["masked model"] = (explained.predicted, operator, runs)
     shared: list[MaskedOutputs] = cached[2]
     return shared
 

@@ -52,10 +52,10 @@ class CompletenessError:
     change is noise. At least 0; lower is better. Sources: Sundararajan et al. 2017, section 3; of a layer, Hao et al. 2021.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, variant and draw."""
         rows: list[dict[str, Any]] = []
-        for batch in shown:
+        for batch in explained:
             with torch.no_grad():
                 q = value(model.outputs(batch.batch), batch.batch).double().tolist()
             for at_input, instance, explanation in zip(q, batch.instances, batch.gold, strict=True):

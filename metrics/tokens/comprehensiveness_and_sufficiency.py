@@ -47,18 +47,18 @@ class _WordRemoval:
     def __post_init__(self) -> None:
         check_replacement(self.operator, RemovedToken)
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, variant and draw."""
-        return Scores(frame([row for batch in shown for row in self._rows(model, batch)]))
+        return Scores(frame([row for batch in explained for row in self._rows(model, batch)]))
 
-    def _rows(self, model: FlowModel, shown: ExplainedBatch) -> Iterator[dict[str, Any]]:
-        batch = shown.predicted_batch
+    def _rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
+        batch = explained.predicted_batch
         candidates = (removable(batch) & model.maskable(batch)).cpu().numpy()
         row, left, draws = [], [], []
-        for index, explanation in enumerate(shown.predicted):
+        for index, explanation in enumerate(explained.predicted):
             for draw, scored in enumerate(explanation.each()):
                 if not candidates[index].any():
-                    yield from (score_row(shown.instances[index], name, np.nan, draw, NO_WORD) for name in VARIANTS)
+                    yield from (score_row(explained.instances[index], name, np.nan, draw, NO_WORD) for name in VARIANTS)
                     continue
                 draws.append((index, draw))
                 row += [index] * len(SHARES)
@@ -68,7 +68,7 @@ class _WordRemoval:
         falls = clean_probability(model, batch)[row] - probabilities(model, batch, row, np.array(left), self.operator)
         for (index, draw), fall in zip(draws, falls.reshape(-1, len(SHARES)), strict=True):
             for name, value in zip(VARIANTS, (*fall, fall.mean()), strict=True):
-                yield score_row(shown.instances[index], name, float(value), draw)
+                yield score_row(explained.instances[index], name, float(value), draw)
 
 
 @metric(

@@ -46,12 +46,12 @@ class Infidelity:
         if self.samples < 2:
             raise UsageError(f"samples must be at least 2, got {self.samples}.")
 
-    def score(self, model: Layered, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: Layered, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, variant and draw."""
         from captum.metrics import infidelity
 
         rows = []
-        for batch in shown:
+        for batch in explained:
             singles = single_instances(batch.predicted_batch)
             for single, instance, explanation in zip(singles, batch.instances, batch.predicted, strict=True):
                 forward = remembered(forward_of_presence(model, single, self.baseline))
@@ -114,11 +114,11 @@ class Sensitivity:
         if self.radius <= 0 or self.samples < 1:
             raise UsageError(f"radius must be above 0 and samples at least 1, got {self.radius} and {self.samples}.")
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance."""
         rows = []
         radius = self.radius * float(model.word_embedding.weight.detach().square().mean().sqrt())
-        for batch in shown:
+        for batch in explained:
             if batch.explain is None:
                 raise NotApplicable(
                     "it explains moved inputs anew, which needs the method itself: score it with `flowgauge run`."
@@ -128,13 +128,13 @@ class Sensitivity:
                 rows.append(score_row(instance, "sensitivity", value, reason=reason))
         return Scores(frame(rows))
 
-    def _one(self, model: FlowModel, shown: ExplainedBatch, row: int, radius: float) -> tuple[float, str]:
+    def _one(self, model: FlowModel, explained: ExplainedBatch, row: int, radius: float) -> tuple[float, str]:
         """The value of one instance, or NaN and why there is none."""
         from captum.metrics import sensitivity_max
 
-        explain = shown.explain
+        explain = explained.explain
         assert explain is not None
-        alone = shown.batch.rows(torch.tensor([row], device=shown.batch.ids.device))
+        alone = explained.batch.rows(torch.tensor([row], device=explained.batch.ids.device))
         alone = alone.only(alone.attention_mask)  # without padding, so that what is drawn does not depend on the batch
         with torch.no_grad():
             words = model.words(alone)
@@ -149,7 +149,7 @@ class Sensitivity:
             norms.append(float(scores.norm()))
             return (scores,)
 
-        with seeded(shown.batch.seeds[row]):
+        with seeded(explained.batch.seeds[row]):
             value = float(sensitivity_max(tokens, (words,), perturb_radius=radius, n_perturb_samples=self.samples))
         if not norms[0]:  # the norm at x itself, where captum would divide by 1
             return np.nan, "the token scores are all 0."

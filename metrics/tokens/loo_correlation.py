@@ -38,10 +38,10 @@ class LooCorrelation:
 
     baseline: Baseline = "mask"
 
-    def score(self, model: Layered, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: Layered, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, variant and draw."""
         rows = []
-        for batch in shown:
+        for batch in explained:
             moving = moving_words(model, batch.predicted_batch, self.baseline).cpu().numpy()
             with torch.no_grad():
                 left_out = LeaveOneOut(self.baseline).explain(model, batch.predicted_batch)

@@ -38,10 +38,10 @@ class Plausibility:
     2020, figure 4.
     """
 
-    def score(self, model: FlowModel, shown: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, variant and draw."""
         rows = []
-        for batch in shown:
+        for batch in explained:
             words = batch.batch.word_ids.cpu().numpy()
             for row, (instance, explanation) in enumerate(zip(batch.instances, batch.gold, strict=True)):
                 if "token_labels" not in instance.truth:

@@ -126,12 +126,12 @@ class TokenSum(_Metric):
     def __init__(self, power: int = 1) -> None:
         self.power = power
 
-    def score(self, model, shown, reference):
+    def score(self, model, explained, reference):
         """One row an instance and variant."""
-        if shown[0].gold[0].tokens is None:
+        if explained[0].gold[0].tokens is None:
             raise NotApplicable("it needs tokens")
         rows = []
-        for part in shown:
+        for part in explained:
             for instance, gold, guided in zip(part.instances, part.gold, part.predicted, strict=True):
                 rows.append(score_row(instance, "gold", float((gold.tokens**self.power).sum())))
                 rows.append(score_row(instance, "guided", float((guided.tokens**self.power).sum())))
@@ -143,10 +143,10 @@ class AgainstReference(_Metric):
 
     name, reference = "against-reference", "integrated-gradients:samples=2"
 
-    def score(self, model, shown, reference):
+    def score(self, model, explained, reference):
         """One row an instance."""
         rows = []
-        for part, other in zip(shown, reference, strict=True):
+        for part, other in zip(explained, reference, strict=True):
             for instance, one, two in zip(part.instances, part.gold, other.gold, strict=True):
                 rows.append(score_row(instance, "difference", float(one.tokens.sum() - two.tokens.sum())))
         return Scores(frame(rows))
@@ -163,7 +163,7 @@ class Unfit(_Metric):
 
     name = "unfit"
 
-    def score(self, model, shown, reference):
+    def score(self, model, explained, reference):
         """Says why."""
         raise NotApplicable("it needs heads")
 
@@ -173,7 +173,7 @@ class Broken(_Metric):
 
     name = "broken"
 
-    def score(self, model, shown, reference):
+    def score(self, model, explained, reference):
         """Divides by zero."""
         return 1 / 0
 

@@ -84,12 +84,12 @@ def instances_of(batch: Batch, slots: bool = False) -> tuple[Instance, ...]:
 def by_hand(
     model: FlowModel, batch: Batch, gold: Sequence[Explanation], guided: Sequence[Explanation] | None = None, slots: bool = False
 ) -> ExplainedBatch:
-    """A shown batch with given explanations."""
+    """An explained batch with given explanations."""
     return ExplainedBatch(batch, relabel(model, batch), instances_of(batch, slots), tuple(gold), tuple(guided or gold))
 
 
 def by_method(model: FlowModel, batch: Batch, name: str, slots: bool = False) -> ExplainedBatch:
-    """A shown batch explained by a method, guided only where the prediction is wrong."""
+    """A batch explained by a method, for the predicted answer only where the prediction is wrong."""
     method, predicted = METHODS.create(name), relabel(model, batch)
     gold, again = method.explain(model, batch), method.explain(model, predicted)
     right = (predicted.answer == batch.answer).all(1).tolist()

@@ -154,9 +154,9 @@ def measure(name, **marks):
     return metric(name, **{**usual, **marks})
 
 
-def totals(shown, offset=0.0):
+def totals(explained, offset=0.0):
     """One row an instance: the sum of its tokens."""
-    pairs = [(i, e) for part in shown for i, e in zip(part.instances, part.gold, strict=True)]
+    pairs = [(i, e) for part in explained for i, e in zip(part.instances, part.gold, strict=True)]
     for instance, explanation in pairs:
         for draw, one in enumerate(explanation.each()):
             tokens = one.tokens if one.tokens is not None else np.zeros(1)
@@ -164,47 +164,47 @@ def totals(shown, offset=0.0):
 
 
 @measure("sound")
-def sound_metric(model, shown, reference):
+def sound_metric(model, explained, reference):
     """Keeps every promise."""
-    return Scores(frame(list(totals(shown))))
+    return Scores(frame(list(totals(explained))))
 
 
 @measure("unbounded", bounds=(0.0, 0.001))
-def unbounded(model, shown, reference):
+def unbounded(model, explained, reference):
     """Leaves its bounds."""
-    return Scores(frame(list(totals(shown))))
+    return Scores(frame(list(totals(explained))))
 
 
 @measure("half")
-def half(model, shown, reference):
+def half(model, explained, reference):
     """Leaves an instance out."""
-    return Scores(frame(list(totals(shown))[1:]))
+    return Scores(frame(list(totals(explained))[1:]))
 
 
 @measure("in-order")
-def in_order(model, shown, reference):
+def in_order(model, explained, reference):
     """Depends on the order."""
-    rows = list(totals(shown))
+    rows = list(totals(explained))
     return Scores(frame([{**row, "value": row["value"] + number} for number, row in enumerate(rows)]))
 
 
 @measure("by-shown-batch")
-def by_shown_batch(model, shown, reference):
+def by_shown_batch(model, explained, reference):
     """Depends on the batches."""
-    return Scores(frame(list(totals(shown, len(shown)))))
+    return Scores(frame(list(totals(explained, len(explained)))))
 
 
 @measure("drifting")
-def drifting(model, shown, reference):
+def drifting(model, explained, reference):
     """Another score at every call."""
-    return Scores(frame(list(totals(shown, next(CALLS)))))
+    return Scores(frame(list(totals(explained, next(CALLS)))))
 
 
 @measure("scribbles")
-def scribbles(model, shown, reference):
+def scribbles(model, explained, reference):
     """Writes into the explanations."""
-    rows = list(totals(shown))
-    for part in shown:
+    rows = list(totals(explained))
+    for part in explained:
         for explanation in part.gold:
             if explanation.tokens is not None:
                 explanation.tokens[:] = 0
@@ -212,15 +212,15 @@ def scribbles(model, shown, reference):
 
 
 @measure("unranked", ranked="mean")
-def unranked(model, shown, reference):
+def unranked(model, explained, reference):
     """Ranks a variant that it does not give."""
-    return Scores(frame(list(totals(shown))))
+    return Scores(frame(list(totals(explained))))
 
 
 @measure("untyped")
-def untyped(model, shown, reference):
+def untyped(model, explained, reference):
     """Numbers as texts."""
-    return Scores(frame(list(totals(shown))).astype({"draw": "string"}))
+    return Scores(frame(list(totals(explained))).astype({"draw": "string"}))
 
 
 def sentence(number, text="the author [MASK] ."):
