@@ -133,7 +133,7 @@ def _source(name: str) -> str:
     if name in ZOO:
         return str(ZOO[name])
     if _looks_like_path(name) and not Path(name).is_dir():
-        raise UsageError(f"there is no model folder {name!r}.")
+        raise UsageError(f"there is no model folder {name!r}: check the path.")
     near = difflib.get_close_matches(name, ZOO, n=1, cutoff=0.85)
     if near and not Path(name).is_dir():  # a typing error; the Hub would be asked for it with a minute of retries
         raise UsageError(
@@ -157,7 +157,10 @@ def _tokenizer(name: str, source: str, revision: str | None) -> Any:
             "as `AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)` does."
         )
     if not tokenizer.is_fast:
-        raise UsageError(f"model {name!r} has no fast tokenizer (tokenizer.json), which is needed to know where words are.")
+        raise UsageError(
+            f"model {name!r} has no fast tokenizer (tokenizer.json), which is needed to know where words are: "
+            "save one beside the model with `PreTrainedTokenizerFast.save_pretrained(FOLDER)`."
+        )
     return tokenizer
 
 

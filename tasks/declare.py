@@ -73,7 +73,7 @@ def unique(name: str, instances: Iterable[Instance]) -> tuple[Instance, ...]:
     """
     checked_instances = tuple(instances)
     if not checked_instances:
-        raise UsageError(f"task {name!r} gave no instances.")
+        raise UsageError(f"task {name!r} gave no instances: it must give at least one.")
     seen: set[str] = set()
     for instance in checked_instances:
         if not isinstance(instance, Instance):

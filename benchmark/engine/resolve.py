@@ -137,7 +137,7 @@ def draw_train(plan: Plan, sample: TaskSample) -> TaskSample:
 def _draw(spec: Spec, task: Any, split: str, limit: int | None, seed: int) -> TaskSample:
     instances = tuple(task.instances(split, limit, seed))
     if not instances:
-        raise UsageError(f"task {task.name!r} has no instances in split {split!r}.")
+        raise UsageError(f"task {task.name!r} has no instances in split {split!r}: choose another split.")
     key = TaskKey(
         name=task.name, version=task.version, fingerprint=fingerprint(instances), split=split, limit=limit, sample_seed=seed,
         quantity=task.quantity,

@@ -209,7 +209,7 @@ class Cell:
         """
         data = self.files.read(self.scores_path(metric))
         if data is None:
-            raise FlowgaugeError(f"{self.path} has no scores of {metric}.")
+            raise FlowgaugeError(f"{self.path} has no scores of {metric}: `flowgauge score` computes them.")
         try:
             table = pq.read_table(pa.BufferReader(data))
         except (pa.ArrowException, OSError) as error:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
@@ -172,8 +173,6 @@ class _InstanceRequests:
 
 def _competing_outputs(model: FlowModel, explained: ExplainedBatch) -> int:
     """How many outputs compete for the prediction."""
-    import torch
-
     first = explained.batch.rows(torch.tensor([0], device=explained.batch.ids.device))
     return int(model.outputs(first)[0].shape[1])
 

@@ -51,7 +51,7 @@ def encode(
             too long and cannot be cut.
     """
     if not instances:
-        raise UsageError("there are no instances to encode.")
+        raise UsageError("there are no instances to encode: give at least one.")
     ids = _ids(model, labels)
     rows = [tokenise(model, instance, ids) for instance in instances]
     _warn_of_cut(model, rows)
