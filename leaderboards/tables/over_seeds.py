@@ -16,7 +16,7 @@ from ...core.errors import UsageError
 from ...core.registry import Spec
 from ...models.registry import is_built
 from ..stored.comparable_cells import ComparableCells, groups, method_labels
-from .terminal import Notes, number
+from .show import Notes, number
 
 COLUMNS = (
     "model", "task", "note", "method", "metric", "variant", "seeds", "undefined", "instances", "mean", "low", "high", "smallest",

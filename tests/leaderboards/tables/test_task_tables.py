@@ -9,8 +9,8 @@ import pytest
 from flowgauge.benchmark.store.record import Score
 from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.tables.paper_table import paper_tables
+from flowgauge.leaderboards.tables.show import as_text
 from flowgauge.leaderboards.tables.task_tables import task_tables
-from flowgauge.leaderboards.tables.terminal import as_text
 from flowgauge.metrics.scores import Aggregate
 
 from ..conftest import record, score
