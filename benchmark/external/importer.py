@@ -17,7 +17,7 @@ from ..engine.explain import PreparedBatch, check_returned
 from ..engine.jobs import Job, JobGroup, finished
 from ..engine.plan import DEFAULT_METRICS, Plan, request_of
 from ..engine.prepared import PreparedBatches, encode_group
-from ..engine.resolve import ResolvedPlan, resolve
+from ..engine.resolve import ResolvedPlan, check_names, resolve
 from ..store.explanation_file import Part, from_bytes, to_bytes
 from ..store.key import canonical, folder_name, question, question_key
 from ..store.results import Results
@@ -137,11 +137,11 @@ def _plan(manifest: ExternalManifest, metrics: Sequence[str], **fields: Any) -> 
 
 def _resolve(plan: Plan, quiet: bool = True) -> ResolvedPlan:
     """The resolved plan, which has one task."""
-    resolved = resolve(plan, quiet)
-    if len(resolved.tasks) != 1:
-        names = ", ".join(spec.name for spec in resolved.plan.tasks)
+    plan = check_names(plan)
+    if len(plan.tasks) != 1:  # before any of them is sampled, which may need data that are not here
+        names = ", ".join(spec.name for spec in plan.tasks)
         raise UsageError(f"explanations from outside are of one task at a time, got {names}: name one of them.")
-    return resolved
+    return resolve(plan, quiet)
 
 
 def _open_group(resolved: ResolvedPlan) -> JobGroup:

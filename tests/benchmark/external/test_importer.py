@@ -123,6 +123,11 @@ def test_the_same_folder_twice_is_one_cell_and_a_metric_more(scored, tmp_path):
     assert set(results.records[0].scores) == {*before.scores, "concentration@1"}
 
 
+def test_several_tasks_are_refused_before_any_is_sampled():
+    with pytest.raises(UsageError, match="of one task at a time, got sva/obj, squad: name one of them"):
+        flowgauge.questions(["sva/obj", "squad"], device="cpu", split="no-such-split")  # sampling would name the split
+
+
 def test_explanations_can_be_stored_without_a_score(scored, tmp_path):
     (record,) = flowgauge.import_explanations(scored / "handed", str(tmp_path), [], device="cpu").records
     assert record.status == "done" and record.instances == 8 and not record.scores
