@@ -65,14 +65,13 @@ def _declared_source(tree: ast.Module, node: ast.ClassDef | ast.FunctionDef) -> 
     for keyword in keywords:
         value: ast.expr | None = keyword.value
         if isinstance(value, ast.Name):
-            value = next((n.value for n in tree.body if isinstance(n, ast.Assign) and _assigns(n, value.id)), None)
+            assigned = {
+                t.id: n.value for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)
+            }
+            value = assigned.get(value.id)
         if isinstance(value, ast.Constant) and isinstance(value.value, str):
             return value.value
     return ""
-
-
-def _assigns(node: ast.Assign, name: str) -> bool:
-    return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
 
 
 def _documented_source(paragraphs: tuple[str, ...]) -> str:
