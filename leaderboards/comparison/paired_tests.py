@@ -22,7 +22,7 @@ ALPHA = 0.05
 POWER = 0.8
 TAILS = (0.025, 0.975)
 FLIPS = 128
-"""Permutations at once: so few that a hundred methods' sums stay in the processor's cache."""
+"""Permutations drawn at once: memory grows with them times instances."""
 PAIRS = 256
 """Pairs whose differences are resampled at once: memory grows with pairs times resamples."""
 
@@ -154,16 +154,20 @@ def _sign_flips(
     total = values.sum(1)
     # A flip that gives the same sum in another order of additions is as extreme: the slack is of the size of rounding.
     least = np.abs(total[:, None] - total) - 1e-12 * np.abs(values).sum(1).max()
-    extreme, rng = np.zeros((len(used), len(used)), int), np.random.default_rng(seed)
+    flipped, rng = np.empty((len(used), permutations)), np.random.default_rng(seed)
     for start in range(0, permutations, FLIPS):
         shape = (min(FLIPS, permutations - start), values.shape[1])
-        flipped = values @ (rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1).T
-        for row in range(len(used) - 1):
-            gap = np.abs(flipped[row + 1 :] - flipped[row])
-            extreme[row, row + 1 :] += np.count_nonzero(gap >= least[row, row + 1 :, None], axis=1)
+        flipped[:, start : start + FLIPS] = values @ (rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1).T
     index_of = {row: index for index, row in enumerate(used)}
-    # The observed signs are one of the flips (the added 1), so that p is never 0 and the test keeps its level.
-    return [float((1 + extreme[index_of[first], index_of[second]]) / (1 + permutations)) for first, second in pairs]
+    p_values, gap = [], np.empty(permutations)
+    # Pair by pair in one buffer, which stays in the processor's cache: arrays of all pairs at once take twice as long.
+    for pair in pairs:
+        first, second = index_of[pair[0]], index_of[pair[1]]
+        np.subtract(flipped[first], flipped[second], out=gap)
+        extreme = np.count_nonzero(np.abs(gap, out=gap) >= least[first, second])
+        # The observed signs are one of the flips (the added 1), so that p is never 0 and the test keeps its level.
+        p_values.append((1 + extreme) / (1 + permutations))
+    return p_values
 
 
 def holm(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
@@ -254,7 +258,8 @@ def shares_won(replicates: Float[np.ndarray, "resamples methods"]) -> Float[np.n
     >>> shares_won(np.array([[1.0, 2.0], [1.5, 1.5]])).tolist()
     [[0.5, 0.75], [0.25, 0.5]]
     """
-    ahead = np.stack([np.count_nonzero(r[:, None] < replicates, axis=0) for r in replicates.T]) / len(replicates)
+    rows = np.ascontiguousarray(replicates.T)
+    ahead = np.array([[np.count_nonzero(less) for less in row < rows] for row in rows]) / len(replicates)
     won: np.ndarray = 0.5 * (1 + ahead - ahead.T)
     return won
 
