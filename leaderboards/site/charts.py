@@ -183,8 +183,9 @@ def write_chart(spec: dict[str, Any], stem: Path) -> dict[str, Path]:
     white = {**spec, "background": "white"}
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = {kind: stem.with_suffix(f".{kind}") for kind in ("svg", "png", "pdf", "json")}
-    paths["svg"].write_text(vl_convert.vegalite_to_svg(white), encoding="utf-8")
-    paths["png"].write_bytes(vl_convert.vegalite_to_png(white, scale=2))
-    paths["pdf"].write_bytes(vl_convert.vegalite_to_pdf(white))
+    svg = vl_convert.vegalite_to_svg(white)
+    paths["svg"].write_text(svg, encoding="utf-8")
+    paths["png"].write_bytes(vl_convert.svg_to_png(svg, scale=2))
+    paths["pdf"].write_bytes(vl_convert.svg_to_pdf(svg))
     paths["json"].write_text(json.dumps(white, indent=1), encoding="utf-8")
     return paths
