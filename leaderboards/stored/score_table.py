@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,9 @@ from scipy.stats import rankdata
 from ...benchmark.store.cell import Cell
 from ...benchmark.store.record import Record
 from .comparable_cells import ComparableCells, find_aggregate, find_score, why_not_scored
+
+FEW_ROWS = 500
+"""Rows of a file up to which a list in Python is filtered faster than a column of Arrow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,11 +185,14 @@ def _read_rows(cell: Cell, metric: str, variant: str) -> tuple[dict[str, float],
     if data is None:
         return {}, {}
     columns = ["instance", "condition", "variant", "value"]
-    # Read without threads: tables are small, and starting threads for each of a board's thousand files takes longer.
-    rows = pq.ParquetFile(pa.BufferReader(data)).read(columns=columns, use_threads=False)
-    rows = rows.filter(pc.equal(rows["variant"], variant))
-    instances, values = rows["instance"].to_pylist(), rows["value"].to_numpy().tolist()
-    conditions = dict(zip(instances, (text or "" for text in rows["condition"].to_pylist()), strict=True))
+    # Read without threads and buffers: tables are small, and starting them for each of a board's thousand files takes longer.
+    rows = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(columns=columns, use_threads=False)
+    if len(rows) > FEW_ROWS:
+        rows = rows.filter(pc.equal(rows["variant"], variant))
+    kept = [text == variant for text in rows["variant"].to_pylist()]
+    instances = list(compress(rows["instance"].to_pylist(), kept))
+    values = list(compress(rows["value"].to_numpy().tolist(), kept))
+    conditions = {name: text or "" for name, text in zip(instances, compress(rows["condition"].to_pylist(), kept), strict=True)}
     if len(conditions) == len(instances):  # one draw an instance: nothing to average
         return dict(zip(instances, values, strict=True)), conditions
     draws: dict[str, list[float]] = {}
