@@ -159,7 +159,7 @@ def _sign_flips(
         shape = (min(FLIPS, permutations - start), values.shape[1])
         flipped[:, start : start + FLIPS] = values @ (rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1).T
     index_of = {row: index for index, row in enumerate(used)}
-    p_values, gap = [], np.empty(permutations)
+    p_values, gap = list[float](), np.empty(permutations)
     # Pair by pair in one buffer, which stays in the processor's cache: arrays of all pairs at once take twice as long.
     for pair in pairs:
         first, second = index_of[pair[0]], index_of[pair[1]]
