@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -25,8 +25,6 @@ Format = Literal["latex", "markdown", "csv", "json"]
 """The formats that are text."""
 FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "markdown": "md", "latex": "tex"}
 """The formats that `save` writes, with the endings of their files."""
-LATEX_COMMANDS = {"\\": "textbackslash", "~": "textasciitilde", "^": "textasciicircum"}
-"""Commands of LaTeX that print the characters that a backslash does not escape."""
 OVERALL = "overall"
 MATRIX = 25
 """The largest number of methods in a printed or displayed matrix of P(A beats B); its CSV, Parquet and JSON have all."""
@@ -52,7 +50,7 @@ def ranked(task_board: TaskBoard, record: Record) -> tuple[Aggregate | None, str
 
 def standing_table(standing: RankedTable) -> pd.DataFrame:
     """A row for each method, best first; methods without a score come last, with the reason."""
-    rows = [{**vars(line), "reason": ""} for line in standing.rows]
+    rows = [{**asdict(line), "reason": ""} for line in standing.rows]
     rows += [{"label": label, "reason": why} for label, why in standing.comparison.missing.items()]
     frame = pd.DataFrame(rows)
     group, side = standing.comparison.group, standing.comparison
@@ -247,47 +245,15 @@ def _plain_cell(text: str) -> str:
 
 
 def latex(frame: pd.DataFrame, caption: str = "") -> str:
-    r"""A table of texts in LaTeX for the package booktabs; all texts, the caption included, are escaped.
-
-    >>> print(latex(pd.DataFrame({"a": ["x_y"]})), end="")
-    \begin{tabular}{l}
-    \toprule
-    a \\
-    \midrule
-    x\_y \\
-    \bottomrule
-    \end{tabular}
-    """
-    head, *body = (
-        " & ".join(_latex_text(text) for text in row) + r" \\" for row in [frame.columns, *frame.itertuples(index=False)]
-    )
-    table = [
-        rf"\begin{{tabular}}{{{'l' * frame.shape[1]}}}",
-        r"\toprule",
-        head,
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-    if caption:
-        table = [r"\begin{table}", rf"\caption{{{_latex_text(caption).strip()}}}", *table, r"\end{table}"]
-    return "\n".join(table) + "\n"
+    """A table in LaTeX for the package booktabs; all texts, the caption included, are escaped."""
+    styled = frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
+    return str(styled.to_latex(hrules=True, caption=_latex_text(caption) or None, column_format="l" * frame.shape[1]))
 
 
 def _latex_text(text: str) -> str:
-    r"""A text with every character escaped that LaTeX would interpret; commands that swallow a space are followed by another.
-
-    >>> _latex_text("50% of a_b ~ c")
-    '50\\% of a\\_b \\textasciitilde \\space c'
-    """
-    return re.sub(r"[\\~^] ?|[&%$#_{}]", _escaped_in_latex, text)
-
-
-def _escaped_in_latex(match: re.Match[str]) -> str:
-    character, space = match[0][0], match[0][1:]
-    command = LATEX_COMMANDS.get(character)
-    return f"\\{character}" if command is None else f"\\{command} " + (r"\space " if space else "")
+    """A text escaped by the same code of pandas that escapes the cells of a table."""
+    frame = pd.DataFrame({"text": [text]}).style.format(escape="latex").hide(axis="index").hide(axis="columns")
+    return "\n".join(frame.to_latex().splitlines()[1:-1]).removesuffix(r" \\").strip()
 
 
 def export(urls: Sequence[str], name: str, format: Format, model: str | None = None) -> str:

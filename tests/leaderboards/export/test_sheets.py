@@ -106,12 +106,3 @@ def test_hostile_texts_are_escaped_in_exports(tmp_path: Path) -> None:
         == r"| [x]\(javascript:y) \*b\* \_c\_ d_e |"
     )
     assert r"\caption{50\% of a\_b}" in latex(pd.DataFrame({"a": ["x"]}), "50% of a_b")
-
-
-def test_latex_is_what_pandas_writes() -> None:
-    frame = pd.DataFrame({"a_b": ["x \\ y", "~ ^ ~^", ""], "50 %": ["{&}", "$1#", "\\~ \\^ z"]})
-    styled = frame.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
-    assert latex(frame) == styled.to_latex(hrules=True, column_format="ll")
-    assert latex(frame[:0], "c") == styled.data[:0].style.hide(axis="index").format_index(escape="latex", axis=1).to_latex(
-        hrules=True, caption="c", column_format="ll"
-    )
