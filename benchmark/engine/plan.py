@@ -113,7 +113,9 @@ class Plan(BaseModel):
         try:
             return cls(**fields)
         except ValidationError as error:
-            raise UsageError("the plan cannot be read: " + "; ".join(_fault(e) for e in error.errors())) from error
+            raise UsageError(
+                "an option or a field of the plan is refused: " + "; ".join(_fault(e) for e in error.errors())
+            ) from error
 
     @classmethod
     def load(cls, path: str | Path, **flags: Any) -> Plan:
@@ -138,6 +140,8 @@ class Plan(BaseModel):
             where = f", line {mark.line + 1}" if mark else ""
             why = " ".join(str(getattr(error, "problem", error)).split())
             raise UsageError(f"{path}{where}: not YAML: {why}.") from error
+        if stored is None:
+            raise UsageError(f"the plan {path} is empty: write at least a line with tasks.")
         if not isinstance(stored, dict):
             raise UsageError(f"the plan {path} must be a mapping with tasks, methods and so on, got {type(stored).__name__}.")
         overriding = {key: value for key, value in flags.items() if value is not None}

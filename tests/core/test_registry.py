@@ -148,11 +148,17 @@ def test_a_file_without_plug_ins_of_the_kind_is_refused(file: Path) -> None:
 
 
 def test_faults_in_a_file_are_reported_with_their_line(tmp_path: Path) -> None:
-    for text, expected in (("x = 1\ny = 1 / 0\n", "line 2: ZeroDivisionError"), ("x = 1\n\nif:\n", "line 3: SyntaxError")):
+    for text, expected in (
+        ("x = 1\ny = 1 / 0\n", "line 2: ZeroDivisionError"),
+        ("x = 1\n\nif:\n", "line 3: this is not Python: "),
+    ):
         path = tmp_path / "bad.py"
         path.write_text(text)
         with pytest.raises(UsageError, match=expected):
             load_file(path)
+    path.write_text("from flowgauge import method\nmethod('a', gives={'nodes'}, needs={'layered'})\n")
+    with pytest.raises(UsageError, match=r"bad\.py, line 2: method 'a'"):
+        load_file(path)
     with pytest.raises(UsageError, match="there is no file"):
         load_file(tmp_path / "missing.py")
 

@@ -75,7 +75,10 @@ def print_results(results: Results, quiet: bool) -> None:
     if quiet:
         return
     print_rows(results.summary())
-    typer.echo(f"{len(results.records)} cells in {results.store}; `flowgauge show {results.store}` shows more.", err=True)
+    typer.echo(
+        f"{len(results.records)} cells in {results.store}; `flowgauge show {results.store}` shows more, and why a score is n/a.",
+        err=True,
+    )
 
 
 def print_tables(

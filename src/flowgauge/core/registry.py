@@ -211,7 +211,11 @@ def load_file(path: Path) -> ModuleType:
     except PLUGIN_ERRORS as error:
         sys.modules.pop(name, None)
         line = _line_in(path, error)
-        raise UsageError(f"{path}{f', line {line}' if line else ''}: {type(error).__name__}: {error}") from error
+        if isinstance(error, SyntaxError):
+            reason = f"this is not Python: {error.msg}"
+        else:
+            reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+        raise UsageError(f"{path}{f', line {line}' if line else ''}: {reason}") from error
     return module
 
 

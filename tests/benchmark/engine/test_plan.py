@@ -68,3 +68,10 @@ def test_no_such_file(tmp_path: Path) -> None:
 def test_seeds_that_no_generator_takes_are_refused(plan, seed) -> None:
     with pytest.raises(UsageError, match=rf"seeds\.0: .* got {seed}"):
         plan(seeds=(seed,))
+
+
+def test_an_empty_plan_is_refused_as_empty(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text("# nothing yet\n")
+    with pytest.raises(UsageError, match=r"plan\.yaml is empty: write at least a line with tasks"):
+        Plan.load(path)
