@@ -136,7 +136,7 @@ def sign_flip(gap: Float[np.ndarray, " instances"], seed: int = 0, permutations:
         seed: Of the flips.
         permutations: How many flips are drawn.
 
-    >>> sign_flip(np.zeros(10))
+    >>> float(sign_flip(np.zeros(10)))
     1.0
     """
     return _sign_flips(np.stack([gap, np.zeros_like(gap)]), [(0, 1)], seed, permutations)[0]

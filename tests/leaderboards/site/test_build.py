@@ -293,10 +293,28 @@ def test_vendored_scripts_are_those_that_their_table_names() -> None:
     assert table == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in VENDOR.iterdir() if p.suffix in (".js", ".css")}
 
 
+REFERENCE_SECONDS = 0.45
+"""What `reference_seconds` takes on the machine for which the limit of 30 s is stated; slower machines have more."""
+
+
+def reference_seconds() -> float:
+    """Processor time of work like that of a build: rows as JSON, numbers as text, sorted arrays."""
+    start = time.process_time()
+    rows = [{"method": f"m{i}", "value": i / 7, "low": i / 9, "text": "x" * 20} for i in range(40_000)]
+    for _ in range(3):
+        json.loads(json.dumps(rows))
+    values = np.random.default_rng(0).normal(size=(100, 10_000))
+    for _ in range(5):
+        np.sort(values, axis=1)
+    assert sum(len(f"{row['value']:.3f}") for row in rows for _ in range(5)) > 1_000_000
+    return time.process_time() - start
+
+
 @pytest.mark.slow
 def test_a_hundred_methods_on_twenty_tasks_with_five_seeds(tmp_path: Path) -> None:
     store = synthetic_store(tmp_path / "store", 100, 20, 5)
+    limit = 30 * max(1.0, reference_seconds() / REFERENCE_SECONDS)
     start = time.process_time()
     summary = build([store], tmp_path / "site")
-    assert time.process_time() - start < 30
+    assert time.process_time() - start < limit
     assert summary.pages == 121 and (tmp_path / "site" / "index.html").stat().st_size < 2**18
