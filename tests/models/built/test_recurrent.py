@@ -10,11 +10,9 @@ from torch import nn
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.models.batch import Batch, Rows
-from flowgauge.models.built import toy_counting
 from flowgauge.models.built.recurrent import Recurrent
-from flowgauge.models.built.recurrent_training import RecurrentTrainingConfig, rows_of
+from flowgauge.models.built.recurrent_training import rows_of
 from flowgauge.models.built.toy_counting import ToyCounting
-from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.inputs.encode import encode
 from flowgauge.models.interventions.states import clean_states, outputs_from
 from flowgauge.tasks.toy_counting import CountingTask
@@ -92,28 +90,6 @@ def test_the_fingerprint_is_that_of_the_weights(model: Recurrent) -> None:
     assert before == ToyCounting()._untrained().to(torch.device("cpu"), torch.float64).fingerprint()
     model.network.linear.bias.data.add_(1e-9)
     assert model.fingerprint() != before
-
-
-class Killed(InMemorySession):
-    """Is killed after an epoch, and keeps what was checkpointed."""
-
-    kept: dict[str, torch.Tensor] = {}
-    after = 0
-
-    def resume(self) -> dict[str, torch.Tensor]:
-        return self.kept
-
-    def checkpoint(self, tensors) -> None:
-        self.kept = {name: tensor.clone() for name, tensor in tensors.items()}
-        if len(self.curve) == self.after:
-            raise KeyboardInterrupt
-
-
-@pytest.fixture
-def quick(monkeypatch) -> None:
-    monkeypatch.setattr(toy_counting, "RECIPE", RecurrentTrainingConfig(epochs=3, batch_size=64, lr=1e-3))
-    monkeypatch.setattr("flowgauge.tasks.toy_counting.SHARE", {"train": 300, "test": 40})
-    monkeypatch.setattr(toy_counting, "ENOUGH", -1.0)
 
 
 def test_words_of_a_recurrent_model_can_be_deleted_at_any_place(model: Recurrent, batch: Batch) -> None:
