@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -42,6 +41,7 @@ from ..submission.trust import TRUST
 from . import formatting
 from .instances import InstanceBrowser, browse
 from .method_docs import describe_method
+from .site_folder import site_folder
 
 INSTANCES = 60
 """The default number of instances of each task on the page of its instances."""
@@ -92,7 +92,7 @@ def build(urls: Sequence[str], out: str | Path, title: str = "flowgauge leaderbo
 
     Args:
         urls: Folders or fsspec URLs of results.
-        out: The folder of the site; it is created, or the site that is in it is replaced.
+        out: The folder of the site; it is created, or the site that is in it is replaced, and other files in it stay.
         title: The title of the board.
         instances: The number of instances of each task whose explanations can be browsed; 0 for none.
 
@@ -103,26 +103,10 @@ def build(urls: Sequence[str], out: str | Path, title: str = "flowgauge leaderbo
         if find_spec(package) is None:
             raise UsageError(f"the charts of a site need the package {package}: pip install 'flowgauge[site]'.")
     reader = open_board(urls)
-    folder = _emptied(Path(out))
-    _SiteWriter(reader, folder, title).write(instances)
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return BuiltSite(folder / "index.html", sum(p.suffix == ".html" for p in files), sum(p.stat().st_size for p in files))
-
-
-def _emptied(folder: Path) -> Path:
-    """The folder, without the site that was in it.
-
-    Raises:
-        UsageError: The path is a file, or the folder holds something other than a site.
-    """
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "assets" / "site.js").is_file())):
-        raise UsageError(f"{folder} exists and is no site that could be replaced: choose another folder with --out.")
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(f"cannot write {folder}: {error.strerror or error}; choose another folder with --out.") from error
-    return folder
+    with site_folder(out) as folder:
+        _SiteWriter(reader, folder, title).write(instances)
+        sizes = {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    return BuiltSite(Path(out) / "index.html", sum(path.suffix == ".html" for path in sizes), sum(sizes.values()))
 
 
 class _SiteWriter:

@@ -268,17 +268,21 @@ def test_a_board_without_explanations_says_so(honest: Path, tmp_path: Path) -> N
 
 
 def test_build_replaces_a_site_and_nothing_else(synthetic_site, tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.tex").write_text("precious")
-    with pytest.raises(UsageError, match="is no site that could be replaced"):
-        build([synthetic_site[0]], tmp_path / "mine")
-    assert (tmp_path / "mine" / "thesis.tex").read_text() == "precious"
     done = CliRunner().invoke(app, ["leaderboard", "build", synthetic_site[0], "--out", str(tmp_path / "site")])
     assert done.exit_code == 0, done.output
     before = {p.relative_to(tmp_path): p.read_bytes() for p in (tmp_path / "site").rglob("*.html")}
-    (tmp_path / "site" / "old.html").write_text("old")
-    build([synthetic_site[0]], tmp_path / "site")
+    listed = json.loads((tmp_path / "site" / "files.json").read_text())
+    assert {*listed, "files.json"} == {
+        p.relative_to(tmp_path / "site").as_posix() for p in (tmp_path / "site").rglob("*") if p.is_file()
+    }
+    (tmp_path / "site" / "CNAME").write_text("board.example.org")
+    again = build([synthetic_site[0]], tmp_path / "site")
+    assert (tmp_path / "site" / "CNAME").read_text() == "board.example.org"
     assert before == {p.relative_to(tmp_path): p.read_bytes() for p in (tmp_path / "site").rglob("*.html")}
+    assert (again.pages, again.bytes) == (
+        sum(name.endswith(".html") for name in listed),
+        sum((tmp_path / "site" / name).stat().st_size for name in listed),
+    )
 
 
 def test_without_the_charts_packages_the_command_says_what_to_install(synthetic_site, tmp_path: Path, monkeypatch) -> None:

@@ -1,0 +1,137 @@
+"""The folder of a site: it is written beside its place, takes that place whole, and lists its files with their sums."""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ...core.errors import UsageError
+
+FILES = "files.json"
+"""The list of a site's files in its folder: sha256 by path. The list itself is not in it."""
+LOCK = ".lock"
+CURRENT_FOLDER, EXCHANGE = -100, 2
+"""`AT_FDCWD` and `RENAME_EXCHANGE` of Linux' `renameat2`."""
+
+
+@contextmanager
+def site_folder(out: str | Path) -> Iterator[Path]:
+    """A new folder to write a site into; at the end it takes the place of `out`, with the files there that are of no site.
+
+    Whoever is stopped leaves the former site or the new one, and what is left beside it goes with the next build.
+
+    Args:
+        out: The place of the site: a folder that does not exist, is empty, or holds a site with its list of files.
+
+    Raises:
+        UsageError: `out` holds something else, or cannot be written.
+    """
+    out = Path(out).expanduser().resolve()
+    new = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(out)
+        listed = _listed_files(out)
+        new.mkdir()
+        with FileLock(new / LOCK):
+            yield new
+            names = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file() and path.name != LOCK)
+            _keep_other_files(out, new, listed, names)
+            sums = {name: hashlib.sha256((new / name).read_bytes()).hexdigest() for name in names}
+            (new / FILES).write_text(json.dumps(sums, indent=1), encoding="utf-8")
+            (new / LOCK).unlink()
+            _swap(new, out)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {out}: {error.strerror or error}; choose another folder with --out, and copy the site with "
+            "`flowgauge leaderboard publish`."
+        ) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _listed_files(out: Path) -> set[str]:
+    """The files of the site in a folder, by its list; none where there is no folder or nothing in it.
+
+    Raises:
+        UsageError: The path is a file, or the folder holds something other than a site with its list.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return set()
+    try:
+        listed = json.loads((out / FILES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        listed = None
+    if not isinstance(listed, dict):
+        raise UsageError(
+            f"{out} exists and has no {FILES} that lists the files of a site, so that nothing in it may be replaced: choose "
+            f"another folder with --out; `flowgauge leaderboard publish` copies a site from there into {out}."
+        )
+    return {FILES, *listed}
+
+
+def _keep_other_files(out: Path, new: Path, listed: set[str], names: list[str]) -> None:
+    """Links the files of a folder that are of no site into the new site, with their folders.
+
+    Raises:
+        UsageError: A file of the new site would replace one of them.
+    """
+    if not out.exists():
+        return
+    if lost := next((name for name in names if name not in listed and os.path.lexists(out / name)), None):
+        raise UsageError(f"{out / lost} is no file of the former site and would be replaced: move it, or choose another --out.")
+    shutil.copytree(
+        out, new, symlinks=True, dirs_exist_ok=True, copy_function=_link,
+        ignore=lambda home, inside: {name for name in inside if (Path(home) / name).relative_to(out).as_posix() in listed},
+    )  # fmt: skip
+    for folder in sorted({parent.as_posix() for name in listed for parent in Path(name).parents}, reverse=True):
+        with suppress(OSError):  # it holds files of the new site, or others
+            (new / folder).rmdir()
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # a file system without links
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _former(out: Path) -> Path:
+    """Where the former site waits for a moment on a system that cannot exchange two folders."""
+    return out.with_name(f".{out.name}.former.tmp")
+
+
+def _swap(new: Path, out: Path) -> None:
+    """Puts a folder in the place of another, which is deleted."""
+    if not out.exists():
+        new.rename(out)
+        return
+    exchange = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
+    if exchange is None or exchange(CURRENT_FOLDER, os.fsencode(new), CURRENT_FOLDER, os.fsencode(out), EXCHANGE):
+        out.rename(_former(out))
+        try:
+            new.rename(out)
+        except BaseException:
+            _former(out).rename(out)
+            raise
+        new = _former(out)
+    shutil.rmtree(new)
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Deletes what builds left that were stopped, but not what another build is writing."""
+    if not out.exists() and _former(out).exists():
+        _former(out).rename(out)
+    for leftover in out.parent.glob(f".{glob.escape(out.name)}.*.tmp"):
+        with suppress(Timeout), FileLock(leftover / LOCK, timeout=0):
+            shutil.rmtree(leftover)
