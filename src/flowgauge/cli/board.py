@@ -43,7 +43,9 @@ Evaluator = Annotated[
 
 def build(
     stores: StoreUrls,
-    out: Annotated[Path, typer.Option(help="Folder for the site; a site that is there is replaced, and other files stay.")] = Path("site"),
+    out: Annotated[
+        Path, typer.Option(help="Folder for the site; a site that is there is replaced, and other files stay.")
+    ] = Path("site"),
     title: Annotated[str, typer.Option(help="Title of the board.")] = "flowgauge leaderboard",
     instances: Annotated[int, typer.Option(min=0, help="Instances of each task whose explanations can be browsed.")] = 60,
     debug: Debug = False,
