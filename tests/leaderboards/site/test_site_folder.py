@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def _killed(site: Path, step: str, exchanges: bool) -> None:
         if not exchanges:
             ctypes.CDLL = lambda *_, **__: None  # type: ignore[misc,assignment]
         home, _, name = step.rpartition(".")
-        owner = {"": folders, "shutil": folders.shutil, "Path": folders.Path}[home]
+        owner = {"": folders, "shutil": shutil, "Path": Path}[home]
         plain, calls = getattr(owner, name), []
 
         def kill(*arguments: object, **options: object) -> object:
