@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,21 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
+from .checkpoint import Checkpoint, check_tokenizer, fetch, looks_like_path, open_checkpoint
 from .families.registry import model_parts
 from .flow.flow_model import FlowModel
-from .zoo import ZOO
+from .tokenizer import load_tokenizer
 
+log = logging.getLogger(__name__)
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
+AUTO = {
+    "masked": "AutoModelForMaskedLM", "label": "AutoModelForSequenceClassification", "span": "AutoModelForQuestionAnswering",
+}  # fmt: skip
+"""The class of transformers that loads each head."""
+LEFT_OUT = re.compile(r"pooler|seq_relationship")
+"""Weights whose absence changes no number that is explained: the pooler and the next-sentence head beside another head."""
+ENCODER = re.compile(r"embeddings|\.layer\.\d+\.")
+"""Weights below the head."""
 
 
 def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision: str | None = None) -> FlowModel:
@@ -35,24 +45,22 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
     Raises:
         UsageError: No such model, no tokenizer, an unsupported head or family, an unknown dtype or device.
     """
-    from transformers import AutoConfig
-
     if dtype not in DTYPES:
         raise UsageError(f"no dtype is called {dtype!r}; choose one of {', '.join(DTYPES)}.")
     torch_device = check_device(device)
-    source = _source(name)
-    config = _fetch(lambda: AutoConfig.from_pretrained(source, revision=revision), name)
-    tokenizer = _tokenizer(name, source, revision)
-    auto = _auto_class(config, name)
-    options = {"revision": revision, "dtype": DTYPES[dtype], "output_loading_info": True}
-    hf, loading = _fetch(lambda: auto.from_pretrained(source, **options), name)
+    checkpoint = open_checkpoint(name, revision)
+    checkpoint.check_encoder()
+    head = checkpoint.head()
+    tokenizer = _tokenizer(checkpoint, masked=head == "masked")
+    hf, loading = _weights(checkpoint, AUTO[head], dtype=DTYPES[dtype])
     if loading["missing_keys"]:
         missing = ", ".join(sorted(loading["missing_keys"])[:3])
         raise UsageError(
             f"the checkpoint of model {name!r} lacks weights ({missing}), which would be random: "
             "choose a checkpoint that was trained with this head, or train one (`flowgauge train`)."
         )
-    short_name = Path(name).name if _looks_like_path(name) or Path(name).is_dir() else name
+    _warn_of_left_out(name, loading["unexpected_keys"])
+    short_name = Path(name).name if looks_like_path(name) or Path(name).is_dir() else name
     return FlowModel(hf.to(torch_device), tokenizer, short_name)
 
 
@@ -83,18 +91,22 @@ def load_base(name: str, classes: Sequence[str] | None, revision: str | None = N
         revision: Branch, tag or commit on the Hub.
 
     Raises:
-        UsageError: No such model, no tokenizer, a family that flowgauge has no adapter for.
+        UsageError: No such model, no tokenizer, a family that flowgauge has no adapter for, weights of another configuration.
     """
-    from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification
-
-    source = _source(name)
-    tokenizer = _tokenizer(name, source, revision)
+    checkpoint = open_checkpoint(name, revision)
+    checkpoint.check_encoder()
+    tokenizer = _tokenizer(checkpoint, masked=False)
+    if tokenizer.pad_token_id is None:
+        raise UsageError(
+            f"the tokenizer of model {name!r} has no padding token, which training needs: name it, as "
+            f"`AutoTokenizer.from_pretrained({name!r}, pad_token='[PAD]').save_pretrained({name!r})` does."
+        )
     options: dict[str, Any] = {"num_labels": 2, "ignore_mismatched_sizes": True, "dtype": torch.float32}
     if classes is not None:
         labels = {"id2label": dict(enumerate(classes)), "label2id": {label: index for index, label in enumerate(classes)}}
-        options |= {"num_labels": len(classes), **labels}
-    auto = AutoModelForQuestionAnswering if classes is None else AutoModelForSequenceClassification
-    hf = _fetch(lambda: auto.from_pretrained(source, revision=revision, **options), name)
+        options |= {"num_labels": len(classes), "problem_type": "single_label_classification", **labels}
+    hf, loading = _weights(checkpoint, AUTO["span" if classes is None else "label"], **options)
+    _check_encoder_weights(name, loading)
     return Base(hf, tokenizer, model_parts(hf, name).max_tokens)
 
 
@@ -114,54 +126,60 @@ def load_word_vectors(name: str, revision: str | None = None) -> WordVectors:
         revision: Branch, tag or commit on the Hub.
 
     Raises:
-        UsageError: No such model, no fast tokenizer.
+        UsageError: No such model, no fast tokenizer, weights of another configuration.
     """
-    from transformers import AutoModel
-
-    source = _source(name)
-    tokenizer = _tokenizer(name, source, revision)
-    hf = _fetch(lambda: AutoModel.from_pretrained(source, revision=revision, dtype=torch.float32), name)
+    checkpoint = open_checkpoint(name, revision)
+    tokenizer = _tokenizer(checkpoint, masked=False)
+    hf, loading = _weights(checkpoint, "AutoModel", dtype=torch.float32)
+    _check_encoder_weights(name, loading)
     return WordVectors(hf.get_input_embeddings().weight.detach(), tokenizer)
 
 
-def _source(name: str) -> str:
-    """What transformers loads: the folder of an embedded model, else the name itself.
+def _tokenizer(checkpoint: Checkpoint, masked: bool) -> Any:
+    """The tokenizer, held against the configuration, whose size is held against the files of weights."""
+    from transformers import AutoConfig
 
-    Raises:
-        UsageError: There is no such folder, or the name is nearly that of an embedded model.
-    """
-    if name in ZOO:
-        return str(ZOO[name])
-    if _looks_like_path(name) and not Path(name).is_dir():
-        raise UsageError(f"there is no model folder {name!r}: check the path.")
-    near = difflib.get_close_matches(name, ZOO, n=1, cutoff=0.85)
-    if near and not Path(name).is_dir():  # a typing error; the Hub would be asked for it with a minute of retries
-        raise UsageError(
-            f"no model is called {name!r}: did you mean {near[0]}? `flowgauge list models` shows those that come with flowgauge."
-        )
-    return name
-
-
-def _tokenizer(name: str, source: str, revision: str | None) -> Any:
-    """The fast tokenizer of a model.
-
-    Raises:
-        UsageError: The model has no tokenizer, or a slow one.
-    """
-    from transformers import AutoTokenizer
-
-    tokenizer = _fetch(lambda: AutoTokenizer.from_pretrained(source, revision=revision), name, "a tokenizer")
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers builds an empty one if there are no files
-        raise UsageError(
-            f"model {name!r} has no tokenizer (tokenizer.json or vocab.txt): save the one it was trained with beside it, "
-            "as `AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)` does."
-        )
-    if not tokenizer.is_fast:
-        raise UsageError(
-            f"model {name!r} has no fast tokenizer (tokenizer.json), which is needed to know where words are: "
-            "save one beside the model with `PreTrainedTokenizerFast.save_pretrained(FOLDER)`."
-        )
+    options = {"revision": checkpoint.revision, "trust_remote_code": False}
+    config = fetch(lambda: AutoConfig.from_pretrained(checkpoint.source, **options), checkpoint.name)
+    checkpoint.check_size(config)
+    tokenizer = load_tokenizer(checkpoint)
+    check_tokenizer(checkpoint.name, tokenizer, config.vocab_size, masked)
     return tokenizer
+
+
+def _weights(checkpoint: Checkpoint, auto: str, **options: Any) -> tuple[Any, dict[str, Any]]:
+    """The model of transformers with its weights, and which of them were missing or left out."""
+    import transformers
+
+    load = getattr(transformers, auto).from_pretrained
+    options |= {"revision": checkpoint.revision, "trust_remote_code": False, "output_loading_info": True}
+    hf, loading = fetch(lambda: load(checkpoint.source, **options), checkpoint.name)
+    return hf, loading
+
+
+def _check_encoder_weights(name: str, loading: dict[str, Any]) -> None:
+    """A head may be new, but not the encoder.
+
+    Raises:
+        UsageError: Weights below the head are missing or have other shapes, and would be random.
+    """
+    keys = [*loading["missing_keys"], *(str(key[0]) for key in loading["mismatched_keys"])]
+    random = sorted(key for key in keys if ENCODER.search(key))
+    if random:
+        raise UsageError(
+            f"the checkpoint of model {name!r} lacks weights of the encoder in the shapes of its config.json "
+            f"({', '.join(random[:3])}), which would be random: copy the checkpoint again."
+        )
+    _warn_of_left_out(name, [key for key in loading["unexpected_keys"] if ENCODER.search(key)])
+
+
+def _warn_of_left_out(name: str, keys: Collection[str]) -> None:
+    """Warns of weights of the file that the configuration has no place for, such as layers beyond `num_hidden_layers`."""
+    left_out = sorted(key for key in keys if not LEFT_OUT.search(key))
+    if left_out:
+        shown = f"{', '.join(left_out[:3])}{', ...' if len(left_out) > 3 else ''}"
+        message = "model %r: %d weights of its file have no place in its config.json and are left out (%s)."
+        log.warning(message, name, len(left_out), shown)
 
 
 def check_device(device: str) -> torch.device:
@@ -170,6 +188,8 @@ def check_device(device: str) -> torch.device:
     Raises:
         UsageError: There is no such device, or it cannot be used on this machine.
     """
+    if not re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d{1,3})?", device):
+        raise UsageError(f"no device is called {device!r}; choose cpu, cuda, cuda:1 (the second GPU) or mps.")
     try:
         torch_device = torch.device(device)
         torch.ones(1, device=torch_device).item()
@@ -177,49 +197,3 @@ def check_device(device: str) -> torch.device:
         reason = str(error).splitlines()[0][:200].rstrip(".")
         raise UsageError(f"device {device!r} cannot be used here: {reason}; --device cpu always can.") from error
     return torch_device
-
-
-def _looks_like_path(name: str) -> bool:
-    return name.startswith((".", "/", "~")) or name.count("/") > 1
-
-
-def _auto_class(config: Any, name: str) -> Any:
-    """The class of transformers that loads the head of a checkpoint.
-
-    Raises:
-        UsageError: The checkpoint has another head or none.
-    """
-    from transformers import AutoModelForMaskedLM, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
-
-    architecture = (getattr(config, "architectures", None) or ["(not stated)"])[0]
-    for ending, auto in (
-        ("ForMaskedLM", AutoModelForMaskedLM),
-        ("ForSequenceClassification", AutoModelForSequenceClassification),
-        ("ForQuestionAnswering", AutoModelForQuestionAnswering),
-    ):
-        if architecture.endswith(ending) or (ending == "ForMaskedLM" and architecture == "BertForPreTraining"):
-            return auto
-    raise UsageError(
-        f"model {name!r} was saved as {architecture}, which has neither a masked-LM nor a sequence-classification nor a span "
-        f"head; fine-tune it first (`flowgauge train --model {name} --task sst2 --out DIR`), "
-        "or choose a checkpoint saved as ...ForMaskedLM, ...ForSequenceClassification or ...ForQuestionAnswering."
-    )
-
-
-def _fetch(load: Any, name: str, what: str = "a model") -> Any:
-    """Runs a Hugging Face loader.
-
-    Raises:
-        UsageError: The loader raised any error; the message is one line that says what can be loaded.
-    """
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    try:
-        return load()
-    except Exception as error:  # each damaged format has an error of its own
-        text = " ".join(str(error).split())
-        offline = "couldn't connect" in text or "offline" in text.lower() or "Name or service" in text
-        reason = "the Hub cannot be reached and nothing of that name is cached" if offline else text[:200].rstrip(".")
-        raise UsageError(
-            f"cannot load {what} from {name!r}: {reason}. "
-            f"Embedded models: {', '.join(ZOO)}; a folder with a checkpoint works too."
-        ) from error

@@ -17,6 +17,7 @@ import transformers
 from ...core.errors import FlowgaugeError, UsageError
 from ...core.progress import Progress
 from ...core.registry import Spec
+from ...models.checkpoint import open_checkpoint
 from ...models.load import Base, check_device, load_base
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import Instance
@@ -89,6 +90,7 @@ def train(
     loaded_task = load_task(with_data(Spec.parse(task), data_dir))
     head = head_of(loaded_task)
     splits = {"train": loaded_task.instances("train", limit, seed), "validation": loaded_task.instances("validation", None, 0)}
+    open_checkpoint(model, revision).check_encoder()
     base, base_fingerprint = None, model_fingerprint(model_source(model), revision)
     if base_fingerprint is None:  # loading the model brings its files to this machine
         base = _load(model, head, revision, seed)

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from ...core.errors import UsageError
 from ...models.inputs.tokenise import token_span
 from ...models.load import Base
+from ...models.tokenizer import run_tokenizer
 from ...tasks.file_tasks import FileTask
 from ...tasks.instance import Instance
 from ...tasks.registry import tasks_for_head
@@ -194,10 +195,12 @@ def f1(predicted: str, right: str) -> float:
 def _encoded(base: Base, instances: Sequence[Instance], most: int, split: str = "") -> Any:
     """The tokens of each text, cut to `most`, the longer of two texts first; with a split's name, warns how many were cut."""
     texts = [list(part) for part in zip(*(instance.segments for instance in instances), strict=True)]
-    cut = sum(len(ids) > most for ids in base.tokenizer(*texts)["input_ids"]) if split else 0
+    what = f"the {split or 'validation'} split"
+    cut = sum(len(ids) > most for ids in run_tokenizer(base.tokenizer, *texts, what=what)["input_ids"]) if split else 0
     if cut:
         log.warning("%d of %d texts of the %s split are longer than %d tokens and were cut.", cut, len(instances), split, most)
-    return base.tokenizer(*texts, truncation="longest_first", max_length=most, return_offsets_mapping=True)
+    options = {"truncation": "longest_first", "max_length": most, "return_offsets_mapping": True}
+    return run_tokenizer(base.tokenizer, *texts, what=what, **options)
 
 
 def _row(encoded: Any, index: int) -> dict[str, Any]:

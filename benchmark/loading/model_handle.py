@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import UnknownName, UsageError
 from ...core.registry import Spec, parameters, settings
+from ...models.checkpoint import open_checkpoint
 from ...models.registry import MODELS, is_built
 from ...models.zoo import ZOO
 from ..store.model_fingerprint import model_fingerprint
@@ -102,6 +103,9 @@ class ModelHandle:
         """Sha256 of what may change its numbers: of its files where it has any, else of its weights, for which it is loaded."""
         source = model_source(self.name)
         if self._fingerprint is None and not is_built(self.name):
+            checkpoint = open_checkpoint(self.name, self.revision)
+            checkpoint.check_encoder()
+            checkpoint.head()
             self._fingerprint = model_fingerprint(source, self.revision)
             if self._fingerprint is None:  # its files are not on this machine yet
                 self.load()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.errors import UsageError
-from .base import ModelParts
+
+if TYPE_CHECKING:
+    from .base import ModelParts
 
 FAMILIES = {
     "bert": "bert:bert_parts",

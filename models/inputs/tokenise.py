@@ -11,6 +11,7 @@ import numpy as np
 from ...core.errors import TooLong, UnfitSentence, UsageError
 from ...tasks.instance import GAP, Instance
 from ..layered import Layered
+from ..tokenizer import run_tokenizer
 from .labels import output_of
 
 
@@ -61,7 +62,8 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
             f"found {gaps}: {instance.segments}."
         )
     texts = [s.replace(GAP, tokenizer.mask_token or GAP) for s in instance.segments] if masked else list(instance.segments)
-    encoded = tokenizer(*texts, return_offsets_mapping=True)
+    what = f"instance {instance.id!r}"
+    encoded = run_tokenizer(tokenizer, *texts, what=what, return_offsets_mapping=True)
     ids: list[int] = encoded["input_ids"]
     limit = model.max_tokens
     cut = max(0, len(ids) - limit) if limit else 0
@@ -72,7 +74,8 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
                 "it could lose what is asked about. Choose another model, or leave such sentences out with --on-split skip.",
                 len(ids),
             )
-        encoded = tokenizer(*texts, return_offsets_mapping=True, truncation="longest_first", max_length=limit)
+        shorter = {"truncation": "longest_first", "max_length": limit}
+        encoded = run_tokenizer(tokenizer, *texts, what=what, return_offsets_mapping=True, **shorter)
         ids = encoded["input_ids"]
     words = _word_ids(encoded, texts)
     segments = encoded.get("token_type_ids") or [0] * len(ids)
@@ -175,7 +178,8 @@ def _one_token(model: Layered, instance: Instance, texts: list[str], ids: list[i
         UnfitSentence: The word is unknown or several tokens, or the other tokens are not the same with it.
     """
     tokenizer = model.tokenizer
-    filled: list[int] = tokenizer(*[t.replace(tokenizer.mask_token, word) for t in texts])["input_ids"]
+    in_gap = [t.replace(tokenizer.mask_token, word) for t in texts]
+    filled: list[int] = run_tokenizer(tokenizer, *in_gap, what=f"instance {instance.id!r}")["input_ids"]
     same = len(filled) == len(ids) and filled[:target] + filled[target + 1 :] == ids[:target] + ids[target + 1 :]
     if not same or filled[target] in tokenizer.all_special_ids:
         how = "does not know it" if same else f"splits it ({len(filled) - len(ids) + 1} tokens)"

@@ -1,0 +1,331 @@
+"""A Hugging Face checkpoint held against what is asked of it, by its configuration, before any weight is read."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..core.errors import UsageError, printable
+from ..tasks.instance import Head
+from .checkpoint_files import local_folder, read_json, weight_files
+from .families.registry import FAMILIES
+from .zoo import ZOO
+
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+"""What the outputs of a sequence-classification head are, by the names of transformers: classes that exclude each other, labels
+of which each is true or not, or a score."""
+HEADS: Mapping[str, Head] = {"ForMaskedLM": "masked", "ForSequenceClassification": "label", "ForQuestionAnswering": "span"}
+"""The ending of `architectures` in a configuration to the head that it names."""
+LAYERS, OUTPUTS = 1000, 100_000
+"""The most layers and the most outputs of a classifier that are built; published encoders have at most 48 layers."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose configuration was read.
+
+    Attributes:
+        name: What messages call it.
+        source: What transformers loads: a folder, or a name on the Hub of which nothing is on this machine yet.
+        revision: Branch, tag or commit on the Hub.
+        config: The configuration.
+    """
+
+    name: str
+    source: str
+    revision: str | None
+    config: Mapping[str, Any]
+
+    def check_encoder(self) -> None:
+        """Refuses what has no encoder that flowgauge runs.
+
+        Raises:
+            UsageError: Another family, a decoder, or positions that transformers 5 does not compute.
+        """
+        family, architecture = self.config.get("model_type"), self.architecture
+        if family not in FAMILIES:
+            saved = f" (saved as {architecture})" if architecture else ""
+            told = f"is of family {printable(str(family)[:100])!r}{saved}" if family else f"states no model_type{saved}"
+            own = ", and code that comes with a checkpoint (auto_map) is not run" if "auto_map" in self.config else ""
+            raise UsageError(
+                f"model {self.name!r} {told}; flowgauge has adapters for {', '.join(sorted(FAMILIES))}{own}: "
+                "choose a checkpoint of one of these families."
+            )
+        if self.config.get("is_decoder") or self.config.get("add_cross_attention"):
+            raise UsageError(
+                f"model {self.name!r} is configured as a decoder (is_decoder or add_cross_attention): choose an encoder."
+            )
+        positions = self.config.get("position_embedding_type") or "absolute"
+        if positions != "absolute":
+            raise UsageError(
+                f"model {self.name!r} was trained with position_embedding_type {positions!r}, which transformers 5 does not "
+                "compute: choose a checkpoint with absolute positions."
+            )
+
+    def check_counts(self) -> None:
+        """Refuses numbers of layers or outputs that no encoder has, before anything of that size is built.
+
+        Raises:
+            UsageError: Such a number.
+        """
+        for kind, names, most in (("layers", ("num_hidden_layers", "n_layers"), LAYERS), ("outputs", ("num_labels",), OUTPUTS)):
+            for key in names:
+                count = self.config.get(key, 1)
+                if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= most:
+                    raise UsageError(
+                        f"config.json of model {self.name!r} has {key} {str(count)[:50]}, expected 1 to {most} {kind}: "
+                        "copy the checkpoint again."
+                    )
+
+    @property
+    def architecture(self) -> str:
+        """The class that the checkpoint was saved as; empty where the configuration does not state it."""
+        stated = self.config.get("architectures")
+        return printable(str(stated[0])[:100]) if isinstance(stated, list) and stated else ""
+
+    def head(self) -> Head:
+        """The head that the configuration states.
+
+        Raises:
+            UsageError: Another head or none, or outputs of a classification head that flowgauge does not explain.
+        """
+        architecture = self.architecture
+        train = f"train one (`flowgauge train --model {self.name} --task TASK --out DIR`)"
+        if not architecture:
+            prefix = {"bert": "Bert", "distilbert": "DistilBert", "electra": "Electra", "roberta": "Roberta"}
+            example = prefix.get(str(self.config.get("model_type")), "Bert")
+            raise UsageError(
+                f"config.json of model {self.name!r} does not state its head (architectures): if it has one, add "
+                f'"architectures": ["{example}ForSequenceClassification"], or ...ForMaskedLM or ...ForQuestionAnswering; '
+                f"otherwise {train}."
+            )
+        if architecture == "BertForPreTraining":  # a masked-LM head beside that for next sentences
+            return "masked"
+        head = next((head for ending, head in HEADS.items() if architecture.endswith(ending)), None)
+        if head is None:
+            raise UsageError(
+                f"model {self.name!r} was saved as {architecture}, {_description(architecture, self.source)}; {train}, or choose "
+                "a checkpoint saved as ...ForMaskedLM, ...ForSequenceClassification or ...ForQuestionAnswering."
+            )
+        if head == "label":
+            names = self.config.get("id2label")
+            outputs = len(names) if isinstance(names, Mapping) and names else int(self.config.get("num_labels", 2))
+            problem_type(self.config.get("problem_type"), outputs, self.name)
+        return head
+
+    def check_size(self, config: Any) -> None:
+        """Refuses a configuration that describes more weights than the files of weights can hold, before they are built.
+
+        Args:
+            config: The configuration as transformers reads it, with its defaults.
+
+        Raises:
+            UsageError: More weights than bytes.
+        """
+        sizes = [
+            getattr(config, key, 0) or 0 for key in ("num_hidden_layers", "hidden_size", "vocab_size", "max_position_embeddings")
+        ]
+        inner = getattr(config, "intermediate_size", None) or getattr(config, "hidden_dim", None) or 0
+        layers, width, words, positions = sizes
+        rows = words + positions + (getattr(config, "type_vocab_size", 0) or 0)
+        stacked = layers * (4 * width**2 + 2 * width * inner) if self.config.get("model_type") in FAMILIES else 0
+        count = stacked + rows * (getattr(config, "embedding_size", 0) or width)
+        folder = Path(self.source)
+        if not folder.is_dir():
+            return
+        available = sum(path.stat().st_size for path in weight_files(folder, self.config) if path.is_file())
+        if available and count > available:
+            raise UsageError(
+                f"config.json of model {self.name!r} describes at least {count:,} weights ({layers} layers of width {width}, "
+                f"{words} words), but its files of weights have {available:,} bytes: it is the configuration of another model."
+            )
+
+
+def open_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
+    """The checkpoint that a user names, with its configuration.
+
+    Args:
+        name: An embedded model, a folder with a Hugging Face checkpoint, or a name on the Hub.
+        revision: Branch, tag or commit on the Hub.
+
+    Raises:
+        UsageError: No such model, a revision of a model that has none, an adapter, a folder without a configuration.
+    """
+    checkpoint = _opened(name, _source(name, revision), revision)
+    checkpoint.check_counts()
+    return checkpoint
+
+
+def _opened(name: str, source: str, revision: str | None) -> Checkpoint:
+    folder = local_folder(source, revision)
+    if folder is None:
+        return Checkpoint(name, source, revision, fetch(lambda: _hub_config(source, revision), name))
+    if (folder / "adapter_config.json").is_file():
+        base = str(read_json(folder / "adapter_config.json").get("base_model_name_or_path") or "BASE")[:200]
+        raise UsageError(
+            f"model {name!r} is an adapter (adapter_config.json) of {printable(base)!r} and no whole model: merge it first, as "
+            "`PeftModel.from_pretrained(BASE_MODEL, ADAPTER).merge_and_unload().save_pretrained(FOLDER)` does, save the "
+            "tokenizer there too, and name FOLDER."
+        )
+    if not (folder / "config.json").is_file():
+        if not Path(source).is_dir():  # the cache has a part of it
+            return Checkpoint(name, source, revision, fetch(lambda: _hub_config(source, revision), name))
+        inner = sorted(path.parent.name for path in folder.glob("*/config.json"))
+        hint = (
+            f"name the folder with the transformer, {name.rstrip('/')}/{inner[0]}" if inner else "a checkpoint has a config.json"
+        )
+        kind = "is a sentence-transformers folder" if (folder / "modules.json").is_file() else "has no config.json"
+        raise UsageError(f"model folder {name!r} {kind}: {hint}.")
+    config = read_json(folder / "config.json")
+    if not Path(source).is_dir():  # what was fingerprinted is what is loaded, also if the Hub has another version by now
+        files = weight_files(folder, config)
+        whole = files and all(path.is_file() for path in files) and any(folder.glob("*vocab*")) | any(folder.glob("tokenizer.*"))
+        return Checkpoint(name, str(folder) if whole else source, revision, config)
+    return Checkpoint(name, source, revision, config)
+
+
+def check_tokenizer(name: str, tokenizer: Any, vocabulary: int, masked: bool) -> None:
+    """Holds a tokenizer against the table of word vectors and the head.
+
+    Args:
+        name: What messages call the model.
+        tokenizer: The tokenizer.
+        vocabulary: Rows of the table of word vectors.
+        masked: Whether the model is asked for the word in the place of a mask token.
+
+    Raises:
+        UsageError: Tokens beyond the table, or no mask token.
+    """
+    largest = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    if largest[1] >= vocabulary:
+        raise UsageError(
+            f"the tokenizer of model {name!r} has tokens up to {largest[1]} ({largest[0]!r}), but the model has word vectors for "
+            f"0 to {vocabulary - 1}: save the tokenizer that it was trained with beside it."
+        )
+    if masked and tokenizer.mask_token_id is None:
+        raise UsageError(
+            f"model {name!r} predicts masked words, but its tokenizer has no mask token: name it, as "
+            f"`AutoTokenizer.from_pretrained({name!r}, mask_token='[MASK]').save_pretrained({name!r})` does."
+        )
+
+
+def problem_type(stated: str | None, outputs: int, name: str) -> ProblemType:
+    """What the outputs of a sequence-classification head are; where nothing is stated, one output is a score, as in transformers.
+
+    Args:
+        stated: `problem_type` of the configuration.
+        outputs: How many outputs the head has.
+        name: What messages call the model.
+
+    Raises:
+        UsageError: Several scores, a single class, or a word that transformers does not know.
+
+    >>> problem_type(None, 1, "m"), problem_type(None, 2, "m")
+    ('regression', 'single_label_classification')
+    """
+    problem = stated or ("regression" if outputs == 1 else "single_label_classification")
+    fits: dict[ProblemType, bool] = {
+        "regression": outputs == 1,
+        "single_label_classification": outputs > 1,
+        "multi_label_classification": True,
+    }
+    for known, fit in fits.items():
+        if problem == known and fit:
+            return known
+    if problem == "regression":
+        raise UsageError(
+            f"model {name!r} has a regression head with {outputs} scores; a head with one score is explained: "
+            "save a checkpoint whose head has that one score."
+        )
+    if problem == "single_label_classification":
+        raise UsageError(
+            f"model {name!r} has a classification head with one class, which is always the answer: if its output is a score, "
+            'write "problem_type": "regression" into its config.json; if it is one yes/no question, "multi_label_classification".'
+        )
+    raise UsageError(
+        f"config.json of model {name!r} has problem_type {str(problem)[:100]!r}; expected single_label_classification, "
+        "multi_label_classification or regression."
+    )
+
+
+def fetch(load: Callable[[], Any], name: str, what: str = "a model") -> Any:
+    """Runs a Hugging Face loader.
+
+    Raises:
+        UsageError: The loader raised any error; the message is one line that says what can be loaded.
+    """
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        return load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # each damaged format has an error of its own; a tokenizer's is no Exception
+        text = printable(" ".join(str(error).split()))
+        offline = "couldn't connect" in text or "offline" in text.lower() or "Name or service" in text
+        reason = "the Hub cannot be reached and nothing of that name is cached" if offline else text[:200].rstrip(".")
+        if "trust_remote_code" in text:
+            reason = "it needs code of its own (auto_map), and code that comes with a checkpoint is not run"
+        raise UsageError(
+            f"cannot load {what} from {name!r}: {reason}. "
+            f"Embedded models: {', '.join(ZOO)}; a folder with a checkpoint works too."
+        ) from error
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether a name can only be that of a folder.
+
+    >>> looks_like_path("./model"), looks_like_path("org/model")
+    (True, False)
+    """
+    return name.startswith((".", "/", "~")) or name.count("/") > 1
+
+
+def _source(name: str, revision: str | None) -> str:
+    """What transformers loads: the folder of an embedded model, the folder that is named, else the name itself.
+
+    Raises:
+        UsageError: There is no such folder, it has no revisions, or the name is nearly that of an embedded model.
+    """
+    folder = Path(name).expanduser()
+    if name in ZOO or folder.is_dir():
+        if revision is not None:
+            kind = "comes with flowgauge" if name in ZOO else "is a folder"
+            raise UsageError(f"model {name!r} {kind} and has no revisions: leave the revision out.")
+        return str(ZOO.get(name, folder))
+    if looks_like_path(name):
+        raise UsageError(f"there is no model folder {name!r}: check the path.")
+    near = difflib.get_close_matches(name, ZOO, n=1, cutoff=0.85)
+    if near:  # a typing error; the Hub would be asked for it with a minute of retries
+        raise UsageError(
+            f"no model is called {name!r}: did you mean {near[0]}? `flowgauge list models` shows those that come with flowgauge."
+        )
+    return name
+
+
+def _hub_config(source: str, revision: str | None) -> dict[str, Any]:
+    from transformers import PreTrainedConfig
+
+    config: dict[str, Any] = PreTrainedConfig.get_config_dict(source, revision=revision)[0]
+    return config
+
+
+def _description(architecture: str, source: str) -> str:
+    """What a head that flowgauge does not explain predicts, or that there is none."""
+    known = {
+        "ForPreTraining": "a head that finds replaced words (a discriminator)",
+        "ForTokenClassification": "a head that labels every token",
+        "ForNextSentencePrediction": "a head that only says whether one text follows another",
+        "ForMultipleChoice": "a head that chooses among several texts",
+    }
+    if (Path(source) / "modules.json").is_file():
+        return "a sentence-transformers model, which turns texts into vectors and has no head"
+    head = next((text for ending, text in known.items() if architecture.endswith(ending)), None)
+    return (
+        f"which has {head} and neither a masked-LM nor a classification nor a span head"
+        if head
+        else ("which has neither a masked-LM nor a sequence-classification nor a span head")
+    )

@@ -1,0 +1,127 @@
+"""The tokenizer of a checkpoint: read if it is fast and cannot blow up a text, and run with a limit of time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from ..core.errors import UsageError, printable
+from .checkpoint import Checkpoint, fetch
+
+SECONDS = 20.0
+"""Time that a tokenizer may take for one text; the slowest published ones take milliseconds."""
+GROWTH = 100.0
+"""Most characters that a tokenizer's normalizers may write for one of the text."""
+LARGEST_TOKENIZER = 2**28
+"""Most bytes of `tokenizer.json`."""
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> Any:
+    """The fast tokenizer of a checkpoint.
+
+    Raises:
+        UsageError: The model has no tokenizer, a slow one, or one whose normalizers make a text many times as long.
+    """
+    from transformers import AutoTokenizer
+
+    os.environ["RUST_BACKTRACE"] = "0"  # a failed tokenizer would print its stack
+    name, source = checkpoint.name, checkpoint.source
+    _check_growth(name, Path(source) / "tokenizer.json")
+    options = {"revision": checkpoint.revision, "trust_remote_code": False}
+    tokenizer = fetch(lambda: AutoTokenizer.from_pretrained(source, **options), name, "a tokenizer")
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers builds an empty one if there are no files
+        raise UsageError(
+            f"model {name!r} has no tokenizer (tokenizer.json or vocab.txt): save the one it was trained with beside it, "
+            "as `AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)` does."
+        )
+    if not tokenizer.is_fast:
+        raise UsageError(
+            f"model {name!r} has no fast tokenizer (tokenizer.json), which is needed to know where words are: "
+            "save one beside the model with `PreTrainedTokenizerFast.save_pretrained(FOLDER)`."
+        )
+    return tokenizer
+
+
+def run_tokenizer(tokenizer: Any, *texts: Any, what: str, **options: Any) -> Any:
+    """What a tokenizer returns for one or two texts, or for lists of them.
+
+    It runs in a thread of its own, because a pattern that backtracks cannot be interrupted.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        texts: What it takes.
+        what: What messages call the texts, such as `instance 'sst2/1'`.
+        options: Further arguments of the tokenizer.
+
+    Raises:
+        UsageError: It fails, or takes longer than `SECONDS` a text.
+    """
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append(tokenizer(*texts, **options))
+        except BaseException as error:  # a pattern that gives up raises no Exception
+            outcome.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(SECONDS * (1 if isinstance(texts[0], str) else max(1, len(texts[0]))))
+    remedy = "choose another model, or leave out what it cannot read"
+    if not outcome:
+        raise UsageError(f"the tokenizer works on {what} for more than {SECONDS:g} seconds and was given up: {remedy}.")
+    if isinstance(outcome[0], BaseException):
+        reason = printable(" ".join(str(outcome[0]).split()))[:200].rstrip(".")
+        raise UsageError(f"the tokenizer fails on {what} ({reason}): {remedy}.") from outcome[0]
+    return outcome[0]
+
+
+def _check_growth(name: str, path: Path) -> None:
+    """Refuses a tokenizer that could write many characters for one, such as a chain of replacements of `a` by `aa`.
+
+    Raises:
+        UsageError: Says by how much.
+    """
+    if not path.is_file():
+        return
+    try:
+        if path.stat().st_size > LARGEST_TOKENIZER:
+            raise UsageError(f"{path} has {path.stat().st_size:,} bytes, expected at most {LARGEST_TOKENIZER:,}.")
+        stored = json.loads(path.read_bytes())
+        growth = 1.0
+        for part in (*_parts(stored.get("normalizer"), "normalizers"), *_parts(stored.get("pre_tokenizer"), "pretokenizers")):
+            growth *= _factor(part)
+        for part in _parts(stored.get("post_processor"), "processors"):
+            pieces = [*(part.get("single") or ()), *(part.get("pair") or ())] if part.get("type") == "TemplateProcessing" else []
+            growth *= max(1, len(pieces) / 10)  # eight or fewer, [CLS] A [SEP] and [CLS] A [SEP] B [SEP]
+    except (ValueError, RecursionError, AttributeError, TypeError, OSError) as error:
+        reason = str(error)[:200]
+        raise UsageError(f"{path} is damaged, no tokenizer can be read from it ({reason}): copy the checkpoint again.") from error
+    if growth > GROWTH:
+        raise UsageError(
+            f"the tokenizer of model {name!r} may write {growth:,.0f} characters for one (tokenizer.json), expected at most "
+            f"{GROWTH:.0f}: save the tokenizer that the model was trained with beside it."
+        )
+
+
+def _parts(part: Any, inner: str) -> Iterator[dict[str, Any]]:
+    """A part of a tokenizer, or those that a sequence of parts has."""
+    if isinstance(part, dict) and part.get("type") == "Sequence":
+        for each in part.get(inner) or ():
+            yield from _parts(each, inner)
+    elif isinstance(part, dict):
+        yield part
+
+
+def _factor(part: dict[str, Any]) -> float:
+    """Most characters that a normalizer writes for one, as far as its settings decide."""
+    if part.get("type") != "Replace":
+        return 1.0
+    pattern, content = part.get("pattern") or {}, str(part.get("content", ""))
+    if "String" in pattern:
+        return max(1.0, len(content) / max(1, len(pattern["String"])))
+    return max(1.0, float(len(content) + 1))  # a regular expression may match one character, or none before each
