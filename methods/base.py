@@ -111,6 +111,7 @@ def method(
     version: int = 1,
     stochastic: bool = False,
     source: str = "",
+    control_of: str = "",
 ) -> Callable[[Any], Any]:
     """Declares a class or a function `(model, batch, **settings) -> list[Explanation]` as a method.
 
@@ -121,6 +122,7 @@ def method(
         version: A number that any change of the explanations raises.
         stochastic: Whether its explanations depend on the seed.
         source: Who published the method: authors, year, title, and the section or equation where that helps.
+        control_of: Name of the method that this one is a control of. Tables show a control beside that method, without a rank.
 
     Returns:
         A decorator: a class comes back itself, a function as a factory that takes its settings by keyword.
@@ -140,7 +142,7 @@ def method(
         raise UsageError(f"method {name!r} names the view {unknown[0]!r}; there are {', '.join(VIEWS)}.")
     metadata = {
         "name": name, "version": version, "gives": frozenset(gives), "needs": check_needs("method", name, needs),
-        "stochastic": stochastic, "source": source,
+        "stochastic": stochastic, "source": source, "control_of": control_of,
     }  # fmt: skip
     return decorator("method", metadata, FunctionMethod, leading=2)
 

@@ -27,7 +27,8 @@ class Explanation:
         flows: Score of hidden[l][i] for the source word j: [j, l, i].
         units: Score of the attention-level nodes at (l, i): each head's context vector, and the skip last.
         heads: Score of each attention head.
-        edges: Score of position p for position i at layer l: [l, head or 0, i (query, later layer), p (key, earlier layer)].
+        edges: Score of position p for position i at layer l: [l, head or 0, i (query, later layer), p (key, earlier layer)]. A
+            store keeps them in float32, and in float16 (3 significant digits) where an instance has more than 65,536.
         mask: Keep probability of each state by depth; depth 0 is the word vectors, depth l + 1 is hidden[l].
         gate: Expected gate of each state of the mask, where it differs from the keep probability.
         fill: Vectors that replace masked states: one for each depth, of the depth's width; or a single word vector, where every

@@ -1,5 +1,6 @@
 """The built-in methods by name. What `flowgauge list` shows of each is read from its file (`core.plugin_docs`)."""
 
+from ..core.plugin_docs import plugin_docs
 from ..core.registry import Registry
 
 OUTSIDE = "outside."
@@ -38,3 +39,16 @@ METHODS = Registry(
         "random": "flowgauge.methods.random:Random",
     },
 )
+
+
+def controlled_method(name: str) -> str:
+    """The method that a built-in method is a control of; empty for one that is no control.
+
+    Args:
+        name: Plain name.
+
+    >>> controlled_method("repl-skip")
+    'influence-patterns'
+    """
+    target = METHODS.builtin.get(name)
+    return plugin_docs(target).control_of if target else ""

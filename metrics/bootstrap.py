@@ -7,14 +7,15 @@ oracle of the tests: for the same replicates both give the same BCa interval.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtr, ndtri
 
-RESAMPLES = 4000
+RESAMPLES = 20_000
+"""Ends of an interval then move by 2 % of a standard error from seed to seed (0.0006 for 64 scores in [0, 1])."""
 TAILS = np.array([0.025, 0.975])
 CHUNK = 2**22
 """Most resampled indices in memory at once."""
@@ -42,7 +43,12 @@ def mean_of_sums(sums: Sums) -> Float[np.ndarray, "*some statistics"]:
 
 
 def interval(
-    features: Float[np.ndarray, "instances features"], groups: Int[np.ndarray, " instances"], statistic: Statistic, seed: int = 0
+    features: Float[np.ndarray, "instances features"],
+    groups: Int[np.ndarray, " instances"],
+    statistic: Statistic,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    names: Sequence[str] | None = None,
 ) -> Interval:
     """The statistics of all instances with 95 % BCa intervals; each group is resampled by itself.
 
@@ -54,19 +60,52 @@ def interval(
         groups: The group (condition) of each instance, as a number.
         statistic: Maps sums (..., features) to statistics (..., statistics).
         seed: Of the resampling.
+        resamples: How many are drawn.
+        names: Id of each instance, by which they are sorted, so that their order moves no interval; None: they are sorted.
 
     Returns:
         The estimate of each statistic, and the ends of its interval.
     """
+    if names is not None:
+        order = np.argsort(names)
+        features, groups = features[order], groups[order]
     value = statistic(features.sum(0))
     if len(features) < 2:
         return Interval(value, np.full_like(value, np.nan), np.full_like(value, np.nan))
-    replicates = statistic(resampled_sums(features, groups, np.random.default_rng(seed)))
+    replicates = statistic(resampled_sums(features, groups, np.random.default_rng(seed), resamples))
     replicates = np.where(np.isclose(replicates, value, rtol=1e-12, atol=1e-15), value, replicates)  # rounding is no spread
     levels = bca_levels(value, replicates, statistic(features.sum(0) - features), groups)
     bounds = [np.quantile(replicates[:, n], levels[:, n]) for n in range(len(value))]
     low, high = np.array(bounds).reshape(-1, 2).T
     return Interval(value, low, high)
+
+
+def mean_intervals(
+    values: Float[np.ndarray, "rows instances"], conditions: np.ndarray, seed: int = 0, resamples: int = RESAMPLES
+) -> Float[np.ndarray, "rows 3"]:
+    """Mean of each row over the instances that it has a value of, with its 95 % interval, each condition apart.
+
+    Every mean that is printed comes from here, with the instances sorted by id: one mean has one interval. Rows that are defined
+    for the same instances are resampled together.
+
+    Args:
+        values: NaN where undefined; instances in the order of their ids.
+        conditions: The condition of each instance.
+        seed: Of the resampling.
+        resamples: How many are drawn.
+
+    Returns:
+        Mean, low and high of each row; NaN where a row has no value.
+    """
+    bounds = np.full((len(values), 3), np.nan)
+    patterns, pattern_of = np.unique(~np.isnan(values), axis=0, return_inverse=True)
+    for index, defined in enumerate(patterns):
+        rows = np.flatnonzero(pattern_of.reshape(-1) == index)
+        if defined.any():
+            features = np.stack([*values[rows][:, defined], np.ones(defined.sum())], 1)
+            groups = condition_groups(conditions[defined])
+            bounds[rows] = np.stack(interval(features, groups, mean_of_sums, seed, resamples), 1)
+    return bounds
 
 
 def resampled_sums(

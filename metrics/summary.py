@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .bootstrap import condition_groups, interval, mean_of_sums
+from .bootstrap import RESAMPLES, mean_intervals
 from .scores import Aggregate
 
 
-def summarise(rows: pd.DataFrame, seed: int = 0) -> tuple[Aggregate, ...]:
+def summarise(rows: pd.DataFrame, seed: int = 0, by_id: bool = True, resamples: int = RESAMPLES) -> tuple[Aggregate, ...]:
     """The mean of every variant over instances, draws averaged within an instance first, in order of first appearance.
 
     The 95 % interval is bootstrapped over instances (BCa where it holds), each condition apart. `sd_draws` is the standard
@@ -19,24 +19,27 @@ def summarise(rows: pd.DataFrame, seed: int = 0) -> tuple[Aggregate, ...]:
     Args:
         rows: With the columns of `scores.COLUMNS`.
         seed: Of the resampling.
+        by_id: Resample the instances in the order of their ids; else in that of the rows, as version 0.1 did.
+        resamples: How many are drawn.
 
     Returns:
         One aggregate a variant; none where there are no rows.
     """
     if not len(rows):
         return ()
-    table = _Table(rows)
+    table = _Table(rows, by_id)
     means = table.instance_means()
-    bounds = _intervals(means, condition_groups(table.conditions), seed)
-    return tuple(table.aggregate(variant, *summary) for variant, summary in enumerate(bounds))
+    counts = (~np.isnan(means)).sum(1).tolist()
+    bounds = mean_intervals(means, table.conditions, seed, resamples).tolist()
+    return tuple(table.aggregate(variant, *bounds[variant], counts[variant]) for variant in range(len(means)))
 
 
 class _Table:
     """Score rows as arrays: the variant, instance and draw of each row as indices."""
 
-    def __init__(self, rows: pd.DataFrame) -> None:
+    def __init__(self, rows: pd.DataFrame, by_id: bool) -> None:
         self.variant, self.variants = pd.factorize(rows["variant"])
-        self.instance, names = pd.factorize(rows["instance"])
+        self.instance, names = pd.factorize(rows["instance"], sort=by_id)
         self.draw = rows["draw"].to_numpy()
         self.value = rows["value"].to_numpy(float)
         self.reasons = rows["reason"]
@@ -75,19 +78,3 @@ class _Table:
         if len(draws) < 2:
             return None
         return float((np.bincount(draw, self.value[rows]) / np.bincount(draw)).std(ddof=1))
-
-
-def _intervals(means: np.ndarray, groups: np.ndarray, seed: int) -> list[tuple[float, float, float, int]]:
-    """Mean, low, high and count of each row; rows that are defined for the same instances are resampled together."""
-    summaries: list[tuple[float, float, float, int]] = [(np.nan, np.nan, np.nan, 0)] * len(means)
-    defined = ~np.isnan(means)
-    patterns, belongs = np.unique(defined, axis=0, return_inverse=True)
-    for index, live in enumerate(patterns):
-        if not live.any():
-            continue
-        chosen = np.flatnonzero(belongs.reshape(-1) == index)
-        features = np.concatenate([means[chosen][:, live].T, np.ones((live.sum(), 1))], 1)
-        bounds = interval(features, groups[live], mean_of_sums, seed)
-        for variant, value, low, high in zip(chosen, *bounds, strict=True):
-            summaries[variant] = (float(value), float(low), float(high), int(live.sum()))
-    return summaries

@@ -13,8 +13,9 @@ from ..core.errors import NotApplicable, UsageError
 from .batch import Batch
 from .layered import Layered
 
-Baseline = Literal["mask", "zero", "pad", "mean"]
-"""[MASK], zeros, padding, or the mean over the vocabulary."""
+Baseline = Literal["mask", "zero", "pad", "mean", "mask-words", "zero-words", "pad-words", "mean-words"]
+"""[MASK], zeros, padding, or the mean over the vocabulary: of every token, or of words alone, so that [CLS], [SEP] and other
+special tokens keep their own vectors, as they do in most other tools."""
 RemovedWord = Literal["zero", "mask"]
 """The one vector that takes the place of every removed word, in methods that learn none: zeros or [MASK]."""
 
@@ -22,7 +23,8 @@ RemovedWord = Literal["zero", "mask"]
 def baseline_words(model: Layered, batch: Batch, baseline: Baseline) -> Float[Tensor, "batch tokens word"]:
     """Word vectors of a baseline: of [MASK], of padding, zeros, or the mean over the vocabulary.
 
-    Positions that the model does not let be masked keep their own vectors; padding has the baseline's.
+    Positions that the model does not let be masked keep their own vectors; padding has the baseline's. With `-words`, special
+    tokens keep theirs, too.
 
     Args:
         model: Any model; `mean` needs one with a table of words, `mask` and `pad` a tokenizer with that token.
@@ -33,23 +35,26 @@ def baseline_words(model: Layered, batch: Batch, baseline: Baseline) -> Float[Te
         NotApplicable: The model has no table of words, or its tokenizer no such token.
         UsageError: There is no such baseline.
     """
-    words = model.words(batch)
-    if baseline == "zero":
+    words, kind = model.words(batch), baseline.removesuffix("-words")
+    moved = model.maskable(batch)
+    if kind != baseline:
+        moved = moved & (batch.word_ids[..., 0] >= 0)
+    if kind == "zero":
         rows = torch.zeros_like(words)
-    elif baseline == "mean":
+    elif kind == "mean":
         table = getattr(model, "word_embedding", None)
         if table is None:
             raise NotApplicable(f"the model {model.name!r} has no table of words to take the mean of; choose baseline zero.")
         rows = table.weight.mean(0)
-    elif baseline in ("mask", "pad"):
-        token = getattr(model.tokenizer, f"{baseline}_token_id")
+    elif kind in ("mask", "pad"):
+        token = getattr(model.tokenizer, f"{kind}_token_id")
         if token is None:
             usable = "zero or mean" if hasattr(model, "word_embedding") else "zero"
-            raise NotApplicable(f"the tokenizer of {model.name!r} has no {baseline} token; choose baseline {usable}.")
+            raise NotApplicable(f"the tokenizer of {model.name!r} has no {kind} token; choose baseline {usable}.")
         rows = model.words(replace(batch, ids=torch.full_like(batch.ids, token), word_vectors=None, cache={}))
     else:
         raise UsageError(f"no baseline is called {baseline!r}; there are {', '.join(get_args(Baseline))}.")
-    return torch.where((model.maskable(batch) | ~batch.attention_mask)[..., None], rows, words)
+    return torch.where((moved | ~batch.attention_mask)[..., None], rows, words)
 
 
 def moving_words(model: Layered, batch: Batch, baseline: Baseline = "mask") -> Bool[Tensor, "batch tokens"]:

@@ -28,6 +28,7 @@ class Job:
         record: What was stored before; None where nothing was.
         request: Model, task, columns and method in the words of the user; records keep it as `asked`.
         training_sample: The instances that the method is trained on; None for methods that are not trained.
+        reference_only: Whether it is here only because a metric's budget is matched to it.
         not_applicable: Why the method cannot explain these instances; empty while it can.
         error: Why the cell failed; empty while it has not.
         scores: New scores by metric identity.
@@ -41,6 +42,7 @@ class Job:
     record: Record | None
     request: dict[str, Any]
     training_sample: Any = None
+    reference_only: bool = False
     not_applicable: str = ""
     error: str = ""
     scores: dict[str, Score] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class Job:
             seed=record.seed or 0,
             record=record,
             request=record.asked,
+            reference_only=record.reference_only,
         )
 
     @property
@@ -132,5 +135,13 @@ def _scored(job: Job, metric: str, reference: Job | None) -> bool:
 
 
 def results_of(store: str, groups: Sequence[JobGroup]) -> Results:
-    """The records of all jobs, in their order."""
-    return Results(store, tuple(job.record for group in groups for job in group.jobs if job.record is not None))
+    """The records of all jobs that were asked for, in their order.
+
+    The cell of a reference that a run now names is no longer marked as one, so that tables show it.
+    """
+    jobs = [job for group in groups for job in group.jobs if job.record is not None and not job.reference_only]
+    for job in jobs:
+        if job.record is not None and job.record.reference_only:
+            job.record = job.record.model_copy(update={"reference_only": False})
+            job.cell.write_record(job.record)
+    return Results(store, tuple(job.record for job in jobs if job.record is not None))

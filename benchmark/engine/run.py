@@ -64,7 +64,8 @@ def _open_group(store: Store, resolved: ResolvedPlan, sample: TaskSample, model:
             job = Job(
                 cell=cell, key=key, method=method, name=method.name, seed=seed, record=cell.record(),
                 request=request_of(plan, model.name, sample.spec, as_mapping(spec)),
-                training_sample=training_sample if is_trained else None, not_applicable=no_training if is_trained else "",
+                training_sample=training_sample if is_trained else None, reference_only=spec not in plan.methods,
+                not_applicable=no_training if is_trained else "",
             )  # fmt: skip
             group.jobs.append(job)
     group.match_budgets(resolved.metrics)

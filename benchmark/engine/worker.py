@@ -148,6 +148,7 @@ def _record(group: JobGroup, job: Job, batches: PreparedBatches, started: str) -
         started=earlier.started if earlier else started,
         finished=_now(),
         files=job.cell.sums(),
+        reference_only=job.reference_only and (job.record is None or job.record.reference_only),
     )
 
 

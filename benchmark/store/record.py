@@ -101,7 +101,13 @@ class Cost(_Stored):
 
 
 class Provenance(_Stored):
-    """The software and the machine that computed a cell; no part of its key."""
+    """The software and the machine that computed a cell; no part of its key.
+
+    Attributes:
+        packages: Version of each package whose code computes scores.
+        commit: Git commit of flowgauge's source, followed by `+changes` where files differ from it; empty outside a checkout.
+        command: The command line, its paths without their folders; empty where Python code called flowgauge.
+    """
 
     flowgauge: str
     python: str
@@ -110,6 +116,8 @@ class Provenance(_Stored):
     device: str
     threads: int
     batch_size: int
+    commit: str = ""
+    command: str = ""
 
 
 class Record(_Stored):
@@ -128,6 +136,7 @@ class Record(_Stored):
         scores: Scores by metric identity.
         asked: Model, task, columns and method in the words of the user, so that the cell can be scored again.
         files: Sha256 of each stored file, by its name in the cell.
+        reference_only: Explained only because the budget of a metric is matched to it: tables leave it out until a run names it.
     """
 
     schema_version: int = SCHEMA
@@ -153,6 +162,7 @@ class Record(_Stored):
     started: str = ""
     finished: str = ""
     files: dict[str, str] = {}
+    reference_only: bool = False
 
     @property
     def aggregates(self) -> Mapping[str, tuple[Aggregate, ...]]:

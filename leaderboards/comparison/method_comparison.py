@@ -144,7 +144,7 @@ def compare_group(
     only = None if every_interval else {*pairwise(range(count)), (0, count - 1)}
     return MethodComparison(
         group=group, metric=metric, variant=ranking.variant, unit=ranking.unit, scores=ranking.scores, missing=ranking.missing,
-        ranks=ranks(ranking.scores), pairs=tuple(differences(ranking.scores, only=only)),
+        controls=ranking.controls, ranks=ranks(ranking.scores), pairs=tuple(differences(ranking.scores, only=only)),
     )  # fmt: skip
 
 

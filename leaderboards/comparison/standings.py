@@ -64,7 +64,7 @@ class RankedTable:
     Attributes:
         comparison: The comparison that its numbers are from.
         rows: One a method, best first.
-        beside: Scores of the whole model and of chance, where the metric has them.
+        beside: Scores of the whole model and of chance, where the metric has them, and of controls, which have no rank.
     """
 
     comparison: MethodComparison
@@ -294,6 +294,8 @@ def _ranked_table(reader: BoardReader, comparison: MethodComparison) -> RankedTa
     rows = [_row(reader, comparison, index, cells[label]) for index, label in enumerate(names)]
     aggregates = {variant: comparison.group.first_aggregate(comparison.metric, variant) for variant in REFERENCE_ROWS}
     beside = {variant: aggregate.value for variant, aggregate in aggregates.items() if aggregate is not None}
+    controls = zip(comparison.controls.methods, comparison.control_means[:, 0].tolist(), strict=True)
+    beside |= {f"{label}, {comparison.missing[label]}": mean for label, mean in controls}
     return RankedTable(comparison, tuple(rows), beside)
 
 

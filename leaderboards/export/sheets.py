@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -41,11 +41,18 @@ def matrix(standing: RankedTable) -> list[tuple[str, list[tuple[str, float | Non
 
 
 def ranked(task_board: TaskBoard, record: Record) -> tuple[Aggregate | None, str]:
-    """The aggregate of a cell by which its task is ranked, or None and the reason why it has none."""
+    """The aggregate of a cell by which its task is ranked, or None and the reason why it has none.
+
+    Where the ranked table has the cell's mean, the interval is the table's: one mean has one interval on every page.
+    """
     if task_board.first is None:
         return None, record.error or "The task has no ranked table."
     aggregate = find_aggregate(record, task_board.first.comparison.metric, task_board.first.comparison.variant)
-    return (None, aggregate) if isinstance(aggregate, str) else (aggregate, "")
+    if isinstance(aggregate, str):
+        return None, aggregate
+    of_method = task_board.group.by_method()
+    row = next((row for row in task_board.first.rows if of_method[row.label] == (record,)), None)
+    return (aggregate if row is None else replace(aggregate, value=row.mean, low=row.low, high=row.high)), ""
 
 
 def standing_table(standing: RankedTable) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The records of a store, for whoever tabulates, draws or submits them."""
+"""The records of a store, for whoever tabulates or draws them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from ...core.errors import UsageError
 
 
 def stored_records(store_url: str) -> list[Record]:
-    """Every record of a store.
+    """Every record of a store but those of methods that no run named, which only set the budget of a metric.
 
     Raises:
         UsageError: There is no store, or it is empty.
     """
-    records = Store(store_url).records()
+    records = [record for record in Store(store_url).records() if not record.reference_only]
     if not records:
         raise UsageError(f"the store {store_url!r} has no results yet; `flowgauge run ... --store {store_url}` adds some.")
     return records

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -288,17 +289,26 @@ def _rows(where: str, rows: pd.DataFrame, score: Score, ids: set[str]) -> Iterat
 
 
 def _aggregates(where: str, rows: pd.DataFrame, score: Score) -> Iterator[BundleProblem]:
-    """Compares stored aggregates with those of the rows; intervals too, for resampling is seeded."""
+    """Compares stored aggregates with those of the rows; intervals too, for resampling is seeded.
+
+    Version 0.1 resampled the instances in the order of the rows: its intervals are of the rows as well.
+    """
     ours = {a.variant: asdict(a) for a in summarise(rows)}
     theirs = {a.variant: asdict(a) for a in score.aggregates}
     if ours.keys() != theirs.keys():
         yield BundleProblem(where, "its aggregates are of other variants than its rows.")
         return
+    if not all(np.allclose(_ends(s), _ends(theirs[v]), rtol=1e-6, atol=1e-9, equal_nan=True) for v, s in ours.items()):
+        ours = {a.variant: asdict(a) for a in summarise(rows, by_id=False, resamples=4000)}
     for variant, summary in ours.items():
         for name in ("value", "low", "high", "count", "undefined"):
             if not np.isclose(summary[name], theirs[variant][name], rtol=1e-6, atol=1e-9, equal_nan=True):
                 yield BundleProblem(where, f"{name} of {variant} is {theirs[variant][name]:g}, its rows give {summary[name]:g}.")
                 return
+
+
+def _ends(summary: dict[str, Any]) -> tuple[float, float]:
+    return summary["low"], summary["high"]
 
 
 def _recomputed(

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from ...metrics.bootstrap import condition_groups, interval, mean_of_sums
+from ...methods.registry import controlled_method
+from ...metrics.bootstrap import mean_intervals
 from ..stored.comparable_cells import ComparableCells
 from ..stored.score_table import CellSource, ScoreTable, ranked_variant, read_scores
 
@@ -27,7 +28,8 @@ class Ranking:
         variant: Of the metric.
         unit: Of the scores.
         scores: The table, in the order of rank.
-        missing: Why other methods have no score, by label.
+        missing: Why other methods have no rank, by label.
+        controls: The scores of controls, which have no rank.
     """
 
     group: ComparableCells
@@ -36,6 +38,7 @@ class Ranking:
     unit: str
     scores: ScoreTable
     missing: dict[str, str]
+    controls: ScoreTable
 
     @property
     def shared(self) -> int:
@@ -53,7 +56,12 @@ class Ranking:
     @cached_property
     def means(self) -> Float[np.ndarray, "methods 3"]:
         """Mean of each method over its own instances, with the ends of its 95 % interval."""
-        return mean_intervals(self.scores)
+        return mean_intervals(self.scores.values, np.array(self.scores.conditions))
+
+    @cached_property
+    def control_means(self) -> Float[np.ndarray, "controls 3"]:
+        """The same of each control."""
+        return mean_intervals(self.controls.values, np.array(self.controls.conditions))
 
 
 def rank_methods(
@@ -68,35 +76,30 @@ def rank_methods(
         variant: Of the metric; empty: the ranked one.
         methods: Only these, by name or label.
 
+    A control of another method (`control_of`) is ranked only where it is named: it is no method to choose.
+
     Returns:
         The ranking; its table is in the store's order where no instance has a score of every method.
     """
     stored = read_scores(source, group, metric, variant)
     names = {label: records[0].method for label, records in group.by_method().items()}
-    scores = stored.table.narrow([m for m in stored.table.methods if not methods or m in methods or names[m] in methods])
+    controls = {} if methods else controls_in(group)
+    chosen = [m for m in stored.table.methods if not methods or m in methods or names[m] in methods]
+    scores = stored.table.narrow([m for m in chosen if m not in controls])
     if scores.common.any():
         best_first = np.argsort(scores.order(scores.common_means()), kind="stable")
         scores = scores.narrow([scores.methods[i] for i in best_first])
     default, _, unit = ranked_variant(group, metric)
-    return Ranking(group, metric, variant or default, unit, scores, stored.missing)
+    missing = {**stored.missing, **{m: f"a control of {controls[m]}, without a rank" for m in chosen if m in controls}}
+    beside = stored.table.narrow([m for m in chosen if m in controls])
+    return Ranking(group, metric, variant or default, unit, scores, missing, beside)
 
 
-def mean_intervals(scores: ScoreTable) -> Float[np.ndarray, "methods 3"]:
-    """Mean of each method over its own instances with the 95 % interval (BCa, conditions apart).
+def controls_in(group: ComparableCells) -> dict[str, str]:
+    """Label of every control of a group with the method that it is a control of.
 
     Args:
-        scores: The table.
-
-    Returns:
-        Mean, low and high of each method, in the unit of the scores; NaN where a method has no score.
+        group: The cells.
     """
-    bounds = np.full((len(scores.methods), 3), np.nan)
-    # Methods with scores of the same instances are resampled together: one set of resamples for all of them.
-    patterns, pattern_of = np.unique(~np.isnan(scores.values), axis=0, return_inverse=True)
-    for index, defined in enumerate(patterns):
-        rows = np.flatnonzero(pattern_of.reshape(-1) == index)
-        if defined.any():
-            features = np.stack([*scores.values[rows][:, defined], np.ones(defined.sum())], 1)
-            groups = condition_groups(np.array(scores.conditions)[defined])
-            bounds[rows] = np.stack(interval(features, groups, mean_of_sums), 1)
-    return bounds
+    controlled = {label: controlled_method(records[0].method) for label, records in group.by_method().items()}
+    return {label: name for label, name in controlled.items() if name}

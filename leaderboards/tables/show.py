@@ -21,7 +21,7 @@ from ..stored.records import stored_records
 from .columns import ACCURACY, FAITHFULNESS, RANKED, SHAPE, Column, Format
 from .entries import TableEntry
 from .paper_table import PAPER_ROWS, PaperTable, paper_tables
-from .task_tables import TaskTable, task_tables
+from .task_tables import TableRow, TaskTable, task_tables
 
 OutputFormat = Literal["text", "json", "csv"]
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -165,10 +165,15 @@ def _faithfulness(table: TaskTable, notes: Notes) -> Table:
     for row in table.rows:
         rank = "" if row.rank is None else str(row.rank)
         others = (_text(row.cells[c.key], c.format, notes) for c in columns)
-        text.add_row(rank, row.label, *_with_interval(row.cells["accuracy"], notes), *others)
+        text.add_row(rank, _label(row), *_with_interval(row.cells["accuracy"], notes), *others)
     for name, cell in table.beside.items():
         text.add_row("", f"({name})", *_with_interval(cell, notes), *("" for _ in columns))
     return text
+
+
+def _label(row: TableRow) -> str:
+    """The method; a control is named as one."""
+    return f"{row.label} (control)" if row.control_of else row.label
 
 
 def _never_ablated(table: TaskTable) -> bool:
@@ -189,7 +194,7 @@ def _scores(table: TaskTable, columns: Sequence[Column], notes: Notes, first: bo
         rank = str(row.rank) if first and row.rank is not None else ""
         cells = (shown for c in columns for shown in _with_interval(row.cells[c.key], notes))
         seconds = [_text(row.cells["seconds"], "number", notes)] if first else []
-        text.add_row(rank, row.label, *cells, *seconds)
+        text.add_row(rank, _label(row), *cells, *seconds)
     return text
 
 

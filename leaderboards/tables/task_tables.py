@@ -10,7 +10,7 @@ from ..stored.comparable_cells import ComparableCells, groups
 from ..stored.score_table import CellSource
 from .columns import ACCURACY, COLUMNS, REFERENCE_ROWS, Column
 from .entries import TableEntry, column_entry, of_whole_set, ranked_entry, read_entry
-from .ranking import Ranking, rank_methods
+from .ranking import Ranking, controls_in, rank_methods
 
 WORST_LAST: tuple[Status, ...] = ("done", "partial", "not-applicable", "failed")
 
@@ -26,6 +26,7 @@ class TableRow:
         status: Of its record; of several the worst, but `partial` where only some of them failed.
         error: Why a cell failed, or is not applicable.
         seeds: Cells that were averaged: they differ in their seed alone.
+        control_of: The method that it is a control of; such a row has no rank.
     """
 
     rank: int | None
@@ -34,6 +35,7 @@ class TableRow:
     status: str = "done"
     error: str = ""
     seeds: int = 1
+    control_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,14 +87,26 @@ def _task_table(source: CellSource, group: ComparableCells) -> TaskTable:
     from_instances = bool(ranking.scores.methods) and not of_whole_set(group.records, by.metric)
     if from_instances:
         rows = [_with_ranked_entry(row, by, ranking) for row in rows]
-    places = ranking.places if from_instances else _places_of_means(rows, by)
+    controls = controls_in(group)
+    places = ranking.places if from_instances else _places_of_means([row for row in rows if row.label not in controls], by)
     ranked = sorted((row for row in rows if row.label in places), key=lambda row: (places[row.label], row.label))
     unranked = sorted((row for row in rows if row.label not in places), key=lambda row: (row.status == "failed", row.label))
+    listed = [*(replace(row, rank=places[row.label]) for row in ranked), *unranked]
     return TaskTable(
         model=group.model, task=group.task, instances=group.instances, note=group.note,
-        rows=(*(replace(row, rank=places[row.label]) for row in ranked), *unranked),
+        rows=_with_controls_beside(group, listed, controls),
         beside=_beside(group), scores=scores, ranked_by=by.key, ranked_on=ranking.shared if from_instances else None,
     )  # fmt: skip
+
+
+def _with_controls_beside(group: ComparableCells, rows: Sequence[TableRow], controls: Mapping[str, str]) -> tuple[TableRow, ...]:
+    """The rows with each control below the last row of the method that it is a control of; below all rows where there is none."""
+    names = {label: records[0].method for label, records in group.by_method().items()}
+    ordered = [row for row in rows if row.label not in controls]
+    for control in (row for row in rows if row.label in controls):
+        of_method = [i for i, row in enumerate(ordered) if names[row.label] == controls[control.label]]
+        ordered.insert(of_method[-1] + 1 if of_method else len(ordered), replace(control, control_of=controls[control.label]))
+    return tuple(ordered)
 
 
 def _scores(group: ComparableCells) -> tuple[Column, ...]:
@@ -125,12 +139,13 @@ def _row(source: CellSource, group: ComparableCells, label: str, records: Sequen
 
 
 def _with_ranked_entry(row: TableRow, by: Column, ranking: Ranking) -> TableRow:
-    """The row with the ranking's mean and interval, if it is in the ranking."""
-    if row.label not in ranking.scores.methods:
-        return row
-    index = ranking.scores.methods.index(row.label)
-    entry = ranked_entry(row.cells[by.key], ranking.means[index].tolist(), ranking.scores.counts[index])
-    return replace(row, cells={**row.cells, by.key: entry})
+    """The row with the ranking's mean and interval, if it is in the ranking or a control."""
+    for scores, means in ((ranking.scores, ranking.means), (ranking.controls, ranking.control_means)):
+        if row.label in scores.methods:
+            index = scores.methods.index(row.label)
+            entry = ranked_entry(row.cells[by.key], means[index].tolist(), scores.counts[index])
+            return replace(row, cells={**row.cells, by.key: entry})
+    return row
 
 
 def _places_of_means(rows: Sequence[TableRow], by: Column) -> Mapping[str, int]:

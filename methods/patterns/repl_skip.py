@@ -20,6 +20,7 @@ from .influence_patterns import InfluencePatterns
     "repl-skip",
     gives={"tokens", "flows", "patterns"},
     needs={"transformer", "target", "path_samples"},
+    control_of="influence-patterns",
     source="Lu et al. 2021, Influence Patterns for Explaining Information Flow in BERT, section 4.4",
 )
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from ...methods.explanation import Explanation
 from ...methods.gradients.attribution_graph import TAU, layer_scores
 from ...methods.views import describe_views
 from ...models.flow.flow_model import FlowModel
+from ...tasks.instance import Instance
 from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
 from ..bootstrap import condition_groups, interval
 from ..registry import metric
@@ -78,7 +79,7 @@ class ReceptiveField:
         """Aggregates of every layer; rows hold each instance's mean distance."""
         rows: list[dict[str, Any]] = []
         every_sum: list[Float[np.ndarray, "layers features"]] = []
-        conditions: list[str] = []
+        instances: list[Instance] = []
         for batch in explained:
             targets = [None] * len(batch.batch) if batch.batch.target is None else batch.batch.target.tolist()
             for instance, explanation, target in zip(batch.instances, batch.gold, targets, strict=True):
@@ -87,9 +88,9 @@ class ReceptiveField:
                 value = float((sums[connected, 1] / sums[connected, 0]).mean()) if connected.any() else np.nan
                 rows.append(score_row(instance, "mean", value, reason="" if connected.any() else NO_EDGES))
                 every_sum.append(sums)
-                conditions.append(instance.condition)
+                instances.append(instance)
         table = frame(rows)
-        return Scores(table, (*summarise(table), *self._layers(every_sum, np.array(conditions))))
+        return Scores(table, (*summarise(table), *self._layers(every_sum, instances)))
 
     def _sums(self, explanation: Explanation, target: int | None) -> Float[np.ndarray, "layers features"]:
         """Sums over the edges of each layer: weight, and weight times distance, chance distance, locality and each bin."""
@@ -120,9 +121,10 @@ class ReceptiveField:
         kept: np.ndarray = ((score > least) & counted).astype(float)
         return kept
 
-    def _layers(self, every_sum: Sequence[np.ndarray], conditions: np.ndarray) -> Iterator[Aggregate]:
+    def _layers(self, every_sum: Sequence[np.ndarray], instances: Sequence[Instance]) -> Iterator[Aggregate]:
         """Ratios of sums over the instances that have edges in a layer."""
         width = max(sums.shape[1] for sums in every_sum)
+        conditions, ids = (np.array([getattr(i, name) for i in instances]) for name in ("condition", "id"))
         sums = np.array([np.pad(s, ((0, 0), (0, width - s.shape[1]))) for s in every_sum])
         reach = bins(2 ** (width - FIXED - 1) + 1)  # as many as the longest sentence has
         names = ["mean", "relative", "local", *(f"distance/{b.name}" for b in reach)]
@@ -132,7 +134,8 @@ class ReceptiveField:
             if not connected.any():
                 yield from (Aggregate(v, np.nan, np.nan, np.nan, 0, len(sums), reason=NO_EDGES) for v in variants)
                 continue
-            bounds = interval(sums[connected, layer], condition_groups(conditions[connected]), _ratios)
+            groups = condition_groups(conditions[connected])
+            bounds = interval(sums[connected, layer], groups, _ratios, names=ids[connected].tolist())
             for variant, value, low, high in zip(variants, *bounds, strict=True):
                 reason, undefined = "" if connected.all() else NO_EDGES, int((~connected).sum())
                 yield Aggregate(variant, float(value), float(low), float(high), int(connected.sum()), undefined, reason=reason)

@@ -73,7 +73,8 @@ def _pearson(variant: str, scores: list[Float[np.ndarray, "_ layers heads"]], *c
     features = np.concatenate(rows)
     if min(map(len, flat)) < 2:  # a cell of one instance cannot be resampled
         return Aggregate(variant, float(statistic(features.sum(0))[0]), np.nan, np.nan, count)
-    bounds = interval(features, np.concatenate([groups[0], groups[1] + groups[0].max() + 1]), statistic)
+    names = [f"{index}/{name}" for index, cell in enumerate(cells) for name in cell.names]
+    bounds = interval(features, np.concatenate([groups[0], groups[1] + groups[0].max() + 1]), statistic, names=names)
     return Aggregate(variant, float(bounds.value[0]), float(bounds.low[0]), float(bounds.high[0]), count)
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from ...core.errors import UsageError
 from ...models.flow.flow_model import FlowModel
+from ...tasks.instance import Instance
 from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
 from ..bootstrap import condition_groups, interval, mean_of_sums
 from ..reduced_models.masks import masks
@@ -48,7 +49,7 @@ class DepthKept:
         """One score row for each instance, class and draw, and the means over all tokens of a class, of the first draw."""
         rows: list[dict[str, Any]] = []
         sums: list[dict[str, Float[np.ndarray, " two"]]] = []
-        conditions = []
+        instances: list[Instance] = []
         for batch in explained:
             for draw, explanations in enumerate(zip(*(each.each() for each in batch.predicted), strict=True)):
                 kept = masks(model, batch.batch, explanations, "expected").sum(0)
@@ -57,8 +58,8 @@ class DepthKept:
                     rows += [score_row(instance, name, total / count, draw) for name, (total, count) in instance_sums.items()]
                     if draw == 0:
                         sums.append(instance_sums)
-                        conditions.append(instance.condition)
-        return Scores(frame(rows), _aggregates(sums, np.array(conditions)))
+                        instances.append(instance)
+        return Scores(frame(rows), _aggregates(sums, instances))
 
 
 def _variants(model: FlowModel, explained: ExplainedBatch, row: int, by: By) -> list[tuple[str, ...]]:
@@ -77,12 +78,14 @@ def _sums(kept: Float[np.ndarray, " tokens"], variants: Sequence[tuple[str, ...]
     return sums
 
 
-def _aggregates(sums: Sequence[dict[str, Float[np.ndarray, " two"]]], conditions: np.ndarray) -> tuple[Aggregate, ...]:
+def _aggregates(sums: Sequence[dict[str, Float[np.ndarray, " two"]]], instances: Sequence[Instance]) -> tuple[Aggregate, ...]:
     """Means over tokens: the ranked variant first, then classes by name."""
-    groups, aggregates = condition_groups(conditions), []
+    groups, aggregates = condition_groups(np.array([instance.condition for instance in instances])), []
+    ids = np.array([instance.id for instance in instances])
     for name in sorted({name for of_instance in sums for name in of_instance}):
         having = np.array([name in of_instance for of_instance in sums])
         features = np.stack([of_instance[name] for of_instance in sums if name in of_instance])
-        value, low, high = (float(bound[0]) for bound in interval(features, groups[having], mean_of_sums))
+        bounds = interval(features, groups[having], mean_of_sums, names=ids[having].tolist())
+        value, low, high = (float(bound[0]) for bound in bounds)
         aggregates.append(Aggregate(name, value, low, high, int(having.sum())))
     return tuple(aggregates)

@@ -125,8 +125,10 @@ class MaskedF1:
             raise NotApplicable("macro-F1 is a mean over classes, and the model has several output heads.")
         predicted = np.concatenate([np.concatenate([run.predicted[0], run.clean[None]]) for run in runs], 1)[..., 0]
         variants = ["f1", *(f"f1/{depth}" for depth in range(len(predicted) - 1)), "clean"]
-        groups = condition_groups(np.array([instance.condition for batch in explained for instance in batch.instances]))
-        bounds = interval(counts(predicted, gold[:, 0]), groups, _Means(len(predicted)))
+        instances = [instance for batch in explained for instance in batch.instances]
+        groups = condition_groups(np.array([instance.condition for instance in instances]))
+        ids = [instance.id for instance in instances]
+        bounds = interval(counts(predicted, gold[:, 0]), groups, _Means(len(predicted)), names=ids)
         value, low, high = (np.roll(bound, 1).tolist() for bound in bounds)  # the mean over depths comes last
         return Scores(frame([]), tuple(Aggregate(*each, len(gold)) for each in zip(variants, value, low, high, strict=True)))
 

@@ -56,7 +56,7 @@ class AlignmentRate:
                     conditions[case.instance.id] = case.instance.condition
         table = frame(rows)
         summaries = summarise(table)
-        return Scores(table, (_pooled([*sums.values()], [*conditions.values()], summaries), *summaries))
+        return Scores(table, (_pooled(sums, conditions, summaries), *summaries))
 
 
 def input_attention(model: FlowModel, explained: ExplainedBatch) -> list[np.ndarray]:
@@ -87,12 +87,13 @@ def aligned_heads(case: PatternCase, attention: list[np.ndarray]) -> tuple[int, 
     return aligned, len(of_one_head)
 
 
-def _pooled(sums: list[tuple[int, int]], conditions: list[str], summaries: tuple[Aggregate, ...]) -> Aggregate:
+def _pooled(sums: dict[str, tuple[int, int]], conditions: dict[str, str], summaries: tuple[Aggregate, ...]) -> Aggregate:
     """The ratio of sums over instances; undefined instances are those of the mean."""
     mean = next(a for a in summaries if a.variant == "mean")
     if not sums:
         return replace(mean, variant="alignment_rate", sd_draws=None)
-    (value,), (low,), (high,) = interval(np.array(sums, float), condition_groups(np.array(conditions)), ratio_of_sums)
+    groups = condition_groups(np.array(list(conditions.values())))
+    (value,), (low,), (high,) = interval(np.array(list(sums.values()), float), groups, ratio_of_sums, names=list(sums))
     return Aggregate(
         "alignment_rate", float(value), float(low), float(high), len(sums), undefined=mean.undefined, reason=mean.reason
     )

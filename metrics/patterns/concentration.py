@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
-from ...core.errors import NotApplicable
+from ...core.errors import NotApplicable, UsageError
 from ...models.flow.flow_model import FlowModel
 from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
 from ..bootstrap import condition_groups, interval
@@ -22,6 +23,9 @@ from .pattern_cases import PatternCase, pattern_cases, ratio_of_sums
 NO_HEAD_INFLUENCE = "the patterns have no influence at the attention level."
 SIGNS = {"positive": 1, "negative": -1}
 LEVELS = {"embedding": "influence", "attention": "head_influence"}
+
+Reading = Literal["sums", "words"]
+"""The two readings of "the share of influence that patterns carry"."""
 
 
 @metric(
@@ -38,7 +42,19 @@ class Concentration:
 
     sum_j I(x, pi_j) / sum_j g_j over the words with g_j > 0, and over those with g_j < 0. At most 1 where no other path works
     against a word; unbounded in general. Higher is better: fewer nodes explain more. Source: Lu et al. 2021, section 4.4.
+
+    The paper's sentence can be read in two ways: as this ratio of sums (`reading=sums`), in which words count by their influence,
+    or as the mean over the same words of I(x, pi_j) / g_j (`reading=words`), in which each counts as much.
+
+    Attributes:
+        reading: `sums` or `words`.
     """
+
+    reading: Reading = "sums"
+
+    def __post_init__(self) -> None:
+        if self.reading not in get_args(Reading):
+            raise UsageError(f"reading must be {' or '.join(get_args(Reading))}, got {self.reading!r}.")
 
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance and variant; instances without such words are undefined."""
@@ -46,34 +62,43 @@ class Concentration:
         for case in pattern_cases(explained):
             if case.explanation.tokens is None:
                 raise NotApplicable("the method's patterns come without token scores, so they have no share of the influence.")
-            for variant, carried, whole, reason in parts(case):
+            for variant, carried, whole, reason in parts(case, self.reading):
                 rows.append(score_row(case.instance, variant, np.nan if reason else carried / whole, case.draw, reason))
                 if not reason:
                     by_instance = sums.setdefault(f"{variant}/corpus", {})
                     before = by_instance.get(case.instance.id, (0.0, 0.0, ""))
                     by_instance[case.instance.id] = (before[0] + carried, before[1] + whole, case.instance.condition)
         table = frame(rows)
-        corpus = (_corpus(variant, list(by_instance.values())) for variant, by_instance in sums.items())
+        corpus = (_corpus(variant, by_instance) for variant, by_instance in sums.items())
         return Scores(table, (*summarise(table), *corpus))
 
 
-def parts(case: PatternCase) -> list[tuple[str, float, float, str]]:
-    """Each variant with the influence that patterns carry, that of their words (units of q), and why it is undefined."""
+def parts(case: PatternCase, reading: Reading = "sums") -> list[tuple[str, float, float, str]]:
+    """Each variant with a numerator and a denominator, whose ratio is the score, and the reason where it is undefined.
+
+    Args:
+        case: The patterns of one instance.
+        reading: `sums`: the influence that patterns carry, and that of their words (units of q); `words`: the sum over words of
+            the share that its patterns carry, and the number of words.
+    """
     patterns, variants = case.patterns, []
     first = np.unique(patterns.source, return_index=True)[1]  # a word may have several patterns
     for sign, direction in SIGNS.items():
         words = patterns.total * direction > 0
-        whole = float(patterns.total[first][words[first]].sum())
+        size = np.ones(words.sum()) if reading == "sums" else patterns.total[words]
+        whole = float(patterns.total[first][words[first]].sum() if reading == "sums" else words[first].sum())
         for level, name in LEVELS.items():
             influence = getattr(patterns, name)
             reason = NO_HEAD_INFLUENCE if influence is None else "" if words.any() else f"no word has {sign} influence."
-            variants.append((f"{sign}/{level}", np.nan if influence is None else float(influence[words].sum()), whole, reason))
+            variants.append(
+                (f"{sign}/{level}", np.nan if influence is None else float((influence[words] / size).sum()), whole, reason)
+            )
     return variants
 
 
-def _corpus(variant: str, sums: list[tuple[float, float, str]]) -> Aggregate:
+def _corpus(variant: str, sums: dict[str, tuple[float, float, str]]) -> Aggregate:
     """The ratio of sums over instances; an instance's draws are summed first, since they do not vary independently."""
-    features = np.array([(carried, whole) for carried, whole, _ in sums])
-    groups = condition_groups(np.array([condition for *_, condition in sums]))
-    (value,), (low,), (high,) = interval(features, groups, ratio_of_sums)
+    features = np.array([(carried, whole) for carried, whole, _ in sums.values()])
+    groups = condition_groups(np.array([condition for *_, condition in sums.values()]))
+    (value,), (low,), (high,) = interval(features, groups, ratio_of_sums, names=list(sums))
     return Aggregate(variant, float(value), float(low), float(high), len(sums))

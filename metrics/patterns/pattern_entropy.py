@@ -25,6 +25,7 @@ from ...methods.views import positive_words
 from ...models.flow.flow_model import FlowModel
 from ...models.inputs.encode import token_slots
 from ...models.outputs import value
+from ...tasks.instance import Instance
 from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
 from ..bootstrap import condition_groups, interval
 from ..registry import metric
@@ -61,7 +62,7 @@ class PatternEntropy:
         Raises:
             NotApplicable: Instances of different templates, or without one.
         """
-        template, conditions = _Template(), list[str]()
+        template, instances = _Template(), list[Instance]()
         sets: NodeSets = {}
         rows: list[dict[str, Any]] = []
         for batch, matched in zip(explained, reference or explained, strict=True):
@@ -72,15 +73,16 @@ class PatternEntropy:
                 names = template.check(case)
                 for name, nodes in node_sets(case, names, matched.gold[case.row]):
                     sets.setdefault(name, []).append(nodes)
-                conditions.append(case.instance.condition)
+                instances.append(case.instance)
                 rows += influence_rows(case, names, matched.gold[case.row])
                 rows.append(score_row(case.instance, "q", q[case.row]))
-        groups = condition_groups(np.array(conditions))
+        groups = condition_groups(np.array([instance.condition for instance in instances]))
+        ids = [instance.id for instance in instances]
         entropies = [
             aggregate
             for name, used in sets.items()
             if np.any(used)
-            for aggregate in entropy_aggregates(name, np.array(used), groups)
+            for aggregate in entropy_aggregates(name, np.array(used), groups, ids)
         ]
         table = frame(rows)
         return Scores(table, (*entropies, *summarise(table)))
@@ -138,13 +140,16 @@ def instance_q(model: FlowModel, explained: ExplainedBatch) -> list[float]:
     return [float(q) for q in value(model.outputs(explained.batch), explained.batch)]
 
 
-def entropy_aggregates(name: str, used: Bool[np.ndarray, "instances nodes"], groups: np.ndarray) -> list[Aggregate]:
+def entropy_aggregates(
+    name: str, used: Bool[np.ndarray, "instances nodes"], groups: np.ndarray, ids: Sequence[str] | None = None
+) -> list[Aggregate]:
     """The mean entropy over all nodes, and over the nodes that any instance uses, with intervals.
 
     Args:
         name: The variant of the first; that of the second ends in `/used`.
         used: Which nodes the pattern of each instance contains.
         groups: The group of each instance, for the bootstrap.
+        ids: Id of each instance, by which the bootstrap sorts them; None: they are sorted.
     """
     ever = int(used.any(0).sum())
     features = np.concatenate([used.astype(float), np.ones((len(used), 1))], 1)
@@ -153,7 +158,7 @@ def entropy_aggregates(name: str, used: Bool[np.ndarray, "instances nodes"], gro
         total = binary_entropy(sums[..., :-1] / sums[..., -1:]).sum(-1)
         return np.stack([total / used.shape[1], total / ever], -1)
 
-    bounds = interval(features, groups, both)
+    bounds = interval(features, groups, both, names=ids)
     variants = (name, f"{name}/used")
     return [
         Aggregate(variant, float(v), float(low), float(high), len(used))

@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ...core.errors import NotApplicable
+from ...core.errors import NotApplicable, UsageError
 from ...models.baseline import Baseline
 from ...models.flow.chain_rule import (
     advance,
@@ -43,6 +43,9 @@ from ..base import ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
 from .pattern_cases import MIXED, NO_HEADS, PatternCase, edges, pattern_cases, single_paths
 
+Reading = Literal["words", "union"]
+"""The two readings of "the share of skips among attention-level nodes"."""
+
 
 @metric(
     "skip_share",
@@ -62,19 +65,26 @@ class SkipShare:
     influence-weighted version, which holds the skip part of each edge of the embedding-level pattern against the sum of all its
     heads. In [0, 1]; no direction. Source: Lu et al. 2021, section 4.2.
 
+    The paper's sentence can be read in two ways. `reading=words` counts the edges of every word's pattern, so that an edge of two
+    patterns counts twice; `reading=union` counts the distinct heads and skips of the union of the patterns (`skip_share` alone).
+
     Attributes:
         influence: Whether the influence-weighted version is computed too; it needs the path samples again.
         rule: Quadrature rule of the path integral.
         samples: Number of nodes of the rule.
         baseline: Word vectors that the path starts from.
+        reading: What `skip_share` counts: `words` or `union`.
     """
 
     influence: bool = True
     rule: Rule = "midpoint"
     samples: int = 50
     baseline: Baseline = "mask"
+    reading: Reading = "words"
 
     def __post_init__(self) -> None:
+        if self.reading not in get_args(Reading):
+            raise UsageError(f"reading must be {' or '.join(get_args(Reading))}, got {self.reading!r}.")
         check_quadrature(self.rule, self.samples)
 
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
@@ -84,7 +94,7 @@ class SkipShare:
             for case in pattern_cases([batch]):
                 if case.patterns.heads is None:
                     raise NotApplicable(NO_HEADS)
-                rows += counts(case)
+                rows += counts(case, model.n_heads, self.reading)
                 if self.influence:
                     rows += self._weighted(path_trace(model, batch.batch, self.rule, self.samples, self.baseline), case)
         return Scores(frame(rows))
@@ -107,13 +117,24 @@ class SkipShare:
             yield score_row(case.instance, name, value, case.draw, "" if total_size else reason)
 
 
-def counts(case: PatternCase) -> Iterator[dict[str, Any]]:
-    """Score rows of the counted shares of one instance."""
+def counts(case: PatternCase, n_heads: int, reading: Reading = "words") -> Iterator[dict[str, Any]]:
+    """Score rows of the counted shares of one instance.
+
+    Args:
+        case: The patterns of the instance.
+        n_heads: Heads a layer.
+        reading: What `skip_share` counts.
+    """
     all_edges, patterns = edges(case.patterns), case.patterns
     same, skip = all_edges.source == all_edges.to, all_edges.code == SKIP
     none, moving = "no word has a pattern.", "no edge stays at its position."
+    share = (skip.sum(), len(skip))
+    if reading == "union":
+        union = patterns.subgraph(case.size, n_heads)
+        assert union.skips is not None and union.heads is not None
+        share = (union.skips.sum(), union.skips.sum() + union.heads.sum())
     values = {
-        "skip_share": (skip.sum(), len(skip), none),
+        "skip_share": (*share, none),
         "same_position_share": (same.sum(), len(same), none),
         "skip_given_same": (skip.sum(), same.sum(), moving),
         "ceiling": (most_skips(patterns, case.target), len(patterns) * (patterns.positions.shape[1] - 1), none),

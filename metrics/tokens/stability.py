@@ -49,8 +49,9 @@ class Stability:
         by_name = [dict(zip(cell.names, map(_scores, cell.gold), strict=True)) for cell in cells]
         if any(scores.keys() != by_name[0].keys() for scores in by_name):
             raise NotApplicable("the cells have different instances: run all seeds on the same instances.")
-        each = np.array([_spread(np.stack([scores[name] for scores in by_name])) for name in cells[0].names])
-        return tuple(_aggregates(each, np.array(cells[0].conditions)))
+        condition_of = dict(sorted(zip(cells[0].names, cells[0].conditions, strict=True)))
+        each = np.array([_spread(np.stack([scores[name] for scores in by_name])) for name in condition_of])
+        return tuple(_aggregates(each, np.array(list(condition_of.values()))))
 
 
 def _scores(explanation: Explanation) -> Float[np.ndarray, " scores"]:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from tests.metrics.conftest import rows_of
 
-from flowgauge.metrics.bootstrap import bca_levels, condition_groups, interval, mean_of_sums, resampled_sums
+from flowgauge.metrics.bootstrap import bca_levels, condition_groups, interval, mean_intervals, mean_of_sums, resampled_sums
 from flowgauge.metrics.patterns.pattern_cases import ratio_of_sums
 from flowgauge.metrics.summary import summarise
 
@@ -86,3 +86,25 @@ def test_lone_conditions_are_put_together():
 def test_a_single_lone_condition_joins_the_smallest_other():
     assert condition_groups(np.array(["a", "b", "b", "b", "c", "c"])).tolist() == [1, 0, 0, 0, 1, 1]
     assert condition_groups(np.array(["a"])).tolist() == [0]
+
+
+def test_the_interval_of_each_row_is_of_the_instances_that_it_has():
+    values = np.array([[1, 1, 0, np.nan], [0, 0, 0, 0], [np.nan] * 4])
+    bounds = mean_intervals(values, np.array(["x"] * 4))
+    assert bounds[0, 0] == pytest.approx(2 / 3) and bounds[0, 1] < 2 / 3 < bounds[0, 2]
+    assert bounds[1].tolist() == [0, 0, 0] and np.isnan(bounds[2]).all()
+
+
+def test_a_row_has_the_same_interval_alone_as_beside_others():
+    values = np.random.default_rng(0).random((3, 12))
+    values[1, 4] = np.nan
+    conditions = np.array(["a", "b", "b", "a"] * 3)
+    together = mean_intervals(values, conditions)
+    alone = np.concatenate([mean_intervals(row[None], conditions) for row in values])
+    assert np.array_equal(together, alone)
+
+
+def test_the_third_digit_of_an_interval_stands_under_another_seed():
+    values = np.random.default_rng(1).random((1, 64))
+    ends = np.array([mean_intervals(values, np.array(["x"] * 64), seed)[0, 1:] for seed in range(5)])
+    assert ends.std(0).max() < 0.001

@@ -8,7 +8,6 @@ import pytest
 from scipy import stats
 from tests.metrics.conftest import instance, rows_of
 
-from flowgauge.metrics.bootstrap import RESAMPLES
 from flowgauge.metrics.scores import frame, score_row
 from flowgauge.metrics.summary import summarise
 
@@ -61,4 +60,12 @@ def test_a_seed_repeats_and_another_differs(skewed):
     rows = rows_of({"x": list(skewed.values)}, skewed.conditions)
     assert summarise(rows) == summarise(rows)
     assert summarise(rows, seed=1)[0].low != summarise(rows)[0].low
-    assert RESAMPLES == 4000
+
+
+def test_the_order_of_the_rows_moves_no_interval(skewed):
+    rows = rows_of({"x": list(skewed.values), "y": list(skewed.values**2)}, skewed.conditions)
+    shuffled = rows.sample(frac=1, random_state=0)
+    ours = {a.variant: (a.low, a.high) for a in summarise(rows)}
+    for other in summarise(shuffled):
+        assert (other.low, other.high) == pytest.approx(ours[other.variant], rel=1e-12)
+    assert summarise(shuffled, by_id=False)[0].low != summarise(rows, by_id=False)[0].low

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +21,7 @@ def test_every_baseline_is_its_vector_where_words_may_be_masked(model, batch, mo
     words = model.words(batch)
     for baseline, vector in vectors.items():
         torch.testing.assert_close(baseline_words(model, batch, baseline), torch.where(free, vector, words))
-    with pytest.raises(UsageError, match="no baseline is called 'noise'; there are mask, zero, pad, mean"):
+    with pytest.raises(UsageError, match="no baseline is called 'noise'; there are mask, zero, pad, mean, mask-words"):
         baseline_words(model, batch, "noise")
 
 
@@ -46,3 +47,14 @@ def test_the_vector_of_removed_words(model, batch, monkeypatch):
     monkeypatch.setattr(model, "tokenizer", SimpleNamespace())
     with pytest.raises(NotApplicable, match="has no mask token: use baseline=zero"):
         removed_word(model, batch, "mask")
+
+
+@pytest.mark.parametrize("kind", ["mask", "zero", "mean"])
+def test_a_baseline_of_words_leaves_special_tokens_as_they_are(model, batch, kind):
+    word_ids = batch.word_ids.clone()
+    word_ids[:, 0] = -1  # as of [CLS]
+    batch = replace(batch, word_ids=word_ids)
+    moved, whole = baseline_words(model, batch, f"{kind}-words"), baseline_words(model, batch, kind)
+    special = (batch.word_ids[..., 0] < 0) & batch.attention_mask
+    assert special.any() and torch.equal(moved[special], model.words(batch)[special])
+    assert torch.equal(moved[~special], whole[~special]) and not torch.equal(moved[special], whole[special])

@@ -19,11 +19,13 @@ class PluginDocs:
         summary: The docstring's first line.
         paragraphs: The docstring's paragraphs below it, up to the first section (`Args:`, `Attributes:`, ...), each on one line.
         source: Who published it: the decorator's `source=`, else what follows "Source:" in the docstring; without a full stop.
+        control_of: The method that it is a control of, the decorator's `control_of=`; empty for what is no control.
     """
 
     summary: str = ""
     paragraphs: tuple[str, ...] = ()
     source: str = ""
+    control_of: str = ""
 
 
 @cache
@@ -44,8 +46,8 @@ def plugin_docs(target: str) -> PluginDocs:
     first, *rest = inspect.cleandoc(ast.get_docstring(node) or "").split("\n\n")
     above_sections = re.split(r"(?:^|\n\n)(?:Args|Attributes|Returns|Raises):", "\n\n".join(rest))[0]
     paragraphs = tuple(" ".join(p.split()) for p in above_sections.split("\n\n") if p.strip() and not p.startswith(">>>"))
-    source = _declared_source(tree, node) or _documented_source(paragraphs)
-    return PluginDocs(first.partition("\n")[0], paragraphs, source.rstrip("."))
+    source = _declared(tree, node, "source") or _documented_source(paragraphs)
+    return PluginDocs(first.partition("\n")[0], paragraphs, source.rstrip("."), _declared(tree, node, "control_of"))
 
 
 @cache
@@ -59,9 +61,9 @@ def _module_tree(module: str) -> ast.Module:
     return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
 
 
-def _declared_source(tree: ast.Module, node: ast.ClassDef | ast.FunctionDef) -> str:
-    """The decorator's `source=`: a literal, or the name of a literal that the module assigns."""
-    keywords = [k for d in node.decorator_list if isinstance(d, ast.Call) for k in d.keywords if k.arg == "source"]
+def _declared(tree: ast.Module, node: ast.ClassDef | ast.FunctionDef, argument: str) -> str:
+    """A text that the decorator declares: a literal, or the name of a literal that the module assigns."""
+    keywords = [k for d in node.decorator_list if isinstance(d, ast.Call) for k in d.keywords if k.arg == argument]
     for keyword in keywords:
         value: ast.expr | None = keyword.value
         if isinstance(value, ast.Name):

@@ -11,6 +11,8 @@ from tests.benchmark.conftest import PLUGINS
 
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.loading.model_handle import ModelHandle
+from flowgauge.benchmark.store.store import Store
+from flowgauge.leaderboards.stored.records import stored_records
 from flowgauge.models.inputs.encode import encode, relabel
 from flowgauge.models.load import load_model
 from flowgauge.models.outputs import value
@@ -41,6 +43,20 @@ def test_a_second_run_loads_no_model(make_plan, monkeypatch) -> None:
     first = run(make_plan())
     monkeypatch.setattr(ModelHandle, "load", lambda _: pytest.fail("the model was loaded"))
     assert run(make_plan()).records == first.records
+
+
+def test_the_reference_of_a_budget_is_listed_once_it_is_named(make_plan) -> None:
+    asked = {"methods": ["attention"], "metrics": ["ablated_accuracy"], "limit": 4}
+    results = run(make_plan(**asked))
+    assert [record.method for record in results.records] == ["attention"]
+    marked = {record.method: record.reference_only for record in Store(results.store).records()}
+    assert marked == {"attention": False, "influence-patterns": True}
+    assert [record.method for record in stored_records(results.store)] == ["attention"]
+    both = run(make_plan(**{**asked, "methods": ["attention", "influence-patterns"]}))
+    assert [record.method for record in both.records] == ["attention", "influence-patterns"]
+    assert {record.method for record in stored_records(results.store)} == {"attention", "influence-patterns"}
+    run(make_plan(**asked))
+    assert len(stored_records(results.store)) == 2
 
 
 @pytest.mark.parametrize(

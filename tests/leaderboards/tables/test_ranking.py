@@ -12,10 +12,10 @@ import pytest
 from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.comparison.method_comparison import compare_group
 from flowgauge.leaderboards.stored.comparable_cells import ComparableCells, groups
-from flowgauge.leaderboards.stored.score_table import ScoreTable
 from flowgauge.leaderboards.tables.columns import RANKED
-from flowgauge.leaderboards.tables.ranking import mean_intervals, rank_methods
+from flowgauge.leaderboards.tables.ranking import rank_methods
 from flowgauge.leaderboards.tables.task_tables import TableRow, task_tables
+from flowgauge.metrics.summary import summarise
 
 from ..conftest import record, rows, score, write
 
@@ -117,20 +117,42 @@ def test_only_named_methods_are_ranked(tmp_path: Path) -> None:
     assert ranking.scores.methods == ("b", "c") and ranking.shared == 2
 
 
-def test_intervals_are_of_each_methods_own_instances() -> None:
-    table = ScoreTable(("a", "b", "none"), np.array([[1, 1, 0, NAN], [0, 0, 0, 0], [NAN] * 4]), ("x",) * 4)
-    bounds = mean_intervals(table)
-    assert bounds[0, 0] == pytest.approx(2 / 3) and bounds[0, 1] < 2 / 3 < bounds[0, 2]
-    assert bounds[1].tolist() == [0, 0, 0] and np.isnan(bounds[2]).all()
-
-
 def test_the_published_board_is_ranked_as_its_stored_means_are() -> None:
-    """One seed and no undefined score: shared instances and averaged seeds change neither order nor mean."""
+    """One seed and no undefined score: shared instances and averaged seeds change neither order nor mean; a control is apart."""
     board = Store(str(PUBLISHED))
     group = groups(board.records())[0]
     ranking = rank_methods(board, group, *RANKED)
     means = {label: cell.ranked_aggregate.value for label, r in group.by_label().items()
              if (cell := r.scores[f"{RANKED[0]}@1"]).status == "done"}  # fmt: skip
     assert len(means) == 15 and ranking.shared == group.instances == 64
+    assert ranking.control_means[:, 0].tolist() == [means.pop("repl-skip")]
     assert dict(zip(ranking.scores.methods, ranking.means[:, 0], strict=True)) == pytest.approx(means, abs=1e-12)
     assert ranking.places == {label: 1 + sum(other > mean for other in means.values()) for label, mean in means.items()}
+
+
+def test_a_control_stands_below_its_method_without_a_rank(tmp_path: Path) -> None:
+    values = {"repl-skip": [1, 1, 1, 1], "conductance": [0, 0, 0, 0], "influence-patterns": [1, 0, 1, 0]}
+    store = stored(tmp_path, values)
+    ranking = rank_methods(store, group_of(store), "kept")
+    assert ranking.places == {"influence-patterns": 1, "conductance": 2}
+    assert ranking.missing == {"repl-skip": "a control of influence-patterns, without a rank"}
+    assert ranking.controls.methods == ("repl-skip",) and ranking.control_means[0, 0] == 1
+    (table,) = task_tables(store, store.records())
+    assert [(row.rank, row.label) for row in table.rows] == [(1, "influence-patterns"), (None, "repl-skip"), (2, "conductance")]
+    named = rank_methods(store, group_of(store), "kept", methods=["repl-skip", "conductance"])
+    assert named.places == {"repl-skip": 1, "conductance": 2} and not named.controls.methods
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4, 5], [5, 2, 0, 4, 1, 3]])
+def test_one_mean_has_one_interval_whatever_the_order_of_the_rows(tmp_path: Path, order: list[int]) -> None:
+    """What a run prints is the aggregate that it stores; `show` and `compare` compute theirs from the rows."""
+    table = rows([0.1, 0.9, 0.4, 0.4, 0.7, 0.2]).iloc[order]
+    stored_score = score("kept", {"all": 0.45}, ranked="all", unit="share", higher_is_better=True)
+    (aggregate,) = summarise(table)
+    store = Store(str(tmp_path / "store"))
+    for method in ("a", "b"):
+        summary = stored_score.model_copy(update={"aggregates": (aggregate,)})
+        write(store, record(method, [summary], instances=6), {"kept@1": table})
+    ranking = rank_methods(store, group_of(store), "kept")
+    assert ranking.means[0].tolist() == pytest.approx([aggregate.value, aggregate.low, aggregate.high], rel=1e-12)
+    assert ranking.means[0, 1:].tolist() == pytest.approx([0.25, 0.7])

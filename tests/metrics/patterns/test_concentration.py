@@ -7,7 +7,7 @@ import pytest
 from tests.metrics.conftest import aggregate
 from tests.metrics.patterns.conftest import T
 
-from flowgauge.core.errors import NotApplicable
+from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.patterns.concentration import Concentration
 
@@ -48,3 +48,15 @@ def test_a_word_with_two_patterns_counts_once(make, model, value_of):
     batch = make.batch(model, [5])
     shown = make.by_hand(model, batch, [make.explained(5, make.paths([1.0, 1.0], [[0, 0, 0, 2], [0, 1, 1, 2]], [0.5, 0.4]))])
     assert value_of(Concentration().score(model, [shown], None), "positive/embedding") == pytest.approx(0.9)
+
+
+def test_the_other_reading_is_the_mean_over_words_of_their_shares(make, model, value_of):
+    batch = make.batch(model, [5])
+    paths = make.paths([2.0, 1.0, -4.0], [[0, 0, 0, T], [1, 0, T, T], [3, T, T, T]], [1.0, 0.9, -1.0])
+    shown = make.by_hand(model, batch, [make.explained(5, paths)])
+    by_words, by_sums = (Concentration(reading).score(model, [shown], None) for reading in ("words", "sums"))
+    assert value_of(by_words, "positive/embedding") == pytest.approx((1 / 2 + 0.9 / 1) / 2)
+    assert value_of(by_sums, "positive/embedding") == pytest.approx(1.9 / 3)
+    assert value_of(by_words, "negative/embedding") == pytest.approx(1 / 4)
+    with pytest.raises(UsageError, match="reading must be sums or words, got 'mean'"):
+        Concentration("mean")

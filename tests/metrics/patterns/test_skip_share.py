@@ -8,10 +8,11 @@ import torch
 from tests.metrics.conftest import aggregate
 from tests.metrics.patterns.conftest import T
 
+from flowgauge.core.errors import UsageError
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.patterns.skip_share import SkipShare, skip_parts
 from flowgauge.models.flow.chain_rule import pattern_influence, single
-from flowgauge.models.flow.graph import Patterns
+from flowgauge.models.flow.graph import SKIP, Patterns
 from flowgauge.models.flow.trace import path_trace
 
 
@@ -73,3 +74,32 @@ def test_influence_weighted_skips(make, model, value_of):
         assert value_of(scores, "influence_weighted", name) == pytest.approx(abs(skips).sum() / (abs(skips) + heads).sum())
         expected = abs(skips[same]).sum() / (abs(skips) + heads)[same].sum()
         assert value_of(scores, "influence_weighted/skip_given_same", name) == pytest.approx(expected)
+
+
+def test_the_other_reading_counts_the_distinct_heads_and_skips_of_the_union(model, shown, value_of):
+    """Nine edges of three words; the skip of the target at layer 3 is of two patterns."""
+    scores = SkipShare(influence=False, reading="union").score(model, [shown], None)
+    units = {
+        (0, 0, "skip"),
+        (1, 0, "skip"),
+        (2, T, 3),
+        (0, 0, 0),
+        (1, T, 1),
+        (2, T, "skip"),
+        (0, T, 2),
+        (1, T, "skip"),
+        (2, T, 0),
+    }
+    skips = [unit for unit in units if unit[2] == "skip"]
+    assert value_of(scores, "skip_share", shown.batch.names[0]) == pytest.approx(len(skips) / len(units))
+    assert value_of(scores, "skip_share", shown.batch.names[1]) == 1.0
+    with pytest.raises(UsageError, match="reading must be words or union, got 'nodes'"):
+        SkipShare(reading="nodes")
+
+
+def test_a_skip_of_two_patterns_counts_once_in_the_union(make, model, value_of):
+    paths = make.paths([1.0, 1.0], [[0, 0, T, T], [1, T, T, T]], [1.0, 1.0], [[SKIP, 1, SKIP], [2, SKIP, SKIP]], [1.0, 1.0])
+    shown = make.by_hand(model, make.batch(model, [5]), [make.explained(5, paths)])
+    by_words, union = (SkipShare(False, reading=r).score(model, [shown], None) for r in ("words", "union"))
+    assert value_of(by_words, "skip_share") == pytest.approx(4 / 6)
+    assert value_of(union, "skip_share") == pytest.approx(3 / 5)
