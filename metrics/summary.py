@@ -31,7 +31,8 @@ def summarise(rows: pd.DataFrame, seed: int = 0, by_id: bool = True, resamples: 
     means = table.instance_means()
     counts = (~np.isnan(means)).sum(1).tolist()
     bounds = mean_intervals(means, table.conditions, seed, resamples).tolist()
-    return tuple(table.aggregate(variant, *bounds[variant], counts[variant]) for variant in range(len(means)))
+    every = enumerate(zip(bounds, counts, strict=True))
+    return tuple(table.aggregate(variant, value, low, high, count) for variant, ((value, low, high), count) in every)
 
 
 class _Table:
