@@ -22,6 +22,8 @@ from .paired_tests import ALPHA, MeanRanks, overall
 
 EVERY_PAIR = 25
 """Tables of more methods give the intervals of neighbours only."""
+ORDERING = (RANKED[0], "retention_curve", "deletion_curve")
+"""Metrics that order a board whose ledger does not say which do (docs/adr/0018-one-ranking.md)."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,14 @@ class TaskBoard:
         tables: Tables by metric; the ranked metric comes first.
         unranked: Why other metrics have no table.
         panels: Metrics that have scores under several ablation operators.
+        order: Metrics of this group that order the board, as its ledger states; empty where it does not.
     """
 
     group: ComparableCells
     tables: dict[str, RankedTable]
     unranked: dict[str, str]
     panels: tuple[OperatorSensitivity, ...] = ()
+    order: tuple[str, ...] = ()
 
     @property
     def first(self) -> RankedTable | None:
@@ -112,7 +116,7 @@ class ModelBoard:
     Attributes:
         model: As in its groups.
         task_boards: Its groups.
-        tables: What the overall order may rest on: every table of the largest run of each task whose metric has a direction.
+        tables: What the overall order may rest on: every table of one run of each task whose metric has a direction.
         default: Which of them count unless a reader says otherwise.
         overall: Mean ranks over the tables that count.
     """
@@ -127,6 +131,11 @@ class ModelBoard:
     def counted(self) -> tuple[RankedTable, ...]:
         """The tables that count."""
         return tuple(t for t, counts in zip(self.tables, self.default, strict=True) if counts)
+
+    @property
+    def stated(self) -> bool:
+        """Whether the board's ledger states which tables count."""
+        return any(board.order for board in self.task_boards)
 
     @property
     def best_first(self) -> list[int]:
@@ -176,8 +185,7 @@ class ModelBoard:
     def under_operators(self) -> list[OrderChange]:
         """How the order by a metric changes under another ablation operator: mean ranks over the tasks that have both."""
         panels_of: dict[str, list[tuple[OperatorSensitivity, int]]] = {}
-        largest = {board.group.task: board for board in reversed(self.task_boards)}  # the largest run of a task comes first
-        for task_board in largest.values():
+        for task_board in _one_a_task(self.task_boards):
             for panel in task_board.panels:
                 for index, operator in enumerate(panel.operators[1:], start=1):
                     settings = f" ({panel.settings})" if panel.settings else ""
@@ -189,12 +197,11 @@ class ModelBoard:
     def methods_without(self) -> dict[str, str]:
         """Why methods of this model are not in the overall order."""
         reasons: dict[str, str] = {}
-        for table in self.counted:
-            where = f"{table.comparison.metric} on {table.comparison.group.task}"
-            ranked = {*self.overall.methods, *table.comparison.scores.methods}
-            for label in dict.fromkeys([*table.comparison.missing, *table.comparison.group.methods()]):
-                if label not in ranked:
-                    reasons.setdefault(label, f"{where}: {table.comparison.missing.get(label, 'not run')}")
+        for label in dict.fromkeys(label for board in self.task_boards for label in board.group.methods()):
+            lacking = (t.comparison for t in self.counted if label not in t.comparison.scores.methods)
+            first = None if label in self.overall.methods else next(lacking, None)
+            if first is not None:
+                reasons[label] = f"{first.metric} on {first.group.task}: {first.missing.get(label, 'not run')}"
         return reasons
 
     def accuracy(self, label: str) -> float:
@@ -286,7 +293,7 @@ def _task_board(reader: BoardReader, group: ComparableCells) -> TaskBoard:
             unranked[metric] = "fewer than two methods have scores on shared instances"
         else:
             tables[metric] = _ranked_table(reader, comparison)
-    return TaskBoard(group, tables, unranked, tuple(panels(reader, group)))
+    return TaskBoard(group, tables, unranked, tuple(panels(reader, group)), reader.order.get(group.name, ()))
 
 
 def _ranked_table(reader: BoardReader, comparison: MethodComparison) -> RankedTable:
@@ -317,28 +324,61 @@ def _row(reader: BoardReader, comparison: MethodComparison, index: int, records:
 
 
 def _model_board(model: str, task_boards: Sequence[TaskBoard]) -> ModelBoard:
-    largest: dict[str, TaskBoard] = {}
-    for task_board in task_boards:
-        largest.setdefault(task_board.group.task, task_board)
-    every_table = (table for task_board in largest.values() for table in task_board.tables.values())
-    tables = tuple(table for table in every_table if table.comparison.scores.higher_is_better is not None)
-    default = _default(tables)
+    chosen = [
+        (board, table)
+        for board in _one_a_task(task_boards)
+        for table in board.tables.values()
+        if table.comparison.scores.higher_is_better is not None
+    ]
+    tables = tuple(table for _, table in chosen)
+    default = _counting(chosen)
     counted = [t.comparison for t, counts in zip(tables, default, strict=True) if counts]
     empty = ScoreTable((), np.zeros((0, 0)), ())
     ranked = overall([s.scores for s in counted], [s.group.task for s in counted]) if counted else overall([empty])
     return ModelBoard(model, tuple(task_boards), tables, default, ranked)
 
 
-def _default(tables: Sequence[RankedTable]) -> tuple[bool, ...]:
-    """Tables of the ranked metric, and of every other metric that all methods with the ranked one on all tasks have."""
-    if not tables:
-        return ()
-    main = RANKED[0] if any(t.comparison.metric == RANKED[0] for t in tables) else tables[0].comparison.metric
-    members = [set(t.comparison.scores.methods) for t in tables if t.comparison.metric == main]
-    everywhere = set.intersection(*members)
-    lacking = {t.comparison.metric for t in tables if not everywhere <= set(t.comparison.scores.methods)}
-    whole = {t.comparison.metric for t in tables} - lacking
-    return tuple(t.comparison.metric in whole and _shares(t, everywhere) for t in tables)
+def _one_a_task(task_boards: Sequence[TaskBoard]) -> list[TaskBoard]:
+    """Of several runs of a task the one that the board states, else the one with most methods, else the largest."""
+    by_task: dict[str, list[TaskBoard]] = {}
+    for board in task_boards:
+        by_task.setdefault(board.group.task, []).append(board)
+    return [
+        max(runs, key=lambda run: (bool(run.order), max((len(t.rows) for t in run.tables.values()), default=0)))
+        for runs in by_task.values()
+    ]
+
+
+def _counting(chosen: Sequence[tuple[TaskBoard, RankedTable]]) -> tuple[bool, ...]:
+    """Which tables order a model: those that the board states, else the most common ones.
+
+    A table of `ORDERING` with scores of more than half as many methods as any table stands for all others.
+    """
+    tables = [table for _, table in chosen]
+    if any(board.order for board, _ in chosen):
+        counted = [table for board, table in chosen if table.comparison.metric in board.order]
+    else:
+        most = max((len(table.rows) for table in tables), default=0)
+        listed = [t for t in tables if t.comparison.metric in ORDERING and 2 * len(t.rows) > most]
+        counted = _common_tables(listed or tables)
+    members = [set(table.comparison.scores.methods) for table in counted]
+    everywhere = set.intersection(*members) if members else set()
+    return tuple(table in counted and _shares(table, everywhere) for table in tables)
+
+
+def _common_tables(tables: Sequence[RankedTable]) -> list[RankedTable]:
+    """The largest table, and each further one that leaves more than half of its methods in the order.
+
+    So a single method that comes later does not change which tables count for the others, whatever it has or lacks.
+    """
+    common: list[RankedTable] = []
+    ranked: set[str] = set()
+    for table in sorted(tables, key=lambda t: -len(t.rows)):
+        left = ranked & set(table.comparison.scores.methods) if common else set(table.comparison.scores.methods)
+        if not common or 2 * len(left) > len(common[0].rows):
+            common.append(table)
+            ranked = left
+    return common
 
 
 def _shares(table: RankedTable, methods: set[str]) -> bool:

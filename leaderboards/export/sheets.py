@@ -68,10 +68,10 @@ def standing_table(standing: RankedTable) -> pd.DataFrame:
 
 
 def overall_table(board: ModelBoard) -> pd.DataFrame:
-    """A row for each method, best first: its mean rank over the tables that count, with the interval."""
+    """A row for each method, best first: its mean rank over the tables that count; unranked ones come last, with the reason."""
     overall, order = board.overall, board.best_first
     labels = [overall.methods[i] for i in order]
-    return pd.DataFrame(
+    ranked = pd.DataFrame(
         {
             "model": [board.model] * len(order),
             "label": labels,
@@ -81,8 +81,13 @@ def overall_table(board: ModelBoard) -> pd.DataFrame:
             "tables": [int(overall.tables[i]) for i in order],
             "seconds": [board.seconds(label) for label in labels],
             "trust": [board.trust(label) for label in labels],
+            "reason": [""] * len(order),
         }
     )
+    without = [
+        {"model": board.model, "label": label, "tables": 0, "reason": why} for label, why in board.methods_without().items()
+    ]
+    return pd.concat([ranked, pd.DataFrame(without)], ignore_index=True) if without else ranked
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +108,12 @@ class Sheet:
 def overall_sheet(board: ModelBoard) -> Sheet:
     """The overall order of the methods on one model."""
     table = overall_table(board)
+    ranked = table[table["reason"] == ""]
     shown = {
-        "method": table["label"],
-        "mean rank": [f"{x:.2f}" for x in table["rank"]],
-        "95 % interval": [f"[{a:.2f}, {b:.2f}]" for a, b in zip(table["low"], table["high"], strict=True)],
-        "s/explanation": [_cost(x) for x in table["seconds"]],
+        "method": ranked["label"],
+        "mean rank": [f"{x:.2f}" for x in ranked["rank"]],
+        "95 % interval": [f"[{a:.2f}, {b:.2f}]" for a, b in zip(ranked["low"], ranked["high"], strict=True)],
+        "s/explanation": [_cost(x) for x in ranked["seconds"]],
     }
     caption = f"Mean rank of methods on {board.model} over {len(board.counted)} tables, with 95 % intervals."
     return Sheet(table, pd.DataFrame(shown), caption)

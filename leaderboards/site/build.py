@@ -194,6 +194,7 @@ class _SiteWriter:
         charts = [self._charts(board) for board in self.boards]
         self._page("index.html", "index.html", boards=list(zip(self.boards, charts, strict=True)), downloads=downloads,
                    weights=formatting.weights,
+                   heads=self.reader.heads,
                    cells=len(self.reader.records), method_count=len({r.method for r in self.reader.records}))  # fmt: skip
 
     def _page(self, address: str, template: str, **values: Any) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ...benchmark.store.key import canonical, question
+from ...benchmark.store.key import canonical, question, short_hash
 from ...benchmark.store.record import Record, Score
 from ...metrics.scores import Aggregate
 
@@ -33,6 +33,12 @@ class ComparableCells:
     records: tuple[Record, ...]
     instances: int
     note: str
+
+    @property
+    def name(self) -> str:
+        """What no other group has and no further cell changes: model and task, with 12 hex digits of the whole question."""
+        first = self.records[0]
+        return f"{first.model}/{first.task} #{short_hash(question(first.key))}"
 
     def by_label(self) -> dict[str, Record]:
         """Records by label, in order."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import fsspec
 
-from ...benchmark.store.cell import Cell
+from ...benchmark.store.cell import RECORD, Cell
 from ...benchmark.store.record import Record
 from ...benchmark.store.store import Store
 from ...core.errors import UsageError
-from .bundle import MANIFEST
+from .bundle import FIT, MANIFEST
 from .ledger import Event, add_event, read_ledger, trusted
 from .trust import TRUST, Trust
 from .verify import BundleCheck, RecomputeScore, VerificationReport, raise_on_problems, verify
@@ -75,7 +75,11 @@ def merge(
         _copy(source.find(record), board.find(record), explanations)
     _copy_fits(checked, Path(bundle), board, explanations is None)
     digest = hashlib.sha256((Path(bundle) / MANIFEST).read_bytes()).hexdigest()
-    event = add_event(board, "entered", list(names), level, who=checked.manifest.submitter, why=why, bundle=digest)
+    sums = {**record_sums(board, names.values()), **_training_sums(checked, board)}
+    event = add_event(
+        board, "entered", list(names), level, who=checked.manifest.submitter, why=why, bundle=digest, sums=sums,
+        explanations=explanations,
+    )  # fmt: skip
     if raised:
         add_event(board, "re-run", raised, "re-run", why="the method itself was run on a sample", bundle=digest)
     return event
@@ -125,9 +129,11 @@ def withdraw(url: str, cells: Sequence[str], why: str, who: str = "") -> Event:
         if not matching:
             raise UsageError(f"the board has no cell {pattern!r}; `flowgauge leaderboard ledger {url}` shows what it has.")
         leaving |= matching
+    # The ledger comes first: cells that are still there after a stop are in no event, and are withdrawn by the same command.
+    event = add_event(board, "left", list(leaving), "self-reported", who=who, why=why)
     for record in leaving.values():
         board.find(record).remove()
-    return add_event(board, "left", list(leaving), "self-reported", who=who, why=why)
+    return event
 
 
 def rescored(url: str, records: Sequence[Record], why: str) -> list[Event]:
@@ -140,10 +146,34 @@ def rescored(url: str, records: Sequence[Record], why: str) -> list[Event]:
     """
     board = Store(url)
     known = trusted(read_ledger(board))
-    levels: dict[Trust, list[str]] = {}
+    levels: dict[Trust, list[Record]] = {}
     for record in (record for record in records if record.status == "done"):
-        levels.setdefault(known.get(name_of(record), "self-reported"), []).append(name_of(record))
-    return [add_event(board, "re-scored", cells, level, why=why) for level, cells in levels.items()]
+        levels.setdefault(known.get(name_of(record), "self-reported"), []).append(record)
+    return [
+        add_event(board, "re-scored", [name_of(record) for record in cells], level, why=why, sums=record_sums(board, cells))
+        for level, cells in levels.items()
+    ]
+
+
+def record_sums(board: Store, records: Iterable[Record]) -> dict[str, str]:
+    """Sha256 of the records of some cells as a board has them, by path below the board.
+
+    Args:
+        board: The board's store.
+        records: Their records.
+    """
+    return _sums(board, [f"{board.find(record).path}/{RECORD}" for record in records])
+
+
+def _training_sums(checked: VerificationReport, board: Store) -> dict[str, str]:
+    names = [name.removeprefix("cells/") for name in checked.manifest.files if name.endswith(f"/{FIT[0]}")]
+    return _sums(board, [f"{board.files.root}/{name}" for name in names])
+
+
+def _sums(board: Store, paths: Iterable[str]) -> dict[str, str]:
+    """Sha256 of those files of a board that are there, by path below the board."""
+    data = {path.removeprefix(f"{board.files.root}/"): board.files.read(path) for path in paths}
+    return {name: hashlib.sha256(text).hexdigest() for name, text in data.items() if text is not None}
 
 
 def name_of(record: Record) -> str:

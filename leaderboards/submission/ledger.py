@@ -1,24 +1,27 @@
-"""The ledger of a board: which cells entered, left, were scored or run again.
+"""The ledger of a board: which cells entered, left, were scored or run again, and which metrics order the board.
 
-It has one line an event. Each line holds the sha256 of the line before, so that no line can be changed or removed unnoticed.
+It has one line an event. Each line holds the sha256 of the line before, so that no line can be changed or removed unnoticed but
+the last; `ledger.head` beside it counts the lines and holds the sha256 of the last. Whoever can write both files can cut the
+ledger and write a fitting head: only a head that was kept elsewhere (`leaderboard check --head`) shows that.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ...benchmark.store.record import parse_json
 from ...benchmark.store.store import Store
-from ...core.errors import FlowgaugeError
+from ...core.errors import FlowgaugeError, UsageError
 from .trust import Trust
 
-LEDGER = "ledger.jsonl"
+LEDGER, HEAD = "ledger.jsonl", "ledger.head"
 START = "0" * 64
-Action = Literal["entered", "left", "re-scored", "re-run", "committed", "revealed"]
+Action = Literal["entered", "left", "re-scored", "re-run", "noted", "ordered", "committed", "revealed"]
 
 
 class Event(BaseModel):
@@ -34,10 +37,14 @@ class Event(BaseModel):
         bundle: Sha256 of the bundle's manifest, where a bundle entered.
         commitment: Sha256 of a secret seed, where the board committed to it or revealed it (`seed_commitment`).
         secret: The seed and its salt, once revealed.
+        sums: Sha256 of `record.json` of these cells and of `fit.json` of trainings that came with them, by path below the board.
+        explanations: Instances of each of these cells whose explanations the board keeps; None: all.
+        order: Metrics that order the board, by the instances of a task that they count on (`ComparableCells.name`).
+        number: Place in the ledger, from 1; 0 in lines of flowgauge 0.1.
         before: Sha256 of the line before; 64 zeros at the start.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     when: str
     action: Action
@@ -48,31 +55,107 @@ class Event(BaseModel):
     bundle: str = ""
     commitment: str = ""
     secret: str = ""
+    sums: dict[str, str] = {}
+    explanations: int | None = None
+    order: dict[str, tuple[str, ...]] = {}
+    number: int = 0
     before: str = START
 
 
-def read_ledger(board: Store) -> list[Event]:
+class LedgerHead(BaseModel):
+    """How many lines a ledger has and the sha256 of the last, as they stand in `ledger.head`.
+
+    Attributes:
+        events: The number of lines.
+        sha256: Of the last line.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    events: int = Field(ge=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @classmethod
+    def of(cls, lines: Sequence[bytes]) -> LedgerHead:
+        """The head of a ledger with these lines."""
+        return cls(events=len(lines), sha256=_sum(lines[-1]))
+
+    @classmethod
+    def parse(cls, text: str) -> LedgerHead:
+        """Reads a head as `leaderboard check` prints it.
+
+        Raises:
+            UsageError: The text is not `EVENTS:SHA256`.
+
+        >>> LedgerHead.parse("2:" + "0" * 64).events
+        2
+        """
+        events, _, total = text.strip().partition(":")
+        try:
+            return cls(events=int(events[:9]), sha256=total)
+        except ValueError as error:
+            raise UsageError(f"{text[:80]!r} is no head of a ledger: expected EVENTS:SHA256, as `check` prints it.") from error
+
+    def __str__(self) -> str:
+        return f"{self.events}:{self.sha256}"
+
+
+def read_ledger(board: Store, head: LedgerHead | None = None) -> list[Event]:
     """Every event of a board, oldest first; none where there is no ledger.
 
     Args:
         board: The board's store.
+        head: A head of this ledger that was kept elsewhere; None: only the one beside the ledger is known.
 
     Raises:
-        FlowgaugeError: A line cannot be read, or does not hold the sum of the line before.
+        FlowgaugeError: A line cannot be read or has not the sum of the line before, or the ledger does not lead to its head.
     """
-    events, before = [], START
-    for row, line in enumerate(_lines(board), start=1):
+    events, before, lines = list[Event](), START, _lines(board)
+    for row, line in enumerate(lines, start=1):
         try:
+            parse_json(line)
             event = Event.model_validate_json(line)
-        except ValidationError as error:
-            raise FlowgaugeError(f"{board.url}/{LEDGER}, line {row}: it cannot be read: restore an undamaged copy.") from error
-        if event.before != before:
-            raise FlowgaugeError(
-                f"{board.url}/{LEDGER}, line {row}: a line before it was changed or removed: restore an undamaged copy."
-            )
+        except (ValueError, ValidationError, RecursionError) as error:
+            raise _damaged(board, f"line {row}: it cannot be read") from error
+        if event.before != before or event.number not in (0, row):
+            raise _damaged(board, f"line {row}: a line before it was changed or removed")
         events.append(event)
         before = _sum(line)
+    beside = _head_beside(board, events)
+    for known, where in ((beside, f"{HEAD} beside it"), (head, "the head given")):
+        if known is not None and known.events > len(lines):
+            raise _damaged(board, f"it has {len(lines)} lines, {where} counts {known.events}")
+        if known is not None and _sum(lines[known.events - 1]) != known.sha256:
+            raise _damaged(board, f"line {known.events} is not the one whose sha256 {where} has")
     return events
+
+
+def ledger_head(board: Store) -> LedgerHead | None:
+    """The head of a board's ledger, to be kept elsewhere; None where there is no ledger.
+
+    Args:
+        board: The board's store, whose ledger was read before.
+    """
+    lines = _lines(board)
+    return LedgerHead.of(lines) if lines else None
+
+
+def _head_beside(board: Store, events: Sequence[Event]) -> LedgerHead | None:
+    """What `ledger.head` has; None for ledgers of flowgauge 0.1, which have no head."""
+    data = board.files.read(f"{board.files.root}/{HEAD}")
+    if data is None:
+        if any(event.number for event in events):
+            raise _damaged(board, f"{HEAD} beside it is missing")
+        return None
+    try:
+        parse_json(data)
+        return LedgerHead.model_validate_json(data)
+    except (ValueError, ValidationError, RecursionError) as error:
+        raise _damaged(board, f"{HEAD} beside it cannot be read") from error
+
+
+def _damaged(board: Store, what: str) -> FlowgaugeError:
+    return FlowgaugeError(f"{board.url}/{LEDGER}: {what}: restore an undamaged copy.")
 
 
 def add_event(
@@ -86,6 +169,9 @@ def add_event(
     bundle: str = "",
     commitment: str = "",
     secret: str = "",
+    sums: Mapping[str, str] | None = None,
+    explanations: int | None = None,
+    order: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Event:
     """Appends an event, after checking the sums of the lines before; processes that append at once wait for one another.
 
@@ -99,6 +185,9 @@ def add_event(
         bundle: Sha256 of a manifest.
         commitment: Sha256 of a secret seed.
         secret: The seed and its salt.
+        sums: Sha256 of records and trainings by path.
+        explanations: Instances of each cell whose explanations are kept.
+        order: Metrics that order the board.
 
     Returns:
         The event as written.
@@ -109,13 +198,15 @@ def add_event(
     with board.files.alone():
         read_ledger(board)
         lines = _lines(board)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        before = _sum(lines[-1]) if lines else START
         event = Event(
-            when=now, action=action, cells=tuple(sorted(cells)), trust=trust, who=who, why=why, bundle=bundle,
-            commitment=commitment, secret=secret, before=before,
+            when=datetime.now(UTC).isoformat(timespec="seconds"), action=action, cells=tuple(sorted(cells)), trust=trust, who=who,
+            why=why, bundle=bundle, commitment=commitment, secret=secret, sums=dict(sorted((sums or {}).items())),
+            explanations=explanations, order=dict(order or {}), number=len(lines) + 1, before=_sum(lines[-1]) if lines else START,
         )  # fmt: skip
-        board.files.write(f"{board.files.root}/{LEDGER}", ("\n".join([*lines, event.model_dump_json()]) + "\n").encode())
+        lines.append(event.model_dump_json(exclude_defaults=True).encode())
+        # The head comes second: whoever is stopped in between leaves a ledger that is longer than its head says, and whole.
+        board.files.write(f"{board.files.root}/{LEDGER}", b"\n".join([*lines, b""]))
+        board.files.write(f"{board.files.root}/{HEAD}", LedgerHead.of(lines).model_dump_json().encode())
     return event
 
 
@@ -135,11 +226,24 @@ def trusted(events: Sequence[Event]) -> dict[str, Trust]:
     return levels
 
 
-def _lines(board: Store) -> list[str]:
+def stated_order(events: Sequence[Event]) -> dict[str, tuple[str, ...]]:
+    """The metrics that order a board by the instances of a task, as its ledger states them last; empty where it does not.
+
+    Args:
+        events: Oldest first.
+    """
+    return next((event.order for event in reversed(events) if event.action == "ordered"), {})
+
+
+def _lines(board: Store) -> list[bytes]:
     """Lines as they are hashed. Only a line feed ends one: JSON escapes it, but not the other ends of lines of `splitlines`."""
-    text = (board.files.read(f"{board.files.root}/{LEDGER}") or b"").decode("utf-8", "replace")
-    return text.removesuffix("\n").split("\n") if text else []
+    data = board.files.read(f"{board.files.root}/{LEDGER}")
+    if data is None:
+        return []
+    if not data:
+        raise _damaged(board, "it is empty")
+    return data.removesuffix(b"\n").split(b"\n")
 
 
-def _sum(line: str) -> str:
-    return hashlib.sha256(line.encode()).hexdigest()
+def _sum(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()

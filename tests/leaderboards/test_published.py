@@ -18,7 +18,8 @@ from flowgauge.benchmark.store.record import Record
 from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.export.sheets import export
 from flowgauge.leaderboards.submission.board import name_of
-from flowgauge.leaderboards.submission.ledger import read_ledger, trusted
+from flowgauge.leaderboards.submission.check_board import check_board
+from flowgauge.leaderboards.submission.ledger import read_ledger, stated_order, trusted
 from flowgauge.leaderboards.submission.verify import TOLERANCE
 from flowgauge.methods.registry import METHODS
 from flowgauge.metrics.registry import METRICS
@@ -53,6 +54,19 @@ def test_every_method_on_every_agreement_task_is_there() -> None:
 
 def test_the_ledger_is_whole_and_vouches_for_every_cell() -> None:
     assert trusted(read_ledger(BOARD)) == dict.fromkeys(records(), "maintained")
+
+
+def test_every_file_of_the_board_is_the_one_that_its_ledger_has() -> None:
+    checked = check_board(BOARD.url)
+    assert (checked.problems, checked.uncovered) == ((), ())
+
+
+def test_the_ledger_states_what_orders_the_board() -> None:
+    metrics = ("ablated_accuracy", "deletion_curve", "retention_curve")
+    order = stated_order(read_ledger(BOARD))
+    assert {name.split("agreement-bert/")[1].split(" #")[0]: value for name, value in order.items()} == dict.fromkeys(
+        AGREEMENT, metrics
+    )
 
 
 def test_the_board_holds_what_its_records_list_but_for_explanations() -> None:

@@ -1,4 +1,4 @@
-"""`flowgauge leaderboard build`, `export`, `publish`, `ledger`, `rescore` and `withdraw`: what is done with a board."""
+"""`flowgauge leaderboard build`, `export`, `publish`, `ledger`, `check`, `order` and others: what is done with a board."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from ..core.errors import UsageError, printable
 from .console import reporting
-from .options import BoardUrl, Debug, Device, MoreMetrics, MovedModel, StoreUrl, StoreUrls, VerifierDataDir, Who, Why
+from .options import BoardUrl, Debug, Device, MoreMetrics, MovedModel, RequiredWhy, StoreUrl, StoreUrls, VerifierDataDir, Who, Why
 
 
 class ExportFormat(StrEnum):
@@ -159,17 +159,74 @@ def ledger(board: BoardUrl, debug: Debug = False) -> None:
     """Show the history of a board: cells that entered, were withdrawn, rescored or run again, and committed seeds."""
     with reporting(debug):
         from ..benchmark.store.store import Store
-        from ..leaderboards.submission.ledger import read_ledger
+        from ..leaderboards.submission.ledger import ledger_head, read_ledger
 
         events = read_ledger(Store(board))
         if not events:
             raise UsageError(f"{board!r} has no ledger: `flowgauge leaderboard merge BUNDLE {board}` starts one.")
         for event in events:
             who, why = f" by {event.who}" if event.who else "", f": {event.why}" if event.why else ""
-            seed_or_trust = f"{event.secret or event.commitment}" if event.commitment else event.trust
-            typer.echo(printable(f"{event.when}  {event.action}, {seed_or_trust}{who}{why}"))
+            what = [event.action, event.secret or event.commitment or (event.trust if event.cells else "")]
+            typer.echo(printable(f"{event.when}  {', '.join(filter(None, what))}{who}{why}"))
             for cell in event.cells:
                 typer.echo(printable(f"    {cell}"))
+            for instances, metrics in event.order.items():
+                typer.echo(printable(f"    {instances}: {', '.join(metrics)}"))
+        typer.echo(f"head {ledger_head(Store(board))}")
+
+
+def check(
+    board: BoardUrl,
+    head: Annotated[
+        str | None, typer.Option(help="A head of the ledger that you kept, EVENTS:SHA256, as this command prints it.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Hold every file of a board against its ledger; the exit code is 1 if something differs.
+
+    The head that is printed stands for the whole history. Keep it elsewhere: whoever can write the board can also cut its ledger,
+    and only a head that was kept shows that.
+    """
+    with reporting(debug):
+        from ..leaderboards.submission.check_board import check_board
+        from ..leaderboards.submission.ledger import LedgerHead
+
+        checked = check_board(board, None if head is None else LedgerHead.parse(head))
+        for problem in checked.problems:
+            typer.echo(printable(problem))
+        if checked.uncovered:
+            typer.echo(
+                f"note: the ledger has no sums of {len(checked.uncovered)} cells, first {printable(checked.uncovered[0])}: "
+                f"changes of their records go unnoticed; `flowgauge leaderboard note-sums {board}` notes the sums."
+            )
+        typer.echo(f"{checked.files} files, {len(checked.problems)} problems, head {checked.head}")
+    raise typer.Exit(1 if checked.problems else 0)
+
+
+def note_sums(board: BoardUrl, why: RequiredWhy, name: Who = "", debug: Debug = False) -> None:
+    """Note the checksums of cells that entered with flowgauge 0.1 in a board's ledger, so that `check` covers them."""
+    with reporting(debug):
+        from ..leaderboards.submission.check_board import note_sums as note
+
+        typer.echo(f"the sums of {sum(len(event.cells) for event in note(board, why, name))} cells are in the ledger of {board}")
+
+
+def order(
+    board: BoardUrl,
+    why: RequiredWhy,
+    metric: Annotated[
+        list[str] | None, typer.Option(show_default="those that order it now", help="A metric that orders the board; repeatable.")
+    ] = None,
+    task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Only these tasks; repeatable.")] = None,
+    name: Who = "",
+    debug: Debug = False,
+) -> None:
+    """State in the ledger which metrics order a board, whatever enters later; who lacks one of them is unranked there."""
+    with reporting(debug):
+        from ..leaderboards.comparison.board_order import state_order
+
+        for instances, metrics in state_order(board, metric or (), task or (), why=why, who=name).order.items():
+            typer.echo(printable(f"{instances}: {', '.join(metrics)}"))
 
 
 def rescore(
@@ -200,7 +257,7 @@ def withdraw(
     cell: Annotated[
         list[str], typer.Option(help="MODEL/TASK/METHOD-<12 hex digits>, or a pattern such as '*/sva/obj/*'; repeatable.")
     ],
-    why: Annotated[str, typer.Option(help="The reason, for everyone to read in the board's ledger.")],
+    why: RequiredWhy,
     name: Who = "",
     debug: Debug = False,
 ) -> None:

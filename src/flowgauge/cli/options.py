@@ -68,4 +68,5 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and log me
 
 # What a ledger keeps.
 Why = Annotated[str, typer.Option(help="The reason, one line in the board's ledger.")]
+RequiredWhy = Annotated[str, typer.Option("--why", help="The reason, for everyone to read in the board's ledger.")]
 Who = Annotated[str, typer.Option("--name", help="Who acts, as the board's ledger shows it.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,57 @@ def test_without_a_task_the_other_decides(board) -> None:
     without_obj, without_subj = board[1].left_out("task")
     assert (without_obj.name, without_obj.first) == ("sva/obj", ("fair",)) and without_subj.first == ("good",)
     assert board[1].left_out("metric") == [], "one metric counts"
+
+
+METRICS = {"kept": {"good": 36, "fair": 20, "poor": 4}, "told": {"good": 20, "fair": 36, "poor": 4}}
+"""Instances of 40 on which a method is right, by metric."""
+
+
+def enter(store: Store, method: str, counts: Mapping[str, int], task: str = "sva/obj", limit: int | None = None) -> None:
+    """Writes the cell of a method that is right on so many instances, by metric."""
+    scores = [score(name, {"all": n / 40}, ranked="all", higher_is_better=True) for name, n in counts.items()]
+    values = {f"{name}@1": rows((np.arange(limit or 40) < n).astype(float)) for name, n in counts.items()}
+    write(store, record(method, scores, task=task, limit=limit, instances=limit or 40), values)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Three methods with two metrics on one task."""
+    store = Store(str(tmp_path / "store"))
+    for method in ("good", "fair", "poor"):
+        enter(store, method, {metric: counts[method] for metric, counts in METRICS.items()})
+    return store
+
+
+def order_of(store: Store) -> tuple[dict[str, tuple[float, float, float]], dict[str, str]]:
+    """Mean rank and interval of each ranked method, and why the others are unranked."""
+    (model,) = model_boards(read_task_boards(open_board([store.url])))
+    lines = zip(model.overall.rank.tolist(), model.overall.low.tolist(), model.overall.high.tolist(), strict=True)
+    return dict(zip(model.overall.methods, lines, strict=True)), model.methods_without()
+
+
+NEWCOMERS = {
+    "a metric is missing": ([("new", {"kept": 30}, {})], {"new": "told on sva/obj: not scored with told"}),
+    "one metric, a name that comes first": ([("a", {"told": 40}, {})], {"a": "kept on sva/obj: not scored with kept"}),
+    "a metric of its own": ([("new", {"ablated_accuracy": 40}, {})], {"new": "kept on sva/obj: not scored with kept"}),
+    "a larger run": ([("new", {"kept": 64, "told": 64}, {"limit": 64})], {"new": "kept on sva/obj: not run"}),
+    "a task that the others lack": (
+        [("new", {"kept": 30, "told": 30}, {"task": "sva/subj"}), ("newer", {"kept": 20, "told": 20}, {"task": "sva/subj"})],
+        dict.fromkeys(("new", "newer"), "kept on sva/obj: not run"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NEWCOMERS)
+def test_a_newcomer_changes_nobody_elses_order(store: Store, case: str) -> None:
+    before, nobody = order_of(store)
+    assert [rank for rank, _, _ in before.values()] == [1.5, 1.5, 3.0] and nobody == {}
+    cells, reasons = NEWCOMERS[case]
+    for method, counts, where in cells:
+        enter(store, method, counts, **where)
+    assert order_of(store) == (before, reasons)
+
+
+def test_a_newcomer_with_every_metric_is_ranked(store: Store) -> None:
+    enter(store, "new", {"kept": 40, "told": 40})
+    assert [(name, rank) for name, (rank, _, _) in order_of(store)[0].items() if name == "new"] == [("new", 1.0)]
