@@ -60,8 +60,8 @@ def check_board(url: str, head: LedgerHead | None = None) -> BoardCheck:
 
     Args:
         url: The board.
-        head: A head of its ledger that was kept elsewhere. Without one, nobody can tell that the last events were cut off, if their
-            cells and the head beside the ledger were changed with them.
+        head: A head of its ledger that was kept elsewhere. Without one, nobody can tell that the last events were cut off, if
+            their cells and the head beside the ledger were changed too.
 
     Raises:
         UsageError: No such store, or it has no ledger.
