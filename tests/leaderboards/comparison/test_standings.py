@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def order_of(store: Store) -> tuple[dict[str, tuple[float, float, float]], dict[
     return dict(zip(model.overall.methods, lines, strict=True)), model.methods_without()
 
 
-NEWCOMERS = {
+NEWCOMERS: dict[str, tuple[list[tuple[str, dict[str, int], dict[str, Any]]], dict[str, str]]] = {
     "a metric is missing": ([("new", {"kept": 30}, {})], {"new": "told on sva/obj: not scored with told"}),
     "one metric, a name that comes first": ([("a", {"told": 40}, {})], {"a": "kept on sva/obj: not scored with kept"}),
     "a metric of its own": ([("new", {"ablated_accuracy": 40}, {})], {"new": "kept on sva/obj: not scored with kept"}),
