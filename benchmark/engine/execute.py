@@ -26,6 +26,9 @@ def execute(
     Raises:
         UsageError: A model lacks the head or the classes that its task needs, or cannot take a sentence.
     """
+    for group in groups:
+        for job in group.jobs:
+            job.cell.sweep()
     unfinished = [(group, [job for job in group.jobs if not finished(job, group, metrics)]) for group in groups]
     unfinished = [(group, jobs) for group, jobs in unfinished if jobs]
     if not unfinished:

@@ -42,6 +42,20 @@ class PreparedBatch:
     instances: tuple[Instance, ...]
     sentences: tuple[ExplainedSentence, ...]
 
+    def rows(self, rows: Sequence[int]) -> PreparedBatch:
+        """Some instances of the batch, as a batch of their own."""
+        index = torch.tensor(rows)
+        wrong = tuple(place for place, row in enumerate(rows) if row in self.wrong)
+        predicted = self.predicted_batch.rows(index)
+        return PreparedBatch(
+            batch=self.batch.rows(index),
+            predicted_batch=predicted,
+            wrong=wrong,
+            wrong_batch=predicted.rows(torch.tensor(wrong)) if wrong else None,
+            instances=tuple(self.instances[row] for row in rows),
+            sentences=tuple(self.sentences[row] for row in rows),
+        )
+
     def free(self) -> None:
         """Drops work that methods share, such as path samples."""
         for batch in (self.batch, self.predicted_batch, self.wrong_batch):

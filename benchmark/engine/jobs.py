@@ -119,8 +119,8 @@ def reference_job(metric: Any, jobs: Sequence[Job]) -> Job | None:
 
 
 def finished(job: Job, group: JobGroup, metrics: Sequence[Any]) -> bool:
-    """Whether nothing is left to do for a cell."""
-    if job.record is None or job.record.status not in FINAL:
+    """Whether nothing is left to do for a cell: it is final, has every score, and none of its files is damaged."""
+    if job.record is None or job.record.status not in FINAL or (job.method is not None and job.cell.damage()):
         return False
     if job.record.status == "not-applicable":
         return True

@@ -31,21 +31,27 @@ class PreparedBatches:
     labels: Mapping[str, int] = field(default_factory=dict)
     _prepared: dict[int, PreparedBatch] = field(default_factory=dict)
     _current: int = -1
+    _part: tuple[int, tuple[int, ...], PreparedBatch] | None = None
 
     def __len__(self) -> int:
         return len(self.encoded.batches)
 
-    def __call__(self, index: int) -> PreparedBatch:
-        """The batch at an index; going on to another drops the work shared on the one before."""
+    def __call__(self, index: int, rows: tuple[int, ...] = ()) -> PreparedBatch:
+        """The batch at an index, or some of its rows; going on to another drops the work shared on the one before."""
         if index != self._current and self._current in self._prepared:
             self._prepared[self._current].free()
         if index not in self._prepared:
             self._prepared[index] = prepare(self.model, self.encoded.batches[index], self.encoded.instances[index])
-        self._current = index
-        return self._prepared[index]
+        self._current, whole = index, self._prepared[index]
+        if not rows or len(rows) == len(whole.batch):
+            return whole
+        if self._part is None or self._part[:2] != (index, rows):  # kept, so that methods share work on it too
+            self._part = (index, rows, whole.rows(rows))
+        return self._part[2]
 
     def free(self) -> None:
         """Drops the work that methods share on any batch."""
+        self._part = None
         for prepared in self._prepared.values():
             prepared.free()
 

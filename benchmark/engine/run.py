@@ -44,7 +44,8 @@ def open_groups(resolved: ResolvedPlan) -> list[JobGroup]:
         UsageError: The store cannot be written.
     """
     store = Store(resolved.plan.store)
-    store.check_writable()
+    store.files.check_writable()
+    store.files.sweep(store.files.root)
     return [_open_group(store, resolved, *task) for task in zip(resolved.tasks, resolved.models, strict=True)]
 
 

@@ -98,8 +98,7 @@ def score_job(model: Layered, group: JobGroup, job: Job, metrics: Sequence[Any],
         else:
             update = {"aggregates": aggregates, "ranked": _ranked(metric, aggregates), "seconds": time.perf_counter() - started}
             score = declared.model_copy(update=update)
-            job.cell.write_scores(score, scores.rows)
-            job.scores[name] = score
+            job.scores[name] = job.cell.write_scores(score, scores.rows)
 
 
 def _check_needs_met(metric: Any, model: Layered, explained: ExplainedBatches) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from ...core.errors import PLUGIN_ERRORS, FlowgaugeError, NotApplicable, one_line
 from ...core.progress import Progress
 from ...core.registry import source_hash
+from ...models.batch import Batch
 from ...models.inputs.encode import reseed
 from ...models.layered import Layered
 from ..loading.trained_weights import TrainedWeights
@@ -44,6 +45,9 @@ def work(
     """
     model, started = batches.model, _now()
     trainer = MethodTrainer(trained_weights, model, batches.labels)
+    for job in jobs:
+        if job.method is not None:
+            job.record = job.cell.mend()
     _explain(group, jobs, batches, progress, trainer)
 
     def show(job: Job) -> ExplainedBatches:
@@ -58,9 +62,9 @@ def work(
         if job.method is None and job.error and job.record:  # what is stored stays as it is
             job.record = job.record.model_copy(update={"status": "failed", "error": job.error})
             continue
-        job.cell.sweep()
-        job.record = _record(group, job, batches, started)
-        job.cell.write_record(job.record)
+        with job.cell.files.alone():
+            job.record = _record(group, job, batches, started)
+            job.cell.write_record(job.record)
         if job.record.status == "done":
             _remove_failed_versions(job)
     batches.free()
@@ -79,22 +83,29 @@ def _without_source(key: dict[str, Any]) -> dict[str, Any]:
 
 
 def _explain(group: JobGroup, jobs: Sequence[Job], batches: PreparedBatches, progress: Progress, trainer: MethodTrainer) -> None:
-    """Explains what is not stored yet; a cell that fails is left and the others go on."""
+    """Explains the instances that are not stored yet, by this process or another; a cell that fails is left and others go on."""
     first = 0
     for index, batch in enumerate(batches.encoded.batches):
         for job in jobs:
-            if not job.is_settled and any(name not in job.cell.index for name in batch.names):
+            while not job.is_settled and (rows := _missing(job, batch)):
                 progress.step(f"{group.task.name}: {job.name}", 0)
-                _explain_job(batches.model, job, batches(index), first, trainer)
+                _explain_job(batches.model, job, batches(index, rows), first + rows[0], trainer)
         progress.step(group.task.name, len(jobs))
         first += len(batch)
     batches.free()
 
 
+def _missing(job: Job, batch: Batch) -> tuple[int, ...]:
+    """Rows of a batch that are not stored, after a look at what other processes have stored meanwhile."""
+    if any(name not in job.cell.index for name in batch.names):
+        job.cell.refresh()
+    return tuple(row for row, name in enumerate(batch.names) if name not in job.cell.index)
+
+
 def _explain_job(model: Layered, job: Job, prepared: PreparedBatch, first: int, trainer: MethodTrainer) -> None:
     """Explains one batch, whose first instance has the index `first`, and stores it; notes why where that fails."""
     if job.method is None:
-        job.error = "some of its explanations are missing or damaged: run its plan again."
+        job.error = f"some of its explanations are missing or damaged. {job.cell.remedy}"
         return
     is_users_file = source_hash(job.method) != ""
     before = _checksum(model) if is_users_file else 0.0
@@ -120,7 +131,7 @@ def _checksum(model: Layered) -> float:
 
 
 def _record(group: JobGroup, job: Job, batches: PreparedBatches, started: str) -> Record:
-    scores = _scores(job)
+    scores, states = _scores(job), job.cell.states()
     earlier = job.record if job.explained else None
     failed = [f"{s.metric}: {s.reason}" for s in scores.values() if s.status == "failed"]
     status: Status = "failed" if job.error else "not-applicable" if job.not_applicable else "partial" if failed else "done"
@@ -147,14 +158,16 @@ def _record(group: JobGroup, job: Job, batches: PreparedBatches, started: str) -
         asked=job.request,
         started=earlier.started if earlier else started,
         finished=_now(),
-        files=job.cell.sums(),
+        files={name: total for name, (total, _) in states.items()},
+        sizes={name: size for name, (_, size) in states.items()},
         reference_only=job.reference_only and (job.record is None or job.record.reference_only),
     )
 
 
 def _scores(job: Job) -> dict[str, Score]:
-    """Earlier scores and new ones; metrics that failed in an earlier run are not reported again."""
-    earlier = job.record.scores if job.record else job.cell.scores()
+    """Earlier scores, also of other processes, and new ones; metrics that failed in an earlier run are not reported again."""
+    stored = job.cell.record()
+    earlier = job.cell.scores() | (stored.scores if stored else {})
     return {name: score for name, score in earlier.items() if score.status != "failed"} | job.scores
 
 

@@ -116,13 +116,15 @@ def import_explanations(
     resolved = _resolve(plan, quiet)
     scorers = resolved.metrics if metrics else ()
     target = Store(store)
-    target.check_writable()
+    target.files.check_writable()
     group = _open_group(resolved)
     group.prepared = encode_group(group, scorers, batch_size)
     parts = _parts(external, group, group.prepared)
     job = _open_job(external.manifest, resolved, group, target, content_sum(parts))
     group.jobs.append(job)
     group.match_budgets(scorers, _other_jobs(target, group, job))
+    if job.cell.damage():
+        job.record = job.cell.mend()
     if not finished(job, group, scorers):
         _write_missing(job, parts)
     execute(store, [group], scorers, quiet=quiet)
@@ -267,6 +269,8 @@ def _write_missing(job: Job, parts: Sequence[Part]) -> None:
     """Writes the explanations that are not stored yet."""
     first = 0
     for part in parts:
-        if any(sentence.id not in job.cell.index for sentence in part.sentences):
-            job.cell.write_part(first, part)
+        rows = [row for row, sentence in enumerate(part.sentences) if sentence.id not in job.cell.index]
+        if rows:
+            columns = (tuple(column[row] for row in rows) for column in (part.sentences, part.gold, part.predicted))
+            job.cell.write_part(first + rows[0], Part(*columns, part.cost))
         first += len(part.sentences)

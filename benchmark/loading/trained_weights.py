@@ -174,6 +174,6 @@ class TrackedTraining:
     def _finish(self, status: Literal["done", "failed"], error: str = "", checksum: str = "") -> None:
         key, seconds = json.loads(canonical(self.key)), self._elapsed()
         record = TrainingRecord(key=key, status=status, error=error, seconds=seconds, curve=self.curve, weights=checksum)
-        self.store.files.write(f"{self.folder}/fit.json", record.model_dump_json(indent=1).encode())
+        self.store.files.write(f"{self.folder}/fit.json", record.to_bytes())
         with suppress(FileNotFoundError):  # there was none, or another process that trained the same removed it
             self.store.files.remove(f"{self.folder}/checkpoint.safetensors")

@@ -7,10 +7,8 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -18,14 +16,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from ...core.errors import FlowgaugeError, one_line
+from ...core.errors import FlowgaugeError
 from ...methods.explanation import Explanation
-from .atomic_files import Files
-from .explanation_file import DamagedPart, ExplainedSentence, Part, PartHeader, from_bytes, head, to_bytes
+from .atomic_files import Files, FileState
+from .explanation_file import ExplainedSentence, Part, PartHeader, from_bytes, head, to_bytes
+from .mending import mending_command
 from .record import SCHEMA, Record, Score, check_schema
+from .sums import BLANK, DamagedFile, seal
 
 log = logging.getLogger(__name__)
 RECORD = "record.json"
+FOLDERS = ("explanations", "scores")
+LEDGER = "ledger.jsonl"
+"""The ledger of a board, in the store's folder."""
 
 
 def safe_name(text: str) -> str:
@@ -57,10 +60,15 @@ class Cell:
     Args:
         files: The store that it lies in.
         path: The folder as the store's file system names it.
+        record: Its record, against whose sums its files are held; without one they are held against their seals alone.
     """
 
-    def __init__(self, files: Files, path: str) -> None:
+    def __init__(self, files: Files, path: str, record: Record | None = None) -> None:
         self.files, self.path = files, path
+        self._listed = record
+        self._sums: dict[str, str] = dict(record.files) if record else {}
+        self._index: dict[str, ExplanationPlace] = {}
+        self._indexed: set[str] = set()
         self._last_part: tuple[str, Part] | None = None
 
     @property
@@ -69,41 +77,70 @@ class Cell:
         return self.path.rpartition("/")[2]
 
     def record(self) -> Record | None:
-        """The cell's record; None where there is none or it is damaged.
+        """The cell's record, whose sums its files are held against from now on; None where there is none or it is damaged.
 
         Raises:
             FlowgaugeError: A newer flowgauge wrote it.
         """
-        data = self.files.read(f"{self.path}/{RECORD}")
-        if data is None:
-            return None
         try:
+            data = self.files.read(f"{self.path}/{RECORD}")
+            if data is None:
+                return None
             stored = json.loads(data)
-            schema = int(stored["schema_version"])
-        except (ValueError, KeyError, TypeError):
-            stored, schema = None, 0
-        check_schema(schema, SCHEMA, f"the record of {self.path}")
-        try:
-            return Record.model_validate(stored)
-        except ValidationError:
+            check_schema(int(stored["schema_version"]), SCHEMA, f"the record of {self.path}")
+            record = Record.model_validate(stored)
+        except (ValueError, KeyError, TypeError, RecursionError, DamagedFile):  # pydantic's error is a ValueError
             log.warning("%s/%s is damaged and left out; the same `flowgauge run` mends it.", self.path, RECORD)
             return None
+        if self._listed is None:
+            self._listed, self._sums = record, dict(record.files)
+        return record
 
     def write_record(self, record: Record) -> None:
         """Writes the record, which is the last file of a cell that is written."""
-        self.files.write(f"{self.path}/{RECORD}", record.model_dump_json(indent=1).encode())
+        self.files.write(f"{self.path}/{RECORD}", record.to_bytes())
+
+    def read(self, name: str) -> bytes | None:
+        """One of its files, held against its seal and the record's sum; None where it is missing.
+
+        Args:
+            name: The file's path in the cell.
+
+        Raises:
+            DamagedFile: It is not what was written; the message names the command that mends it.
+        """
+        try:
+            return self.files.read(f"{self.path}/{name}", self._sums.get(name, ""))
+        except DamagedFile as error:
+            stored = self.record()
+            if stored is not None and stored.files.get(name) not in (None, self._sums.get(name)):
+                self._listed, self._sums = stored, dict(stored.files)  # another process wrote the file and the record since
+                return self.read(name)
+            raise DamagedFile(f"{error} {self.remedy}") from error
+
+    @property
+    def remedy(self) -> str:
+        """A sentence that names the command by which its damaged files are computed again."""
+        if self._listed is None:
+            return "The same `flowgauge run` mends it."
+        return mending_command(self._listed, self.files.url)
 
     def write_part(self, first: int, part: Part) -> None:
-        """Writes the explanations of one batch.
+        """Writes the explanations of one batch, unless another process has stored some from its first instance on.
 
         Args:
             first: Index of its first instance among the cell's instances; the file is named after it.
             part: The explanations.
         """
         name = f"explanations/{first:05d}.safetensors"
-        self.files.write(f"{self.path}/{name}", to_bytes(part))
-        self._last_part = None
-        self.index.update({sentence.id: ExplanationPlace(name, row) for row, sentence in enumerate(part.sentences)})
+        self._sums.pop(name, None)
+        try:
+            self.files.write(f"{self.path}/{name}", to_bytes(part), replace=False)
+        except FileExistsError:
+            self.refresh()
+            if part.sentences[0].id not in self.index:  # what is there is damaged, or of other instances
+                self.files.write(f"{self.path}/{name}", to_bytes(part))
+        self.refresh()
 
     def part_names(self) -> list[str]:
         """Names of its explanation files, as paths in the cell."""
@@ -114,40 +151,49 @@ class Cell:
         """The explanations of one file; the file that was read last is kept in memory.
 
         Raises:
-            DamagedPart: The file is missing or damaged.
+            DamagedFile: The file is missing or damaged.
         """
         if self._last_part is None or self._last_part[0] != name:
-            self._last_part = (name, from_bytes(self._part_bytes(name), f"{self.path}/{name}"))
+            self._last_part = (name, from_bytes(self._whole(name), f"{self.path}/{name}"))
         return self._last_part[1]
 
-    def _part_bytes(self, name: str) -> bytes:
-        data = self.files.read(f"{self.path}/{name}")
+    def _whole(self, name: str) -> bytes:
+        data = self.read(name)
         if data is None:
-            raise DamagedPart(f"{self.path}/{name} is missing.")
+            raise DamagedFile(f"{self.path}/{name} is missing. {self.remedy}")
         return data
 
-    def _headers(self) -> Iterator[tuple[str, PartHeader]]:
-        """Name and header of every explanation file that is not damaged."""
-        for name in self.part_names():
-            with suppress(DamagedPart):
-                yield name, head(self._part_bytes(name), f"{self.path}/{name}")
+    def _headers(self, names: Iterable[str]) -> Iterator[tuple[str, PartHeader]]:
+        """Name and header of those explanation files that are not damaged."""
+        for name in names:
+            try:
+                header = head(self._whole(name), f"{self.path}/{name}")
+            except DamagedFile:
+                continue
+            yield name, header
 
     def parts(self) -> Iterator[Part]:
-        """The explanations of every file, without damaged ones."""
-        for name in self.part_names():
-            try:
-                yield self.part(name)
-            except DamagedPart:
-                continue
+        """The explanations of every file.
 
-    @cached_property
-    def index(self) -> dict[str, ExplanationPlace]:
+        Raises:
+            DamagedFile: A file is damaged.
+        """
+        for name in self.part_names():
+            yield self.part(name)
+
+    @property
+    def index(self) -> Mapping[str, ExplanationPlace]:
         """Where the explanation of each instance is, by id; instances of damaged files are missing."""
-        return {
-            sentence.id: ExplanationPlace(name, row)
-            for name, header in self._headers()
-            for row, sentence in enumerate(header.sentences)
-        }
+        if not self._indexed:
+            self.refresh()
+        return self._index
+
+    def refresh(self) -> None:
+        """Adds to the index what was written since, by this process or by others."""
+        for name, header in self._headers(name for name in self.part_names() if name not in self._indexed):
+            self._indexed.add(name)
+            for row, sentence in enumerate(header.sentences):
+                self._index.setdefault(sentence.id, ExplanationPlace(name, row))
 
     def explanations(self, ids: Sequence[str]) -> tuple[tuple[Explanation, ...], tuple[Explanation, ...]]:
         """Explanations of instances.
@@ -172,28 +218,41 @@ class Cell:
 
     def summary(self) -> tuple[dict[str, ExplainedSentence], list[Mapping[str, float]]]:
         """Every explained instance by id, and what each batch cost; explanations are not decoded for it."""
-        headers = [header for _, header in self._headers()]
+        headers = [header for _, header in self._headers(self.part_names())]
         sentences = {sentence.id: sentence for header in headers for sentence in header.sentences}
         return sentences, [header.cost for header in headers]
 
-    def write_scores(self, score: Score, rows: pd.DataFrame) -> None:
-        """Writes one metric's rows, with the score in the file's metadata, so that the file can be read without the record."""
+    def write_scores(self, score: Score, rows: pd.DataFrame) -> Score:
+        """Writes one metric's rows, with the score in the file's metadata, so that the file can be read without the record.
+
+        Returns:
+            The score that is stored: where another process has stored the same one in the meantime, that.
+        """
         table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
         buffer = io.BytesIO()
         # Without Arrow's own copy of the schema, which would hold the score a second time, in base64: half the file.
         with pq.ParquetWriter(buffer, table.schema, compression="zstd", store_schema=False) as writer:
             writer.write_table(table)
-            writer.add_key_value_metadata({"flowgauge": score.model_dump_json()})
-        self.files.write(self.scores_path(score.metric), buffer.getvalue())
+            writer.add_key_value_metadata({"flowgauge": score.model_dump_json(), "seal": BLANK})
+        path, data = self.scores_path(score.metric), seal(buffer.getvalue())
+        self._sums.pop(f"scores/{score.metric}.parquet", None)
+        try:
+            self.files.write(path, data, replace=False)
+        except FileExistsError:
+            there = self.read_score(score.metric)
+            if there is not None and there.reference == score.reference:
+                return there
+            self.files.write(path, data)
+        return score
 
     def read_score(self, metric: str) -> Score | None:
         """A metric's stored score; None where there is no file or it is damaged."""
-        data = self.files.read(self.scores_path(metric))
-        if data is None:
-            return None
         try:
+            data = self.read(f"scores/{metric}.parquet")
+            if data is None:
+                return None
             return Score.model_validate_json(pq.read_schema(pa.BufferReader(data)).metadata[b"flowgauge"])
-        except (pa.ArrowException, ValidationError, KeyError, TypeError, OSError):
+        except (pa.ArrowException, ValidationError, KeyError, TypeError, OSError, DamagedFile):
             return None
 
     def scores(self) -> dict[str, Score]:
@@ -207,24 +266,115 @@ class Cell:
         Raises:
             FlowgaugeError: There are none, or the file is damaged.
         """
-        data = self.files.read(self.scores_path(metric))
+        data = self.read(f"scores/{metric}.parquet")
         if data is None:
             raise FlowgaugeError(f"{self.path} has no scores of {metric}: `flowgauge score` computes them.")
         try:
             table = pq.read_table(pa.BufferReader(data))
         except (pa.ArrowException, OSError) as error:
-            raise FlowgaugeError(
-                f"{self.path}: the scores of {metric} are damaged ({one_line(error)}); run its plan again."
-            ) from error
+            raise DamagedFile(f"{self.scores_path(metric)} is damaged: it is not a whole Parquet file. {self.remedy}") from error
         frame: Any = table.to_pandas(types_mapper={pa.string(): pd.StringDtype()}.get)
         return frame
 
     def sums(self) -> dict[str, str]:
-        """Sha256 of each explanations and scores file by its name in the cell."""
-        names = [
-            f"{folder}/{name}" for folder in ("explanations", "scores") for name in self.files.names(f"{self.path}/{folder}")
-        ]
-        return {name: hashlib.sha256(self.files.read(f"{self.path}/{name}") or b"").hexdigest() for name in names}
+        """Sha256 of each explanations and scores file as it is now, by its name in the cell."""
+        return {name: self._state(name)[0] for name in self._names()}
+
+    def states(self) -> dict[str, tuple[str, int]]:
+        """Sum and size of each file for a new record; those that the record lists stay, so that damage to them is noticed."""
+        sizes = self._listed.sizes if self._listed else {}
+        there = self.files.below(self.path)
+        kept = {n: (total, sizes.get(n, s.size)) for n, total in self._sums.items() if (s := there.get(f"{self.path}/{n}"))}
+        return {name: kept.get(name) or self._state(name) for name in self._names()}
+
+    def _names(self) -> list[str]:
+        return [f"{folder}/{name}" for folder in FOLDERS for name in self.files.names(f"{self.path}/{folder}")]
+
+    def _state(self, name: str) -> tuple[str, int]:
+        data = self.files.read(f"{self.path}/{name}") or b""
+        return hashlib.sha256(data).hexdigest(), len(data)
+
+    def damage(self, there: Mapping[str, FileState] | None = None) -> dict[str, str]:
+        """What is wrong with its files, by their names in the cell; empty where nothing is, or where it has no record.
+
+        Args:
+            there: A listing of the store, by which files are held against the record's sizes; those that were changed after the
+                record are read. None: every file on this machine is read.
+        """
+        if self._listed is None:
+            return {}
+        listing = self.files.below(self.path) if there is None else there
+        written = listing.get(f"{self.path}/{RECORD}", FileState(0, None)).changed
+        faults = {}
+        for name in self._listed.files:
+            state = listing.get(f"{self.path}/{name}")
+            if state is None:
+                if not (name.startswith("explanations/") and self._lies_in_a_board):
+                    faults[name] = "is missing"
+            elif state.size != self._listed.sizes.get(name, state.size):
+                faults[name] = f"has {state.size} bytes of {self._listed.sizes[name]}"
+            elif state.changed is not None and (there is None or written is None or state.changed > written):
+                faults |= {} if self._is_whole(name) else {name: "is damaged"}
+        if not faults and there is None:
+            parts = [(name, len(header.sentences)) for name, header in self._headers(self.part_names())]
+            if sum(count for _, count in parts) > self._listed.instances:
+                faults[parts[-1][0]] = "repeats instances of other files"
+        return faults
+
+    @property
+    def _lies_in_a_board(self) -> bool:
+        """Whether the store is a board, which may keep fewer explanations than its records list."""
+        return bool(self.files.fs.exists(f"{self.files.root}/{LEDGER}"))
+
+    def _is_whole(self, name: str) -> bool:
+        try:
+            if name.startswith("explanations/"):
+                head(self._whole(name), name)
+            else:
+                self.rows(name.removeprefix("scores/").removesuffix(".parquet"))
+        except DamagedFile:
+            return False
+        return True
+
+    def mend(self) -> Record | None:
+        """Deletes damaged files, and explanations that repeat those of other files, so that a run computes them again.
+
+        The record no longer lists them from here on, so that no other process takes what is computed now for damage.
+
+        Returns:
+            The record as it is now.
+        """
+        with self.files.alone():
+            self._listed, self._sums = None, {}
+            record = self.record()
+            faults = self.damage() | {name: "is damaged" for name in self._names() if not self._is_whole(name)}
+            instances = set[str]()
+            for name, header in self._headers(name for name in self.part_names() if name not in faults):
+                ids = {sentence.id for sentence in header.sentences}
+                faults |= {name: "repeats instances of other files"} if ids & instances else {}
+                instances |= ids
+            if faults:
+                first = next(iter(faults))
+                log.warning("%s/%s %s: %d of its files are computed again.", self.path, first, faults[first], len(faults))
+            for name in faults:
+                self._sums.pop(name, None)
+                if self.files.fs.exists(f"{self.path}/{name}"):
+                    self.files.remove(f"{self.path}/{name}")
+            if record is not None and faults:
+                lost = {name.removeprefix("scores/").removesuffix(".parquet") for name in faults}
+                record = record.model_copy(
+                    update={
+                        "status": "partial",
+                        "error": "some of its files were damaged: the same run computes them again.",
+                        "files": {name: total for name, total in record.files.items() if name not in faults},
+                        "sizes": {name: size for name, size in record.sizes.items() if name not in faults},
+                        "scores": {name: score for name, score in record.scores.items() if name not in lost},
+                    }
+                )
+                self.write_record(record)
+                self._listed = record
+        self._index, self._indexed, self._last_part = {}, set(), None
+        return record
 
     def siblings(self, method: str) -> list[Cell]:
         """Other cells of a method for the same model and task."""
@@ -237,11 +387,9 @@ class Cell:
         self.files.remove(self.path)
 
     def sweep(self) -> None:
-        """Deletes temporary files that a killed run left."""
-        for path in self.files.below(self.path):
-            name = path.rpartition("/")[2]
-            if name.startswith(".") and name.endswith(".tmp"):
-                self.files.remove(path)
+        """Deletes temporary files that killed processes left."""
+        for folder in (self.path, *(f"{self.path}/{name}" for name in FOLDERS)):
+            self.files.sweep(folder)
 
     def scores_path(self, metric: str) -> str:
         """The file of a metric's rows."""

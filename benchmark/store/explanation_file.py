@@ -19,20 +19,16 @@ from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
-from ...core.errors import FlowgaugeError
 from ...methods.explanation import MASK_COMPANIONS, VIEWS, Explanation
 from ...models.flow.graph import Patterns
 from .record import SCHEMA, check_schema
+from .sums import BLANK, DamagedFile, seal
 
 LARGE_EDGES = 1 << 16
 """Edge views with more values are stored as float16 (3 significant digits), times the power of two that puts the largest near
 float16's: what is smaller by up to 9 orders of magnitude keeps its digits, where plain float16 loses what is under 6e-5."""
 
 PATTERN_FIELDS = ("source", "total", "influence", "positions", "head_influence", "heads", "gap")
-
-
-class DamagedPart(FlowgaugeError):
-    """An explanations file that is missing, cut short or otherwise damaged."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +114,8 @@ def to_bytes(part: Part) -> bytes:
         tensors[f"{name}|pieces"] = np.array([piece for piece, _ in column], np.int64)
         if arrays[0].ndim:
             tensors[f"{name}|shapes"] = np.array([array.shape for array in arrays], np.int64)
-    header = {"schema": SCHEMA, "sentences": [asdict(s) for s in part.sentences], "cost": dict(part.cost)}
-    return safetensors.save(tensors, {"flowgauge": json.dumps(header)})
+    header = {"schema": SCHEMA, "sentences": [asdict(s) for s in part.sentences], "cost": dict(part.cost), "seal": BLANK}
+    return seal(safetensors.save(tensors, {"flowgauge": json.dumps(header)}))
 
 
 def from_bytes(data: bytes, where: str = "explanations") -> Part:
@@ -130,7 +126,7 @@ def from_bytes(data: bytes, where: str = "explanations") -> Part:
         where: The file's name, for messages.
 
     Raises:
-        DamagedPart: The bytes are not those of a whole part.
+        DamagedFile: The bytes are not those of a whole part.
         FlowgaugeError: A newer flowgauge wrote it.
     """
     sentences, cost = head(data, where)
@@ -138,7 +134,7 @@ def from_bytes(data: bytes, where: str = "explanations") -> Part:
         gold, predicted = _explanations(safetensors.load(data), len(sentences))
         return Part(sentences, gold, predicted, cost)
     except (SafetensorError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
-        raise DamagedPart(f"{where} is not a whole explanations file: {error}") from error
+        raise DamagedFile(f"{where} is damaged: it is not a whole explanations file.") from error
 
 
 def head(data: bytes, where: str = "explanations") -> PartHeader:
@@ -149,7 +145,7 @@ def head(data: bytes, where: str = "explanations") -> PartHeader:
         where: The file's name, for messages.
 
     Raises:
-        DamagedPart: The bytes are not those of a whole part.
+        DamagedFile: The bytes are not those of a whole part.
         FlowgaugeError: A newer flowgauge wrote it.
     """
     try:
@@ -157,7 +153,7 @@ def head(data: bytes, where: str = "explanations") -> PartHeader:
         check_schema(header["schema"], SCHEMA, where)
         return PartHeader(SENTENCES.validate_python(header["sentences"]), COST.validate_python(header["cost"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedPart(f"{where} is not a whole explanations file: {error}") from error
+        raise DamagedFile(f"{where} is damaged: it is not a whole explanations file.") from error
 
 
 def same(first: Explanation, second: Explanation) -> bool:

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from ...core.errors import FlowgaugeError
 from ...metrics.scores import Aggregate, Number
+from .sums import sealed_json, without_seal
 
 SCHEMA = 3
 """Raised by any change of the record or of the explanation files that older readers would misread."""
@@ -60,6 +61,28 @@ def _with_each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 class _Stored(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+
+def _describe_seal(schema: dict[str, Any]) -> None:
+    schema["properties"]["seal"] = {
+        "type": "string",
+        "description": "`flowgauge-seal:` and the sha256 of the file, taken while 64 zeros stood in the place of that sum.",
+    }
+
+
+class _SealedRecord(_Stored):
+    """A record in a JSON file of its own, which holds its own sum."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_seal)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_seal(cls, stored: Any) -> Any:
+        return without_seal(stored)
+
+    def to_bytes(self) -> bytes:
+        """The file of the record, sealed."""
+        return sealed_json(self.model_dump_json(indent=1))
 
 
 class Score(_Stored):
@@ -142,7 +165,7 @@ class Provenance(_Stored):
     command: str = ""
 
 
-class Record(_Stored):
+class Record(_SealedRecord):
     """The record of one cell: one model, task, method and seed.
 
     Attributes:
@@ -158,6 +181,7 @@ class Record(_Stored):
         scores: Scores by metric identity.
         asked: Model, task, columns and method in the words of the user, so that the cell can be scored again.
         files: Sha256 of each stored file, by its name in the cell.
+        sizes: Bytes of the same files; records of earlier versions have none.
         reference_only: Explained only because the budget of a metric is matched to it: tables leave it out until a run names it.
     """
 
@@ -184,6 +208,7 @@ class Record(_Stored):
     started: str = ""
     finished: str = ""
     files: dict[str, str] = {}
+    sizes: dict[str, int] = {}
     reference_only: bool = False
 
     @property
@@ -197,7 +222,7 @@ class Record(_Stored):
         return f"{self.method}-{self.cell}"
 
 
-class TrainingRecord(_Stored):
+class TrainingRecord(_SealedRecord):
     """The record of one training.
 
     Attributes:

@@ -8,14 +8,17 @@
 
 from __future__ import annotations
 
-import uuid
+import logging
 
 from ...core.errors import UsageError
-from .atomic_files import Files
+from .atomic_files import Files, FileState
 from .cell import RECORD, Cell, safe_name
 from .record import Record
 
 __all__ = ["Cell", "Store", "safe_name"]
+
+
+log = logging.getLogger(__name__)
 
 
 class Store:
@@ -23,10 +26,11 @@ class Store:
 
     Args:
         url: A path or any fsspec URL (`s3://bucket/results`, `memory://x`).
+        seals: Whether files are held against their seals when they are read; a bundle's manifest has the sums of its files.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url, self.files = url, Files(url)
+    def __init__(self, url: str, seals: bool = True) -> None:
+        self.url, self.files = url, Files(url, seals)
 
     def cell(self, model: str, task: str, folder: str) -> Cell:
         """The cell of a model and a task in `<method>-<12 hex>`; it need not exist yet."""
@@ -38,26 +42,28 @@ class Store:
         Raises:
             UsageError: There is no such store.
         """
+        return [Cell(self.files, path.rpartition("/")[0]) for path in self._listing() if path.endswith(f"/{RECORD}")]
+
+    def _listing(self) -> dict[str, FileState]:
         if not self.files.fs.isdir(self.files.root):
             raise UsageError(f"there is no store at {self.url!r}; `flowgauge run ... --store {self.url}` creates one.")
-        return [
-            Cell(self.files, path.rpartition("/")[0]) for path in self.files.below(self.files.root) if path.endswith(f"/{RECORD}")
-        ]
+        return self.files.below(self.files.root)
 
     def records(self) -> list[Record]:
-        """The record of every cell."""
-        return [record for cell in self.cells() if (record := cell.record()) is not None]
+        """The record of every cell; a warning names the files that are damaged, and the command that mends them."""
+        there, records = self._listing(), []
+        for path in there:
+            cell = Cell(self.files, path.rpartition("/")[0])
+            record = cell.record() if path.endswith(f"/{RECORD}") else None
+            if record is None:
+                continue
+            records.append(record)
+            faults = cell.damage(there)
+            if faults:
+                first, more = next(iter(faults)), f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+                log.warning("%s/%s %s%s. %s", cell.path, first, faults[first], more, cell.remedy)
+        return records
 
     def find(self, record: Record) -> Cell:
         """The cell a record belongs to."""
-        return self.cell(record.model, record.task, record.folder)
-
-    def check_writable(self) -> None:
-        """Creates the store's folder, and writes and deletes a file in it.
-
-        Raises:
-            UsageError: The folder cannot be written.
-        """
-        probe = f"{self.files.root}/.writable-{uuid.uuid4().hex}"
-        self.files.write(probe, b"")
-        self.files.remove(probe)
+        return Cell(self.files, self.cell(record.model, record.task, record.folder).path, record)

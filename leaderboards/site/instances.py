@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...benchmark.store.explanation_file import DamagedPart, ExplainedSentence
+from ...benchmark.store.explanation_file import ExplainedSentence
 from ...benchmark.store.record import Record
 from ...core.errors import FlowgaugeError, NotApplicable
 from ...methods.explanation import Explanation
@@ -156,7 +156,7 @@ def _explained(reader: BoardReader, label: str, record: Record, chosen: Mapping[
         try:
             if id in cell.index:
                 gold[id] = cell.explanations([id])[0][0]
-        except (DamagedPart, FlowgaugeError):
+        except FlowgaugeError:
             continue
     return CellExplanations(label, record, {id: s for id, s in chosen.items() if id in gold}, gold)
 

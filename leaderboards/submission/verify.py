@@ -18,10 +18,10 @@ from pydantic import ValidationError
 
 from ...benchmark.external.folder_format import check_external_marks, content_sum, is_outside
 from ...benchmark.store.cell import Cell
-from ...benchmark.store.explanation_file import DamagedPart
 from ...benchmark.store.key import short_hash
 from ...benchmark.store.record import FINAL, SCHEMA, Record, Score, TrainingRecord, check_schema
 from ...benchmark.store.store import Store
+from ...benchmark.store.sums import DamagedFile, check
 from ...core.errors import FlowgaugeError
 from ...core.progress import Progress
 from ...metrics.scores import COLUMNS, Scores
@@ -106,14 +106,14 @@ def verify(
     """
     manifest = read_manifest(bundle)
     check_sums(bundle, manifest)
-    store = Store(str(Path(bundle) / "cells"))
+    store = Store(str(Path(bundle) / "cells"), seals=False)
     problems: list[BundleProblem] = []
     records: list[Record] = []
     for cell in _cells(store, manifest):
         record = _record(store, cell, problems)
         if record is not None:
             records.append(record)
-            problems += _consistent(cell, record)
+            problems += [*_consistent(cell, record), *_stale_marks(cell, record)]
     if not records:
         problems.append(BundleProblem("bundle", "it has no readable cells."))
     if problems or rescore is None:
@@ -204,7 +204,7 @@ def _consistent(cell: Cell, record: Record) -> Iterator[BundleProblem]:
         return
     try:
         ids = [sentence.id for name in cell.part_names() for sentence in cell.part(name).sentences]
-    except (DamagedPart, FlowgaugeError) as error:
+    except FlowgaugeError as error:
         yield BundleProblem(cell.folder, f"its explanations cannot be read: {error}")
         return
     if len(ids) != len(set(ids)) or len(ids) != record.instances:
@@ -216,6 +216,20 @@ def _consistent(cell: Cell, record: Record) -> Iterator[BundleProblem]:
     for metric, score in record.scores.items():
         if score.status == "done":
             yield from _score(cell, metric, score, set(ids))
+
+
+def _stale_marks(cell: Cell, record: Record) -> Iterator[BundleProblem]:
+    """Files of which the seal or the size in the record is that of other bytes: on a board they would count as damaged."""
+    for name in ["record.json", *record.files]:
+        data = cell.files.read(f"{cell.path}/{name}")
+        if data is None:
+            continue
+        try:
+            check(data, name)
+        except DamagedFile as error:
+            yield BundleProblem(cell.folder, str(error))
+        if len(data) != record.sizes.get(name, len(data)):
+            yield BundleProblem(cell.folder, f"{name} has {len(data)} bytes, its record says {record.sizes[name]}.")
 
 
 def _score(cell: Cell, metric: str, score: Score, ids: set[str]) -> Iterator[BundleProblem]:

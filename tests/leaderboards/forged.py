@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from flowgauge.benchmark.store.key import method_key, short_hash
+from flowgauge.benchmark.store.sums import without_seal
 from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
 from flowgauge.leaderboards.submission.verify import verify
 from flowgauge.methods.registry import METHODS
@@ -28,12 +29,13 @@ def cell(bundle: Path, method: str = "integrated-gradients") -> Path:
 
 
 def edit_json(path: Path, change: Callable[[Any], Any]) -> None:
-    data = json.loads(path.read_text())
+    """Changes a file and leaves its seal out, as in files of earlier versions."""
+    data = without_seal(json.loads(path.read_text()))
     path.write_text(json.dumps(change(data) or data))
 
 
 def _with_files(files: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-    return data | {"files": files}
+    return {name: value for name, value in data.items() if name != "sizes"} | {"files": files}
 
 
 def resign(bundle: Path) -> None:

@@ -12,12 +12,16 @@ import pytest
 
 from flowgauge.benchmark.engine.explain import explain_batch
 from flowgauge.benchmark.engine.run import run
-from flowgauge.benchmark.store.atomic_files import Files
+from flowgauge.benchmark.store.atomic_files import HOST, Files
 from flowgauge.benchmark.store.cell import Cell
 from flowgauge.benchmark.store.store import Store
 
 METHODS = ("by-position", "drawn")
 METRICS = ("token-sum", "against-reference")
+
+
+ENDED = 2**22 + 1
+"""A number that no process has: Linux counts to 2**22."""
 
 
 class Killed(BaseException):
@@ -41,15 +45,15 @@ def test_killed_at_any_write(plan, tmp_path, rows_of, monkeypatch) -> None:
     undisturbed = rows_of(run(plan(tmp_path / "whole")))
     write, count = Files.write, 0
 
-    def killing(files: Files, path: str, data: bytes) -> str:
+    def killing(files: Files, path: str, data: bytes, replace: bool = True) -> str:
         nonlocal count
         count -= 1
         if count == 0:
             folder, _, name = path.rpartition("/")
             Path(folder).mkdir(parents=True, exist_ok=True)
-            (Path(folder) / f".{name}.0.tmp").write_bytes(data[: len(data) // 2])
+            (Path(folder) / f".{name}.{HOST}.{ENDED}.00000000.tmp").write_bytes(data[: len(data) // 2])
             raise Killed
-        return write(files, path, data)
+        return write(files, path, data, replace=replace)
 
     monkeypatch.setattr(Files, "write", killing)
     store, kills = tmp_path / "killed", 0

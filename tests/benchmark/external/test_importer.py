@@ -190,7 +190,7 @@ def test_other_explanations_under_the_same_key_are_caught(bundle):
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
     arrays = {name: array.copy() for name, array in safetensors.load(data).items()}
     arrays[next(name for name in arrays if name.startswith("tokens") and name.endswith("values"))][0] += 1e-3
-    path.write_bytes(safetensors.save(arrays, header))
+    path.write_bytes(safetensors.save(arrays, {"flowgauge": header["flowgauge"].replace("flowgauge-seal:", "")}))
     resign(bundle)
     assert "its explanations are not those whose sum its key holds" in found(bundle)
 

@@ -16,7 +16,7 @@ from flowgauge.core.errors import FlowgaugeError, UsageError
 def test_what_is_written_can_be_read_listed_and_removed(url: str, tmp_path: Path) -> None:
     files = Files(url.format(tmp=tmp_path))
     path = f"{files.root}/a/b.txt"
-    assert files.read(path) is None and files.names(f"{files.root}/a") == [] == files.below(files.root)
+    assert files.read(path) is None and files.names(f"{files.root}/a") == [] == [*files.below(files.root)]
     assert files.write(path, b"one") == hashlib.sha256(b"one").hexdigest()
     files.write(path, b"two")
     assert files.read(path) == b"two"

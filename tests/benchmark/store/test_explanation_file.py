@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load
 
 from flowgauge.benchmark.store import explanation_file as explanation_io
-from flowgauge.benchmark.store.explanation_file import DamagedPart, ExplainedSentence, Part, from_bytes, same, to_bytes
+from flowgauge.benchmark.store.explanation_file import ExplainedSentence, Part, from_bytes, same, to_bytes
+from flowgauge.benchmark.store.sums import DamagedFile
 from flowgauge.core.errors import FlowgaugeError
 from flowgauge.methods.explanation import Explanation
 from flowgauge.models.flow.graph import Patterns
@@ -119,7 +120,7 @@ def test_large_edges_without_an_exponent_are_read_as_they_are(monkeypatch) -> No
 @pytest.mark.parametrize("cut", [0, 5, 100, -1])
 def test_damage_is_seen(cut: int) -> None:
     whole = to_bytes(Part((sentence("a"),), (Explanation(tokens=np.ones(4)),), (Explanation(tokens=np.ones(4)),)))
-    with pytest.raises(DamagedPart, match="not a whole explanations file"):
+    with pytest.raises(DamagedFile, match="not a whole explanations file"):
         from_bytes(whole[:cut])
 
 
