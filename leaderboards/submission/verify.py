@@ -21,7 +21,6 @@ from ...benchmark.store.cell import Cell
 from ...benchmark.store.key import short_hash
 from ...benchmark.store.record import FINAL, SCHEMA, Record, Score, TrainingRecord, check_schema
 from ...benchmark.store.store import Store
-from ...benchmark.store.sums import DamagedFile, check
 from ...core.errors import FlowgaugeError
 from ...core.progress import Progress
 from ...metrics.scores import COLUMNS, Scores
@@ -113,7 +112,7 @@ def verify(
         record = _record(store, cell, problems)
         if record is not None:
             records.append(record)
-            problems += [*_consistent(cell, record), *_stale_marks(cell, record)]
+            problems += _consistent(cell, record)
     if not records:
         problems.append(BundleProblem("bundle", "it has no readable cells."))
     if problems or rescore is None:
@@ -216,20 +215,6 @@ def _consistent(cell: Cell, record: Record) -> Iterator[BundleProblem]:
     for metric, score in record.scores.items():
         if score.status == "done":
             yield from _score(cell, metric, score, set(ids))
-
-
-def _stale_marks(cell: Cell, record: Record) -> Iterator[BundleProblem]:
-    """Files of which the seal or the size in the record is that of other bytes: on a board they would count as damaged."""
-    for name in ["record.json", *record.files]:
-        data = cell.files.read(f"{cell.path}/{name}")
-        if data is None:
-            continue
-        try:
-            check(data, name)
-        except DamagedFile as error:
-            yield BundleProblem(cell.folder, str(error))
-        if len(data) != record.sizes.get(name, len(data)):
-            yield BundleProblem(cell.folder, f"{name} has {len(data)} bytes, its record says {record.sizes[name]}.")
 
 
 def _score(cell: Cell, metric: str, score: Score, ids: set[str]) -> Iterator[BundleProblem]:
