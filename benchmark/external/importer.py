@@ -271,6 +271,5 @@ def _write_missing(job: Job, parts: Sequence[Part]) -> None:
     for part in parts:
         rows = [row for row, sentence in enumerate(part.sentences) if sentence.id not in job.cell.index]
         if rows:
-            columns = (tuple(column[row] for row in rows) for column in (part.sentences, part.gold, part.predicted))
-            job.cell.write_part(first + rows[0], Part(*columns, part.cost))
+            job.cell.write_part(first + rows[0], part.rows(rows))
         first += len(part.sentences)

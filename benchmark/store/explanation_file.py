@@ -80,6 +80,11 @@ class Part:
                 f"{len(self.sentences)} sentences, {len(self.gold)} gold and {len(self.predicted)} predicted explanations."
             )
 
+    def rows(self, rows: Sequence[int]) -> Part:
+        """Some of its instances, at the cost of all."""
+        sentences = tuple(self.sentences[row] for row in rows)
+        return Part(sentences, tuple(self.gold[row] for row in rows), tuple(self.predicted[row] for row in rows), self.cost)
+
 
 SENTENCES, COST = TypeAdapter(tuple[ExplainedSentence, ...]), TypeAdapter(dict[str, float])
 """What the header of a part has to hold; it is checked, since anyone may have written the file."""
