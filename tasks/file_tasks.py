@@ -1,37 +1,59 @@
-"""Tasks from a user's own file: minimal pairs with a gap, or labelled texts."""
+"""Tasks from a user's own file or folder: minimal pairs, with a gap or as whole sentences, or labelled texts."""
 
 from __future__ import annotations
 
 import abc
 import logging
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
-from ..core.errors import UnknownName, UsageError
-from .file_rows import FileRow, Table, read_table, stem
+from ..core.errors import NoSplit, UnknownName, UsageError
+from .file_rows import (
+    LONG_TEXT,
+    NUMBER,
+    BrokenRowError,
+    FileRow,
+    Table,
+    as_text,
+    hint_of_header,
+    read_table,
+    split_names,
+    stem,
+)
+from .gaps import filled, gap_between, gapped
 from .instance import GAP, Head, Instance, Quantity
-from .sampling import balanced, only_test
+from .sampling import balanced
 
 log = logging.getLogger(__name__)
 COLUMNS = ("sentence", "sentence2", "target_idx", "good", "bad", "label", "condition")
+WHOLE = {"sentence_good": "good", "sentence_bad": "bad"}
+"""What files call the two sentences of a pair (BLiMP), and the columns that they are taken for."""
+NO_LABEL = ("-", "nan", "none", "null")
+"""Texts in the place of a label that say that there is none, such as the `-` of SNLI; so does an empty cell."""
+SECOND_TEXTS = ("sentence1", "sentence2", "premise", "hypothesis", "question", "question1", "question2", "passage", "text_b", "text2")
+"""Names of columns that usually hold one of two texts."""
 
 
-class BrokenRowError(UsageError):
-    """A row of which no instance can be built."""
+class UsableRows(NamedTuple):
+    """The instances of a split, how many rows were left out as broken, and the names of the classes where the file has them."""
+
+    instances: tuple[Instance, ...]
+    broken: int
+    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class FileTask(abc.ABC):
-    """Instances from the rows of a file.
+    """Instances from the rows of a file or folder.
 
     Attributes:
-        path: A TSV, CSV or JSONL file, also with .gz.
+        path: What `file_rows.read_table` reads: TSV, CSV, JSON, parquet or Arrow.
         columns: A column of `COLUMNS` to the file's name of it, where they differ: `{"sentence": "grammatical"}`, or as text
-            `sentence=grammatical`.
+            `sentence=grammatical`; `data.sentence` is the part of an object.
         where: Keeps only rows in which a column has a value: `{"subtask": "obj_rel_across_anim"}`, or as text with `=` and `;`.
         on_broken: What to do with a row of which no instance can be built, such as one with an empty cell: `error` stops, `skip`
             leaves it out and counts it.
@@ -45,7 +67,6 @@ class FileTask(abc.ABC):
     where: Mapping[str, str] = field(default_factory=dict)
     on_broken: Literal["error", "skip"] = "error"
 
-    required: ClassVar[tuple[str, ...]]
     head: ClassVar[Head]
     quantity: ClassVar[Quantity] = Quantity()
     version: ClassVar[int] = 1
@@ -57,7 +78,7 @@ class FileTask(abc.ABC):
         if self.on_broken not in ("error", "skip"):
             raise UsageError(f"on_broken must be error or skip, got {self.on_broken!r}.")
         check_columns(self.columns)
-        self._instances_and_broken  # noqa: B018  reads the file, so that a bad one is reported before anything runs
+        self._usable(first_split(self.path))  # reads the file, so that a bad one is reported before anything runs
 
     @property
     def name(self) -> str:
@@ -87,34 +108,50 @@ class FileTask(abc.ABC):
     @property
     def broken(self) -> int:
         """How many rows were left out because no instance could be built of them."""
-        return self._instances_and_broken[1]
+        return self._usable(first_split(self.path)).broken
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes in the order of their numbers, where the file has them; else empty."""
+        return self._usable(first_split(self.path)).classes
 
     def instances(self, split: str = "test", limit: int | None = None, seed: int = 0) -> tuple[Instance, ...]:
         """The rows in the file's order; with a limit, a seeded sample balanced over conditions.
 
         Args:
-            split: `test`, the only one.
+            split: `test`, the only one of a file; a `DatasetDict` on disk has its own.
             limit: How many instances; None for all.
             seed: Of the sample.
 
         Raises:
             NoSplit: Another split.
         """
-        only_test(self.name, split)
-        return balanced(self._instances_and_broken[0], limit, seed)
+        splits = split_names(self.path)
+        if split not in splits:
+            raise NoSplit(f"task {self.name!r} has no split {split!r}; it has: {', '.join(splits)}.")
+        return balanced(self._usable(split).instances, limit, seed)
 
     @cached_property
-    def _instances_and_broken(self) -> tuple[tuple[Instance, ...], int]:
-        """The instances, and how many rows were left out as broken."""
-        table = renamed(self.path, read_table(self.path), self.columns)
-        for name in self.required:
-            if name not in table.columns:
-                raise UsageError(missing(self.path, table, self.required))
+    def _by_split(self) -> dict[str, UsableRows]:
+        return {}
+
+    def _usable(self, split: str) -> UsableRows:
+        """The instances of a split, which is read once."""
+        if split not in self._by_split:
+            self._by_split[split] = self._read(split)
+        return self._by_split[split]
+
+    def _read(self, split: str) -> UsableRows:
+        table = renamed(self.path, read_table(self.path, split), self.columns)
+        absent = [name for name in self._required(table) if name not in table.columns]
+        if absent:
+            raise UsageError(missing(self.path, table, absent))
+        before = f"{self.stem}/" if split_names(self.path) == ("test",) else f"{self.stem}/{split}/"
         rows = self._chosen(table)
         instances, reasons = [], []
         for row in rows:
             try:
-                instances.append(self._instance(row, table))
+                instances.append(self._instance(f"{before}{row.number}", row, table))
             except BrokenRowError as error:
                 reason = f"{self.path}, line {row.line}: {error}"
                 if self.on_broken == "error":
@@ -124,53 +161,128 @@ class FileTask(abc.ABC):
             raise UsageError(f"none of the {len(rows)} rows of {self.path} can be used; the first: {reasons[0]}")
         if reasons:
             log.warning("%d of %d rows of %s left out, the first: %s", len(reasons), len(rows), self.source, reasons[0])
-        return tuple(instances), len(reasons)
+        return UsableRows(tuple(self._finished(instances, table)), len(reasons), table.classes.get("label", ()))
 
     def _chosen(self, table: Table) -> list[FileRow]:
         """The rows that `where` keeps."""
         for column in self.where:
             if column not in table.columns:
                 raise UnknownName(f"column of {self.source}", column, table.columns, "(in the setting where)")
-        rows = [row for row in table.rows if all(row.cells.get(c, "") == value for c, value in self.where.items())]
+
+        def value(row: FileRow, column: str) -> str:
+            return as_text(row.cells.get(column)).strip()
+
+        rows = [row for row in table.rows if all(value(row, column) == text for column, text in self.where.items())]
         if not rows:
             condition = ", ".join(f"{c}={v}" for c, v in self.where.items())
             column = next(iter(self.where))
-            values = list(dict.fromkeys(row.cells.get(column, "") for row in table.rows))
+            values = list(dict.fromkeys(value(row, column)[:40] for row in table.rows))
             shown = ", ".join(values[:10]) + (" ..." if len(values) > 10 else "")
             raise UsageError(f"no row of {self.path} has {condition}; {column} is {shown}.")
         return rows
 
     @abc.abstractmethod
-    def _instance(self, row: FileRow, table: Table) -> Instance: ...
+    def _required(self, table: Table) -> tuple[str, ...]: ...
+
+    @abc.abstractmethod
+    def _instance(self, name: str, row: FileRow, table: Table) -> Instance: ...
+
+    def _finished(self, instances: Sequence[Instance], table: Table) -> Sequence[Instance]:
+        """What is decided over all instances that are used."""
+        return instances
 
 
 @dataclass(frozen=True)
 class MinimalPairs(FileTask):
-    """Minimal pairs: `sentence` with one [MASK], or the index of a word in `target_idx`; `good`, `bad`; maybe `condition`."""
+    """Minimal pairs: `sentence` with one [MASK], or the index of a word in `target_idx`; `good`, `bad`; maybe `condition`.
 
-    required: ClassVar[tuple[str, ...]] = ("sentence", "good", "bad")
+    Without a sentence, `good` and `bad` are whole sentences that differ in one word, which becomes the gap.
+    """
+
     head: ClassVar[Head] = "masked"
 
-    def _instance(self, row: FileRow, table: Table) -> Instance:
+    def _required(self, table: Table) -> tuple[str, ...]:
+        several_words = len(as_text(table.rows[0].cells.get("good")).split()) > 1
+        return ("good", "bad") if several_words else ("sentence", "good", "bad")
+
+    def _instance(self, name: str, row: FileRow, table: Table) -> Instance:
         good, bad = filled(row, "good"), filled(row, "bad")
         if good == bad:
             raise BrokenRowError(f"good and bad are both {good!r}.")
-        text, good, bad = gapped(row, good, bad)
-        return Instance(f"{self.stem}/{row.number}", (text,), (good,), (bad,), row.cells.get("condition", ""))
+        has_gap = GAP in row.text("sentence") or row.text("target_idx")
+        is_whole = not has_gap and len(good.split()) > 1 and len(bad.split()) > 1
+        pair = gap_between(good, bad) if is_whole else gapped(row, good, bad)
+        return Instance(name, (pair.text,), (pair.good,), (pair.bad,), row.text("condition"))
 
 
 @dataclass(frozen=True)
 class LabelledTexts(FileTask):
     """Labelled texts: `sentence`, `label` (integers if all are), maybe `sentence2`, `condition`."""
 
-    required: ClassVar[tuple[str, ...]] = ("sentence", "label")
     head: ClassVar[Head] = "label"
 
-    def _instance(self, row: FileRow, table: Table) -> Instance:
-        texts = tuple(filled(row, name) for name in ("sentence", "sentence2") if name in table.columns)
+    def _required(self, table: Table) -> tuple[str, ...]:
+        return ("sentence", "label")
+
+    def _instance(self, name: str, row: FileRow, table: Table) -> Instance:
+        texts = tuple(filled(row, column) for column in ("sentence", "sentence2") if column in table.columns)
+        if isinstance(row.cells.get("label"), list):
+            raise BrokenRowError("label is a list; a row has one label.")
         label = filled(row, "label")
-        answer = int(label) if "label" in table.integers else label
-        return Instance(f"{self.stem}/{row.number}", texts, (answer,), (), row.cells.get("condition", ""))
+        if label.lower() in NO_LABEL:
+            raise BrokenRowError(f"the label is {label!r}, which says that there is none.")
+        return Instance(name, texts, (label,), (), row.text("condition"))
+
+    def _finished(self, instances: Sequence[Instance], table: Table) -> Sequence[Instance]:
+        """The instances with answers of one type; warns of a text that is left out."""
+        left_out = [] if "sentence2" in table.columns else second_texts(table, self.columns)
+        if left_out:
+            log.warning(
+                "%s: %s is read alone and %s is left out; if the model reads two texts, add --column sentence2=%s.",
+                self.source, self.columns.get("sentence", "sentence"), ", ".join(left_out), left_out[0],
+            )  # fmt: skip
+        labels = [str(instance.answer[0]) for instance in instances]
+        if not all(NUMBER.fullmatch(label) for label in labels):
+            return instances
+        numbers = [int(label.partition(".")[0]) for label in labels]
+        return [replace(instance, answer=(number,)) for instance, number in zip(instances, numbers, strict=True)]
+
+
+def kind_of(path: Path, columns: Mapping[str, str]) -> type[FileTask]:
+    """Minimal pairs if a file has good and bad words or sentences, labelled texts if it has labels.
+
+    Raises:
+        UsageError: It has neither; says which columns it has, and what to write.
+    """
+    check_columns(columns)
+    table = read_table(path, first_split(path))
+    present = renamed(path, table, columns).columns
+    if "good" in present and "bad" in present:
+        return MinimalPairs
+    if "label" in present:
+        return LabelledTexts
+    raise UsageError(
+        f"{path} has neither the columns good and bad (minimal pairs) nor label (labelled texts); it has "
+        f"{', '.join(table.text_columns)}. Say which they are, as in `--column sentence=grammatical --column good=correct "
+        f"--column bad=wrong` or `--column sentence=text --column label=class`.{hint_of_header(table.columns)}"
+    )
+
+
+def first_split(path: Path) -> str:
+    """The split that is read to check a file or folder: `test`, or the first where there is no such split."""
+    splits = split_names(path)
+    return "test" if "test" in splits else splits[0]
+
+
+def second_texts(table: Table, columns: Mapping[str, str]) -> list[str]:
+    """The columns of a table that hold texts, or are called so, and are read as nothing."""
+    unread = [name for name in table.text_columns if name not in (*COLUMNS, *columns.values())]
+    sample = table.rows[:20]
+
+    def is_long(name: str) -> bool:
+        return 2 * sum(len(as_text(row.cells.get(name)).split()) >= LONG_TEXT for row in sample) > len(sample)
+
+    return [name for name in unread if name.lower() in SECOND_TEXTS or is_long(name)]
 
 
 def pairs(name: str, given: str | Mapping[str, Any]) -> dict[str, str]:
@@ -201,12 +313,15 @@ def check_columns(columns: Mapping[str, str]) -> None:
         UnknownName: With near names.
     """
     for column in columns:
-        if column not in COLUMNS:
+        if column not in (*COLUMNS, *WHOLE):
             raise UnknownName("column of a task file", column, COLUMNS, "(write OURS=THEIRS, as in sentence=grammatical)")
 
 
 def renamed(path: Path, table: Table, columns: Mapping[str, str]) -> Table:
     """The table with the columns of the mapping also under the names of `COLUMNS`.
+
+    The sentences of a pair (`sentence_good`, `sentence_bad`) become `good` and `bad`. A column that is read under another name is
+    not read under its own.
 
     Args:
         path: The file, for messages.
@@ -216,94 +331,43 @@ def renamed(path: Path, table: Table, columns: Mapping[str, str]) -> Table:
     Raises:
         UnknownName: The file has no such column.
     """
+    table = _with_header(path, table)
     for column, name_in_file in columns.items():
         if name_in_file not in table.columns:
             raise UnknownName(f"column of {path.name}", name_in_file, table.columns, f"(it was named for {column})")
-    rows = (
-        FileRow(r.number, r.line, {**r.cells, **{o: r.cells[t] for o, t in columns.items() if t in r.cells}}) for r in table.rows
+    whole = {ours: name for name, ours in WHOLE.items() if name in table.columns and ours not in table.columns}
+    mapping = {**whole, **{WHOLE.get(ours, ours): name for ours, name in columns.items()}}
+    moved = {name for name in mapping.values() if name in COLUMNS and name not in mapping}
+
+    def cells(row: FileRow) -> dict[str, Any]:
+        own = {name: value for name, value in row.cells.items() if name not in moved}
+        return own | {ours: row.cells.get(name) for ours, name in mapping.items()}
+
+    return Table(
+        tuple(name for name in dict.fromkeys((*table.columns, *mapping)) if name not in moved),
+        tuple(FileRow(row.number, row.line, cells(row)) for row in table.rows),
+        {**table.classes, **{ours: table.classes[name] for ours, name in mapping.items() if name in table.classes}},
     )
-    return Table(tuple(dict.fromkeys((*table.columns, *columns))), tuple(rows))
 
 
-def missing(path: Path, table: Table, required: tuple[str, ...]) -> str:
-    """The message about a file that lacks a required column, with an example of the option that names it."""
-    absent = [name for name in required if name not in table.columns]
-    spare = [name for name in table.columns if name not in COLUMNS] or ["NAME"]
-    longest = max(spare, key=lambda name: len(table.rows[0].cells.get(name, "").split()))
+def _with_header(path: Path, table: Table) -> Table:
+    """The table itself; of lines with a good and a bad sentence and no header, whose first line was read as one, all lines."""
+    try:
+        gap_between(*table.columns)
+    except (BrokenRowError, TypeError):  # another number of columns, or names that are no pair
+        return table
+    log.warning("%s has no header; the first sentence of each line is taken for the good one.", path.name)
+    lines = [(1, table.columns), *((row.line, tuple(row.cells.values())) for row in table.rows)]
+    rows = (FileRow(number, line, dict(zip(WHOLE, cells, strict=True))) for number, (line, cells) in enumerate(lines, 1))
+    return Table(tuple(WHOLE), tuple(rows))
+
+
+def missing(path: Path, table: Table, absent: Sequence[str]) -> str:
+    """The message about a file that lacks required columns, with an example of the option that names them."""
+    spare = [name for name in table.text_columns if name not in COLUMNS] or ["NAME"]
+    longest = max(spare, key=lambda name: len(as_text(table.rows[0].cells.get(name)).split()))
     shown = " ".join(f"--column {name}={longest if name == 'sentence' else 'NAME'}" for name in absent)
     return (
-        f"{path} has no column {' or '.join(absent)}; it has {', '.join(table.columns)}. Say which column it is, as in `{shown}`."
+        f"{path} has no column {' or '.join(absent)}; it has {', '.join(table.text_columns)}. "
+        f"Say which column it is, as in `{shown}`.{hint_of_header(table.columns)}"
     )
-
-
-def filled(row: FileRow, name: str) -> str:
-    """The text of a cell that must not be empty.
-
-    Raises:
-        BrokenRowError: The cell is empty.
-    """
-    text = row.cells.get(name, "").strip()
-    if not text:
-        raise BrokenRowError(f"the cell {name} is empty.")
-    return text
-
-
-def gapped(row: FileRow, good: str, bad: str) -> tuple[str, str, str]:
-    """The sentence of a row with one gap, and its two words.
-
-    Where `target_idx` names a word, that word becomes the gap; punctuation that both words end in stays in the sentence.
-
-    Args:
-        row: With the cell `sentence`, and `target_idx` if the sentence has no gap.
-        good: The right word.
-        bad: The wrong word.
-
-    Returns:
-        Sentence, right word and wrong word.
-
-    Raises:
-        BrokenRowError: Several gaps, no gap and no usable `target_idx`, or a word there that is neither of the two.
-
-    >>> gapped(FileRow(1, 2, {"sentence": "Ann hurt herself.", "target_idx": "2"}), "herself.", "himself.")
-    ('Ann hurt [MASK].', 'herself', 'himself')
-    """
-    text = filled(row, "sentence")
-    gaps = text.count(GAP)
-    if gaps > 1:
-        raise BrokenRowError(f"{GAP} is there {gaps} times, expected once: {text!r}.")
-    if gaps == 1:
-        return text, good, bad
-    words = text.split()
-    index = target(row, words)
-    if words[index].casefold() not in (good.casefold(), bad.casefold()):
-        raise BrokenRowError(f"word {index} (target_idx) is {words[index]!r}, neither {good!r} nor {bad!r}.")
-    ending = shared_ending(good, bad)
-    cut = len(ending)
-    words[index] = GAP + ending
-    return " ".join(words), good[: len(good) - cut], bad[: len(bad) - cut]
-
-
-def target(row: FileRow, words: list[str]) -> int:
-    """The index of the word that is to be masked, from the cell `target_idx`.
-
-    Raises:
-        BrokenRowError: The cell is empty, is no number, or is no index of a word.
-    """
-    given = row.cells.get("target_idx", "").strip()
-    if not given:
-        raise BrokenRowError(f"there is no {GAP} in the sentence and no target_idx to put one at.")
-    if not given.isdecimal():
-        raise BrokenRowError(f"target_idx must be the number of a word, counted from 0, got {given!r}.")
-    if int(given) >= len(words):
-        raise BrokenRowError(f"target_idx is {given}, but the sentence has {len(words)} words (0 to {len(words) - 1}).")
-    return int(given)
-
-
-def shared_ending(good: str, bad: str) -> str:
-    """The punctuation that both words end in, or the empty text.
-
-    >>> shared_ending("himself.", "herself.")
-    '.'
-    """
-    endings = {word[len(word.rstrip(".,;:!?")) :] for word in (good, bad)}
-    return endings.pop() if len(endings) == 1 else ""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UsageError
-from .file_rows import FORMATS, read_lines, read_table
+from .file_rows import TEXT_FORMATS, as_text, read_lines, read_table
 
 DATA_DIR = "FLOWGAUGE_DATA"
 """The environment variable with the data folder, for tasks without a setting `data_dir`."""
@@ -86,7 +86,7 @@ def data_folder(data_dir: str | Path | None) -> Path | None:
 
 def file_of(corpus: Corpus, split: str, folder: Path) -> Path | None:
     """The file of a split in a data folder: the whole split, else a part or a sample of it, else None."""
-    endings = (".txt",) if corpus.trees else FORMATS
+    endings = (".txt",) if corpus.trees else TEXT_FORMATS
     names = [corpus.files[split] + mark + ending for mark in MARKS for ending in endings]
     return next((path for name in names for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
@@ -157,11 +157,11 @@ def _from_table(corpus: Corpus, path: Path) -> Iterator[PublishedRow]:
         )
     lines: dict[str, int] = {}
     for row in table.rows:
-        texts = tuple(row.cells.get(column, "") for column in corpus.texts)
-        key = row.cells.get("id") or str(row.number - 1)
+        texts = tuple(as_text(row.cells.get(column)) for column in corpus.texts)
+        key = as_text(row.cells.get("id")) or str(row.number - 1)
         if lines.setdefault(key, row.line) != row.line:
             raise UsageError(f"{path}, line {row.line}: the id {key!r} is that of line {lines[key]} too; ids must differ.")
-        yield PublishedRow(f"{path}, line {row.line}", key, texts, row.cells.get(corpus.label, "").strip())
+        yield PublishedRow(f"{path}, line {row.line}", key, texts, as_text(row.cells.get(corpus.label)).strip())
 
 
 def _from_trees(path: Path) -> Iterator[PublishedRow]:

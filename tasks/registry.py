@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -9,8 +10,8 @@ from typing import Any, cast
 from ..core.errors import UnknownName, UsageError
 from ..core.registry import Registry, Spec, parameters
 from .declare import checked
-from .file_rows import FORMATS, is_table, read_table
-from .file_tasks import FileTask, LabelledTexts, MinimalPairs, check_columns, pairs, renamed
+from .file_rows import is_table
+from .file_tasks import FileTask, kind_of, pairs
 from .instance import Task
 
 TASKS = Registry(
@@ -45,7 +46,7 @@ def load_task(spec: str | Mapping[str, Any] | Spec, columns: Mapping[str, str] |
     """The task that a user names.
 
     Args:
-        spec: A registered name, a TSV, CSV or JSONL file, or `file.py[:name]`; settings may follow as `:key=value,...`.
+        spec: A registered name, a file or folder of rows, or `file.py[:name]`; settings may follow as `:key=value,...`.
         columns: A column of `file_tasks.COLUMNS` to the file's name of it, for tasks from a file of sentences.
 
     Raises:
@@ -55,18 +56,31 @@ def load_task(spec: str | Mapping[str, Any] | Spec, columns: Mapping[str, str] |
     ('is',)
     """
     spec = spec if isinstance(spec, Spec) else Spec.parse(spec)
-    if is_table(spec.name):
+    if is_path(spec.name):
         return cast(Task, _from_table(spec, columns or {}))
     if columns:
         raise UsageError(f"columns ({', '.join(columns)}) apply to tasks from a file of sentences, not to {spec.name!r}.")
-    if Path(spec.name).is_file() and not spec.name.endswith(".py"):
-        raise UsageError(f"{spec.name} is no task file: expected a name ending in {', '.join(FORMATS)} (also with .gz), or .py.")
     return checked(TASKS.create(spec), spec.name)
+
+
+def is_path(name: str) -> bool:
+    """Whether a task's name is the path of a file or folder of rows: no registered name, no Python file, and of a path's form.
+
+    >>> is_path("pairs.tsv"), is_path("data/pairs"), is_path("sva/obj"), is_path("sva/objj"), is_path("mine.py:pairs")
+    (True, True, False, False, False)
+    """
+    registered = TASKS.entries()
+    if re.fullmatch(r".+\.py(:.*)?", name) or name in registered:
+        return False
+    families = {known.partition("/")[0] for known in registered}
+    first, slash, _ = name.partition("/")
+    has_form = is_table(name) or name.startswith((".", "~")) or "\\" in name or re.search(r"\.[A-Za-z]\w*$", name)
+    return bool(has_form or (slash and first not in families) or Path(name).expanduser().exists())
 
 
 def takes_data(spec: Spec) -> bool:
     """Whether a task has the setting `data_dir`, as those on published data have."""
-    return not is_table(spec.name) and "data_dir" in parameters(TASKS.factory(spec.name))
+    return not is_path(spec.name) and "data_dir" in parameters(TASKS.factory(spec.name))
 
 
 def tasks_for_head(head: str, classes_match: Callable[[Sequence[str]], bool]) -> list[str]:
@@ -92,20 +106,4 @@ def _from_table(spec: Spec, columns: Mapping[str, str]) -> FileTask:
             raise UnknownName(f"setting of task file {spec.name!r}", key, known)
     path = Path(spec.name).expanduser()
     settings = {**spec.settings, "columns": {**pairs("columns", spec.settings.get("columns", {})), **columns}}
-    return _kind(path, settings["columns"])(path, **settings)
-
-
-def _kind(path: Path, columns: Mapping[str, str]) -> type[FileTask]:
-    """Minimal pairs if the file has good and bad words, labelled texts if it has labels."""
-    check_columns(columns)
-    table = read_table(path)
-    present = renamed(path, table, columns).columns
-    if "good" in present and "bad" in present:
-        return MinimalPairs
-    if "label" in present:
-        return LabelledTexts
-    raise UsageError(
-        f"{path} has neither the columns good and bad (minimal pairs) nor label (labelled texts); "
-        f"it has {', '.join(table.columns)}. "
-        "Say which they are, as in `--column sentence=grammatical --column good=correct --column bad=wrong`."
-    )
+    return kind_of(path, settings["columns"])(path, **settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from ...core.errors import UnknownName, UsageError
 from ...core.registry import Spec
 from ...methods.registry import METHODS
 from ...metrics.registry import METRICS
-from ...tasks.file_rows import is_table
+from ...tasks.file_rows import READABLE, check_readable
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import Instance
-from ...tasks.registry import TASKS, load_task, takes_data
+from ...tasks.registry import TASKS, is_path, load_task, takes_data
 from ..loading.model_handle import ModelHandle, check_model
 from ..store.key import TaskKey, canonical, method_key
 from .plan import DEFAULT_MODEL, Plan, unique
@@ -88,7 +89,7 @@ def check_names(plan: Plan) -> Plan:
         METRICS.require(spec.name)
     if plan.model is not None:
         check_model(plan.model)
-    if plan.columns and not any(is_table(spec.name) for spec in plan.tasks):
+    if plan.columns and not any(is_path(spec.name) for spec in plan.tasks):
         raise UsageError(
             f"columns ({', '.join(plan.columns)}) are given, but no task is a file of sentences: name one, or leave them out."
         )
@@ -121,7 +122,7 @@ def draw(plan: Plan, spec: Spec) -> TaskSample:
     Raises:
         UsageError: A file that cannot be read, an unknown split, no instances.
     """
-    task = load_task(spec, plan.columns if is_table(spec.name) else None)
+    task = load_task(spec, plan.columns if is_path(spec.name) else None)
     return _draw(spec, task, plan.split, plan.limit, plan.sample_seed)
 
 
@@ -166,15 +167,18 @@ def make_metrics(specs: Sequence[Spec]) -> list[Any]:
 
 
 def _tasks(spec: Spec) -> list[Spec]:
-    """The tasks that a name, a file or a glob stands for."""
-    if is_table(spec.name):
-        if not Path(spec.name).is_file():
-            raise UsageError(f"there is no task file {spec.name}: check the path.")
-        return [spec]
-    if ".py" in spec.name or not any(wildcard in spec.name for wildcard in "*?["):
-        TASKS.require(spec.name)
-        return [spec]
-    names = [name for name in TASKS.entries() if fnmatchcase(name, spec.name)]
+    """The tasks that a name, a path or a pattern of names or paths stands for."""
+    is_pattern = any(wildcard in spec.name for wildcard in "*?[") and not Path(spec.name).exists()
+    names = [name for name in TASKS.entries() if fnmatchcase(name, spec.name)] if is_pattern else [spec.name]
+    if not names and is_path(spec.name):
+        names = sorted(glob(str(Path(spec.name).expanduser())))
+        if not names:
+            raise UsageError(f"no file or folder matches {spec.name}: check the path; {READABLE}.")
     if not names:
         raise UnknownName("task", spec.name, TASKS.entries(), "`flowgauge list tasks` shows them.")
+    for name in names:
+        if is_path(name):
+            check_readable(Path(name).expanduser())
+        else:
+            TASKS.require(name)
     return [Spec(name, spec.settings) for name in names]

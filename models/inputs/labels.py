@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from ...core.errors import UsageError
+from ...core.errors import UnfitSentence, UsageError
 from ..layered import Layered
 
 log = logging.getLogger(__name__)
@@ -31,15 +31,15 @@ def label_ids(model: Layered, classes: Sequence[str]) -> dict[str, int]:
     """
     outputs = {name: index for index, name in model.labels.items()}
     if not classes:
-        return {name.lower(): index for name, index in outputs.items()}
+        _warn_of_numbers(model)
+        return outputs
     shown = ", ".join(outputs)
     if len(outputs) != len(classes):
         raise UsageError(
             f"model {model.name!r} has {describe_classes(model)}, the task has {len(classes)}: {', '.join(classes)}."
         )
     if nameless(outputs):
-        log.warning("the outputs of model %r have no names (%s); taken in the order %s.", model.name, shown, ", ".join(classes))
-        return {name: index for index, name in enumerate(classes)}
+        return _by_number(model, classes)
     names = {plain(name): index for name, index in outputs.items()}
     if set(names) != {plain(name) for name in classes}:
         raise UsageError(
@@ -47,6 +47,31 @@ def label_ids(model: Layered, classes: Sequence[str]) -> dict[str, int]:
             "if they mean the same, write the task's names into id2label and label2id of the model's config.json."
         )
     return {name: names[plain(name)] for name in classes}
+
+
+def _by_number(model: Layered, classes: Sequence[str]) -> dict[str, int]:
+    """The output of each class where the names of outputs are only numbers: that of the class's number.
+
+    Raises:
+        UsageError: The numbers are not those of the classes, which count from 0.
+    """
+    shown, of_number = ", ".join(model.labels.values()), {number_in(name): index for index, name in model.labels.items()}
+    if set(of_number) != set(range(len(classes))):
+        by_order = ", ".join(f"{model.labels[index]} = {name}" for index, name in enumerate(classes))
+        raise UsageError(
+            f"the outputs of model {model.name!r} are called {shown}, and the classes of the task {', '.join(classes)} have the "
+            f"numbers 0 to {len(classes) - 1}; write names into id2label and label2id of its config.json ({by_order} if they "
+            "stand in this order)."
+        )
+    log.warning("the outputs of model %r have no names (%s); taken in the order %s.", model.name, shown, ", ".join(classes))
+    return {name: of_number[number] for number, name in enumerate(classes)}
+
+
+def _warn_of_numbers(model: Layered) -> None:
+    """Warns of outputs that are called by numbers other than their own, since a label may be either."""
+    if any(_number(name) not in (None, index) for index, name in model.labels.items()):
+        readings = ", ".join(f"{name} (output {index})" for index, name in model.labels.items())
+        log.warning("the outputs of model %r are called %s: labels that are numbers are taken for these names.", model.name, readings)
 
 
 def classes_match(model: Layered, classes: Sequence[str]) -> bool:
@@ -79,19 +104,66 @@ def plain(name: str) -> str:
     return re.sub(r"[\s_-]+", " ", str(name)).strip().lower()
 
 
-def output_of(label: int | str, ids: Mapping[str, int], count: int) -> int | None:
-    """The output of a label.
+def number_in(name: str) -> int | None:
+    """The number in a name that holds exactly one.
+
+    >>> number_in("2 stars"), number_in("LABEL_0"), number_in("positive"), number_in("-1")
+    (2, 0, None, -1)
+    """
+    numbers = re.findall(r"-?[0-9]{1,9}", str(name))
+    return int(numbers[0]) if len(numbers) == 1 else None
+
+
+def output_of(label: int | str, outputs: Mapping[str, int]) -> int:
+    """The output of a label: the one that is called so or, for a number that no output is called, the one at that place.
 
     Args:
-        label: The index of an output, or a class name.
-        ids: The output of each class name.
-        count: How many outputs the model has.
+        label: The name of a class, or a number.
+        outputs: The output of each class name.
 
-    Returns:
-        The index of the output; None if the model has no such output.
+    Raises:
+        UsageError: There is no such output; or a number can be read in two ways, since the names of all outputs hold numbers and
+            the one at that place holds another. The message continues a sentence that begins with the model.
+        UnfitSentence: A number below 0, by which data sets mark rows without a label.
 
-    >>> output_of("Yes", {"no": 0, "yes": 1}, 2), output_of(2, {}, 2)
-    (1, None)
+    >>> output_of("Yes", {"no": 0, "yes": 1}), output_of(1, {"no": 0, "yes": 1}), output_of(1, {"-1": 0, "0": 1, "1": 2})
+    (1, 1, 2)
     """
-    index = label if isinstance(label, int) else ids.get(label, ids.get(label.lower()))
-    return index if index is not None and 0 <= index < count else None
+    named = [index for name, index in outputs.items() if name == label]
+    named = named or [i for name, i in outputs.items() if (_number(name) if isinstance(label, int) else plain(name)) == _key(label)]
+    if len(set(named)) == 1:
+        return named[0]
+    names = {index: name for name, index in sorted(outputs.items(), key=lambda item: item[1])}
+    known = f"knows {', '.join(names.values())} (0 to {len(names) - 1})"
+    if isinstance(label, str):
+        raise UsageError(f"{known}.{_remedy(label)}")
+    if label < 0:
+        raise UnfitSentence(f"{known}. If {label} marks rows without a label, leave them out with --on-split skip.")
+    if label not in names:
+        raise UsageError(f"{known}. Write their names or numbers as labels.")
+    numbers = {index: number_in(name) for index, name in names.items()}
+    others = [index for index, number in numbers.items() if number == label and index != label]
+    if others and None not in numbers.values() and numbers[label] != label:
+        raise UsageError(
+            f"has two outputs for it: number {label}, which is called {names[label]!r}, and {names[others[0]]!r}, which is number "
+            f"{others[0]}. Write the names of the outputs as labels."
+        )
+    return label
+
+
+def _key(label: int | str) -> int | str:
+    return label if isinstance(label, int) else plain(label)
+
+
+def _number(name: str) -> int | None:
+    """The number that a name is, also as `1.0`."""
+    return int(name.partition(".")[0]) if re.fullmatch(r"[+-]?[0-9]{1,9}(\.0*)?", str(name)) else None
+
+
+def _remedy(label: str) -> str:
+    """What to do with labels of a kind that no class has."""
+    if re.fullmatch(r"[+-]?[0-9]*[.,][0-9]+(e[+-]?[0-9]+)?", label.lower()):
+        return " A label with a fraction is a score, and the model tells classes: write classes as labels."
+    if label.lower() in ("true", "false"):
+        return " Write these names, or 1 for true and 0 for false if that is their order."
+    return " Write these names as labels, or the numbers of the outputs in every row."

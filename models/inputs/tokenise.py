@@ -196,11 +196,7 @@ def _labels(model: Layered, instance: Instance, labels: Sequence[int | str], ids
     Raises:
         UsageError: The model has no such output.
     """
-    count = len(model.labels)
-    outputs = [output_of(label, ids, count) for label in labels]
-    if None in outputs:
-        label = labels[outputs.index(None)]
-        raise UsageError(
-            f"instance {instance.id!r} has label {label!r}, but model {model.name!r} knows {', '.join(ids)} (0 to {count - 1})."
-        )
-    return [index for index in outputs if index is not None]
+    try:
+        return [output_of(label, ids) for label in labels]
+    except UsageError as error:
+        raise type(error)(f"instance {instance.id!r} has label {labels[0]!r}, but model {model.name!r} {error}") from error

@@ -1,4 +1,4 @@
-"""Reading TSV, CSV and JSONL, and every way in which a file can be bad."""
+"""Reading TSV, CSV, JSON, parquet and Arrow, and every way in which a file can be bad."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowgauge.core.errors import UsageError
-from flowgauge.tasks.file_rows import FileRow, is_table, read_table, stem
+from flowgauge.tasks.file_rows import READABLE, BrokenRowError, FileRow, is_table, read_table, split_names, stem
 
-CELL = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=12)
+CELL = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp"), exclude_characters='"'), max_size=12)
 
 
 def write(folder: Path, name: str, text: str | bytes) -> Path:
@@ -47,7 +47,8 @@ def test_jsonl_values_become_text_and_columns_are_those_of_all_rows(tmp_path: Pa
         write(tmp_path, "a.jsonl", '{"sentence": "é", "label": 1}\n\n{"sentence": "b", "more": null, "list": ["x"]}\n')
     )
     assert table.columns == ("sentence", "label", "more", "list")
-    assert [r.cells for r in table.rows] == [{"sentence": "é", "label": "1"}, {"sentence": "b", "more": "", "list": '["x"]'}]
+    texts = [{name: row.text(name) for name in row.cells} for row in table.rows]
+    assert texts == [{"sentence": "é", "label": "1"}, {"sentence": "b", "more": "", "list": "x"}]
     assert [r.line for r in table.rows] == [1, 3]
 
 
@@ -58,11 +59,6 @@ def test_a_byte_order_mark_windows_lines_and_gzip_are_read_alike(tmp_path: Path,
     assert (table.columns, table.rows[0].cells) == (("sentence", "label"), {"sentence": "fine", "label": "1"})
 
 
-def test_integers_are_the_columns_with_nothing_but_integers(tmp_path: Path) -> None:
-    table = read_table(write(tmp_path, "a.tsv", "a\tb\tc\td\n1\t1\tx\t-2\n0\t1.0\t1\t+3\n"))
-    assert table.integers == {"a", "d"}
-
-
 @given(rows=st.lists(st.tuples(CELL, CELL).filter(any), min_size=1, max_size=5))
 @settings(deadline=None)
 def test_what_is_written_is_read(rows: list[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -71,22 +67,38 @@ def test_what_is_written_is_read(rows: list[tuple[str, str]], tmp_path_factory: 
     assert [tuple(r.cells.values()) for r in table.rows] == rows
 
 
+MEND = "Mend the line, or quote cells that hold a"
 CUT = gzip.compress(b"a\tb\n1\t2\n" * 99, mtime=0)[:-9]
 BAD: list[tuple[str, str | bytes, str]] = [
     ("a.tsv", "", " has no rows: expected a header and at least one row."),
     ("a.tsv", "sentence\tlabel\n", " has no rows: expected a header and at least one row."),
     ("a.jsonl", "\n\n", " has no rows: expected one object a line."),
-    ("a.tsv", "a\tb\n1\t2\n3\n", ", line 3: 1 cells, but the header has 2: a, b."),
-    ("a.csv", "a,b\n1,2\n\n1,2,3\n", ", line 4: 3 cells, but the header has 2: a, b."),
-    ("a.csv", 'a,b\n1,2\n"1"x,2\n', ", line 3: ',' expected after '\"'."),
-    ("a.csv", 'a,b\n1,2\n"1,2\n', ", line 3: unexpected end of data."),
+    ("a.tsv", "a\tb\n1\t2\n3\n", f", line 3: 1 cells, but the header has 2: a, b. {MEND} tab."),
+    ("a.csv", "a,b\n1,2\n\n1,2,3\n", f", line 4: 3 cells, but the header has 2: a, b. {MEND} separator."),
+    ("a.csv", 'a,b\n1,2\n"1"x,2\n', ", line 3: ',' expected after '\"'; mend the quotation marks there."),
+    ("a.csv", 'a,b\n1,2\n"1,2\n', ", line 3: unexpected end of data; mend the quotation marks there."),
     ("a.tsv", "a\tb\ta\n1\t2\t3\n", ", line 1: the column 'a' is there twice; rename one."),
-    ("a.jsonl", '{"a": 1}\n{"a": }\n', ", line 2: not JSON (Expecting value at character 7)."),
+    ("a.jsonl", '{"a": 1}\n{"a": }\n', ", line 2: not JSON (Expecting value at character 7); expected one object a line."),
+    ("a.jsonl", '{"a": 1, "b": 2, "a": 3}\n', ", line 1: the key 'a' is there twice in one object; rename one."),
+    ("a.json", '[{"a": 1}, 2]', ", line 2: expected a list of objects, got int."),
+    ("a.json", "[]", " has no rows: expected one object a line."),
     ("a.jsonl", '{"a": 1}\n[1]\n', ", line 2: expected one JSON object a line, got list."),
     ("a.tsv", b"a\tb\nok\tok\ncaf\xe9\t1\n", ", line 3: not UTF-8 (invalid continuation byte); save the file as UTF-8."),
     ("a.tsv.gz", b"a\tb\n1\t2\n", " is not a whole gzip file: Not a gzipped file (b'a\\t')"),
     ("a.tsv.gz", CUT, " is not a whole gzip file: Compressed file ended before the end-of-stream marker was reached"),
-    ("a.txt", "a\tb\n", " is no task file: expected a name ending in .tsv, .csv, .jsonl, or one of these with .gz."),
+    ("a.txt", "a\tb\n", " has no rows: expected a header and at least one row."),
+    ("a.txt", "the film is good .\tpositive\n", " has no rows: expected a header and at least one row. If its first line is a row "
+     "('the film is good .', ...), write a line with the names of the columns above it."),
+    ("a.tsv", "sentence,label\nfine,1\n", ", line 1: no tab in 'sentence,label'; if commas or semicolons separate its cells, "
+     "call it .csv."),
+    ("a.tsv", "a\tb\n1\t2\n".encode("utf-16-le"), ", line 1: a null character, so this is no text in UTF-8; save the file as UTF-8."),
+    ("a.txt", "True\tles clients rient\nTrue\tles clients rit\n", ", line 1: expected a pair, `True<TAB>sentence` and "
+     "`False<TAB>sentence` on two lines one after the other, got 'True les clients rient' and 'True les clients rit'."),
+    ("a.txt", "True\ta b\nFalse\ta c\nTrue\ta d\n", ", line 3: expected a pair, `True<TAB>sentence` and `False<TAB>sentence` on "
+     "two lines one after the other, got 'True a d' and ''."),
+    ("a.parquet", "no parquet", " is damaged or holds another format than its name says; write it again."),
+    ("a.jsonl", '{"a": ' + "1" * 5000 + "}", ", line 1: a number of more digits than can be read."),
+    ("a.xlsx", "x", f" is no task file: {READABLE}."),
 ]  # fmt: skip
 
 
@@ -96,10 +108,93 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, name: str, text: st
     assert refusal(path) == f"{path}{message}"
 
 
-def test_an_absent_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "none.tsv") == f"there is no file {tmp_path / 'none.tsv'}."
-    (tmp_path / "folder.tsv").mkdir()
-    assert re.search(r"folder\.tsv cannot be read: Is a directory\.$", refusal(tmp_path / "folder.tsv"))
+def test_an_absent_file_and_a_folder_are_refused_with_what_can_be_read(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "none.tsv") == f"there is no task file {tmp_path / 'none.tsv'}: check the path; {READABLE}."
+    folder = tmp_path / "folder.tsv"
+    folder.mkdir()
+    assert refusal(folder) == f"{folder} is a folder without a data set: name a file; {READABLE}."
+    write(folder, "b.csv", "a,b\n1,2\n")
+    one = f"name one of its files, such as {folder / 'b.csv'}"
+    assert refusal(folder) == f"{folder} is a folder without a data set: {one}; {READABLE}."
+
+
+ROWS = [{"sentence": "the film is good .", "label": "1"}, {"sentence": "it is bad .", "label": "0"}]
+SAME: dict[str, str | bytes] = {
+    "a.tsv": "sentence\tlabel\nthe film is good .\t1\nit is bad .\t0\n",
+    "b.tsv": "sentence\tlabel\r\nthe film is good .\t1\r\n\r\nit is bad .\t0\r\n",
+    "c.tsv": "sentence\tlabel\nthe film is good .\t1\nit is bad .\t0\n".encode("utf-16"),
+    "d.tsv": '"sentence"\t"label"\n"the film is good ."\t"1"\n"it is bad ."\t"0"\n',
+    "a.txt": "sentence\tlabel\nthe film is good .\t1\n \nit is bad .\t0\n",
+    "a.csv": "sentence,label\nthe film is good .,1\nit is bad .,0\n",
+    "b.csv": "sentence;label\nthe film is good .;1\nit is bad .;0\n",
+    "c.csv": "sentence, label\nthe film is good ., 1\nit is bad ., 0\n",
+    "d.csv": "sentence,label,,\nthe film is good .,1,,\nit is bad .,0,x,y\n",
+    "a.jsonl": '{"sentence": "the film is good .", "label": 1}\n{"sentence": ["it", "is", "bad", "."], "label": 0}\n',
+    "a.json": '[{"sentence": "the film is good .", "label": 1},\n {"sentence": "it is bad .", "label": "0"}]',
+    "b.json": '{"sentence": "the film is good .", "label": 1}\n{"sentence": "it is bad .", "label": 0}\n',
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_the_same_rows_are_read_from_every_way_to_write_them(tmp_path: Path, name: str) -> None:
+    table = read_table(write(tmp_path, name, SAME[name]))
+    assert table.columns == ("sentence", "label")
+    assert [{column: row.text(column) for column in table.columns} for row in table.rows] == ROWS
+
+
+QUOTES = {
+    "doubled": ('s\tl\n"the ""good"" film"\t1\n', ['the "good" film']),
+    "over several lines": ('s\tl\n"the\nfilm"\t1\n', ["the\nfilm"]),
+    "a whole column": ('s\tl\n"the film"\t1\n"it"\t0\n', ["the film", "it"]),
+    "one cell of several": ('s\tl\n"the film"\t1\nit\t0\n', ['"the film"', "it"]),
+    "one that is not closed": ('s\tl\n"a ""b"" c"\t1\nit "is\t0\n', ['"a ""b"" c"', 'it "is']),
+}
+
+
+@pytest.mark.parametrize("case", QUOTES)
+def test_quotation_marks_of_tsv_are_read_as_quoting_only_where_a_program_quoted(tmp_path: Path, case: str) -> None:
+    text, expected = QUOTES[case]
+    assert [row.text("s") for row in read_table(write(tmp_path, "a.tsv", text)).rows] == expected
+
+
+def test_parts_of_objects_are_columns_and_objects_are_no_text(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "a.jsonl", '{"data": {"sentence": "a b", "n": 2}, "spans": [[0, 1]], "tokens": ["a", "b"]}\n'))
+    assert table.columns == ("data", "data.sentence", "data.n", "spans", "tokens")
+    assert table.text_columns == ("data.sentence", "data.n", "tokens")
+    assert [table.rows[0].text(name) for name in table.text_columns] == ["a b", "2", "a b"]
+    for name, message in {
+        "data": "data is an object; name one of its parts as the column: data.sentence, data.n.",
+        "spans": "spans is a list, and '[0, 1]' in it is no single word.",
+    }.items():
+        with pytest.raises(BrokenRowError) as caught:
+            table.rows[0].text(name)
+        assert str(caught.value) == message
+
+
+def test_a_word_with_a_blank_in_a_list_is_no_single_word() -> None:
+    with pytest.raises(BrokenRowError, match="'New York' in it is no single word"):
+        FileRow(1, 1, {"s": ["New York", "is"]}).text("s")
+
+
+def test_parquet_arrow_and_saved_data_sets_have_the_names_of_classes(tmp_path: Path) -> None:
+    import datasets
+
+    features = datasets.Features(
+        sentence=datasets.Value("string"), label=datasets.ClassLabel(names=["negative", "positive"])
+    )
+    data = datasets.Dataset.from_dict({"sentence": ["good .", "bad .", "so ."], "label": [1, 0, -1]}, features=features)
+    data.save_to_disk(tmp_path / "one")
+    datasets.DatasetDict({"train": data, "test": data.select([0])}).save_to_disk(tmp_path / "several")
+    data.to_parquet(tmp_path / "a.parquet")
+    arrow = next((tmp_path / "one").glob("*.arrow"))
+    for path in (tmp_path / "one", tmp_path / "a.parquet", arrow):
+        table = read_table(path)
+        assert [(row.line, row.text("sentence"), row.text("label")) for row in table.rows] == [
+            (1, "good .", "positive"), (2, "bad .", "negative"), (3, "so .", "")
+        ]  # fmt: skip
+        assert table.classes == {"label": ("negative", "positive")} and split_names(path) == ("test",)
+    assert split_names(tmp_path / "several") == ("train", "test")
+    assert [len(read_table(tmp_path / "several", split).rows) for split in ("train", "test")] == [3, 1]
 
 
 @pytest.mark.parametrize(("name", "base"), [("a/b.tsv", "b"), ("b.csv.gz", "b"), ("b.v1.JSONL", "b.v1"), (".tsv", "")])

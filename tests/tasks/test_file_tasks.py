@@ -151,10 +151,134 @@ def test_a_file_of_broken_rows_only_is_refused_even_when_they_may_be_left_out(tm
         load_task(f"{path}:on_broken=skip")
 
 
-def test_a_label_that_is_empty_is_refused_with_its_line(tmp_path: Path) -> None:
-    path = write(tmp_path, "sentence\tlabel\na\t1\nb\t\n")
-    with pytest.raises(UsageError, match=r"set\.tsv, line 3: the cell label is empty"):
+UNUSABLE = {
+    "": "the cell label is empty.",
+    "-": "the label is '-', which says that there is none.",
+    "NaN": "the label is 'NaN', which says that there is none.",
+}
+
+
+@pytest.mark.parametrize("label", UNUSABLE)
+def test_rows_without_a_label_can_be_left_out_and_do_not_decide_the_type_of_the_others(tmp_path: Path, label: str) -> None:
+    path = write(tmp_path, f"sentence\tlabel\na\t1\nb\t{label}\nc\t0\n")
+    with pytest.raises(UsageError) as caught:
         load_task(str(path))
+    assert str(caught.value) == f"{path}, line 3: {UNUSABLE[label]} To leave such rows out, write {path}:on_broken=skip."
+    task = load_task(f"{path}:on_broken=skip")
+    assert isinstance(task, LabelledTexts)
+    assert ([(i.id, i.answer) for i in task.instances("test", None, 0)], task.broken) == ([("set/1", (1,)), ("set/3", (0,))], 1)
+
+
+def test_the_type_of_labels_is_decided_over_the_rows_that_are_kept(tmp_path: Path) -> None:
+    path = write(tmp_path, "sentence\tlabel\tpart\na\t1.0\tx\nb\tother\ty\nc\t-1.\tx\n")
+    assert [i.answer for i in load_task(f"{path}:where=part=x").instances("test", None, 0)] == [(1,), (-1,)]
+    assert [i.answer for i in load_task(str(path)).instances("test", None, 0)] == [("1.0",), ("other",), ("-1.",)]
+
+
+def test_scores_and_truth_values_stay_text(tmp_path: Path) -> None:
+    rows = '{"sentence": "a", "label": true}\n{"sentence": "b", "label": 0.8}\n'
+    assert [i.answer for i in load_task(str(write(tmp_path, rows, "a.jsonl"))).instances("test", None, 0)] == [("true",), ("0.8",)]
+
+
+def test_a_list_of_labels_and_an_object_are_no_label(tmp_path: Path) -> None:
+    several = write(tmp_path, '{"sentence": "a", "label": ["toxic", "rude"]}\n', "a.jsonl")
+    with pytest.raises(UsageError, match=r"a\.jsonl, line 1: label is a list; a row has one label\. To leave"):
+        load_task(str(several))
+    nested = write(tmp_path, '{"data": {"sentence": ["a", "b"]}, "label": {"name": "positive"}}\n', "b.jsonl")
+    with pytest.raises(UsageError, match="label is an object; name one of its parts as the column: label.name"):
+        load_task(str(nested), {"sentence": "data.sentence"})
+    task = load_task(str(nested), {"sentence": "data.sentence", "label": "label.name"})
+    assert task.instances("test", None, 0) == (Instance("b/1", ("a b",), ("positive",)),)
+
+
+WHOLE = {
+    "blimp.jsonl": '{"sentence_good": "Ann hurt herself.", "sentence_bad": "Ann hurt himself.", "UID": "x"}\n',
+    "columns.tsv": "sentence_good\tsentence_bad\nAnn hurt herself.\tAnn hurt himself.\n",
+    "good_bad.csv": "good,bad\nAnn hurt herself.,Ann hurt himself.\n",
+    "no_header.tsv": "Ann hurt herself.\tAnn hurt himself.\n" * 2,
+    "clams.txt": "True\tAnn hurt herself.\nFalse\tAnn hurt himself.\n",
+    "clams.tsv": "False\tAnn hurt himself.\r\nTRUE\tAnn hurt herself.\r\n",
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_sentences_that_differ_in_a_word_are_a_minimal_pair(tmp_path: Path, name: str) -> None:
+    task = load_task(str(write(tmp_path, WHOLE[name], name)))
+    first = task.instances("test", None, 0)[0]
+    assert (type(task), first.segments, first.answer, first.against) == (
+        MinimalPairs, ("Ann hurt [MASK].",), ("herself",), ("himself",)
+    )  # fmt: skip
+
+
+def test_pairs_of_any_columns_and_pairs_that_differ_in_more_than_a_word(tmp_path: Path) -> None:
+    path = write(tmp_path, "right\twrong\nit is old\tit are old\nit is old\tthey are old\nit is\tit is old\n")
+    columns = {"sentence_good": "right", "sentence_bad": "wrong"}
+    with pytest.raises(UsageError) as caught:
+        load_task(str(path), columns)
+    assert str(caught.value) == (
+        f"{path}, line 3: two sentences of a pair must differ in one word, got 'it is old' and 'they are old'. To leave such rows "
+        f"out, write {path}:on_broken=skip."
+    )
+    task = load_task(f"{path}:on_broken=skip", columns)
+    assert isinstance(task, MinimalPairs)
+    assert (task.broken, [(i.segments, i.answer) for i in task.instances("test", None, 0)]) == (2, [(("it [MASK] old",), ("is",))])
+    assert load_task(f"{path}:on_broken=skip", {"good": "right", "bad": "wrong"}).instances() == task.instances()
+
+
+PAIR = "premise\thypothesis\tid\tlabel\n" + "a man sings a song\tone sings a song\t7\tyes\n" * 3
+
+
+def test_a_second_text_that_no_column_is_named_for_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, PAIR)
+    task = load_task(str(path), {"sentence": "premise"})
+    assert task.instances()[0].segments == ("a man sings a song",)
+    assert caplog.messages == [
+        "set.tsv: premise is read alone and hypothesis is left out; if the model reads two texts, add "
+        "--column sentence2=hypothesis."
+    ]
+    caplog.clear()
+    both = load_task(str(path), {"sentence": "premise", "sentence2": "hypothesis"})
+    assert both.instances()[0].segments == ("a man sings a song", "one sings a song") and caplog.messages == []
+
+
+def test_a_column_that_is_read_under_another_name_is_not_read_twice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, "sentence1\tsentence2\tlabel\na song\tone sings\t1\n")
+    assert load_task(str(path), {"sentence": "sentence2"}).instances()[0].segments == ("one sings",)
+    assert caplog.messages == [
+        "set.tsv: sentence2 is read alone and sentence1 is left out; if the model reads two texts, add "
+        "--column sentence2=sentence1."
+    ]
+    assert load_task(str(path), {"sentence": "sentence1"}).instances()[0].segments == ("a song", "one sings")
+
+
+def test_a_saved_data_set_has_its_splits_and_names_its_classes(tmp_path: Path) -> None:
+    import datasets
+
+    features = datasets.Features(sentence=datasets.Value("string"), label=datasets.ClassLabel(names=["no", "yes"]))
+    data = datasets.Dataset.from_dict({"sentence": ["a b", "c d"], "label": [1, 0]}, features=features)
+    datasets.DatasetDict({"train": data, "dev": data.select([1])}).save_to_disk(tmp_path / "mine")
+    task = load_task(str(tmp_path / "mine"))
+    assert isinstance(task, LabelledTexts)
+    assert (task.name, task.classes) == ("file/mine", ("no", "yes"))
+    assert task.instances("dev", None, 0) == (Instance("mine/dev/1", ("c d",), ("no",)),)
+    with pytest.raises(UsageError, match=r"task 'file/mine' has no split 'test'; it has: train, dev\."):
+        task.instances("test", None, 0)
+
+
+def test_a_file_without_header_is_told_so(tmp_path: Path) -> None:
+    path = write(tmp_path, "the film is good .,positive\nit is bad .,negative\n", "set.csv")
+    with pytest.raises(UsageError) as caught:
+        load_task(str(path))
+    assert str(caught.value).endswith(
+        " If its first line is a row ('the film is good .', ...), write a line with the names of the columns above it."
+    )
+
+
+def test_objects_are_never_suggested_as_a_column(tmp_path: Path) -> None:
+    rows = '{"query": "what is it ?", "class": "POS", "evidences": [[{"text": "a very long text of many words"}]]}\n'
+    path = write(tmp_path, rows, "set.jsonl")
+    with pytest.raises(UsageError, match=r"it has query, class, label\. Say which column it is, as in `--column sentence=query`"):
+        load_task(str(path), {"label": "class"})
 
 
 def test_a_missing_column_is_named_with_those_there_are_and_what_to_write(tmp_path: Path) -> None:
@@ -173,7 +297,8 @@ def test_a_file_that_is_neither_kind_lists_its_columns(tmp_path: Path) -> None:
         load_task(str(path))
     assert str(caught.value) == (
         f"{path} has neither the columns good and bad (minimal pairs) nor label (labelled texts); it has a, b. "
-        "Say which they are, as in `--column sentence=grammatical --column good=correct --column bad=wrong`."
+        "Say which they are, as in `--column sentence=grammatical --column good=correct --column bad=wrong` or "
+        "`--column sentence=text --column label=class`."
     )
 
 

@@ -50,12 +50,18 @@ def test_columns_are_for_files_only(tmp_path: Path) -> None:
     assert load_task(str(path), {"sentence": "text"}).name == "file/a"
 
 
-def test_a_file_with_another_ending_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(
-        UsageError, match=r"a\.txt is no task file: expected a name ending in .tsv, .csv, .jsonl \(also with .gz\), or .py"
-    ):
-        load_task(str(tmp_path / "a.txt"))
+def test_a_path_is_a_path_and_not_an_unknown_task(tmp_path: Path) -> None:
+    (tmp_path / "a.xls").write_text("x")
+    for path, message in {
+        tmp_path / "a.xls": "a.xls is no task file: flowgauge reads .tsv and .txt",
+        tmp_path / "none.json": "there is no task file .*none.json: check the path; flowgauge reads",
+        tmp_path / "none": "there is no task file .*none: check the path; flowgauge reads",
+        tmp_path: "is a folder without a data set: name one of its files|is a folder without a data set: name a file",
+    }.items():
+        with pytest.raises(UsageError, match=message):
+            load_task(str(path))
+    with pytest.raises(UnknownName, match="no task is called 'sva/objj': did you mean sva/obj"):
+        load_task("sva/objj")
 
 
 def test_importing_tasks_loads_no_torch() -> None:
