@@ -192,7 +192,7 @@ def check_readable(path: Path) -> None:
             raise UsageError(f"{path} is a folder without a data set: {one}; {READABLE}.")
     elif not path.exists():
         raise UsageError(f"there is no task file {path}: check the path; {READABLE}.")
-    elif not is_table(path.name):
+    elif not is_table(path.name) or not path.is_file():
         raise UsageError(f"{path} is no task file: {READABLE}.")
 
 
@@ -293,7 +293,9 @@ def _tab_separated(path: Path, text: str) -> NumberedLines:
 
 def _has_quoted_column(lines: NumberedLines) -> bool:
     """Whether one column stands in quotation marks in every row."""
-    return any(all(QUOTED.fullmatch(cell or "") for cell in column) for column in zip_longest(*(cells for _, cells in lines.rows)))
+    return any(
+        all(QUOTED.fullmatch(cell or "") for cell in column) for column in zip_longest(*(cells for _, cells in lines.rows))
+    )
 
 
 def _comma_separated(path: Path, text: str) -> NumberedLines:

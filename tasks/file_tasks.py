@@ -34,7 +34,18 @@ WHOLE = {"sentence_good": "good", "sentence_bad": "bad"}
 """What files call the two sentences of a pair (BLiMP), and the columns that they are taken for."""
 NO_LABEL = ("-", "nan", "none", "null")
 """Texts in the place of a label that say that there is none, such as the `-` of SNLI; so does an empty cell."""
-SECOND_TEXTS = ("sentence1", "sentence2", "premise", "hypothesis", "question", "question1", "question2", "passage", "text_b", "text2")
+SECOND_TEXTS = (
+    "sentence1",
+    "sentence2",
+    "premise",
+    "hypothesis",
+    "question",
+    "question1",
+    "question2",
+    "passage",
+    "text_b",
+    "text2",
+)
 """Names of columns that usually hold one of two texts."""
 
 

@@ -71,7 +71,9 @@ def _warn_of_numbers(model: Layered) -> None:
     """Warns of outputs that are called by numbers other than their own, since a label may be either."""
     if any(_number(name) not in (None, index) for index, name in model.labels.items()):
         readings = ", ".join(f"{name} (output {index})" for index, name in model.labels.items())
-        log.warning("the outputs of model %r are called %s: labels that are numbers are taken for these names.", model.name, readings)
+        log.warning(
+            "the outputs of model %r are called %s: labels that are numbers are taken for these names.", model.name, readings
+        )
 
 
 def classes_match(model: Layered, classes: Sequence[str]) -> bool:
@@ -130,7 +132,9 @@ def output_of(label: int | str, outputs: Mapping[str, int]) -> int:
     (1, 1, 2)
     """
     named = [index for name, index in outputs.items() if name == label]
-    named = named or [i for name, i in outputs.items() if (_number(name) if isinstance(label, int) else plain(name)) == _key(label)]
+    named = named or [
+        i for name, i in outputs.items() if (_number(name) if isinstance(label, int) else plain(name)) == _key(label)
+    ]
     if len(set(named)) == 1:
         return named[0]
     names = {index: name for name, index in sorted(outputs.items(), key=lambda item: item[1])}
@@ -145,8 +149,8 @@ def output_of(label: int | str, outputs: Mapping[str, int]) -> int:
     others = [index for index, number in numbers.items() if number == label and index != label]
     if others and None not in numbers.values() and numbers[label] != label:
         raise UsageError(
-            f"has two outputs for it: number {label}, which is called {names[label]!r}, and {names[others[0]]!r}, which is number "
-            f"{others[0]}. Write the names of the outputs as labels."
+            f"has two outputs for it: number {label}, which is called {names[label]!r}, and {names[others[0]]!r}, which is "
+            f"number {others[0]}. Write the names of the outputs as labels."
         )
     return label
 

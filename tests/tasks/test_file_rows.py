@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 from pathlib import Path
 
 import pytest
@@ -87,11 +86,12 @@ BAD: list[tuple[str, str | bytes, str]] = [
     ("a.tsv.gz", b"a\tb\n1\t2\n", " is not a whole gzip file: Not a gzipped file (b'a\\t')"),
     ("a.tsv.gz", CUT, " is not a whole gzip file: Compressed file ended before the end-of-stream marker was reached"),
     ("a.txt", "a\tb\n", " has no rows: expected a header and at least one row."),
-    ("a.txt", "the film is good .\tpositive\n", " has no rows: expected a header and at least one row. If its first line is a row "
-     "('the film is good .', ...), write a line with the names of the columns above it."),
+    ("a.txt", "the film is good .\tpositive\n", " has no rows: expected a header and at least one row. If its first line is a "
+     "row ('the film is good .', ...), write a line with the names of the columns above it."),
     ("a.tsv", "sentence,label\nfine,1\n", ", line 1: no tab in 'sentence,label'; if commas or semicolons separate its cells, "
      "call it .csv."),
-    ("a.tsv", "a\tb\n1\t2\n".encode("utf-16-le"), ", line 1: a null character, so this is no text in UTF-8; save the file as UTF-8."),
+    ("a.tsv", "a\tb\n1\t2\n".encode("utf-16-le"),
+     ", line 1: a null character, so this is no text in UTF-8; save the file as UTF-8."),
     ("a.txt", "True\tles clients rient\nTrue\tles clients rit\n", ", line 1: expected a pair, `True<TAB>sentence` and "
      "`False<TAB>sentence` on two lines one after the other, got 'True les clients rient' and 'True les clients rit'."),
     ("a.txt", "True\ta b\nFalse\ta c\nTrue\ta d\n", ", line 3: expected a pair, `True<TAB>sentence` and `False<TAB>sentence` on "
@@ -158,7 +158,9 @@ def test_quotation_marks_of_tsv_are_read_as_quoting_only_where_a_program_quoted(
 
 
 def test_parts_of_objects_are_columns_and_objects_are_no_text(tmp_path: Path) -> None:
-    table = read_table(write(tmp_path, "a.jsonl", '{"data": {"sentence": "a b", "n": 2}, "spans": [[0, 1]], "tokens": ["a", "b"]}\n'))
+    table = read_table(
+        write(tmp_path, "a.jsonl", '{"data": {"sentence": "a b", "n": 2}, "spans": [[0, 1]], "tokens": ["a", "b"]}\n')
+    )
     assert table.columns == ("data", "data.sentence", "data.n", "spans", "tokens")
     assert table.text_columns == ("data.sentence", "data.n", "tokens")
     assert [table.rows[0].text(name) for name in table.text_columns] == ["a b", "2", "a b"]
@@ -179,9 +181,7 @@ def test_a_word_with_a_blank_in_a_list_is_no_single_word() -> None:
 def test_parquet_arrow_and_saved_data_sets_have_the_names_of_classes(tmp_path: Path) -> None:
     import datasets
 
-    features = datasets.Features(
-        sentence=datasets.Value("string"), label=datasets.ClassLabel(names=["negative", "positive"])
-    )
+    features = datasets.Features(sentence=datasets.Value("string"), label=datasets.ClassLabel(names=["negative", "positive"]))
     data = datasets.Dataset.from_dict({"sentence": ["good .", "bad .", "so ."], "label": [1, 0, -1]}, features=features)
     data.save_to_disk(tmp_path / "one")
     datasets.DatasetDict({"train": data, "test": data.select([0])}).save_to_disk(tmp_path / "several")

@@ -177,7 +177,10 @@ def test_the_type_of_labels_is_decided_over_the_rows_that_are_kept(tmp_path: Pat
 
 def test_scores_and_truth_values_stay_text(tmp_path: Path) -> None:
     rows = '{"sentence": "a", "label": true}\n{"sentence": "b", "label": 0.8}\n'
-    assert [i.answer for i in load_task(str(write(tmp_path, rows, "a.jsonl"))).instances("test", None, 0)] == [("true",), ("0.8",)]
+    assert [i.answer for i in load_task(str(write(tmp_path, rows, "a.jsonl"))).instances("test", None, 0)] == [
+        ("true",),
+        ("0.8",),
+    ]
 
 
 def test_a_list_of_labels_and_an_object_are_no_label(tmp_path: Path) -> None:
@@ -185,7 +188,7 @@ def test_a_list_of_labels_and_an_object_are_no_label(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"a\.jsonl, line 1: label is a list; a row has one label\. To leave"):
         load_task(str(several))
     nested = write(tmp_path, '{"data": {"sentence": ["a", "b"]}, "label": {"name": "positive"}}\n', "b.jsonl")
-    with pytest.raises(UsageError, match="label is an object; name one of its parts as the column: label.name"):
+    with pytest.raises(UsageError, match=r"label is an object; name one of its parts as the column: label\.name"):
         load_task(str(nested), {"sentence": "data.sentence"})
     task = load_task(str(nested), {"sentence": "data.sentence", "label": "label.name"})
     assert task.instances("test", None, 0) == (Instance("b/1", ("a b",), ("positive",)),)
@@ -216,12 +219,15 @@ def test_pairs_of_any_columns_and_pairs_that_differ_in_more_than_a_word(tmp_path
     with pytest.raises(UsageError) as caught:
         load_task(str(path), columns)
     assert str(caught.value) == (
-        f"{path}, line 3: two sentences of a pair must differ in one word, got 'it is old' and 'they are old'. To leave such rows "
-        f"out, write {path}:on_broken=skip."
+        f"{path}, line 3: two sentences of a pair must differ in one word, got 'it is old' and 'they are old'. To leave such "
+        f"rows out, write {path}:on_broken=skip."
     )
     task = load_task(f"{path}:on_broken=skip", columns)
     assert isinstance(task, MinimalPairs)
-    assert (task.broken, [(i.segments, i.answer) for i in task.instances("test", None, 0)]) == (2, [(("it [MASK] old",), ("is",))])
+    assert (task.broken, [(i.segments, i.answer) for i in task.instances("test", None, 0)]) == (
+        2,
+        [(("it [MASK] old",), ("is",))],
+    )
     assert load_task(f"{path}:on_broken=skip", {"good": "right", "bad": "wrong"}).instances() == task.instances()
 
 

@@ -35,7 +35,9 @@ def test_the_number_of_a_word_may_be_a_number_or_text(index: object) -> None:
 
 
 def test_a_number_of_many_digits_is_no_number_of_a_word() -> None:
-    with pytest.raises(BrokenRowError, match="target_idx must be the number of a word, counted from 0, got '99999999999999999999'"):
+    with pytest.raises(
+        BrokenRowError, match="target_idx must be the number of a word, counted from 0, got '99999999999999999999'"
+    ):
         gapped(FileRow(1, 1, {"sentence": "it is", "target_idx": "9" * 5000}), "is", "are")
 
 

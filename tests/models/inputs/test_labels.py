@@ -81,8 +81,8 @@ UNCLEAR: list[tuple[int | str, dict[str, int], str]] = [
     ("0.8", NAMED, f"{KNOWS} A label with a fraction is a score, and the model tells classes: write classes as labels."),
     ("true", NAMED, f"{KNOWS} Write these names, or 1 for true and 0 for false if that is their order."),
     ("1", NAMED, f"{KNOWS} Write these names as labels, or the numbers of the outputs in every row."),
-    ("A", {"a": 0, "á": 1, "a ": 2}, "knows a, á, a  (0 to 2). Write these names as labels, or the numbers of the outputs in every "
-     "row."),
+    ("A", {"a": 0, "á": 1, "a ": 2}, "knows a, á, a  (0 to 2). Write these names as labels, or the numbers of the outputs in "
+     "every row."),
 ]  # fmt: skip
 
 
@@ -99,7 +99,9 @@ def test_outputs_that_are_called_by_numbers_are_taken_by_these(
 ) -> None:
     assert label_ids(classifier("1", "0"), ("negative", "positive")) == {"negative": 1, "positive": 0}
     assert label_ids(classifier("LABEL_1", "LABEL_0"), ("negative", "positive")) == {"negative": 1, "positive": 0}
-    with pytest.raises(UsageError, match=r"are called 1, 2, and the classes of the task .* have the numbers 0 to 1; .* \(1 = negative"):
+    with pytest.raises(
+        UsageError, match=r"are called 1, 2, and the classes of the task .* have the numbers 0 to 1; .* \(1 = negative"
+    ):
         label_ids(classifier("1", "2"), ("negative", "positive"))
     caplog.clear()
     assert label_ids(classifier("1", "0"), ()) == {"1": 0, "0": 1}
