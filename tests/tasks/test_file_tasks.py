@@ -228,7 +228,9 @@ def test_pairs_of_any_columns_and_pairs_that_differ_in_more_than_a_word(tmp_path
         2,
         [(("it [MASK] old",), ("is",))],
     )
-    assert load_task(f"{path}:on_broken=skip", {"good": "right", "bad": "wrong"}).instances() == task.instances()
+    assert load_task(f"{path}:on_broken=skip", {"good": "right", "bad": "wrong"}).instances("test", None, 0) == task.instances(
+        "test", None, 0
+    )
 
 
 PAIR = "premise\thypothesis\tid\tlabel\n" + "a man sings a song\tone sings a song\t7\tyes\n" * 3
@@ -237,24 +239,24 @@ PAIR = "premise\thypothesis\tid\tlabel\n" + "a man sings a song\tone sings a son
 def test_a_second_text_that_no_column_is_named_for_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write(tmp_path, PAIR)
     task = load_task(str(path), {"sentence": "premise"})
-    assert task.instances()[0].segments == ("a man sings a song",)
+    assert task.instances("test", None, 0)[0].segments == ("a man sings a song",)
     assert caplog.messages == [
         "set.tsv: premise is read alone and hypothesis is left out; if the model reads two texts, add "
         "--column sentence2=hypothesis."
     ]
     caplog.clear()
     both = load_task(str(path), {"sentence": "premise", "sentence2": "hypothesis"})
-    assert both.instances()[0].segments == ("a man sings a song", "one sings a song") and caplog.messages == []
+    assert both.instances("test", None, 0)[0].segments == ("a man sings a song", "one sings a song") and caplog.messages == []
 
 
 def test_a_column_that_is_read_under_another_name_is_not_read_twice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write(tmp_path, "sentence1\tsentence2\tlabel\na song\tone sings\t1\n")
-    assert load_task(str(path), {"sentence": "sentence2"}).instances()[0].segments == ("one sings",)
+    assert load_task(str(path), {"sentence": "sentence2"}).instances("test", None, 0)[0].segments == ("one sings",)
     assert caplog.messages == [
         "set.tsv: sentence2 is read alone and sentence1 is left out; if the model reads two texts, add "
         "--column sentence2=sentence1."
     ]
-    assert load_task(str(path), {"sentence": "sentence1"}).instances()[0].segments == ("a song", "one sings")
+    assert load_task(str(path), {"sentence": "sentence1"}).instances("test", None, 0)[0].segments == ("a song", "one sings")
 
 
 def test_a_saved_data_set_has_its_splits_and_names_its_classes(tmp_path: Path) -> None:
