@@ -19,7 +19,7 @@ from ..models.built.training import TrainingSession
 from ..models.flow.flow_model import FlowModel
 from ..models.flow.graph import Patterns
 from ..models.layered import Layered
-from .explanation import VIEWS, Explanation
+from .explanation import AXES, VIEWS, Explanation
 from .registry import OUTSIDE
 
 
@@ -147,20 +147,6 @@ def method(
     return decorator("method", metadata, FunctionMethod, leading=2)
 
 
-# Which axes of one instance's view count tokens, and so carry padding.
-_TOKEN_AXES = {
-    "tokens": (0,),
-    "nodes": (1,),
-    "flows": (0, 2),
-    "units": (1,),
-    "heads": (),
-    "edges": (2, 3),
-    "mask": (1,),
-    "gate": (1,),
-    "fill": (),
-}
-
-
 def explanations(
     batch: Batch,
     *,
@@ -183,9 +169,9 @@ def explanations(
         ValueError: A view does not exist, or the shape of its tensor does not belong to the batch.
     """
     for name, view in views.items():
-        if name not in _TOKEN_AXES:
+        if name not in AXES:
             raise ValueError(f"no view is called {name!r}; views are {', '.join(VIEWS)}.")
-        wrong = [axis for axis in _TOKEN_AXES[name] if view.ndim <= axis + 1 or view.shape[axis + 1] != batch.ids.shape[1]]
+        wrong = [axis for axis in _token_axes(name) if view.ndim <= axis + 1 or view.shape[axis + 1] != batch.ids.shape[1]]
         if len(view) != len(batch) or wrong:
             raise ValueError(
                 f"the view {name!r} has shape {tuple(view.shape)}; expected one row for each of {len(batch)} instances "
@@ -196,10 +182,15 @@ def explanations(
         trimmed: dict[str, Any] = {}
         for name, view in views.items():
             array = view[row]
-            for axis in _TOKEN_AXES[name]:
+            for axis in _token_axes(name):
                 array = array.narrow(axis, 0, length)
             trimmed[name] = array.detach().to("cpu", torch.float64).numpy()
         explained.append(
             Explanation(**trimmed, patterns=patterns[row] if patterns else None, values=values[row] if values else {})
         )
     return explained
+
+
+def _token_axes(view: str) -> list[int]:
+    """Which axes of one instance's view count tokens, and so carry padding."""
+    return [axis for axis, name in enumerate(AXES[view]) if name == "tokens"]

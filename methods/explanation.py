@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -54,24 +55,12 @@ class Explanation:
     draws: tuple[Explanation, ...] = ()
 
     def __post_init__(self) -> None:
-        n_axes = {
-            "tokens": 1,
-            "nodes": 2,
-            "flows": 3,
-            "units": 3,
-            "heads": 2,
-            "edges": 4,
-            "mask": 2,
-            "gate": 2,
-            "fill": 2,
-            "sets": 2,
-        }
-        for name, expected in n_axes.items():
+        for name, axes in AXES.items():
             view = getattr(self, name)
             if view is None:
                 continue
-            if view.ndim != expected:
-                raise ValueError(f"the view {name!r} must have {expected} axes, got shape {view.shape}.")
+            if view.ndim != len(axes):
+                raise ValueError(f"the view {name!r} must have {len(axes)} axes, got shape {view.shape}.")
             if not np.isfinite(view).all():
                 count = int((~np.isfinite(view)).sum())
                 raise ValueError(f"the view {name!r} has {count} of {view.size} values that are NaN or infinite.")
@@ -101,3 +90,12 @@ class Explanation:
     def each(self) -> tuple[Explanation, ...]:
         """The independent draws, or the explanation itself where there are none."""
         return self.draws or (self,)
+
+
+def _axes(hint: Any) -> tuple[str, ...]:
+    """The names of the axes in the annotation of an optional array; none for other fields."""
+    return tuple(name for array in get_args(hint) for name in getattr(array, "dim_str", "").split())
+
+
+AXES = {name: axes for name, hint in get_type_hints(Explanation).items() if (axes := _axes(hint))}
+"""The axes of every array of an explanation, as its annotation names them."""

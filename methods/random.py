@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import PositiveInt
 
-from ..core.errors import UsageError
+from ..core.settings import Settings
 from ..models.batch import Batch
 from ..models.layered import Layered
 from .base import method
@@ -20,7 +21,7 @@ from .explanation import Explanation
     source="Lu et al. 2021, Influence Patterns for Explaining Information Flow in BERT, section 4.4",
 )
 @dataclass(frozen=True)
-class Random:
+class Random(Settings):
     """Uniform random scores, a control that every other method must exceed (Lu et al. 2021).
 
     Tokens, nodes and attention-level units score independently in [0, 1). Source: the random baseline of Lu et al. 2021,
@@ -30,11 +31,7 @@ class Random:
         draws: Number of independent draws for each instance; metrics average over them and show their spread.
     """
 
-    draws: int = 20
-
-    def __post_init__(self) -> None:
-        if self.draws < 1:
-            raise UsageError(f"draws must be at least 1, got {self.draws}.")
+    draws: PositiveInt = 20
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Draws the scores of every instance from its own seed."""

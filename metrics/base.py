@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from ..methods.explanation import Explanation
 from ..models.batch import Batch
 from ..models.flow.flow_model import FlowModel
+from ..models.flow.graph import Patterns
 from ..tasks.instance import Instance
 from .scores import COLUMNS, Aggregate, Scores, frame, score_row
 
@@ -41,6 +42,64 @@ class ExplainedBatch:
         sizes = {len(self.batch), len(self.predicted_batch), len(self.instances), len(self.gold), len(self.predicted)}
         if len(sizes) != 1:
             raise ValueError(f"an explained batch must have one explanation an instance, got sizes {sorted(sizes)}.")
+
+    def draws(self, answer: Literal["gold", "predicted"] = "gold") -> Iterator[ExplainedDraw]:
+        """Every draw of every explanation of one of the two answers, instance by instance."""
+        for row, (instance, explanation) in enumerate(zip(self.instances, getattr(self, answer), strict=True)):
+            for draw, scored in enumerate(explanation.each()):
+                yield ExplainedDraw(self, row, instance, draw, scored)
+
+
+class ExplainedDraw(NamedTuple):
+    """One draw of the explanation of an instance, which has no draws of its own; `row` is the instance's in its batch."""
+
+    explained: ExplainedBatch
+    row: int
+    instance: Instance
+    draw: int
+    explanation: Explanation
+
+    @property
+    def size(self) -> int:
+        """Number of real tokens of the instance."""
+        return self.explained.batch.lengths[self.row]
+
+    @property
+    def target(self) -> int:
+        """The position that q reads."""
+        assert self.explained.batch.target is not None
+        return int(self.explained.batch.target[self.row])
+
+    @property
+    def patterns(self) -> Patterns:
+        """The patterns of an explanation that has some."""
+        assert self.explanation.patterns is not None
+        return self.explanation.patterns
+
+    def score_rows(self, variants: Mapping[str, tuple[float, str]]) -> Iterator[dict[str, Any]]:
+        """Score rows of the value of each variant, or NaN and why it is undefined."""
+        for name, (value, reason) in variants.items():
+            yield score_row(self.instance, name, value, self.draw, reason)
+
+
+class BatchMetric:
+    """Base class of metrics that score every batch by itself."""
+
+    def score(self, model: Any, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+        """One score row for each instance, variant and draw."""
+        return Scores(frame([row for batch in explained for row in self.batch_rows(model, batch)]))
+
+    def batch_rows(self, model: Any, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
+        """The score rows of one batch.
+
+        Args:
+            model: The model that was explained.
+            explained: The batch.
+
+        Raises:
+            NotApplicable: With the reason, where the explanations lack the view or the model what the metric needs.
+        """
+        raise NotImplementedError
 
 
 class Metric(Protocol):

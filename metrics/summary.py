@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Int
 
-from .bootstrap import RESAMPLES, mean_intervals
+from .bootstrap import RESAMPLES, Statistic, interval, mean_intervals
 from .scores import Aggregate
 
 
@@ -33,6 +36,33 @@ def summarise(rows: pd.DataFrame, seed: int = 0, by_id: bool = True, resamples: 
     bounds = mean_intervals(means, table.conditions, seed, resamples).tolist()
     every = enumerate(zip(bounds, counts, strict=True))
     return tuple(table.aggregate(variant, value, low, high, count) for variant, ((value, low, high), count) in every)
+
+
+def summarise_sums(
+    variants: Sequence[str],
+    features: Float[np.ndarray, "instances features"],
+    groups: Int[np.ndarray, " instances"],
+    statistic: Statistic,
+    names: Sequence[str] | None = None,
+    undefined: int = 0,
+    reason: str = "",
+) -> tuple[Aggregate, ...]:
+    """Statistics of sums over instances, such as a ratio of two sums, with the intervals of `bootstrap.interval`.
+
+    Args:
+        variants: The name of each statistic.
+        features: What is summed over instances.
+        groups: The group of each instance, for the resampling.
+        statistic: Maps sums to statistics.
+        names: Ids of the instances, in whose order they are resampled; None: in the order given.
+        undefined: How many further instances have no features.
+        reason: Why they have none.
+    """
+    bounds = (bound.tolist() for bound in interval(features, groups, statistic, names=names))
+    return tuple(
+        Aggregate(variant, value, low, high, len(features), undefined, reason=reason)
+        for variant, value, low, high in zip(variants, *bounds, strict=True)
+    )
 
 
 class _Table:

@@ -74,16 +74,6 @@ def blanked(model: Layered, batch: Batch) -> Batch:
     return replace(batch, word_vectors=torch.where(free, baseline_words(model, batch, "mask"), words), cache={})
 
 
-def check_removed_word(baseline: str) -> None:
-    """Refuses a setting that names no vector for removed words.
-
-    Raises:
-        UsageError: It is neither `zero` nor `mask`.
-    """
-    if baseline not in get_args(RemovedWord):
-        raise UsageError(f"baseline must be {' or '.join(get_args(RemovedWord))}, got {baseline!r}.")
-
-
 @torch.no_grad()
 def removed_word(model: Layered, batch: Batch, baseline: RemovedWord) -> Float[Tensor, " word"]:
     """The vector that takes the place of every removed word: zeros, or the mask token's word vector.

@@ -6,13 +6,21 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from captum.attr import IntegratedGradients, LayerConductance
+from transformers import BertConfig, BertForMaskedLM
+
+from ...methods.patterns.pattern_search import refine, search
+from ...models.baseline import baseline_words
+from ...models.batch import Batch
+from ...models.flow.flow_model import FlowModel
+from ...models.flow.quadrature import quadrature
+from ...models.flow.trace import path_trace, trace_bytes
+from ...models.inputs.encode import TRACE_BUDGET
+from ...models.load import check_device
 from .published_attattr import LITERAL, attattr_jobs
-
-if TYPE_CHECKING:
-    from ...models.batch import Batch
-    from ...models.flow.flow_model import FlowModel
 
 SHAPE = {"num_hidden_layers": 6, "num_attention_heads": 8, "hidden_size": 512, "intermediate_size": 2048, "vocab_size": 30522}
 MASK_ID = 4
@@ -101,10 +109,6 @@ def measure(
     Returns:
         The times, with their ratios to the unit.
     """
-    import torch
-
-    from ...models.load import check_device
-
     torch_device = check_device(device)
     model = _model(torch_device)
     batches = list(_batches(model, sentences, tokens, samples))
@@ -147,11 +151,6 @@ def _rows(times: dict[str, list[float]], n_layers: int) -> Iterator[TimedRow]:
 
 
 def _model(device: Any) -> FlowModel:
-    import torch
-    from transformers import BertConfig, BertForMaskedLM
-
-    from ...models.flow.flow_model import FlowModel
-
     class Tokenizer:
         mask_token_id, pad_token_id = MASK_ID, 0
 
@@ -162,12 +161,6 @@ def _model(device: Any) -> FlowModel:
 
 def _batches(model: FlowModel, sentences: int, tokens: int, samples: int) -> Iterator[Batch]:
     """Random sentences, in batches that fit the trace's byte budget."""
-    import torch
-
-    from ...models.batch import Batch
-    from ...models.flow.trace import trace_bytes
-    from ...models.inputs.encode import TRACE_BUDGET
-
     size = max(1, min(sentences, TRACE_BUDGET // trace_bytes(model, tokens, samples)))
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(1000, 30000, (sentences, tokens), generator=generator).to(model.device)
@@ -184,10 +177,6 @@ def _batches(model: FlowModel, sentences: int, tokens: int, samples: int) -> Ite
 
 def _jobs(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], object]]:
     """The jobs of influence patterns, in the order of a repeat: later ones use the trace that `path trace` cached."""
-    import torch
-
-    from ...methods.patterns.pattern_search import refine, search
-    from ...models.flow.trace import path_trace
 
     @torch.no_grad()
     def embedding(batch: Batch) -> None:
@@ -208,16 +197,17 @@ def _jobs(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], object]
 
 def _captum_jobs(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], object]]:
     """Captum's methods on the same model; conductance is timed for one layer."""
+    middle = model.hf.bert.encoder.layer[model.n_layers // 2]
     return {
         CAPTUM_UNIT: lambda batch: _plain_pass(model, batch, samples),
-        "captum integrated gradients": lambda batch: _captum_ig(model, batch, samples),
-        f"captum conductance, all {model.n_layers} layers": lambda batch: _captum_conductance(model, batch, samples),
+        "captum integrated gradients": lambda batch: _captum_pass(IntegratedGradients(_q(model, batch)), model, batch, samples),
+        f"captum conductance, all {model.n_layers} layers": lambda batch: _captum_pass(
+            LayerConductance(_q(model, batch), middle), model, batch, samples
+        ),
     }
 
 
 def _timed(job: Callable[[Batch], object], batch: Batch, device: Any) -> float:
-    import torch
-
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     wait()
     started = time.perf_counter()
@@ -238,33 +228,12 @@ def _q(model: FlowModel, batch: Batch) -> Callable[[Any], Any]:
 
 
 def _plain_pass(model: FlowModel, batch: Batch, samples: int) -> None:
-    import torch
-
-    from ...models.baseline import baseline_words
-    from ...models.flow.quadrature import quadrature
-
     x, x_b = model.words(batch), baseline_words(model, batch, "mask")
     nodes = torch.as_tensor(quadrature("midpoint", samples).nodes, dtype=x.dtype, device=x.device)
     words = (x_b[:, None] + nodes[:, None, None] * (x - x_b)[:, None]).flatten(0, 1).requires_grad_(True)
     torch.autograd.grad(_q(model, batch)(words).sum(), words)
 
 
-def _captum_ig(model: FlowModel, batch: Batch, samples: int) -> None:
-    from captum.attr import IntegratedGradients
-
-    from ...models.baseline import baseline_words
-
-    IntegratedGradients(_q(model, batch)).attribute(
-        model.words(batch), baseline_words(model, batch, "mask"), n_steps=samples, method="riemann_middle"
-    )
-
-
-def _captum_conductance(model: FlowModel, batch: Batch, samples: int) -> None:
-    from captum.attr import LayerConductance
-
-    from ...models.baseline import baseline_words
-
-    middle = model.hf.bert.encoder.layer[model.n_layers // 2]
-    LayerConductance(_q(model, batch), middle).attribute(
-        model.words(batch), baseline_words(model, batch, "mask"), n_steps=samples, method="riemann_middle"
-    )
+def _captum_pass(captum: Any, model: FlowModel, batch: Batch, samples: int) -> None:
+    words, baseline = model.words(batch), baseline_words(model, batch, "mask")
+    captum.attribute(words, baseline, n_steps=samples, method="riemann_middle")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
+from transformers import BertConfig, BertForSequenceClassification
 
-    from ...models.batch import Batch
-    from ...models.flow.flow_model import FlowModel
+from ...methods.gradients.attattr import AttAttr
+from ...models.batch import Batch, Rows
+from ...models.flow.flow_model import FlowModel
+from ...models.outputs import value
 
 TOKENS, STEPS = 32, 20
 LITERAL = "attattr as published"
@@ -27,8 +30,6 @@ def attattr_jobs(device: Any, shape: dict[str, int]) -> dict[str, tuple[Callable
     Returns:
         A function and the batches that it runs on, by the name of the row.
     """
-    from ...methods.gradients.attattr import AttAttr
-
     model = _model(device, shape)
     same_steps, few_steps = AttAttr(steps=STEPS), AttAttr(rule="gauss-legendre", steps=6)
     jobs: dict[str, Callable[[Batch], object]] = {
@@ -50,11 +51,6 @@ def literal(model: FlowModel, batch: Batch, steps: int) -> Tensor:
     Returns:
         Scores of the attention weights (batch, layers, heads, to, from).
     """
-    import torch
-
-    from ...models.batch import Rows
-    from ...models.outputs import value
-
     batch = replace(batch, quantity=replace(batch.quantity, form="probability"), cache={})
     rows = torch.arange(len(batch), device=model.device).repeat_interleave(steps)
     nodes = torch.arange(1, steps + 1, device=model.device, dtype=model.dtype) / steps
@@ -75,21 +71,12 @@ def literal(model: FlowModel, batch: Batch, steps: int) -> Tensor:
 
 
 def _model(device: Any, shape: dict[str, int]) -> FlowModel:
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification
-
-    from ...models.flow.flow_model import FlowModel
-
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return FlowModel(BertForSequenceClassification(BertConfig(**shape)).to(device), None, "bert-small classifier (random)")
 
 
 def _batch(model: FlowModel) -> Batch:
-    import torch
-
-    from ...models.batch import Batch
-
     ids = torch.randint(1000, 30000, (1, TOKENS), generator=torch.Generator().manual_seed(0)).to(model.device)
     zeros = torch.zeros_like(ids[:, :1])
     return Batch(

@@ -31,22 +31,14 @@ class CellPair:
     """Two cells of one method, or several that differ in their seed alone, and what a metric says of them.
 
     Attributes:
-        one, other: Their records.
+        records: Their records.
         aggregates: Empty where the metric does not apply.
         reason: Why it does not.
-        more: Records of further seeds.
     """
 
-    one: Record
-    other: Record
+    records: tuple[Record, ...]
     aggregates: tuple[Aggregate, ...] = ()
     reason: str = ""
-    more: tuple[Record, ...] = ()
-
-    @property
-    def records(self) -> tuple[Record, ...]:
-        """The records of all cells that are compared."""
-        return (self.one, self.other, *self.more)
 
 
 @dataclass(frozen=True)
@@ -78,14 +70,14 @@ class CellComparison:
         labels = dict(zip((record.cell for record in records), method_labels(records, seeds=not seeds), strict=True))
         rows = []
         for pair in self.pairs:
-            cells = [f"{r.task} ({f'{r.model}, ' if several_models else ''}{r.instances})" for r in (pair.one, pair.other)]
+            cells = [f"{r.task} ({f'{r.model}, ' if several_models else ''}{r.instances})" for r in pair.records]
             cells = [cells[0], ", ".join(str(r.seed) for r in pair.records)] if seeds else cells
-            rows.append((labels[pair.one.cell], *cells, *(_text(pair, variant) for variant in variants)))
+            rows.append((labels[pair.records[0].cell], *cells, *(_text(pair, variant) for variant in variants)))
         names = ("method", "task", "seeds" if seeds else "other task")
         return [(*names, *(f"{self.metric}\n{variant}" for variant in variants)), *rows]
 
     def _rows(self, pair: CellPair) -> Iterator[dict[str, Any]]:
-        first, second = pair.one, pair.other
+        first, second, *_ = pair.records
         described = {
             "metric": self.metric, "method": first.method, "settings": json.dumps(first.settings, sort_keys=True),
             "seed": first.seed, "model": first.model, "task": first.task, "instances": first.instances,
@@ -135,7 +127,7 @@ def compare(
         of = "several seeds of a method that draws" if across == "seeds" else "two of the tasks"
         remedy = "`flowgauge run --seed 0 --seed 1 --seed 2` adds seeds" if across == "seeds" else "`flowgauge run` adds a task"
         raise UsageError(f"no method in {url!r} has explanations of {of}; {remedy}.")
-    return CellComparison(plugin.name, plugin.ranked, tuple(_compare(plugin, store, *cells) for cells in chosen), across)
+    return CellComparison(plugin.name, plugin.ranked, tuple(_compare(plugin, store, cells) for cells in chosen), across)
 
 
 def _text(pair: CellPair, variant: str) -> str:
@@ -194,9 +186,8 @@ def _explained(store: Store, record: Record) -> ExplainedCell:
     return ExplainedCell(tuple(sentences), tuple(s.condition for s in sentences.values()), _GoldExplanations(cell))
 
 
-def _compare(metric: Any, store: Store, first: Record, second: Record, *more: Record) -> CellPair:
+def _compare(metric: Any, store: Store, records: tuple[Record, ...]) -> CellPair:
     try:
-        aggregates = metric.compare(*(_explained(store, record) for record in (first, second, *more)))
-        return CellPair(first, second, tuple(aggregates), more=more)
+        return CellPair(records, tuple(metric.compare(*(_explained(store, record) for record in records))))
     except NotApplicable as reason:
-        return CellPair(first, second, reason=str(reason), more=more)
+        return CellPair(records, reason=str(reason))

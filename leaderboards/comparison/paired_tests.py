@@ -5,13 +5,14 @@ Everything is computed from one table of scores, one row a method and one column
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from scipy.special import ndtri
 
 from ...metrics.bootstrap import condition_groups, interval, mean_of_sums, resampled_sums
@@ -31,28 +32,19 @@ class Difference(NamedTuple):
     """One method against another, on the instances where both have a score.
 
     `value` is mean(one) - mean(other) with its 95 % interval; `p` the two-sided sign-flip permutation test's, `p_holm` corrected
-    over all pairs; `needed`: instances in all to separate them (power 0.8 at 0.05) if the difference is as seen.
+    over all pairs; `needed`: instances in all to separate them (power 0.8 at 0.05) if the difference is as seen. What is not
+    known is NaN: all of it for methods that share no instance with a score.
     """
 
     one: str
     other: str
-    value: float
-    low: float
-    high: float
-    p: float
-    p_holm: float
-    instances: int
-    needed: float
-
-    @classmethod
-    def undefined(cls, one: str, other: str) -> Difference:
-        """Of two methods that share no instance with a score.
-
-        >>> Difference.undefined("a", "b").instances
-        0
-        """
-        nan = float("nan")
-        return cls(one=one, other=other, value=nan, low=nan, high=nan, p=nan, p_holm=nan, instances=0, needed=nan)
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    p: float = math.nan
+    p_holm: float = math.nan
+    instances: int = 0
+    needed: float = math.nan
 
     def swapped(self) -> Difference:
         """The same difference, with the other method named first."""
@@ -95,7 +87,7 @@ def _differences(
     """Pairs that are compared on the same instances."""
     names, count = scores.methods, int(live.sum())
     if not count:
-        return {(i, j): Difference.undefined(names[i], names[j]) for i, j in pairs}
+        return {(i, j): Difference(names[i], names[j]) for i, j in pairs}
     values = scores.values[:, live]
     p_values = _sign_flips(values, pairs, seed)
     bounds = _bounds(values, [p for p in pairs if only is None or p in only], np.array(scores.conditions)[live], seed)
@@ -103,11 +95,9 @@ def _differences(
     gaps = values[first] - values[second]
     compared = {}
     for pair, p, mean, instances in zip(pairs, p_values, gaps.mean(1).tolist(), _needed(gaps).tolist(), strict=True):
-        low, high = bounds.get(pair, (float("nan"), float("nan")))
-        difference = Difference(
-            one=names[pair[0]], other=names[pair[1]], value=mean, low=low, high=high, p=p, p_holm=float("nan"), instances=count,
-            needed=instances,
-        )  # fmt: skip
+        low, high = bounds.get(pair, (math.nan, math.nan))
+        one, other = (names[row] for row in pair)
+        difference = Difference(one, other, mean, low, high, p, instances=count, needed=instances)
         compared[pair] = difference.swapped() if mean < 0 else difference
     return compared
 
@@ -213,11 +203,11 @@ def _needed(gaps: Float[np.ndarray, "pairs instances"]) -> Float[np.ndarray, " p
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """The order of methods and how sure it is.
+    """The order of methods and how sure it is, in one table or over several.
 
     Attributes:
         methods: Labels.
-        rank: By the mean over the common instances, 1 is best, ties share their mean rank.
+        rank: By the mean over the common instances, 1 is best, ties share their mean rank; over tables, the mean of these ranks.
         low, high: Ends of the 95 % interval of each rank.
         beats: [a, b]: share of resamples in which a is better than b (a tie counts half).
     """
@@ -319,18 +309,7 @@ def letter(index: int) -> str:
     return chr(ord("a") + index % 26) + (str(index // 26 + 1) if index >= 26 else "")
 
 
-class MeanRanks(NamedTuple):
-    """The mean rank of each method over several tables, with its interval; `beats` as in `Ranks`, of mean ranks."""
-
-    methods: tuple[str, ...]
-    rank: Float[np.ndarray, " methods"]
-    low: Float[np.ndarray, " methods"]
-    high: Float[np.ndarray, " methods"]
-    tables: Int[np.ndarray, " methods"]
-    beats: Float[np.ndarray, "methods methods"]
-
-
-def overall(tables: Sequence[ScoreTable], tasks: Sequence[str] = (), seed: int = 0, resamples: int = 4000) -> MeanRanks:
+def overall(tables: Sequence[ScoreTable], tasks: Sequence[str] = (), seed: int = 0, resamples: int = 4000) -> Ranks:
     """Mean rank over tables of the methods that every table has, ranked among themselves.
 
     A replicate of the mean rank is the mean over one replicate of each table. Tables of one task are of the same instances, which
@@ -346,14 +325,12 @@ def overall(tables: Sequence[ScoreTable], tasks: Sequence[str] = (), seed: int =
     seeds = {name: seed + index for index, name in enumerate(dict.fromkeys(task_names))}  # one task, one draw of instances
     methods = tuple(m for m in tables[0].methods if all(m in t.methods for t in tables))
     if not methods:
-        return MeanRanks((), *(np.zeros(0),) * 3, np.zeros(0, int), np.zeros((0, 0)))
+        return Ranks((), *(np.zeros(0),) * 3, np.zeros((0, 0)))
     shared = [table.narrow(methods) for table in tables]
     seen = np.mean([table.order(table.common_means()) for table in shared], 0)
     replicates = np.mean([resampled_ranks(t, seeds[name], resamples) for name, t in zip(task_names, shared, strict=True)], 0)
     low, high = np.quantile(replicates, TAILS, axis=0)
-    return MeanRanks(
-        methods=methods, rank=seen, low=low, high=high, tables=np.full(len(methods), len(tables)), beats=shares_won(replicates)
-    )
+    return Ranks(methods, seen, low, high, shares_won(replicates))
 
 
 def sentence(d: Difference, metric: str, higher_is_better: bool | None) -> str:

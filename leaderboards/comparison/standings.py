@@ -18,7 +18,7 @@ from ..submission.trust import Trust, weakest
 from ..tables.columns import RANKED, REFERENCE_ROWS
 from .method_comparison import MethodComparison, compare_group
 from .operator_sensitivity import OperatorSensitivity, panels
-from .paired_tests import ALPHA, MeanRanks, overall
+from .paired_tests import ALPHA, Ranks, overall
 
 EVERY_PAIR = 25
 """Tables of more methods give the intervals of neighbours only."""
@@ -125,7 +125,7 @@ class ModelBoard:
     task_boards: tuple[TaskBoard, ...]
     tables: tuple[RankedTable, ...]
     default: tuple[bool, ...]
-    overall: MeanRanks
+    overall: Ranks
 
     @cached_property
     def counted(self) -> tuple[RankedTable, ...]:

@@ -78,7 +78,7 @@ def overall_table(board: ModelBoard) -> pd.DataFrame:
             "rank": [overall.rank[i] for i in order],
             "low": [overall.low[i] for i in order],
             "high": [overall.high[i] for i in order],
-            "tables": [int(overall.tables[i]) for i in order],
+            "tables": [len(board.counted)] * len(order),
             "seconds": [board.seconds(label) for label in labels],
             "trust": [board.trust(label) for label in labels],
             "reason": [""] * len(order),

@@ -26,7 +26,7 @@ from ...methods.gradients.attribution_graph import (
     attribution_tree,
     layer_scores,
 )
-from .style import FAINT, GREY, INK, LARGE, NORMAL, POSITIVE, SMALL, add_axes, add_text, new_figure, plain, shortened
+from .style import FAINT, GREY, INK, NORMAL, POSITIVE, SMALL, add_axes, add_sentence_head, add_text, new_figure, plain, shortened
 
 LAYER, LEFT, RIGHT, TOP, BELOW = 0.55, 0.5, 0.7, 0.62, 0.68
 """Inches: height of a layer; space left of the first word, right of the last, above the graph, and below each panel."""
@@ -130,8 +130,7 @@ def attribution_figure(drawing: AttributionDrawing) -> Figure:
     whole = max(LEFT + width + RIGHT, 6.2)
     total = TOP + high[0] + BELOW + (high[1] + BELOW if high[1] else 0.0)
     figure = new_figure(whole, total)
-    add_text(figure, 0.12, total - 0.12, shortened(drawing.title, int(9.5 * whole)), fontsize=LARGE, color=INK, va="top")
-    add_text(figure, 0.12, total - 0.36, drawing.subtitle, fontsize=SMALL, color=INK, va="top")
+    add_sentence_head(figure, drawing.title, drawing.subtitle)
     bottom = total - TOP - high[0]
     _draw_graph(add_axes(figure, LEFT, bottom, width, high[0]), drawing)
     note = f"Graph: edges above {drawing.tau:g} of their layer's largest score, in the last layer above 0."
@@ -154,8 +153,7 @@ def _frame(axes: Axes, drawing: AttributionDrawing, n_layers: int, in_use: Colle
     width = drawing.column * len(drawing.words)
     axes.set_xlim(0, width)
     axes.set_ylim(-0.3 * LAYER, (n_layers + 0.45) * LAYER)
-    for side in axes.spines.values():
-        side.set_visible(False)
+    axes.spines[:].set_visible(False)
     for depth in range(n_layers + 1):
         axes.plot([0, width], [depth * LAYER] * 2, color=FAINT, lw=0.6, zorder=0)
     axes.set_yticks([depth * LAYER for depth in range(n_layers + 1)], [str(d) for d in range(n_layers + 1)], fontsize=SMALL)

@@ -161,8 +161,7 @@ def _frame(axes: Axes, example: CountingExample, *, last: bool) -> None:
     axes.set_yticks([0, largest], ["0", f"{largest:.2g}"], fontsize=SMALL)
     axes.set_xticks(range(n_digits), example.digits if last else [""] * n_digits, fontsize=NORMAL)
     axes.tick_params(length=0, pad=3)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)
     for label, matters in zip(axes.get_xticklabels(), example.matters, strict=True):
         label.set_fontweight("bold" if matters else "normal")

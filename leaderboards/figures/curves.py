@@ -88,7 +88,7 @@ def curve_figure(
     """
     shown = curves(group, metric, labels, f"{UNITS[unit]}{BUDGET}", f"{UNITS[unit]}auc")
     if not shown:
-        raise no_scores(group, metric, unit)
+        raise no_scores(group.task, metric, unit)
     figure = new_figure(8.6, 4.4)
     axes = add_axes(figure, 0.75, 0.65, 4.7, 3.2)
     order = sorted(group.labels)

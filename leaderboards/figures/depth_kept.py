@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ..stored.comparable_cells import ComparableCells
 from ..tables.entries import TableEntry, read_entry
 from .source import no_scores, scored_cells
-from .style import GREY, INK, LARGE, METHODS, NORMAL, SMALL, add_axes, add_text, new_figure, plain, tidy
+from .style import GREY, INK, METHODS, NORMAL, SMALL, add_axes, add_task_head, new_figure, plain, tidy
 
 METRIC = "depth_kept"
 BAR, LEFT, WIDTH, GAP = 0.24, 1.35, 2.9, 0.35
@@ -59,7 +59,7 @@ def depth_figure(group: ComparableCells, labels: Sequence[str] | None = None) ->
     """
     shown = depth_bars(group, labels)
     if not shown:
-        raise no_scores(group, METRIC)
+        raise no_scores(group.task, METRIC)
     classes, special = _ordered([bars.classes for bars in shown]), _ordered([bars.special for bars in shown])
     rows = [*classes, *special]
     high = max(cell.high if np.isfinite(cell.high) else cell.value for bars in shown for cell in _cells(bars).values())
@@ -69,11 +69,8 @@ def depth_figure(group: ComparableCells, labels: Sequence[str] | None = None) ->
         axes = add_axes(figure, LEFT + index * (WIDTH + GAP), 0.6, WIDTH, tall)
         _draw(axes, bars, rows, n_classes=len(classes), named=index == 0)
         axes.set_xlim(0, high * 1.05 or 1.0)  # where no word is kept at all, the largest value is 0
-    height = float(figure.get_size_inches()[1])
-    title = f"Number of depths kept   {group.task}   {group.model}"
-    add_text(figure, 0.2, height - 0.34, title, fontsize=LARGE, color=INK, va="bottom")
     note = f"{group.instances} instances; sums of P(keep) over depths with 95 % intervals. Dotted: mean over all words."
-    add_text(figure, 0.2, height - 0.53, note, fontsize=SMALL, color=GREY, va="bottom")
+    add_task_head(figure, f"Number of depths kept   {group.task}   {group.model}", note)
     return figure
 
 

@@ -223,35 +223,17 @@ def _draw_used(axes: Axes, strokes: Sequence[Stroke], grid: Grid) -> None:
 
 def _frame(axes: Axes, grid: Grid, target: int, faint: Collection[int]) -> None:
     """Draws all nodes as faint dots, the numbers of the layers below, and q at the end of the target's row."""
-    for side in axes.spines.values():
-        side.set_visible(False)
+    axes.spines[:].set_visible(False)
+    layers = range(grid.n_layers + 1)
+    columns = [grid.node(layer, 0)[0] for layer in layers]
     for position in range(grid.n_tokens):
-        (x0, y), (x1, _) = grid.node(0, position), grid.node(grid.n_layers, position)
-        axes.plot([x0, x1], [y, y], color=FAINT, lw=0.5, zorder=0, alpha=0.5 if position in faint else 1)
-        axes.plot(
-            [grid.node(layer, position)[0] for layer in range(grid.n_layers + 1)],
-            [y] * (grid.n_layers + 1),
-            "o",
-            ms=2.5,
-            color=FAINT,
-            zorder=1,
-        )
+        y = grid.node(0, position)[1]
+        axes.plot([columns[0], columns[-1]], [y, y], color=FAINT, lw=0.5, zorder=0, alpha=0.5 if position in faint else 1)
+        axes.plot(columns, [y] * len(columns), "o", ms=2.5, color=FAINT, zorder=1)
     x, y = grid.node(grid.n_layers, target)
-    axes.annotate(
-        "q",
-        (x, y),
-        (x + 0.28, y),
-        fontsize=NORMAL,
-        va="center",
-        ha="center",
-        style="italic",
-        arrowprops={"arrowstyle": "<-", "color": INK, "lw": 1},
-    )
-    axes.set_xticks(
-        [grid.node(layer, 0)[0] for layer in range(grid.n_layers + 1)],
-        [str(layer) for layer in range(grid.n_layers + 1)],
-        fontsize=SMALL,
-    )
+    style: dict[str, Any] = {"fontsize": NORMAL, "va": "center", "ha": "center", "style": "italic"}
+    axes.annotate("q", (x, y), (x + 0.28, y), arrowprops={"arrowstyle": "<-", "color": INK, "lw": 1}, **style)
+    axes.set_xticks(columns, [str(layer) for layer in layers], fontsize=SMALL)
     axes.tick_params(axis="x", length=0, pad=2)
     axes.set_yticks([])
     axes.set_xlabel("layer", fontsize=SMALL, labelpad=2)

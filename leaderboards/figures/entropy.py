@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -12,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy.stats import linregress
 
-from ...core.errors import UsageError
 from ..stored.comparable_cells import ComparableCells, find_score
 from ..tables.columns import PATTERNS
 from ..tables.entries import read_entry
+from .source import no_scores
 from .style import GREY, INK, LARGE, MARKERS, METHODS, NORMAL, SMALL, add_axes, add_text, line_style, new_figure, tidy
 
 METRIC = "pattern_entropy"
@@ -39,16 +38,6 @@ class EntropyPoint(NamedTuple):
     y: float
 
 
-@dataclass(frozen=True)
-class LinearFit:
-    """A straight line through points with Pearson's r and its two-sided p-value; all are NaN where no line can be fitted."""
-
-    slope: float
-    intercept: float
-    r: float
-    p: float
-
-
 def slot_points(groups: Sequence[ComparableCells], method: str) -> list[EntropyPoint]:
     """Mean |g| and pattern entropy of every slot that has influence.
 
@@ -58,10 +47,9 @@ def slot_points(groups: Sequence[ComparableCells], method: str) -> list[EntropyP
     """
     points = []
     for group in groups:
-        score, record = None, group.of_method(method)
-        if record is not None:
-            score = find_score(record, METRIC)
-        for aggregate in score.aggregates if score is not None else ():
+        record = group.of_method(method)
+        score = find_score(record, METRIC) if record else None
+        for aggregate in score.aggregates if score else ():
             slot = aggregate.variant.removeprefix(SLOT)
             if not aggregate.variant.startswith(SLOT) or slot.endswith("/used"):
                 continue
@@ -86,17 +74,14 @@ def task_points(groups: Sequence[ComparableCells], method: str) -> list[EntropyP
     return points
 
 
-def fit_line(points: Sequence[EntropyPoint]) -> LinearFit:
-    """Fits a line by least squares; it is NaN for fewer than three points, and where x or y does not vary.
+def fit_line(points: Sequence[EntropyPoint]) -> Any:
+    """A line by least squares with Pearson's r, as SciPy returns it; None for fewer than three points or equal x or y.
 
-    >>> fit_line([EntropyPoint("a", 0, 1), EntropyPoint("b", 1, 3), EntropyPoint("c", 2, 5)]).slope
+    >>> float(fit_line([EntropyPoint("a", 0, 1), EntropyPoint("b", 1, 3), EntropyPoint("c", 2, 5)]).slope)
     2.0
     """
     x, y = [p.x for p in points], [p.y for p in points]
-    if len(points) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
-        return LinearFit(math.nan, math.nan, math.nan, math.nan)
-    line = linregress(x, y)
-    return LinearFit(float(line.slope), float(line.intercept), float(line.rvalue), float(line.pvalue))
+    return None if len(points) < 3 or len(set(x)) < 2 or len(set(y)) < 2 else linregress(x, y)
 
 
 def entropy_figure(groups: Sequence[ComparableCells], unit: str = "logits") -> Figure:
@@ -108,10 +93,7 @@ def entropy_figure(groups: Sequence[ComparableCells], unit: str = "logits") -> F
     slots = {method: slot_points(groups, method) for method in SHOWN}
     tasks = {method: task_points(groups, method) for method in SHOWN}
     if not any((*slots.values(), *tasks.values())):
-        raise UsageError(
-            "no cell of influence-patterns has scores by pattern_entropy; "
-            "add them with `flowgauge score STORE --metric pattern_entropy`."
-        )
+        raise no_scores(PATTERNS, METRIC)
     figure = new_figure(10.4, 5.0)
     left, right = add_axes(figure, 0.75, 0.6, 4.2, 3.2), add_axes(figure, 5.95, 0.6, 4.2, 3.2)
     _draw(left, slots, f"mean |g| of the slot's word ({unit})", "Each point is one slot of one task")
@@ -133,7 +115,9 @@ def _draw(axes: Axes, points_of: dict[str, list[EntropyPoint]], label: str, titl
         if not points:
             continue
         line = fit_line(points)
-        text = f"{method}: r = {line.r:.2f}, p = {line.p:.2g}" if line.r == line.r else f"{method}: no line can be fitted"
+        text = (
+            f"{method}: r = {line.rvalue:.2f}, p = {line.pvalue:.2g}" if line is not None else f"{method}: no line can be fitted"
+        )
         style: dict[str, Any] = {
             "color": line_style(index)[0],
             "marker": MARKERS[(index + index // len(METHODS)) % len(MARKERS)],
@@ -142,7 +126,7 @@ def _draw(axes: Axes, points_of: dict[str, list[EntropyPoint]], label: str, titl
             "clip_on": False,
         }
         axes.plot([p.x for p in points], [p.y for p in points], ls="", ms=6.5, label=text, zorder=3, **style)
-        if line.r == line.r:
+        if line is not None:
             ends = [min(p.x for p in points), max(p.x for p in points)]
             heights = [line.intercept + line.slope * x for x in ends]
             axes.plot(ends, heights, color=line_style(index)[0], lw=1.3, ls=("-", "--")[index % 2])

@@ -15,7 +15,21 @@ from ...benchmark.store.explanation_file import ExplainedSentence
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from .attribution import answer_line, edge_view
-from .style import GREY, INK, LARGE, NEGATIVE, NORMAL, POSITIVE, SMALL, UNSIGNED, add_axes, add_text, new_figure, plain, shortened
+from .style import (
+    GREY,
+    INK,
+    NEGATIVE,
+    NORMAL,
+    POSITIVE,
+    SMALL,
+    UNSIGNED,
+    add_axes,
+    add_sentence_head,
+    add_text,
+    new_figure,
+    plain,
+    shortened,
+)
 
 ATTENTION = "raw-attention"
 """The method whose edges are the attention weights of each head."""
@@ -107,10 +121,8 @@ def heads_figure(maps: HeadOverview) -> Figure:
     overview = 0.55 + max(CELL * n_heads, 1.6) + 0.6
     step = side + BAR + GAP
     figure = new_figure(overview + LABELS + len(maps.heads) * step, TOP + BOTTOM + rows * side + (rows - 1) * GAP * 0.7)
-    width, height = (float(x) for x in figure.get_size_inches())
-    add_text(figure, 0.12, height - 0.12, shortened(maps.title, int(9.5 * width)), fontsize=LARGE, color=INK, va="top")
-    add_text(figure, 0.12, height - 0.36, maps.subtitle, fontsize=SMALL, color=INK, va="top")
-    top = height - TOP
+    add_sentence_head(figure, maps.title, maps.subtitle)
+    top = float(figure.get_size_inches()[1]) - TOP
     _draw_overview(figure, maps, top)
     for index, head in enumerate(maps.heads):
         _draw_head(figure, maps, head, overview + LABELS + index * step, top, first=index == 0)
@@ -164,9 +176,7 @@ def _heat(figure: Figure, values: Map, left: float, bottom: float, largest: floa
     lowest = 0.0 if colours is SEQUENTIAL else -largest
     axes.imshow(values, cmap=colours, vmin=lowest, vmax=largest, aspect="auto", interpolation="nearest")
     axes.tick_params(length=0, pad=2, colors=INK)
-    for spine in axes.spines.values():
-        spine.set_color(GREY)
-        spine.set_linewidth(0.6)
+    axes.spines[:].set(color=GREY, linewidth=0.6)
     return axes
 
 

@@ -26,6 +26,7 @@ from .style import (
     NORMAL,
     SMALL,
     add_axes,
+    add_sentence_head,
     add_text,
     new_figure,
     plain,
@@ -74,19 +75,14 @@ def mask_figure(label: str, sentence: ExplainedSentence, explanation: Explanatio
     words = [shortened(word, WORD) for word in sentence.tokens]
     wide, below = max(tokens * CELL_WIDTH, 3.2), 0.2 + LETTER * max(map(len, words))
     figure = new_figure(LEFT + wide + 0.75, TOP + depths * CELL_HEIGHT + below)
-    width, height = (float(x) for x in figure.get_size_inches())
-    title = shortened(f"{label}   {sentence.id}", int(9.5 * width))
-    add_text(figure, 0.12, height - 0.12, title, fontsize=LARGE, color=INK, va="top")
-    add_text(figure, 0.12, height - 0.36, answer_line(sentence, explanation), fontsize=SMALL, color=INK, va="top")
+    add_sentence_head(figure, f"{label}   {sentence.id}", answer_line(sentence, explanation))
     axes = add_axes(figure, LEFT, below, tokens * CELL_WIDTH, depths * CELL_HEIGHT)
     image = axes.imshow(mask, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest", origin="lower")
     axes.set_yticks(range(depths), depth_names(depths), fontsize=SMALL)
     axes.set_ylabel("depth", fontsize=NORMAL)
     axes.set_xticks(range(tokens), [plain(word) for word in words], fontsize=SMALL, rotation=90)
     axes.tick_params(length=0, pad=2, colors=INK)
-    for spine in axes.spines.values():
-        spine.set_color(GREY)
-        spine.set_linewidth(0.6)
+    axes.spines[:].set(color=GREY, linewidth=0.6)
     bar = add_axes(figure, LEFT + tokens * CELL_WIDTH + 0.12, below, 0.1, depths * CELL_HEIGHT)
     figure.colorbar(image, cax=bar, ticks=[0, 0.5, 1]).outline.set_visible(False)
     bar.tick_params(labelsize=SMALL, length=0, colors=INK)

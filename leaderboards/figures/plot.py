@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from matplotlib.figure import Figure
 
@@ -33,6 +33,7 @@ ATTRIBUTION = "attattr"
 """The method whose attribution graphs and heads are drawn by default."""
 MASKS = ("diffmask-input", "diffmask-hidden")
 """The methods whose masks are drawn by default."""
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -41,14 +42,12 @@ class FigureOptions:
     """What is drawn of a store.
 
     Attributes:
-        method: The name of a method or its label in the tables; None for the default methods of each figure.
         instances: Identifiers of instances; empty for the first of each condition. Two stand side by side in a `pattern`.
         condition: The condition of an `aggregate`; None for all, each in a panel of its own.
         share: Words with a smaller share of the sum of |g| are left out.
         least: Edges in a smaller share of sentences are left out of an `aggregate`.
     """
 
-    method: str | None = None
     instances: tuple[str, ...] = ()
     condition: str | None = None
     share: float = SHARE
@@ -100,7 +99,7 @@ def plot(
         if not 0 <= value < 1:
             raise UsageError(f"{name} must lie in [0, 1), got {value}.")
     instances = (instance,) if isinstance(instance, str) else tuple(instance)
-    options = FigureOptions(method=method, instances=instances, condition=condition, share=share, least=least)
+    options = FigureOptions(instances=instances, condition=condition, share=share, least=least)
     source = ExplanationSource(store_url, model, task, method)
     return _draw_all(source, options, Path(out)) if what == "all" else _draw(source, what, options, Path(out))
 
@@ -152,6 +151,21 @@ class DrawableCell(NamedTuple):
     instances: tuple[str, ...]
 
 
+def _where_possible(drawings: Iterable[Callable[[], Iterable[T]]]) -> Iterator[T]:
+    """The results of functions, without those of functions that refuse; a refusal of all of them is raised again."""
+    refusals, count = list[FlowgaugeError](), 0
+    for draw in drawings:
+        try:
+            results = list(draw())
+        except FlowgaugeError as refusal:
+            refusals.append(refusal)
+            continue
+        count += 1
+        yield from results
+    if refusals and not count:
+        raise refusals[0]
+
+
 def _cells(source: ExplanationSource, options: FigureOptions, *default: str) -> list[DrawableCell]:
     """The cells with explanations by the method, or by the default methods where none is named.
 
@@ -160,18 +174,15 @@ def _cells(source: ExplanationSource, options: FigureOptions, *default: str) -> 
     Raises:
         UsageError: There are no such cells, or no cell explains a named instance.
     """
-    cells, errors = list[DrawableCell](), list[UsageError]()
-    for group in source.groups:
-        try:
-            group_cells = [source.explained(group, label) for label in source.labels(group, default or (PATTERNS,))]
-        except UsageError as error:
-            errors.append(error)
-            continue
-        for explained in group_cells:
-            instances = tuple(id for id in options.instances if id in explained.sentences)
-            cells.append(DrawableCell(group, explained, source.reference(group), instances))
-    if not cells:
-        raise errors[0]
+
+    def explained_of(group: ComparableCells) -> Iterator[tuple[ComparableCells, CellExplanations]]:
+        for label in source.labels(group, default or (PATTERNS,)):
+            yield group, source.explained(group, label)
+
+    cells = []
+    for group, explained in _where_possible(partial(explained_of, group) for group in source.groups):
+        instances = tuple(id for id in options.instances if id in explained.sentences)
+        cells.append(DrawableCell(group, explained, source.reference(group), instances))
     check_instances(options.instances, [id for cell in cells for id in cell.explained.sentences])
     return [cell for cell in cells if cell.instances or not options.instances]
 
@@ -219,19 +230,12 @@ def _of_groups(source: ExplanationSource, options: FigureOptions, draw: Mapping[
     Raises:
         UsageError: No task has the scores.
     """
-    drawn, reasons = 0, list[UsageError]()
-    for group in source.groups:
-        labels = None if options.method is None else source.labels(group)
-        for what, draw_group in draw.items():
-            try:
-                figure = draw_group(group, labels=labels)
-            except UsageError as reason:
-                reasons.append(reason)
-                continue
-            drawn += 1
-            yield _stem(what, group), figure
-    if not drawn:
-        raise reasons[0]
+
+    def figure_of(group: ComparableCells, what: str) -> NamedFigures:
+        labels = None if source.method is None else source.labels(group)
+        yield _stem(what, group), draw[what](group, labels=labels)
+
+    return _where_possible(partial(figure_of, group, what) for group in source.groups for what in draw)
 
 
 def _gallery(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
@@ -255,18 +259,12 @@ def _heads(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
 
 
 def _counting(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
-    drawn, reasons = 0, list[UsageError]()
-    for group in source.groups:
-        try:
-            cells = counting_cells(source, group)
-        except UsageError as reason:
-            reasons.append(reason)
-            continue
+    def examples_of(group: ComparableCells) -> NamedFigures:
+        cells = counting_cells(source, group)
         for id in choose_examples(cells, options.instances):
-            drawn += 1
             yield _stem("counting", group, id=id), counting_figure(counting_example(cells, id))
-    if not drawn:
-        raise reasons[0]
+
+    return _where_possible(partial(examples_of, group) for group in source.groups)
 
 
 def _mask(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
@@ -275,19 +273,16 @@ def _mask(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
 
 
 def _texts(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
-    shown: dict[str, list[tuple[str, list[MaskCurve]]]] = {}
-    titles, reasons = {}, list[FlowgaugeError]()
-    for group, explained, *_ in _cells(source, options, *MASKS):
-        try:
-            shown.setdefault(stem := _stem("texts", group), []).append((explained.label, text_curves(explained, group.task)))
-        except FlowgaugeError as reason:
-            reasons.append(reason)
-            continue
-        titles[stem] = f"Keep probability of each text   {group.task}   {group.model}"
-    if not titles:
-        raise reasons[0]
-    for stem, title in titles.items():
-        yield stem, texts_figure(title, shown[stem])
+    def curves_of(group: ComparableCells, explained: CellExplanations) -> Iterator[tuple[str, str, str, list[MaskCurve]]]:
+        title = f"Keep probability of each text   {group.task}   {group.model}"
+        yield _stem("texts", group), title, explained.label, text_curves(explained, group.task)
+
+    panels_of: dict[tuple[str, str], list[tuple[str, list[MaskCurve]]]] = {}
+    cells = _cells(source, options, *MASKS)
+    for stem, title, label, curves in _where_possible(partial(curves_of, cell.group, cell.explained) for cell in cells):
+        panels_of.setdefault((stem, title), []).append((label, curves))
+    for (stem, title), members in panels_of.items():
+        yield stem, texts_figure(title, members)
 
 
 CURVE_FIGURES = {

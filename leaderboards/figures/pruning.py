@@ -67,7 +67,7 @@ def layer_pruning_figure(group: ComparableCells, labels: Sequence[str] | None = 
 def _panels(group: ComparableCells, metric: str, rows: Mapping[str, Mapping[str, list[BudgetCurve]]], label: str) -> Figure:
     """Draws the curves in rows of panels on one scale; `label` names the horizontal axis."""
     if not any(panel for panels in rows.values() for panel in panels.values()):
-        raise no_scores(group, metric)
+        raise no_scores(group.task, metric)
     figure = new_figure(LEFT + 2 * WIDTH + GAP + 3.6, _top(len(rows)) + 1.0)
     floor = min(low for panels in rows.values() for panel in panels.values() for curve in panel for low in curve.low)
     order = sorted(group.labels)

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from ..stored.comparable_cells import ComparableCells
 from ..tables.entries import TableEntry, read_entry
 from .source import no_scores, scored_cells
-from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, new_figure, tidy
+from .style import INK, NORMAL, SMALL, add_axes, add_task_head, new_figure, tidy
 
 METRIC = "receptive_field"
 MEAN, CHANCE = "#D55E00", "#222222"
@@ -67,7 +67,7 @@ def receptive_figure(group: ComparableCells, labels: Sequence[str] | None = None
     """
     shown = receptive_fields(group, labels)
     if not shown:
-        raise no_scores(group, METRIC)
+        raise no_scores(group.task, METRIC)
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     height = 0.62 + (rows - 1) * 2.75 + 2.05 + 0.95
@@ -85,10 +85,8 @@ def receptive_figure(group: ComparableCells, labels: Sequence[str] | None = None
     figure.colorbar(colours, cax=bar, ticks=MaxNLocator(4)).outline.set_visible(False)
     bar.tick_params(labelsize=SMALL, length=0)
     bar.set_title("share of edges", fontsize=SMALL, color=INK)
-    title = f"Receptive field   {group.task}   {group.model}"
-    add_text(figure, 0.2, height - 0.34, title, fontsize=LARGE, color=INK, va="bottom")
     note = f"{group.instances} instances. Solid: mean distance with its 95 % interval. Dotted: mean distance of all pairs."
-    add_text(figure, 0.2, height - 0.53, note, fontsize=SMALL, color=GREY, va="bottom")
+    add_task_head(figure, f"Receptive field   {group.task}   {group.model}", note)
     return figure
 
 

@@ -144,12 +144,10 @@ def scored_cells(group: ComparableCells, metric: str, labels: Sequence[str] | No
             yield label, record, score
 
 
-def no_scores(group: ComparableCells, metric: str, unit: str = "") -> UsageError:
-    """The error of a figure for whose metric, and perhaps unit, no cell of a group has scores."""
+def no_scores(cells: str, metric: str, unit: str = "") -> UsageError:
+    """The error of a figure for whose metric, and perhaps unit, no cell of a task or method (`cells`) has scores."""
     scores = f"scores of {unit}" if unit else "scores"
-    return UsageError(
-        f"no cell of {group.task} has {scores} by {metric}; add them with `flowgauge score STORE --metric {metric}`."
-    )
+    return UsageError(f"no cell of {cells} has {scores} by {metric}; add them with `flowgauge score STORE --metric {metric}`.")
 
 
 def check_instances(ids: Sequence[str], known: Sequence[str]) -> None:

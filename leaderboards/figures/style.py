@@ -68,6 +68,20 @@ def add_text(figure: Figure, x: float, y: float, text: str, **style: object) -> 
     figure.text(x / w, y / h, plain(text), **style)  # type: ignore[arg-type]
 
 
+def add_sentence_head(figure: Figure, title: str, subtitle: str) -> None:
+    """Adds the head of a figure of one sentence at the upper left corner; a title that is too long is cut."""
+    width, height = (float(x) for x in figure.get_size_inches())
+    add_text(figure, 0.12, height - 0.12, shortened(title, int(9.5 * width)), fontsize=LARGE, color=INK, va="top")
+    add_text(figure, 0.12, height - 0.36, subtitle, fontsize=SMALL, color=INK, va="top")
+
+
+def add_task_head(figure: Figure, title: str, note: str) -> None:
+    """Adds the head of a figure of a whole task: what is shown, and below it how many instances and what the marks mean."""
+    height = float(figure.get_size_inches()[1])
+    add_text(figure, 0.2, height - 0.34, title, fontsize=LARGE, color=INK, va="bottom")
+    add_text(figure, 0.2, height - 0.53, note, fontsize=SMALL, color=GREY, va="bottom")
+
+
 def plain(text: str) -> str:
     r"""Escapes dollar signs, which matplotlib would read as the start of a formula.
 
@@ -88,10 +102,8 @@ def shortened(text: str, length: int) -> str:
 
 def tidy(axes: Axes) -> None:
     """Removes the upper and the right frame of axes and makes the rest thin and grey."""
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(GREY)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(colors=INK, labelsize=SMALL, length=3, width=0.6)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import PositiveInt
 
+from ...core.settings import Settings
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ..base import method
 from ..explanation import Explanation
-from .attention_graph import attention_graph, check_depth, check_residual, depth_of
+from .attention_graph import Residual, attention_graph, depth_of
 from .max_flow import target_flows
 
 
@@ -21,7 +23,7 @@ from .max_flow import target_flows
     source="Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers, section 3",
 )
 @dataclass(frozen=True)
-class AttentionFlow:
+class AttentionFlow(Settings):
     """Maximum flow from the target to each word, with attention weights as capacities (Abnar & Zuidema 2020).
 
     The edge from (l + 1, i) to (l, p) has capacity residual * [i = p] + (1 - residual) * mean over heads of A_l[i, p];
@@ -41,13 +43,9 @@ class AttentionFlow:
         UsageError: The residual lies outside [0, 1], or the depth outside 1 to L.
     """
 
-    residual: float = 0.5
-    depth: int | None = None
+    residual: Residual = 0.5
+    depth: PositiveInt | None = None
     normalise: bool = True
-
-    def __post_init__(self) -> None:
-        check_residual(self.residual)
-        check_depth(self.depth)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Solves the flow problems of every instance."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from ...core.errors import UsageError
 from ...models.batch import Batch, Rows
 from ...models.flow.flow_model import FlowModel
 from ...models.shapes import Attention
+
+Residual = Annotated[float, Field(ge=0, le=1)]
+"""The residual connection's share of a layer."""
 
 
 @torch.no_grad()
@@ -35,18 +41,6 @@ def attention_graph(model: FlowModel, batch: Batch, residual: float) -> Float[Te
     attention = torch.stack([weights.mean(1) for weights in attention_maps(model, batch)], 1)
     identity = torch.eye(attention.shape[-1], dtype=attention.dtype, device=attention.device)
     return (1 - residual) * attention + residual * identity
-
-
-def check_residual(residual: float) -> None:
-    """Raises a `UsageError` for a weight of the residual connection outside [0, 1]."""
-    if not 0 <= residual <= 1:
-        raise UsageError(f"residual is the residual connection's share of a layer and must lie in [0, 1], got {residual}.")
-
-
-def check_depth(depth: int | None) -> None:
-    """Raises a `UsageError` for a depth below 1, which no model has."""
-    if depth is not None and depth < 1:
-        raise UsageError(f"depth counts layers from 1, got {depth}; leave it out for all layers.")
 
 
 def depth_of(depth: int | None, model: FlowModel) -> int:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ...core.settings import Settings
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import Patterns
 from ..base import explanations, method
 from ..explanation import Explanation
 from ..views import best_paths
-from .attention_graph import attention_graph, check_residual
+from .attention_graph import Residual, attention_graph
 
 
 @method(
@@ -23,7 +24,7 @@ from .attention_graph import attention_graph, check_residual
     source="Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers, section 3; Lu et al. 2021, section 4.4",
 )
 @dataclass(frozen=True)
-class AttentionPaths:
+class AttentionPaths(Settings):
     """Paths with the largest product of attention weights from each word to the target (Abnar & Zuidema 2020).
 
     Edge weight (l, i, p) = residual * [i = p] + (1 - residual) * mean over heads of A_l[i, p], on the input itself; the best
@@ -34,10 +35,7 @@ class AttentionPaths:
         residual: Weight of the residual connection, in [0, 1].
     """
 
-    residual: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_residual(self.residual)
+    residual: Residual = 0.5
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Finds the edges and the best path of every word of every instance."""

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
+from pydantic import PositiveInt
 from torch import Tensor
 
+from ...core.settings import Settings
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ..base import explanations, method
 from ..explanation import Explanation
-from .attention_graph import attention_graph, check_depth, check_residual, depth_of
+from .attention_graph import Residual, attention_graph, depth_of
 
 Graph = Float[Tensor, "batch layers tokens tokens"]
 
@@ -24,7 +26,7 @@ Graph = Float[Tensor, "batch layers tokens tokens"]
     source="Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers, section 3",
 )
 @dataclass(frozen=True)
-class AttentionRollout:
+class AttentionRollout(Settings):
     """Attention multiplied through the layers, with residuals (Abnar & Zuidema 2020).
 
     With R_l = residual * I + (1 - residual) * mean over heads of A_l and T_l = R_l ... R_1 (T_0 = I):
@@ -45,12 +47,8 @@ class AttentionRollout:
         UsageError: The residual lies outside [0, 1], or the depth outside 1 to L.
     """
 
-    residual: float = 0.5
-    depth: int | None = None
-
-    def __post_init__(self) -> None:
-        check_residual(self.residual)
-        check_depth(self.depth)
+    residual: Residual = 0.5
+    depth: PositiveInt | None = None
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Multiplies the attention of every instance."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from pydantic import PositiveInt
 
+from ...core.settings import Settings
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ..base import explanations, method
 from ..explanation import Explanation
-from .attention_graph import attention_maps, check_depth, depth_of
+from .attention_graph import attention_maps, depth_of
 
 
 @method(
@@ -20,7 +22,7 @@ from .attention_graph import attention_maps, check_depth, depth_of
     source="Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers, section 4; Hao et al. 2021, section 5.1",
 )
 @dataclass(frozen=True)
-class RawAttention:
+class RawAttention(Settings):
     """Attention weights of every head, and the target's mean attention to each word (Abnar & Zuidema 2020).
 
     edges[l, h, i, p] = A_l,h[i, p], the weight of position p for position i; tokens[j] = mean over heads of A_L[target, j].
@@ -35,10 +37,7 @@ class RawAttention:
         UsageError: The depth lies outside 1 to L.
     """
 
-    depth: int | None = None
-
-    def __post_init__(self) -> None:
-        check_depth(self.depth)
+    depth: PositiveInt | None = None
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Reads the attention weights of every instance."""

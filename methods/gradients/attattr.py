@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from pydantic import Field
 from torch import Tensor
 
-from ...core.errors import UsageError
+from ...core.settings import Settings
 from ...models.batch import Batch, Rows
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.quadrature import LARGEST, Quadrature, quadrature
@@ -33,7 +34,7 @@ BUDGET = 2**29
     source="Hao et al. 2021, Self-Attention Attribution: Interpreting Information Interactions Inside Transformer",
 )
 @dataclass(frozen=True)
-class AttAttr:
+class AttAttr(Settings):
     """Gradients integrated over attention weights scaled from 0 to their own values, layer by layer (Hao et al. 2021).
 
     edges[l, h, i, p] = A_lh[i, p] * integral over alpha in [0, 1] of dF(alpha A_l) / dA_lh[i, p]: all heads of layer l are scaled
@@ -57,19 +58,9 @@ class AttAttr:
     """
 
     rule: Rule = "right"
-    steps: int = 20
+    steps: Annotated[int, Field(ge=1, le=LARGEST)] = 20
     output: Literal["probability", "quantity"] = "probability"
     target: Literal["asked", "predicted"] = "asked"
-
-    def __post_init__(self) -> None:
-        if self.rule not in get_args(Rule):
-            raise UsageError(f"attattr has no rule {self.rule!r}; choose one of {', '.join(get_args(Rule))}.")
-        if not 1 <= self.steps <= LARGEST:
-            raise UsageError(f"attattr needs 1 to {LARGEST} steps, got {self.steps}.")
-        if self.output not in ("probability", "quantity") or self.target not in ("asked", "predicted"):
-            raise UsageError(
-                f"output must be probability or quantity and target asked or predicted, got {self.output!r} and {self.target!r}."
-            )
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Integrates the gradients of every instance."""

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...models.baseline import Baseline
 from ...models.batch import Batch
 from ...models.flow.chain_rule import layer_flow, layer_tangent
 from ...models.flow.flow_model import FlowModel
-from ...models.flow.quadrature import Rule, check_quadrature
-from ...models.flow.trace import PathTrace, path_trace
+from ...models.flow.trace import PathSettings, PathTrace
 from ..base import explanations, method
 from ..explanation import Explanation
 from ..patterns.pattern_search import traced_words
@@ -25,29 +23,17 @@ from ..patterns.pattern_search import traced_words
     source="Dhamdhere et al. 2018, How Important Is a Neuron?, equation 3; as a baseline, Lu et al. 2021, section 4.4",
 )
 @dataclass(frozen=True)
-class Conductance:
+class Conductance(PathSettings):
     """Influence of each word that flows through each hidden state, layer by layer (Dhamdhere et al. 2018).
 
     I([x_j, h^l_i] -> q) = E_z[<dh^l_i/dx_j (x_j - x_b), dq/dh^l_i>]. `flows` is this influence times sign(g_j), `nodes` is its
     sum over words, which is the hidden state's conductance summed over its units. Every layer's nodes
     sum to sum_j g_j. Source: Dhamdhere et al. 2018, equation 3; baseline of Lu et al. 2021, section 4.4. Units of q; unbounded.
-
-    Attributes:
-        rule: Quadrature rule of the path integral.
-        samples: Number of nodes of the rule.
-        baseline: Word vectors at which the path starts.
     """
-
-    rule: Rule = "midpoint"
-    samples: int = 50
-    baseline: Baseline = "mask"
-
-    def __post_init__(self) -> None:
-        check_quadrature(self.rule, self.samples)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Computes the flows of every word of every instance."""
-        trace = path_trace(model, batch, self.rule, self.samples, self.baseline)
+        trace = self.trace(model, batch)
         with torch.no_grad():
             words, traced = traced_words(trace)
             n_tokens = batch.ids.shape[1]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...core.errors import UsageError
 from ...models.batch import Batch, Rows, Site, Trace
 from ...models.flow.flow_model import FlowModel
 from ...models.outputs import value
@@ -65,9 +64,3 @@ def context_gradients(model: FlowModel, batch: Batch, name: Objective, keep: Col
         scalar = objective(model.readout(trace.site("hidden", model.n_layers), batch), batch, name)
         contexts: list[Tensor] = [trace.whole("context", layer) for layer in range(model.n_layers)]
         return ContextGradients(trace, torch.autograd.grad(scalar.sum(), contexts))
-
-
-def check_choice(setting: str, given: str, literal: object) -> None:
-    """Raises a `UsageError` for the value of a setting that is none of its literals."""
-    if given not in get_args(literal):
-        raise UsageError(f"{setting} must be one of {', '.join(get_args(literal))}; got {given!r}.")

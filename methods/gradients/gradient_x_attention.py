@@ -7,11 +7,12 @@ from typing import Literal
 
 import torch
 
+from ...core.settings import Settings
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ..base import explanations, method
 from ..explanation import Explanation
-from .context_gradients import check_choice, context_gradients
+from .context_gradients import context_gradients
 
 Output = Literal["quantity", "probability"]
 
@@ -23,7 +24,7 @@ Output = Literal["quantity", "probability"]
     source="Serrano & Smith 2019, Is Attention Interpretable?",
 )
 @dataclass(frozen=True)
-class GradientXAttention:
+class GradientXAttention(Settings):
     """Each attention weight times the gradient of q with respect to it (Serrano & Smith 2019).
 
     edges[l, h] = A_l,h * dF/dA_l,h at the input, through all layers above; computed as A * (G V^T), where G = dF/dc is the
@@ -41,9 +42,6 @@ class GradientXAttention:
     """
 
     output: Output = "quantity"
-
-    def __post_init__(self) -> None:
-        check_choice("output", self.output, Output)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Computes the edges of every instance, and their sums over heads and tokens."""

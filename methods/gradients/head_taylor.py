@@ -7,11 +7,12 @@ from typing import Literal
 
 import torch
 
+from ...core.settings import Settings
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ..base import explanations, method
 from ..explanation import Explanation
-from .context_gradients import check_choice, context_gradients
+from .context_gradients import context_gradients
 
 TaylorObjective = Literal["loss", "quantity", "logit_sum"]
 Absolute = Literal["head", "token"]
@@ -24,7 +25,7 @@ Absolute = Literal["head", "token"]
     source="Michel et al. 2019, Are Sixteen Heads Really Better than One?, section 4.1",
 )
 @dataclass(frozen=True)
-class HeadTaylor:
+class HeadTaylor(Settings):
     """First-order estimate of the change of the loss when one head is removed (Michel et al. 2019).
 
     heads[l, h] = |sum_i <c_i, dF/dc_i>| with c_i the head's context vector at position i: the derivative of F by a gate on the
@@ -48,10 +49,6 @@ class HeadTaylor:
     objective: TaylorObjective = "loss"
     absolute: Absolute = "head"
     normalise: bool = False
-
-    def __post_init__(self) -> None:
-        check_choice("objective", self.objective, TaylorObjective)
-        check_choice("absolute", self.absolute, Absolute)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Computes the head scores of every instance."""

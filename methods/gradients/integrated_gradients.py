@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ...core.errors import UsageError
+from ...core.settings import Settings
 from ...models.baseline import Baseline, baseline_words
 from ...models.batch import Batch
 from ...models.flow.quadrature import check_quadrature
@@ -30,7 +30,7 @@ ROWS = 512
     source="Sundararajan et al. 2017, Axiomatic Attribution for Deep Networks, equation 1",
 )
 @dataclass(frozen=True)
-class IntegratedGradients:
+class IntegratedGradients(Settings):
     """Gradients integrated on a straight line from a baseline, for words and hidden states (Sundararajan et al. 2017).
 
     token[j] = <x_j - x_b, E_z[dq/dz_j]> on word embeddings; node[l, i] is the same at hidden[l], on the straight line to the
@@ -55,10 +55,7 @@ class IntegratedGradients:
     states: States = "path"
 
     def __post_init__(self) -> None:
-        if self.rule not in CAPTUM_RULES:
-            raise UsageError(f"captum has no quadrature rule {self.rule!r}; choose one of {', '.join(CAPTUM_RULES)}.")
-        if self.states not in get_args(States):
-            raise UsageError(f"states must be {' or '.join(get_args(States))}, got {self.states!r}.")
+        super().__post_init__()
         check_quadrature(self.rule, self.samples)
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ...models.baseline import Baseline
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
-from ...models.flow.quadrature import Rule, check_quadrature
-from ...models.flow.trace import path_trace
+from ...models.flow.trace import PathSettings
 from ..base import explanations, method
 from ..explanation import Explanation
 
@@ -22,27 +20,15 @@ from ..explanation import Explanation
     source="Leino et al. 2018, Influence-Directed Explanations for Deep Convolutional Networks, equation 1",
 )
 @dataclass(frozen=True)
-class InternalInfluence:
+class InternalInfluence(PathSettings):
     """Mean gradient of q at each hidden state along the path from a baseline (Leino et al. 2018).
 
     node[l, i] = sum_d E_z[dq/dh^l_{i,d}]. The source defines the vector over d and no reduction to one number; here it is summed.
     Source: Leino et al. 2018, equation 1; baseline of Lu et al. 2021, section 4.4. Units of q per unit of h; unbounded.
-
-    Attributes:
-        rule: Quadrature rule of the path integral.
-        samples: Number of nodes of the rule.
-        baseline: Word vectors at which the path starts.
     """
-
-    rule: Rule = "midpoint"
-    samples: int = 50
-    baseline: Baseline = "mask"
-
-    def __post_init__(self) -> None:
-        check_quadrature(self.rule, self.samples)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Averages the gradients of every instance."""
-        trace = path_trace(model, batch, self.rule, self.samples, self.baseline)
+        trace = self.trace(model, batch)
         nodes = torch.stack([trace.mean(grad.sum(-1)) for grad in trace.grad_hidden], 1)
         return explanations(batch, nodes=nodes)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from ...core.errors import UsageError
+from ...core.settings import Settings
 from ...models.batch import Batch
 from ...models.layered import Layered
 from ..base import explanations, method
@@ -23,7 +23,7 @@ NORMS = {"l1": 1.0, "l2": 2.0}
     source="Simonyan et al. 2014, Deep Inside Convolutional Networks, section 3; norms as in Li et al. 2016, section 5",
 )
 @dataclass(frozen=True)
-class Saliency:
+class Saliency(Settings):
     """Norm of the gradient of q at each word vector (Simonyan et al. 2014).
 
     tokens[j] = ||dq/dx_j||. Source: Simonyan et al. 2014, section 3 (largest absolute entry there); norms as in Li et al. 2016,
@@ -35,10 +35,6 @@ class Saliency:
     """
 
     norm: Literal["l1", "l2"] = "l2"
-
-    def __post_init__(self) -> None:
-        if self.norm not in NORMS:
-            raise UsageError(f"norm must be l1 or l2, got {self.norm!r}.")
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Computes the gradients of every instance."""

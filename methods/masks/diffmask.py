@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from ...core.errors import NotApplicable, UsageError
+from ...core.settings import Settings
 from ...models.batch import Batch
 from ...models.built.training import TrainingSession
 from ...models.interventions.states import clean_states
@@ -30,7 +32,7 @@ Penalty = Literal["log", "l0"]
 
 
 @dataclass(frozen=True)
-class DiffMask(Amortised):
+class DiffMask(Settings, Amortised):
     """Settings, training and explanation that `diffmask-input` and `diffmask-hidden` share.
 
     Attributes:
@@ -53,28 +55,24 @@ class DiffMask(Amortised):
         probe: Weights trained before (`weights.safetensors` of a folder in <store>/fits), which are used unchanged.
     """
 
-    steps: int = 8000
-    batch: int = 32
-    margin: float = 0.1
-    accept: float = 3.0
-    lr: float = 1e-3
-    baseline_lr: float = 1e-3
-    lambda_lr: float = 0.3
-    warmup: int = 100
+    steps: PositiveInt = 8000
+    batch: PositiveInt = 32
+    margin: PositiveFloat = 0.1
+    accept: PositiveFloat = 3.0
+    lr: PositiveFloat = 1e-3
+    baseline_lr: PositiveFloat = 1e-3
+    lambda_lr: PositiveFloat = 0.3
+    warmup: NonNegativeInt = 100
     baseline: Baseline = "learned"
     penalty: Penalty = "log"
     gate: Kind = "bounded"
-    width: int = 0
+    width: NonNegativeInt = 0
     probe: str = ""
 
     at_words: ClassVar[bool]
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "margin", "accept", "lr", "baseline_lr", "lambda_lr"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"{name} must be above 0, got {getattr(self, name)}.")
-        if self.warmup < 0 or self.width < 0:
-            raise UsageError(f"warmup and width must be 0 or more, got {self.warmup} and {self.width}.")
+        super().__post_init__()
         if self.probe and not Path(self.probe).is_file():
             raise UsageError(f"there is no probe {self.probe!r}: name the weights.safetensors of a folder in <store>/fits.")
         if self.baseline == "mask" and not self.at_words:
@@ -246,15 +244,10 @@ class DiffMaskInput(DiffMask):
             multipliers rise.
     """
 
-    lr: float = 3e-4
-    longest: float = 10.0
+    lr: PositiveFloat = 3e-4
+    longest: PositiveFloat = 10.0
 
     at_words: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.longest <= 0:
-            raise UsageError(f"longest must be above 0, got {self.longest}.")
 
     def _descent(self, rates: Mapping[str, float]) -> CentredRMSprop:
         return CentredRMSprop(rates, warmup=self.warmup, longest=self.longest)

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from ...core.errors import UsageError
-from ...models.baseline import RemovedWord, check_removed_word, removed_word
+from ...core.settings import Settings
+from ...models.baseline import RemovedWord, removed_word
 from ...models.batch import Batch
 from ...models.interventions.states import blend
 from ...models.layered import Layered
@@ -84,7 +85,7 @@ class MaskObjective(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MaskSearch:
+class MaskSearch(Settings):
     """Settings, descent and explanation that `diffmask-single` and `reinforce-mask` share.
 
     Attributes:
@@ -95,17 +96,11 @@ class MaskSearch:
         baseline: Word vector of masked words: zero, mask.
     """
 
-    steps: int = 1000
-    margin: float = 0.1
-    lr: float = 0.02
-    lambda_lr: float = 0.3
+    steps: PositiveInt = 1000
+    margin: PositiveFloat = 0.1
+    lr: PositiveFloat = 0.02
+    lambda_lr: PositiveFloat = 0.3
     baseline: RemovedWord = "zero"
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "margin", "lr", "lambda_lr"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"{name} must be above 0, got {getattr(self, name)}.")
-        check_removed_word(self.baseline)
 
     def objective(
         self, problem: MaskProblem, logits: Logits, uniform: Logits, weight: PerRow, state: dict[str, Tensor]

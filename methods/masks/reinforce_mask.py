@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ...core.errors import UsageError
 from ...models.shapes import PerRow
 from ..base import method
 from .mask_search import Logits, MaskObjective, MaskProblem, MaskSearch
@@ -38,11 +37,6 @@ class ReinforceMask(MaskSearch):
     """
 
     reinforce_scale: Scale = "none"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.reinforce_scale not in get_args(Scale):
-            raise UsageError(f"reinforce_scale must be {' or '.join(get_args(Scale))}, got {self.reinforce_scale!r}.")
 
     def objective(
         self, problem: MaskProblem, logits: Logits, uniform: Logits, weight: PerRow, state: dict[str, Tensor]

@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Float
+from pydantic import NonNegativeFloat
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 from torch.nn.utils.rnn import pad_sequence
 
-from ...core.errors import UsageError
 from ...models.batch import Batch
 from ...models.built.training import TrainingSession
 from ...models.interventions.states import clean_states
@@ -22,7 +22,7 @@ from ...models.layered import Layered
 from ...models.shapes import Outputs
 from ..base import Amortised, explanations, method
 from ..explanation import Explanation
-from .noise_fitting import FitChunk, NoiseFitConfig, Optimiser, Strengths, check_widths, cross_entropy, fit_batch, mean_over
+from .noise_fitting import FitChunk, NoiseFitSettings, Strengths, check_widths, cross_entropy, fit_batch, mean_over
 
 Stats = Literal["feature", "position"]
 LEAST = 0.01
@@ -37,7 +37,7 @@ LEAST = 0.01
     source="Schulz et al. 2020, Restricting the Flow: Information Bottlenecks for Attribution, section 3; De Cao et al. 2020",
 )
 @dataclass(frozen=True)
-class IBAttribution(Amortised):
+class IBAttribution(NoiseFitSettings, Amortised):
     """Information of each state that the answer needs when noise replaces the rest (Schulz et al. 2020).
 
     At one depth at a time the state h of token i becomes z_i ~ N(g_i h_i + (1 - g_i) mu, (1 - g_i)^2 sigma^2), g = sigmoid(a); a
@@ -50,32 +50,14 @@ class IBAttribution(Amortised):
 
     Attributes:
         beta: Weight of the information (nats a dimension) against the loss (nats).
-        steps: Number of steps of the optimiser: 50 as in De Cao et al. 2020 on SST; they take 500 on their toy task and on SQuAD.
-        lr: Learning rate of the optimiser.
-        optimiser: `rmsprop` (centred) or `adam`.
         stats: mu and sigma of each `feature`, over all tokens of the train split, or separate ones for each `position`, as in De
             Cao et al.; where fewer than two sentences reach a position, those of the feature.
         start: Value of a before the first step.
     """
 
-    beta: float = 10.0
-    steps: int = 50
-    lr: float = 0.1
-    optimiser: Optimiser = "rmsprop"
+    beta: NonNegativeFloat = 10.0
     stats: Stats = "feature"
     start: float = 5.0
-
-    def __post_init__(self) -> None:
-        if self.stats not in get_args(Stats):
-            raise UsageError(f"stats must be {' or '.join(get_args(Stats))}, got {self.stats!r}.")
-        if self.beta < 0:
-            raise UsageError(f"beta must be at least 0, got {self.beta}.")
-        _ = self.config
-
-    @property
-    def config(self) -> NoiseFitConfig:
-        """Settings of the fit of the gates."""
-        return NoiseFitConfig(self.start, self.steps, self.optimiser, self.lr)
 
     def fit(self, model: Layered, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:
         """Computes the mean and the standard deviation of the states of every depth on the train split.
@@ -110,7 +92,7 @@ class IBAttribution(Amortised):
         def read(chunk: FitChunk, a: Strengths) -> Tensor:
             return torch.where(chunk.free[:, None], a, torch.inf)
 
-        a = fit_batch(model, batch, self.config, lambda chunk: Bottleneck(chunk, weights, self.beta), read)
+        a = fit_batch(model, batch, self, lambda chunk: Bottleneck(chunk, weights, self.beta), read)
         bits = information_in_bits(model, batch, weights, a)
         explain = partial(explanations, batch, mask=a.sigmoid(), nodes=bits[:, 1:], tokens=bits[:, 0])
         if self.stats == "position":  # masked states of a depth have no vector in common

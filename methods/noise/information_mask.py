@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Float
+from pydantic import PositiveFloat
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ...core.errors import FlowgaugeError, NotApplicable, UsageError
+from ...core.errors import FlowgaugeError, NotApplicable
 from ...models.batch import Batch
 from ...models.built.training import TrainingSession
 from ...models.layered import Layered
 from ...models.shapes import Outputs
 from ..base import Amortised, explanations, method
 from ..explanation import Explanation
-from .noise_fitting import SLOWER, FitChunk, NoiseFitConfig, Optimiser, Strengths, fit_batch
+from .noise_fitting import SLOWER, FitChunk, NoiseFitSettings, Strengths, fit_batch
 
 Score = Literal["inverse", "negative"]
 
@@ -32,7 +33,7 @@ Score = Literal["inverse", "negative"]
     source="Guan et al. 2019, Towards a Deep and Unified Understanding of Deep Neural Models in NLP; De Cao et al. 2020",
 )
 @dataclass(frozen=True)
-class InformationMask(Amortised):
+class InformationMask(NoiseFitSettings, Amortised):
     """Inverse of the noise that each state tolerates before the outputs change (Guan et al. 2019).
 
     At one depth at a time the state of token i gets noise of N(0, sigma_i^2 I); sigma minimises the squared change of the
@@ -47,33 +48,15 @@ class InformationMask(Amortised):
         gamma: Weight of the entropy (nats) against the change of the outputs.
         divide: Whether changes are divided by the variance of the outputs, summed over the outputs of a head; impossible for
             spans, whose outputs are other positions in every text.
-        steps: Number of steps of the optimiser: 50 as in De Cao et al. 2020 on SST; they take 500 on their toy task and on SQuAD.
-        lr: Learning rate of the optimiser.
-        optimiser: `rmsprop` (centred) or `adam`.
         score: `inverse` (1 / sigma) or `negative` (-sigma; then positions that cannot be masked have the smallest score of their
             depth).
         start: Inverse softplus of sigma before the first step.
     """
 
-    gamma: float = 0.02
+    gamma: PositiveFloat = 0.02
     divide: bool = True
-    steps: int = 50
-    lr: float = 0.1
-    optimiser: Optimiser = "rmsprop"
     score: Score = "inverse"
     start: float = -5.0
-
-    def __post_init__(self) -> None:
-        if self.score not in get_args(Score):
-            raise UsageError(f"score must be {' or '.join(get_args(Score))}, got {self.score!r}.")
-        if self.gamma <= 0:
-            raise UsageError(f"gamma must be above 0, got {self.gamma}.")
-        _ = self.config
-
-    @property
-    def config(self) -> NoiseFitConfig:
-        """Settings of the fit of the strengths."""
-        return NoiseFitConfig(self.start, self.steps, self.optimiser, self.lr)
 
     @torch.no_grad()
     def fit(self, model: Layered, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:
@@ -117,7 +100,7 @@ class InformationMask(Amortised):
             FlowgaugeError: The noise of a state fell to 0, or became infinite.
         """
         weights = self.demand_weights()
-        scores = fit_batch(model, batch, self.config, lambda chunk: Entropy(chunk, weights["variance"], self.gamma), self._read)
+        scores = fit_batch(model, batch, self, lambda chunk: Entropy(chunk, weights["variance"], self.gamma), self._read)
         if not scores.isfinite().all():
             raise FlowgaugeError(
                 f"the noise of a state fell to 0 in the batch that begins with {batch.names[0]!r}: {SLOWER}, or raise start."

@@ -9,15 +9,14 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
+from pydantic import PositiveInt
 from torch import Tensor
 
 from ...core.errors import UsageError
-from ...models.baseline import Baseline
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import NO_EDGE, Patterns
-from ...models.flow.quadrature import Rule, check_quadrature
-from ...models.flow.trace import PathTrace, path_trace
+from ...models.flow.trace import PathSettings, PathTrace
 from ..base import explanations, method
 from ..explanation import Explanation
 from .pattern_search import AttentionPatterns, EmbeddingPatterns, optimality_gaps, refine, search
@@ -30,7 +29,7 @@ from .pattern_search import AttentionPatterns, EmbeddingPatterns, optimality_gap
     source="Lu et al. 2021, Influence Patterns for Explaining Information Flow in BERT, section 4.2",
 )
 @dataclass(frozen=True)
-class InfluencePatterns:
+class InfluencePatterns(PathSettings):
     """Paths of nodes that carry most of each word's influence, by guided pattern refinement (Lu et al. 2021).
 
     Embedding level (section 4.2): for each word j, the search appends in every layer the node h^l_i that maximises
@@ -41,9 +40,6 @@ class InfluencePatterns:
     at each step: sign(g_j) times the influence of word j's pattern up to layer l - 1, continued by h^l_i.
 
     Attributes:
-        rule: Quadrature rule of the path integral: midpoint, paper (the published one), trapezoid, gauss-legendre.
-        samples: Number of nodes S of the rule.
-        baseline: Word vectors at which the path starts: mask, zero, pad, mean.
         beam: Prefixes kept for each word in every layer; 1 is the published greedy search.
         k: Nodes chosen in every layer: the k best together, as one bundle of paths (only with beam 1).
         level: `attention` refines the embedding level by heads and skips; `embedding` omits that step.
@@ -53,25 +49,16 @@ class InfluencePatterns:
             `ENUMERATION_LIMIT` patterns for each word.
     """
 
-    rule: Rule = "midpoint"
-    samples: int = 50
-    baseline: Baseline = "mask"
-    beam: int = 1
-    k: int = 1
+    beam: PositiveInt = 1
+    k: PositiveInt = 1
     level: Literal["embedding", "attention"] = "attention"
     suffix: Literal["pattern", "free"] = "pattern"
     exact: bool = False
 
     def __post_init__(self) -> None:
-        check_quadrature(self.rule, self.samples)
-        if self.beam < 1 or self.k < 1:
-            raise UsageError(f"beam and k must be at least 1, got {self.beam} and {self.k}.")
+        super().__post_init__()
         if self.beam > 1 and self.k > 1:
             raise UsageError("beam and k cannot both exceed 1: a bundle of k nodes is refined greedily; set one of them to 1.")
-        if self.suffix not in ("pattern", "free") or self.level not in ("embedding", "attention"):
-            raise UsageError(
-                f"suffix must be pattern or free and level embedding or attention, got {self.suffix!r} and {self.level!r}."
-            )
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Finds the pattern of every word whose word vector differs from the baseline's.
@@ -90,7 +77,7 @@ class InfluencePatterns:
         return explained
 
     def _explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        trace = path_trace(model, batch, self.rule, self.samples, self.baseline)
+        trace = self.trace(model, batch)
         with torch.no_grad():
             embedding = search(trace, self.beam, self.k)
             refined = refine(trace, embedding, self.suffix == "free") if self.level == "attention" else None

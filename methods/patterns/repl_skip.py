@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...models.baseline import Baseline
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import ALL_HEADS, SKIP, Patterns
-from ...models.flow.quadrature import Rule, check_quadrature
+from ...models.flow.trace import PathSettings
 from ..base import method
 from ..explanation import Explanation
 from .influence_patterns import InfluencePatterns
@@ -24,24 +23,12 @@ from .influence_patterns import InfluencePatterns
     source="Lu et al. 2021, Influence Patterns for Explaining Information Flow in BERT, section 4.4",
 )
 @dataclass(frozen=True)
-class ReplacedSkips:
+class ReplacedSkips(PathSettings):
     """Influence patterns with each skip connection replaced by all heads, as a control (Lu et al. 2021).
 
     If the skips of the patterns matter, these patterns lose accuracy although they keep more nodes. Source: Lu et al. 2021,
     section 4.4. The attention-level influence is left out, since it belongs to the nodes that are replaced.
-
-    Attributes:
-        rule: Quadrature rule of the path integral.
-        samples: Number of nodes of the rule.
-        baseline: Word vectors at which the path starts.
     """
-
-    rule: Rule = "midpoint"
-    samples: int = 50
-    baseline: Baseline = "mask"
-
-    def __post_init__(self) -> None:
-        check_quadrature(self.rule, self.samples)
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Replaces every `SKIP` in the patterns of `influence-patterns` by `ALL_HEADS`."""

@@ -10,10 +10,12 @@ from itertools import chain, combinations, islice
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from pydantic import PositiveInt
 from torch import Tensor
 
-from ...core.errors import NotApplicable, UsageError
-from ...models.baseline import RemovedWord, check_removed_word, removed_word
+from ...core.errors import NotApplicable
+from ...core.settings import Settings
+from ...models.baseline import RemovedWord, removed_word
 from ...models.batch import Batch
 from ...models.built.recurrent import Recurrent
 from ...models.layered import Layered
@@ -33,7 +35,7 @@ ROWS = 512
     source="De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, sections 2.1 and 4",
 )
 @dataclass(frozen=True)
-class ExactErasure:
+class ExactErasure(Settings):
     """Smallest sets of words that, kept alone, keep the prediction, by exhaustive search (De Cao et al. 2020).
 
     All sets of 0, 1, 2, ... words are tried until one of that size gives the same prediction with every other word's vector
@@ -47,14 +49,9 @@ class ExactErasure:
         baseline: Word vector of words that are not kept: zero, mask.
     """
 
-    limit: int = 27
-    masks: int = 2**20
+    limit: PositiveInt = 27
+    masks: PositiveInt = 2**20
     baseline: RemovedWord = "zero"
-
-    def __post_init__(self) -> None:
-        if self.limit < 1 or self.masks < 1:
-            raise UsageError(f"limit and masks must be 1 or more, got {self.limit} and {self.masks}.")
-        check_removed_word(self.baseline)
 
     @torch.no_grad()
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
@@ -63,7 +60,7 @@ class ExactErasure:
         Raises:
             NotApplicable: A sentence exceeds `limit` or `masks`; the text names it.
         """
-        search = Search.of(model, batch, removed_word(model, batch, self.baseline))
+        search = Search(model, batch, removed_word(model, batch, self.baseline))
         for row, size in enumerate(search.sizes):
             if size > self.limit:
                 raise NotApplicable(
@@ -93,42 +90,20 @@ class KeptWords:
         return np.lexsort(~np.array(self.sets).T[::-1])
 
 
-@dataclass(eq=False)
 class Search:
-    """The search for the smallest sets of every instance of a batch.
+    """The search for the smallest sets of every instance of a batch; its start runs the model on the whole input.
 
-    Attributes:
+    Args:
         model: The model.
         batch: The batch.
-        clean: Logits on the whole input.
-        predicted: Prediction on the whole input.
-        words: Word vectors.
         fill: Vector of replaced words.
-        free: Positions that may be masked.
     """
 
-    model: Layered
-    batch: Batch
-    clean: Outputs
-    predicted: Tensor
-    words: Tensor
-    fill: Float[Tensor, " word"]
-    free: Bool[Tensor, "batch tokens"]
-
-    @classmethod
-    def of(cls, model: Layered, batch: Batch, fill: Tensor) -> Search:
-        """Runs the model on the whole input and prepares the search."""
-        clean = model.outputs(batch)
-        free = model.maskable(batch) & batch.attention_mask
-        return cls(
-            model=model,
-            batch=batch,
-            clean=clean,
-            predicted=prediction(clean, batch),
-            words=model.words(batch),
-            fill=fill,
-            free=free,
-        )
+    def __init__(self, model: Layered, batch: Batch, fill: Float[Tensor, " word"]) -> None:
+        self.model, self.batch, self.fill = model, batch, fill
+        self.words, self.clean = model.words(batch), model.outputs(batch)
+        self.predicted = prediction(self.clean, batch)
+        self.free = model.maskable(batch) & batch.attention_mask  # positions that may be masked
 
     @property
     def sizes(self) -> list[int]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ...core.errors import UsageError
+from ...core.settings import Settings
 from ...models.baseline import Baseline, baseline_words
 from ...models.batch import Batch
 from ...models.layered import Layered
@@ -26,7 +26,7 @@ Removal = Literal[Baseline, "delete"]
     source="Li et al. 2016, Understanding Neural Networks through Representation Erasure, section 3; Jain & Wallace 2019",
 )
 @dataclass(frozen=True)
-class LeaveOneOut:
+class LeaveOneOut(Settings):
     """Decrease of q when one word is removed (Li et al. 2016).
 
     tokens[j] = q(x) - q(x without j), for every real token that the model allows to be masked, and 0 for the others. A removed
@@ -39,10 +39,6 @@ class LeaveOneOut:
     """
 
     baseline: Removal = "mask"
-
-    def __post_init__(self) -> None:
-        if self.baseline not in (*get_args(Baseline), "delete"):
-            raise UsageError(f"baseline must be {', '.join(get_args(Baseline))} or delete, got {self.baseline!r}.")
 
     @torch.no_grad()
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:

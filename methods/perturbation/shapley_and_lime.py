@@ -7,15 +7,16 @@ masked is a feature, special ones included; the others score 0. captum sums and 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from ...core.errors import UsageError
+from ...core.settings import Settings
 from ...models.baseline import Baseline
 from ...models.batch import Batch
 from ...models.layered import Layered
@@ -23,9 +24,44 @@ from ..base import explanations, method
 from ..explanation import Explanation
 from .captum_words import ROWS, Forward, all_present, baseline_values, forward_of_presence, seeded, single_instances
 
-Attribute = Callable[[Forward, Tensor, Tensor], Tensor]
 ENDS = 1e6
 """Weight of the coalitions of no word and of all words, as `captum.attr.KernelShap.inf_weight`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordSampling(Settings):
+    """The setting and the loop over instances that all three methods share.
+
+    Attributes:
+        baseline: Word vectors of absent words: mask, zero, pad, mean.
+    """
+
+    baseline: Baseline = "mask"
+    has_ends: ClassVar[bool] = True
+    """Whether the scores sum to the change of q from the baseline."""
+
+    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
+        """Explains one instance after the other: captum draws for a whole batch, but each must draw from its own seed."""
+        tokens = torch.zeros(batch.ids.shape, dtype=model.dtype, device=batch.ids.device)
+        with torch.no_grad():
+            for row, single in enumerate(single_instances(batch)):
+                with seeded(single.seeds[0]):
+                    maskable = model.maskable(single)[0]
+                    present, index = all_present(model, single)
+                    forward = _forward_of_maskable(forward_of_presence(model, single, self.baseline), maskable)
+                    scores = self.attribute(forward, present[:, maskable], index)
+                tokens[row, : len(maskable)][maskable] = scores[0].to(tokens.dtype)
+        return explanations(batch, tokens=tokens, values=baseline_values(model, batch, self.baseline) if self.has_ends else None)
+
+    def attribute(self, forward: Forward, present: Tensor, row: Tensor) -> Tensor:
+        """The scores (1, n) of one instance's words that may be masked.
+
+        Args:
+            forward: Computes q from which words are present.
+            present: Every word present (1, n).
+            row: The index of the instance for `forward`.
+        """
+        raise NotImplementedError
 
 
 @method(
@@ -35,7 +71,7 @@ ENDS = 1e6
     source="Castro et al. 2009, Polynomial Calculation of the Shapley Value Based on Sampling; Strumbelj & Kononenko 2010",
 )
 @dataclass(frozen=True)
-class ShapleySampling:
+class ShapleySampling(WordSampling):
     """Shapley values of the words, estimated from random permutations (Castro et al. 2009).
 
     tokens[j] = mean over permutations of the change of q when j is added to the words before it. The changes of every permutation
@@ -43,26 +79,15 @@ class ShapleySampling:
 
     Attributes:
         samples: Number of permutations; the error falls with its square root.
-        baseline: Word vectors of absent words: mask, zero, pad, mean.
     """
 
-    samples: int = 25
-    baseline: Baseline = "mask"
+    samples: PositiveInt = 25
 
-    def __post_init__(self) -> None:
-        _check_at_least("samples", self.samples, 1)
-
-    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Explains every instance, with draws from its own seed."""
+    def attribute(self, forward: Forward, present: Tensor, row: Tensor) -> Tensor:
+        """The Shapley values of one instance."""
         from captum.attr import ShapleyValueSampling
 
-        def attribute(forward: Forward, present: Tensor, row: Tensor) -> Tensor:
-            scores: Tensor = ShapleyValueSampling(forward).attribute(
-                present, additional_forward_args=(row,), n_samples=self.samples, perturbations_per_eval=ROWS
-            )
-            return scores
-
-        return _explain(model, batch, self.baseline, attribute, with_ends=True)
+        return _run(ShapleyValueSampling(forward), present, row, self.samples)
 
 
 @method(
@@ -72,7 +97,7 @@ class ShapleySampling:
     source="Ribeiro et al. 2016, Why Should I Trust You? Explaining the Predictions of Any Classifier, section 3.4",
 )
 @dataclass(frozen=True)
-class Lime:
+class Lime(WordSampling):
     """Coefficients of a sparse linear model of q, fitted to random removals of words (Ribeiro et al. 2016).
 
     A Lasso is fitted to q of random subsets that have each word with probability 1/2, each subset weighted by exp(-d^2 / (2
@@ -83,31 +108,22 @@ class Lime:
         width: Width of the kernel that weights the removals.
         alpha: Strength of the Lasso's penalty, as a share of the standard deviation of q over the removals, so that tokens scale
             with q whatever its unit; 0 is a weighted fit without penalty.
-        baseline: Word vectors of absent words: mask, zero, pad, mean.
     """
 
-    samples: int = 200
-    width: float = 1.0
-    alpha: float = 0.01
-    baseline: Baseline = "mask"
+    samples: Annotated[int, Field(ge=2)] = 200
+    width: PositiveFloat = 1.0
+    alpha: NonNegativeFloat = 0.01
+    has_ends: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
-        _check_at_least("samples", self.samples, 2)
-        if self.width <= 0 or self.alpha < 0:
-            raise UsageError(f"width must be above 0 and alpha at least 0, got width={self.width} and alpha={self.alpha}.")
-
-    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Explains every instance, with draws from its own seed."""
+    def attribute(self, forward: Forward, present: Tensor, row: Tensor) -> Tensor:
+        """The coefficients of one instance."""
         from captum._utils.models.linear_model import SkLearnLinearRegression
         from captum.attr import Lime as Captum
         from captum.attr._core.lime import get_exp_kernel_similarity_function
 
-        def attribute(forward: Forward, present: Tensor, row: Tensor) -> Tensor:
-            linear = RelativeLasso(self.alpha) if self.alpha else SkLearnLinearRegression()
-            kernel = get_exp_kernel_similarity_function("cosine", self.width)
-            return _fit(Captum(forward, linear, kernel), present, row, self.samples)
-
-        return _explain(model, batch, self.baseline, attribute, with_ends=False)
+        linear = RelativeLasso(self.alpha) if self.alpha else SkLearnLinearRegression()
+        kernel = get_exp_kernel_similarity_function("cosine", self.width)
+        return _run(Captum(forward, linear, kernel), present, row, self.samples)
 
 
 @dataclass
@@ -143,7 +159,7 @@ class RelativeLasso:
     source="Lundberg & Lee 2017, A Unified Approach to Interpreting Model Predictions, theorem 2",
 )
 @dataclass(frozen=True)
-class KernelShap:
+class KernelShap(WordSampling):
     """Shapley values of the words, estimated by weighted regression on random removals (Lundberg & Lee 2017).
 
     A least-squares fit to q of random coalitions of words, drawn by the Shapley kernel, with large weights on the coalitions of
@@ -153,43 +169,21 @@ class KernelShap:
 
     Attributes:
         samples: Largest number of coalitions.
-        baseline: Word vectors of absent words: mask, zero, pad, mean.
     """
 
-    samples: int = 200
-    baseline: Baseline = "mask"
+    samples: Annotated[int, Field(ge=3)] = 200
 
-    def __post_init__(self) -> None:
-        _check_at_least("samples", self.samples, 3)
-
-    def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Explains every instance, with draws from its own seed."""
+    def attribute(self, forward: Forward, present: Tensor, row: Tensor) -> Tensor:
+        """The Shapley values of one instance."""
         from captum.attr import KernelShap as Captum
 
-        def attribute(forward: Forward, present: Tensor, row: Tensor) -> Tensor:
-            if present.shape[1] == 1:  # captum's kernel has no weights for a single feature
-                return (forward(present, row) - forward(0 * present, row))[:, None]
-            shap, n_coalitions = Captum(forward), 2 ** present.shape[1]
-            if n_coalitions <= self.samples:
-                subsets = coalitions(present)
-                shap.perturb_func, shap.similarity_func = lambda *_, **__: next(subsets), shapley_kernel
-            return _fit(shap, present, row, min(n_coalitions, self.samples))
-
-        return _explain(model, batch, self.baseline, attribute, with_ends=True)
-
-
-def _explain(model: Layered, batch: Batch, baseline: Baseline, attribute: Attribute, with_ends: bool) -> list[Explanation]:
-    """Explains one instance after the other: captum draws for a whole batch, but each instance must draw from its own seed."""
-    tokens = torch.zeros(batch.ids.shape, dtype=model.dtype, device=batch.ids.device)
-    with torch.no_grad():
-        for row, single in enumerate(single_instances(batch)):
-            with seeded(single.seeds[0]):
-                maskable = model.maskable(single)[0]
-                present, index = all_present(model, single)
-                forward = _forward_of_maskable(forward_of_presence(model, single, baseline), maskable)
-                scores = attribute(forward, present[:, maskable], index)
-            tokens[row, : len(maskable)][maskable] = scores[0].to(tokens.dtype)
-    return explanations(batch, tokens=tokens, values=baseline_values(model, batch, baseline) if with_ends else None)
+        if present.shape[1] == 1:  # captum's kernel has no weights for a single feature
+            return (forward(present, row) - forward(0 * present, row))[:, None]
+        shap, n_coalitions = Captum(forward), 2 ** present.shape[1]
+        if n_coalitions <= self.samples:
+            subsets = coalitions(present)
+            shap.perturb_func, shap.similarity_func = lambda *_, **__: next(subsets), shapley_kernel
+        return _run(shap, present, row, min(n_coalitions, self.samples))
 
 
 def _forward_of_maskable(forward: Forward, maskable: Tensor) -> Forward:
@@ -203,7 +197,7 @@ def _forward_of_maskable(forward: Forward, maskable: Tensor) -> Forward:
     return restricted
 
 
-def _fit(captum: Any, present: Tensor, row: Tensor, samples: int) -> Tensor:
+def _run(captum: Any, present: Tensor, row: Tensor, samples: int) -> Tensor:
     scores: Tensor = captum.attribute(present, additional_forward_args=(row,), n_samples=samples, perturbations_per_eval=ROWS)
     return scores
 
@@ -232,8 +226,3 @@ def shapley_kernel(_: Tensor, __: Tensor, subset: Tensor, **___: Any) -> Tensor:
     """
     n, k = subset.shape[1], int(subset.sum())
     return torch.tensor([(n - 1) / (math.comb(n, k) * k * (n - k)) if 0 < k < n else ENDS])
-
-
-def _check_at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise UsageError(f"{name} must be at least {least}, got {value}.")

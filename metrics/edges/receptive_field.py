@@ -13,21 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
+from pydantic import Field, PositiveInt
 
-from ...core.errors import NotApplicable, UsageError
+from ...core.errors import NotApplicable
+from ...core.settings import Settings
 from ...methods.explanation import Explanation
 from ...methods.gradients.attribution_graph import TAU, layer_scores
 from ...methods.views import describe_views
 from ...models.flow.flow_model import FlowModel
 from ...tasks.instance import Instance
 from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
-from ..bootstrap import condition_groups, interval
+from ..bootstrap import condition_groups
 from ..registry import metric
-from ..summary import summarise
+from ..summary import summarise, summarise_sums
 
 Weights = Literal["graph", "score"]
 NO_EDGES = "no edge between two positions has a positive score."
@@ -44,7 +46,7 @@ NO_EDGES = "no edge between two positions has a positive score."
     source="Hao et al. 2020 (arXiv 2004.11207v1), section 5.1",
 )
 @dataclass(frozen=True)
-class ReceptiveField:
+class ReceptiveField(Settings):
     """How far apart the positions are that an explanation connects, layer by layer.
 
     A layer's edges are summed over heads, a_ij = sum_h edges_h[i, j]; |i - j| is averaged over those with i != j. `graph` counts
@@ -64,16 +66,8 @@ class ReceptiveField:
     """
 
     weights: Weights = "graph"
-    tau: float = TAU
-    local: int = 2
-
-    def __post_init__(self) -> None:
-        if self.weights not in get_args(Weights):
-            raise UsageError(f"weights must be one of {', '.join(get_args(Weights))}, got {self.weights!r}.")
-        if not 0 <= self.tau < 1:
-            raise UsageError(f"tau must lie in [0, 1), got {self.tau}.")
-        if self.local < 1:
-            raise UsageError(f"local must be at least 1, got {self.local}.")
+    tau: Annotated[float, Field(ge=0, lt=1)] = TAU
+    local: PositiveInt = 2
 
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """Aggregates of every layer; rows hold each instance's mean distance."""
@@ -134,11 +128,9 @@ class ReceptiveField:
             if not connected.any():
                 yield from (Aggregate(v, np.nan, np.nan, np.nan, 0, len(sums), reason=NO_EDGES) for v in variants)
                 continue
-            groups = condition_groups(conditions[connected])
-            bounds = interval(sums[connected, layer], groups, _ratios, names=ids[connected].tolist())
-            for variant, value, low, high in zip(variants, *bounds, strict=True):
-                reason, undefined = "" if connected.all() else NO_EDGES, int((~connected).sum())
-                yield Aggregate(variant, float(value), float(low), float(high), int(connected.sum()), undefined, reason=reason)
+            reason, undefined = "" if connected.all() else NO_EDGES, int((~connected).sum())
+            groups, names = condition_groups(conditions[connected]), ids[connected].tolist()
+            yield from summarise_sums(variants, sums[connected, layer], groups, _ratios, names, undefined, reason)
 
 
 FIXED = 4

@@ -15,12 +15,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool, Int
+from pydantic import Field, PositiveInt
 
-from ...core.errors import UsageError
+from ...core.settings import Settings
 from ...methods.explanation import Explanation
 from ...models.flow.flow_model import FlowModel
 from ..base import ExplainedBatch, Scores, frame, score_row
@@ -49,7 +50,7 @@ NONE = "no trigger was found in the other half of the instances."
     source="Hao et al. 2021, section 5.3",
 )
 @dataclass(frozen=True)
-class TriggerDrop:
+class TriggerDrop(Settings):
     """How much accuracy a model loses to triggers that are mined from an explanation's strongest edges.
 
     Of an instance, explained for its predicted answer, the head map with the largest score gives its two largest entries; the
@@ -81,23 +82,13 @@ class TriggerDrop:
 
     score_by: TriggerScore = "sum"
     least: float = 0.02
-    ratio: float = 0.2
+    ratio: Annotated[float, Field(ge=0, le=1)] = 0.2
     lexicon: bool = True
     shortest: int = 0
-    candidates: int = 10
-    best: int = 3
-    longest: int = 128
+    candidates: PositiveInt = 10
+    best: PositiveInt = 3
+    longest: Annotated[int, Field(ge=3)] = 128
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.score_by not in get_args(TriggerScore):
-            raise UsageError(f"score_by must be one of {', '.join(get_args(TriggerScore))}, got {self.score_by!r}.")
-        if min(self.candidates, self.best) < 1:
-            raise UsageError(f"at least 1 trigger must be tried and kept, got candidates={self.candidates}, best={self.best}.")
-        if not 0 <= self.ratio <= 1:
-            raise UsageError(f"ratio must lie in [0, 1], got {self.ratio}.")
-        if self.longest < 3:
-            raise UsageError(f"an attacked sentence has at least 3 tokens, two of them special, got longest={self.longest}.")
 
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance and variant."""

@@ -20,12 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool, Float
+from pydantic import Field, PositiveInt
 
-from ...core.errors import UsageError
+from ...core.settings import Settings
 from ...models.flow.flow_model import FlowModel
 from ..base import ExplainedBatch, Scores, frame, score_row
 from ..reduced_models.heads import kept_heads, pruning_rows
@@ -47,7 +48,7 @@ ORDERS = {"least-first": False, "most-first": True}
     source="Hao et al. 2021, section 5.2",
 )
 @dataclass(frozen=True)
-class HeadPruning:
+class HeadPruning(Settings):
     """Accuracy against the share of heads pruned, least and most important first, and its area.
 
     A head's importance is the mean of its score over the ranking instances, I_h = E_x[heads_h]; heads of all layers are ranked
@@ -68,13 +69,10 @@ class HeadPruning:
         UsageError: There are fewer than 2 steps, or no instance sets the ranking.
     """
 
-    steps: int = 10
+    steps: Annotated[int, Field(ge=2)] = 10
     leak: bool = False
-    first: int = 200
+    first: PositiveInt = 200
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check(self.steps, self.first)
 
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, order, share and draw, two for each area, and the gap."""
@@ -101,7 +99,7 @@ class HeadPruning:
     source="Hao et al. 2021, section 5.1",
 )
 @dataclass(frozen=True)
-class LayerHeadPruning:
+class LayerHeadPruning(Settings):
     """Accuracy against the number of heads pruned in every layer, least and most important first, and its area.
 
     As `head_pruning`, but heads are ranked within their layer and k = 0..A of them are pruned in every layer at once. Source:
@@ -119,11 +117,8 @@ class LayerHeadPruning:
     """
 
     leak: bool = False
-    first: int = 200
+    first: PositiveInt = 200
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check(2, self.first)
 
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, line, number of heads pruned and draw, and two for each area."""
@@ -143,13 +138,6 @@ class LayerHeadPruning:
             }
             rows += pruning_rows(model, batch, lines, ticks)
         return Scores(frame(rows))
-
-
-def _check(steps: int, first: int) -> None:
-    if steps < 2:
-        raise UsageError(f"a curve needs at least 2 steps, got steps={steps}.")
-    if first < 1:
-        raise UsageError(f"at least 1 instance must set the ranking, got first={first}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Float
 
 from ...core.errors import NotApplicable
-from ..bootstrap import condition_groups, interval
+from ..bootstrap import condition_groups
 from ..registry import metric
 from ..scores import Aggregate, ExplainedCell
+from ..summary import summarise_sums
 from .head_importance import draws_of_heads
 
 CONSTANT = "all heads of a cell have the same importance."
@@ -74,8 +75,8 @@ def _pearson(variant: str, scores: list[Float[np.ndarray, "_ layers heads"]], *c
     if min(map(len, flat)) < 2:  # a cell of one instance cannot be resampled
         return Aggregate(variant, float(statistic(features.sum(0))[0]), np.nan, np.nan, count)
     names = [f"{index}/{name}" for index, cell in enumerate(cells) for name in cell.names]
-    bounds = interval(features, np.concatenate([groups[0], groups[1] + groups[0].max() + 1]), statistic, names=names)
-    return Aggregate(variant, float(bounds.value[0]), float(bounds.low[0]), float(bounds.high[0]), count)
+    both = np.concatenate([groups[0], groups[1] + groups[0].max() + 1])
+    return summarise_sums((variant,), features, both, statistic, names)[0]
 
 
 def correlation(x: Float[np.ndarray, "*some n"], y: Float[np.ndarray, "*some n"]) -> Float[np.ndarray, "*some 1"]:

@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from ...core.errors import UsageError
+from ...core.settings import Settings
 from ...models.flow.flow_model import FlowModel
 from ...tasks.instance import Instance
 from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
-from ..bootstrap import condition_groups, interval, mean_of_sums
+from ..bootstrap import condition_groups, mean_of_sums
 from ..reduced_models.masks import masks
 from ..registry import metric
+from ..summary import summarise_sums
 from .token_classes import By, token_classes
 
 
@@ -28,7 +29,7 @@ from .token_classes import By, token_classes
     source="De Cao et al. 2020, figures 4 and 5",
 )  # fmt: skip
 @dataclass(frozen=True)
-class DepthKept:
+class DepthKept(Settings):
     """Over how many depths a mask keeps the tokens of each class.
 
     The sum of P(keep) over depths 0 to L + 1. Means over all tokens of a class, resampled by instance; the rows have each
@@ -40,10 +41,6 @@ class DepthKept:
     """
 
     by: By = "label"
-
-    def __post_init__(self) -> None:
-        if self.by not in get_args(By):
-            raise UsageError(f"by must be one of {', '.join(get_args(By))}, got {self.by!r}.")
 
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance, class and draw, and the means over all tokens of a class, of the first draw."""
@@ -80,12 +77,10 @@ def _sums(kept: Float[np.ndarray, " tokens"], variants: Sequence[tuple[str, ...]
 
 def _aggregates(sums: Sequence[dict[str, Float[np.ndarray, " two"]]], instances: Sequence[Instance]) -> tuple[Aggregate, ...]:
     """Means over tokens: the ranked variant first, then classes by name."""
-    groups, aggregates = condition_groups(np.array([instance.condition for instance in instances])), []
+    groups, aggregates = condition_groups(np.array([instance.condition for instance in instances])), tuple[Aggregate, ...]()
     ids = np.array([instance.id for instance in instances])
     for name in sorted({name for of_instance in sums for name in of_instance}):
         having = np.array([name in of_instance for of_instance in sums])
         features = np.stack([of_instance[name] for of_instance in sums if name in of_instance])
-        bounds = interval(features, groups[having], mean_of_sums, names=ids[having].tolist())
-        value, low, high = (float(bound[0]) for bound in bounds)
-        aggregates.append(Aggregate(name, value, low, high, int(having.sum())))
-    return tuple(aggregates)
+        aggregates += summarise_sums((name,), features, groups[having], mean_of_sums, ids[having].tolist())
+    return aggregates

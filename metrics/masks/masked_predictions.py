@@ -17,13 +17,15 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ...core.errors import NotApplicable
+from ...core.settings import Settings
 from ...methods.views import masks_words
 from ...models.flow.flow_model import FlowModel
-from ...models.interventions.ablation import MaskReplacement, check_replacement
-from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
-from ..bootstrap import condition_groups, interval
+from ...models.interventions.ablation import MaskReplacement
+from ..base import BatchMetric, ExplainedBatch, Scores, frame, score_row
+from ..bootstrap import condition_groups
 from ..reduced_models.masks import FORMS, Form, masked_runs, masks
 from ..registry import metric
+from ..summary import summarise_sums
 
 ONLY_WORDS = "the mask acts on the words at every depth."
 SOURCE = "De Cao et al. 2020, section 4"
@@ -33,7 +35,7 @@ SOURCE = "De Cao et al. 2020, section 4"
     "masked_divergence", reads="mask", ranked="hard", higher_is_better=False, unit="nats", bounds=(0.0, None), source=SOURCE
 )  # fmt: skip
 @dataclass(frozen=True)
-class MaskedDivergence:
+class MaskedDivergence(Settings, BatchMetric):
     """How far the output moves when what a mask drops is replaced: KL(clean || masked), depth by depth.
 
     The mask is that of the predicted answer. Summed over output heads; in nats, from 0; lower is better, at the same share masked
@@ -46,16 +48,10 @@ class MaskedDivergence:
 
     operator: MaskReplacement = "own"
 
-    def __post_init__(self) -> None:
-        check_replacement(self.operator, MaskReplacement)
-
-    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def batch_rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance, variant and draw."""
-        rows: list[dict[str, Any]] = []
-        for batch in explained:
-            for draw, run in enumerate(masked_runs(model, batch, self.operator)):
-                rows += _by_depth(batch, run.divergence, draw)
-        return Scores(frame(rows))
+        for draw, run in enumerate(masked_runs(model, explained, self.operator)):
+            yield from _by_depth(explained, run.divergence, draw)
 
 
 @metric(
@@ -63,7 +59,7 @@ class MaskedDivergence:
     source=SOURCE,
 )  # fmt: skip
 @dataclass(frozen=True)
-class MaskedAccuracy:
+class MaskedAccuracy(Settings, BatchMetric):
     """How often the prediction stays, and is right, with only what a mask keeps.
 
     `agreement` with the whole model and `accuracy`, means over depths of states kept whose P(keep) is above 1/2; `agreement/<d>`
@@ -76,20 +72,13 @@ class MaskedAccuracy:
 
     operator: MaskReplacement = "own"
 
-    def __post_init__(self) -> None:
-        check_replacement(self.operator, MaskReplacement)
-
-    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def batch_rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance, variant and draw."""
-        rows: list[dict[str, Any]] = []
-        for batch in explained:
-            gold = batch.batch.answer.cpu().numpy()
-            for draw, run in enumerate(masked_runs(model, batch, self.operator)):
-                for name, answer in (("agreement", run.clean), ("accuracy", gold)):
-                    rows += _depths(batch, name, (run.predicted[0] == answer).all(-1).astype(float), draw)
-                for instance, right in zip(batch.instances, (run.clean == gold).all(-1), strict=True):
-                    rows.append(score_row(instance, "clean", float(right), draw))
-        return Scores(frame(rows))
+        gold = explained.batch.answer.cpu().numpy()
+        for draw, run in enumerate(masked_runs(model, explained, self.operator)):
+            for name, answer in (("agreement", run.clean), ("accuracy", gold)):
+                yield from _depths(explained, name, (run.predicted[0] == answer).all(-1).astype(float), draw)
+            yield from _each(explained, "clean", (run.clean == gold).all(-1).astype(float), draw)
 
 
 @metric(
@@ -97,7 +86,7 @@ class MaskedAccuracy:
     source="De Cao et al. 2020, section 4.1",
 )  # fmt: skip
 @dataclass(frozen=True)
-class MaskedF1:
+class MaskedF1(Settings):
     """Macro-F1 of the model on what a mask keeps.
 
     Over all instances: mean over the classes that are gold or predicted, states kept whose P(keep) is above 1/2. `f1/<d>` of
@@ -110,9 +99,6 @@ class MaskedF1:
 
     operator: MaskReplacement = "own"
 
-    def __post_init__(self) -> None:
-        check_replacement(self.operator, MaskReplacement)
-
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """Aggregates over all instances, of the first draw.
 
@@ -124,20 +110,19 @@ class MaskedF1:
         if gold.shape[1] != 1:
             raise NotApplicable("macro-F1 is a mean over classes, and the model has several output heads.")
         predicted = np.concatenate([np.concatenate([run.predicted[0], run.clean[None]]) for run in runs], 1)[..., 0]
-        variants = ["f1", *(f"f1/{depth}" for depth in range(len(predicted) - 1)), "clean"]
+        variants = [*(f"f1/{depth}" for depth in range(len(predicted) - 1)), "clean", "f1"]
         instances = [instance for batch in explained for instance in batch.instances]
         groups = condition_groups(np.array([instance.condition for instance in instances]))
-        ids = [instance.id for instance in instances]
-        bounds = interval(counts(predicted, gold[:, 0]), groups, _Means(len(predicted)), names=ids)
-        value, low, high = (np.roll(bound, 1).tolist() for bound in bounds)  # the mean over depths comes last
-        return Scores(frame([]), tuple(Aggregate(*each, len(gold)) for each in zip(variants, value, low, high, strict=True)))
+        features, ids = counts(predicted, gold[:, 0]), [instance.id for instance in instances]
+        *rest, mean = summarise_sums(variants, features, groups, _Means(len(predicted)), ids)
+        return Scores(frame([]), (mean, *rest))
 
 
 @metric(
     "share_masked", reads="mask", ranked="hard", higher_is_better=None, unit="share of states", bounds=(0.0, 1.0), source=SOURCE
 )  # fmt: skip
 @dataclass(frozen=True)
-class ShareMasked:
+class ShareMasked(BatchMetric):
     """How much a mask drops, of words and of hidden states.
 
     `hard` is the share of positions that may be masked whose P(keep) is at most 1/2, mean over depths; `expected` is the mean of
@@ -146,19 +131,16 @@ class ShareMasked:
     neither end is better by itself: read it beside `masked_divergence`.
     """
 
-    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def batch_rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance, variant and draw."""
-        rows: list[dict[str, Any]] = []
-        for batch in explained:
-            free = (batch.batch.attention_mask & model.maskable(batch.batch)).cpu().numpy()
-            for draw, explanations in enumerate(zip(*(each.each() for each in batch.predicted), strict=True)):
-                kept = np.stack([masks(model, batch.batch, explanations, form) for form in FORMS])
-                shares = ((1 - kept) * free).sum(-1) / free.sum(-1)
-                rows += _by_depth(batch, shares, draw)
-                of_words = np.array([masks_words(explanation) for explanation in explanations])
-                for form, share in zip(FORMS, shares, strict=True):
-                    rows += _by_kind(batch, form, share, of_words, draw)
-        return Scores(frame(rows))
+        free = (explained.batch.attention_mask & model.maskable(explained.batch)).cpu().numpy()
+        for draw, explanations in enumerate(zip(*(each.each() for each in explained.predicted), strict=True)):
+            kept = np.stack([masks(model, explained.batch, explanations, form) for form in FORMS])
+            shares = ((1 - kept) * free).sum(-1) / free.sum(-1)
+            yield from _by_depth(explained, shares, draw)
+            of_words = np.array([masks_words(explanation) for explanation in explanations])
+            for form, share in zip(FORMS, shares, strict=True):
+                yield from _by_kind(explained, form, share, of_words, draw)
 
 
 def _by_kind(

@@ -7,7 +7,7 @@ the smallest sets: `top/f1`, `top/optimal`. Of the smallest sets: `size`, `none_
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...methods.views import token_scores, word_mask
 from ...models.flow.flow_model import FlowModel
-from ..base import ExplainedBatch, Scores, frame, score_row
+from ..base import ExplainedBatch, Scores, frame
 from ..registry import metric
 
 MASK_VARIANTS = ("f1", "precision", "recall", "mean/f1", "mean/precision", "mean/recall", "optimal", "l0")
@@ -59,33 +59,29 @@ class Optimality:
         rows: list[dict[str, Any]] = []
         for batch, matched in zip(explained, reference, strict=True):
             free = (model.maskable(batch.batch) & batch.batch.attention_mask).cpu().numpy()
-            for row, instance in enumerate(batch.instances):
-                sets = matched.predicted[row].sets
+            for case in batch.draws("predicted"):
+                sets = matched.predicted[case.row].sets
                 if sets is None:
                     raise NotApplicable("the stored explanations of exact-erasure hold no sets: run exact-erasure again.")
-                free_row = free[row, : sets.shape[1]]
-                for draw, scored in enumerate(batch.predicted[row].each()):
-                    for name, value, reason in _scores(scored, sets[:, free_row], free_row):
-                        rows.append(score_row(instance, name, value, draw, reason))
+                free_row = free[case.row, : sets.shape[1]]
+                rows += case.score_rows(_scores(case.explanation, sets[:, free_row], free_row))
         return Scores(frame(rows))
 
 
-def _scores(explanation: Explanation, sets: Sets, free: Bool[np.ndarray, " tokens"]) -> Iterator[tuple[str, float, str]]:
-    """The name and value of each variant, and the reason where it is undefined."""
-    yield "size", float(sets[0].sum()), ""
-    yield "none_needed", float(not sets[0].any()), ""
+def _scores(explanation: Explanation, sets: Sets, free: Bool[np.ndarray, " tokens"]) -> dict[str, tuple[float, str]]:
+    """The value of each variant, or NaN and why it is undefined."""
+    variants = {"size": (float(sets[0].sum()), ""), "none_needed": (float(not sets[0].any()), "")}
     if explanation.mask is None:
-        yield from ((name, np.nan, "the method gives no mask.") for name in MASK_VARIANTS)
+        variants |= dict.fromkeys(MASK_VARIANTS, (np.nan, "the method gives no mask."))
     else:
-        yield from ((name, value, "") for name, value in of_mask(kept_words(explanation)[free], sets).items())
+        variants |= {name: (value, "") for name, value in of_mask(kept_words(explanation)[free], sets).items()}
     if explanation.tokens is None:
-        yield from ((name, np.nan, "the method gives no token scores.") for name in TOP_VARIANTS)
-    elif not sets[0].any():
-        yield from ((name, np.nan, "no word is needed.") for name in TOP_VARIANTS)
-    else:
-        top = first_words(token_scores(explanation)[free], int(sets[0].sum()))
-        yield "top/f1", float(overlap(top, sets).f1.max()), ""
-        yield "top/optimal", float((sets == top).all(1).any()), ""
+        return variants | dict.fromkeys(TOP_VARIANTS, (np.nan, "the method gives no token scores."))
+    if not sets[0].any():
+        return variants | dict.fromkeys(TOP_VARIANTS, (np.nan, "no word is needed."))
+    top = first_words(token_scores(explanation)[free], int(sets[0].sum()))
+    best, exact = float(overlap(top, sets).f1.max()), float((sets == top).all(1).any())
+    return variants | {"top/f1": (best, ""), "top/optimal": (exact, "")}
 
 
 def kept_words(explanation: Explanation) -> Words:

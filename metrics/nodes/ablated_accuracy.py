@@ -25,10 +25,11 @@ import numpy as np
 import torch
 
 from ...core.errors import NotApplicable
+from ...core.settings import Settings
 from ...methods.explanation import Explanation
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import Subgraph
-from ...models.interventions.ablation import POOLING, ReplacedStates, StateReplacement, check_replacement, replaced_states
+from ...models.interventions.ablation import POOLING, ReplacedStates, StateReplacement, replaced_states
 from ...tasks.instance import Instance
 from ..base import ExplainedBatch, Scores, frame, score_row
 from ..reduced_models.nodes import SEVERAL_TARGETS, ablated_predictions, clean_predictions
@@ -68,7 +69,7 @@ class ReducedModelResult(NamedTuple):
     reference="influence-patterns",
 )
 @dataclass(frozen=True)
-class AblatedAccuracy:
+class AblatedAccuracy(Settings):
     """Accuracy of the model reduced to the nodes an explanation keeps, at a matched budget.
 
     Every node outside the retained set is replaced (by zeros, as published) from hidden[0] up; the sources of every method are
@@ -86,9 +87,6 @@ class AblatedAccuracy:
     keep_target: bool = False
     operator: StateReplacement = "zero"
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_replacement(self.operator, StateReplacement)
 
     @property
     def pools(self) -> bool:

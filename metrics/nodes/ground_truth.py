@@ -14,9 +14,9 @@ Variants, each one number an instance. Nodes are those of hidden[0..L-1], since 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -27,7 +27,7 @@ from ...methods.views import describe_views, head_scores, node_flows, score_node
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import Patterns
 from ...tasks.instance import Instance
-from ..base import ExplainedBatch, Scores, frame, score_row
+from ..base import BatchMetric, ExplainedBatch
 from ..patterns.pattern_cases import MIXED, NO_HEADS, single_heads, single_paths
 from ..registry import metric
 
@@ -46,7 +46,7 @@ class PlantedPath(NamedTuple):
     source="truth by construction; AUROC as Mann & Whitney 1947",
 )  # fmt: skip
 @dataclass(frozen=True)
-class GroundTruth:
+class GroundTruth(BatchMetric):
     """How well an explanation of the gold answer finds the path that was planted in the model.
 
     Nodes and words are ranked by the size of their scores, heads by the scores. AUROC is the share of pairs (planted, not
@@ -55,17 +55,11 @@ class GroundTruth:
     of the word with the largest score), else from nodes (the strongest a layer). In [0, 1]; undefined without such a view.
     """
 
-    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def batch_rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance, variant and draw."""
-        rows = []
-        for batch in explained:
-            lengths = batch.batch.lengths
-            for size, instance, explanation in zip(lengths, batch.instances, batch.gold, strict=True):
-                planted = planted_of(instance, model.n_layers)
-                for draw, scored in enumerate(explanation.each()):
-                    for name, (value, reason) in agreement(scored, planted, size).items():
-                        rows.append(score_row(instance, name, value, draw, reason))
-        return Scores(frame(rows))
+        for case in explained.draws():
+            planted = planted_of(case.instance, model.n_layers)
+            yield from case.score_rows(agreement(case.explanation, planted, case.size))
 
 
 def planted_of(instance: Instance, n_layers: int) -> PlantedPath:

@@ -5,7 +5,7 @@ Variants: `hidden_js` (the ranked one) and `hidden_kl` of scores at hidden[0], `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from ...methods.explanation import Explanation
 from ...methods.views import describe_views, level_scores
 from ...models.layered import Layered
 from ...tasks.instance import Instance
-from ..base import ExplainedBatch, Scores, frame, score_row
+from ..base import BatchMetric, ExplainedBatch
 from ..registry import metric
 
 NO_TRUTH = "the task's instances do not say which words matter (truth['positions']): use toy/counting."
@@ -30,7 +30,7 @@ LEVELS: tuple[Literal["hidden", "words"], ...] = ("hidden", "words")
     source="De Cao et al. 2020, section 3 and table 1",
 )  # fmt: skip
 @dataclass(frozen=True)
-class GroundTruthDivergence:
+class GroundTruthDivergence(BatchMetric):
     """How far an explanation, normalised over positions, is from even weight on those known to matter.
 
     Absolute scores (keep probabilities as they are) are normalised over the positions that may be masked. KL is
@@ -42,21 +42,16 @@ class GroundTruthDivergence:
     their code.
     """
 
-    def score(self, model: Layered, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def batch_rows(self, model: Layered, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance, variant and draw, of the gold answer.
 
         Raises:
             NotApplicable: The task does not know what matters, or the method scores neither words nor hidden states.
         """
-        rows: list[dict[str, Any]] = []
-        for batch in explained:
-            maskable, words = model.maskable(batch.batch).cpu().numpy(), batch.batch.word_ids.cpu().numpy()
-            for row, (instance, explanation) in enumerate(zip(batch.instances, batch.gold, strict=True)):
-                truth = known(instance, words[row]) & maskable[row]
-                for draw, scored in enumerate(explanation.each()):
-                    for name, value, reason in _variants(scored, truth, maskable[row]):
-                        rows.append(score_row(instance, name, value, draw, reason))
-        return Scores(frame(rows))
+        maskable, words = model.maskable(explained.batch).cpu().numpy(), explained.batch.word_ids.cpu().numpy()
+        for case in explained.draws():
+            truth = known(case.instance, words[case.row]) & maskable[case.row]
+            yield from case.score_rows(_variants(case.explanation, truth, maskable[case.row]))
 
 
 def known(instance: Instance, words: np.ndarray) -> Bool[np.ndarray, " padded"]:
@@ -76,12 +71,13 @@ def known(instance: Instance, words: np.ndarray) -> Bool[np.ndarray, " padded"]:
     return np.array([(int(segment), int(word)) in relevant for segment, word in words])
 
 
-def _variants(explanation: Explanation, truth: np.ndarray, maskable: np.ndarray) -> Iterator[tuple[str, float, str]]:
-    """The name and value of each variant, and the reason where it is undefined."""
+def _variants(explanation: Explanation, truth: np.ndarray, maskable: np.ndarray) -> dict[str, tuple[float, str]]:
+    """The value of each variant, or NaN and why it is undefined."""
     by_level = {level: level_scores(explanation, level) for level in LEVELS}
     views = describe_views(explanation)
     if all(scores is None for scores in by_level.values()):
         raise NotApplicable(f"the method gives {views}, from which neither words nor hidden[0] can be scored.")
+    variants: dict[str, tuple[float, str]] = {}
     for level, scores in by_level.items():
         if scores is None:
             reason = f"the method gives {views} and no scores of {'hidden states' if level == 'hidden' else 'words'}."
@@ -89,8 +85,8 @@ def _variants(explanation: Explanation, truth: np.ndarray, maskable: np.ndarray)
         else:
             free = maskable[: len(scores)]
             js, kl = divergences(scores[free], truth[: len(scores)][free])
-        yield f"{level}_js", *js
-        yield f"{level}_kl", *kl
+        variants |= {f"{level}_js": js, f"{level}_kl": kl}
+    return variants
 
 
 def divergences(

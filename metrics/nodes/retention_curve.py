@@ -15,17 +15,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
+from pydantic import Field
 
-from ...core.errors import NotApplicable, UsageError
+from ...core.errors import NotApplicable
+from ...core.settings import Settings
 from ...methods.explanation import Explanation
 from ...methods.views import Select, head_scores, score_nodes
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import Subgraph
-from ...models.interventions.ablation import POOLING, ReplacedStates, StateReplacement, check_replacement, replaced_states
+from ...models.interventions.ablation import POOLING, ReplacedStates, StateReplacement, replaced_states
 from ..base import ExplainedBatch, Scores, frame, score_row
 from ..reduced_models.heads import curve_rows, pruning_rows
 from ..reduced_models.nodes import SEVERAL_TARGETS, ablated_predictions, clean_predictions
@@ -35,7 +37,7 @@ Guide = Literal["gold", "predicted"]
 
 
 @dataclass(frozen=True)
-class _Curve:
+class _Curve(Settings):
     """The settings and the computation that both curves share.
 
     Attributes:
@@ -48,21 +50,12 @@ class _Curve:
         keep: Whether the top share is what is kept, or what is removed.
     """
 
-    steps: int = 20
+    steps: Annotated[int, Field(ge=2)] = 20
     guide: Guide = "predicted"
     select: Select = "signed"
     operator: StateReplacement = "zero"
     seed: int = 0
     keep: ClassVar[bool]
-
-    def __post_init__(self) -> None:
-        if self.steps < 2:
-            raise UsageError(f"a curve needs at least 2 budgets, got steps={self.steps}.")
-        if self.guide not in ("gold", "predicted"):
-            raise UsageError(f"guide must be gold or predicted, got {self.guide!r}.")
-        if self.select not in ("signed", "absolute"):
-            raise UsageError(f"select must be signed or absolute, got {self.select!r}.")
-        check_replacement(self.operator, StateReplacement)
 
     @property
     def pools(self) -> bool:
@@ -108,29 +101,23 @@ class _Curve:
         return nodes
 
     def _by_nodes(self, model: FlowModel, explained: ExplainedBatch, replaced: ReplacedStates) -> Iterator[dict[str, Any]]:
-        assert explained.batch.target is not None
-        draws, kept = list[tuple[int, int]](), list[Subgraph]()
-        sizes = zip(self._explanations(explained), explained.batch.lengths, explained.batch.target.tolist(), strict=True)
-        for index, (explanation, size, target) in enumerate(sizes):
-            for draw, scored in enumerate(explanation.each()):
-                draws.append((index, draw))
-                kept += [Subgraph(nodes) for nodes in budget_masks(scored, size, target, self.steps, self.keep, self.select)]
-        row = [index for index, _ in draws for _ in range(self.steps)]
+        cases, kept = list(explained.draws(self.guide)), list[Subgraph]()
+        for case in cases:
+            masks = budget_masks(case.explanation, case.size, case.target, self.steps, self.keep, self.select)
+            kept += [Subgraph(nodes) for nodes in masks]
+        row = [case.row for case in cases for _ in range(self.steps)]
         predicted = ablated_predictions(model, explained.batch, row, kept, replaced)
         gold, clean = explained.batch.answer.cpu().numpy()[row], clean_predictions(model, explained.batch)[row]
         correct, agrees = ((predicted == answer).all(1).astype(float).reshape(-1, self.steps) for answer in (gold, clean))
-        for (index, draw), right, same in zip(draws, correct, agrees, strict=True):
-            yield from curve_rows(explained.instances[index], "", self._budgets, right, same, draw)
+        for case, right, same in zip(cases, correct, agrees, strict=True):
+            yield from curve_rows(case.instance, "", self._budgets, right, same, case.draw)
 
     def _by_heads(self, model: FlowModel, explained: ExplainedBatch, replaced: ReplacedStates) -> Iterator[dict[str, Any]]:
         kept = [
             [head_masks(head_scores(scored), self.steps, self.keep, self.select) for scored in explanation.each()]
-            for explanation in self._explanations(explained)
+            for explanation in (explained.predicted if self.guide == "predicted" else explained.gold)
         ]
         return pruning_rows(model, explained, {"heads": np.array(kept)}, self._budgets, replaced)
-
-    def _explanations(self, explained: ExplainedBatch) -> tuple[Explanation, ...]:
-        return explained.predicted if self.guide == "predicted" else explained.gold
 
     @property
     def _budgets(self) -> list[str]:

@@ -14,11 +14,11 @@ import torch
 from ...core.errors import NotApplicable
 from ...models.batch import Rows
 from ...models.flow.flow_model import FlowModel
-from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
-from ..bootstrap import condition_groups, interval
+from ..base import Aggregate, ExplainedBatch, ExplainedDraw, Scores, frame, score_row
+from ..bootstrap import condition_groups
 from ..registry import metric
-from ..summary import summarise
-from .pattern_cases import NO_HEADS, PatternCase, edges, pattern_cases, ratio_of_sums
+from ..summary import summarise, summarise_sums
+from .pattern_cases import NO_HEADS, edges, pattern_cases, ratio_of_sums
 
 
 @metric(
@@ -67,7 +67,7 @@ def input_attention(model: FlowModel, explained: ExplainedBatch) -> list[np.ndar
     return [trace.site("attention", layer).cpu().numpy() for layer in range(model.n_layers)]
 
 
-def aligned_heads(case: PatternCase, attention: list[np.ndarray]) -> tuple[int, int]:
+def aligned_heads(case: ExplainedDraw, attention: list[np.ndarray]) -> tuple[int, int]:
     """How many of the patterns' edges take the head with the most attention, and how many take one head at all.
 
     Args:
@@ -92,8 +92,6 @@ def _pooled(sums: dict[str, tuple[int, int]], conditions: dict[str, str], summar
     mean = next(a for a in summaries if a.variant == "mean")
     if not sums:
         return replace(mean, variant="alignment_rate", sd_draws=None)
-    groups = condition_groups(np.array(list(conditions.values())))
-    (value,), (low,), (high,) = interval(np.array(list(sums.values()), float), groups, ratio_of_sums, names=list(sums))
-    return Aggregate(
-        "alignment_rate", float(value), float(low), float(high), len(sums), undefined=mean.undefined, reason=mean.reason
-    )
+    features, groups = np.array(list(sums.values()), float), condition_groups(np.array(list(conditions.values())))
+    variants = ("alignment_rate",)
+    return summarise_sums(variants, features, groups, ratio_of_sums, list(sums), mean.undefined, mean.reason)[0]

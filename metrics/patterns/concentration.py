@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
-from ...core.errors import NotApplicable, UsageError
+from ...core.errors import NotApplicable
+from ...core.settings import Settings
 from ...models.flow.flow_model import FlowModel
-from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
-from ..bootstrap import condition_groups, interval
+from ..base import Aggregate, ExplainedBatch, ExplainedDraw, Scores, frame, score_row
+from ..bootstrap import condition_groups
 from ..registry import metric
-from ..summary import summarise
-from .pattern_cases import PatternCase, pattern_cases, ratio_of_sums
+from ..summary import summarise, summarise_sums
+from .pattern_cases import pattern_cases, ratio_of_sums
 
 NO_HEAD_INFLUENCE = "the patterns have no influence at the attention level."
 SIGNS = {"positive": 1, "negative": -1}
@@ -37,7 +38,7 @@ Reading = Literal["sums", "words"]
     source="Lu et al. 2021, section 4.4",
 )
 @dataclass(frozen=True)
-class Concentration:
+class Concentration(Settings):
     """Share of the positive and of the negative influence that the patterns carry.
 
     sum_j I(x, pi_j) / sum_j g_j over the words with g_j > 0, and over those with g_j < 0. At most 1 where no other path works
@@ -51,10 +52,6 @@ class Concentration:
     """
 
     reading: Reading = "sums"
-
-    def __post_init__(self) -> None:
-        if self.reading not in get_args(Reading):
-            raise UsageError(f"reading must be {' or '.join(get_args(Reading))}, got {self.reading!r}.")
 
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance and variant; instances without such words are undefined."""
@@ -73,7 +70,7 @@ class Concentration:
         return Scores(table, (*summarise(table), *corpus))
 
 
-def parts(case: PatternCase, reading: Reading = "sums") -> list[tuple[str, float, float, str]]:
+def parts(case: ExplainedDraw, reading: Reading = "sums") -> list[tuple[str, float, float, str]]:
     """Each variant with a numerator and a denominator, whose ratio is the score, and the reason where it is undefined.
 
     Args:
@@ -100,5 +97,4 @@ def _corpus(variant: str, sums: dict[str, tuple[float, float, str]]) -> Aggregat
     """The ratio of sums over instances; an instance's draws are summed first, since they do not vary independently."""
     features = np.array([(carried, whole) for carried, whole, _ in sums.values()])
     groups = condition_groups(np.array([condition for *_, condition in sums.values()]))
-    (value,), (low,), (high,) = interval(features, groups, ratio_of_sums, names=list(sums))
-    return Aggregate(variant, float(value), float(low), float(high), len(sums))
+    return summarise_sums((variant,), features, groups, ratio_of_sums, list(sums))[0]

@@ -5,14 +5,15 @@ Variants: `embedding` (the ranked one), `attention`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import all_paths
-from ..base import ExplainedBatch, Scores, frame, score_row
+from ..base import BatchMetric, ExplainedBatch, score_row
 from ..registry import metric
 from .pattern_cases import NO_HEADS, pattern_cases
 
@@ -27,7 +28,7 @@ from .pattern_cases import NO_HEADS, pattern_cases
     source="Lu et al. 2021, section 4.4",
 )
 @dataclass(frozen=True)
-class PathShare:
+class PathShare(BatchMetric):
     """Share of all paths that the patterns retain, counted exactly.
 
     Source-to-target paths inside the subgraph of Pi_+ (every pattern with a positive total; all patterns of a method without
@@ -36,15 +37,13 @@ class PathShare:
     its value there is not comparable.
     """
 
-    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def batch_rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance and level."""
-        rows = []
-        for case in pattern_cases(explained):
+        for case in pattern_cases([explained]):
             positive = case.patterns.select(case.patterns.total > 0)
             for level, heads in (("embedding", None), ("attention", model.n_heads)):
                 if heads is not None and positive.heads is None:
-                    rows.append(score_row(case.instance, level, np.nan, case.draw, NO_HEADS))
+                    yield score_row(case.instance, level, np.nan, case.draw, NO_HEADS)
                     continue
                 kept = positive.subgraph(case.size, heads).paths(case.target)
-                rows.append(score_row(case.instance, level, kept / all_paths(model.n_layers, case.size, heads), case.draw))
-        return Scores(frame(rows))
+                yield score_row(case.instance, level, kept / all_paths(model.n_layers, case.size, heads), case.draw)

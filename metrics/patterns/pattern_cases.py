@@ -9,39 +9,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...core.errors import NotApplicable
-from ...methods.explanation import Explanation
 from ...methods.views import describe_views
 from ...models.flow.graph import NO_EDGE, Patterns
-from ...tasks.instance import Instance
-from ..base import ExplainedBatch
+from ..base import ExplainedBatch, ExplainedDraw
 
 NO_HEADS = "the patterns have no attention level."
 MIXED = "the patterns are bundles of several nodes a layer, and this score is defined for single paths only."
 
 
-class PatternCase(NamedTuple):
-    """The patterns of one instance (and draw)."""
-
-    explained: ExplainedBatch
-    row: int
-    instance: Instance
-    draw: int
-    explanation: Explanation
-    patterns: Patterns
-
-    @property
-    def size(self) -> int:
-        """Number of real tokens of the instance."""
-        return int(self.explained.batch.attention_mask[self.row].sum())
-
-    @property
-    def target(self) -> int:
-        """The position that q reads."""
-        assert self.explained.batch.target is not None
-        return int(self.explained.batch.target[self.row])
-
-
-def pattern_cases(explained: Sequence[ExplainedBatch]) -> Iterator[PatternCase]:
+def pattern_cases(explained: Sequence[ExplainedBatch]) -> Iterator[ExplainedDraw]:
     """Every explanation of the gold answer, one draw after the other.
 
     Raises:
@@ -50,11 +26,10 @@ def pattern_cases(explained: Sequence[ExplainedBatch]) -> Iterator[PatternCase]:
     for batch in explained:
         if batch.batch.target is None:
             raise NotApplicable("q reads several positions, and patterns end at only one.")
-        for row, (instance, explanation) in enumerate(zip(batch.instances, batch.gold, strict=True)):
-            for draw, drawn in enumerate(explanation.each()):
-                if drawn.patterns is None:
-                    raise NotApplicable(f"the method gives {describe_views(drawn)}, and this metric reads patterns.")
-                yield PatternCase(batch, row, instance, draw, drawn, drawn.patterns)
+        for case in batch.draws():
+            if case.explanation.patterns is None:
+                raise NotApplicable(f"the method gives {describe_views(case.explanation)}, and this metric reads patterns.")
+            yield case
 
 
 class Edges(NamedTuple):

@@ -26,11 +26,11 @@ from ...models.flow.flow_model import FlowModel
 from ...models.inputs.encode import token_slots
 from ...models.outputs import value
 from ...tasks.instance import Instance
-from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
-from ..bootstrap import condition_groups, interval
+from ..base import Aggregate, ExplainedBatch, ExplainedDraw, Scores, frame, score_row
+from ..bootstrap import condition_groups
 from ..registry import metric
-from ..summary import summarise
-from .pattern_cases import PatternCase, pattern_cases
+from ..summary import summarise, summarise_sums
+from .pattern_cases import pattern_cases
 
 NodeSets = dict[str, list[Bool[np.ndarray, " nodes"]]]
 
@@ -94,7 +94,7 @@ class _Template:
     def __init__(self) -> None:
         self.names: list[str] | None = None
 
-    def check(self, case: PatternCase) -> list[str]:
+    def check(self, case: ExplainedDraw) -> list[str]:
         """The slot of each token; repeated names get a number.
 
         Raises:
@@ -112,7 +112,7 @@ class _Template:
         return names
 
 
-def node_sets(case: PatternCase, names: Sequence[str], reference: Explanation) -> Iterator[tuple[str, np.ndarray]]:
+def node_sets(case: ExplainedDraw, names: Sequence[str], reference: Explanation) -> Iterator[tuple[str, np.ndarray]]:
     """The nodes of the union of Pi_+ and of each word's pattern, as flat indicators.
 
     Args:
@@ -127,7 +127,7 @@ def node_sets(case: PatternCase, names: Sequence[str], reference: Explanation) -
         yield f"slot/{name}", patterns.select(patterns.source == position).subgraph(size).nodes.ravel()
 
 
-def influence_rows(case: PatternCase, names: Sequence[str], reference: Explanation) -> list[dict[str, Any]]:
+def influence_rows(case: ExplainedDraw, names: Sequence[str], reference: Explanation) -> list[dict[str, Any]]:
     """Score rows of |g| of the word in each slot; none where the reference has no token scores."""
     if reference.tokens is None:
         return []
@@ -142,7 +142,7 @@ def instance_q(model: FlowModel, explained: ExplainedBatch) -> list[float]:
 
 def entropy_aggregates(
     name: str, used: Bool[np.ndarray, "instances nodes"], groups: np.ndarray, ids: Sequence[str] | None = None
-) -> list[Aggregate]:
+) -> tuple[Aggregate, ...]:
     """The mean entropy over all nodes, and over the nodes that any instance uses, with intervals.
 
     Args:
@@ -158,12 +158,7 @@ def entropy_aggregates(
         total = binary_entropy(sums[..., :-1] / sums[..., -1:]).sum(-1)
         return np.stack([total / used.shape[1], total / ever], -1)
 
-    bounds = interval(features, groups, both, names=ids)
-    variants = (name, f"{name}/used")
-    return [
-        Aggregate(variant, float(v), float(low), float(high), len(used))
-        for variant, v, low, high in zip(variants, *bounds, strict=True)
-    ]
+    return summarise_sums((name, f"{name}/used"), features, groups, both, ids)
 
 
 def binary_entropy(p: Float[np.ndarray, "*some"]) -> Float[np.ndarray, "*some"]:

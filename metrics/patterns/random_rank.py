@@ -13,24 +13,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from pydantic import Field, NonNegativeInt, PositiveInt
 from scipy.special import ndtr
 
-from ...core.errors import UsageError
-from ...models.baseline import Baseline, moving_words
+from ...models.baseline import moving_words
 from ...models.flow.chain_rule import pattern_influence, single
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import SKIP
-from ...models.flow.quadrature import Rule, check_quadrature
-from ...models.flow.trace import PathTrace, path_trace
-from ..base import ExplainedBatch, Scores, frame, score_row
+from ...models.flow.trace import PathSettings, PathTrace
+from ..base import ExplainedBatch, ExplainedDraw, Scores, frame, score_row
 from ..registry import metric
 from ..summary import summarise
-from .pattern_cases import MIXED, NO_HEADS, PatternCase, pattern_cases, single_heads, single_paths
+from .pattern_cases import MIXED, NO_HEADS, pattern_cases, single_heads, single_paths
 
 NO_PATTERN = "the method gives no pattern of this word."
 CHUNK = 256
@@ -48,7 +47,7 @@ CHUNK = 256
     source="Lu et al. 2021, appendix B.2",
 )
 @dataclass(frozen=True)
-class RandomRank:
+class RandomRank(PathSettings):
     """How many random patterns carry less influence than the explanation's, with p-values.
 
     For each of some words, drawn with a seed (one an instance, then a second, ...) and the same for every method, its pattern's
@@ -60,24 +59,11 @@ class RandomRank:
         patterns: How many random patterns are drawn for a word.
         words: How many words are ranked.
         seed: Of the choice of words and of the random patterns.
-        rule: Quadrature rule of the path integral.
-        samples: Number of nodes of the rule.
-        baseline: Word vectors that the path starts from.
     """
 
-    patterns: int = 1000
-    words: int = 100
-    seed: int = 0
-    rule: Rule = "midpoint"
-    samples: int = 50
-    baseline: Baseline = "mask"
-
-    def __post_init__(self) -> None:
-        if self.patterns < 2 or self.words < 1:
-            raise UsageError(f"random_rank needs at least 2 patterns and 1 word, got {self.patterns} and {self.words}.")
-        if self.seed < 0:
-            raise UsageError(f"seed must be at least 0, got {self.seed}.")
-        check_quadrature(self.rule, self.samples)
+    patterns: Annotated[int, Field(ge=2)] = 1000
+    words: PositiveInt = 100
+    seed: NonNegativeInt = 0
 
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each word and variant; `draw` is the index of the word among those of its instance."""
@@ -89,7 +75,7 @@ class RandomRank:
             batch = explained[index]
             picked = sorted(words)
             part = batch.batch.rows(torch.tensor(picked, device=batch.batch.ids.device))
-            trace = path_trace(model, part, self.rule, self.samples, self.baseline)
+            trace = self.trace(model, part)
             cases = {case.row: case for case in pattern_cases([batch]) if case.draw == 0}
             for traced, row in enumerate(picked):
                 for turn, word in enumerate(words[row]):
@@ -99,7 +85,7 @@ class RandomRank:
         return Scores(table, tuple(replace(a, sd_draws=None) for a in summarise(table)))
 
     def _word(
-        self, trace: PathTrace, case: PatternCase, source: int, turn: int, rng: np.random.Generator
+        self, trace: PathTrace, case: ExplainedDraw, source: int, turn: int, rng: np.random.Generator
     ) -> Iterator[dict[str, Any]]:
         """Score rows of one word, whose position is `source`."""
         paths, heads = single_paths(case.patterns), single_heads(case.patterns)

@@ -15,15 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ...core.errors import NotApplicable, UsageError
-from ...models.baseline import Baseline
+from ...core.errors import NotApplicable
 from ...models.flow.chain_rule import (
     advance,
     context_pull,
@@ -37,11 +36,10 @@ from ...models.flow.chain_rule import (
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import SKIP, Patterns
 from ...models.flow.layer import select
-from ...models.flow.quadrature import Rule, check_quadrature
-from ...models.flow.trace import PathTrace, path_trace
-from ..base import ExplainedBatch, Scores, frame, score_row
+from ...models.flow.trace import PathSettings, PathTrace
+from ..base import BatchMetric, ExplainedBatch, ExplainedDraw, score_row
 from ..registry import metric
-from .pattern_cases import MIXED, NO_HEADS, PatternCase, edges, pattern_cases, single_paths
+from .pattern_cases import MIXED, NO_HEADS, edges, pattern_cases, single_paths
 
 Reading = Literal["words", "union"]
 """The two readings of "the share of skips among attention-level nodes"."""
@@ -58,7 +56,7 @@ Reading = Literal["words", "union"]
     source="Lu et al. 2021, section 4.2",
 )
 @dataclass(frozen=True)
-class SkipShare:
+class SkipShare(PathSettings, BatchMetric):
     """Share of skips among the attention-level nodes of the patterns, by count and by influence.
 
     The count alone mostly measures staying at one position: read it beside its ceiling, P(skip | same position) and the
@@ -70,36 +68,22 @@ class SkipShare:
 
     Attributes:
         influence: Whether the influence-weighted version is computed too; it needs the path samples again.
-        rule: Quadrature rule of the path integral.
-        samples: Number of nodes of the rule.
-        baseline: Word vectors that the path starts from.
         reading: What `skip_share` counts: `words` or `union`.
     """
 
     influence: bool = True
-    rule: Rule = "midpoint"
-    samples: int = 50
-    baseline: Baseline = "mask"
     reading: Reading = "words"
 
-    def __post_init__(self) -> None:
-        if self.reading not in get_args(Reading):
-            raise UsageError(f"reading must be {' or '.join(get_args(Reading))}, got {self.reading!r}.")
-        check_quadrature(self.rule, self.samples)
-
-    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def batch_rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance and variant."""
-        rows: list[dict[str, Any]] = []
-        for batch in explained:
-            for case in pattern_cases([batch]):
-                if case.patterns.heads is None:
-                    raise NotApplicable(NO_HEADS)
-                rows += counts(case, model.n_heads, self.reading)
-                if self.influence:
-                    rows += self._weighted(path_trace(model, batch.batch, self.rule, self.samples, self.baseline), case)
-        return Scores(frame(rows))
+        for case in pattern_cases([explained]):
+            if case.patterns.heads is None:
+                raise NotApplicable(NO_HEADS)
+            yield from counts(case, model.n_heads, self.reading)
+            if self.influence:
+                yield from self._weighted(self.trace(model, explained.batch), case)
 
-    def _weighted(self, trace: PathTrace, case: PatternCase) -> Iterator[dict[str, Any]]:
+    def _weighted(self, trace: PathTrace, case: ExplainedDraw) -> Iterator[dict[str, Any]]:
         """Score rows of the influence-weighted shares of one instance."""
         paths = single_paths(case.patterns)
         names = ("influence_weighted", "influence_weighted/skip_given_same")
@@ -117,7 +101,7 @@ class SkipShare:
             yield score_row(case.instance, name, value, case.draw, "" if total_size else reason)
 
 
-def counts(case: PatternCase, n_heads: int, reading: Reading = "words") -> Iterator[dict[str, Any]]:
+def counts(case: ExplainedDraw, n_heads: int, reading: Reading = "words") -> Iterator[dict[str, Any]]:
     """Score rows of the counted shares of one instance.
 
     Args:

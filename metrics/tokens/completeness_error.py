@@ -13,7 +13,7 @@ A method that claims layers but no tokens has an undefined `absolute`, with the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +21,10 @@ import numpy as np
 import torch
 
 from ...core.errors import NotApplicable
-from ...methods.explanation import Explanation
 from ...models.flow.flow_model import FlowModel
 from ...models.outputs import value
 from ...tasks.instance import Instance
-from ..base import ExplainedBatch, Scores, frame, score_row
+from ..base import BatchMetric, ExplainedBatch, ExplainedDraw, score_row
 from ..registry import metric
 
 NO_CLAIM = "the method does not claim that its scores sum to a change of the output: it reports no q_baseline and no change/1."
@@ -43,7 +42,7 @@ STILL = "q is the same at the input and at the baseline."
     source="Sundararajan et al. 2017, section 3",
 )
 @dataclass(frozen=True)
-class CompletenessError:
+class CompletenessError(BatchMetric):
     """How far scores are from summing to the change of the output that they claim to sum to.
 
     Tokens: |sum_j token_j - (q(x) - q(x_b))|, with q(x) measured here and q(x_b) as the method reports it
@@ -52,20 +51,17 @@ class CompletenessError:
     change is noise. At least 0; lower is better. Sources: Sundararajan et al. 2017, section 3; of a layer, Hao et al. 2021.
     """
 
-    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def batch_rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance, variant and draw."""
-        rows: list[dict[str, Any]] = []
-        for batch in explained:
-            with torch.no_grad():
-                q = value(model.outputs(batch.batch), batch.batch).double().tolist()
-            for at_input, instance, explanation in zip(q, batch.instances, batch.gold, strict=True):
-                for draw, scored in enumerate(explanation.each()):
-                    rows += _rows(instance, scored, draw, at_input)
-        return Scores(frame(rows))
+        with torch.no_grad():
+            q = value(model.outputs(explained.batch), explained.batch).double().tolist()
+        for case in explained.draws():
+            yield from _rows(case, q[case.row])
 
 
-def _rows(instance: Instance, explanation: Explanation, draw: int, q: float) -> Iterator[dict[str, Any]]:
+def _rows(case: ExplainedDraw, q: float) -> Iterator[dict[str, Any]]:
     """Score rows by tokens and by layers, whichever the method claims."""
+    _, _, instance, draw, explanation = case
     of_tokens, of_layers = explanation.tokens is not None and "q_baseline" in explanation.values, "change/1" in explanation.values
     if of_tokens:
         assert explanation.tokens is not None

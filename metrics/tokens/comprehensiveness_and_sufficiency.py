@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ...core.errors import NotApplicable
+from ...core.settings import Settings
 from ...methods.views import token_scores
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
-from ...models.interventions.ablation import check_replacement
-from ..base import ExplainedBatch, Scores, frame, score_row
+from ..base import BatchMetric, ExplainedBatch
 from ..registry import metric
 
 SHARES = (1, 5, 10, 20, 50)
@@ -33,7 +33,7 @@ RemovedToken = Literal["delete", "mask"]
 
 
 @dataclass(frozen=True)
-class _WordRemoval:
+class _WordRemoval(Settings, BatchMetric):
     """The setting and the computation that both metrics share.
 
     Attributes:
@@ -44,31 +44,24 @@ class _WordRemoval:
     operator: RemovedToken = "delete"
     keep: ClassVar[bool]
 
-    def __post_init__(self) -> None:
-        check_replacement(self.operator, RemovedToken)
-
-    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def batch_rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance, variant and draw."""
-        return Scores(frame([row for batch in explained for row in self._rows(model, batch)]))
-
-    def _rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         batch = explained.predicted_batch
         candidates = (removable(batch) & model.maskable(batch)).cpu().numpy()
-        row, left, draws = [], [], []
-        for index, explanation in enumerate(explained.predicted):
-            for draw, scored in enumerate(explanation.each()):
-                if not candidates[index].any():
-                    yield from (score_row(explained.instances[index], name, np.nan, draw, NO_WORD) for name in VARIANTS)
-                    continue
-                draws.append((index, draw))
-                row += [index] * len(SHARES)
-                left += list(kept_words(token_scores(scored), candidates[index], self.keep))
-        if not draws:
+        row, left, cases = [], [], []
+        for case in explained.draws("predicted"):
+            if not candidates[case.row].any():
+                yield from case.score_rows(dict.fromkeys(VARIANTS, (np.nan, NO_WORD)))
+                continue
+            cases.append(case)
+            row += [case.row] * len(SHARES)
+            left += list(kept_words(token_scores(case.explanation), candidates[case.row], self.keep))
+        if not cases:
             return
         falls = clean_probability(model, batch)[row] - probabilities(model, batch, row, np.array(left), self.operator)
-        for (index, draw), fall in zip(draws, falls.reshape(-1, len(SHARES)), strict=True):
-            for name, value in zip(VARIANTS, (*fall, fall.mean()), strict=True):
-                yield score_row(explained.instances[index], name, float(value), draw)
+        for case, fall in zip(cases, falls.reshape(-1, len(SHARES)), strict=True):
+            values = zip(VARIANTS, (*fall, fall.mean()), strict=True)
+            yield from case.score_rows({name: (float(value), "") for name, value in values})
 
 
 @metric(

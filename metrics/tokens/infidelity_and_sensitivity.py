@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from ...core.errors import NotApplicable, UsageError
+from ...core.errors import NotApplicable
+from ...core.settings import Settings
 from ...methods.perturbation.captum_words import Forward, all_present, forward_of_presence, seeded, single_instances
 from ...methods.views import token_scores
 from ...models.baseline import Baseline
 from ...models.flow.flow_model import FlowModel
 from ...models.layered import Layered
-from ..base import ExplainedBatch, Scores, frame, score_row
+from ..base import BatchMetric, ExplainedBatch, score_row
 from ..registry import metric
 
 UNMOVED = "no score moves with the word vectors, so the method does not depend on the input."
@@ -27,7 +29,7 @@ UNMOVED = "no score moves with the word vectors, so the method does not depend o
     source="Yeh et al. 2019, definition 2.1",
 )  # fmt: skip
 @dataclass(frozen=True)
-class Infidelity:
+class Infidelity(Settings, BatchMetric):
     """How badly scores predict the fall of q when random words are removed.
 
     E_I[(<I, tokens> - (q(x) - q(x without I)))^2], I a random half of the words that may be masked; `scaled` first multiplies
@@ -39,35 +41,28 @@ class Infidelity:
         baseline: Word vectors that replace those of removed words.
     """
 
-    samples: int = 100
+    samples: Annotated[int, Field(ge=2)] = 100
     baseline: Baseline = "mask"
 
-    def __post_init__(self) -> None:
-        if self.samples < 2:
-            raise UsageError(f"samples must be at least 2, got {self.samples}.")
-
-    def score(self, model: Layered, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def batch_rows(self, model: Layered, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance, variant and draw."""
         from captum.metrics import infidelity
 
-        rows = []
-        for batch in explained:
-            singles = single_instances(batch.predicted_batch)
-            for single, instance, explanation in zip(singles, batch.instances, batch.predicted, strict=True):
-                forward = remembered(forward_of_presence(model, single, self.baseline))
-                present, row = all_present(model, single)
-                free = model.maskable(single)[0].cpu().numpy()
-                for draw, scored in enumerate(explanation.each()):
-                    tokens = torch.as_tensor(token_scores(scored) * free, dtype=torch.float64, device=present.device)[None]
-                    for name in ("scaled", "raw"):
-                        with seeded(single.seeds[0]), torch.no_grad():
-                            value = infidelity(
-                                forward, _remove_half, present, tokens, additional_forward_args=(row,),
-                                n_perturb_samples=self.samples, normalize=name == "scaled",
-                            )  # fmt: skip
-                        # captum takes a difference of sums, which rounding can leave below 0.
-                        rows.append(score_row(instance, name, max(0.0, float(value)), draw))
-        return Scores(frame(rows))
+        singles = single_instances(explained.predicted_batch)
+        for single, instance, explanation in zip(singles, explained.instances, explained.predicted, strict=True):
+            forward = remembered(forward_of_presence(model, single, self.baseline))
+            present, row = all_present(model, single)
+            free = model.maskable(single)[0].cpu().numpy()
+            for draw, scored in enumerate(explanation.each()):
+                tokens = torch.as_tensor(token_scores(scored) * free, dtype=torch.float64, device=present.device)[None]
+                for name in ("scaled", "raw"):
+                    with seeded(single.seeds[0]), torch.no_grad():
+                        value = infidelity(
+                            forward, _remove_half, present, tokens, additional_forward_args=(row,),
+                            n_perturb_samples=self.samples, normalize=name == "scaled",
+                        )  # fmt: skip
+                    # captum takes a difference of sums, which rounding can leave below 0.
+                    yield score_row(instance, name, max(0.0, float(value)), draw)
 
 
 def remembered(forward: Forward) -> Forward:
@@ -94,7 +89,7 @@ def _remove_half(present: Tensor) -> tuple[Tensor, Tensor]:
     bounds=(0.0, None), needs={"transformer"}, source="Yeh et al. 2019, definition 2.4",
 )  # fmt: skip
 @dataclass(frozen=True)
-class Sensitivity:
+class Sensitivity(Settings, BatchMetric):
     """How far an explanation moves when the word vectors move a little.
 
     max over random d in a cube of ||tokens(x + d) - tokens(x)|| / ||tokens(x)||. The method explains anew, so it must be run
@@ -107,26 +102,17 @@ class Sensitivity:
         samples: Number of random moves.
     """
 
-    radius: float = 0.1
-    samples: int = 10
+    radius: PositiveFloat = 0.1
+    samples: PositiveInt = 10
 
-    def __post_init__(self) -> None:
-        if self.radius <= 0 or self.samples < 1:
-            raise UsageError(f"radius must be above 0 and samples at least 1, got {self.radius} and {self.samples}.")
-
-    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def batch_rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance."""
-        rows = []
+        if explained.explain is None:
+            raise NotApplicable("it explains moved inputs anew, which needs the method itself: score it with `flowgauge run`.")
         radius = self.radius * float(model.word_embedding.weight.detach().square().mean().sqrt())
-        for batch in explained:
-            if batch.explain is None:
-                raise NotApplicable(
-                    "it explains moved inputs anew, which needs the method itself: score it with `flowgauge run`."
-                )
-            for row, instance in enumerate(batch.instances):
-                value, reason = self._one(model, batch, row, radius)
-                rows.append(score_row(instance, "sensitivity", value, reason=reason))
-        return Scores(frame(rows))
+        for row, instance in enumerate(explained.instances):
+            value, reason = self._one(model, explained, row, radius)
+            yield score_row(instance, "sensitivity", value, reason=reason)
 
     def _one(self, model: FlowModel, explained: ExplainedBatch, row: int, radius: float) -> tuple[float, str]:
         """The value of one instance, or NaN and why there is none."""

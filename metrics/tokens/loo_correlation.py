@@ -5,18 +5,20 @@ Variants: `absolute` (sizes of both; the ranked one), `signed`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.stats import kendalltau
 
+from ...core.settings import Settings
 from ...methods.perturbation.leave_one_out import LeaveOneOut
 from ...methods.views import token_scores
 from ...models.baseline import Baseline, moving_words
 from ...models.layered import Layered
-from ..base import ExplainedBatch, Scores, frame, score_row
+from ..base import BatchMetric, ExplainedBatch
 from ..registry import metric
 
 
@@ -25,7 +27,7 @@ from ..registry import metric
     source="Jain & Wallace 2019, section 4.1",
 )  # fmt: skip
 @dataclass(frozen=True)
-class LooCorrelation:
+class LooCorrelation(Settings, BatchMetric):
     """Kendall's tau between token scores and the fall of q when a word is left out.
 
     tau-b over the words whose vector differs from the baseline's, for the predicted answer: of the sizes (`absolute`, fair to
@@ -38,22 +40,16 @@ class LooCorrelation:
 
     baseline: Baseline = "mask"
 
-    def score(self, model: Layered, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def batch_rows(self, model: Layered, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance, variant and draw."""
-        rows = []
-        for batch in explained:
-            moving = moving_words(model, batch.predicted_batch, self.baseline).cpu().numpy()
-            with torch.no_grad():
-                left_out = LeaveOneOut(self.baseline).explain(model, batch.predicted_batch)
-            for row, (instance, explanation) in enumerate(zip(batch.instances, batch.predicted, strict=True)):
-                falls = token_scores(left_out[row])
-                words = moving[row, : len(falls)]
-                for draw, scored in enumerate(explanation.each()):
-                    scores = token_scores(scored)
-                    for name, view in (("absolute", np.abs), ("signed", np.asarray)):
-                        tau, reason = correlation(view(scores[words]), view(falls[words]))
-                        rows.append(score_row(instance, name, tau, draw, reason))
-        return Scores(frame(rows))
+        moving = moving_words(model, explained.predicted_batch, self.baseline).cpu().numpy()
+        with torch.no_grad():
+            left_out = LeaveOneOut(self.baseline).explain(model, explained.predicted_batch)
+        for case in explained.draws("predicted"):
+            scores, falls = token_scores(case.explanation), token_scores(left_out[case.row])
+            words = moving[case.row, : len(falls)]
+            sizes = correlation(np.abs(scores[words]), np.abs(falls[words]))
+            yield from case.score_rows({"absolute": sizes, "signed": correlation(scores[words], falls[words])})
 
 
 def correlation(scores: np.ndarray, values: np.ndarray, name: str = "falls of q") -> tuple[float, str]:

@@ -6,8 +6,9 @@ Variants: `auroc` (whether scores separate words with sentiment from neutral one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ...core.errors import NotApplicable
 from ...methods.views import token_scores
 from ...models.flow.flow_model import FlowModel
 from ...tasks.instance import Instance
-from ..base import ExplainedBatch, Scores, frame, score_row
+from ..base import BatchMetric, ExplainedBatch
 from ..registry import metric
 from .loo_correlation import correlation
 
@@ -28,7 +29,7 @@ NO_LABELS = "the task's instances have no word labels: use sst or sst/binary."
     source="Socher et al. 2013 (labels); De Cao et al. 2020, figure 4",
 )  # fmt: skip
 @dataclass(frozen=True)
-class Plausibility:
+class Plausibility(BatchMetric):
     """How well the words an explanation ranks first are those that people gave a sentiment.
 
     Word scores are sums over a word's tokens, for the gold answer. `auroc` and `average_precision` are of their sizes against
@@ -38,20 +39,15 @@ class Plausibility:
     2020, figure 4.
     """
 
-    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+    def batch_rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance, variant and draw."""
-        rows = []
-        for batch in explained:
-            words = batch.batch.word_ids.cpu().numpy()
-            for row, (instance, explanation) in enumerate(zip(batch.instances, batch.gold, strict=True)):
-                if "token_labels" not in instance.truth:
-                    raise NotApplicable(NO_LABELS)
-                labels = np.asarray(instance.truth["token_labels"])
-                for draw, scored in enumerate(explanation.each()):
-                    scores, seen = word_scores(token_scores(scored), words[row], len(labels))
-                    for name, (value, reason) in agreement(scores, labels[seen], direction(instance)).items():
-                        rows.append(score_row(instance, name, value, draw, reason))
-        return Scores(frame(rows))
+        words = explained.batch.word_ids.cpu().numpy()
+        for case in explained.draws():
+            if "token_labels" not in case.instance.truth:
+                raise NotApplicable(NO_LABELS)
+            labels = np.asarray(case.instance.truth["token_labels"])
+            scores, seen = word_scores(token_scores(case.explanation), words[case.row], len(labels))
+            yield from case.score_rows(agreement(scores, labels[seen], direction(case.instance)))
 
 
 def word_scores(tokens: np.ndarray, words: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

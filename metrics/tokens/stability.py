@@ -16,9 +16,10 @@ from jaxtyping import Float
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...methods.views import describe_views
-from ..bootstrap import condition_groups, interval, mean_of_sums
+from ..bootstrap import condition_groups, mean_of_sums
 from ..registry import metric
 from ..scores import Aggregate, ExplainedCell
+from ..summary import summarise_sums
 
 CONSTANT = "all scores of every instance are the same."
 
@@ -78,13 +79,11 @@ def _spread(scores: Float[np.ndarray, "seeds scores"]) -> tuple[float, float]:
 def _aggregates(each: Float[np.ndarray, "instances two"], conditions: np.ndarray) -> Iterator[Aggregate]:
     """Both variants from each instance's two spreads."""
     groups, count = condition_groups(conditions), len(each)
-    value, low, high = (float(b[0]) for b in interval(np.c_[each[:, :1], np.ones(count)], groups, mean_of_sums))
-    yield Aggregate("sd", value, low, high, count)
+    yield from summarise_sums(("sd",), np.c_[each[:, :1], np.ones(count)], groups, mean_of_sums)
     live = each[:, 1] > 0
     if not live.any():
         yield Aggregate("relative", np.nan, np.nan, np.nan, 0, count, reason=CONSTANT)
         return
-    shares = np.c_[each[live, 0] / each[live, 1], np.ones(live.sum())]
-    value, low, high = (float(b[0]) for b in interval(shares, groups[live], mean_of_sums))
-    reason = "" if live.all() else CONSTANT
-    yield Aggregate("relative", value, low, high, int(live.sum()), int((~live).sum()), reason=reason)
+    shares, reason = np.c_[each[live, 0] / each[live, 1], np.ones(live.sum())], "" if live.all() else CONSTANT
+    undefined = int((~live).sum())
+    yield from summarise_sums(("relative",), shares, groups[live], mean_of_sums, undefined=undefined, reason=reason)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
-from ...core.errors import UsageError
 from ...tasks.instance import Instance
 from ..batch import Batch
 from ..inputs.encode import encode
 from .recurrent import Recurrent
 from .training import TrainingSession
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""A seed that every random generator takes."""
 PART = 512
 """Instances that are encoded, or run without gradients, in one batch."""
 
@@ -36,16 +39,6 @@ class RecurrentTrainingConfig:
     batch_size: int
     lr: float
     best: str = ""
-
-
-def check_seed(seed: int) -> None:
-    """Refuses a seed from which no generator can be seeded.
-
-    Raises:
-        UsageError: The seed is not in [0, 2**32).
-    """
-    if not 0 <= seed < 2**32:
-        raise UsageError(f"seed must be from 0 to {2**32 - 1}, got {seed}.")
 
 
 def read_in(model: Recurrent, instances: Sequence[Instance], labels: Mapping[str, int] | None = None) -> Batch:

@@ -9,16 +9,18 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from ...core.errors import UsageError
 from ...core.registry import Spec
+from ...core.settings import Settings
 from ...tasks.fingerprint import fingerprint
 from ...tasks.registry import load_task, takes_data
 from ..load import WordVectors, load_word_vectors
 from .builder import model
 from .recurrent import Network, Recurrent
-from .recurrent_training import RecurrentTrainingConfig, check_seed, fit_recurrent, predictions, read_in
+from .recurrent_training import RecurrentTrainingConfig, Seed, fit_recurrent, predictions, read_in
 from .training import TrainingSession
 
 BATCH_SIZE = 64
@@ -48,7 +50,7 @@ class SentenceNetwork(Network):
 
 @model("sst-gru")
 @dataclass(frozen=True)
-class SentenceGru:
+class SentenceGru(Settings):
     """A GRU over the frozen word vectors of an encoder (`embeddings=MODEL`), trained here on the train split of `task` (`sst`).
 
     The epoch with the largest macro-F1 on the validation split is kept, as De Cao et al. 2020 did.
@@ -66,14 +68,9 @@ class SentenceGru:
 
     embeddings: str = "bert-base-uncased"
     task: str = "sst"
-    seed: int = 0
-    epochs: int = 10
+    seed: Seed = 0
+    epochs: PositiveInt = 10
     data_dir: str = ""
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise UsageError(f"epochs must be 1 or more, got {self.epochs}.")
-        check_seed(self.seed)
 
     @cached_property
     def _vectors(self) -> WordVectors:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import FlowgaugeError
+from ...core.settings import Settings
 from ...tasks.toy_counting import CLASSES, CountingTask
 from ..batch import Batch
 from ..shapes import Hidden, Mask, Words
 from .builder import model
 from .recurrent import Network, Recurrent
-from .recurrent_training import RecurrentTrainingConfig, check_seed, fit_recurrent, predictions, read_in
+from .recurrent_training import RecurrentTrainingConfig, Seed, fit_recurrent, predictions, read_in
 from .training import TrainingSession
 
 DIGITS = 10
@@ -72,7 +73,7 @@ def digit_tokenizer() -> Any:
 
 @model("toy-counting")
 @dataclass(frozen=True)
-class ToyCounting:
+class ToyCounting(Settings):
     """Counts digits of `toy/counting`: a feed-forward network and a GRU, trained here to above 99 % on held-out examples.
 
     Attributes:
@@ -82,10 +83,7 @@ class ToyCounting:
         UsageError: A seed out of range.
     """
 
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_seed(self.seed)
+    seed: Seed = 0
 
     def fit(self, training: TrainingSession) -> Mapping[str, Tensor]:
         """Trains on the task's train split and measures the accuracy on its test split.

@@ -11,13 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import jvp
 
+from ...core.settings import Settings
 from ..baseline import Baseline, baseline_words
 from ..batch import Batch, Rows
 from ..layered import Layered
 from ..outputs import value
 from .flow_model import FlowModel
 from .layer import Projected, Tangents, Tape
-from .quadrature import Quadrature, Rule, quadrature
+from .quadrature import Quadrature, Rule, check_quadrature, quadrature
 
 
 @dataclass(eq=False)
@@ -79,6 +80,29 @@ class PathTrace:
         n, spread = self.batch.ids.shape[1], positions.repeat_interleave(self.samples, 0)
         rows = torch.arange(len(spread), device=positions.device).view(-1, *[1] * (positions.ndim - 1))
         return rows * n + spread
+
+
+@dataclass(frozen=True)
+class PathSettings(Settings):
+    """The settings of a method that integrates over the path from a baseline.
+
+    Attributes:
+        rule: Quadrature rule of the path integral: midpoint, paper (the published one), trapezoid, gauss-legendre.
+        samples: Number of nodes of the rule.
+        baseline: Word vectors at which the path starts: mask, zero, pad, mean.
+    """
+
+    rule: Rule = "midpoint"
+    samples: int = 50
+    baseline: Baseline = "mask"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_quadrature(self.rule, self.samples)
+
+    def trace(self, model: FlowModel, batch: Batch) -> PathTrace:
+        """Samples the path; the batch's cache keeps the samples for every method with these settings."""
+        return path_trace(model, batch, self.rule, self.samples, self.baseline)
 
 
 def path_trace(

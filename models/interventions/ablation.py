@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ...core.errors import NotApplicable, UsageError
+from ...core.errors import NotApplicable
 from ..baseline import blanked
 from ..batch import Batch, Rows, Site, cell_seed
 from ..flow.flow_model import FlowModel
@@ -36,20 +36,6 @@ MaskReplacement = Literal["own", "zero", "mask"]
 POOLING = ("mean", "resample")
 """Replacements under which the score of an instance depends on the other instances."""
 NO_DONOR = "no other instance has as many tokens, so there are no states to resample."
-
-
-def check_replacement(operator: str, allowed: Any) -> None:
-    """Refuses a setting `operator` that a metric does not take.
-
-    Args:
-        operator: The setting.
-        allowed: The literal type of what the metric takes, such as `StateReplacement`.
-
-    Raises:
-        UsageError: It is none of them.
-    """
-    if operator not in get_args(allowed):
-        raise UsageError(f"operator must be one of {', '.join(get_args(allowed))}, got {operator!r}.")
 
 
 class States(NamedTuple):

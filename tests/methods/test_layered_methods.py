@@ -24,8 +24,8 @@ from flowgauge.models.outputs import value
 from flowgauge.tasks.toy_counting import CountingTask
 
 TOKEN_METHODS = [
-    Saliency(), GradientXInput(), LeaveOneOut("zero"), LeaveOneOut("delete"), ShapleySampling(4, "zero"),
-    Lime(30, alpha=0.0, baseline="zero"), KernelShap(40, "zero"), IntegratedGradients(baseline="zero"),
+    Saliency(), GradientXInput(), LeaveOneOut("zero"), LeaveOneOut("delete"), ShapleySampling(4, baseline="zero"),
+    Lime(30, alpha=0.0, baseline="zero"), KernelShap(40, baseline="zero"), IntegratedGradients(baseline="zero"),
 ]  # fmt: skip
 
 
@@ -90,7 +90,8 @@ def test_gradients_by_hand(model, batch) -> None:
 def test_shapley_values_are_complete_and_exact_where_they_can_be(model, batch) -> None:
     kept = baseline_words(model, batch, "zero")
     change = (q(model, batch) - q(model, batch, kept)).tolist()
-    sampled, fitted = ShapleySampling(400, "zero").explain(model, batch), KernelShap(2**5, "zero").explain(model, batch)
+    sampled = ShapleySampling(400, baseline="zero").explain(model, batch)
+    fitted = KernelShap(2**5, baseline="zero").explain(model, batch)
     for row, n in enumerate(batch.lengths):
         assert sampled[row].tokens.sum() == pytest.approx(change[row], abs=1e-6)
         if 2 < n <= 7:  # five digits at most: every coalition of them

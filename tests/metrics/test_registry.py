@@ -33,12 +33,12 @@ def test_settings_are_read_back():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("random_rank:patterns=1", "at least 2 patterns"),
+        ("random_rank:patterns=1", "patterns must be at least 2"),
         ("random_rank:seed=-1", "seed must be at least 0"),
         ("random_rank:samples=0", "needs 1 to 1000000 samples, got 0"),
         ("skip_share:samples=0", "needs 1 to 1000000 samples, got 0"),
-        ("trigger_drop:longest=2", "at least 3 tokens"),
-        ("retention_curve:steps=1", "at least 2 budgets"),
+        ("trigger_drop:longest=2", "longest must be at least 3"),
+        ("retention_curve:steps=1", "steps must be at least 2"),
         ("deletion_curve:guide=golden", "guide must be gold or predicted"),
         ("ablated_acuracy", "did you mean ablated_accuracy"),
         ("concentration:level=x", "metric 'concentration' has no settings"),

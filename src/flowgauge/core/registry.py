@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType, UnionType
@@ -240,7 +240,7 @@ def _typed(owner: str, factory: Callable[..., Any], given: Mapping[str, Any]) ->
 
     kind = getattr(factory, "function", factory)
     try:
-        hints = get_type_hints(kind.__init__ if inspect.isclass(kind) else kind)
+        hints = get_type_hints(kind.__init__ if inspect.isclass(kind) and not is_dataclass(kind) else kind)
     except (NameError, TypeError, AttributeError):  # annotations that only a type checker can read
         hints = {}
     typed = dict(given)

@@ -28,24 +28,21 @@ def store(make_plan, plug) -> str:
 
 def test_every_pair_of_tasks_is_compared(store):
     found = compare(store)
-    heads = [p for p in found.pairs if p.one.method == "by-head"]
-    assert [(p.one.task, p.other.task) for p in heads] == [
+    heads = [p for p in found.pairs if p.records[0].method == "by-head"]
+    assert [(p.records[0].task, p.records[1].task) for p in heads] == [
         ("sva/app", "sva/obj"),
         ("sva/app", "sva/subj"),
         ("sva/obj", "sva/subj"),
     ]
     for pair in heads:
-        means = [
-            np.mean([e.heads for part in Store(store).find(r).parts() for e in part.gold], 0).ravel()
-            for r in (pair.one, pair.other)
-        ]
+        means = [np.mean([e.heads for part in Store(store).find(r).parts() for e in part.gold], 0).ravel() for r in pair.records]
         assert pair.aggregates[0].value == pytest.approx(pearsonr(*means).statistic)
-    others = [p for p in found.pairs if p.one.method == "by-position"]
+    others = [p for p in found.pairs if p.records[0].method == "by-position"]
     assert len(others) == 3 and {p.reason for p in others} == {"the method gives tokens, from which heads cannot be ranked."}
 
 
 def test_tasks_and_methods_can_be_named(store):
-    ends = lambda **how: {(p.one.method, p.one.task, p.other.task) for p in compare(store, **how).pairs}  # noqa: E731
+    ends = lambda **how: {(p.records[0].method, p.records[0].task, p.records[1].task) for p in compare(store, **how).pairs}  # noqa: E731
     assert ends(tasks=["sva/subj", "sva/obj"], methods=["by-head"]) == {("by-head", "sva/obj", "sva/subj")}
     assert ends(tasks=["sva/obj"], methods=["by-head"]) == {("by-head", "sva/app", "sva/obj"), ("by-head", "sva/obj", "sva/subj")}
 
@@ -55,7 +52,10 @@ def test_settings_are_kept_apart_and_the_largest_run_counts(store, make_plan, pl
     run(make_plan(tasks=TASKS[:2], methods=[f"{spec}:power=2"], metrics=plug("token-sum"), limit=6))
     run(make_plan(tasks=TASKS[:1], methods=[spec], metrics=plug("token-sum"), limit=8))
     found = compare(store, methods=["by-head"])
-    assert [(p.one.settings["power"], p.one.instances) for p in found.pairs if p.one.task == "sva/obj"] == [(1.0, 8), (2, 6)]
+    assert [(p.records[0].settings["power"], p.records[0].instances) for p in found.pairs if p.records[0].task == "sva/obj"] == [
+        (1.0, 8),
+        (2, 6),
+    ]
     assert {row[0] for row in found.summary()[1:]} == {"by-head:power=1.0", "by-head:power=2"}
 
 
@@ -63,7 +63,10 @@ def test_checkpoints_of_two_tasks(make_plan, plug, tiny_folder, store):
     """A second model is compared with the first only where neither has the other's task."""
     second = str(tiny_folder(seed=2))
     run(make_plan(model=second, tasks=["sva/wsc", "sva/obj"], methods=plug("by-head"), metrics=plug("token-sum"), limit=6))
-    pairs = {(p.one.model[-1], p.one.task, p.other.model[-1], p.other.task) for p in compare(store, methods=["by-head"]).pairs}
+    pairs = {
+        (p.records[0].model[-1], p.records[0].task, p.records[1].model[-1], p.records[1].task)
+        for p in compare(store, methods=["by-head"]).pairs
+    }
     across = {pair for pair in pairs if pair[0] != pair[2]}
     assert {frozenset(pair[1::2]) for pair in across} == {
         frozenset(("sva/wsc", "sva/app")),
@@ -108,7 +111,7 @@ def test_one_task_is_nothing_to_compare(make_plan, plug):
 
 
 def test_missing_explanations_are_noticed(store):
-    record = compare(store, methods=["by-head"]).pairs[0].one
+    record = compare(store, methods=["by-head"]).pairs[0].records[0]
     cell = Store(store).find(record)
     cell.files.remove(f"{cell.path}/{cell.part_names()[0]}")
     with pytest.raises(UsageError, match="missing or damaged: run its plan again"):

@@ -50,7 +50,7 @@ def turn_heads(layer: PostNorm, order: list[int]) -> None:
 
 @pytest.mark.parametrize("method", [AttentionRollout, AttentionFlow, RawAttention])
 def test_depths_that_no_model_has_are_refused(model, batch, method):
-    with pytest.raises(UsageError, match="counts layers from 1, got 0"):
+    with pytest.raises(UsageError, match="depth must be above 0, got 0"):
         method(depth=0)
     with pytest.raises(UsageError, match="depth is 4, but 'tiny-bert' has 3 layers"):
         method(depth=4).explain(model, batch)
@@ -58,5 +58,5 @@ def test_depths_that_no_model_has_are_refused(model, batch, method):
 
 @pytest.mark.parametrize("method", [AttentionRollout, AttentionFlow, AttentionPaths])
 def test_a_residual_is_a_share(method):
-    with pytest.raises(UsageError, match=r"must lie in \[0, 1\], got 1.5"):
+    with pytest.raises(UsageError, match=r"residual must be at most 1, got 1\.5"):
         method(residual=1.5)

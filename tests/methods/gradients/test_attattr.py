@@ -272,9 +272,9 @@ def test_outputs_and_targets(models, batches):
 
 
 def test_settings_out_of_range_say_what_there_is():
-    with pytest.raises(UsageError, match="no rule 'gauss'; choose one of right, left, midpoint, trapezoid, gauss-legendre"):
+    with pytest.raises(UsageError, match="rule must be right, left, midpoint, trapezoid or gauss-legendre, got 'gauss'"):
         AttAttr(rule="gauss")
-    with pytest.raises(UsageError, match="needs 1 to 1000000 steps, got 0"):
+    with pytest.raises(UsageError, match="steps must be at least 1, got 0"):
         AttAttr(steps=0)
-    with pytest.raises(UsageError, match="got 'logit' and 'asked'"):
+    with pytest.raises(UsageError, match="output must be probability or quantity, got 'logit'"):
         AttAttr(output="logit")

@@ -47,9 +47,9 @@ def test_padding_changes_nothing(models, batches, single, family, make):
 @pytest.mark.parametrize(
     ("method", "settings", "message"),
     [
-        (GradientXAttention, {"output": "loss"}, "output must be one of quantity, probability; got 'loss'"),
-        (HeadTaylor, {"objective": "probability"}, "objective must be one of loss, quantity, logit_sum"),
-        (HeadTaylor, {"absolute": "none"}, "absolute must be one of head, token; got 'none'"),
+        (GradientXAttention, {"output": "loss"}, "output must be quantity or probability, got 'loss'"),
+        (HeadTaylor, {"objective": "probability"}, "objective must be loss, quantity or logit_sum, got"),
+        (HeadTaylor, {"absolute": "none"}, "absolute must be head or token, got 'none'"),
     ],
 )
 def test_settings_that_do_not_exist_are_refused(method, settings, message):

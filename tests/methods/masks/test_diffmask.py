@@ -139,7 +139,7 @@ def test_probes_of_the_other_kind_of_gate_are_refused(flow, data, tmp_path) -> N
     [
         ({"steps": 0}, "steps must be above 0"),
         ({"margin": -1.0}, "margin must be above 0"),
-        ({"warmup": -1}, "warmup and width must be 0 or more"),
+        ({"warmup": -1}, "warmup must be at least 0"),
         ({"probe": "nowhere"}, "there is no probe 'nowhere'"),
         ({"baseline": "mask"}, "baseline=mask is a word vector"),
     ],

@@ -11,7 +11,7 @@ from flowgauge.core.errors import FlowgaugeError, UsageError
 from flowgauge.methods.noise import noise_fitting
 from flowgauge.methods.noise.ib_attribution import Bottleneck, IBAttribution
 from flowgauge.methods.noise.information_mask import InformationMask
-from flowgauge.methods.noise.noise_fitting import Noise, NoiseFitConfig, fit_chunk, fit_chunks
+from flowgauge.methods.noise.noise_fitting import Noise, NoiseFitSettings, fit_chunk, fit_chunks
 from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.interventions.states import clean_states, outputs_from, outputs_from_each
 
@@ -61,7 +61,7 @@ def test_weights_of_another_model_and_bad_settings_are_refused(toy, digits, mode
         (lambda: IBAttribution(stats="token"), "stats must be feature or position"),
         (lambda: IBAttribution(beta=-1), "beta must be at least 0"),
         (lambda: IBAttribution(optimiser="sgd"), "optimiser must be rmsprop or adam"),
-        (lambda: InformationMask(steps=0), "steps must be at least 1"),
+        (lambda: InformationMask(steps=0), "steps must be above 0"),
         (lambda: InformationMask(gamma=0), "gamma must be above 0"),
         (lambda: InformationMask(score="log"), "score must be inverse or negative"),
     ):
@@ -86,6 +86,6 @@ def test_strengths_without_a_gradient_stay(toy, digits) -> None:
     """What is not free does not move, whatever the optimiser."""
     ((_, chunk),) = fit_chunks(toy, digits)
     weights = IBAttribution().fit(toy, [digits], InMemorySession())
-    found = fit_chunk(chunk, NoiseFitConfig(5.0, 3, "rmsprop", 0.1), Bottleneck(chunk, weights, 10.0))
+    found = fit_chunk(chunk, NoiseFitSettings(5.0, steps=3), Bottleneck(chunk, weights, 10.0))
     assert (found.transpose(1, 2)[~chunk.free] == 5).all()
     assert (found.transpose(1, 2)[chunk.free] != 5).all()

@@ -45,11 +45,11 @@ def test_float32_agrees_with_float64(models, batches):
 
 
 def test_settings_are_checked():
-    with pytest.raises(UsageError, match="at least 1"):
+    with pytest.raises(UsageError, match="beam must be above 0, got 0"):
         InfluencePatterns(beam=0)
     with pytest.raises(UsageError, match="cannot both exceed 1"):
         InfluencePatterns(beam=2, k=2)
-    with pytest.raises(UsageError, match="suffix must be"):
+    with pytest.raises(UsageError, match="suffix must be pattern or free, got 'open'"):
         InfluencePatterns(suffix="open")  # type: ignore[arg-type]
 
 

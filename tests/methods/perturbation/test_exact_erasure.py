@@ -89,7 +89,7 @@ def test_limits_are_named(counting, digits):
         ExactErasure(limit=3).explain(counting, digits)
     with pytest.raises(NotApplicable, match=r"tries 5 sets a sentence at most; .* keeps its prediction with no 0 of its \d+"):
         ExactErasure(masks=5).explain(counting, digits)
-    with pytest.raises(UsageError, match="limit and masks must be 1 or more, got 0 and"):
+    with pytest.raises(UsageError, match="limit must be above 0, got 0"):
         ExactErasure(limit=0)
     with pytest.raises(UsageError, match="baseline must be zero or mask, got 'pad'"):
         ExactErasure(baseline="pad")  # type: ignore[arg-type]

@@ -107,7 +107,11 @@ def test_other_views_are_not_applicable(make, model):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"weights": "x"}, "weights must be one of graph, score"), ({"tau": 1.0}, "tau must lie"), ({"local": 0}, "at least 1")],
+    [
+        ({"weights": "x"}, "weights must be graph or score"),
+        ({"tau": 1.0}, "tau must be below 1"),
+        ({"local": 0}, "above 0"),
+    ],
 )
 def test_refused_settings(settings, message):
     with pytest.raises(UsageError, match=message):

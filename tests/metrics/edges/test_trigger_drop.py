@@ -107,7 +107,11 @@ def test_no_trigger_has_a_reason(classifier, shown):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"score_by": "x"}, "must be one of sum, max"), ({"best": 0}, "at least 1 trigger"), ({"ratio": 2.0}, "ratio must lie in")],
+    [
+        ({"score_by": "x"}, "score_by must be sum or max"),
+        ({"best": 0}, "best must be above 0"),
+        ({"ratio": 2.0}, "at most 1"),
+    ],
 )
 def test_refused_settings(settings, message):
     with pytest.raises(UsageError, match=message):

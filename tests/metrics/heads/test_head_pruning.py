@@ -143,9 +143,9 @@ def test_edges_of_heads_rank_by_their_largest(model, make):
 def test_refusals(model, make):
     with pytest.raises(NotApplicable, match="there is only one instance"):
         HeadPruning().score(model, [make.by_hand(model, make.batch(model, [5]), by_heads(1))], None)
-    with pytest.raises(UsageError, match="at least 2 steps"):
+    with pytest.raises(UsageError, match="steps must be at least 2, got 1"):
         HeadPruning(steps=1)
-    with pytest.raises(UsageError, match="at least 1 instance"):
+    with pytest.raises(UsageError, match="first must be above 0, got 0"):
         LayerHeadPruning(first=0)
     uneven = [Explanation(draws=(by_heads(1)[0],) * 2), by_heads(1)[0]]
     with pytest.raises(NotApplicable, match="different numbers of draws"):

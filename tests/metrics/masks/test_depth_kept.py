@@ -64,5 +64,5 @@ def test_depth_kept_by_slot_and_without_classes(labelled) -> None:
     assert {"class/SUBJ", "class/VERB", "class/ADJ"} < found
     with pytest.raises(NotApplicable, match="have no word labels"):
         DepthKept().score(model, [replace(one, instances=named)], None)
-    with pytest.raises(UsageError, match="by must be one of label, slot, part_of_speech"):
+    with pytest.raises(UsageError, match="by must be label, slot or part_of_speech, got 'tag'"):
         DepthKept("tag")  # type: ignore[arg-type]

@@ -151,5 +151,5 @@ def test_when_masks_do_not_apply(shown) -> None:
     none = tuple(Explanation(tokens=e.mask[0]) for e in one.gold)
     with pytest.raises(NotApplicable, match="the method gives tokens"):
         ShareMasked().score(model, [replace(one, gold=none, predicted=none)], None)
-    with pytest.raises(UsageError, match="operator must be one of own, zero, mask"):
+    with pytest.raises(UsageError, match="operator must be own, zero or mask, got 'blank'"):
         MaskedF1("blank")  # type: ignore[arg-type]

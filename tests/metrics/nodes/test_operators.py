@@ -82,5 +82,5 @@ def test_the_default_keeps_its_name_and_others_have_their_own() -> None:
     names = {metric_id(AblatedAccuracy(operator=name)) for name in OPERATORS}
     assert len(names) == len(OPERATORS)
     assert [AblatedAccuracy(operator=name).pools for name in OPERATORS] == [False, True, True, False, False]
-    with pytest.raises(UsageError, match="operator must be one of zero, mean, resample, mask, cut, got 'nought'"):
+    with pytest.raises(UsageError, match="operator must be zero, mean, resample, mask or cut, got 'nought'"):
         AblatedAccuracy(operator="nought")
