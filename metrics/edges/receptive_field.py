@@ -129,8 +129,8 @@ class ReceptiveField(Settings):
                 yield from (Aggregate(v, np.nan, np.nan, np.nan, 0, len(sums), reason=NO_EDGES) for v in variants)
                 continue
             reason, undefined = "" if connected.all() else NO_EDGES, int((~connected).sum())
-            groups, names = condition_groups(conditions[connected]), ids[connected].tolist()
-            yield from summarise_sums(variants, sums[connected, layer], groups, _ratios, names, undefined, reason)
+            groups, connected_ids = condition_groups(conditions[connected]), ids[connected].tolist()
+            yield from summarise_sums(variants, sums[connected, layer], groups, _ratios, connected_ids, undefined, reason)
 
 
 FIXED = 4

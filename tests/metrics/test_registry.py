@@ -41,7 +41,7 @@ def test_settings_are_read_back():
         ("retention_curve:steps=1", "steps must be at least 2"),
         ("deletion_curve:guide=golden", "guide must be gold or predicted"),
         ("ablated_acuracy", "did you mean ablated_accuracy"),
-        ("concentration:level=x", "metric 'concentration' has no settings"),
+        ("path_share:level=x", "metric 'path_share' has no settings"),
     ],
 )
 def test_refused_settings(spec, message):

@@ -100,6 +100,6 @@ def test_the_other_reading_counts_the_distinct_heads_and_skips_of_the_union(mode
 def test_a_skip_of_two_patterns_counts_once_in_the_union(make, model, value_of):
     paths = make.paths([1.0, 1.0], [[0, 0, T, T], [1, T, T, T]], [1.0, 1.0], [[SKIP, 1, SKIP], [2, SKIP, SKIP]], [1.0, 1.0])
     shown = make.by_hand(model, make.batch(model, [5]), [make.explained(5, paths)])
-    by_words, union = (SkipShare(False, reading=r).score(model, [shown], None) for r in ("words", "union"))
+    by_words, union = (SkipShare(influence=False, reading=r).score(model, [shown], None) for r in ("words", "union"))
     assert value_of(by_words, "skip_share") == pytest.approx(4 / 6)
     assert value_of(union, "skip_share") == pytest.approx(3 / 5)
