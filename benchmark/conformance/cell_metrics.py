@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...core.errors import PLUGIN_ERRORS, NotApplicable, one_line
+from ...core.errors import FlowgaugeError, NotApplicable
+from ...core.foreign_code import foreign_code
+from ...core.plugin_source import source_file
 from ...methods.explanation import Explanation
 from ...metrics.scores import Aggregate, ExplainedCell
 from ...tasks.instance import Instance
@@ -16,7 +18,11 @@ from .subject import digest
 
 
 def pair_findings(
-    plugin: Any, instances: Sequence[Instance], cases: Mapping[str, Mapping[str, Explanation]], tolerance: float
+    plugin: Any,
+    instances: Sequence[Instance],
+    cases: Mapping[str, Mapping[str, Explanation]],
+    tolerance: float,
+    changed: list[str],
 ) -> tuple[list[Finding], list[str]]:
     """Checks a metric on pairs of cells: of the same instances if it compares seeds, else each of every second instance.
 
@@ -25,6 +31,7 @@ def pair_findings(
         instances: The explained instances.
         cases: Explanations by instance, by the name of what explained them.
         tolerance: The largest relative difference between scores that should be equal.
+        changed: Takes the names of settings of the process that the metric left changed.
 
     Returns:
         The findings, and the names of the explanations that the metric applies to.
@@ -33,14 +40,15 @@ def pair_findings(
     for name, gold in cases.items():
         before = digest([*gold.values()])
         try:
-            aggregates = _compare(plugin, instances, gold)
+            with foreign_code("compare", source_file(plugin) or "", changed):
+                aggregates = _compare(plugin, instances, gold)
         except NotApplicable as reason:
             findings.append(Finding(f"{name}: applies", True, f"not applicable: {reason}"))
-        except PLUGIN_ERRORS as error:  # shown to the plug-in's author
-            findings.append(Finding(f"{name}: compares", False, one_line(error)))
+        except FlowgaugeError as error:
+            findings.append(Finding(f"{name}: compares", False, str(error)))
         else:
             applied.append(name)
-            findings += prefixed(name, run_checks(_checks(plugin, instances, gold, aggregates, before, tolerance)))
+            findings += prefixed(name, run_checks(_checks(plugin, instances, gold, aggregates, before, tolerance), changed))
     return findings, applied
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from ...core.errors import UsageError
-from ...core.registry import Registry, load_file
+from ...core.errors import FlowgaugeError, UsageError
+from ...core.foreign_code import foreign_code
+from ...core.registry import Registry, declared_in, load_file, plugin_name
 from ...methods.registry import METHODS
 from ...metrics.registry import METRICS
 from ...tasks.registry import TASKS
@@ -29,16 +30,22 @@ def check_file(path: str | Path) -> list[Finding]:
     """
     module = load_file(Path(path))
     findings = []
-    for value in list(vars(module).values()):
-        kind = getattr(value, "flowgauge_kind", None)
-        if kind in CHECKS and getattr(value, "__module__", None) == module.__name__:
-            name = getattr(value, "name", None) or getattr(value, "__name__", "")
-            findings += prefixed(f"{kind} {name}", CHECKS[kind](value))
+    for plugin in declared_in(module):
+        if plugin.flowgauge_kind in CHECKS:
+            findings += prefixed(f"{plugin.flowgauge_kind} {plugin_name(plugin)}", _check(plugin, module.__file__ or ""))
     if not findings:
         raise UsageError(
             f"{path} declares no method, task or metric: decorate one with @flowgauge.method(...), @task or @metric."
         )
     return findings
+
+
+def _check(plugin: Any, home: str) -> list[Finding]:
+    try:
+        with foreign_code("check", home, []):
+            return CHECKS[plugin.flowgauge_kind](plugin)
+    except FlowgaugeError as error:  # it cannot even be built
+        return [Finding("built with its defaults", False, str(error))]
 
 
 def parametrize(kind: Kind) -> Any:

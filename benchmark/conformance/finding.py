@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ...core.errors import PLUGIN_ERRORS, NotApplicable, one_line
+from ...core.errors import FlowgaugeError, NotApplicable
+from ...core.foreign_code import foreign_code
+
+UNCHANGED = "the model and settings of the process unchanged"
 
 
 @dataclass(frozen=True)
@@ -23,15 +26,16 @@ class Finding:
     detail: str = ""
 
 
-class BrokenPromise(Exception):
+class BrokenPromise(FlowgaugeError):
     """A promise is broken; the text says how."""
 
 
-def run_checks(checks: Iterable[tuple[str, Callable[[], str | None]]]) -> list[Finding]:
+def run_checks(checks: Iterable[tuple[str, Callable[[], str | None]]], changed: list[str] | None = None) -> list[Finding]:
     """Runs checks in their order.
 
     Args:
         checks: The name of each promise, and a function that checks it. It returns nothing or a note, or raises an error.
+        changed: Takes the names of settings of the process that the plug-in left changed.
 
     Returns:
         One finding a check. A check that raises `NotApplicable` counts as kept, with its reason.
@@ -42,13 +46,13 @@ def run_checks(checks: Iterable[tuple[str, Callable[[], str | None]]]) -> list[F
     findings = []
     for name, check in checks:
         try:
-            findings.append(Finding(name, True, check() or ""))
-        except BrokenPromise as fault:
-            findings.append(Finding(name, False, str(fault)))
+            with foreign_code(name, changed=[] if changed is None else changed):
+                note = check() or ""
+            findings.append(Finding(name, True, note))
         except NotApplicable as reason:
             findings.append(Finding(name, True, f"not applicable: {reason}"))
-        except PLUGIN_ERRORS as error:  # a plug-in may fail in any way, and its author wants to see each
-            findings.append(Finding(name, False, one_line(error)))
+        except FlowgaugeError as error:  # a plug-in may fail in any way, and its author wants to see each
+            findings.append(Finding(name, False, str(error)))
     return findings
 
 

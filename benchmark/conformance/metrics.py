@@ -10,7 +10,9 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from ...core.errors import PLUGIN_ERRORS, NotApplicable, one_line
+from ...core.errors import FlowgaugeError, NotApplicable
+from ...core.foreign_code import foreign_code
+from ...core.plugin_source import source_file
 from ...core.registry import Spec
 from ...methods.explanation import Explanation
 from ...methods.registry import METHODS
@@ -25,7 +27,7 @@ from ...tasks.registry import load_task
 from ..engine.explain import explain_batch, prepare
 from .cell_metrics import pair_findings
 from .declaration import require_declared, require_described, require_settings, under_test
-from .finding import BrokenPromise, Finding, prefixed, require, run_checks
+from .finding import UNCHANGED, BrokenPromise, Finding, prefixed, require, run_checks
 from .random_explanations import random_explanations
 from .subject import Subject, digest, subject
 
@@ -83,39 +85,40 @@ def check_metric(plugin: Any, model: FlowModel | None = None, instances: Sequenc
         ("described", lambda: require_described(tested)),
         ("settings can be read back", lambda: require_settings(tested)),
     ]
-    findings = run_checks(checks)
+    changed: list[str] = []
+    findings = run_checks(checks, changed)
     if not findings[0].ok:
         return findings
     sample = subject(model, instances)
-    state = sample.state()
-    scored, applied = _score_cases(tested.plugin, sample)
+    scored, applied = _score_cases(tested.plugin, sample, changed)
     if not applied and instances is None:  # some metrics compare the same position in sentences of one template
-        more, applied = _score_cases(tested.plugin, subject(model, load_task("sva/obj").instances("test", 4, 0)))
+        more, applied = _score_cases(tested.plugin, subject(model, load_task("sva/obj").instances("test", 4, 0)), changed)
         scored += more
     findings += scored
     findings.append(Finding("applies to some explanation", bool(applied), f"applied to {', '.join(applied) or 'nothing'}"))
-    return findings + run_checks(
-        [("weights and random state unchanged", lambda: require(sample.state() == state, "they changed."))]
-    )
+    return findings + run_checks([(UNCHANGED, lambda: sample.require_unchanged(changed))])
 
 
-def _score_cases(plugin: Any, sample: Subject) -> tuple[list[Finding], list[str]]:
+def _score_cases(plugin: Any, sample: Subject, changed: list[str]) -> tuple[list[Finding], list[str]]:
     """The findings on every kind of explanation, and the kinds that the metric applies to."""
     findings, applied, cases = list[Finding](), list[str](), _cases(sample, plugin)
     if plugin.scope == "cells":
-        return pair_findings(plugin, sample.instances, {name: case.gold for name, case in cases.items()}, sample.tolerance)
+        return pair_findings(
+            plugin, sample.instances, {name: case.gold for name, case in cases.items()}, sample.tolerance, changed
+        )
     reference = cases[plugin.reference] if plugin.reference else None
     for name, case in cases.items():
         before = case.digest()
         try:
-            scores = _score(plugin, case, reference, [sample.instances])
+            with foreign_code("score", source_file(plugin) or "", changed):
+                scores = _score(plugin, case, reference, [sample.instances])
         except NotApplicable as reason:
             findings.append(Finding(f"{name}: applies", True, f"not applicable: {reason}"))
-        except PLUGIN_ERRORS as error:  # shown to the plug-in's author
-            findings.append(Finding(f"{name}: scores", False, one_line(error)))
+        except FlowgaugeError as error:
+            findings.append(Finding(f"{name}: scores", False, str(error)))
         else:
             applied.append(name)
-            findings += prefixed(name, run_checks(_case_checks(plugin, case, reference, scores, before)))
+            findings += prefixed(name, run_checks(_case_checks(plugin, case, reference, scores, before), changed))
     return findings, applied
 
 

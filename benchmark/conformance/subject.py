@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import Patterns
 from ...models.inputs.encode import encode
 from ...models.load import load_model
+from ...models.shared_model import SharedModel
 from ...tasks.instance import Instance, Quantity
 from ...tasks.registry import load_task
 from .finding import require
@@ -32,10 +33,16 @@ class Subject:
     Attributes:
         model: The model.
         instances: The sentences, of different lengths.
+        shared: The model as it was before the plug-in ran.
     """
 
     model: FlowModel
     instances: tuple[Instance, ...]
+    shared: SharedModel = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shared", SharedModel(self.model))
+        self.shared.keep()
 
     def batch(self, instances: Sequence[Instance] | None = None, seed: int = 0) -> Batch:
         """A new batch with an empty cache, of all instances or of some."""
@@ -46,12 +53,20 @@ class Subject:
         """The largest relative difference that rounding explains: the square root of the dtype's epsilon."""
         return float(torch.finfo(self.model.dtype).eps ** 0.5)
 
-    def state(self) -> tuple[Any, ...]:
-        """What no plug-in may change: weights, gradients, training mode, and the global random states."""
-        hf = self.model.hf
-        gradients = [(p.requires_grad, p.grad is None) for p in hf.parameters()]
-        random_state = hashlib.sha256(torch.get_rng_state().numpy().tobytes() + np.random.get_state()[1].tobytes()).hexdigest()  # type: ignore[index]
-        return self.model.fingerprint(), gradients, hf.training, random_state
+    def require_unchanged(self, settings: Sequence[str]) -> None:
+        """Checks that a plug-in has left what all cells share as it was.
+
+        Args:
+            settings: Names of the settings of the process that it left changed.
+
+        Raises:
+            BrokenPromise: With what changed: the model, then settings.
+        """
+        changed = list(dict.fromkeys(filter(None, [self.shared.changed(), *settings])))
+        if self.shared.changed():
+            default_model.cache_clear()  # nothing else may be checked on it
+        advice = "work on copies, draw from batch.generators(), set back what you change."
+        require(not changed, f"{' and '.join(changed)} changed: {advice}")
 
 
 @cache

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import FrozenInstanceError, is_dataclass
 from typing import Any, get_args
 
-from ...core.errors import PLUGIN_ERRORS, UsageError, one_line
+from ...core.errors import FlowgaugeError, UsageError
+from ...core.foreign_code import foreign_code
+from ...core.plugin_source import source_file
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import GAP, Head, Instance, Quantity
 from ...tasks.registry import load_task
 from .declaration import require_declared
-from .finding import BrokenPromise, Finding, require, run_checks
+from .finding import UNCHANGED, BrokenPromise, Finding, require, run_checks
 
 LIMIT = 10
 """Number of instances in samples."""
@@ -29,15 +31,16 @@ def check_task(plugin: Any, split: str = "test") -> list[Finding]:
     Returns:
         One finding a promise; the first one only, where later promises cannot be checked.
     """
-    build = _builder(plugin)
+    build, changed = _builder(plugin), list[str]()
     task = build()
-    findings = run_checks([("declared", lambda: _require_declared(task))])
+    findings = run_checks([("declared", lambda: _require_declared(task))], changed)
     if not findings[0].ok:
         return findings
     try:
-        every = task.instances(split, None, 0)
-    except PLUGIN_ERRORS as error:  # shown to the plug-in's author
-        return [*findings, Finding("gives instances", False, one_line(error))]
+        with foreign_code("task", source_file(task) or "", changed):
+            every = task.instances(split, None, 0)
+    except FlowgaugeError as error:
+        return [*findings, Finding("gives instances", False, str(error))]
     checks: list[tuple[str, Callable[[], str | None]]] = [
         ("gives frozen instances", lambda: _require_frozen(every)),
         ("ids are unique", lambda: _require_unique(every)),
@@ -49,7 +52,9 @@ def check_task(plugin: Any, split: str = "test") -> list[Finding]:
         ("all instances name what stands against the answer, or none", lambda: _require_against(every)),
         ("an unknown split is refused", lambda: _require_refusal(task)),
     ]
-    return findings + run_checks(checks)
+    findings += run_checks(checks, changed)
+    names = " and ".join(dict.fromkeys(changed))
+    return findings + run_checks([(UNCHANGED, lambda: require(not changed, f"{names} changed: set back what you change."))])
 
 
 def _builder(plugin: Any) -> Callable[[], Any]:

@@ -18,6 +18,7 @@ from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.inputs.encode import relabel, reseed, token_slots
 from ...models.layered import Layered
+from ...models.shared_model import lent_copy
 from ...tasks.instance import Instance
 from ..store.explanation_file import ExplainedSentence, Part
 
@@ -185,13 +186,14 @@ def _timed_explanations(model: Layered, method: Any, batch: Batch, seed: int) ->
 
     Work that it took from the batch's cache was noted there under `charges` (seconds) by the method that did it.
     """
-    batch.cache["charges"] = []
+    lent = lent_copy(reseed(batch, seed), method)
+    lent.cache["charges"] = []
     started = time.perf_counter()
-    explanations = method.explain(model, reseed(batch, seed))
+    explanations = method.explain(model, lent)
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)
     own_seconds = time.perf_counter() - started
-    charged_seconds = float(sum(batch.cache.pop("charges", ())))
+    charged_seconds = float(sum(lent.cache.pop("charges", ())))
     check_returned(method, explanations, batch, model)
     return _TimedExplanations(explanations, own_seconds, charged_seconds)
 

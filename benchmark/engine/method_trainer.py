@@ -12,6 +12,7 @@ from ...models.batch import Batch
 from ...models.built.training import TrainingSession
 from ...models.inputs.encode import batches
 from ...models.layered import Layered
+from ...models.shared_model import lent_copy
 from ..loading.trained_weights import TrainedWeights
 from ..store.key import canonical
 from .jobs import Job
@@ -65,4 +66,4 @@ class MethodTrainer:
                 self.model, sample.instances, sample.key.quantity, batch_size=BATCH_SIZE, max_tokens=job.key["max_tokens"],
                 on_split=job.key["on_split"], labels=self.labels or None, samples=1,
             ).batches  # fmt: skip
-        return tuple(replace(batch, cache={}) for batch in self._batches[name])
+        return tuple(lent_copy(replace(batch, cache={}), job.method) for batch in self._batches[name])

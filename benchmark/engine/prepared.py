@@ -8,6 +8,7 @@ from typing import Any
 
 from ...models.inputs.encode import TRACE_SAMPLES, EncodedInstances, batches
 from ...models.layered import Layered
+from ...models.shared_model import SharedModel
 from ..loading.head_check import check_head
 from .explain import PreparedBatch, prepare
 from .jobs import JobGroup
@@ -24,14 +25,19 @@ class PreparedBatches:
         model: The model that is explained.
         encoded: The instances as batches, and which were skipped or cut.
         labels: The model's output of each class of the task; empty for a task without classes.
+        shared: The model as it is lent to plug-ins.
     """
 
     model: Layered
     encoded: EncodedInstances
     labels: Mapping[str, int] = field(default_factory=dict)
+    shared: SharedModel = field(init=False)
     _prepared: dict[int, PreparedBatch] = field(default_factory=dict)
     _current: int = -1
     _part: tuple[int, tuple[int, ...], PreparedBatch] | None = None
+
+    def __post_init__(self) -> None:
+        self.shared = SharedModel(self.model)
 
     def __len__(self) -> int:
         return len(self.encoded.batches)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
-import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
-from ...core.errors import PLUGIN_ERRORS, NotApplicable, one_line
+from ...core.errors import FlowgaugeError, NotApplicable, SharedStateChanged, shortened
+from ...core.foreign_code import is_foreign
 from ...core.registry import settings
 from ...methods.explanation import Explanation
 from ...metrics.base import Aggregate, ExplainedBatch, Scores
@@ -16,13 +17,12 @@ from ...metrics.summary import summarise
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.layered import Layered
+from ...models.shared_model import SharedModel, lent_copy
 from ..store.key import canonical, metric_id
 from ..store.record import Score
 from ..store.store import Cell
 from .jobs import Job, JobGroup
 from .prepared import PreparedBatches
-
-log = logging.getLogger(__name__)
 
 
 class ExplainedBatches(Sequence[ExplainedBatch]):
@@ -34,6 +34,7 @@ class ExplainedBatches(Sequence[ExplainedBatch]):
         cell: Where the explanations are stored.
         batches: The batches of the cell's instances.
         explain: Explains a changed batch, for metrics that need further explanations; None where the method cannot run.
+        metric: What they are shown to; a metric from outside flowgauge gets copies, in which it may write.
     """
 
     def __init__(
@@ -41,8 +42,9 @@ class ExplainedBatches(Sequence[ExplainedBatch]):
         cell: Cell,
         batches: PreparedBatches,
         explain: Callable[[Batch], list[Explanation]] | None = None,
+        metric: Any = None,
     ) -> None:
-        self.cell, self.batches, self.explain = cell, batches, explain
+        self.cell, self.batches, self.explain, self.metric = cell, batches, explain, metric
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -58,18 +60,23 @@ class ExplainedBatches(Sequence[ExplainedBatch]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         prepared = self.batches(index % len(self))
-        gold, predicted = self.cell.explanations(prepared.batch.names)
-        return ExplainedBatch(prepared.batch, prepared.predicted_batch, prepared.instances, gold, predicted, self.explain)
+        shown = (prepared.instances, *self.cell.explanations(prepared.batch.names))
+        batch, predicted = prepared.batch, prepared.predicted_batch
+        if self.metric is not None and is_foreign(self.metric):
+            batch, predicted, shown = lent_copy(batch, self.metric), lent_copy(predicted, self.metric), copy.deepcopy(shown)
+        return ExplainedBatch(batch, predicted, *shown, self.explain)
 
 
-def score_job(model: Layered, group: JobGroup, job: Job, metrics: Sequence[Any], show: Callable[[Job], ExplainedBatches]) -> None:
+def score_job(
+    shared: SharedModel, group: JobGroup, job: Job, metrics: Sequence[Any], show: Callable[[Job], ExplainedBatches]
+) -> None:
     """Scores one cell by every metric, into `job.scores`.
 
     A score that an earlier run stored, with the same reference, is taken as it is. A metric that fails is noted with its reason,
     and the others go on.
 
     Args:
-        model: The model that was explained.
+        shared: The model that was explained.
         group: The cell's group, with the budgets that metrics are matched to.
         job: The cell.
         metrics: The metrics.
@@ -85,16 +92,19 @@ def score_job(model: Layered, group: JobGroup, job: Job, metrics: Sequence[Any],
         declared = _declared(metric, folder)
         started = time.perf_counter()
         try:
-            explained = show(job)
-            _check_needs_met(metric, model, explained)
-            reference_batches = _reference_batches(metric, reference, show)
-            scores: Scores = metric.score(model, explained, reference_batches)
-            aggregates = tuple(scores.aggregates or summarise(scores.rows))
+            with shared.lent_to(metric, job.method):
+                explained = show(job)
+                explained.metric = metric
+                _check_needs_met(metric, shared.model, explained)
+                reference_batches = _reference_batches(metric, reference, show)
+                scores: Scores = metric.score(shared.model, explained, reference_batches)
+                aggregates = tuple(scores.aggregates or summarise(scores.rows))
+        except SharedStateChanged:
+            raise
         except NotApplicable as reason:
-            job.scores[name] = declared.model_copy(update={"status": "not-applicable", "reason": str(reason)})
-        except PLUGIN_ERRORS as error:
-            log.debug("metric %s failed on %s", name, job.cell.path, exc_info=True)
-            job.scores[name] = declared.model_copy(update={"status": "failed", "reason": one_line(error)})
+            job.scores[name] = declared.model_copy(update={"status": "not-applicable", "reason": shortened(str(reason))})
+        except FlowgaugeError as error:
+            job.scores[name] = declared.model_copy(update={"status": "failed", "reason": shortened(str(error))})
         else:
             update = {"aggregates": aggregates, "ranked": _ranked(metric, aggregates), "seconds": time.perf_counter() - started}
             score = declared.model_copy(update=update)
@@ -123,8 +133,10 @@ def _reference_batches(metric: Any, reference: Job | None, show: Callable[[Job],
         reason = reference.not_applicable or earlier
         raise NotApplicable(f"its reference method {reference.name} is not applicable: {reason}")
     if reference.error:
-        raise RuntimeError(f"its reference method {reference.name} failed: {reference.error}")
-    return show(reference)
+        raise FlowgaugeError(f"its reference method {reference.name} failed: {reference.error}")
+    shown = show(reference)
+    shown.metric = metric
+    return shown
 
 
 def _ranked(metric: Any, aggregates: Sequence[Aggregate]) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ...core.errors import PLUGIN_ERRORS, FlowgaugeError, NotApplicable, one_line
+from ...core.errors import FlowgaugeError, NotApplicable, SharedStateChanged, shortened
 from ...core.progress import Progress
-from ...core.registry import source_hash
+from ...methods.explanation import Explanation
 from ...models.batch import Batch
 from ...models.inputs.encode import reseed
-from ...models.layered import Layered
+from ...models.shared_model import SharedModel, lent_copy
 from ..loading.trained_weights import TrainedWeights
 from ..store.record import Cost, Record, Score, Status
 from .explain import PreparedBatch, explain_batch
@@ -21,8 +20,6 @@ from .method_trainer import MethodTrainer
 from .prepared import PreparedBatches
 from .provenance import provenance
 from .scoring import ExplainedBatches, score_job
-
-log = logging.getLogger(__name__)
 
 
 def work(
@@ -51,13 +48,16 @@ def work(
     _explain(group, jobs, batches, progress, trainer)
 
     def show(job: Job) -> ExplainedBatches:
-        explain = None if job.method is None else lambda batch: trainer.ready(job).explain(model, reseed(batch, job.seed))
-        return ExplainedBatches(job.cell, batches, explain)
+        def explain(batch: Batch) -> list[Explanation]:
+            explanations: list[Explanation] = trainer.ready(job).explain(model, lent_copy(reseed(batch, job.seed), job.method))
+            return explanations
+
+        return ExplainedBatches(job.cell, batches, None if job.method is None else explain)
 
     for job in jobs:
         if not job.is_settled:
             progress.step(f"{group.task.name}: scoring {job.name}", 0)
-            score_job(model, group, job, metrics, show)
+            score_job(batches.shared, group, job, metrics, show)
         progress.step(group.task.name, len(metrics))
         if job.method is None and job.error and job.record:  # what is stored stays as it is
             job.record = job.record.model_copy(update={"status": "failed", "error": job.error})
@@ -89,7 +89,7 @@ def _explain(group: JobGroup, jobs: Sequence[Job], batches: PreparedBatches, pro
         for job in jobs:
             while not job.is_settled and (rows := _missing(job, batch)):
                 progress.step(f"{group.task.name}: {job.name}", 0)
-                _explain_job(batches.model, job, batches(index, rows), first + rows[0], trainer)
+                _explain_job(batches.shared, job, batches(index, rows), first + rows[0], trainer)
         progress.step(group.task.name, len(jobs))
         first += len(batch)
     batches.free()
@@ -102,32 +102,22 @@ def _missing(job: Job, batch: Batch) -> tuple[int, ...]:
     return tuple(row for row, name in enumerate(batch.names) if name not in job.cell.index)
 
 
-def _explain_job(model: Layered, job: Job, prepared: PreparedBatch, first: int, trainer: MethodTrainer) -> None:
+def _explain_job(shared: SharedModel, job: Job, prepared: PreparedBatch, first: int, trainer: MethodTrainer) -> None:
     """Explains one batch, whose first instance has the index `first`, and stores it; notes why where that fails."""
     if job.method is None:
         job.error = f"some of its explanations are missing or damaged. {job.cell.remedy}"
         return
-    is_users_file = source_hash(job.method) != ""
-    before = _checksum(model) if is_users_file else 0.0
     try:
-        part = explain_batch(model, trainer.ready(job), prepared, job.seed)
+        with shared.lent_to(job.method):
+            part = explain_batch(shared.model, trainer.ready(job), prepared, job.seed)
+    except SharedStateChanged:
+        raise
     except NotApplicable as reason:
-        job.not_applicable = str(reason)
-    except PLUGIN_ERRORS as error:
-        log.debug("method %s failed", job.name, exc_info=True)
-        job.error = one_line(error) if not isinstance(error, FlowgaugeError) else str(error)
-    if is_users_file and _checksum(model) != before:
-        raise FlowgaugeError(
-            f"method {job.name!r} changed the model's weights, so the run was stopped before anything else could use them: "
-            "give the method a copy to change, and run the same command again."
-        )
-    if not job.is_settled:
+        job.not_applicable = shortened(str(reason))
+    except FlowgaugeError as error:
+        job.error = shortened(str(error))
+    else:
         job.cell.write_part(first, part)
-
-
-def _checksum(model: Layered) -> float:
-    """The sum of all absolute weights: a number that almost any change of a weight changes."""
-    return sum(float(w.detach().double().abs().sum()) for w in model.parameters())
 
 
 def _record(group: JobGroup, job: Job, batches: PreparedBatches, started: str) -> Record:

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core.registry import parameters, settings, source_hash
+from ...core.plugin_source import source_hash
+from ...core.registry import parameters, settings
 from ...tasks.instance import Quantity
 
 

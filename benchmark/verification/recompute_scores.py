@@ -18,6 +18,7 @@ from ...metrics.scores import Scores
 from ...metrics.summary import summarise
 from ...models.batch import Batch
 from ...models.inputs.encode import reseed
+from ...models.shared_model import lent_copy
 from ...models.zoo import ZOO
 from ..engine.jobs import Job, JobGroup, reference_job
 from ..engine.prepared import PreparedBatches, encode_group
@@ -77,10 +78,11 @@ class ScoreRecomputer:
             raise FlowgaugeError(
                 f"its budget is matched to {score.reference or 'nothing'}, expected a cell of {scorer.reference}."
             )
-        explained = ExplainedBatches(jobs[record.folder].cell, batches, explain)
-        reference = ExplainedBatches(budget.cell, batches, explain) if budget else None
+        explained = ExplainedBatches(jobs[record.folder].cell, batches, explain, scorer)
+        reference = ExplainedBatches(budget.cell, batches, explain, scorer) if budget else None
         try:
-            scores: Scores = scorer.score(batches.model, explained, reference)
+            with batches.shared.lent_to(scorer):
+                scores: Scores = scorer.score(batches.model, explained, reference)
         except NotApplicable as reason:
             raise FlowgaugeError(f"here it is not applicable: {reason}") from reason
         _check_declaration(score, scorer, scores)
@@ -186,7 +188,11 @@ def _explainer(record: Record, model: Any) -> Callable[[Batch], list[Explanation
         method = method_of(record)
     except NotApplicable:
         return None
-    return None if hasattr(method, "fit") else lambda batch: method.explain(model, reseed(batch, record.seed or 0))
+    return (
+        None
+        if hasattr(method, "fit")
+        else lambda batch: method.explain(model, lent_copy(reseed(batch, record.seed or 0), method))
+    )
 
 
 def _check_declaration(score: Score, metric: Any, scores: Scores) -> None:

@@ -95,7 +95,8 @@ def _compare(job: Job, record: Record, batches: PreparedBatches, trainer: Method
     for index in range(len(batches)):
         prepared = batches(index)
         try:
-            part = explain_batch(batches.model, trainer.ready(job), prepared, job.seed)
+            with batches.shared.lent_to(job.method):
+                part = explain_batch(batches.model, trainer.ready(job), prepared, job.seed)
         except NotApplicable as reason:
             raise FlowgaugeError(f"here the method is not applicable: {reason}") from reason
         names = prepared.batch.names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,12 +97,32 @@ def leaves(model, batch):
     raise SystemExit(0)
 
 
-@method("vandal", gives={"tokens"})
-def vandal(model, batch):
-    """Changes the weights."""
+def negate(model):
+    """The signs of all weights."""
     for weight in model.hf.parameters():
-        weight.data.mul_(2)
-    return explanations(batch, tokens=torch.ones(batch.ids.shape))
+        weight.data.neg_()
+
+
+VANDALISM = {
+    "weights": lambda model, batch: negate(model),
+    "mode": lambda model, batch: model.hf.train(),
+    "hooks": lambda model, batch: model.word_embedding.register_forward_hook(lambda module, inputs, output: output * 2),
+    "batch": lambda model, batch: batch.ids.fill_(7) + batch.attention_mask.fill_(False) + batch.answer.fill_(1),
+    "cache": lambda model, batch: batch.cache.clear(),
+    "dtype": lambda model, batch: torch.set_default_dtype(torch.float64),
+    "folder": lambda model, batch: os.chdir("/"),
+    "seeds": lambda model, batch: torch.manual_seed(batch.ids.sum()),
+    "exit": lambda model, batch: os._exit(0),
+    "panic": lambda model, batch: setattr(batch, "ids", None),
+}
+
+
+@method("vandal", gives={"tokens"})
+def vandal(model, batch, what: str = "weights"):
+    """Changes what others use."""
+    scores = torch.ones(batch.ids.shape)
+    VANDALISM[what](model, batch)
+    return explanations(batch, tokens=scores) if what != "batch" else [Explanation(tokens=np.ones(len(scores[0])))] * len(scores)
 
 
 @method("choosy", gives={"tokens"})
@@ -156,6 +177,31 @@ class AgainstChoosy(AgainstReference):
     """Its reference does not apply."""
 
     name, reference = "against-choosy", f"{__file__}:choosy"
+
+
+class Scribbles(TokenSum):
+    """Writes into what it is shown."""
+
+    name = "scribbles"
+
+    def score(self, model, explained, reference):
+        """Zeros, and another batch."""
+        for part in explained:
+            part.batch.ids.zero_()
+            for explanation in (*part.gold, *part.predicted):
+                explanation.tokens[:] = 0
+        return super().score(model, explained, reference)
+
+
+class Retrains(TokenSum):
+    """Leaves the model in training mode."""
+
+    name = "retrains"
+
+    def score(self, model, explained, reference):
+        """Scores."""
+        model.hf.train()
+        return super().score(model, explained, reference)
 
 
 class Unfit(_Metric):

@@ -19,7 +19,11 @@ from flowgauge.core.errors import FlowgaugeError, NotApplicable, UsageError
         (UsageError("name a\nstore."), 2, "flowgauge: name a store."),
         (FlowgaugeError("it did not converge."), 1, "flowgauge: it did not converge."),
         (NotApplicable("no heads"), 1, "flowgauge: no heads"),
-        (KeyError("what"), 1, "flowgauge: KeyError: 'what' (run the command again with --debug to see where)"),
+        (
+            KeyError("what"),
+            1,
+            "flowgauge: unexpected: there is no 'what' in a mapping (run the command again with --debug to see where)",
+        ),
         (KeyboardInterrupt(), 130, "flowgauge: stopped; the same command continues from here."),
     ],
 )

@@ -140,7 +140,7 @@ def test_an_unexpected_error_is_one_line(invoke: Invoke, monkeypatch: pytest.Mon
         raise KeyError("what")
 
     monkeypatch.setattr("flowgauge.benchmark.engine.run.run", fail)
-    one_line(invoke("--task", "sva/obj"), 1, "KeyError: 'what'", "--debug")
+    one_line(invoke("--task", "sva/obj"), 1, "there is no 'what' in a mapping", "--debug")
     assert isinstance(invoke("--task", "sva/obj", "--debug").exception, KeyError)
 
 

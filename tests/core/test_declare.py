@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from flowgauge.core.declare import FunctionPlugin, decorator
-from flowgauge.core.registry import parameters, settings, source_hash
+from flowgauge.core.plugin_source import source_hash
+from flowgauge.core.registry import parameters, settings
 from flowgauge.methods.base import method
 from flowgauge.metrics.registry import metric
 from flowgauge.tasks.declare import task

@@ -13,8 +13,9 @@ from flowgauge.core.errors import (
     UnfitSentence,
     UnknownName,
     UsageError,
-    one_line,
+    in_words,
     printable,
+    shortened,
 )
 
 
@@ -29,9 +30,24 @@ def test_foreign_messages_are_one_bounded_line() -> None:
         def __str__(self) -> str:
             raise RuntimeError
 
-    assert one_line(Weird()) == "Weird"
-    assert one_line(ValueError("a\nb")) == "ValueError: a b"
-    assert len(one_line(ValueError("x" * 10**5))) < 600
+    assert in_words(Weird()) == "it failed without a message"
+    assert in_words(ValueError("a\nb")) == "a b"
+    assert len(in_words(ValueError("x" * 10**5))) < 600 and len(shortened("y\n" * 10**6)) < 600
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyError("gold"), "there is no 'gold' in a mapping"),
+        (AssertionError(), "a condition that it asserts does not hold"),
+        (StopIteration(), "an iterator has no more values"),
+        (SystemExit(), "it ended Python with the exit code 0"),
+        (RuntimeError("ValueError: torch.OutOfMemoryError: too large."), "too large"),
+        (KeyboardInterrupt("as the plug-in says"), "as the plug-in says"),
+    ],
+)
+def test_an_error_is_said_without_the_name_of_its_class(error: BaseException, words: str) -> None:
+    assert in_words(error) == words
 
 
 def test_an_unknown_name_is_answered_by_near_ones_or_by_all() -> None:
@@ -48,4 +64,4 @@ def test_sentences_that_can_be_left_out_are_usage_errors_with_their_length() -> 
 
 def test_control_characters_are_escaped_and_letters_of_any_script_stay() -> None:
     assert printable("a\tb\u2028é 漢") == "a\\tb\\u2028é 漢"
-    assert LONGEST == 500
+    assert LONGEST == 500 and shortened("a  b\nc", 4) == "a b ..."

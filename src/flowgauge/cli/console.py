@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..core.errors import FlowgaugeError, one_line, printable
+from ..core.errors import FlowgaugeError, in_words, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,10 +56,10 @@ def reporting(debug: bool) -> Iterator[None]:
     except BrokenPipeError:  # the reader of the pipe has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
-    except Exception as error:
+    except BaseException as error:  # also what code in other languages raises, such as that of tokenizers
         if debug:
             raise
-        complain(f"{one_line(error)} (run the command again with --debug to see where)")
+        complain(f"unexpected: {in_words(error)} (run the command again with --debug to see where)")
         raise typer.Exit(1) from None
 
 

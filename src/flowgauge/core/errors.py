@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -62,10 +63,12 @@ class UnknownName(UsageError):
         super().__init__(f"no {kind} is called {name!r}: {guess}{' ' + hint if hint else ''}")
 
 
-PLUGIN_ERRORS = (Exception, SystemExit, GeneratorExit)
-"""What a plug-in may raise and a run survives; an interrupt by the user is not part of it."""
+class SharedStateChanged(FlowgaugeError):
+    """A plug-in changed what other cells of the run are computed from; the run stops before anything else can use it."""
+
+
 LONGEST = 500
-"""Most characters of a foreign message that are shown and stored."""
+"""Most characters of a foreign text that are shown and stored."""
 
 
 def printable(text: str) -> str:
@@ -77,15 +80,40 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
-def one_line(error: BaseException) -> str:
-    r"""An exception of any origin as one line of bounded length: its type and its message.
+def shortened(text: str, length: int = LONGEST) -> str:
+    r"""Text of any origin on one line, cut to a length.
 
-    >>> one_line(ValueError("a wrong\nvalue"))
-    'ValueError: a wrong value'
+    >>> shortened("a wrong\nvalue", 8)
+    'a wrong ...'
+    """
+    text = " ".join(text[: 2 * length].split()) if len(text) > 2 * length else " ".join(text.split())
+    return text if len(text) <= length else text[:length] + "..."
+
+
+WORDLESS = {
+    AssertionError: "a condition that it asserts does not hold",
+    MemoryError: "there is not enough memory",
+    NotImplementedError: "it is not implemented",
+    RecursionError: "it calls itself without end",
+    StopIteration: "an iterator has no more values",
+}
+
+
+def in_words(error: BaseException) -> str:
+    r"""An exception of any origin as one line of bounded length, without its type.
+
+    >>> in_words(ValueError("a wrong\nvalue")), in_words(KeyError("q")), in_words(SystemExit(3))
+    ('a wrong value', "there is no 'q' in a mapping", 'it ended Python with the exit code 3')
     """
     try:
-        text = " ".join(str(error).split())
-    except PLUGIN_ERRORS:  # the exception is foreign, and so is the code of its message
+        text = str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # the exception is foreign, and so is the code of its message
         text = ""
-    text = text if len(text) <= LONGEST else text[:LONGEST] + "..."
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, SystemExit):
+        text = f"it ended Python with the exit code {text or 0}"
+    elif isinstance(error, KeyError) and len(error.args) == 1:
+        text = f"there is no {text} in a mapping"
+    words = shortened(re.sub(r"^(\s*[\w.]*(Error|Exception|Interrupt)\b:?)+", "", text)).rstrip(".")
+    return words or next((text for kind, text in WORDLESS.items() if isinstance(error, kind)), "it failed without a message")

@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType, UnionType
+from types import FunctionType, MappingProxyType, ModuleType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from .errors import PLUGIN_ERRORS, UnknownName, UsageError
+from .errors import FlowgaugeError, UnknownName, UsageError, in_words, shortened
+from .foreign_code import PluginFault, foreign_code, is_foreign
 from .plugin_docs import PluginDocs, plugin_docs
+from .plugin_source import forget_edited_imports
 
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 """What messages call the types that settings can have."""
@@ -95,7 +97,7 @@ class Registry:
     """
 
     def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
-        self.kind, self.group, self.builtin = kind, group, dict(builtin)
+        self.kind, self.group, self.builtin = kind, group, MappingProxyType(dict(builtin))
 
     def entries(self) -> dict[str, str]:
         """Every known name with its target, built-in ones first."""
@@ -144,7 +146,14 @@ class Registry:
         if path is not None:
             return self._from_file(path, name_in_file)
         module, _, attribute = self._target(name).partition(":")
-        factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        if name in self.builtin:
+            factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+            return factory
+        try:
+            with foreign_code(f"the module {module}"):
+                factory = getattr(importlib.import_module(module), attribute)
+        except PluginFault as fault:
+            raise UsageError(f"{self.kind} {name!r} of the installed package {module} cannot be loaded: {fault}") from fault
         return factory
 
     def create(self, spec: str | Mapping[str, Any] | Spec) -> Any:
@@ -165,18 +174,22 @@ class Registry:
         missing = [name for name, p in known.items() if p.default is p.empty and name not in spec.settings]
         if missing:
             raise UsageError(f"{self.kind} {spec.name!r} needs a value for {missing[0]!r}: {spec.name}:{missing[0]}=...")
+        typed, home = _typed(f"{self.kind} {spec.name!r}", factory, spec.settings), _file_and_name(spec.name)[0]
         try:
-            return factory(**_typed(f"{self.kind} {spec.name!r}", factory, spec.settings))
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"{self.kind} {spec.name!r} refused its settings {dict(spec.settings)!r}: {error}") from error
+            with foreign_code(f"{self.kind} {spec.name!r}", home.absolute() if home else ""):
+                return factory(**typed)
+        except PluginFault as fault:
+            reason = fault if is_foreign(factory) else in_words(fault.__cause__ or fault)
+            given = shortened(repr(dict(spec.settings)))
+            raise UsageError(f"{self.kind} {spec.name!r} refused its settings {given}: {reason}") from fault
 
     def _from_file(self, path: Path, name: str) -> Callable[..., Any]:
         """The plug-in of this kind that a file declares under a name, or its only one where the name is empty."""
         module = load_file(path)
         declared: dict[str, Callable[..., Any]] = {}
-        for value in vars(module).values():
-            if getattr(value, "flowgauge_kind", None) == self.kind and getattr(value, "__module__", None) == module.__name__:
-                declared[getattr(value, "name", getattr(value, "__name__", ""))] = value
+        for value in declared_in(module):
+            if value.flowgauge_kind == self.kind:
+                declared[plugin_name(value)] = value
         if not declared:
             raise UsageError(f"{path} defines no {self.kind}: decorate one with @flowgauge.{self.kind}(...).")
         if name and name not in declared:
@@ -201,27 +214,43 @@ def load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise UsageError(f"there is no file {path}.")
     name = "flowgauge_plugin_" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} cannot be imported as Python: its name must end in .py.")
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(name)
+    module.__file__ = str(path.absolute())
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
+    forget_edited_imports(path.absolute())
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except PLUGIN_ERRORS as error:
+        with foreign_code(f"the file {path}", module.__file__):
+            # Not by a loader of Python's: its cache overlooks an edit of equal length within the same second.
+            exec(compile(source, module.__file__, "exec", dont_inherit=True), vars(module))
+    except FlowgaugeError as error:
         sys.modules.pop(name, None)
-        line = _line_in(path, error)
-        if isinstance(error, SyntaxError):
-            reason = f"this is not Python: {error.msg}"
-        else:
-            reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+        cause = error.__cause__ if isinstance(error, PluginFault) and error.__cause__ else error
+        line = _line_in(path, cause)
+        reason = f"this is not Python: {cause.msg}" if isinstance(cause, SyntaxError) else in_words(cause)
         raise UsageError(f"{path}{f', line {line}' if line else ''}: {reason}") from error
     return module
 
 
+def declared_in(module: ModuleType) -> list[Any]:
+    """The plug-ins that a file declares itself, which are classes and functions; none that it imports."""
+    return [
+        value for value in vars(module).values()
+        if isinstance(value, (type, FunctionType)) and value.__module__ == module.__name__ and hasattr(value, "flowgauge_kind")
+    ]  # fmt: skip
+
+
+def plugin_name(plugin: Any) -> str:
+    """What a class or function was declared as."""
+    return str(getattr(plugin, "name", plugin.__name__))
+
+
 def _line_in(path: Path, error: BaseException) -> int | None:
     """The innermost line of a file that an error passed through."""
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.filename == str(path.absolute()):
         return error.lineno
     line, trace = None, error.__traceback__
     while trace is not None:
@@ -272,22 +301,16 @@ def settings(plugin: object) -> dict[str, Any]:
     """Every setting of a plug-in with its value: what the constructor takes, read back from attributes of the same names.
 
     Plug-ins that a decorator built from a function keep theirs in `options`.
+
+    Raises:
+        UsageError: A setting that the plug-in does not keep.
     """
     options = getattr(plugin, "options", None)
     if isinstance(options, Mapping):
         return dict(options)
+    unset = [name for name in parameters(type(plugin)) if not hasattr(plugin, name)]
+    if unset:
+        raise UsageError(
+            f"{type(plugin).__name__} takes the setting {unset[0]!r} and does not keep it: set self.{unset[0]} in it."
+        )
     return {name: getattr(plugin, name) for name in parameters(type(plugin))}
-
-
-def source_hash(plugin: object) -> str:
-    """Sha256 of the source file of a plug-in from outside flowgauge, in hexadecimal.
-
-    It is empty for built-in plug-ins, whose `version` identifies them, and where there is no file.
-    """
-    definition = getattr(plugin, "function", None) or type(plugin)
-    if definition.__module__.startswith("flowgauge."):
-        return ""
-    try:
-        return hashlib.sha256(Path(inspect.getfile(definition)).read_bytes()).hexdigest()
-    except (OSError, TypeError):
-        return ""

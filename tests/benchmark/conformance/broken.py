@@ -103,6 +103,20 @@ def reseeds(model, batch):
     return explanations(batch, tokens=scores(batch))
 
 
+@method("hooked", gives={"tokens"})
+def hooked(model, batch):
+    """Leaves a hook on the model."""
+    model.hf.register_forward_hook(lambda *_: None)
+    return explanations(batch, tokens=scores(batch))
+
+
+@method("double", gives={"tokens"})
+def double(model, batch):
+    """Leaves another default dtype."""
+    torch.set_default_dtype(torch.float16)
+    return explanations(batch, tokens=scores(batch))
+
+
 @method("secretly-drawn", gives={"tokens"})
 def secretly_drawn(model, batch):
     """Draws without saying so."""

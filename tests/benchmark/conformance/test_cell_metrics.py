@@ -27,7 +27,7 @@ class Compares:
 
 
 def broken(plugin) -> set[str]:
-    findings, applied = pair_findings(plugin, INSTANCES, {"mine": GOLD}, 1e-9)
+    findings, applied = pair_findings(plugin, INSTANCES, {"mine": GOLD}, 1e-9, [])
     assert applied == ["mine"]
     return {finding.check for finding in findings if not finding.ok}
 
@@ -64,5 +64,5 @@ def test_a_metric_that_does_not_apply_keeps_its_promises_and_one_that_fails_does
         def compare(self, first, second):
             raise error
 
-    (finding,), applied = pair_findings(Raises(), INSTANCES, {"mine": GOLD}, 1e-9)
+    (finding,), applied = pair_findings(Raises(), INSTANCES, {"mine": GOLD}, 1e-9, [])
     assert finding.ok is ok and str(error) in finding.detail and applied == []

@@ -10,6 +10,7 @@ import torch
 from tests.benchmark.conformance.conftest import broken
 
 from flowgauge.benchmark.conformance import check_file
+from flowgauge.benchmark.conformance.finding import UNCHANGED
 from flowgauge.core.errors import UsageError
 
 
@@ -24,10 +25,22 @@ def test_a_file_is_checked_plug_in_by_plug_in(tmp_path: Path) -> None:
     )
     state = torch.get_rng_state()
     findings = check_file(file)
-    torch.set_rng_state(state)
+    assert torch.equal(torch.get_rng_state(), state)
     assert Counter(f.check.partition(":")[0] for f in findings) == {"method ones": 13, "method drift": 13}
     assert all(f.ok for f in findings if "ones" in f.check)
-    assert "method drift: the same a second time" in broken(findings)
+    assert f"method drift: {UNCHANGED}" in broken(findings)
+
+
+def test_a_plug_in_that_cannot_be_built_or_ends_python_is_a_finding_and_the_others_are_checked(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        'import os\nfrom flowgauge import Instance, method, task\n\n\n@method("unbuilt", gives={"tokens"})\nclass Unbuilt:\n'
+        '    """None."""\n    def __init__(self, size):\n        self.size = size\n\n'
+        '@task("leaves")\ndef leaves(seed):\n    """None."""\n    os._exit(0)\n'
+    )
+    findings = {f.check: f.detail for f in check_file(file) if not f.ok}
+    assert list(findings) == ["method unbuilt: built with its defaults", "task leaves: gives instances"]
+    assert findings["task leaves: gives instances"] == "it called os._exit, which ends Python at once (mine.py, line 14)"
 
 
 def test_a_file_without_plug_ins_is_refused(tmp_path: Path) -> None:

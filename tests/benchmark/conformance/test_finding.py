@@ -28,9 +28,12 @@ def test_every_outcome_of_a_check_is_a_finding() -> None:
         Finding("noted", True, "there are only 3"),
         Finding("broken", False, "2 is not 1."),
         Finding("inapplicable", True, "not applicable: it has no heads"),
-        Finding("crash", False, "ZeroDivisionError: on two lines"),
+        Finding("crash", False, "on two lines (test_finding.py, line 16)"),
     ]
-    assert failed(prefixed("mine", findings)) == ["mine: broken: 2 is not 1.", "mine: crash: ZeroDivisionError: on two lines"]
+    assert failed(prefixed("mine", findings)) == [
+        "mine: broken: 2 is not 1.",
+        "mine: crash: on two lines (test_finding.py, line 16)",
+    ]
 
 
 def test_a_requirement_raises_only_where_it_does_not_hold() -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.benchmark.conformance.conftest import broken
 
 from flowgauge.benchmark.conformance import check_method
+from flowgauge.benchmark.conformance.finding import UNCHANGED
 from flowgauge.models.flow.flow_model import FlowModel
 
 SHAPED = "one explanation an instance, shaped as declared"
@@ -22,8 +23,10 @@ METHODS = {
     "by_padding": "the same with more padding",
     "cached": "the same from a batch with work cached on it",
     "overwrites": "batch unchanged",
-    "meddles": "weights and random state unchanged",
-    "reseeds": "weights and random state unchanged",
+    "meddles": UNCHANGED,
+    "reseeds": UNCHANGED,
+    "hooked": UNCHANGED,
+    "double": UNCHANGED,
     "secretly_drawn": "the seed matters if and only if it is declared stochastic",
     "not_drawn": "the seed matters if and only if it is declared stochastic",
     "Rounds": "settings can be read back",

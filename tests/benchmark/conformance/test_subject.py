@@ -18,14 +18,14 @@ def test_the_sentences_differ_in_length(tiny_flow) -> None:
     assert sample.tolerance == torch.finfo(tiny_flow.dtype).eps ** 0.5
 
 
-def test_the_state_is_that_of_weights_mode_and_random_numbers(tiny_flow) -> None:
-    sample = subject(tiny_flow)
-    before, random_state = sample.state(), torch.get_rng_state()
-    assert sample.state() == before
-    torch.rand(1)
-    assert sample.state() != before
-    torch.set_rng_state(random_state)
-    assert sample.state() == before
+def test_what_a_plug_in_changed_is_named(model) -> None:
+    sample = subject(model)
+    sample.require_unchanged([])
+    with pytest.raises(BrokenPromise, match=r"^torch's default dtype changed: "):
+        sample.require_unchanged(["torch's default dtype"])
+    model.hf.train()
+    with pytest.raises(BrokenPromise, match=r"^the model's training mode and a global random state changed: "):
+        sample.require_unchanged(["a global random state"])
 
 
 def test_padding_changes_no_token(tiny_flow) -> None:
