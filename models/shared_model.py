@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import FlowgaugeError, SharedStateChanged
-from ..core.foreign_code import defined_by, faults_in_words, foreign_code, is_foreign
-from ..core.plugin_source import source_file
+from ..core.foreign_code import defined_by, faults_in_words, foreign_code, is_foreign, source_file
 from .batch import Batch
 from .layered import Layered
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import FlowgaugeError, NotApplicable
-from ...core.foreign_code import foreign_code
-from ...core.plugin_source import source_file
+from ...core.foreign_code import foreign_code, source_file
 from ...methods.explanation import Explanation
 from ...metrics.scores import Aggregate, ExplainedCell
 from ...tasks.instance import Instance

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from ...core.errors import FlowgaugeError, NotApplicable
-from ...core.foreign_code import foreign_code
+from ...core.foreign_code import foreign_code, source_file
 from ...core.needs import NEEDS
-from ...core.plugin_source import source_file
 from ...core.registry import settings
 from ...methods.explanation import VIEWS, Explanation
 from ...methods.registry import METHODS

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ...core.errors import FlowgaugeError, NotApplicable
-from ...core.foreign_code import foreign_code
-from ...core.plugin_source import source_file
+from ...core.foreign_code import foreign_code, source_file
 from ...core.registry import Spec
 from ...methods.explanation import Explanation
 from ...methods.registry import METHODS

@@ -9,8 +9,7 @@ from dataclasses import FrozenInstanceError, is_dataclass
 from typing import Any, get_args
 
 from ...core.errors import FlowgaugeError, UsageError
-from ...core.foreign_code import foreign_code
-from ...core.plugin_source import source_file
+from ...core.foreign_code import foreign_code, source_file
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import GAP, Head, Instance, Quantity
 from ...tasks.registry import load_task

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import UnknownName, UsageError
+from ...core.foreign_code import plugin_call
 from ...core.registry import Spec
 from ...methods.registry import METHODS
 from ...metrics.registry import METRICS
+from ...tasks.declare import unique as with_unique_ids
 from ...tasks.file_rows import READABLE, check_readable
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import Instance
@@ -136,9 +138,11 @@ def draw_train(plan: Plan, sample: TaskSample) -> TaskSample:
 
 
 def _draw(spec: Spec, task: Any, split: str, limit: int | None, seed: int) -> TaskSample:
-    instances = tuple(task.instances(split, limit, seed))
+    with plugin_call("task", task):
+        instances = tuple(task.instances(split, limit, seed))
     if not instances:
         raise UsageError(f"task {task.name!r} has no instances in split {split!r}: choose another split.")
+    with_unique_ids(task.name, instances)
     key = TaskKey(
         name=task.name, version=task.version, fingerprint=fingerprint(instances), split=split, limit=limit, sample_seed=seed,
         quantity=task.quantity,

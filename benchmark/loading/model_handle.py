@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import UnknownName, UsageError
+from ...core.foreign_code import plugin_call
+from ...core.plugin_source import source_hash
 from ...core.registry import Spec, parameters, settings
 from ...models.checkpoint import open_checkpoint
 from ...models.registry import MODELS, is_built
 from ...models.zoo import ZOO
+from ..store.key import short_hash
 from ..store.model_fingerprint import model_fingerprint
 
 if TYPE_CHECKING:
@@ -111,7 +114,9 @@ class ModelHandle:
                 self.load()
                 self._fingerprint = model_fingerprint(source, self.revision)
         if self._fingerprint is None:
-            self._fingerprint = self.load().fingerprint()
+            model = self.load()
+            source = source_hash(model)  # of a user's own class of models, whose code its weights do not show
+            self._fingerprint = model.fingerprint() if not source else short_hash([model.fingerprint(), source], 64)
         return self._fingerprint
 
     def load(self) -> Layered:
@@ -140,15 +145,17 @@ class ModelHandle:
 
         if self.revision is not None:
             raise UsageError(f"model {self.name!r} is built by flowgauge and has no revisions: leave the revision out.")
-        builder = self._builder()
-        weights = {}
-        if hasattr(builder, "fit"):
-            identity = builder.identity() if hasattr(builder, "identity") else settings(builder)
-            key = {"model": builder.name, "version": builder.version, "settings": identity}
-            trained_weights = TrainedWeights(self.store, self.quiet)
-            weights = trained_weights.weights(builder.name, key, getattr(builder, "seed", 0), builder.fit)
-        model: Layered = builder.build(weights)
-        return model.to(check_device(device), DTYPES[self.dtype])
+        builder, torch_device, weights = self._builder(), check_device(device), {}
+        with plugin_call("model", builder):
+            if hasattr(builder, "fit"):
+                identity = builder.identity() if hasattr(builder, "identity") else settings(builder)
+                key = {"model": builder.name, "version": builder.version, "settings": identity}
+                if source := source_hash(builder):
+                    key["source"] = source
+                trained_weights = TrainedWeights(self.store, self.quiet)
+                weights = trained_weights.weights(builder.name, key, getattr(builder, "seed", 0), builder.fit)
+            model: Layered = builder.build(weights)
+            return model.to(torch_device, DTYPES[self.dtype])
 
     def _builder(self) -> Any:
         spec = Spec.parse(self.name)

@@ -14,6 +14,7 @@ import pandas as pd
 from ...benchmark.store.record import Record
 from ...benchmark.store.store import Cell, Store
 from ...core.errors import NotApplicable, UnknownName, UsageError
+from ...core.foreign_code import plugin_call
 from ...core.registry import Spec
 from ...methods.explanation import Explanation
 from ...metrics.registry import METRICS
@@ -188,6 +189,7 @@ def _explained(store: Store, record: Record) -> ExplainedCell:
 
 def _compare(metric: Any, store: Store, records: tuple[Record, ...]) -> CellPair:
     try:
-        return CellPair(records, tuple(metric.compare(*(_explained(store, record) for record in records))))
+        with plugin_call("metric", metric):
+            return CellPair(records, tuple(metric.compare(*(_explained(store, record) for record in records))))
     except NotApplicable as reason:
         return CellPair(records, reason=str(reason))

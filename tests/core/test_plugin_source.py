@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from flowgauge.core.errors import UsageError
-from flowgauge.core.plugin_source import source_file, source_hash
+from flowgauge.core.foreign_code import source_file
+from flowgauge.core.plugin_source import source_hash
 from flowgauge.core.registry import Registry, load_file
 from flowgauge.methods.random import Random
 

@@ -39,6 +39,15 @@ def is_foreign(plugin: Any) -> bool:
     return not defined_by(plugin).__module__.startswith("flowgauge.")
 
 
+def source_file(plugin: object) -> Path | None:
+    """The file that defines a plug-in from outside flowgauge; None for a built-in one, and where there is no file."""
+    try:
+        file = Path(inspect.getfile(defined_by(plugin))) if is_foreign(plugin) else None
+    except (OSError, TypeError):
+        return None
+    return file if file is not None and file.is_file() else None
+
+
 def is_users(file: Path) -> bool:
     """Whether a source file is a user's: neither flowgauge's, nor Python's, nor an installed library's."""
     homes = {*file.absolute().parents, *file.resolve().parents}
@@ -99,6 +108,21 @@ def foreign_code(what: str, home: str | Path = "", changed: list[str] | None = N
         changed += restored
     elif loud := [name for name in restored if name not in QUIET]:
         raise PluginFault(f"it changed {' and '.join(loud)} and left it so: set it back before it ends.")
+
+
+@contextmanager
+def plugin_call(kind: str, plugin: Any) -> Iterator[None]:
+    """Runs a plug-in where its failure ends the command; the error names it.
+
+    Raises:
+        PluginFault: It failed, or it left a setting of the process changed.
+    """
+    name = f"{kind} {getattr(plugin, 'name', '')!r}"
+    try:
+        with foreign_code(name, source_file(plugin) or ""):
+            yield
+    except PluginFault as fault:
+        raise PluginFault(f"{name} failed: {fault}") from fault
 
 
 @contextmanager

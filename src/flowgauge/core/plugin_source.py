@@ -5,26 +5,16 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-import inspect
 import sys
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from .errors import UsageError
-from .foreign_code import defined_by, is_foreign, is_users
+from .foreign_code import defined_by, is_users, source_file
 
 _imported: dict[Path, str] = {}
 """The hash of each module of a user's when this process first met it as a part of a plug-in."""
-
-
-def source_file(plugin: object) -> Path | None:
-    """The file that defines a plug-in from outside flowgauge; None for a built-in one, and where there is no file."""
-    try:
-        file = Path(inspect.getfile(defined_by(plugin))) if is_foreign(plugin) else None
-    except (OSError, TypeError):
-        return None
-    return file if file is not None and file.is_file() else None
 
 
 def source_hash(plugin: object) -> str:

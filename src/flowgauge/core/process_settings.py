@@ -19,7 +19,7 @@ class Setting:
     """One value that a process has once.
 
     Attributes:
-        name: What messages call it.
+        name: What messages call it; empty if they leave it out.
         read: Reads the value, in a form that `==` compares.
         write: Sets the value.
         default: The value in a process that has not set it: of a module that is loaded later it stands for the value before.
@@ -51,7 +51,7 @@ class ProcessSettings:
             if before is not None and setting.read() != before:
                 setting.write(before)
                 changed.append(setting.name)
-        return list(dict.fromkeys(changed))
+        return list(dict.fromkeys(filter(None, changed)))
 
 
 def _settings() -> Iterator[tuple[tuple[str, str], Setting]]:
@@ -65,7 +65,7 @@ def _settings() -> Iterator[tuple[tuple[str, str], Setting]]:
 def _of_python(os: Any) -> Iterator[Setting]:
     yield Setting("the working folder", os.getcwd, os.chdir)
     yield Setting("environment variables", lambda: dict(os.environ), _set_environment)
-    yield Setting(RANDOM, random.getstate, random.setstate)
+    yield Setting("", random.getstate, random.setstate)  # beartype, which checks types while tests run, draws from it too
 
 
 def _set_environment(values: dict[str, str]) -> None:
