@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +64,22 @@ class PreparedBatch:
                 batch.cache.clear()
 
 
-def prepare(model: Layered, batch: Batch, instances: Sequence[Instance]) -> PreparedBatch:
+def prepare(model: Layered, batch: Batch, instances: Sequence[Instance], places: Mapping[str, int] = {}) -> PreparedBatch:
     """A batch with the model's prediction for every instance.
 
     Args:
         model: The model that is explained.
         batch: The encoded instances, asked about the gold answer.
         instances: The instances of the batch, in its order.
+        places: The index of each instance in its task, by its id.
     """
     predicted = relabel(model, batch)
     wrong = (predicted.answer != batch.answer).any(1).nonzero()[:, 0]
     rows = tuple(int(i) for i in wrong)
-    sentences = tuple(_sentence(model, batch, predicted, row, instance) for row, instance in enumerate(instances))
+    sentences = tuple(
+        replace(_sentence(model, batch, predicted, row, instance), place=places.get(instance.id))
+        for row, instance in enumerate(instances)
+    )
     return PreparedBatch(batch, predicted, rows, predicted.rows(wrong) if rows else None, tuple(instances), sentences)
 
 

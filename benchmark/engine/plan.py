@@ -49,27 +49,33 @@ _SEED = {"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63}
 _SEEDS = WithJsonSchema({"anyOf": [_SEED, {"type": "array", "items": _SEED, "minItems": 1}]})
 
 
+METRICS_OF_PLAN = BeforeValidator(lambda entry: () if entry in ("none", ("none",), ["none"]) else _several(entry))
+Metrics = Annotated[
+    tuple[PlugIn, ...], METRICS_OF_PLAN, WithJsonSchema({"anyOf": [_PLUG_IN, {"type": "array", "items": _PLUG_IN}]})
+]
+
+
 class Plan(BaseModel):
     """Cells to run: every task with every method and seed, scored by every metric.
 
     Attributes:
         model: An embedded model's name, a Hugging Face name or a folder; None: the task's own model, else agreement-bert.
         revision: Branch, tag or commit on the Hub.
-        tasks: Names, globs such as `sva/*`, or TSV/JSONL files; `name:key=value` sets a setting.
+        tasks: Names, files or folders of rows, globs of either such as `sva/*`; `name:key=value` sets a setting.
         methods: Names or `file.py[:name]`, with settings after a colon.
-        metrics: Names or `file.py[:name]`, with settings after a colon.
+        metrics: Names or `file.py[:name]`, with settings after a colon; `none`: nothing is scored.
         seeds: Methods that draw have one cell a seed.
-        limit: Instances a task, balanced over conditions; None: all.
+        limit: Instances a task, balanced over conditions, of those that `where` and `max_tokens` leave; None: all.
         fit_limit: Instances of the train split that methods are trained on, if they are trained; None: all.
         sample_seed: Seed of the two samples that `limit` and `fit_limit` draw.
         split: The split of the task that is explained.
         dtype: Floating-point type of the weights.
         device: A torch device; `auto`: the GPU if there is one.
         batch_size: Instances a batch; None: 32, fewer for long sentences.
-        max_tokens: Sentences with more tokens are left out, after `limit` has drawn: which instances a cell has is decided
-            before there is a tokenizer.
+        max_tokens: Sentences with more tokens are left out, before `limit` draws.
         on_split: Whether a word that is not one token stops the run or leaves the sentence out.
         columns: The file's name of each of flowgauge's columns, for tasks from a file.
+        where: Values of columns that rows must have, for tasks from a file.
         data_dir: Folder of published data sets, for tasks that read them; None: $FLOWGAUGE_DATA, else the Hub.
         store: Folder or fsspec URL that results go to.
     """
@@ -80,7 +86,7 @@ class Plan(BaseModel):
     revision: str | None = None
     tasks: PlugIns
     methods: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METHODS)
-    metrics: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METRICS)
+    metrics: Metrics = tuple(Spec(name, {}) for name in DEFAULT_METRICS)
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(_several), Field(min_length=1), _SEEDS] = (0,)
     limit: PositiveInt | None = None
     fit_limit: PositiveInt | None = None
@@ -92,6 +98,7 @@ class Plan(BaseModel):
     max_tokens: PositiveInt | None = None
     on_split: Literal["error", "skip"] = "error"
     columns: dict[str, str] = {}
+    where: dict[str, str] = {}
     data_dir: str | None = None
     store: Annotated[str, Field(min_length=1)] = "results"
 

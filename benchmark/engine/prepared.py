@@ -47,7 +47,9 @@ class PreparedBatches:
         if index != self._current and self._current in self._prepared:
             self._prepared[self._current].free()
         if index not in self._prepared:
-            self._prepared[index] = prepare(self.model, self.encoded.batches[index], self.encoded.instances[index])
+            self._prepared[index] = prepare(
+                self.model, self.encoded.batches[index], self.encoded.instances[index], self.encoded.places
+            )
         self._current, whole = index, self._prepared[index]
         if not rows or len(rows) == len(whole.batch):
             return whole

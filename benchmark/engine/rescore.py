@@ -109,8 +109,12 @@ def regroup(
         split=stored["split"],
         limit=stored["limit"],
         sample_seed=stored["sample_seed"],
+        max_tokens=key["max_tokens"],
     )
-    sample = draw(plan, with_data(plan.tasks[0], data_dir, replace=True))
+    spec = with_data(plan.tasks[0], data_dir, replace=True)
+    sample = draw(plan, spec)  # in the way of version 0.1, which drew first and counted tokens then
+    if sample.key.fingerprint != stored["fingerprint"]:
+        sample = draw(plan, spec, lambda _: handle)
     if sample.key.fingerprint != stored["fingerprint"]:
         raise UsageError(
             f"task {first.task!r} has other instances now than those explained in {store.url!r}: score it with the flowgauge "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from glob import glob
 from pathlib import Path
@@ -16,12 +17,16 @@ from ...methods.registry import METHODS
 from ...metrics.registry import METRICS
 from ...tasks.declare import unique as with_unique_ids
 from ...tasks.file_rows import READABLE, check_readable
+from ...tasks.file_tasks import pairs
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import Instance
 from ...tasks.registry import TASKS, is_path, load_task, takes_data
+from ...tasks.sampling import balanced
 from ..loading.model_handle import ModelHandle, check_model
 from ..store.key import TaskKey, canonical, method_key
 from .plan import DEFAULT_MODEL, Plan, unique
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +72,17 @@ def resolve(plan: Plan, quiet: bool = True) -> ResolvedPlan:
         UsageError: Unknown names, with near matches; a file that cannot be read, an unknown split, no instances.
     """
     plan = check_names(plan)
-    tasks = tuple(draw(plan, spec) for spec in plan.tasks)
     metrics = make_metrics(plan.metrics)
-    names = [model_of(plan, sample.task) for sample in tasks]
-    handles = {
-        name: ModelHandle(name, plan.store, plan.dtype, plan.device, revision=plan.revision, quiet=quiet, data_dir=plan.data_dir)
-        for name in dict.fromkeys(names)
-    }
-    models = tuple(handles[name] for name in names)
-    return ResolvedPlan(plan, tasks, models, tuple(make_methods(plan, metrics)), tuple(metrics))
+    methods = tuple(make_methods(plan, metrics))
+    handles: dict[str, ModelHandle] = {}
+
+    def handle_of(task: Any) -> ModelHandle:
+        name = model_of(plan, task)
+        new = ModelHandle(name, plan.store, plan.dtype, plan.device, revision=plan.revision, quiet=quiet, data_dir=plan.data_dir)
+        return handles.setdefault(name, new)
+
+    tasks = tuple(draw(plan, spec, handle_of) for spec in plan.tasks)
+    return ResolvedPlan(plan, tasks, tuple(handle_of(sample.task) for sample in tasks), methods, tuple(metrics))
 
 
 def check_names(plan: Plan) -> Plan:
@@ -91,11 +98,12 @@ def check_names(plan: Plan) -> Plan:
         METRICS.require(spec.name)
     if plan.model is not None:
         check_model(plan.model)
-    if plan.columns and not any(is_path(spec.name) for spec in plan.tasks):
-        raise UsageError(
-            f"columns ({', '.join(plan.columns)}) are given, but no task is a file of sentences: name one, or leave them out."
-        )
-    tasks = unique([with_data(task, plan.data_dir) for spec in plan.tasks for task in _tasks(spec)])
+    for name, mapping in {"columns": plan.columns, "where": plan.where}.items():
+        if mapping and not any(is_path(spec.name) for spec in plan.tasks):
+            raise UsageError(
+                f"{name} ({', '.join(mapping)}) are given, but no task is a file of sentences: name one, or leave them out."
+            )
+    tasks = unique([with_where(with_data(task, plan.data_dir), plan.where) for spec in plan.tasks for task in _tasks(spec)])
     if plan.data_dir and not any("data_dir" in spec.settings for spec in tasks):
         raise UsageError(f"a data folder ({plan.data_dir}) is given, but no task reads one: leave it out.")
     return plan.model_copy(update={"tasks": tuple(tasks)})
@@ -114,18 +122,53 @@ def with_data(spec: Spec, folder: str | None, replace: bool = False) -> Spec:
     return Spec(spec.name, {**spec.settings, "data_dir": folder})
 
 
-def draw(plan: Plan, spec: Spec) -> TaskSample:
+def with_where(spec: Spec, where: Mapping[str, str]) -> Spec:
+    """A task's spec with conditions on its rows, if the task is read from a file; those that it names itself come first."""
+    if not where or not is_path(spec.name):
+        return spec
+    return Spec(spec.name, {**spec.settings, "where": {**where, **pairs("where", spec.settings.get("where", {}))}})
+
+
+def draw(plan: Plan, spec: Spec, handle_of: Callable[[Any], ModelHandle] | None = None) -> TaskSample:
     """A task of a plan, and the instances that the plan draws from it.
 
     Args:
-        plan: The plan, for split, limit, seed and columns.
+        plan: The plan, for split, limit, seed, columns and `max_tokens`.
         spec: The task's spec.
+        handle_of: The model of a task, which counts the tokens where the plan has both `limit` and `max_tokens`: only instances
+            that are short enough are then drawn. None: `max_tokens` is not looked at, as version 0.1 did.
 
     Raises:
         UsageError: A file that cannot be read, an unknown split, no instances.
     """
     task = load_task(spec, plan.columns if is_path(spec.name) else None)
-    return _draw(spec, task, plan.split, plan.limit, plan.sample_seed)
+    sample = _draw(spec, task, plan.split, plan.limit, plan.sample_seed)
+    if handle_of is None or plan.limit is None or plan.max_tokens is None:
+        return sample
+    short = _short_enough(handle_of(task), task.instances(plan.split, None, plan.sample_seed), plan.max_tokens)
+    instances = balanced(short, plan.limit, plan.sample_seed)
+    return replace(sample, instances=instances, key=replace(sample.key, fingerprint=fingerprint(instances)))
+
+
+def _short_enough(handle: ModelHandle, instances: Sequence[Instance], most: int) -> list[Instance]:
+    """The instances with at most so many tokens; what is left out is counted in a warning.
+
+    Raises:
+        UsageError: None is short enough.
+    """
+    from ...models.inputs.tokenise import count_tokens
+
+    counts = [count_tokens(handle.load(), instance) for instance in instances]
+    short = [instance for instance, count in zip(instances, counts, strict=True) if count <= most]
+    if not short:
+        raise UsageError(
+            f"none of the {len(instances)} instances has at most {most} tokens: the shortest has {min(counts)}, so --max-tokens "
+            "must be at least that."
+        )
+    if len(short) < len(instances):
+        message = "%d of %d instances have more than %d tokens and are left out; those that stay are sampled."
+        log.warning(message, len(instances) - len(short), len(instances), most)
+    return short
 
 
 def draw_train(plan: Plan, sample: TaskSample) -> TaskSample:

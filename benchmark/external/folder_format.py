@@ -69,7 +69,7 @@ class ExternalManifest(BaseModel):
         citation: The publication to cite: authors, year, title.
         same_for_predicted: Whether the method's explanations do not depend on the answer, so that those of the predicted answer
             are those of the right one.
-        revision, split, limit, sample_seed, dtype, max_tokens, on_split, columns: The fields of a plan.
+        revision, split, limit, sample_seed, dtype, max_tokens, on_split, columns, where: The fields of a plan.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -94,6 +94,7 @@ class ExternalManifest(BaseModel):
     max_tokens: int | None = Field(default=None, ge=1)
     on_split: Literal["error", "skip"] = "error"
     columns: dict[str, str] = {}
+    where: dict[str, str] = {}
 
     @property
     def name(self) -> str:

@@ -61,21 +61,22 @@ class Question:
 def questions(
     task: str, model: str | None = None, *, device: str = "auto", data_dir: str | None = None, **plan: Any
 ) -> list[Question]:
-    """The instances of a task as a model sees them, in the order of their lengths.
+    """The instances of a task as a model sees them, in the order of the task.
 
     Args:
         task: One task, named as for `run`.
         model: The model, named as for `run`; None: the one that comes with the task, or agreement-bert.
         device: A torch device.
         data_dir: Folder of published data, for tasks that read them.
-        plan: Further fields of a plan: limit, split, sample_seed, dtype, max_tokens, on_split, columns, revision.
+        plan: Further fields of a plan: limit, split, sample_seed, dtype, max_tokens, on_split, columns, where, revision.
 
     Raises:
         UsageError: Unknown names, no such split, a sentence that the model cannot take.
     """
-    resolved = _resolve(Plan.make(tasks=task, model=model, device=device, data_dir=data_dir, **plan))
-    batches = encode_group(_open_group(resolved))
-    return [entry for index in range(len(batches)) for entry in _questions(batches(index))]
+    group = _open_group(_resolve(Plan.make(tasks=task, model=model, device=device, data_dir=data_dir, **plan)))
+    batches = encode_group(group)
+    by_id = {entry.id: entry for index in range(len(batches)) for entry in _questions(batches(index))}
+    return [by_id[instance.id] for instance in group.instances if instance.id in by_id]
 
 
 def import_explanations(
@@ -132,7 +133,7 @@ def import_explanations(
 
 
 def _plan(manifest: ExternalManifest, metrics: Sequence[str], **fields: Any) -> Plan:
-    names = ("revision", "split", "limit", "sample_seed", "dtype", "max_tokens", "on_split", "columns")
+    names = ("revision", "split", "limit", "sample_seed", "dtype", "max_tokens", "on_split", "columns", "where")
     stated = {name: getattr(manifest, name) for name in names}
     return Plan.make(tasks=manifest.task, metrics=tuple(metrics) or DEFAULT_METRICS, **stated, **fields)
 

@@ -22,7 +22,7 @@ from ...models.load import Base, check_device, load_base
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import Instance
 from ...tasks.registry import load_task
-from ..engine.resolve import with_data
+from ..engine.resolve import with_data, with_where
 from ..loading.model_handle import model_source, quieten, shown_name
 from ..store.model_fingerprint import model_fingerprint
 from .fine_tuned_model import FineTunedModel, FineTuningConfig, OutputFolder
@@ -50,6 +50,8 @@ def train(
     limit: int | None = None,
     device: str = "auto",
     quiet: bool = True,
+    columns: Mapping[str, str] | None = None,
+    where: Mapping[str, str] | None = None,
 ) -> FineTunedModel:
     """Fine-tunes an encoder on a task's `train` split and measures it on all of `validation`: accuracy, or exact match and F1.
 
@@ -73,6 +75,8 @@ def train(
         limit: Training texts; None: all.
         device: `auto` (the GPU if there is one), `cpu` or `cuda`. One device is used, so that settings mean the same everywhere.
         quiet: Shows no progress bar.
+        columns: The file's name of each of flowgauge's columns, for a task from a folder of `datasets`.
+        where: Values of columns that rows must have, for such a task.
 
     Returns:
         The fine-tuned model with its accuracy on the validation split.
@@ -87,7 +91,7 @@ def train(
     _check_settings(seed, epochs=epochs, lr=lr, batch_size=batch_size, max_length=max_length, limit=limit)
     cpu = check_cpu(device)
     quieten()
-    loaded_task = load_task(with_data(Spec.parse(task), data_dir))
+    loaded_task = load_task(with_where(with_data(Spec.parse(task), data_dir), where or {}), columns)
     head = head_of(loaded_task)
     splits = {"train": loaded_task.instances("train", limit, seed), "validation": loaded_task.instances("validation", None, 0)}
     open_checkpoint(model, revision).check_encoder()

@@ -27,8 +27,8 @@ LONGEST_ANSWER = 30
 
 OWN_SENTENCES = (
     "A file has one split and training needs two: for negative and positive, save DIR/sst2/train.tsv and DIR/sst2/dev.tsv "
-    "and name --task sst2 --data-dir DIR; for others, write a task with `classes` and the splits train and validation in a "
-    "Python file."
+    "and name --task sst2 --data-dir DIR; for others, save a DatasetDict with the splits train and validation and a ClassLabel, "
+    "or write a task with `classes` and these splits in a Python file."
 )
 """What a user with labelled sentences in a file can do."""
 

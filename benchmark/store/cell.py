@@ -213,14 +213,15 @@ class Cell:
         return tuple(gold), tuple(predicted)
 
     def sentences(self) -> dict[str, ExplainedSentence]:
-        """Every explained instance as figures need it, by id."""
+        """Every explained instance as figures need it, by id, in the order of the task."""
         return self.summary()[0]
 
     def summary(self) -> tuple[dict[str, ExplainedSentence], list[Mapping[str, float]]]:
-        """Every explained instance by id, and what each batch cost; explanations are not decoded for it."""
+        """Every explained instance by id, in the task's order, and what each batch cost; explanations are not decoded for it."""
         headers = [header for _, header in self._headers(self.part_names())]
-        sentences = {sentence.id: sentence for header in headers for sentence in header.sentences}
-        return sentences, [header.cost for header in headers]
+        sentences = [sentence for header in headers for sentence in header.sentences]
+        sentences.sort(key=lambda sentence: sentence.place or 0)
+        return {sentence.id: sentence for sentence in sentences}, [header.cost for header in headers]
 
     def write_scores(self, score: Score, rows: pd.DataFrame) -> Score:
         """Writes one metric's rows, with the score in the file's metadata, so that the file can be read without the record.

@@ -44,6 +44,7 @@ class ExplainedSentence:
         target: Position that q is read at; None where it is read at several or at none.
         answer, against, predicted: Outputs as text, one a head; the ends of a span as `token@position`.
         correct: Whether the model predicts the answer.
+        place: The index of the instance among those of its task; None in files of version 0.1.
     """
 
     id: str
@@ -56,6 +57,7 @@ class ExplainedSentence:
     against: tuple[str, ...]
     predicted: tuple[str, ...]
     correct: bool
+    place: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,5 +267,5 @@ def _explanation(piece: Mapping[str, np.ndarray], draws: Sequence[Explanation]) 
         fields["edges"] = np.ldexp(fields["edges"].astype(np.float64), piece.get("edges.exponent", 0))
     if "patterns.source" in piece:
         fields["patterns"] = Patterns(**{f: piece.get(f"patterns.{f}") for f in PATTERN_FIELDS})  # type: ignore[arg-type]
-    values = {name.removeprefix("value."): float(array) for name, array in piece.items() if name.startswith("value.")}
+    values = {name.removeprefix("value."): float(array) for name, array in sorted(piece.items()) if name.startswith("value.")}
     return Explanation(**fields, values=values, draws=tuple(draws))

@@ -177,7 +177,7 @@ def _metric(metric: str, chosen: Sequence[ComparableCells]) -> tuple[str, str]:
         return name, variant
     if plain in METRICS.entries():
         raise UsageError(f"this store has no scores of {plain}: `flowgauge score STORE --metric {name}` adds them.")
-    raise UnknownName("metric", plain, [*scored, *METRICS.entries()])
+    raise UnknownName("metric in this store", plain, scored, "`flowgauge list metrics` shows all that can be added.")
 
 
 def _identity(name: str, chosen: Sequence[ComparableCells]) -> str:

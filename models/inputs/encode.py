@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -168,12 +168,14 @@ class EncodedInstances:
         instances: The instances of each batch, in its order.
         skipped: Why each other instance was left out, one line each.
         cut: How many texts were cut to the number of the model's positions.
+        places: The index of each instance, by its id, in the task's order.
     """
 
     batches: tuple[Batch, ...]
     instances: tuple[tuple[Instance, ...], ...]
     skipped: tuple[str, ...]
     cut: int = 0
+    places: Mapping[str, int] = field(default_factory=dict)
 
 
 def batches(
@@ -221,9 +223,11 @@ def batches(
             continue
         usable.append((row, instance))
     if not usable:
+        too_long = any(why.endswith(f"more than {max_tokens}") for why in skipped)
+        remedy = f"; choose a larger --max-tokens than {max_tokens}." if too_long else ""
         raise UsageError(
             f"none of the {len(instances)} instances is left for model {model.name!r}; "
-            f"first reason: {(skipped or ['the task is empty'])[0]}"
+            f"first reason: {(skipped or ['the task is empty'])[0]}{remedy}"
         )
     if skipped:
         message = "%d of the %d instances drawn are left out and %d stay; first: %s"
@@ -236,6 +240,7 @@ def batches(
         instances=tuple(instances for _, instances in groups),
         skipped=tuple(skipped),
         cut=cut,
+        places={instance.id: place for place, instance in enumerate(instances)},
     )
 
 

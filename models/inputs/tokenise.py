@@ -61,7 +61,7 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
             f"instance {instance.id!r} needs {GAP} exactly once for the masked-LM model {model.name!r}, "
             f"found {gaps}: {instance.segments}."
         )
-    texts = [s.replace(GAP, tokenizer.mask_token or GAP) for s in instance.segments] if masked else list(instance.segments)
+    texts = texts_of(model, instance)
     what = f"instance {instance.id!r}"
     encoded = run_tokenizer(tokenizer, *texts, what=what, return_offsets_mapping=True)
     ids: list[int] = encoded["input_ids"]
@@ -98,6 +98,18 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
         )
     also = [outputs(named) for named in instance.also]
     return Encoding(ids=ids, segments=segments, words=words, target=target, answer=answer, against=against, cut=cut, also=also)
+
+
+def texts_of(model: Layered, instance: Instance) -> list[str]:
+    """The texts of an instance as the model's tokenizer takes them: with its own mask token in the gap."""
+    if model.head != "masked":
+        return list(instance.segments)
+    return [text.replace(GAP, model.tokenizer.mask_token or GAP) for text in instance.segments]
+
+
+def count_tokens(model: Layered, instance: Instance) -> int:
+    """How many tokens an instance has for a model, special ones included and before any is cut off."""
+    return len(run_tokenizer(model.tokenizer, *texts_of(model, instance), what=f"instance {instance.id!r}")["input_ids"])
 
 
 def token_span(offsets: Sequence[tuple[int, int]], inside: Sequence[bool], start: int, end: int) -> tuple[int, int] | None:

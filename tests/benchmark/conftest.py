@@ -35,6 +35,15 @@ def make_plan(tiny_model: Path, tmp_path: Path) -> Callable[..., Plan]:
     return make
 
 
+@pytest.fixture
+def mixed_lengths(tmp_path: Path) -> Path:
+    """A file of eight minimal pairs, of 5 and of 9 words in turn, the longer ones first."""
+    rows = [f"the author {'that the chef likes ' * (1 - n % 2)}[MASK] tall .\tis\tare\n" for n in range(8)]
+    path = tmp_path / "pairs.tsv"
+    path.write_text("sentence\tgood\tbad\n" + "".join(rows))
+    return path
+
+
 @pytest.fixture(scope="session")
 def plug() -> Callable[..., list[str]]:
     """Specs of plug-ins in plugins.py."""

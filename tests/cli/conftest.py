@@ -19,7 +19,8 @@ def invoke(tiny_model: Path, tmp_path: Path) -> Invoke:
     """Runs `flowgauge run` on the random model with a cheap method, unless the words say otherwise."""
 
     def call(*words: str, method: str = "by-position", metric: str = "token-sum", model: str = str(tiny_model)) -> Result:
-        fixed = ["--method", f"{PLUGINS}:{method}", "--metric", f"{PLUGINS}:{metric}", "--model", model, "--device", "cpu"]
+        scored = metric if metric == "none" else f"{PLUGINS}:{metric}"
+        fixed = ["--method", f"{PLUGINS}:{method}", "--metric", scored, "--model", model, "--device", "cpu"]
         return CliRunner().invoke(app, ["run", *fixed, "--store", str(tmp_path / "store"), *words])
 
     return call

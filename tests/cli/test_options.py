@@ -26,8 +26,30 @@ def test_shared_flags_have_one_help_text() -> None:
                 if flag.startswith("--"):
                     texts[flag].add(parameter.help)
     assert len(texts) > 40
-    for flag in ("--debug", "--quiet", "--revision", "--csv", "--rerun", "--form-only", "--sample", "--dataset"):
+    for flag in (
+        "--debug",
+        "--quiet",
+        "--revision",
+        "--csv",
+        "--column",
+        "--where",
+        "--max-tokens",
+        "--rerun",
+        "--form-only",
+        "--sample",
+        "--dataset",
+    ):
         assert len(texts[flag]) == 1, (flag, texts[flag])
+
+
+def test_every_command_that_explains_a_task_has_the_same_options_for_it() -> None:
+    of_task = {
+        "--task", "--model", "--limit", "--sample-seed", "--split", "--max-tokens", "--on-split", "--column", "--where",
+        "--data-dir", "--revision", "--dtype", "--device",
+    }  # fmt: skip
+    flags = {name: {flag for p in command.params for flag in p.opts} for name, command in commands().items()}
+    assert {name: of_task - flags[name] for name in ("run", "questions")} == {"run": set(), "questions": set()}
+    assert {"--task", "--column", "--where", "--data-dir", "--limit", "--revision"} <= flags["train"]
 
 
 def test_a_short_form_always_means_the_same() -> None:

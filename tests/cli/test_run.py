@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flowgauge.cli import app
-from flowgauge.cli.run import columns_of
+from flowgauge.cli.options import mapping_of
 from flowgauge.core.errors import UsageError
 
 from .conftest import PLUGINS, Invoke, one_line, pairs
@@ -145,7 +145,35 @@ def test_an_unexpected_error_is_one_line(invoke: Invoke, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("text", ["good", "=good", "good=", ""])
-def test_a_column_needs_both_names(text: str) -> None:
-    with pytest.raises(UsageError, match="--column needs ours=theirs"):
-        columns_of(["sentence=text", text])
-    assert columns_of(["sentence=a=b"]) == {"sentence": "a=b"}
+def test_columns_and_conditions_need_both_sides(text: str) -> None:
+    with pytest.raises(UsageError, match="--column needs ours=theirs, such as sentence=text, got"):
+        mapping_of("--column", ["sentence=text", text])
+    with pytest.raises(UsageError, match="--where needs column=value, such as condition=SP, got"):
+        mapping_of("--where", [text])
+    assert mapping_of("--column", ["sentence=a=b"]) == {"sentence": "a=b"} and mapping_of("--where", None) is None
+    with pytest.raises(UsageError, match="--where is given 'part' twice: 'a' and 'b'; leave one out"):
+        mapping_of("--where", ["part=a", "part=b"])
+
+
+def test_rows_are_chosen_and_nothing_is_scored(invoke: Invoke, tmp_path: Path) -> None:
+    rows = ("the author [MASK] tall .\tis\tare\tx", "the authors [MASK] tall .\tare\tis\ty")
+    path = pairs(tmp_path / "pairs.tsv", *rows, head="text\tgood\tbad\tpart")
+    result = invoke("--task", path, "--column", "sentence=text", "--where", "part=y", metric="none")
+    assert result.exit_code == 0, result.output
+    record = json.loads(next((tmp_path / "store").rglob("record.json")).read_text())
+    assert (record["status"], record["instances"], record["scores"]) == ("done", 1, {})
+    assert record["asked"]["task"] == {"name": path, "where": {"part": "y"}}
+    assert result.stdout.split() == ["task", "method", "n", "file/pairs", "by-position", "1"]
+
+
+def test_conditions_on_rows_are_for_files_only(invoke: Invoke) -> None:
+    one_line(invoke("--task", "sva/obj", "--where", "condition=SP"), 2, "where (condition) are given, but no task is a file")
+
+
+def test_a_pattern_of_paths_names_every_file_that_matches(invoke: Invoke, tmp_path: Path) -> None:
+    for name in ("b.tsv", "a.tsv"):
+        pairs(tmp_path / name, "the author [MASK] tall .\tis\tare")
+    result = invoke("--task", str(tmp_path / "*.tsv"))
+    assert result.exit_code == 0, result.output
+    assert [line.split()[0] for line in result.stdout.splitlines()[2:]] == ["file/a", "file/b"]
+    one_line(invoke("--task", str(tmp_path / "*.csv")), 2, "no file or folder matches", "*.csv", "flowgauge reads .tsv")

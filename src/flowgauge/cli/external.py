@@ -10,7 +10,27 @@ from typing import Annotated
 import typer
 
 from .console import print_results, reporting
-from .options import BatchSize, DataDir, Debug, Device, Metrics, Model, MovedModel, NewStore, Quiet, SampleSeed
+from .options import (
+    BatchSize,
+    Columns,
+    DataDir,
+    Debug,
+    Device,
+    Dtype,
+    Limit,
+    MaxTokens,
+    Metrics,
+    Model,
+    MovedModel,
+    NewStore,
+    OnSplit,
+    Quiet,
+    Revision,
+    SampleSeed,
+    Split,
+    Where,
+    mapping_of,
+)
 
 IMPORT_HELP = "\n\n".join((
     "Score explanations that were computed elsewhere (captum, inseq, a notebook).",
@@ -20,7 +40,8 @@ IMPORT_HELP = "\n\n".join((
     "where it is wrong, unless the manifest says same_for_predicted; <instance id>/input_ids is compared with the model's own "
     "tokens.",
     "The manifest has method, producer, producer_version and task; where they are not the defaults also model, version, "
-    "settings, seed, citation, split, limit, sample_seed, dtype, max_tokens, on_split, columns, revision, same_for_predicted.",
+    "settings, seed, citation, split, limit, sample_seed, dtype, max_tokens, on_split, columns, where, revision, "
+    "same_for_predicted.",
     "In Python: flowgauge.write_explanations(FOLDER, {id: scores}, method=..., producer=..., producer_version=..., task=...).",
     "Boards show the method as outside.METHOD; names of flowgauge's own methods are refused.",
 ))  # fmt: skip
@@ -29,11 +50,16 @@ IMPORT_HELP = "\n\n".join((
 def questions(
     task: Annotated[str, typer.Option("--task", "-t", help="The task, as for `flowgauge run`.")],
     model: Model = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Instances, balanced over the task's conditions.")] = None,
-    split: Annotated[str, typer.Option(help="The split of the task.")] = "test",
-    sample_seed: SampleSeed = 0,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Leave out instances with more tokens.")] = None,
+    limit: Limit = None,
+    sample_seed: SampleSeed = None,
+    split: Split = None,
+    dtype: Dtype = None,
+    max_tokens: MaxTokens = None,
+    on_split: OnSplit = None,
+    column: Columns = None,
+    where: Where = None,
     data_dir: DataDir = None,
+    revision: Revision = None,
     device: Device = "auto",
     debug: Debug = False,
 ) -> None:
@@ -41,11 +67,13 @@ def questions(
     with reporting(debug):
         from ..benchmark.external.importer import questions as questions_of
 
-        lines = questions_of(
-            task, model, device=device, data_dir=data_dir, limit=limit, split=split, sample_seed=sample_seed,
-            max_tokens=max_tokens,
-        )  # fmt: skip
-        for question in lines:
+        options = {
+            "limit": limit, "split": split, "sample_seed": sample_seed, "dtype": dtype, "max_tokens": max_tokens,
+            "on_split": on_split, "columns": mapping_of("--column", column), "where": mapping_of("--where", where),
+            "revision": revision,
+        }  # fmt: skip
+        given = {name: value for name, value in options.items() if value is not None}
+        for question in questions_of(task, model, device=device, data_dir=data_dir, **given):
             typer.echo(json.dumps(asdict(question)))
 
 

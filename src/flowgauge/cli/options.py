@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..core.errors import UsageError
+
 PLUGIN_SPEC = "NAME[:key=value,...] or FILE.py[:NAME]; repeatable."
 
 # Where results are.
@@ -33,7 +35,10 @@ Model = Annotated[
 MovedModel = Annotated[
     str | None, typer.Option("--model", "-m", help="Where the model is here, if not under the name that was recorded.")
 ]
-Metrics = Annotated[list[str] | None, typer.Option("--metric", show_default="ablated_accuracy", help=PLUGIN_SPEC)]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", show_default="ablated_accuracy", help=f"{PLUGIN_SPEC} `none`: explain, and score nothing."),
+]
 MoreMetrics = Annotated[list[str], typer.Option("--metric", help=PLUGIN_SPEC)]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hugging Face Hub.")]
 DataDir = Annotated[
@@ -51,7 +56,29 @@ VerifierDataDir = Annotated[
         show_envvar=False,
     ),
 ]
-SampleSeed = Annotated[int | None, typer.Option(min=0, show_default="0", help="Seed that chooses which instances are sampled.")]
+SampleSeed = Annotated[int | None, typer.Option(show_default="0", help="Seed that chooses which instances are sampled.")]
+Split = Annotated[str | None, typer.Option(show_default="test", help="The split of the task.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        show_default="all",
+        help="Instances of each task, balanced over its conditions, of those that --where and --max-tokens leave.",
+    ),
+]
+MaxTokens = Annotated[int | None, typer.Option(help="Leave out instances with more tokens.")]
+OnSplit = Annotated[
+    str | None,
+    typer.Option(show_default="error", help="What to do with a word that the tokenizer splits: error, or skip its instance."),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="For a task file: flowgauge's column=the file's column (sentence=text); repeatable."),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", help="For a task file: keep only rows in which a column has a value (COLUMN=VALUE); repeatable."),
+]
+Dtype = Annotated[str | None, typer.Option(show_default="float32", help="float32, float64, bfloat16 or float16.")]
 
 # Which of the stored results are read.
 OnlyTasks = Annotated[list[str] | None, typer.Option("--task", "-t", help="Only these tasks; repeatable.")]
@@ -70,3 +97,27 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and log me
 Why = Annotated[str, typer.Option(help="The reason, one line in the board's ledger.")]
 RequiredWhy = Annotated[str, typer.Option("--why", help="The reason, for everyone to read in the board's ledger.")]
 Who = Annotated[str, typer.Option("--name", help="Who acts, as the board's ledger shows it.")]
+
+
+def mapping_of(option: str, texts: list[str] | None) -> dict[str, str] | None:
+    """What a repeatable option `key=value` says; None where it is not given.
+
+    Args:
+        option: Its name, for the message.
+        texts: What was given.
+
+    Raises:
+        UsageError: A text that is not `key=value`, or a key twice.
+
+    >>> mapping_of("--column", ["sentence=text", "good=right"])
+    {'sentence': 'text', 'good': 'right'}
+    """
+    mapping: dict[str, str] = {}
+    for text in texts or ():
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not key or not value:
+            expected = "ours=theirs, such as sentence=text" if option == "--column" else "column=value, such as condition=SP"
+            raise UsageError(f"{option} needs {expected}, got {text!r}.")
+        if mapping.setdefault(key, value) != value:
+            raise UsageError(f"{option} is given {key!r} twice: {mapping[key]!r} and {value!r}; leave one out.")
+    return mapping or None

@@ -12,18 +12,26 @@ from .console import print_results, reporting
 from .options import (
     PLUGIN_SPEC,
     BatchSize,
+    Columns,
     DataDir,
     Debug,
     Device,
+    Dtype,
+    Limit,
+    MaxTokens,
     Metrics,
     Model,
     MoreMetrics,
     MovedModel,
     NewStore,
+    OnSplit,
     Quiet,
     Revision,
     SampleSeed,
+    Split,
     StoreUrl,
+    Where,
+    mapping_of,
 )
 
 
@@ -35,37 +43,28 @@ def run(
     model: Model = None,
     task: Annotated[
         list[str] | None,
-        typer.Option("--task", "-t", help="A name, a pattern such as 'sva/*', or a TSV, CSV or JSONL file; repeatable."),
+        typer.Option("--task", "-t", help="A name, a pattern such as 'sva/*', or a file or folder of rows; repeatable."),
     ] = None,
     method: Annotated[
         list[str] | None,
         typer.Option("--method", "-x", show_default="influence-patterns, attention, conductance and random", help=PLUGIN_SPEC),
     ] = None,
     metric: Metrics = None,
-    limit: Annotated[
-        int | None, typer.Option(show_default="all", help="Instances of each task, balanced over its conditions.")
-    ] = None,
+    limit: Limit = None,
     seed: Annotated[list[int] | None, typer.Option(show_default="0", help="Seed of stochastic methods; repeatable.")] = None,
     fit_limit: Annotated[
         int | None, typer.Option(show_default="all", help="Training instances of methods that are trained.")
     ] = None,
     sample_seed: SampleSeed = None,
-    split: Annotated[str | None, typer.Option(show_default="test", help="The split of the task.")] = None,
+    split: Split = None,
     store: NewStore = None,
     device: Annotated[str | None, typer.Option(show_default="auto, the GPU if there is one", help="A torch device.")] = None,
-    dtype: Annotated[str | None, typer.Option(show_default="float32", help="float32, float64, bfloat16 or float16.")] = None,
+    dtype: Dtype = None,
     batch_size: BatchSize = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(help="Leave out instances with more tokens, after --limit has sampled.")
-    ] = None,
-    on_split: Annotated[
-        str | None,
-        typer.Option(show_default="error", help="What to do with a word that the tokenizer splits: error, or skip its instance."),
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(help="For a task file: flowgauge's column=the file's column (sentence=text); repeatable."),
-    ] = None,
+    max_tokens: MaxTokens = None,
+    on_split: OnSplit = None,
+    column: Columns = None,
+    where: Where = None,
     data_dir: DataDir = None,
     revision: Revision = None,
     quiet: Quiet = False,
@@ -79,7 +78,8 @@ def run(
             "model": model, "tasks": task, "methods": method, "metrics": metric, "limit": limit, "seeds": seed, "split": split,
             "fit_limit": fit_limit, "sample_seed": sample_seed, "store": store, "device": device, "dtype": dtype,
             "batch_size": batch_size, "max_tokens": max_tokens, "on_split": on_split,
-            "columns": columns_of(column) if column else None, "revision": revision, "data_dir": data_dir,
+            "columns": mapping_of("--column", column), "where": mapping_of("--where", where),
+            "revision": revision, "data_dir": data_dir,
         }  # fmt: skip
         given = {name: value for name, value in options.items() if value is not None and value != []}
         if plan is None and not task:
@@ -90,24 +90,6 @@ def run(
         results = run_plan(resolved_plan, quiet=quiet)
         print_results(results, quiet)
     raise typer.Exit(results.exit_code)
-
-
-def columns_of(texts: list[str]) -> dict[str, str]:
-    """The column names of a task file, by the names that flowgauge has for them.
-
-    Raises:
-        UsageError: A text that is not `ours=theirs`.
-
-    >>> columns_of(["sentence=text", "good=right"])
-    {'sentence': 'text', 'good': 'right'}
-    """
-    columns = {}
-    for text in texts:
-        ours, equals, theirs = text.partition("=")
-        if not equals or not ours or not theirs:
-            raise UsageError(f"--column needs ours=theirs, such as sentence=text, got {text!r}.")
-        columns[ours] = theirs
-    return columns
 
 
 def score(
@@ -137,6 +119,8 @@ def train(
         str, typer.Option("--task", "-t", help="A task with classes or with spans as answers: sst2, mnli, rte, squad, ...")
     ],
     out: Annotated[Path, typer.Option(help="Folder for the trained model, which `flowgauge run --model` takes.")],
+    column: Columns = None,
+    where: Where = None,
     data_dir: DataDir = None,
     revision: Revision = None,
     epochs: Annotated[float, typer.Option(help="Passes over the training data.")] = 3,
@@ -159,6 +143,7 @@ def train(
         trained = fine_tune(
             model, task, out, data_dir=data_dir, revision=revision, epochs=epochs, lr=lr, batch_size=batch_size,
             max_length=max_length, seed=seed, limit=limit, device=device, quiet=quiet,
+            columns=mapping_of("--column", column), where=mapping_of("--where", where),
         )  # fmt: skip
         counts = f"{trained.correct} of {trained.count} right on the validation split, trained on {trained.trained_on} texts"
         typer.echo(f"{trained.folder}: {trained.measure} ({counts})")

@@ -12,6 +12,7 @@ import pytest
 
 from flowgauge.benchmark.engine.plan import Plan
 from flowgauge.benchmark.engine.rescore import rescore
+from flowgauge.benchmark.engine.resolve import draw
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.loading import model_handle
 from flowgauge.benchmark.store.store import Store
@@ -40,6 +41,21 @@ def test_other_metrics_score_what_is_stored(make_plan, plug, monkeypatch) -> Non
     expected = np.mean([(e.tokens**2).sum() for e in explanations])
     assert record.scores[name].aggregates[0].value == pytest.approx(expected)
     assert Store(plan.store).records() == [record]
+
+
+def test_cells_are_scored_again_whether_limit_or_tokens_were_looked_at_first(
+    make_plan: Callable[..., Plan], mixed_lengths: Path, plug: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(tasks=str(mixed_lengths), limit=3, max_tokens=8)
+    run(plan)
+    monkeypatch.setattr("flowgauge.benchmark.engine.resolve.draw", lambda plan, spec, _: draw(plan, spec))  # as version 0.1
+    run(plan)
+    monkeypatch.undo()
+    again = rescore(plan.store, plug("token-sum:power=2"), device="cpu")
+    assert sorted((record.instances, len(record.skipped), len(record.scores)) for record in again.records) == [
+        (2, 1, 2),
+        (3, 0, 2),
+    ]
 
 
 def test_other_weights_are_refused_when_the_files_are_known_after_loading_only(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flowgauge.benchmark.engine.plan import Plan
-from flowgauge.benchmark.engine.resolve import check_names
+from flowgauge.benchmark.engine.resolve import check_names, draw, resolve
 from flowgauge.benchmark.engine.run import run
 from flowgauge.core.errors import UnknownName, UsageError
 
@@ -47,10 +47,25 @@ def test_globs() -> None:
     assert [s.name for s in plan.tasks] == ["sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na"]
 
 
+def test_a_limit_counts_what_is_short_enough(
+    make_plan: Callable[..., Plan], mixed_lengths: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = make_plan(tasks=str(mixed_lengths), limit=3, max_tokens=8)
+    (sample,) = resolve(plan).tasks
+    assert len(sample.instances) == 3 and {len(i.segments[0].split()) for i in sample.instances} == {5}
+    assert caplog.messages == ["4 of 8 instances have more than 8 tokens and are left out; those that stay are sampled."]
+    assert {len(i.segments[0].split()) for i in draw(plan, plan.tasks[0]).instances} == {5, 9}
+    with pytest.raises(UsageError) as caught:
+        resolve(make_plan(tasks=str(mixed_lengths), limit=3, max_tokens=2))
+    assert str(caught.value) == (
+        "none of the 8 instances has at most 2 tokens: the shortest has 7, so --max-tokens must be at least that."
+    )
+
+
 def test_names_are_checked_without_torch() -> None:
     code = (
         "import sys\nfrom flowgauge.benchmark.engine.plan import Plan\n"
-        "from flowgauge.benchmark.engine.resolve import check_names\n"
+        "from flowgauge.benchmark.engine.resolve import check_names, draw, resolve\n"
         "from flowgauge.benchmark.engine import jobs\n"
         "from flowgauge.benchmark.store import store, record, results, key, model_fingerprint, explanation_file\n"
         "check_names(Plan.make(tasks='sva/*'))\nassert not {'torch', 'transformers'} & set(sys.modules)"

@@ -76,6 +76,15 @@ def test_what_may_change_a_number_makes_another_cell(make_plan, plug, change) ->
     assert run(make_plan()).records[0].cell != run(make_plan(**change)).records[0].cell
 
 
+def test_explanations_come_in_the_order_of_the_file(make_plan, mixed_lengths) -> None:
+    results = run(make_plan(tasks=str(mixed_lengths), limit=None, batch_size=2))
+    cell = results.cell(results.records[0])
+    assert list(cell.sentences()) == [f"pairs/{number}" for number in range(1, 9)]
+    lengths = [len(sentence.tokens) for sentence in cell.sentences().values()]
+    assert lengths == [11, 7] * 4 and [len(e.tokens) for e in cell.explanations(list(cell.sentences()))[0]] == lengths
+    assert [len(sentence.tokens) for part in cell.parts() for sentence in part.sentences] == sorted(lengths)
+
+
 def test_an_edited_plugin_runs_again(make_plan, tmp_path, plug) -> None:
     own = tmp_path / "own.py"
     source = Path(plug("")[0].rstrip(":")).read_text()

@@ -70,6 +70,20 @@ def random_part(seed: int) -> Part:
     return Part(tuple(names), tuple(gold), tuple(guided), {"own_seconds": 0.5})
 
 
+def test_values_are_read_in_the_order_of_their_names() -> None:
+    names = ["q", "beta", "b", "zeta", "a", "beta2", "Beta"]
+    gold = Explanation(tokens=np.ones(4), values={name: float(number) for number, name in enumerate(names)})
+    (back,) = from_bytes(to_bytes(Part((sentence("i"),), (gold,), (gold,)))).gold
+    assert list(back.values) == ["Beta", "a", "b", "beta", "beta2", "q", "zeta"] and back.values == gold.values
+
+
+def test_sentences_of_files_without_places_are_read() -> None:
+    part = Part((sentence("i"),), (Explanation(tokens=np.ones(4)),), (Explanation(tokens=np.ones(4)),))
+    data = to_bytes(part).replace(b', \\"place\\": null', b"")
+    length = int.from_bytes(data[:8], "little") - len(b', \\"place\\": null')
+    assert from_bytes(length.to_bytes(8, "little") + data[8:]).sentences == part.sentences
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32))
 def test_round_trip(seed: int) -> None:
