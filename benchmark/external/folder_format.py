@@ -40,6 +40,7 @@ from ...core.registry import check_name
 from ...methods.explanation import MASK_COMPANIONS, VIEWS, Explanation
 from ...methods.registry import METHODS, OUTSIDE
 from ..engine.plan import UniqueKeys
+from ..store.atomic_files import write_file
 from ..store.explanation_file import Part
 from ..store.record import Record, check_schema
 
@@ -190,11 +191,10 @@ def write_explanations(
         raise UsageError("there are no explanations to write: give at least one, by the id of its instance.")
     ExternalExplanations(checked, arrays)  # refuses views that do not exist
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in MANIFESTS[1:]:
+    for name in MANIFESTS:  # the manifest is written last, so that it never describes other tensors
         (folder / name).unlink(missing_ok=True)
-    (folder / TENSORS).write_bytes(safetensors.save(arrays))
-    (folder / MANIFESTS[0]).write_text(checked.model_dump_json(indent=1), encoding="utf-8")
+    write_file(folder / TENSORS, safetensors.save(arrays))
+    write_file(folder / MANIFESTS[0], checked.model_dump_json(indent=1))
     return checked
 
 

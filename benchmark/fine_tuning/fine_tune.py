@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
 import math
 import shutil
@@ -24,7 +23,9 @@ from ...tasks.instance import Instance
 from ...tasks.registry import load_task
 from ..engine.resolve import with_data, with_where
 from ..loading.model_handle import model_source, quieten, shown_name
+from ..store.listing import check_listing, write_listing
 from ..store.model_fingerprint import model_fingerprint
+from ..store.sums import DamagedFile
 from .fine_tuned_model import FineTunedModel, FineTuningConfig, OutputFolder
 from .heads import FineTuningHead, HeadScore, head_of
 
@@ -185,7 +186,7 @@ def _fit(
         output_dir=str(folder), seed=config.seed, num_train_epochs=config.epochs, learning_rate=config.lr,
         per_device_train_batch_size=config.batch_size, per_device_eval_batch_size=4 * config.batch_size,
         weight_decay=config.weight_decay, warmup_steps=config.warmup, save_strategy="steps", save_steps=CHECKPOINT_SHARE,
-        save_total_limit=1, logging_strategy="no", report_to="none", disable_tqdm=True, use_cpu=cpu,
+        logging_strategy="no", report_to="none", disable_tqdm=True, use_cpu=cpu,
         dataloader_pin_memory=not cpu,
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs would multiply the batch size without a word in the config
@@ -193,7 +194,7 @@ def _fit(
     with Progress(steps, quiet) as progress:
         trainer = transformers.Trainer(
             base.hf, arguments, train_dataset=rows["train"], eval_dataset=rows["validation"],
-            data_collator=transformers.DataCollatorWithPadding(base.tokenizer), callbacks=[_Bar(progress)],
+            data_collator=transformers.DataCollatorWithPadding(base.tokenizer), callbacks=[_Watcher(progress)],
         )  # fmt: skip
         trainer.remove_callback(transformers.PrinterCallback)
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
@@ -205,27 +206,38 @@ def _fit(
         return measure(trainer.predict(rows["validation"]))
 
 
-class _Bar(transformers.TrainerCallback):  # type: ignore[misc]
-    """Shows the Trainer's steps on flowgauge's progress bar."""
+class _Watcher(transformers.TrainerCallback):  # type: ignore[misc]
+    """Shows the Trainer's steps on flowgauge's progress bar, and keeps its last checkpoint with the sums of its files."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
+
+    def on_save(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """Completes a checkpoint with the sums of its files; the one before is kept until then."""
+        folder = Path(args.output_dir)
+        write_listing(folder / f"checkpoint-{state.global_step}")
+        for path in folder.glob("checkpoint-*"):
+            if _step(path) != state.global_step:
+                shutil.rmtree(path)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         self.progress.step("training", state.global_step - self.progress.done)
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint of a folder, None where there is none; incomplete ones are deleted.
+    """The newest checkpoint of a folder of which every file is as it was written, None where there is none; others are deleted.
 
-    The Trainer writes `trainer_state.json` last, so a checkpoint is complete if that file can be read and counts its
-    steps.
+    The list of a checkpoint's files with their sums is written last, so that one without it is incomplete.
     """
-    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
+    for path in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
         try:
-            if json.loads((path / "trainer_state.json").read_bytes())["global_step"] == int(path.name.rpartition("-")[2]):
-                return str(path)
-        except (OSError, ValueError, KeyError):
-            log.warning("the checkpoint %s is incomplete; the training continues from the one before.", path.name)
+            check_listing(path)
+            return str(path)
+        except DamagedFile as error:
+            log.warning("%s The training continues from the checkpoint before, or starts anew where there is none.", error)
         shutil.rmtree(path)
     return None
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])

@@ -16,6 +16,9 @@ from scipy.stats import binomtest
 
 from ...core.errors import UsageError
 from ..engine.provenance import versions
+from ..store.atomic_files import write_file
+from ..store.listing import folder_sums
+from ..store.sums import DamagedFile, check, file_sum, sealed_json
 
 RECORD = "training.json"
 PACKAGES = ("flowgauge", "torch", "transformers", "accelerate", "tokenizers")
@@ -146,6 +149,11 @@ class OutputFolder:
         if stored is None:
             raise UsageError(f"{self.out} holds something that `flowgauge train` did not write; choose another --out.")
         self._check_same(stored, self.out, "choose another --out, or delete it")
+        for name, total in stored.get("files", {}).items():
+            if not (self.out / name).is_file() or file_sum(self.out / name) != total:
+                raise UsageError(
+                    f"{self.out / name} is missing or damaged: delete {self.out}, and the same command trains again."
+                )
         shutil.rmtree(self.work, ignore_errors=True)
         return replace(FineTunedModel(folder=self.out, **stored["result"]), fresh=False)
 
@@ -164,6 +172,9 @@ class OutputFolder:
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.work / "lock").acquire(blocking=False)  # the system releases that of a killed process
+            if stored is None:  # checkpoints whose settings are not known are of no use
+                shutil.rmtree(self.checkpoints)
+                self.checkpoints.mkdir()
             _write(self.work / RECORD, {"recipe": asdict(self.config)})
         except Timeout as error:
             raise UsageError(
@@ -186,7 +197,8 @@ class OutputFolder:
         base.tokenizer.save_pretrained(complete)
         stored = {key: value for key, value in asdict(result).items() if key not in ("folder", "fresh")}
         packages = versions(PACKAGES)
-        _write(complete / RECORD, {"recipe": asdict(self.config), "result": stored, "packages": packages})
+        recipe, sums = asdict(self.config), folder_sums(complete)
+        _write(complete / RECORD, {"recipe": recipe, "result": stored, "packages": packages, "files": sums})
         (complete / "README.md").write_text(card(self.out.name, self.config, result, base, packages), encoding="utf-8")
         if self.out.exists():
             self.out.rmdir()
@@ -242,16 +254,15 @@ Licences of the base model and of the data apply. Use: `flowgauge run --model {n
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The stored record of a training; None where there is none."""
+    """The stored record of a training; None where there is none or it is damaged."""
     try:
-        stored = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        data = path.read_bytes()
+        check(data, str(path))
+        stored = json.loads(data)
+    except (OSError, ValueError, DamagedFile):
         return None
     return stored if isinstance(stored, dict) and "recipe" in stored else None
 
 
 def _write(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes JSON under a temporary name and renames it, so that the file is never incomplete."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_file(path, sealed_json(json.dumps(value, indent=1)))

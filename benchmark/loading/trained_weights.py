@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
@@ -29,6 +28,7 @@ from ..store.atomic_files import Files
 from ..store.cell import safe_name
 from ..store.key import canonical, short_hash
 from ..store.record import TrainingRecord
+from ..store.sums import BLANK, DamagedFile, seal
 
 log = logging.getLogger(__name__)
 PAUSE = 5.0
@@ -65,27 +65,31 @@ class TrainedWeights:
             FlowgaugeError: The training failed; its curve is kept, and the same call tries again.
         """
         folder = self.folder(name, key)
-        stored = self._stored(folder)
+        self.files.sweep(folder)
+        stored = self.stored(folder)
         if stored is not None:
             return stored
         return TrackedTraining(self, folder, name, dict(key), seed).run(train)
 
-    def _stored(self, folder: str) -> dict[str, Tensor] | None:
-        record, data = self.read(folder), self.files.read(f"{folder}/weights.safetensors")
-        if record is None or record.status != "done" or data is None:
+    def stored(self, folder: str) -> dict[str, Tensor] | None:
+        """The finished weights of a training; None where there are none or they are damaged."""
+        record = self.read(folder)
+        if record is None or record.status != "done":
             return None
-        with suppress(SafetensorError, ValueError):
-            if record.weights in ("", hashlib.sha256(data).hexdigest()):  # the first records had no checksum
-                return safetensors.torch.load(data)
-        log.warning("%s/weights.safetensors is damaged: it is trained again.", folder)
-        return None
+        try:  # the first records had no checksum
+            data = self.files.read(f"{folder}/weights.safetensors", record.weights)
+            return None if data is None else safetensors.torch.load(data)
+        except (DamagedFile, SafetensorError, ValueError):
+            log.warning("%s/weights.safetensors is damaged: it is trained again.", folder)
+            return None
 
     def read(self, folder: str) -> TrainingRecord | None:
         """The record of a training; None where there is none or it is damaged."""
-        data = self.files.read(f"{folder}/fit.json")
         try:
+            data = self.files.read(f"{folder}/fit.json")
             return None if data is None else TrainingRecord.model_validate_json(data)
-        except ValidationError:
+        except (DamagedFile, ValidationError):
+            log.warning("%s/fit.json is damaged: its weights are trained again.", folder)
             return None
 
 
@@ -128,23 +132,29 @@ class TrackedTraining:
             except FlowgaugeError as error:
                 self._finish("failed", str(error))
                 raise
-        metadata = {"flowgauge": canonical({"name": self.name, "key": self.key})}
-        checksum = self.store.files.write(f"{self.folder}/weights.safetensors", safetensors.torch.save(weights, metadata))
-        self._finish("done", checksum=checksum)
+        metadata = {"flowgauge": canonical({"name": self.name, "key": self.key, "seal": BLANK})}
+        data = seal(safetensors.torch.save(weights, metadata))
+        with self.store.files.alone():
+            stored = self.store.stored(self.folder)
+            if stored is not None:  # another process trained the same in the meantime
+                self._remove_checkpoint()
+                return stored
+            checksum = self.store.files.write(f"{self.folder}/weights.safetensors", data)
+            self._finish("done", checksum=checksum)
         return weights
 
     def resume(self) -> dict[str, Tensor]:
         """The tensors of the last checkpoint of this training; empty where there is none."""
-        data = self.store.files.read(f"{self.folder}/checkpoint.safetensors")
-        if data is None:
-            return {}
         try:
+            data = self.store.files.read(f"{self.folder}/checkpoint.safetensors")
+            if data is None:
+                return {}
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
             state = json.loads(header["__metadata__"]["flowgauge"])
             tensors = safetensors.torch.load(data)
             is_own = state.get("key") in (None, short_hash(self.key))  # the first checkpoints stored no key
             curve, seconds = state["curve"], state["seconds"]
-        except (SafetensorError, ValueError, KeyError, TypeError, AttributeError):
+        except (DamagedFile, SafetensorError, ValueError, KeyError, TypeError, AttributeError):
             log.warning("%s: a damaged checkpoint is left out; training starts from the beginning.", self.folder)
             return {}
         if not is_own:
@@ -158,8 +168,9 @@ class TrackedTraining:
         if time.monotonic() - self._written < PAUSE:
             return
         copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        state = json.dumps({"key": short_hash(self.key), "curve": self.curve, "seconds": self._elapsed()})
-        self.store.files.write(f"{self.folder}/checkpoint.safetensors", safetensors.torch.save(copies, {"flowgauge": state}))
+        state = json.dumps({"key": short_hash(self.key), "curve": self.curve, "seconds": self._elapsed(), "seal": BLANK})
+        data = seal(safetensors.torch.save(copies, {"flowgauge": state}))
+        self.store.files.write(f"{self.folder}/checkpoint.safetensors", data)
         self._written = time.monotonic()
 
     def log(self, step: int, steps: int, **numbers: float) -> None:
@@ -175,5 +186,8 @@ class TrackedTraining:
         key, seconds = json.loads(canonical(self.key)), self._elapsed()
         record = TrainingRecord(key=key, status=status, error=error, seconds=seconds, curve=self.curve, weights=checksum)
         self.store.files.write(f"{self.folder}/fit.json", record.to_bytes())
+        self._remove_checkpoint()
+
+    def _remove_checkpoint(self) -> None:
         with suppress(FileNotFoundError):  # there was none, or another process that trained the same removed it
             self.store.files.remove(f"{self.folder}/checkpoint.safetensors")

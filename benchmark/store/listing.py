@@ -3,40 +3,47 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from .atomic_files import write_file
-from .sums import DamagedFile, check, file_sum, sealed_json
+from .sums import DamagedFile, file_sum
 
 LISTING = "files.json"
-"""The name of the list in its folder."""
+"""The name of the list in its folder: sha256 by path. The list itself is not in it."""
 
 
-def folder_sums(folder: Path) -> dict[str, str]:
-    """Sha256 of every plain file below a folder but its listing, by path below it; links are not followed."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return {name: file_sum(path) for path in files if (name := path.relative_to(folder).as_posix()) != LISTING}
+def folder_sums(folder: Path, names: Iterable[str] | None = None) -> dict[str, str]:
+    """Sha256 of files of a folder by their paths below it.
+
+    Args:
+        folder: The folder.
+        names: Paths below it; None: every plain file but the list, where links are not followed.
+    """
+    if names is None:
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+        names = [path.relative_to(folder).as_posix() for path in files]
+    return {name: file_sum(folder / name) for name in names if name != LISTING}
 
 
-def write_listing(folder: Path) -> None:
-    """Lists the sums of all files of a folder in it, as the last file that is written there."""
-    write_file(folder / LISTING, sealed_json(json.dumps({"files": folder_sums(folder)}, indent=1)))
+def write_listing(folder: Path, names: Iterable[str] | None = None) -> None:
+    """Lists files of a folder in it, with their sums; the arguments are those of `folder_sums`."""
+    write_file(folder / LISTING, json.dumps(folder_sums(folder, names), indent=1))
 
 
 def read_listing(folder: Path) -> dict[str, str]:
     """The sums of a folder's files by their paths, as `write_listing` noted them.
 
     Raises:
-        DamagedFile: There is no listing, or it is damaged.
+        DamagedFile: There is no list, or it cannot be read.
     """
-    path = folder / LISTING
     try:
-        data = path.read_bytes()
-        check(data, str(path))
-        files: dict[str, str] = {str(name): str(total) for name, total in json.loads(data)["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedFile(f"{folder} has no whole list of its files ({LISTING}).") from error
-    return files
+        listed = json.loads((folder / LISTING).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        listed = None
+    if not isinstance(listed, dict):
+        raise DamagedFile(f"{folder} has no whole list of its files ({LISTING}).")
+    return listed
 
 
 def check_listing(folder: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from ...metrics.registry import METRICS
 from .record import Record
 
 
@@ -44,9 +45,11 @@ def _metrics(record: Record) -> list[str]:
     """Options that name the metrics of a cell, without those of users' own files, whose place is not recorded."""
     words = []
     for name, score in record.scores.items():
+        if score.name not in METRICS.builtin:
+            continue
         if name == f"{score.name}@{score.version}":
             words += ["--metric", score.name]
-        elif score.settings:
+        else:
             words += ["--metric", _text({"name": score.name, **score.settings})]
     return words
 

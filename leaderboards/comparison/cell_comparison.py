@@ -183,7 +183,7 @@ def _explained(store: Store, record: Record) -> ExplainedCell:
     cell = store.find(record)
     sentences = cell.sentences()
     if len(sentences) != record.instances:
-        raise UsageError(f"explanations of {record.method} on {record.task} are missing or damaged: run its plan again.")
+        raise UsageError(f"explanations of {record.method} on {record.task} are missing or damaged. {cell.remedy}")
     return ExplainedCell(tuple(sentences), tuple(s.condition for s in sentences.values()), _GoldExplanations(cell))
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from ...benchmark.engine.plan import Plan
 from ...benchmark.external.folder_format import ExternalManifest
+from ...benchmark.store.atomic_files import write_file
 from ...benchmark.store.record import Record, TrainingRecord
 from ..submission.bundle import BundleManifest
 from ..submission.ledger import Event
@@ -41,10 +42,9 @@ def schema(name: str) -> dict[str, Any]:
 
 def write(folder: Path) -> list[Path]:
     """Writes each schema into a file of its name and returns the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.json" for name in SCHEMAS]
     for path in paths:
-        path.write_text(json.dumps(schema(path.stem), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_file(path, json.dumps(schema(path.stem), indent=1, ensure_ascii=False) + "\n")
     return paths
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import yaml
 
+from ...benchmark.store.atomic_files import write_file
 from ...benchmark.store.cell import safe_name
 from ...benchmark.store.key import short_hash
 from ...benchmark.store.record import Record, Score
@@ -214,12 +215,9 @@ def write_exchange(
 
 
 def _write(folder: Path, name: str, ending: str, text: str) -> Path:
-    """Writes a text beside its final name and renames it, so that no reader meets half a file."""
     path = folder / f"{safe_name(name).replace('/', '_')}{ending}"
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        return temporary.replace(path)
+        write_file(path, text)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; choose another folder with --out.") from error
+    return path

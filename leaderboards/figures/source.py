@@ -118,13 +118,12 @@ class ExplanationSource:
         if record.cell not in self._read:
             sentences: dict[str, ExplainedSentence] = {}
             gold: dict[str, Explanation] = {}
-            for part in Store(self.url).find(record).parts():
+            cell = Store(self.url).find(record)
+            for part in cell.parts():
                 for sentence, explanation in zip(part.sentences, part.gold, strict=True):
                     sentences[sentence.id], gold[sentence.id] = sentence, explanation
             if not sentences:
-                raise UsageError(
-                    f"the explanations of {label} on {group.task} are missing or damaged: run the plan again to compute them."
-                )
+                raise UsageError(f"the explanations of {label} on {group.task} are missing. {cell.remedy}")
             self._read[record.cell] = CellExplanations(label, record, sentences, gold)
         return self._read[record.cell]
 

@@ -7,6 +7,7 @@ second way too: negative lines are hollow.
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ...benchmark.store.atomic_files import write_file
 from ...core.errors import UsageError
 
 POSITIVE, NEGATIVE, UNSIGNED = "#009E73", "#D55E00", "#0072B2"
@@ -30,6 +32,11 @@ FAINT, GREY, INK = "#D9D9D9", "#8C8C8C", "#222222"
 SMALL, NORMAL, LARGE = 7.5, 9.0, 11.0
 """Font sizes in points."""
 DPI = 150
+OPTIONS: dict[str, Any] = {
+    ".png": {"dpi": DPI, "metadata": {"Software": None}},
+    ".svg": {"metadata": {"Date": None, "Creator": "flowgauge"}},
+}
+"""What a file of each kind is written with, so that the same figure always gives the same bytes."""
 LONGEST = 200
 """The largest number of characters in a file's name; most systems take 255 bytes."""
 SETTINGS: Any = {"svg.hashsalt": "flowgauge", "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": NORMAL}
@@ -124,10 +131,11 @@ def save(figure: Figure, out: Path, stem: str) -> list[Path]:
     name = file_stem(stem)
     paths = [out / f"{name}.png", out / f"{name}.svg"]
     try:
-        out.mkdir(parents=True, exist_ok=True)
         with settings():
-            figure.savefig(paths[0], dpi=DPI, metadata={"Software": None})
-            figure.savefig(paths[1], metadata={"Date": None, "Creator": "flowgauge"})
+            for path in paths:
+                data = io.BytesIO()
+                figure.savefig(data, format=path.suffix[1:], **OPTIONS[path.suffix])
+                write_file(path, data.getvalue())
     except OSError as error:
         raise UsageError(
             f"cannot write figures to {out}: {error.strerror or error}; choose another folder with --out."

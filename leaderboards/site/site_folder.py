@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import glob
-import hashlib
-import json
 import os
 import shutil
 import uuid
@@ -15,10 +13,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ...benchmark.store.listing import LISTING, read_listing, write_listing
+from ...benchmark.store.sums import DamagedFile
 from ...core.errors import UsageError
 
-FILES = "files.json"
-"""The list of a site's files in its folder: sha256 by path. The list itself is not in it."""
 LOCK = ".lock"
 CURRENT_FOLDER, EXCHANGE = -100, 2
 """`AT_FDCWD` and `RENAME_EXCHANGE` of Linux' `renameat2`."""
@@ -47,8 +45,7 @@ def site_folder(out: str | Path) -> Iterator[Path]:
             yield new
             names = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file() and path.name != LOCK)
             _keep_other_files(out, new, listed, names)
-            sums = {name: hashlib.sha256((new / name).read_bytes()).hexdigest() for name in names}
-            (new / FILES).write_text(json.dumps(sums, indent=1), encoding="utf-8")
+            write_listing(new, names)
             (new / LOCK).unlink()
             _swap(new, out)
     except OSError as error:
@@ -69,15 +66,12 @@ def _listed_files(out: Path) -> set[str]:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return set()
     try:
-        listed = json.loads((out / FILES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        listed = None
-    if not isinstance(listed, dict):
+        return {LISTING, *read_listing(out)}
+    except DamagedFile as error:
         raise UsageError(
-            f"{out} exists and has no {FILES} that lists the files of a site, so that nothing in it may be replaced: choose "
+            f"{out} exists and has no {LISTING} that lists the files of a site, so that nothing in it may be replaced: choose "
             f"another folder with --out; `flowgauge leaderboard publish` copies a site from there into {out}."
-        )
-    return {FILES, *listed}
+        ) from error
 
 
 def _keep_other_files(out: Path, new: Path, listed: set[str], names: list[str]) -> None:

@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 
 from ...benchmark.store.cell import Cell
 from ...benchmark.store.record import Record
+from ...benchmark.store.sums import DamagedFile
 from .comparable_cells import ComparableCells, find_aggregate, find_score, why_not_scored
 
 FEW_ROWS = 500
@@ -162,7 +163,13 @@ def _cell_means(source: CellSource, record: Record, metric: str, variant: str) -
     score = find_score(record, metric)
     if score is None or score.status != "done":
         return {}, {}, why_not_scored(record, score, metric)
-    means, conditions = _read_rows(source.find(record), score.metric, variant)
+    cell, name = source.find(record), f"scores/{score.metric}.parquet"
+    try:
+        means, conditions = _read_rows(cell, name, variant)
+    except DamagedFile as error:
+        return {}, {}, str(error)
+    if not means and name in record.files and cell.files.read(f"{cell.path}/{name}") is None:
+        return {}, {}, f"{cell.path}/{name} is missing. {cell.remedy}"
     if not means:
         return {}, {}, f"{metric} has no rows of {variant} an instance"
     if all(value != value for value in means.values()):
@@ -179,9 +186,9 @@ def _over_seeds(cells: Sequence[dict[str, float]], instances: Sequence[str]) -> 
     return np.divide(np.where(live, values, 0).sum(0), count, out=np.full(len(instances), np.nan), where=count > 0)
 
 
-def _read_rows(cell: Cell, metric: str, variant: str) -> tuple[dict[str, float], dict[str, str]]:
-    """Mean over draws and condition of every instance of one variant."""
-    data = cell.files.read(cell.scores_path(metric))
+def _read_rows(cell: Cell, name: str, variant: str) -> tuple[dict[str, float], dict[str, str]]:
+    """Mean over draws and condition of every instance of one variant, from a file of the cell."""
+    data = cell.read(name)
     if data is None:
         return {}, {}
     columns = ["instance", "condition", "variant", "value"]

@@ -11,9 +11,12 @@ from typing import Any
 
 import fsspec
 
+from ...benchmark.store.atomic_files import sweep, write_file
 from ...benchmark.store.cell import RECORD, Cell
+from ...benchmark.store.listing import LISTING, check_listing
 from ...benchmark.store.record import Record
 from ...benchmark.store.store import Store
+from ...benchmark.store.sums import DamagedFile
 from ...core.errors import UsageError
 from .bundle import FIT, MANIFEST
 from .ledger import Event, add_event, read_ledger, trusted
@@ -194,22 +197,34 @@ def publish(site: str | Path, url: str) -> int:
         How many files were copied.
 
     Raises:
-        UsageError: The folder has no site, or the target cannot be written.
+        UsageError: The folder has no whole site, or the target cannot be written.
     """
     site = Path(site)
     if not (site / "index.html").is_file():
         raise UsageError(f"{site} has no index.html: `flowgauge leaderboard build STORE --out {site}` builds one.")
-    files = sorted(path for path in site.rglob("*") if path.is_file() and not path.is_symlink())
-    named = {path.relative_to(site).as_posix(): path for path in files}
+    try:
+        files = {name: site / name for name in (*check_listing(site), LISTING)}
+    except DamagedFile as error:
+        raise UsageError(
+            f"the site is not whole: {error} `flowgauge leaderboard build STORE --out {site}` builds it again."
+        ) from error
     try:
         fs, root = fsspec.core.url_to_fs(url)
-        if url.startswith("hf://") and _commit_to_hub(fs.resolve_path(root), named):
+        if url.startswith("hf://") and _commit_to_hub(fs.resolve_path(root), files):
             return len(files)
-        for name, path in named.items():
+        for name, path in files.items():
             target = f"{root.rstrip('/')}/{name}"
-            fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-            fs.pipe_file(target, path.read_bytes())
-    except (ImportError, ValueError, OSError) as error:
+            if "file" in fs.protocol:
+                sweep(str(Path(target).parent))
+                write_file(Path(target), path.read_bytes())
+            else:
+                fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+                fs.pipe_file(target, path.read_bytes())
+    except OSError as error:
+        raise UsageError(
+            f"cannot publish to {url!r}: {error.strerror or error}; the site in {site} is whole, and the same command goes on."
+        ) from error
+    except (ImportError, ValueError) as error:
         raise UsageError(f"cannot publish to {url!r}: {error}") from error
     return len(files)
 

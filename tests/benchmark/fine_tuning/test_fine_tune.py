@@ -21,6 +21,7 @@ from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.fine_tuning import fine_tune as training
 from flowgauge.benchmark.fine_tuning.fine_tune import last_checkpoint, train
 from flowgauge.benchmark.fine_tuning.fine_tuned_model import FineTunedModel
+from flowgauge.benchmark.store.listing import check_listing, write_listing
 from flowgauge.cli import app
 from flowgauge.core.errors import FlowgaugeError, UsageError
 from flowgauge.models.inputs.encode import batches
@@ -77,6 +78,7 @@ def test_the_folder_is_whole_and_has_a_card(made: FineTunedModel, tiny_bert: Pat
     config = transformers.AutoConfig.from_pretrained(made.folder)
     assert (config.architectures, config.id2label) == (["BertForSequenceClassification"], {0: "negative", 1: "positive"})
     stored = json.loads((made.folder / "training.json").read_text())
+    assert stored["files"].keys() == names - {"training.json", "README.md"}
     assert (stored["result"]["correct"], stored["recipe"]["seed"], stored["recipe"]["task"]) == (made.correct, 0, "sst2")
     text = (made.folder / "README.md").read_text()
     for said in (
@@ -132,7 +134,7 @@ train({str(tiny_bert)!r}, "sst2", {str(out)!r}, data_dir={str(tiny_data)!r}, **{
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not out.exists()
     steps = [path.name for path in (tmp_path / "model.training" / "checkpoints").iterdir()]
-    assert steps == ["checkpoint-10"]
+    assert steps == ["checkpoint-10"] and len(check_listing(tmp_path / "model.training" / "checkpoints" / steps[0])) >= 5
     with pytest.raises(UsageError, match=r"model.training was trained with other settings \(epochs: 5 there, 6 now\)"):
         train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **{**SMALL, "epochs": 6})
     resumed = train(str(tiny_bert), "sst2", out, data_dir=str(tiny_data), **SMALL)
@@ -173,13 +175,18 @@ def test_what_another_process_finished_meanwhile_is_taken(
     assert not found.fresh and found.correct == made.correct and list(tmp_path.iterdir()) == [out]
 
 
-def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:
-    for step, state in ((2, '{"global_step": 2}'), (10, '{"global_step": 10'), (9, '{"global_step": 4}'), (12, None)):
+def test_a_checkpoint_of_which_a_file_is_missing_or_changed_is_not_continued(tmp_path: Path, caplog) -> None:
+    for step in (2, 9, 10, 12):
         (tmp_path / f"checkpoint-{step}").mkdir()
-        if state:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+        (tmp_path / f"checkpoint-{step}" / "optimizer.pt").write_bytes(b"moments")
+        write_listing(tmp_path / f"checkpoint-{step}")
+    (tmp_path / "checkpoint-12" / "files.json").unlink()
+    (tmp_path / "checkpoint-10" / "optimizer.pt").write_bytes(b"momentt")
+    (tmp_path / "checkpoint-9" / "optimizer.pt").unlink()
     assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-2"]
+    said = ("no whole list of its files", "checkpoint-10/optimizer.pt is damaged", "checkpoint-9/optimizer.pt is missing")
+    assert all(text in message for text, message in zip(said, caplog.messages, strict=True))
     assert last_checkpoint(tmp_path / "nothing") is None
 
 

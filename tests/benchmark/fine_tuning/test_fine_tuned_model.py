@@ -47,6 +47,26 @@ def test_only_one_process_works_on_a_folder(tmp_path: Path) -> None:
         OutputFolder(output.out, replace(CONFIG, seed=1)).claim()
 
 
+def test_a_damaged_model_is_refused_and_checkpoints_of_unknown_settings_are_dropped(tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path / "model", CONFIG)
+    publish(output.out)
+    record = json.loads((output.out / "training.json").read_text())
+    (output.out / "training.json").write_text(json.dumps(record | {"files": {"model.safetensors": "0" * 64}}))
+    for weights in (None, b"changed"):
+        if weights:
+            (output.out / "model.safetensors").write_bytes(weights)
+        with pytest.raises(UsageError, match=r"model.safetensors is missing or damaged: delete .*model, and the same command"):
+            output.finished()
+    with output.claim():
+        (output.checkpoints / "checkpoint-5").mkdir()
+    with output.claim():
+        assert (output.checkpoints / "checkpoint-5").is_dir()
+    stored = output.work / "training.json"
+    stored.write_bytes(stored.read_bytes().replace(b'"seed": 0', b'"seed": 1'))
+    with output.claim():
+        assert list(output.checkpoints.iterdir()) == []
+
+
 def test_something_else_in_the_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="holds something that `flowgauge train` did not write"):

@@ -99,6 +99,30 @@ def test_weights_of_which_a_byte_is_wrong_are_trained_anew(tmp_path, caplog) -> 
     assert "weights.safetensors is damaged: it is trained again" in caplog.text
 
 
+def test_any_changed_byte_of_a_record_or_a_checkpoint_is_noticed(tmp_path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr("flowgauge.benchmark.loading.trained_weights.PAUSE", 0.0)
+    fits, starts = TrainedWeights(str(tmp_path)), []
+
+    def fit(training):
+        starts.append(training.resume())
+        training.checkpoint({"mean": torch.ones(2)})
+        if len(starts) < 3:
+            raise KeyboardInterrupt
+        return {"mean": torch.ones(2)}
+
+    folder = Path(fits.folder("m", {"a": 1}))
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            fits.weights("m", {"a": 1}, 0, fit)
+        path = folder / "checkpoint.safetensors"
+        path.write_bytes(path.read_bytes()[:-1] + b"\x40")
+    fits.weights("m", {"a": 1}, 0, fit)
+    assert starts == [{}, {}, {}] and caplog.text.count("a damaged checkpoint is left out; training starts") == 2
+    path = folder / "fit.json"
+    path.write_bytes(path.read_bytes().replace(b'"seconds": ', b'"seconds": 1'))
+    assert fits.read(str(folder)) is None and "fit.json is damaged: its weights are trained again" in caplog.text
+
+
 def test_the_checkpoint_of_another_training_is_left_out(plan, tmp_path, monkeypatch, caplog) -> None:
     monkeypatch.setattr("flowgauge.benchmark.loading.trained_weights.PAUSE", 0.0)
     for seed in (0, 1):

@@ -114,7 +114,7 @@ def test_missing_explanations_are_noticed(store):
     record = compare(store, methods=["by-head"]).pairs[0].records[0]
     cell = Store(store).find(record)
     cell.files.remove(f"{cell.path}/{cell.part_names()[0]}")
-    with pytest.raises(UsageError, match="missing or damaged: run its plan again"):
+    with pytest.raises(UsageError, match=r"missing or damaged\. `flowgauge run --store .* mends it"):
         compare(store, methods=["by-head"])
 
 

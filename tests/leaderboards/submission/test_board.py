@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.store.listing import write_listing
 from flowgauge.benchmark.store.store import Store
 from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
 from flowgauge.cli import app
@@ -148,14 +149,22 @@ def test_a_site_is_published_anywhere(tmp_path: Path) -> None:
     (site / "data").mkdir(parents=True)
     (site / "index.html").write_text("<p>hello")
     (site / "data" / "all.json").write_text("{}")
-    assert publish(site, str(tmp_path / "there")) == 2
+    write_listing(site)
+    assert publish(site, str(tmp_path / "there")) == 3
     assert (tmp_path / "there" / "data" / "all.json").read_text() == "{}"
-    assert publish(site, "memory://board/site") == 2
+    assert publish(site, "memory://board/site") == 3
     assert fsspec.filesystem("memory").cat("/board/site/index.html") == b"<p>hello"
     with pytest.raises(UsageError, match=r"has no index\.html"):
         publish(tmp_path, "memory://x")
     with pytest.raises(UsageError, match="cannot publish to 'nowhere://x'"):
         publish(site, "nowhere://x")
+    (site / "data" / "all.json").write_text("{")
+    with pytest.raises(UsageError, match=r"the site is not whole: .*all.json is damaged: .*leaderboard build STORE --out"):
+        publish(site, str(tmp_path / "cut"))
+    (site / "files.json").unlink()
+    with pytest.raises(UsageError, match=r"the site is not whole: .* has no whole list of its files"):
+        publish(site, str(tmp_path / "cut"))
+    assert not (tmp_path / "cut").exists()
 
 
 def test_the_whole_way_on_the_command_line(honest: Path, tmp_path: Path) -> None:
