@@ -32,6 +32,8 @@ QUOTED = re.compile(r'(?:^|(?<=[\t\n\r]))"((?:[^"]|"")*)"(?=[\t\n\r]|$)')
 """A cell of a TSV file that stands in quotation marks as a whole."""
 NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
 """A whole number, also as programs write one in a column of fractions: `1.0`."""
+LARGEST = 256 << 20
+"""Most bytes of text of a file, unpacked."""
 LONG_TEXT = 3
 """Words from which on a cell is taken for a text that a model could read."""
 WORDS_OF_PAIR = ("true", "false")
@@ -235,9 +237,11 @@ def _is_text(row: FileRow, column: str) -> bool:
 
 def _text(path: Path) -> str:
     try:
-        stored = path.read_bytes()
-        if path.name.lower().endswith(".gz"):
-            stored = gzip.decompress(stored)
+        is_packed = path.name.lower().endswith(".gz")
+        with gzip.GzipFile(path) if is_packed else path.open("rb") as stream:
+            stored = stream.read(LARGEST + 1)
+        if len(stored) > LARGEST:
+            raise UsageError(f"{path} has more than {LARGEST >> 20} MiB of text: cut it into parts, or save it as Parquet.")
         text = stored.decode("utf-16" if stored.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
     except FileNotFoundError as error:
         raise UsageError(f"there is no file {path}: check the path.") from error

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, WithJsonSchema
 
-from ...core.errors import UnknownName, UsageError
+from ...core.errors import UnknownName, UsageError, quoted
 from ...core.registry import Spec
+from ...core.text_files import parse_yaml, read_text
 
 DEFAULT_MODEL = "agreement-bert"
 DEFAULT_METHODS = ("influence-patterns", "attention", "conductance", "random")
@@ -114,15 +113,13 @@ class Plan(BaseModel):
         """
         for key in fields:
             if key not in cls.model_fields:
-                near = difflib.get_close_matches(key, cls.model_fields, n=2, cutoff=0.5)
-                guess = f"did you mean {' or '.join(near)}?" if near else f"a plan has {', '.join(cls.model_fields)}."
-                raise UsageError(f"a plan has no field {key!r}: {guess}")
+                raise UnknownName("field of a plan", key, cls.model_fields)
         try:
             return cls(**fields)
         except ValidationError as error:
-            raise UsageError(
-                "an option or a field of the plan is refused: " + "; ".join(_fault(e) for e in error.errors())
-            ) from error
+            faults = [_fault(e) for e in error.errors()]
+            more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+            raise UsageError(f"an option or a field of the plan is refused: {'; '.join(faults[:3])}{more}") from error
 
     @classmethod
     def load(cls, path: str | Path, **flags: Any) -> Plan:
@@ -136,39 +133,13 @@ class Plan(BaseModel):
             UsageError: No such file, a file that is not YAML (with the line), or no plan.
         """
         path = _find(path)
-        try:
-            stored = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
-        except OSError as error:
-            raise UsageError(f"cannot read the plan {path}: {error.strerror}.") from error
-        except UnicodeDecodeError as error:
-            raise UsageError(f"the plan {path} is not a text file.") from error
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            mark = getattr(error, "problem_mark", None)
-            where = f", line {mark.line + 1}" if mark else ""
-            why = " ".join(str(getattr(error, "problem", error)).split())
-            raise UsageError(f"{path}{where}: not YAML: {why}.") from error
+        stored = parse_yaml(read_text(path, "plan"), str(path))
         if stored is None:
             raise UsageError(f"the plan {path} is empty: write at least a line with tasks.")
         if not isinstance(stored, dict):
             raise UsageError(f"the plan {path} must be a mapping with tasks, methods and so on, got {type(stored).__name__}.")
         overriding = {key: value for key, value in flags.items() if value is not None}
         return cls.make(**{str(key): value for key, value in stored.items()} | overriding)
-
-
-class UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
-    """A YAML loader that refuses mappings with the same key twice, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping as the safe loader reads it, after its keys were checked."""
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if not isinstance(name, Hashable):
-                raise yaml.constructor.ConstructorError(None, None, "a list or a mapping is no key", key.start_mark)
-            if name in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{name!r} stands twice", key.start_mark)
-            seen.add(name)
-        return super().construct_mapping(node, deep)
 
 
 def _find(path: str | Path) -> Path:
@@ -186,7 +157,7 @@ def _fault(error: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "missing":
         return f"{where} is missing"
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}, got {error['input']!r}"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}, got {quoted(error['input'], 100)}"
 
 
 def as_mapping(spec: Spec) -> dict[str, Any]:

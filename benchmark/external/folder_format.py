@@ -30,16 +30,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from ...core.errors import UsageError
 from ...core.registry import check_name
+from ...core.text_files import parse_yaml, read_text
 from ...methods.explanation import MASK_COMPANIONS, VIEWS, Explanation
 from ...methods.registry import METHODS, OUTSIDE
-from ..engine.plan import UniqueKeys
 from ..store.atomic_files import write_file
 from ..store.explanation_file import Part
 from ..store.record import Record, check_schema
@@ -209,10 +208,10 @@ def read_explanations(folder: str | Path) -> ExternalExplanations:
     path = next((folder / name for name in MANIFESTS if (folder / name).is_file()), None)
     if path is None or not (folder / TENSORS).is_file():
         raise UsageError(f"{folder} needs {TENSORS} and {MANIFESTS[0]} (or {MANIFESTS[1]}); `flowgauge import --help` says more.")
+    text = read_text(path, "manifest")
     try:
-        text = path.read_text(encoding="utf-8")
-        stored = json.loads(text, object_pairs_hook=_unique) if path.suffix == ".json" else yaml.load(text, _NoAliases)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        stored = json.loads(text, object_pairs_hook=_unique) if path.suffix == ".json" else parse_yaml(text, str(path))
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(stored, dict):
         raise UsageError(f"{path} must be a mapping with method, producer, task and so on, got {type(stored).__name__}.")
@@ -297,16 +296,6 @@ def _arrays(scores: Any) -> Iterator[tuple[str, np.ndarray]]:
             array = array.detach().cpu().double()
         dtype = np.int64 if view == IDS else np.float64
         yield view, np.ascontiguousarray(np.asarray(array, dtype))
-
-
-class _NoAliases(UniqueKeys):
-    """A YAML loader that refuses aliases (`*name`), since a few lines of nested ones expand to more than memory holds."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """A node as the safe loader reads it, unless it is an alias."""
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "an alias (*name): write it out", self.peek_event().start_mark)
-        return super().compose_node(parent, index)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from flowgauge.core.errors import (
     UsageError,
     in_words,
     printable,
+    quoted,
     shortened,
 )
 
@@ -65,3 +66,11 @@ def test_sentences_that_can_be_left_out_are_usage_errors_with_their_length() -> 
 def test_control_characters_are_escaped_and_letters_of_any_script_stay() -> None:
     assert printable("a\tb\u2028é 漢") == "a\\tb\\u2028é 漢"
     assert LONGEST == 500 and shortened("a  b\nc", 4) == "a b ..."
+
+
+def test_values_are_shown_cut_whatever_they_are() -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    assert quoted("x" * 10**7, 5) == "'xxxx..." and quoted(10**5000) == "a int that is too large to be shown"
+    assert quoted(endless) == "[[...]]" and len(quoted(["y" * 10**5])) == LONGEST + 3
+    assert len(str(UnknownName("task", "z" * 10**6, ["a"]))) < 200

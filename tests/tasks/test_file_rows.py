@@ -201,3 +201,11 @@ def test_parquet_arrow_and_saved_data_sets_have_the_names_of_classes(tmp_path: P
 def test_stem_drops_all_endings(name: str, base: str) -> None:
     assert is_table(name)
     assert stem(Path(name)) == base
+
+
+def test_a_file_that_unpacks_to_more_than_memory_should_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowgauge.tasks.file_rows.LARGEST", 1 << 20)
+    for name, pack in (("bomb.tsv.gz", gzip.compress), ("long.tsv", bytes)):
+        (tmp_path / name).write_bytes(pack(b"sentence\tlabel\n" + b"a b c\t1\n" * 200_000))
+        with pytest.raises(UsageError, match=rf"{name} has more than 1 MiB of text"):
+            read_table(tmp_path / name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..core.errors import FlowgaugeError, in_words, printable
+from ..core.errors import FlowgaugeError, in_words, printable, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,8 +64,8 @@ def reporting(debug: bool) -> Iterator[None]:
 
 
 def complain(text: str) -> None:
-    """Prints a message on stderr, on one line and without control characters."""
-    typer.echo("flowgauge: " + printable(" ".join(text.split())), err=True)
+    """Prints a message on stderr, on one line of bounded length and without control characters."""
+    typer.echo("flowgauge: " + printable(shortened(text, 4000)), err=True)
 
 
 def print_results(results: Results, quiet: bool) -> None:

@@ -58,9 +58,9 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name[:100], known, n=3, cutoff=0.5)
         guess = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}."
-        super().__init__(f"no {kind} is called {name!r}: {guess}{' ' + hint if hint else ''}")
+        super().__init__(f"no {kind} is called {quoted(name, 100)}: {guess}{' ' + hint if hint else ''}")
 
 
 class SharedStateChanged(FlowgaugeError):
@@ -88,6 +88,18 @@ def shortened(text: str, length: int = LONGEST) -> str:
     """
     text = " ".join(text[: 2 * length].split()) if len(text) > 2 * length else " ".join(text.split())
     return text if len(text) <= length else text[:length] + "..."
+
+
+def quoted(value: object, length: int = LONGEST) -> str:
+    """A value of any origin as messages show it: its `repr`, cut to a length.
+
+    >>> quoted("a" * 9, 4)
+    "'aaa..."
+    """
+    try:
+        return shortened(repr(value[:length] if isinstance(value, str) and len(value) > length else value), length)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits, or lists in lists without end
+        return f"a {type(value).__name__} that is too large to be shown"
 
 
 WORDLESS = {

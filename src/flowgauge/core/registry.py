@@ -17,7 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from .errors import FlowgaugeError, UnknownName, UsageError, in_words, shortened
+from .errors import FlowgaugeError, UnknownName, UsageError, in_words, quoted
 from .foreign_code import PluginFault, foreign_code, is_foreign
 from .plugin_docs import PluginDocs, plugin_docs
 from .plugin_source import forget_edited_imports
@@ -36,7 +36,7 @@ def check_name(kind: str, name: str) -> str:
     'integrated-gradients'
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
-        raise UsageError(f"a {kind} cannot be called {name!r}: use letters, digits, '-', '_', '.' and '+'.")
+        raise UsageError(f"a {kind} cannot be called {quoted(name, 100)}: use letters, digits, '-', '_', '.' and '+'.")
     return name
 
 
@@ -64,7 +64,7 @@ class Spec:
         """
         if not isinstance(text, str):
             if "name" not in text:
-                raise UsageError(f"a plug-in in a plan needs the key `name`, got {dict(text)!r}.")
+                raise UsageError(f"a plug-in in a plan needs the key `name`, got {quoted(dict(text), 100)}.")
             return cls(str(text["name"]), {str(k): v for k, v in text.items() if k != "name"})
         name, _, tail = text.rpartition(":")
         if not name or "=" not in tail:
@@ -72,11 +72,13 @@ class Spec:
         pairs = [part.partition("=") for part in tail.split(",")]
         keys = [key.strip() for key, _, _ in pairs]
         if any(not sep or not key for key, sep, _ in pairs) or len(set(keys)) < len(keys):
-            raise UsageError(f"cannot read the settings in {text!r}: write name:key=value,key=value, each key once.")
+            raise UsageError(f"cannot read the settings in {quoted(text, 200)}: write name:key=value,key=value, each key once.")
         try:
             return cls(name, {key: _value(value) for key, (_, _, value) in zip(keys, pairs, strict=True)})
         except (yaml.YAMLError, ValueError) as error:
-            raise UsageError(f"cannot read the settings in {text!r}: write name:key=value with plain values.") from error
+            raise UsageError(
+                f"cannot read the settings in {quoted(text, 200)}: write name:key=value with plain values."
+            ) from error
 
 
 def _value(text: str) -> Any:
@@ -180,7 +182,7 @@ class Registry:
                 return factory(**typed)
         except PluginFault as fault:
             reason = fault if is_foreign(factory) else in_words(fault.__cause__ or fault)
-            given = shortened(repr(dict(spec.settings)))
+            given = quoted(dict(spec.settings), 200)
             raise UsageError(f"{self.kind} {spec.name!r} refused its settings {given}: {reason}") from fault
 
     def _from_file(self, path: Path, name: str) -> Callable[..., Any]:

@@ -34,7 +34,7 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("tasks: sva/obj\nmethds: x", "no field 'methds': did you mean methods"),
+        ("tasks: sva/obj\nmethds: x", "no field of a plan is called 'methds': did you mean methods"),
         ("tasks: sva/obj\nlimit: 0", "limit: Input should be greater than 0, got 0"),
         ("tasks: sva/obj\ndtype: float8", "dtype: Input should be 'float32', 'float64', 'bfloat16' or 'float16', got 'float8'"),
         ("tasks: []", "tasks"),

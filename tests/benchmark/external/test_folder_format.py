@@ -42,7 +42,7 @@ def test_a_folder_written_by_hand_is_read(tmp_path):
     with pytest.raises(UsageError, match="'method' stands twice"):
         read_explanations(tmp_path)
     (tmp_path / "manifest.yaml").write_text("!!python/object/apply:os.getcwd []")
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="not YAML that can be read"):
         read_explanations(tmp_path)
     (tmp_path / TENSORS).write_bytes(b"\x80\x04pickle")
     (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(MADE))
