@@ -89,12 +89,12 @@ def _differences(
     if not count:
         return {(i, j): Difference(names[i], names[j]) for i, j in pairs}
     values = scores.values[:, live]
-    p_values = _sign_flips(values, pairs, seed)
+    p_values = sign_flips(values, pairs, seed)
     bounds = _bounds(values, [p for p in pairs if only is None or p in only], np.array(scores.conditions)[live], seed)
     first, second = np.array(pairs).T
     gaps = values[first] - values[second]
     compared = {}
-    for pair, p, mean, instances in zip(pairs, p_values, gaps.mean(1).tolist(), _needed(gaps).tolist(), strict=True):
+    for pair, p, mean, instances in zip(pairs, p_values, gaps.mean(1).tolist(), needed(gaps).tolist(), strict=True):
         low, high = bounds.get(pair, (math.nan, math.nan))
         one, other = (names[row] for row in pair)
         difference = Difference(one, other, mean, low, high, p, instances=count, needed=instances)
@@ -116,26 +116,26 @@ def _bounds(
     return bounds
 
 
-def sign_flip(gap: Float[np.ndarray, " instances"], seed: int = 0, permutations: int = PERMUTATIONS) -> float:
-    """Two-sided p-value of a mean difference of 0 when each instance's difference may have either sign.
+def sign_flips(
+    values: Float[np.ndarray, "methods instances"],
+    pairs: Sequence[tuple[int, int]],
+    seed: int = 0,
+    permutations: int = PERMUTATIONS,
+) -> list[float]:
+    """Two-sided p-value of a mean difference of 0, of every pair, when each instance's difference may have either sign.
 
-    (1 + flips at least as extreme) / (1 + flips). In (0, 1]; NaN for fewer than two instances.
+    (1 + flips at least as extreme) / (1 + flips). In (0, 1]; NaN for fewer than two instances. A flip of all signs at once is one
+    of each pair's, for sum s (a - b) = sum s a - sum s b.
 
     Args:
-        gap: Score of one method less that of another, of each instance.
+        values: The score of every instance by each method.
+        pairs: The rows that are compared.
         seed: Of the flips.
         permutations: How many flips are drawn.
 
-    >>> float(sign_flip(np.zeros(10)))
-    1.0
+    >>> sign_flips(np.zeros((2, 10)), [(0, 1)])
+    [1.0]
     """
-    return _sign_flips(np.stack([gap, np.zeros_like(gap)]), [(0, 1)], seed, permutations)[0]
-
-
-def _sign_flips(
-    values: Float[np.ndarray, "methods instances"], pairs: Sequence[tuple[int, int]], seed: int, permutations: int = PERMUTATIONS
-) -> list[float]:
-    """The p-value of every pair: a flip of all signs at once is one of each pair's, for sum s (a - b) = sum s a - sum s b."""
     if values.shape[1] < 2:
         return [float("nan")] * len(pairs)
     used = sorted({row for pair in pairs for row in pair})
@@ -177,22 +177,17 @@ def holm(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
     return corrected
 
 
-def needed(gap: Float[np.ndarray, " instances"]) -> float:
-    """Instances in all after which a paired test finds this difference with power 0.8 at level 0.05; infinite without one.
+def needed(gaps: Float[np.ndarray, "pairs instances"]) -> Float[np.ndarray, " pairs"]:
+    """Instances in all after which a paired test finds these differences with power 0.8 at level 0.05; infinite without one.
 
     n = ((z_0.975 + z_0.8) sd / mean)^2, the normal approximation of the paired test.
 
     Args:
-        gap: Score of one method less that of another, of each instance.
+        gaps: Score of one method less that of another, of each instance.
 
-    >>> round(needed(np.array([1.0, 0.0, 1.0, 0.0])), 1)
-    10.5
+    >>> needed(np.array([[1.0, 0.0, 1.0, 0.0]])).round(1).tolist()
+    [10.5]
     """
-    return float(_needed(gap[None])[0])
-
-
-def _needed(gaps: Float[np.ndarray, "pairs instances"]) -> Float[np.ndarray, " pairs"]:
-    """`needed` of many pairs."""
     mean, instances = gaps.mean(1), np.full(len(gaps), np.inf)
     moves = mean != 0
     if gaps.shape[1] > 1:

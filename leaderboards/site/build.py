@@ -20,21 +20,7 @@ from ..comparison.method_comparison import pairs_table
 from ..comparison.operator_sensitivity import panel_table
 from ..comparison.paired_tests import letter
 from ..comparison.standings import ModelBoard, TaskBoard, model_boards, read_task_boards
-from ..export.sheets import (
-    Sheet,
-    beats_sheet,
-    cells_by_method,
-    left_out_sheet,
-    matrix,
-    method_sheet,
-    overall_sheet,
-    overall_table,
-    ranked,
-    save,
-    standing_sheet,
-    standing_table,
-    tasks_sheet,
-)
+from ..export import sheets
 from ..figures.style import settings
 from ..submission.board_reader import BoardReader, open_board
 from ..submission.trust import TRUST
@@ -137,9 +123,10 @@ class _SiteWriter:
             "whisker": formatting.whisker, "letter": letter,
         }  # fmt: skip
 
-    def task_page(self, task_board: TaskBoard) -> str:
-        """Address of the page of a task."""
-        return f"tasks/{self.names['tasks'].of(task_board.group.model, task_board.group.task, task_board.group.note)}.html"
+    def task_page(self, task_board: TaskBoard, kind: str = "tasks") -> str:
+        """Address of the page of a task, or of a page of another kind about it."""
+        group = task_board.group
+        return f"{kind}/{self.names[kind].of(group.model, group.task, group.note)}.html"
 
     def method_page(self, name: str) -> str:
         """Address of the page of a method."""
@@ -147,11 +134,7 @@ class _SiteWriter:
 
     def instance_page(self, task_board: TaskBoard) -> str:
         """Address of the page of a task's instances; empty where there is none."""
-        if id(task_board) not in self.browsed:
-            return ""
-        return (
-            f"instances/{self.names['instances'].of(task_board.group.model, task_board.group.task, task_board.group.note)}.html"
-        )
+        return self.task_page(task_board, "instances") if id(task_board) in self.browsed else ""
 
     def lacks_explanations(self, task_board: TaskBoard) -> bool:
         """Whether the records of a task list explanations, but the stores keep none of them."""
@@ -170,26 +153,25 @@ class _SiteWriter:
         downloads = self._downloads()
         for task_board in self.task_boards:
             self._page(
-                self.task_page(task_board), "task.html", task_board=task_board, matrix=matrix, files=self._tables(task_board)
+                self.task_page(task_board),
+                "task.html",
+                task_board=task_board,
+                matrix=sheets.matrix,
+                files=self._tables(task_board),
             )
-            if id(task_board) in self.browsed:
-                data = self.browsed[id(task_board)].as_data()
-                for instance in data["instances"]:
-                    for method in instance["methods"]:
-                        method["page"] = self.method_page(method["method"])
-                self._page(
-                    self.instance_page(task_board),
-                    "instances.html",
-                    task_board=task_board,
-                    browsed=self.browsed[id(task_board)],
-                    data=data,
-                )
-        for name, cells in cells_by_method(self.task_boards).items():
+            browsed = self.browsed.get(id(task_board))
+            if browsed is not None:
+                data = browsed.as_data()
+                for method in (method for instance in data["instances"] for method in instance["methods"]):
+                    method["page"] = self.method_page(method["method"])
+                address = self.instance_page(task_board)
+                self._page(address, "instances.html", task_board=task_board, browsed=browsed, data=data)
+        for name, cells in sheets.cells_by_method(self.task_boards).items():
             page = MethodPage(name, tuple(cells))
             self._page(
                 self.method_page(name), "method.html", method=page, description=describe_method(cells[0][2]),
-                examples=self._examples(page), ranked=ranked, trust=self.reader.trust,
-                files=self._files(method_sheet(name, cells, self.reader.trust), f"method {name}"),
+                examples=self._examples(page), ranked=sheets.ranked, trust=self.reader.trust,
+                files=self._files(sheets.method_sheet(name, cells, self.reader.trust), f"method {name}"),
             )  # fmt: skip
         charts = [self._charts(board) for board in self.boards]
         self._page("index.html", "index.html", boards=list(zip(self.boards, charts, strict=True)), downloads=downloads,
@@ -216,16 +198,16 @@ class _SiteWriter:
         """Addresses of the table and of the matrix of P(A beats B) in every format, by metric."""
         return {
             metric: (
-                self._files(standing_sheet(standing), standing.key + task_board.group.note),
-                self._files(beats_sheet(standing), f"{standing.key}{task_board.group.note} beats"),
+                self._files(sheets.standing_sheet(standing), standing.key + task_board.group.note),
+                self._files(sheets.beats_sheet(standing), f"{standing.key}{task_board.group.note} beats"),
             )
             for metric, standing in task_board.tables.items()
         }
 
-    def _files(self, sheet: Sheet, key: str) -> dict[str, str]:
+    def _files(self, sheet: sheets.Sheet, key: str) -> dict[str, str]:
         """Writes a table in every format and returns its addresses."""
         (self.folder / "data").mkdir(exist_ok=True)
-        paths = save(sheet, self.folder / "data" / self.names["data"].of(key))
+        paths = sheets.save(sheet, self.folder / "data" / self.names["data"].of(key))
         return {format: f"data/{path.name}" for format, path in paths.items()}
 
     def _downloads(self) -> list[tuple[str, str, int]]:
@@ -236,32 +218,23 @@ class _SiteWriter:
         cells = long_table(self.reader.records)
         cells["trust"] = [trust[key] for key in zip(cells["model"], cells["task"], cells["cell"], strict=True)]
         standings = [s for task_board in self.task_boards for s in task_board.tables.values()]
-        ranks = pd.concat([standing_table(s) for s in standings]) if standings else pd.DataFrame()
+        ranks = pd.concat([sheets.standing_table(s) for s in standings]) if standings else pd.DataFrame()
         frames = {
-            "results": cells,
-            "ranks": ranks,
-            "pairs": pairs_table([s.comparison for s in standings], words=False),
-            "overall": pd.concat([overall_table(board) for board in self.boards]),
+            "results": ("all stored aggregates", cells),
+            "ranks": ("all ranked tables", ranks),
+            "pairs": ("all pairs of methods", pairs_table([s.comparison for s in standings], words=False)),
+            "overall": ("overall ranks", pd.concat([sheets.overall_table(board) for board in self.boards])),
         }
         operators = [panel_table(task_board.group, panel) for task_board in self.task_boards for panel in task_board.panels]
         if operators:
-            frames["operators"] = pd.concat(operators)
-        what = {
-            "results": "all stored aggregates",
-            "ranks": "all ranked tables",
-            "pairs": "all pairs of methods",
-            "overall": "overall ranks",
-            "operators": "means and ranks under each ablation operator",
-        }
+            frames["operators"] = "means and ranks under each ablation operator", pd.concat(operators)
         downloads = []
-        for name, frame in frames.items():
+        for name, (what, frame) in frames.items():
             frame.to_csv(target / f"{name}.csv", index=False)
             frame.to_parquet(target / f"{name}.parquet", index=False)
             frame.to_json(target / f"{name}.json", orient="records", indent=None)
-            downloads += [
-                (what[name], f"data/{name}.{end}", (target / f"{name}.{end}").stat().st_size)
-                for end in ("csv", "parquet", "json")
-            ]
+            names = [f"{name}.{end}" for end in ("csv", "parquet", "json")]
+            downloads += [(what, f"data/{name}", (target / name).stat().st_size) for name in names]
         return downloads
 
     def _charts(self, board: ModelBoard) -> dict[str, Any]:
@@ -272,14 +245,14 @@ class _SiteWriter:
         """
         from .charts import cost_chart, rank_chart, write_chart
 
-        sheets = {
-            "files": overall_sheet(board) if board.overall.methods else None,
-            "tasks": tasks_sheet(board),
-            **{by: left_out_sheet(board, by) for by in ("task", "metric", "operator")},
+        tables = {
+            "files": sheets.overall_sheet(board) if board.overall.methods else None,
+            "tasks": sheets.tasks_sheet(board),
+            **{by: sheets.left_out_sheet(board, by) for by in ("task", "metric", "operator")},
         }
         names = {"files": "overall", "task": "without task", "metric": "without metric", "operator": "under operator"}
         charts: dict[str, Any] = {
-            kind: self._files(sheet, f"{names.get(kind, kind)} {board.model}") if sheet else {} for kind, sheet in sheets.items()
+            kind: self._files(sheet, f"{names.get(kind, kind)} {board.model}") if sheet else {} for kind, sheet in tables.items()
         }
         for name, chart in (("ranks", rank_chart), ("cost", cost_chart)):
             spec = chart(board)

@@ -14,17 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ...core.errors import UsageError
-from ...models.flow.chain_rule import (
-    advance,
-    context_pull,
-    context_tangents,
-    edge_scores,
-    pattern_influence,
-    project,
-    same_position,
-    skip_tangents,
-    start_tangents,
-)
+from ...models.flow import chain_rule
 from ...models.flow.graph import SKIP
 from ...models.flow.layer import Projected, select
 from ...models.flow.trace import PathTrace
@@ -112,15 +102,15 @@ class _Walk:
         self.heads: list[Tensor] = []
         self.skips: list[Tensor] = []
         self.totals: list[Tensor] = []
-        self.tangent = start_tangents(trace, self.nodes[0])
+        self.tangent = chain_rule.start_tangents(trace, self.nodes[0])
         self.influence = sign
 
     def step(self, layer: int) -> None:
         """Continues the prefixes by a node of the layer above, and keeps the best."""
         trace, source = self.trace, self.nodes[-1]
-        moved = project(trace, layer, source, self.tangent)
+        moved = chain_rule.project(trace, layer, source, self.tangent)
         flat = Projected(*(x.flatten(1, 2) for x in moved))
-        scores = edge_scores(trace, layer, source.flatten(1), self.tangent.flatten(1, 2), flat)
+        scores = chain_rule.edge_scores(trace, layer, source.flatten(1), self.tangent.flatten(1, 2), flat)
         heads = scores.heads.unflatten(-1, source.shape[1:]).permute(0, 3, 2, 4, 1)  # (B, M, N, F, A)
         skip = scores.skip.unflatten(-1, source.shape[1:])[:, :, None]  # (B, M, 1, F)
         # An edge carries the sum over its heads; the skip adds to the one edge that stays at the position.
@@ -140,8 +130,10 @@ class _Walk:
         self.influence = totals.gather(2, to).sum(-1)
         self.nodes.append(to)
         if not last:
-            context = _sum_sources(context_tangents(trace, layer, source, to, moved))
-            self.tangent = advance(trace, layer, to, skip_tangents(trace, source, to, self.tangent), context)
+            context = _sum_sources(chain_rule.context_tangents(trace, layer, source, to, moved))
+            self.tangent = chain_rule.advance(
+                trace, layer, to, chain_rule.skip_tangents(trace, source, to, self.tangent), context
+            )
 
     def _choose(self, totals: Float[Tensor, "batch prefixes tokens"]) -> tuple[Tensor, Tensor]:
         """The next nodes (B, M', T) of the prefixes kept, and which prefix (B, M') each continues; low positions win ties."""
@@ -215,10 +207,10 @@ def refine(trace: PathTrace, patterns: EmbeddingPatterns, free_suffix: bool = Fa
     """
     nodes, choices = patterns.nodes, []
     grads = _suffix_gradients(trace, nodes)
-    tangent, influence = start_tangents(trace, nodes[0]), patterns.influence
+    tangent, influence = chain_rule.start_tangents(trace, nodes[0]), patterns.influence
     for layer in range(trace.model.n_layers):
         source, to = nodes[layer], nodes[layer + 1]
-        context = context_tangents(trace, layer, source, to, project(trace, layer, source, tangent))
+        context = chain_rule.context_tangents(trace, layer, source, to, chain_rule.project(trace, layer, source, tangent))
         heads, skips = _constrained_scores(trace, source, to, tangent, context, *grads[layer])
         choice = (
             _choose(patterns.heads[layer], patterns.skips[layer], patterns) if free_suffix else _choose(heads, skips, patterns)
@@ -233,7 +225,7 @@ def refine(trace: PathTrace, patterns: EmbeddingPatterns, free_suffix: bool = Fa
         kept = torch.arange(trace.model.n_heads, device=choice.device) == choice[..., None]
         spread = kept.repeat_interleave(trace.samples, 0)[..., None]
         follow = skipped.repeat_interleave(trace.samples, 0).to(tangent.dtype) @ tangent
-        tangent = advance(trace, layer, to, follow, _sum_sources(context.mul_(spread)))
+        tangent = chain_rule.advance(trace, layer, to, follow, _sum_sources(context.mul_(spread)))
     return AttentionPatterns(choices, influence)
 
 
@@ -251,8 +243,8 @@ def _suffix_gradients(trace: PathTrace, nodes: list[Tensor]) -> list[tuple[Tenso
     for layer in range(last, 0, -1):
         source, to = nodes[layer], nodes[layer + 1]
         skip, context = grads[-1]
-        pulled = context_pull(trace, layer, source, to, context)
-        same = same_position(trace, source, to)
+        pulled = chain_rule.context_pull(trace, layer, source, to, context)
+        same = chain_rule.same_position(trace, source, to)
         through = skip * same[..., 0, None] if same.shape[2:] == (1, 1) else same.to(skip.dtype).transpose(-1, -2) @ skip
         index = trace.at(source)
         below = trace.tangents[layer].project_vjp(index, pulled).add_(through)
@@ -307,7 +299,7 @@ def optimality_gaps(trace: PathTrace, patterns: EmbeddingPatterns) -> list[Float
             word = patterns.nodes[0][row, w].expand(count, 1)
             walks = torch.cat([word, middle, ends], 1).split(CHUNK)
             sign = -1 if patterns.total[row, w] < 0 else 1
-            best = torch.cat([pattern_influence(trace, row, walk) for walk in walks]).mul(sign).max()
+            best = torch.cat([chain_rule.pattern_influence(trace, row, walk) for walk in walks]).mul(sign).max()
             word_gaps.append(best - patterns.influence[row, w] * sign)
         gaps.append(torch.stack(word_gaps) if word_gaps else trace.g.new_zeros(0))
     return gaps

@@ -23,16 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ...core.errors import NotApplicable
-from ...models.flow.chain_rule import (
-    advance,
-    context_pull,
-    context_tangents,
-    project,
-    same_position,
-    single,
-    skip_tangents,
-    start_tangents,
-)
+from ...models.flow import chain_rule
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import SKIP, Patterns
 from ...models.flow.layer import select
@@ -91,7 +82,7 @@ class SkipShare(PathSettings, BatchMetric):
             reason = MIXED if paths is None else "no word has a pattern."
             yield from (score_row(case.instance, name, np.nan, case.draw, reason) for name in names)
             return
-        skips, total = skip_parts(single(trace, case.row), torch.from_numpy(paths).to(trace.g.device))
+        skips, total = skip_parts(chain_rule.single(trace, case.row), torch.from_numpy(paths).to(trace.g.device))
         skip, heads = skips.abs(), (total[:, None] - skips).abs()
         same = paths[:, 1:] == paths[:, :-1]
         reasons = ("the patterns carry no influence.", "no edge stays at its position.")
@@ -165,14 +156,16 @@ def skip_parts(
 
 def _forwards(trace: PathTrace, nodes: Sequence[Int[Tensor, "1 patterns 1"]]) -> tuple[list[Tensor], Tensor]:
     """Each layer's skip tangent (S, M, 1, D) along the paths, and the first layer's context tangent (S, M, 1, A, d)."""
-    tangent, skips, first = start_tangents(trace, nodes[0]), list[Tensor](), Tensor()
+    tangent, skips, first = chain_rule.start_tangents(trace, nodes[0]), list[Tensor](), Tensor()
     for layer, (source, to) in enumerate(pairwise(nodes)):
-        skips.append(skip_tangents(trace, source, to, tangent))
+        skips.append(chain_rule.skip_tangents(trace, source, to, tangent))
         if layer == trace.model.n_layers - 1 and layer:
             break
-        context = context_tangents(trace, layer, source, to, project(trace, layer, source, tangent))[:, :, :, 0]
+        context = chain_rule.context_tangents(trace, layer, source, to, chain_rule.project(trace, layer, source, tangent))[
+            :, :, :, 0
+        ]
         first = context if layer == 0 else first
-        tangent = advance(trace, layer, to, skips[-1], context)
+        tangent = chain_rule.advance(trace, layer, to, skips[-1], context)
     return skips, first
 
 
@@ -184,7 +177,7 @@ def _backwards(trace: PathTrace, nodes: Sequence[Int[Tensor, "1 patterns 1"]]) -
     for layer in range(last, 0, -1):
         source, to = nodes[layer], nodes[layer + 1]
         skip, context = grads[-1]
-        pulled = trace.tangents[layer].project_vjp(trace.at(source), context_pull(trace, layer, source, to, context))
-        through = pulled + skip * same_position(trace, source, to)[..., 0, None]
+        pulled = trace.tangents[layer].project_vjp(trace.at(source), chain_rule.context_pull(trace, layer, source, to, context))
+        through = pulled + skip * chain_rule.same_position(trace, source, to)[..., 0, None]
         grads.append(trace.tangents[layer - 1].finish_vjp(trace.at(source), through))
     return grads[::-1]

@@ -1,8 +1,7 @@
 """The position-wise parts of a layer and their derivatives at single positions.
 
 `project` and `finish` work position by position, so a tangent (or a gradient) that lives at one position stays there. `Tangents`
-differentiates both at any set of positions from intermediates that the forward pass has already computed; `FuncTangents` does
-the same for any layer with torch.func, recomputing them, and is the oracle of the closed forms.
+differentiates both at any set of positions from intermediates that the forward pass has already computed.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.func import jvp, vjp
 from torch.nn.functional import linear
 
 Index = Int[Tensor, "..."] | None
@@ -255,37 +253,3 @@ class PostNormTangents:
         inner = (after @ y.outer.weight).mul_(select(self.slope, at))
         skip = self.norm1.vjp(at, (inner @ y.inner.weight).add_(after))
         return skip, y.join_vjp(skip)
-
-
-@dataclass(frozen=True, eq=False)
-class FuncTangents:
-    """Derivatives of the position-wise parts of any layer by torch.func.
-
-    Attributes:
-        layer: The layer.
-        skip: Its residual at flat rows (R N, D).
-        context: Its context vectors at flat rows (R N, A, d).
-    """
-
-    layer: Layer
-    skip: Tensor
-    context: Tensor
-
-    def cut(self, rows: slice) -> FuncTangents:
-        """The derivatives at some of the rows."""
-        return FuncTangents(self.layer, self.skip[rows], self.context[rows])
-
-    def project_jvp(self, at: Index, tangent: Vectors) -> Projected:
-        return Projected(*jvp(lambda h: tuple(self.layer.project(h)), (select(self.skip, at),), (tangent,))[1])
-
-    def project_vjp(self, at: Index, grads: Projected) -> Vectors:
-        grad: Tensor = vjp(lambda h: tuple(self.layer.project(h)), select(self.skip, at))[1](tuple(grads))[0]
-        return grad
-
-    def finish_jvp(self, at: Index, skip: Vectors, context: HeadVectors) -> Vectors:
-        tangent: Tensor = jvp(self.layer.finish, (select(self.skip, at), select(self.context, at)), (skip, context))[1]
-        return tangent
-
-    def finish_vjp(self, at: Index, grad: Vectors) -> tuple[Vectors, HeadVectors]:
-        skip, context = vjp(self.layer.finish, select(self.skip, at), select(self.context, at))[1](grad)
-        return skip, context

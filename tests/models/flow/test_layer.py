@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
+from torch import Tensor
+from torch.func import jvp, vjp
 
-from flowgauge.models.flow.layer import FuncTangents, Projected
+from flowgauge.models.flow.layer import HeadVectors, Index, Layer, Projected, Vectors, select
 from flowgauge.models.flow.trace import path_trace
 
 TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class FuncTangents:
+    """Derivatives of the position-wise parts of any layer by torch.func.
+
+    Attributes:
+        layer: The layer.
+        skip: Its residual at flat rows (R N, D).
+        context: Its context vectors at flat rows (R N, A, d).
+    """
+
+    layer: Layer
+    skip: Tensor
+    context: Tensor
+
+    def project_jvp(self, at: Index, tangent: Vectors) -> Projected:
+        return Projected(*jvp(lambda h: tuple(self.layer.project(h)), (select(self.skip, at),), (tangent,))[1])
+
+    def project_vjp(self, at: Index, grads: Projected) -> Vectors:
+        grad: Tensor = vjp(lambda h: tuple(self.layer.project(h)), select(self.skip, at))[1](tuple(grads))[0]
+        return grad
+
+    def finish_jvp(self, at: Index, skip: Vectors, context: HeadVectors) -> Vectors:
+        tangent: Tensor = jvp(self.layer.finish, (select(self.skip, at), select(self.context, at)), (skip, context))[1]
+        return tangent
+
+    def finish_vjp(self, at: Index, grad: Vectors) -> tuple[Vectors, HeadVectors]:
+        skip, context = vjp(self.layer.finish, select(self.skip, at), select(self.context, at))[1](grad)
+        return skip, context
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
