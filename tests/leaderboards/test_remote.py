@@ -105,7 +105,7 @@ def test_a_store_on_s3_is_filled_resumed_and_read(s3, agreement_model, tmp_path:
     assert packed.returncode == 0, packed.stderr
     merged = flowgauge("leaderboard", "merge", str(tmp_path / "bundle"), "s3://board/board", "--form-only", **environment)
     assert "1 cells entered s3://board/board" in merged.stdout, merged.stderr
-    assert objects(client, "board").keys() == there.keys() | {"ledger.jsonl"}
+    assert objects(client, "board").keys() == there.keys() | {"ledger.jsonl", "ledger.head"}
 
 
 class Hub(BaseHTTPRequestHandler):
