@@ -14,6 +14,8 @@ from ..models.flow.graph import Patterns
 VIEWS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns")
 MASK_COMPANIONS = ("gate", "fill", "sets")
 """Arrays beside a mask: with `gate` and `fill` a metric runs the masked model as the method does; `sets` are equally good."""
+MOST_VALUES = 1000
+"""The most numbers about the explanation itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +63,17 @@ class Explanation:
                 continue
             if view.ndim != len(axes):
                 raise ValueError(f"the view {name!r} must have {len(axes)} axes, got shape {view.shape}.")
+            if np.iscomplexobj(view):
+                raise ValueError(f"the view {name!r} has complex numbers; scores are real: take the part that you mean.")
             if not np.isfinite(view).all():
                 count = int((~np.isfinite(view)).sum())
                 raise ValueError(f"the view {name!r} has {count} of {view.size} values that are NaN or infinite.")
         self._check_mask_companions()
+        if len(self.values) > MOST_VALUES:
+            raise ValueError(f"an explanation has at most {MOST_VALUES} values, got {len(self.values)}: put scores into views.")
         for name, value in self.values.items():
-            if not np.isfinite(value):
-                raise ValueError(f"the value {name!r} is {value}, expected a finite number.")
+            if np.iscomplexobj(value) or not np.isfinite(value):
+                raise ValueError(f"the value {name[:100]!r} is {str(value)[:100]}, expected a finite real number.")
         if not self.views and not self.draws:
             raise ValueError("an explanation needs at least one view.")
 

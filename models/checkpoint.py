@@ -266,9 +266,18 @@ def fetch(load: Callable[[], Any], name: str, what: str = "a model") -> Any:
     except BaseException as error:  # each damaged format has an error of its own; a tokenizer's is no Exception
         text = printable(" ".join(str(error).split()))
         offline = "couldn't connect" in text or "offline" in text.lower() or "Name or service" in text
-        reason = "the Hub cannot be reached and nothing of that name is cached" if offline else text[:200].rstrip(".")
+        reason = text.rstrip(".") if len(text) <= 300 else f"{text[:300]}..."
+        if offline:
+            reason = "the Hub cannot be reached and nothing of that name is cached"
         if "trust_remote_code" in text:
             reason = "it needs code of its own (auto_map), and code that comes with a checkpoint is not run"
+        if "Weights only load failed" in text:
+            reason = (
+                "its weights are a pickle of more than tensors, which could run any program and is not read; ask for its "
+                "model.safetensors"
+            )
+        if "discards the imaginary part" in text:
+            reason = "its weights are complex numbers, which no encoder has"
         raise UsageError(
             f"cannot load {what} from {name!r}: {reason}. "
             f"Embedded models: {', '.join(ZOO)}; a folder with a checkpoint works too."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,12 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
     head = checkpoint.head()
     tokenizer = _tokenizer(checkpoint, masked=head == "masked")
     hf, loading = _weights(checkpoint, AUTO[head], dtype=DTYPES[dtype])
+    if loading["mismatched_keys"]:
+        key, stored, expected = sorted(loading["mismatched_keys"])[0]
+        raise UsageError(
+            f"the checkpoint of model {name!r} has {key} in the shape {tuple(stored)}, where its config.json asks for "
+            f"{tuple(expected)} ({len(loading['mismatched_keys'])} in all): weights and config.json are of two models."
+        )
     if loading["missing_keys"]:
         missing = ", ".join(sorted(loading["missing_keys"])[:3])
         raise UsageError(
@@ -101,7 +108,7 @@ def load_base(name: str, classes: Sequence[str] | None, revision: str | None = N
             f"the tokenizer of model {name!r} has no padding token, which training needs: name it, as "
             f"`AutoTokenizer.from_pretrained({name!r}, pad_token='[PAD]').save_pretrained({name!r})` does."
         )
-    options: dict[str, Any] = {"num_labels": 2, "ignore_mismatched_sizes": True, "dtype": torch.float32}
+    options: dict[str, Any] = {"num_labels": 2, "dtype": torch.float32}
     if classes is not None:
         labels = {"id2label": dict(enumerate(classes)), "label2id": {label: index for index, label in enumerate(classes)}}
         options |= {"num_labels": len(classes), "problem_type": "single_label_classification", **labels}
@@ -153,7 +160,15 @@ def _weights(checkpoint: Checkpoint, auto: str, **options: Any) -> tuple[Any, di
 
     load = getattr(transformers, auto).from_pretrained
     options |= {"revision": checkpoint.revision, "trust_remote_code": False, "output_loading_info": True}
-    hf, loading = fetch(lambda: load(checkpoint.source, **options), checkpoint.name)
+    options["ignore_mismatched_sizes"] = True  # they are refused by name
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Casting complex values")
+            hf, loading = fetch(lambda: load(checkpoint.source, **options), checkpoint.name)
+    finally:
+        torch.set_warn_always(always)
     return hf, loading
 
 

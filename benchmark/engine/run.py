@@ -53,15 +53,16 @@ def _open_group(store: Store, resolved: ResolvedPlan, sample: TaskSample, model:
     plan = resolved.plan
     group = JobGroup(model, sample.task, sample.key, sample.instances, max_tokens=plan.max_tokens, on_split=plan.on_split)
     training_sample, no_training = _training_sample(resolved, sample)
+    shown, fingerprint = model.shown, model.fingerprint()  # each looks at installed packages or files
     for spec, method in resolved.methods:
         is_trained = hasattr(method, "fit")
+        first = cell_key(
+            fingerprint=fingerprint, dtype=plan.dtype, task=sample.key, max_tokens=plan.max_tokens, on_split=plan.on_split,
+            method=method, seed=0, trained_on=training_sample.key if is_trained and training_sample else None,
+        )  # fmt: skip
         for seed in plan.seeds if method.stochastic else (0,):
-            key = cell_key(
-                fingerprint=model.fingerprint(), dtype=plan.dtype, task=sample.key, max_tokens=plan.max_tokens,
-                on_split=plan.on_split, method=method, seed=seed,
-                trained_on=training_sample.key if is_trained and training_sample else None,
-            )  # fmt: skip
-            cell = store.cell(model.shown, sample.task.name, folder_name(method.name, key))
+            key = {**first, "seed": seed} if method.stochastic else first  # a plan may have a hundred thousand seeds
+            cell = store.cell(shown, sample.task.name, folder_name(method.name, key))
             job = Job(
                 cell=cell, key=key, method=method, name=method.name, seed=seed, record=cell.record(),
                 request=request_of(plan, model.name, sample.spec, as_mapping(spec)),

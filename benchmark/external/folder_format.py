@@ -293,7 +293,12 @@ def _arrays(scores: Any) -> Iterator[tuple[str, np.ndarray]]:
     """The views of one instance as arrays; scores that are no mapping are those of its tokens."""
     for view, array in (scores if isinstance(scores, Mapping) else {"tokens": scores}).items():
         if hasattr(array, "detach"):
-            array = array.detach().cpu().double()
+            array = array.detach().cpu()
+            array = array if array.is_complex() else array.double()
+        if np.iscomplexobj(array):
+            raise UsageError(
+                f"the view {view!r} of an instance has complex numbers; scores are real: take the part that you mean."
+            )
         dtype = np.int64 if view == IDS else np.float64
         yield view, np.ascontiguousarray(np.asarray(array, dtype))
 

@@ -18,7 +18,7 @@ from ...benchmark.store.atomic_files import write_file
 from ...benchmark.store.cell import safe_name
 from ...benchmark.store.key import short_hash
 from ...benchmark.store.record import Record, Score
-from ...core.errors import UnknownName, UsageError
+from ...core.errors import UnknownName, UsageError, listing
 from ...core.version import VERSION
 from ...metrics.scores import Aggregate
 from ..stored.comparable_cells import ComparableCells, groups
@@ -149,7 +149,7 @@ def hub_results(records: Sequence[Record], dataset: str, source_url: str = "") -
 
     models = {record.model for record in records}
     if len(models) > 1:
-        raise UsageError(f"these results are of {len(models)} models ({', '.join(sorted(models))}): choose one with --model.")
+        raise UsageError(f"these results are of {len(models)} models ({listing(models)}): choose one with --model.")
     entries = [
         EvalResultEntry(
             dataset_id=dataset,

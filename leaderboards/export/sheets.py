@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ...benchmark.store.record import Record
-from ...core.errors import UnknownName, UsageError
+from ...core.errors import UnknownName, UsageError, listing
 from ...metrics.scores import Aggregate
 from ..comparison.standings import ModelBoard, RankedTable, TaskBoard, model_boards, read_task_boards
 from ..stored.comparable_cells import ComparableCells, find_aggregate
@@ -26,6 +26,7 @@ Format = Literal["latex", "markdown", "csv", "json"]
 FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "markdown": "md", "latex": "tex"}
 """The formats that `save` writes, with the endings of their files."""
 OVERALL = "overall"
+TABLE_NAMES = "Tables are overall, tasks, without-task, without-metric, TASK, TASK:METRIC, TASK:METRIC:beats and method:NAME."
 MATRIX = 25
 """The largest number of methods in a printed or displayed matrix of P(A beats B); its CSV, Parquet and JSON have all."""
 
@@ -288,12 +289,12 @@ def export(urls: Sequence[str], name: str, format: Format, model: str | None = N
     if model is not None and model not in models:
         raise UnknownName("model on this board", model, models)
     if model is None and len(models) > 1:
-        raise UsageError(f"the board has several models; choose one with --model: {', '.join(models)}.")
+        raise UsageError(f"the board has several models; choose one with --model: {listing(models)}.")
     chosen = [task_board for task_board in task_boards if task_board.group.model == (model or models[0])]
     known = _sheets(chosen, reader)
     sheet = known[name]() if name in known else None
     if sheet is None:
-        raise UnknownName("table", name, known)
+        raise UnknownName("table", name, known, TABLE_NAMES)
     return as_text(sheet, format)
 
 

@@ -110,15 +110,16 @@ def _draw_all(source: ExplanationSource, options: FigureOptions, out: Path) -> l
     Raises:
         UsageError: The store has data for no figure; the message lists the reasons.
     """
-    paths, reasons = list[Path](), list[str]()
+    paths, reasons = list[Path](), dict[str, list[str]]()
     for what in FIGURES:
         try:
             paths += _draw(source, what, options, out)
         except FlowgaugeError as reason:
             log.info("no %s: %s", what, reason)
-            reasons.append(f"{what}: {reason}")
+            reasons.setdefault(str(reason), []).append(what)
     if not paths:
-        raise UsageError(f"no figure can be drawn of {source.url!r}. {' '.join(reasons)}")
+        told = " ".join(f"{', '.join(figures)}: {reason}" for reason, figures in reasons.items())
+        raise UsageError(f"no figure can be drawn of {source.url!r}. {told}")
     return paths
 
 

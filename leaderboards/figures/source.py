@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -157,8 +156,7 @@ def check_instances(ids: Sequence[str], known: Sequence[str]) -> None:
     """
     for id in ids:
         if id not in known:
-            near = difflib.get_close_matches(id, known, n=3, cutoff=0.4) or known[:3]
-            raise UsageError(f"no instance is called {id!r} among the {len(known)} explained; choose another: {', '.join(near)}.")
+            raise UnknownName(f"instance among the {len(known)} explained", id, known)
 
 
 def one_a_condition(explained: CellExplanations) -> list[str]:

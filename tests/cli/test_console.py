@@ -8,7 +8,9 @@ import math
 import pandas as pd
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from flowgauge.cli import app
 from flowgauge.cli.console import complain, print_rows, print_tables, reporting
 from flowgauge.core.errors import FlowgaugeError, NotApplicable, UsageError
 
@@ -24,7 +26,7 @@ from flowgauge.core.errors import FlowgaugeError, NotApplicable, UsageError
             1,
             "flowgauge: unexpected: there is no 'what' in a mapping (run the command again with --debug to see where)",
         ),
-        (KeyboardInterrupt(), 130, "flowgauge: stopped; the same command continues from here."),
+        (KeyboardInterrupt(), 130, "flowgauge: stopped; the same command starts from the beginning."),
     ],
 )
 def test_an_error_is_one_line_and_an_exit_code(
@@ -69,3 +71,63 @@ def test_rows_that_go_to_a_file_are_not_folded(capsys: pytest.CaptureFixture[str
     long = "x" * 100
     print_rows([("method", "score"), (long, "0.5")])
     assert capsys.readouterr().out.splitlines()[1].split() == [long, "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--task", "sva/obj", "--batch-size", "0"], "'--batch-size'"),
+        (["run", "--task", "sva/obj", "--sample-seed", "-1"], "'--sample-seed'"),
+        (["questions", "--task", "sva/obj", "--limit", "0"], "'--limit'"),
+        (["run", "--task", "sva/obj", "--store", "a", "--store", "b"], "'--store': it is given twice, and takes one value: `"),
+        (["run", "-t", "sva/obj", "-m", "a", "--model", "b"], "it is given twice"),
+        (["leaderboard", "build", "a", "--out", "x", "--out", "y"], "'--out': it is given twice"),
+        (["leaderboard", "verify"], "Missing argument 'BUNDLE'"),
+        (["list", "nothing"], "'KIND'"),
+        (["shwo"], "No such command 'shwo'"),
+        (["run", "--lmit", "3"], "--lmit"),
+    ],
+)
+def test_what_the_parser_refuses_is_one_line_like_any_other_error(words: list[str], said: str) -> None:
+    refused = CliRunner().invoke(app, words)
+    (line,) = refused.stderr.splitlines()
+    assert refused.exit_code == 2 and refused.stdout == ""
+    assert line.startswith("flowgauge: ") and said in line and line.endswith(" --help` says more.")
+
+
+def test_repeatable_options_and_flags_may_be_repeated() -> None:
+    refused = CliRunner().invoke(app, ["show", "nowhere", "--json", "--json"])
+    assert "there is no store at 'nowhere'" in refused.stderr
+    compared = CliRunner().invoke(app, ["compare", "nowhere", "-t", "a", "-t", "b"])
+    assert "there is no store at 'nowhere'" in compared.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["leaderboard"]])
+def test_without_a_command_help_is_shown(words: list[str]) -> None:
+    shown = CliRunner().invoke(app, words)
+    assert shown.exit_code == 2 and "Usage:" in shown.output and "flowgauge: " not in shown.output
+
+
+@pytest.mark.parametrize(
+    ("words", "computes", "said"),
+    [
+        (["run", "--task", "sva/obj"], "flowgauge.benchmark.engine.run.run", "continues from here"),
+        (["leaderboard", "merge", "a", "b", "--form-only"], "flowgauge.leaderboards.submission.board.merge", "starts from the"),
+        (["leaderboard", "build", "a"], "flowgauge.leaderboards.site.build.build", "starts from the beginning"),
+    ],
+)
+def test_a_command_that_is_stopped_says_whether_it_goes_on(
+    words: list[str], computes: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(computes, stop)
+    stopped = CliRunner().invoke(app, words)
+    assert stopped.exit_code == 130 and stopped.stdout == ""
+    assert stopped.stderr.startswith(f"flowgauge: stopped; the same command {said}") and stopped.stderr.count("\n") == 1
+
+
+def test_a_message_has_a_bounded_length(capsys: pytest.CaptureFixture[str]) -> None:
+    complain("x" * 10_000)
+    assert capsys.readouterr().err == f"flowgauge: {'x' * 4000}...\n"

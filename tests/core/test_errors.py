@@ -14,6 +14,7 @@ from flowgauge.core.errors import (
     UnknownName,
     UsageError,
     in_words,
+    listing,
     printable,
     quoted,
     shortened,
@@ -74,3 +75,12 @@ def test_values_are_shown_cut_whatever_they_are() -> None:
     assert quoted("x" * 10**7, 5) == "'xxxx..." and quoted(10**5000) == "a int that is too large to be shown"
     assert quoted(endless) == "[[...]]" and len(quoted(["y" * 10**5])) == LONGEST + 3
     assert len(str(UnknownName("task", "z" * 10**6, ["a"]))) < 200
+
+
+def test_lists_of_names_are_bounded_and_begin_with_those_most_like_what_was_written() -> None:
+    many = [f"task-{number:05d}" for number in range(100)] + ["x" * 5000]
+    text = str(UnknownName("table", "zz-00042", many))
+    assert text.startswith("no table is called 'zz-00042': ") and "task-00042" in text and len(text) < 300
+    assert listing(many, "zz-00042").startswith("task-00042, ") and listing(many).endswith(" and 91 more")
+    assert len(str(UnknownName("table", "y" * 10_000, many))) < 1000
+    assert str(UnknownName("table", "a", [])) == "no table is called 'a': known: none."

@@ -20,3 +20,16 @@ def test_explanations_refuse_what_is_not_one():
         Patterns(np.array([0]), np.ones(1), np.ones(1), np.zeros((1, 3, 1), int), heads=np.zeros((1, 3, 1, 1), int))
     with pytest.raises(ValueError, match="needs heads and skips"):
         Subgraph(np.ones((2, 2), bool), np.ones((1, 2, 2), bool))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"tokens": np.array([1.0, 1j])}, "the view 'tokens' has complex numbers; scores are real"),
+        ({"tokens": np.ones(2), "values": {"q": 1 + 2j}}, "the value 'q' is .* expected a finite real number"),
+        ({"tokens": np.ones(2), "values": {f"v{n}": 0.0 for n in range(200_000)}}, "at most 1000 values, got 200000"),
+    ],
+)
+def test_numbers_are_real_and_values_are_few(fields, said):
+    with pytest.raises(ValueError, match=said):
+        Explanation(**fields)

@@ -6,9 +6,12 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from flowgauge.core.errors import UsageError
 from flowgauge.models.inputs.encode import encode
@@ -82,3 +85,48 @@ def test_a_new_head_has_the_classes_and_the_model_its_limit_of_tokens(tiny_folde
     assert base.hf.classifier.out_features == 3
     assert base.max_tokens == 40
     assert load_base(str(tiny_folder("bert", "masked")), None).hf.qa_outputs.out_features == 2
+
+
+class Program:
+    """What runs when a pickle with it is read."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return eval, ("print('a program of the checkpoint ran')",)
+
+
+def _other_weights(folder: Path, change: Callable[[Tensor], Any], ending: str) -> None:
+    """Writes a checkpoint's weights anew with one of them changed."""
+    weights = load_file(folder / "model.safetensors")
+    name = "bert.encoder.layer.1.output.dense.weight"
+    weights[name] = change(weights[name])
+    (folder / "model.safetensors").unlink()
+    if ending == "bin":
+        torch.save(weights, folder / "pytorch_model.bin")
+    else:
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("change", "ending", "said"),
+    [
+        (lambda w: w[:7, :5].clone(), "safetensors", r"bert.*\(7, 5\), where its config.json asks for"),
+        (
+            lambda w: w[:7, :5].clone(),
+            "bin",
+            r"bert.encoder.layer.1.output.dense.weight in the shape \(7, 5\), where its config.json asks for",
+        ),
+        (lambda w: w.to(torch.complex64), "safetensors", "complex numbers, which no encoder has"),
+        (lambda w: w.to(torch.complex64), "bin", "complex numbers, which no encoder has"),
+        (
+            lambda _: Program(),
+            "bin",
+            "its weights are a pickle of more than tensors, which could run any program and is not read",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(tiny_model: Path, tmp_path: Path, change, ending: str, said: str, capsys) -> None:
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    _other_weights(folder, change, ending)
+    with pytest.raises(UsageError, match=said):
+        load_model(str(folder))
+    assert "a program of the checkpoint ran" not in capsys.readouterr().out

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from . import board, checks, external, results, run, submission
+from .console import OneLineGroup, OneValueCommand
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 COMPUTE, READ, EXTEND = "Compute", "Read results", "Extend"
 SUBMIT, SHOW, KEEP = "Submit and verify", "Show a board", "Keep a board"
 
-app = typer.Typer(
-    name="flowgauge", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, context_settings=HELP_OPTIONS
+
+class Commands(typer.Typer):
+    """Commands that take each option once, unless they say that it is repeatable."""
+
+    def command(self, name: str | None = None, **options: Any) -> Any:
+        """Registers a command."""
+        return super().command(name, **{"cls": OneValueCommand, **options})
+
+
+app = Commands(
+    name="flowgauge",
+    cls=OneLineGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings=HELP_OPTIONS,
 )
-leaderboard = typer.Typer(no_args_is_help=True, context_settings=HELP_OPTIONS)
+leaderboard = Commands(no_args_is_help=True, context_settings=HELP_OPTIONS)
 
 app.command(rich_help_panel=COMPUTE)(run.run)
 app.command(rich_help_panel=COMPUTE)(run.score)

@@ -64,7 +64,7 @@ def export(
         str | None,
         typer.Option(
             show_default="overall",
-            help="overall, tasks, a task, TASK:METRIC, method:NAME, ...; an unknown name lists them all.",
+            help="overall, tasks, without-task, without-metric, a task, TASK:METRIC, TASK:METRIC:beats or method:NAME.",
         ),
     ] = None,
     format: Annotated[
@@ -239,7 +239,7 @@ def rescore(
     debug: Debug = False,
 ) -> None:
     """Score every cell of a board with a metric that is new or was corrected."""
-    with reporting(debug):
+    with reporting(debug, continues=True):
         from ..benchmark.engine.rescore import rescore as rescore_store
         from ..leaderboards.submission.board import rescored
 

@@ -6,11 +6,13 @@ import logging
 import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from ..core.errors import FlowgaugeError, in_words, printable, shortened
 
@@ -30,11 +32,12 @@ CHATTY_LOGGERS = ("httpx", "urllib3", "filelock", "matplotlib", "fsspec", "async
 
 
 @contextmanager
-def reporting(debug: bool) -> Iterator[None]:
+def reporting(debug: bool, continues: bool = False) -> Iterator[None]:
     """Turns an error into one line on stderr and an exit code: that of the error, or 1; 130 where the user stopped the command.
 
     Args:
         debug: Lets tracebacks through and shows log messages.
+        continues: Whether a command that was stopped goes on where it was when it is given again.
     """
     for name, value in QUIET_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -46,7 +49,7 @@ def reporting(debug: bool) -> Iterator[None]:
     except (typer.Exit, typer.Abort):
         raise
     except KeyboardInterrupt:
-        complain("stopped; the same command continues from here.")
+        complain(f"stopped; the same command {'continues from here' if continues else 'starts from the beginning'}.")
         raise typer.Exit(130) from None
     except FlowgaugeError as error:
         if debug:
@@ -66,6 +69,42 @@ def reporting(debug: bool) -> Iterator[None]:
 def complain(text: str) -> None:
     """Prints a message on stderr, on one line of bounded length and without control characters."""
     typer.echo("flowgauge: " + printable(shortened(text, 4000)), err=True)
+
+
+class OneValueCommand(TyperCommand):
+    """A command that refuses an option given twice, of which the parser would take the last without a word."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parses the arguments, after counting the options among them."""
+        given = Counter(self.make_parser(ctx).parse_args(list(args))[2])
+        for parameter, count in given.items():
+            if count > 1 and not parameter.multiple and not getattr(parameter, "is_flag", False):
+                raise typer.BadParameter("it is given twice, and takes one value.", ctx=ctx, param=parameter)
+        return super().parse_args(ctx, args)
+
+
+class OneLineGroup(TyperGroup):
+    """A group of commands whose refused options and arguments are one line, as all other errors are."""
+
+    def main(self, *arguments: Any, standalone_mode: bool = True, **options: Any) -> Any:
+        """Runs a command; prints what its parser refuses and exits with its code."""
+        try:
+            code = super().main(*arguments, standalone_mode=False, **options)
+        except typer.Abort:
+            code = 130
+        except Exception as error:
+            if not standalone_mode or not hasattr(error, "format_message"):  # only a parser's errors have it
+                raise
+            if type(error).__name__ == "NoArgsIsHelpError":
+                error.show()
+            else:
+                context = getattr(error, "ctx", None)
+                help_of = f": `{context.command_path} --help` says more" if context else ""
+                complain(f"{error.format_message().rstrip('.')}{help_of}.")
+            code = error.exit_code
+        if standalone_mode:
+            sys.exit(code if isinstance(code, int) else 0)
+        return code
 
 
 def print_results(results: Results, quiet: bool) -> None:

@@ -89,7 +89,7 @@ def import_(
     debug: Debug = False,
 ) -> None:
     """Scores explanations that were computed elsewhere; `IMPORT_HELP` is what users read."""
-    with reporting(debug):
+    with reporting(debug, continues=True):
         from ..benchmark.engine.plan import DEFAULT_METRICS
         from ..benchmark.external.importer import import_explanations
 

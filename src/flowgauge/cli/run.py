@@ -71,7 +71,7 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Explain tasks with methods and score the explanations; results that the store has are not computed again."""
-    with reporting(debug):
+    with reporting(debug, continues=True):
         from ..benchmark.engine.plan import Plan
 
         options = {
@@ -103,7 +103,7 @@ def score(
     debug: Debug = False,
 ) -> None:
     """Score stored explanations with more metrics."""
-    with reporting(debug):
+    with reporting(debug, continues=True):
         from ..benchmark.engine.rescore import rescore
 
         results = rescore(store, metric, model=model, data_dir=data_dir, device=device, batch_size=batch_size, quiet=quiet)
@@ -137,7 +137,7 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Fine-tune an encoder on a task with classes or spans; the same command continues a training that was stopped."""
-    with reporting(debug):
+    with reporting(debug, continues=True):
         from ..benchmark.fine_tuning.fine_tune import train as fine_tune
 
         trained = fine_tune(

@@ -43,8 +43,31 @@ class NotApplicable(FlowgaugeError):
     """A method or metric that does not apply to a model, a task or an explanation; tables show the text as the reason."""
 
 
+MOST_NAMES, LONGEST_NAME = 10, 100
+"""How many names a message lists, and how many characters of each."""
+
+
+def listing(names: Iterable[str], like: str = "") -> str:
+    """Names for a message of bounded length: in order, or those most like a text where there are too many, with their number.
+
+    Args:
+        names: Any names; each is listed once.
+        like: What a user wrote.
+
+    >>> listing(["b", "a", "b"]), listing([f"t{n}" for n in range(12)], "t7")
+    ('a, b', 't7, t0, t1, t10, t11, t2, t3, t4, t5, t6 and 2 more')
+    """
+    known = sorted(set(names))
+    if len(known) > MOST_NAMES:
+        like = like[:LONGEST_NAME].casefold()
+        near = {name: difflib.SequenceMatcher(None, name[:LONGEST_NAME].casefold(), like).ratio() for name in known}
+        known.sort(key=lambda name: -near[name])
+    more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
+    return ", ".join(shortened(name, LONGEST_NAME) for name in known[:MOST_NAMES]) + more
+
+
 class UnknownName(UsageError):
-    """A name that does not exist, with the nearest names that do, or with all of them.
+    """A name that does not exist, with the nearest names that do, or with a list of them.
 
     Args:
         kind: What has names, such as `method`.
@@ -58,9 +81,9 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name[:100], known, n=3, cutoff=0.5)
-        guess = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}."
-        super().__init__(f"no {kind} is called {quoted(name, 100)}: {guess}{' ' + hint if hint else ''}")
+        near = difflib.get_close_matches(name[:LONGEST_NAME], known, n=3, cutoff=0.5)
+        guess = f"did you mean {' or '.join((shortened(one, LONGEST_NAME) for one in near))}?" if near else f"known: {listing(known, name) or 'none'}."
+        super().__init__(f"no {kind} is called {quoted(name, LONGEST_NAME)}: {guess}{' ' + hint if hint else ''}")
 
 
 class SharedStateChanged(FlowgaugeError):

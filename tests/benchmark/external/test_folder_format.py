@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from safetensors import numpy as safetensors
 
@@ -83,3 +84,9 @@ def test_a_name_has_the_mark_once_and_numbers_are_real(tmp_path):
     (tmp_path / "explanations.safetensors").write_bytes(safetensors.save({"a/tokens": np.array([1j], np.complex64)}))
     with pytest.raises(UsageError, match="are complex"):
         read_explanations(tmp_path).explanation("a")
+
+
+@pytest.mark.parametrize("scores", [[1j, 2.0], np.array([1 + 1j]), torch.tensor([1j])])
+def test_complex_scores_are_not_cut_to_their_real_part(tmp_path, scores):
+    with pytest.raises(UsageError, match="the view 'tokens' of an instance has complex numbers; scores are real"):
+        write_explanations(tmp_path, {"a": scores}, method="my-lrp", producer="me", producer_version="1", task="sva/obj")

@@ -60,7 +60,7 @@ def test_refusals_name_what_there_is(drawn_store: str, tmp_path: Path):
         plot(drawn_store, "pattern", tmp_path, method="atention")
     with pytest.raises(UnknownName, match="condition of sva/obj"):
         plot(drawn_store, "aggregate", tmp_path, condition="X")
-    with pytest.raises(UsageError, match="no instance is called 'zz' among the 3 explained; choose another: "):
+    with pytest.raises(UsageError, match="no instance among the 3 explained is called 'zz': known: "):
         plot(drawn_store, "pattern", tmp_path, task="sva/obj", instance="zz")
     with pytest.raises(UsageError, match=r"share must lie in \[0, 1\)"):
         plot(drawn_store, "pattern", tmp_path, share=5)
@@ -78,3 +78,10 @@ def test_a_figure_without_scores_says_how_to_add_them(tmp_path: Path, what: str,
     keep(store, record("influence-patterns", instances=1), [sentence("a")], [patterned()])
     with pytest.raises(UsageError, match=f"flowgauge score STORE --metric {metric}"):
         plot(store.url, what, tmp_path)
+
+
+def test_one_reason_for_all_figures_is_said_once(drawn_store: str, tmp_path: Path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(UsageError, match="no figure can be drawn") as refused:
+        plot(drawn_store, out=tmp_path / "file")
+    assert str(refused.value).count("cannot write figures") == 1 and "pattern, aggregate, " in str(refused.value)

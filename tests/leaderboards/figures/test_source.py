@@ -38,5 +38,5 @@ def test_labels_are_those_of_the_method_or_of_the_default(drawn_store: str):
 
 def test_unknown_instances_are_named_with_near_matches():
     check_instances(["sva/obj/1"], ["sva/obj/1", "sva/obj/2"])
-    with pytest.raises(UsageError, match="no instance is called 'sva/obj/3' among the 2 explained; choose another: sva/obj/"):
+    with pytest.raises(UsageError, match="no instance among the 2 explained is called 'sva/obj/3': did you mean sva/obj/"):
         check_instances(["sva/obj/3"], ["sva/obj/1", "sva/obj/2"])
