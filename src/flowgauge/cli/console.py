@@ -76,7 +76,7 @@ class OneValueCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parses the arguments, after counting the options among them."""
-        given = Counter(self.make_parser(ctx).parse_args(list(args))[2])
+        given: Counter[Any] = Counter(self.make_parser(ctx).parse_args(list(args))[2])
         for parameter, count in given.items():
             if count > 1 and not parameter.multiple and not getattr(parameter, "is_flag", False):
                 raise typer.BadParameter("it is given twice, and takes one value.", ctx=ctx, param=parameter)
@@ -89,19 +89,20 @@ class OneLineGroup(TyperGroup):
     def main(self, *arguments: Any, standalone_mode: bool = True, **options: Any) -> Any:
         """Runs a command; prints what its parser refuses and exits with its code."""
         try:
-            code = super().main(*arguments, standalone_mode=False, **options)
+            code = super().main(*arguments, **{**options, "standalone_mode": False})
         except typer.Abort:
             code = 130
         except Exception as error:
-            if not standalone_mode or not hasattr(error, "format_message"):  # only a parser's errors have it
+            refusal: Any = error
+            if not standalone_mode or not hasattr(refusal, "format_message"):  # only a parser's errors have it
                 raise
-            if type(error).__name__ == "NoArgsIsHelpError":
-                error.show()
+            if type(refusal).__name__ == "NoArgsIsHelpError":
+                refusal.show()
             else:
-                context = getattr(error, "ctx", None)
+                context = getattr(refusal, "ctx", None)
                 help_of = f": `{context.command_path} --help` says more" if context else ""
-                complain(f"{error.format_message().rstrip('.')}{help_of}.")
-            code = error.exit_code
+                complain(f"{refusal.format_message().rstrip('.')}{help_of}.")
+            code = refusal.exit_code
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
