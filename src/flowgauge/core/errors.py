@@ -82,7 +82,11 @@ class UnknownName(UsageError):
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name[:LONGEST_NAME], known, n=3, cutoff=0.5)
-        guess = f"did you mean {' or '.join((shortened(one, LONGEST_NAME) for one in near))}?" if near else f"known: {listing(known, name) or 'none'}."
+        guess = (
+            f"did you mean {' or '.join(shortened(one, LONGEST_NAME) for one in near)}?"
+            if near
+            else f"known: {listing(known, name) or 'none'}."
+        )
         super().__init__(f"no {kind} is called {quoted(name, LONGEST_NAME)}: {guess}{' ' + hint if hint else ''}")
 
 
