@@ -51,6 +51,7 @@ class Batch:
         quantity: The scalar q that is explained.
         pairwise: True where only answer and against compete for the prediction (minimal pairs).
         spans: True where answer and against are positions: the ends of spans.
+        label: The label that each instance asks a multi-label head about, whose outputs are then no (0) and yes (1); else None.
         word_vectors: Word vectors in place of the word-embedding lookup (path samples, baselines).
         cache: Shared work such as path samples, for exactly these rows.
 
@@ -70,12 +71,13 @@ class Batch:
     quantity: Quantity = Quantity()
     pairwise: bool = False
     spans: bool = False
+    label: Int[Tensor, " batch"] | None = None
     word_vectors: Float[Tensor, "batch tokens word"] | None = None
     cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         size = len(self.names)
-        for name in ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against", "target"):
+        for name in ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against", "target", "label"):
             value = getattr(self, name)
             if value is not None and len(value) != size:
                 raise ValueError(f"a batch of {size} instances has {len(value)} rows of {name}; every field needs one row each.")
@@ -106,7 +108,17 @@ class Batch:
         picked = index.tolist()
         tensors = {
             name: value[index]
-            for name in ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against", "target", "word_vectors")
+            for name in (
+                "ids",
+                "attention_mask",
+                "token_type_ids",
+                "word_ids",
+                "answer",
+                "against",
+                "target",
+                "label",
+                "word_vectors",
+            )
             if (value := getattr(self, name)) is not None
         }
         names, seeds = tuple(self.names[i] for i in picked), tuple(self.seeds[i] for i in picked)

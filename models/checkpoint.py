@@ -7,17 +7,15 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..core.errors import UsageError, printable
 from ..tasks.instance import Head
 from .checkpoint_files import local_folder, read_json, weight_files
 from .families.registry import FAMILIES
+from .problem_types import check_problem_type, stated_problem_type
 from .zoo import ZOO
 
-ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
-"""What the outputs of a sequence-classification head are, by the names of transformers: classes that exclude each other, labels
-of which each is true or not, or a score."""
 HEADS: Mapping[str, Head] = {"ForMaskedLM": "masked", "ForSequenceClassification": "label", "ForQuestionAnswering": "span"}
 """The ending of `architectures` in a configuration to the head that it names."""
 LAYERS, OUTPUTS = 1000, 100_000
@@ -112,9 +110,7 @@ class Checkpoint:
                 "a checkpoint saved as ...ForMaskedLM, ...ForSequenceClassification or ...ForQuestionAnswering."
             )
         if head == "label":
-            names = self.config.get("id2label")
-            outputs = len(names) if isinstance(names, Mapping) and names else int(self.config.get("num_labels", 2))
-            problem_type(self.config.get("problem_type"), outputs, self.name)
+            check_problem_type(*stated_problem_type(self.config), self.name)
         return head
 
     def check_size(self, config: Any) -> None:
@@ -211,45 +207,6 @@ def check_tokenizer(name: str, tokenizer: Any, vocabulary: int, masked: bool) ->
             f"model {name!r} predicts masked words, but its tokenizer has no mask token: name it, as "
             f"`AutoTokenizer.from_pretrained({name!r}, mask_token='[MASK]').save_pretrained({name!r})` does."
         )
-
-
-def problem_type(stated: str | None, outputs: int, name: str) -> ProblemType:
-    """What the outputs of a sequence-classification head are; where nothing is stated, one output is a score, as in transformers.
-
-    Args:
-        stated: `problem_type` of the configuration.
-        outputs: How many outputs the head has.
-        name: What messages call the model.
-
-    Raises:
-        UsageError: Several scores, a single class, or a word that transformers does not know.
-
-    >>> problem_type(None, 1, "m"), problem_type(None, 2, "m")
-    ('regression', 'single_label_classification')
-    """
-    problem = stated or ("regression" if outputs == 1 else "single_label_classification")
-    fits: dict[ProblemType, bool] = {
-        "regression": outputs == 1,
-        "single_label_classification": outputs > 1,
-        "multi_label_classification": True,
-    }
-    for known, fit in fits.items():
-        if problem == known and fit:
-            return known
-    if problem == "regression":
-        raise UsageError(
-            f"model {name!r} has a regression head with {outputs} scores; a head with one score is explained: "
-            "save a checkpoint whose head has that one score."
-        )
-    if problem == "single_label_classification":
-        raise UsageError(
-            f"model {name!r} has a classification head with one class, which is always the answer: if its output is a score, "
-            'write "problem_type": "regression" into its config.json; if it is one yes/no question, "multi_label_classification".'
-        )
-    raise UsageError(
-        f"config.json of model {name!r} has problem_type {str(problem)[:100]!r}; expected single_label_classification, "
-        "multi_label_classification or regression."
-    )
 
 
 def fetch(load: Callable[[], Any], name: str, what: str = "a model") -> Any:

@@ -8,8 +8,21 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ..core.errors import NotApplicable
 from .batch import Batch
 from .shapes import Outputs, PerRow
+
+
+def check_classes(outputs: Outputs) -> None:
+    """Refuses a head with one output, which is a score: no output competes with it.
+
+    Raises:
+        NotApplicable: A single output.
+
+    >>> check_classes((torch.zeros(3, 2),))
+    """
+    if any(logits.shape[1] == 1 for logits in outputs):
+        raise NotApplicable("the model gives one score and no classes, so that it has no prediction, accuracy or probability.")
 
 
 def value(outputs: Outputs, batch: Batch) -> PerRow:
@@ -23,7 +36,12 @@ def value(outputs: Outputs, batch: Batch) -> PerRow:
 
     Returns:
         (R,), in the unit of `batch.quantity`.
+
+    Raises:
+        NotApplicable: A probability of a score.
     """
+    if batch.quantity.form in ("probability", "log_probability"):
+        check_classes(outputs)
     total = torch.zeros(len(outputs[0]), dtype=outputs[0].dtype, device=outputs[0].device)
     for head, logits in enumerate(outputs):
         answer, against = batch.answer[:, head, None], batch.against[:, head, None]
@@ -45,7 +63,11 @@ def prediction(outputs: Outputs, batch: Batch) -> Int[Tensor, "rows heads"]:
     Args:
         outputs: Logits (R, C) of each output head.
         batch: One instance for each row.
+
+    Raises:
+        NotApplicable: The output is a score.
     """
+    check_classes(outputs)
     predicted = []
     for head, logits in enumerate(outputs):
         if batch.pairwise:
@@ -58,7 +80,7 @@ def prediction(outputs: Outputs, batch: Batch) -> Int[Tensor, "rows heads"]:
 
 
 def correct(outputs: Outputs, batch: Batch) -> Bool[Tensor, " rows"]:
-    """Whether every head predicts `batch.answer`."""
+    """Whether every head predicts `batch.answer`; not applicable to a score."""
     return (prediction(outputs, batch) == batch.answer).all(1)
 
 
@@ -71,10 +93,14 @@ def divergence(outputs: Outputs, reference: Outputs) -> PerRow:
         outputs: Logits (R, C) of each output head.
         reference: Logits of the reference, of the same shapes.
 
+    Raises:
+        NotApplicable: The output is a score.
+
     >>> ruled_out = (torch.tensor([[0.0, 0.0, -torch.inf]]),)
     >>> divergence(ruled_out, ruled_out).item()
     0.0
     """
+    check_classes(outputs)
     total = torch.zeros(len(outputs[0]), dtype=outputs[0].dtype, device=outputs[0].device)
     for logits, clean in zip(outputs, reference, strict=True):
         p, q = clean.log_softmax(1), logits.log_softmax(1)

@@ -30,7 +30,18 @@ SIZES: dict[str, dict[str, Any]] = {
     "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48},
 }
 CLASSES = {"bert": "Bert", "roberta": "Roberta", "electra": "Electra", "distilbert": "DistilBert"}
-HEADS = {"masked": "ForMaskedLM", "label": "ForSequenceClassification", "span": "ForQuestionAnswering"}
+HEADS = {
+    "masked": "ForMaskedLM", "label": "ForSequenceClassification", "span": "ForQuestionAnswering",
+    "score": "ForSequenceClassification", "labels": "ForSequenceClassification",
+}  # fmt: skip
+OUTPUTS: dict[str, dict[str, Any]] = {
+    "label": {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}},
+    "score": {"num_labels": 1},
+    "labels": {
+        "id2label": {0: "toxic", 1: "rude", 2: "fine"}, "label2id": {"toxic": 0, "rude": 1, "fine": 2},
+        "problem_type": "multi_label_classification",
+    },
+}  # fmt: skip
 
 
 @cache
@@ -71,8 +82,7 @@ def save_tiny(folder: Path, family: str = "bert", head: str = "masked", seed: in
         "initializer_range": 0.3,
         "type_vocab_size": 2,
     }
-    names = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
-    config = getattr(transformers, f"{CLASSES[family]}Config")(**common, **SIZES[family], **(names if head == "label" else {}))
+    config = getattr(transformers, f"{CLASSES[family]}Config")(**common, **SIZES[family], **OUTPUTS.get(head, {}))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = getattr(transformers, CLASSES[family] + HEADS[head])(config)

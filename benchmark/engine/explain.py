@@ -17,7 +17,10 @@ from ...methods.explanation import Explanation
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.inputs.encode import relabel, reseed, token_slots
+from ...models.inputs.label_question import label_name
+from ...models.inputs.labels import nameless
 from ...models.layered import Layered
+from ...models.problem_types import problem_type
 from ...models.shared_model import lent_copy
 from ...tasks.instance import Instance
 from ..store.explanation_file import ExplainedSentence, Part
@@ -226,6 +229,8 @@ def _sentence(model: Layered, batch: Batch, predicted: Batch, row: int, instance
     real = batch.attention_mask[row]
     ids, words = batch.ids[row][real].tolist(), batch.word_ids[row][real].tolist()
     tokens = model.tokenizer.convert_ids_to_tokens(ids)
+    label = None if batch.label is None else int(batch.label[row])
+    scores = problem_type(model) == "regression"
     return ExplainedSentence(
         id=instance.id,
         condition=instance.condition,
@@ -233,17 +238,21 @@ def _sentence(model: Layered, batch: Batch, predicted: Batch, row: int, instance
         slots=tuple(token_slots(batch, row, instance)),
         words=tuple((segment, word) for segment, word in words),
         target=None if batch.target is None else int(batch.target[row]),
-        answer=_texts(model, tokens, batch.answer[row].tolist()),
-        against=_texts(model, tokens, batch.against[row].tolist()),
-        predicted=_texts(model, tokens, predicted.answer[row].tolist()),
-        correct=bool((predicted.answer[row] == batch.answer[row]).all()),
+        answer=_texts(model, tokens, batch.answer[row].tolist(), label),
+        against=() if scores else _texts(model, tokens, batch.against[row].tolist(), label),
+        predicted=_texts(model, tokens, predicted.answer[row].tolist(), label),
+        correct=None if scores else bool((predicted.answer[row] == batch.answer[row]).all()),
     )
 
 
-def _texts(model: Layered, tokens: Sequence[str], outputs: list[int]) -> tuple[str, ...]:
-    """Outputs as text: words of the vocabulary, names of classes, or `token@position`."""
+def _texts(model: Layered, tokens: Sequence[str], outputs: list[int], label: int | None) -> tuple[str, ...]:
+    """Outputs as text: words of the vocabulary, names of classes, a label or its negation, or `token@position`."""
     if model.head == "masked":
         return tuple(model.tokenizer.convert_ids_to_tokens(outputs))
     if model.head == "span":
         return tuple(f"{tokens[i]}@{i}" for i in outputs)
+    if label is not None:
+        return tuple(label_name(model, label, output) for output in outputs)
+    if problem_type(model) == "regression" and nameless(model.labels.values()):
+        return ("score",)
     return tuple(model.labels.get(i, str(i)) for i in outputs)

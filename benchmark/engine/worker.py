@@ -126,6 +126,7 @@ def _record(group: JobGroup, job: Job, batches: PreparedBatches, started: str) -
     failed = [f"{s.metric}: {s.reason}" for s in scores.values() if s.status == "failed"]
     status: Status = "failed" if job.error else "not-applicable" if job.not_applicable else "partial" if failed else "done"
     sentences, costs = job.cell.summary()
+    right = [sentence.correct for sentence in sentences.values()]
     return Record(
         cell=job.cell.folder.rpartition("-")[2],
         key=job.key,
@@ -137,7 +138,7 @@ def _record(group: JobGroup, job: Job, batches: PreparedBatches, started: str) -
         status=status,
         error=job.error or job.not_applicable or "; ".join(failed),
         instances=len(sentences),
-        correct=sum(s.correct for s in sentences.values()),
+        correct=None if None in right else sum(map(bool, right)),
         skipped=batches.encoded.skipped,
         cut=batches.encoded.cut,
         labels=dict(batches.labels),

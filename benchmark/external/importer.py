@@ -12,6 +12,9 @@ from torch import Tensor
 
 from ...core.errors import UsageError
 from ...methods.explanation import Explanation
+from ...models.inputs.labels import describe_classes
+from ...models.layered import Layered
+from ...models.problem_types import problem_type
 from ..engine.execute import execute
 from ..engine.explain import PreparedBatch, check_returned
 from ..engine.jobs import Job, JobGroup, finished
@@ -75,6 +78,7 @@ def questions(
     """
     group = _open_group(_resolve(Plan.make(tasks=task, model=model, device=device, data_dir=data_dir, **plan)))
     batches = encode_group(group)
+    _check_classes(batches.model)
     by_id = {entry.id: entry for index in range(len(batches)) for entry in _questions(batches(index))}
     return [by_id[instance.id] for instance in group.instances if instance.id in by_id]
 
@@ -120,6 +124,7 @@ def import_explanations(
     target.files.check_writable()
     group = _open_group(resolved)
     group.prepared = encode_group(group, scorers, batch_size)
+    _check_classes(group.prepared.model)
     parts = _parts(external, group, group.prepared)
     job = _open_job(external.manifest, resolved, group, target, content_sum(parts))
     group.jobs.append(job)
@@ -153,6 +158,19 @@ def _open_group(resolved: ResolvedPlan) -> JobGroup:
     return JobGroup(
         resolved.models[0], sample.task, sample.key, sample.instances, max_tokens=plan.max_tokens, on_split=plan.on_split
     )
+
+
+def _check_classes(model: Layered) -> None:
+    """Explanations from outside are of the answer's logit minus another's.
+
+    Raises:
+        UsageError: The outputs of the model do not exclude each other, or are a score.
+    """
+    if problem_type(model) != "single_label_classification":
+        raise UsageError(
+            f"explanations from outside are of models whose classes exclude each other, and model {model.name!r} has "
+            f"{describe_classes(model)}: explain it with `flowgauge run`."
+        )
 
 
 def _questions(prepared: PreparedBatch) -> list[Question]:

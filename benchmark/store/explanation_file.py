@@ -43,7 +43,7 @@ class ExplainedSentence:
         words: (segment, word) of each token; (-1, -1) for special ones.
         target: Position that q is read at; None where it is read at several or at none.
         answer, against, predicted: Outputs as text, one a head; the ends of a span as `token@position`.
-        correct: Whether the model predicts the answer.
+        correct: Whether the model predicts the answer; None where it gives a score.
         place: The index of the instance among those of its task; None in files of version 0.1.
     """
 
@@ -56,8 +56,15 @@ class ExplainedSentence:
     answer: tuple[str, ...]
     against: tuple[str, ...]
     predicted: tuple[str, ...]
-    correct: bool
+    correct: bool | None
     place: int | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the model is right, and else what it predicts, as the end of a sentence; empty where it gives a score."""
+        if self.correct is None:
+            return ""
+        return f"; the model is {'right' if self.correct else 'wrong: ' + ' '.join(self.predicted)}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from ...models.checkpoint_files import local_folder, read_json, weight_files
+from ...models.problem_types import stated_problem_type
 
 TOKENIZER = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -29,7 +30,8 @@ def model_fingerprint(source: str, revision: str | None = None) -> str | None:
     folder = local_folder(source, revision)
     if folder is None or not (folder / "config.json").is_file():
         return None
-    weights = weight_files(folder, read_json(folder / "config.json"))
+    config = read_json(folder / "config.json")
+    weights = weight_files(folder, config)
     if not weights or not all(path.is_file() for path in weights):
         return None
     total = hashlib.sha256()
@@ -40,6 +42,10 @@ def model_fingerprint(source: str, revision: str | None = None) -> str | None:
     ]:
         digest = _json_sum(path) if path.name.endswith("config.json") else _file_sum(path)
         total.update(f"{path.relative_to(folder).as_posix()}:{digest}\n".encode())
+    if str((config.get("architectures") or [""])[0]).endswith("ForSequenceClassification"):
+        problem, _ = stated_problem_type(config)
+        if problem != "single_label_classification":  # such outputs were explained as if they were classes
+            total.update(f"outputs:{problem}\n".encode())
     return total.hexdigest()
 
 

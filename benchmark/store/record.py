@@ -177,7 +177,7 @@ class Record(_SealedRecord):
         skipped: Why other instances were left out, one line each.
         cut: Number of texts that were cut to the length that the model reads.
         labels: The model's output that each class of the task is read from.
-        correct: Number of instances that the model predicts correctly.
+        correct: Number of instances that the model predicts correctly; None of a model that gives a score.
         scores: Scores by metric identity.
         asked: Model, task, columns and method in the words of the user, so that the cell can be scored again.
         files: Sha256 of each stored file, by its name in the cell.

@@ -120,7 +120,7 @@ def answer_line(sentence: ExplainedSentence, explanation: Explanation) -> str:
         answer = f"P({answer}) = {values['probability']:.3f}"
     elif "q" in values:
         answer = f"{answer}, q = {values['q']:.2f}"
-    return f"{answer}; the model is {'right' if sentence.correct else 'wrong: ' + ' '.join(sentence.predicted)}"
+    return f"{answer}{sentence.verdict}"
 
 
 def attribution_figure(drawing: AttributionDrawing) -> Figure:

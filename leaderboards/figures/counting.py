@@ -116,8 +116,7 @@ def counting_example(cells: Sequence[CellExplanations], id: str) -> CountingExam
     query, digits = query_and_digits(sentence)
     in_sequence = np.array([segment == 1 for segment, _ in sentence.words])
     bars = {cell.label: {level: _shares(cell.gold[id].each()[0], level, in_sequence) for level in LEVELS} for cell in cells}
-    verdict = "right" if sentence.correct else "wrong"
-    subtitle = f"More {query[0]} than {query[1]}?  {' '.join(digits)}:  {sentence.answer[0]}; the model is {verdict}"
+    subtitle = f"More {query[0]} than {query[1]}?  {' '.join(digits)}:  {sentence.answer[0]}{sentence.verdict}"
     return CountingExample(subtitle, tuple(digits), np.isin(digits, query), bars)
 
 

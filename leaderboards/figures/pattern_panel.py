@@ -187,13 +187,12 @@ def _bars(patterns: Patterns, totals: np.ndarray, size: int, only_words: bool) -
 def _subtitle(sentence: ExplainedSentence, explanation: Explanation, reference: Explanation | None, unit: str) -> str:
     """The condition, the explained answer with q, and whether the model is right; else what the model predicts."""
     q = {**(reference.values if reference else {}), **explanation.values}.get("q")
-    verdict = "right" if sentence.correct else f"wrong: {' '.join(sentence.predicted)}"
     answer = " ".join(sentence.answer)
     if sentence.against:
         answer = f"{answer} rather than {' '.join(sentence.against)}"
     value = "" if q is None else f", q = {q:.2f} {unit}"
     condition = f"{sentence.condition}, " if sentence.condition else ""
-    return f"{condition}{answer}{value}; the model is {verdict}"
+    return f"{condition}{answer}{value}{sentence.verdict}"
 
 
 def _note(*, left_out: int, share: float, signed: bool, by_word: bool, draws: int, borrowed: bool) -> str:

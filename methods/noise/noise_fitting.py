@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+<<<<<<< HEAD
 from dataclasses import dataclass
 from typing import Literal, Protocol
+=======
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, get_args
+>>>>>>> 5433829 (Regression heads are explained by their score, multi-label heads by one yes/no question a label)
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,6 +21,7 @@ from ...core.settings import Settings
 from ...models.batch import Batch
 from ...models.interventions.states import clean_states, outputs_from_each
 from ...models.layered import Layered
+from ...models.outputs import value
 from ...models.shapes import Outputs
 from ..centred_rmsprop import CentredRMSprop
 
@@ -198,10 +204,7 @@ class Noise:
 
 def cross_entropy(outputs: Outputs, batch: Batch) -> Float[Tensor, " rows"]:
     """Cross-entropy -log p(answer) of every row, summed over output heads (nats)."""
-    return sum(
-        (-logits.log_softmax(1).gather(1, batch.answer[:, head, None])[:, 0] for head, logits in enumerate(outputs)),
-        start=torch.zeros((), dtype=outputs[0].dtype, device=outputs[0].device),
-    )
+    return -value(outputs, replace(batch, quantity=replace(batch.quantity, form="log_probability")))
 
 
 def mean_over(values: Strengths, free: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "batch depths"]:

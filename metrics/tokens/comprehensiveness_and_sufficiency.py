@@ -19,7 +19,13 @@ from ...core.settings import Settings
 from ...methods.views import token_scores
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
+<<<<<<< HEAD
 from ..base import BatchMetric, ExplainedBatch
+=======
+from ...models.interventions.ablation import check_replacement
+from ...models.outputs import check_classes
+from ..base import ExplainedBatch, Scores, frame, score_row
+>>>>>>> 5433829 (Regression heads are explained by their score, multi-label heads by one yes/no question a label)
 from ..registry import metric
 
 SHARES = (1, 5, 10, 20, 50)
@@ -160,9 +166,14 @@ def masked(model: FlowModel, batch: Batch, stay: Bool[Tensor, "batch tokens"]) -
 
 @torch.no_grad()
 def clean_probability(model: FlowModel, batch: Batch) -> Float[np.ndarray, " batch"]:
-    """Probability of `batch.answer`: against the other answer where only the two compete, among all outputs otherwise."""
-    total = np.ones(len(batch))
-    for head, logits in enumerate(model.outputs(batch)):
+    """Probability of `batch.answer`: against the other answer where only the two compete, among all outputs otherwise.
+
+    Raises:
+        NotApplicable: The output is a score.
+    """
+    total, outputs = np.ones(len(batch)), model.outputs(batch)
+    check_classes(outputs)
+    for head, logits in enumerate(outputs):
         answer = batch.answer[:, head, None]
         if batch.pairwise:
             logits, answer = logits.gather(1, torch.cat([answer, batch.against[:, head, None]], 1)), torch.zeros_like(answer)

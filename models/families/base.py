@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ...tasks.instance import Head
 from ..batch import Batch
 from ..flow.layer import Layer
+from ..problem_types import ProblemType
 
 LastHidden = Float[Tensor, "*rows hidden"]
 Embed = Callable[[Tensor, Batch], Tensor]
@@ -31,6 +32,7 @@ class ModelParts:
         width: Width of hidden states (D).
         inner_width: Width of the feed-forward block's inner vectors.
         max_tokens: The most tokens that the model has positions for; None: no limit is stated.
+        problem_type: What the outputs of a sequence-classification head are.
     """
 
     word_embedding: nn.Embedding
@@ -42,3 +44,4 @@ class ModelParts:
     width: int
     inner_width: int
     max_tokens: int | None
+    problem_type: ProblemType = "single_label_classification"

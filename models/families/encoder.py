@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ...core.errors import UsageError
 from ...tasks.instance import Head
 from ..flow.layer import PostNorm
+from ..problem_types import ProblemType, check_problem_type, stated_problem_type
 from .base import Embed, ModelParts, Readout
 
 
@@ -37,7 +38,8 @@ def encoder_parts(
         padding_positions: Rows of the position table that no token can use.
 
     Raises:
-        UsageError: The model is configured as a decoder, or its span head has not two outputs.
+        UsageError: The model is configured as a decoder, its span head has not two outputs, or its classification head has
+            outputs that are not explained.
     """
     if getattr(hf.config, "is_decoder", False) or getattr(hf.config, "add_cross_attention", False):
         raise UsageError(
@@ -57,7 +59,13 @@ def encoder_parts(
         width=layers[0].norm2.normalized_shape[0],
         inner_width=layers[0].inner.out_features,
         max_tokens=limit - padding_positions if limit else None,
+        problem_type=_problem_type(hf.config, name) if head == "label" else "single_label_classification",
     )
+
+
+def _problem_type(config: Any, name: str) -> ProblemType:
+    stated = {"id2label": config.id2label, "problem_type": config.problem_type}
+    return check_problem_type(*stated_problem_type(stated), name)
 
 
 def bert_layers(encoder: Any, n_heads: int) -> tuple[PostNorm, ...]:

@@ -38,7 +38,7 @@ class FlowModel:
         self.layers, self.head = parts.layers, parts.head
         self.n_layers, self.n_heads = len(parts.layers), parts.n_heads
         self.width, self.inner_width, self.max_tokens = parts.width, parts.inner_width, parts.max_tokens
-        self.one_target = self.head != "span"
+        self.one_target, self.problem_type = self.head != "span", parts.problem_type
 
     @property
     def device(self) -> torch.device:
@@ -91,7 +91,9 @@ class FlowModel:
     def readout(self, hidden: Hidden, batch: Batch) -> Outputs:
         """Logits of each output head from hidden[L].
 
-        A span head has two output heads, start and end, with one output for each position; padding is at minus infinity.
+        A span head has two output heads, start and end, with one output for each position; padding is at minus infinity. A
+        multi-label head is asked about the label of each row (`Batch.label`): [0, z], so that the softmax over no and yes is the
+        sigmoid of that label's logit z.
 
         Args:
             hidden: hidden[L] of all positions (R, N, D), or of the target alone (R, 1, D).
@@ -99,7 +101,12 @@ class FlowModel:
         """
         if not self.one_target:
             return self._readout(hidden).masked_fill(~batch.attention_mask[..., None], -torch.inf).unbind(-1)
-        return (self._readout(at_target(hidden, batch)[:, 0]),)
+        logits = self._readout(at_target(hidden, batch)[:, 0])
+        if self.problem_type == "multi_label_classification":
+            if batch.label is None:
+                raise ValueError("this batch names no label to ask a multi-label head about: encode it for this model.")
+            logits = torch.cat([torch.zeros_like(logits[:, :1]), logits.gather(1, batch.label[:, None])], 1)
+        return (logits,)
 
     def outputs(self, batch: Batch) -> Outputs:
         """Logits on the clean input."""

@@ -15,6 +15,7 @@ from ..batch import Batch, cell_seed
 from ..flow.trace import trace_bytes
 from ..layered import Layered
 from ..outputs import likeliest, prediction, strongest_other
+from ..problem_types import problem_type
 from ..shapes import Outputs
 from .labels import label_ids
 from .tokenise import Encoding, tokenise
@@ -90,6 +91,7 @@ def _collate(model: Layered, instances: Sequence[Instance], rows: Sequence[Encod
     target = torch.tensor([r.target for r in rows]).to(model.device) if model.one_target else None
     answer = torch.tensor([r.answer for r in rows])
     against = torch.tensor([r.against or r.answer for r in rows])
+    label = None if rows[0].label is None else torch.tensor([r.label for r in rows]).to(model.device)
     batch = Batch(
         ids=ids.to(model.device),
         attention_mask=mask.to(model.device),
@@ -100,11 +102,28 @@ def _collate(model: Layered, instances: Sequence[Instance], rows: Sequence[Encod
         target=target,
         names=tuple(i.id for i in instances),
         seeds=tuple(cell_seed(seed, i.id) for i in instances),
-        quantity=quantity,
+        quantity=_answered(model, quantity),
+        label=label,
         pairwise=names_against == {True},
         spans=model.head == "span",
     )
     return batch if batch.pairwise else _fill_against(model, batch, rows)
+
+
+def _answered(model: Layered, quantity: Quantity) -> Quantity:
+    """The quantity as the model's head answers it: a score competes with no other output, so its q is the score itself.
+
+    Raises:
+        UsageError: The task asks for a probability, which a score does not have.
+    """
+    if problem_type(model) != "regression":
+        return quantity
+    if quantity.form not in ("logit_difference", "logit"):
+        raise UsageError(
+            f"the task explains a {quantity.form.replace('_', ' ')}, but model {model.name!r} has a regression head, "
+            "which gives a score: choose a classifier."
+        )
+    return replace(quantity, form="logit")
 
 
 @torch.no_grad()
@@ -138,6 +157,8 @@ def _clean_outputs(model: Layered, batch: Batch) -> Outputs:
 def relabel(model: Layered, batch: Batch) -> Batch:
     """The batch whose q is about the answer that the model predicts on the clean input, with `against` chosen anew.
 
+    A score is itself in both batches, since nothing competes with it.
+
     Args:
         model: The model that predicts.
         batch: About the gold answer.
@@ -146,6 +167,8 @@ def relabel(model: Layered, batch: Batch) -> Batch:
         UsageError: The model's outputs are NaN.
     """
     outputs = _clean_outputs(model, batch)
+    if outputs[0].shape[1] == 1:  # a score is explained as it is
+        return replace(batch, quantity=replace(batch.quantity, label="predicted"), cache={})
     predicted = prediction(outputs, batch)
     if batch.pairwise:
         against = torch.where(predicted == batch.answer, batch.against, batch.answer)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ...core.errors import UnfitSentence, UsageError
 from ..layered import Layered
+from ..problem_types import problem_type
 
 log = logging.getLogger(__name__)
 NAMELESS = re.compile(r"(label )?[0-9]+")
@@ -93,8 +94,11 @@ def nameless(names: Iterable[str]) -> bool:
 
 
 def describe_classes(model: Layered) -> str:
-    """The classes of a classifier in words: `2 classes: negative, positive`."""
-    return f"{len(model.labels)} classes: {', '.join(model.labels.values())}"
+    """The outputs of a classifier in words: `2 classes: negative, positive`."""
+    problem, names = problem_type(model), ", ".join(model.labels.values())
+    if problem == "regression":
+        return "one score, no classes"
+    return f"{len(model.labels)} {'classes' if problem == 'single_label_classification' else 'labels, each true or not'}: {names}"
 
 
 def plain(name: str) -> str:

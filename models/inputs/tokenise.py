@@ -11,7 +11,9 @@ import numpy as np
 from ...core.errors import TooLong, UnfitSentence, UsageError
 from ...tasks.instance import GAP, Instance
 from ..layered import Layered
+from ..problem_types import problem_type
 from ..tokenizer import run_tokenizer
+from .label_question import label_question
 from .labels import output_of
 
 
@@ -28,6 +30,7 @@ class Encoding:
         against: The competing output, one for each output head; empty where it is not yet chosen.
         cut: How many tokens were cut off.
         also: Further right answers.
+        label: The label that a multi-label head is asked about.
     """
 
     ids: list[int]
@@ -38,6 +41,7 @@ class Encoding:
     against: list[int]
     cut: int = 0
     also: list[list[int]] = field(default_factory=list)
+    label: int | None = None
 
 
 def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> Encoding:
@@ -81,6 +85,9 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
     segments = encoded.get("token_type_ids") or [0] * len(ids)
     if instance.slots:
         _check_whole_words(model, instance, ids, words)
+    if problem_type(model) != "single_label_classification":
+        label, right = label_question(model, instance, labels)
+        return Encoding(ids=ids, segments=segments, words=words, target=0, answer=[right], against=[], cut=cut, label=label)
     target = ids.index(tokenizer.mask_token_id) if masked else 0
 
     def outputs(named: tuple[int | str, ...]) -> list[int]:

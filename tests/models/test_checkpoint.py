@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from flowgauge.core.errors import UsageError
-from flowgauge.models.checkpoint import check_tokenizer, fetch, looks_like_path, open_checkpoint, problem_type
+from flowgauge.models.checkpoint import check_tokenizer, fetch, looks_like_path, open_checkpoint
 from flowgauge.models.load import load_base, load_model
 
 Variant = Callable[..., Path]
@@ -175,18 +175,6 @@ def test_an_encoder_with_random_weights_is_not_trained_on(variant: Variant) -> N
         UsageError, match=r"lacks weights of the encoder in the shapes of its config.json \(bert.embeddings.position"
     ):
         load_base(str(variant(max_position_embeddings=41)), ("no", "yes"))
-
-
-@pytest.mark.parametrize(
-    ("stated", "outputs", "expected"),
-    [
-        (None, 1, "regression"),
-        (None, 3, "single_label_classification"),
-        ("multi_label_classification", 1, "multi_label_classification"),
-    ],
-)
-def test_what_the_outputs_of_a_classification_head_are(stated: str | None, outputs: int, expected: str) -> None:
-    assert problem_type(stated, outputs, "m") == expected
 
 
 def test_a_loader_that_fails_in_any_way_is_told_in_one_line() -> None:

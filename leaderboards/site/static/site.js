@@ -231,8 +231,8 @@
       pick.value = id;
       history.replaceState(null, "", "#" + encodeURIComponent(id));
       const answer = instance.against ? `${instance.answer} rather than ${instance.against}` : instance.answer;
-      const verdict = instance.correct ? "right" : `wrong: ${instance.predicted}`;
-      const facts = make("p", {}, make("strong", { textContent: answer }), `; the model is ${verdict}. `, make("span", { className: "note", textContent: [instance.id, instance.condition].filter(Boolean).join(", ") }));
+      const verdict = instance.correct === null ? "" : instance.correct ? "; the model is right" : `; the model is wrong: ${instance.predicted}`;
+      const facts = make("p", {}, make("strong", { textContent: answer }), `${verdict}. `, make("span", { className: "note", textContent: [instance.id, instance.condition].filter(Boolean).join(", ") }));
       const body = make("tbody");
       instance.methods.forEach((method) => {
         const link = make("a", { textContent: method.label, href: document.body.dataset.root + method.page });

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flowgauge.benchmark.store.model_fingerprint import model_fingerprint
+from flowgauge.benchmark.store.model_fingerprint import LABELS, model_fingerprint
 from flowgauge.core.errors import UsageError
 
 
@@ -90,3 +90,21 @@ def test_a_tokenizer_file_for_one_version_of_transformers_is_read(tiny_model: Pa
     named = model_fingerprint(str(folder))
     (folder / "tokenizer.4.0.0.json").write_text('{"other": 1}')
     assert len({before, named, model_fingerprint(str(folder))}) == 3
+
+
+def test_models_whose_outputs_were_taken_for_classes_have_another_fingerprint(tiny_folder, tmp_path: Path) -> None:
+    """A store of before would otherwise go on to show a q of 0 for a score."""
+    folder = shutil.copytree(tiny_folder("bert", "labels"), tmp_path / "labels")
+    before = model_fingerprint(str(folder))
+    config = json.loads((folder / "config.json").read_text())
+    total = hashlib.sha256()
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"):
+        kept = {key: value for key, value in config.items() if key not in LABELS}
+        text = json.dumps(kept, sort_keys=True).encode() if name == "config.json" else (folder / name).read_bytes()
+        if name == "tokenizer_config.json":
+            stored = {key: value for key, value in json.loads(text).items() if key not in LABELS}
+            text = json.dumps(stored, sort_keys=True).encode()
+        total.update(f"{name}:{hashlib.sha256(text).hexdigest()}\n".encode())
+    assert before is not None and before != total.hexdigest()
+    total.update(b"outputs:multi_label_classification\n")
+    assert before == total.hexdigest()
