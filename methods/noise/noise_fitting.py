@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-<<<<<<< HEAD
-from dataclasses import dataclass
-from typing import Literal, Protocol
-=======
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, get_args
->>>>>>> 5433829 (Regression heads are explained by their score, multi-label heads by one yes/no question a label)
+from typing import Literal, Protocol
 
 import torch
 from jaxtyping import Bool, Float

@@ -19,13 +19,8 @@ from ...core.settings import Settings
 from ...methods.views import token_scores
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
-<<<<<<< HEAD
-from ..base import BatchMetric, ExplainedBatch
-=======
-from ...models.interventions.ablation import check_replacement
 from ...models.outputs import check_classes
-from ..base import ExplainedBatch, Scores, frame, score_row
->>>>>>> 5433829 (Regression heads are explained by their score, multi-label heads by one yes/no question a label)
+from ..base import BatchMetric, ExplainedBatch
 from ..registry import metric
 
 SHARES = (1, 5, 10, 20, 50)
