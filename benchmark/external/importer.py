@@ -181,7 +181,7 @@ def _questions(prepared: PreparedBatch) -> list[Question]:
             input_ids=_row(gold.ids, row, gold.attention_mask),
             token_type_ids=_row(gold.token_type_ids, row, gold.attention_mask),
             target=sentence.target, answer=_row(gold.answer, row), against=_row(gold.against, row),
-            predicted=_row(predicted.answer, row), predicted_against=_row(predicted.against, row), correct=sentence.correct,
+            predicted=_row(predicted.answer, row), predicted_against=_row(predicted.against, row), correct=bool(sentence.correct),
         )
         for row, (instance, sentence) in enumerate(zip(prepared.instances, prepared.sentences, strict=True))
     ]  # fmt: skip

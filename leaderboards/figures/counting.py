@@ -100,7 +100,7 @@ def choose_examples(cells: Sequence[CellExplanations], ids: Sequence[str] = ()) 
 def _likeness(sentence: ExplainedSentence) -> tuple[bool, bool, int]:
     """How much a sentence is like the paper's example, for `max`."""
     query, digits = query_and_digits(sentence)
-    return set(query) <= set(digits), sentence.answer == ("yes",) and sentence.correct, -abs(len(digits) - PAPER_LENGTH)
+    return set(query) <= set(digits), sentence.answer == ("yes",) and bool(sentence.correct), -abs(len(digits) - PAPER_LENGTH)
 
 
 def query_and_digits(sentence: ExplainedSentence) -> tuple[list[str], list[str]]:
