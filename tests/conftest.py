@@ -20,6 +20,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is first imported: two workers with a pool each fight over two cores
 
 ROOT = Path(__file__).resolve().parents[1]
+FULL_SIZE = os.environ.get("FLOWGAUGE_FULL_TESTS") == "1"
+"""Whether slow tests take their full sizes; else they take a part of them."""
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LABELS = ("negative", "positive")
 BERT_LIKE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}

@@ -155,6 +155,7 @@ def test_on_the_toy_task_its_model_is_trained_and_metrics_apply_or_say_why_not(m
 
     monkeypatch.setattr(toy_counting, "RECIPE", RecurrentTrainingConfig(epochs=1, batch_size=500, lr=1e-3))
     monkeypatch.setattr(toy_counting, "ENOUGH", 0.0)
+    monkeypatch.setattr("flowgauge.tasks.toy_counting.SHARE", {"train": 300, "test": 100})
     results = run(
         make_plan(model=None, tasks=["toy/counting"], methods=["random:draws=2"], metrics=list(METRICS.builtin), limit=9)
     )

