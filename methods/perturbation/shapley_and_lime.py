@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any, ClassVar
 
+import sklearn.linear_model  # noqa: F401 (captum imports it at its first fit, and its first import sets environment variables)
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor

@@ -18,6 +18,7 @@ from typing import Any, get_args
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
+from beartype.door import die_if_unbearable
 from jaxtyping import AbstractArray, TypeCheckError
 from jaxtyping._decorator import jaxtyped  # not the package's own name, which is replaced below
 
@@ -41,10 +42,12 @@ def checked_function(function: FunctionType) -> Callable[..., Any]:
     key = (function.__module__, function.__qualname__, function.__code__.co_firstlineno)
     if key not in SHAPES:
         SHAPES[key] = shapes_of(function)
-    if not SHAPES[key]:
+    if not (shapes := SHAPES[key]):
         return function
+    if inspect.isgeneratorfunction(function):
+        return checked_generator(function, shapes)
     twin = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
-    twin.__kwdefaults__, twin.__annotations__ = function.__kwdefaults__, dict(SHAPES[key])
+    twin.__kwdefaults__, twin.__annotations__ = function.__kwdefaults__, dict(shapes)
     twin.__module__, twin.__qualname__ = function.__module__, function.__qualname__
     strict = beartype(conf=STRICT)(twin)
 
@@ -55,12 +58,24 @@ def checked_function(function: FunctionType) -> Callable[..., Any]:
     return update_wrapper(call, function)
 
 
+def checked_generator(function: FunctionType, shapes: dict[str, Any]) -> Callable[..., Any]:
+    """A generator function with the arrays that it is given checked when it is called; what it yields is not checked."""
+    signature, prefix = inspect.signature(function), f"{function.__module__}.{function.__qualname__}() "
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        given = signature.bind(*arguments, **named).arguments
+        with SCOPE:
+            for name in shapes.keys() & given.keys():
+                die_if_unbearable(given[name], shapes[name], conf=STRICT, exception_prefix=f"{prefix}parameter {name} ")
+        return function(*arguments, **named)
+
+    return update_wrapper(call, function)
+
+
 def shapes_of(function: FunctionType) -> dict[str, Any]:
-    """The annotations that have an array. Names that only the type checker imports are left out, and so is what is yielded."""
+    """The annotations that have an array; names that only the type checker imports are left out."""
     hints = {}
     for name, hint in function.__annotations__.items():
-        if name == "return" and inspect.isgeneratorfunction(function):
-            continue
         try:
             hints[name] = eval(hint, function.__globals__) if isinstance(hint, str) else hint
         except NameError:

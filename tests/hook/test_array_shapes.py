@@ -75,8 +75,8 @@ def test_what_is_yielded_is_not_checked_and_what_is_given_is() -> None:
         yield from (x, x[0])
 
     assert [len(row) for row in rows(torch.zeros(2, 3))] == [2, 3]
-    with pytest.raises(TypeCheckError, match="rows"):
-        next(rows(torch.zeros(2)))
+    with pytest.raises(TypeCheckError, match=r"rows\(\) parameter x"):
+        rows(torch.zeros(2))
 
 
 def test_a_function_without_arrays_is_left_as_it_is() -> None:

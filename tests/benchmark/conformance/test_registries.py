@@ -70,4 +70,4 @@ def test_tasks(plugin, tiny_data, monkeypatch) -> None:
     monkeypatch.setenv("FLOWGAUGE_DATA", str(tiny_data))
     findings = check_task(plugin)
     assert not failed(findings)
-    assert len(findings) == 10
+    assert len(findings) == 11
