@@ -24,6 +24,8 @@ DASHES = (6.0, 3.5)
 """Length of dashes and gaps in points."""
 CORE = 0.42
 """Share of a negative line's width that is white."""
+LEGEND_WIDTH = 4.75
+"""Inches that the legend of the lines takes, so that graphs of few layers are drawn as wide."""
 Point = tuple[float, float]
 """Inches from the left and from the top."""
 
@@ -35,12 +37,15 @@ class Grid:
     Attributes:
         n_layers: The number of the model's layers.
         n_tokens: The number of rows.
-        column: Width of a layer in inches.
+        column: Width of a layer in inches; layers of shallow models are wider, so that the legend has room.
     """
 
     n_layers: int
     n_tokens: int
     column: float = 0.95
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "column", max(self.column, (LEGEND_WIDTH - 0.6) / self.n_layers))
 
     @property
     def width(self) -> float:

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import re
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from ...benchmark.store.atomic_files import write_file
 from ...core.errors import UsageError
@@ -39,12 +45,70 @@ OPTIONS: dict[str, Any] = {
 """What a file of each kind is written with, so that the same figure always gives the same bytes."""
 LONGEST = 200
 """The largest number of characters in a file's name; most systems take 255 bytes."""
-SETTINGS: Any = {"svg.hashsalt": "flowgauge", "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": NORMAL}
+FONT = "DejaVu Sans"
+"""The font of figures, which comes with matplotlib."""
+SETTINGS: Any = {"svg.hashsalt": "flowgauge", "svg.fonttype": "none", "font.family": FONT, "font.size": NORMAL}
+log = logging.getLogger(__name__)
+_NAMED: set[str] = set()
+"""Characters without a font that a message has named; each is named once."""
 
 
-def settings() -> AbstractContextManager[None]:
+@contextmanager
+def settings() -> Iterator[None]:
     """A context in which figures are drawn and written with the project's fonts and with stable identifiers in SVG."""
-    return matplotlib.rc_context(SETTINGS)
+    with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # `fit_fonts` finds another font, or says so in one line
+        yield
+
+
+def fit_fonts(figure: Figure) -> None:
+    """Gives texts with characters that the project's font lacks a second font that is installed here and has them.
+
+    Where there is none, one line says which characters are drawn as boxes. Figures without such characters do not depend on what
+    is installed.
+    """
+    lacking = set[str]()
+    for text in figure.findobj(Text):
+        absent = frozenset(letter for letter in text.get_text() if letter.isprintable() and not _has(FONT, letter))
+        if absent:
+            families = covering(absent)
+            text.set_fontfamily([FONT, *families])  # type: ignore[attr-defined]
+            lacking |= {letter for letter in absent if not any(_has(family, letter) for family in families)}
+    if lacking - _NAMED:
+        log.warning(
+            "no font on this machine has %s and perhaps other characters of the figures: install one that has, such as Noto Sans "
+            "CJK, and draw again.", " ".join(sorted(lacking)[:8])
+        )  # fmt: skip
+        _NAMED.update(lacking)
+
+
+@cache
+def covering(letters: frozenset[str]) -> tuple[str, ...]:
+    """Installed font families that together have these characters, as far as there are any."""
+    families: list[str] = []
+    left = set(letters)
+    for family in sorted({font.name for font in font_manager.fontManager.ttflist}):
+        here = {letter for letter in left if not family.startswith("Last Resort") and _has(family, letter)}
+        if here:
+            families.append(family)
+            left -= here
+        if not left:
+            break
+    return tuple(families)
+
+
+def _has(family: str, letter: str) -> bool:
+    return ord(letter) in _characters(family)
+
+
+@cache
+def _characters(family: str) -> frozenset[int]:
+    """The characters of an installed font family; none where its file cannot be read."""
+    file = next((font.fname for font in font_manager.fontManager.ttflist if font.name == family), None)
+    try:
+        return frozenset(font_manager.get_font(file).get_charmap()) if file else frozenset()
+    except (OSError, RuntimeError):
+        return frozenset()
 
 
 def line_style(index: int) -> tuple[str, Any]:
@@ -132,6 +196,7 @@ def save(figure: Figure, out: Path, stem: str) -> list[Path]:
     paths = [out / f"{name}.png", out / f"{name}.svg"]
     try:
         with settings():
+            fit_fonts(figure)
             for path in paths:
                 data = io.BytesIO()
                 figure.savefig(data, format=path.suffix[1:], **OPTIONS[path.suffix])

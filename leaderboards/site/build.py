@@ -21,7 +21,7 @@ from ..comparison.operator_sensitivity import panel_table
 from ..comparison.paired_tests import letter
 from ..comparison.standings import ModelBoard, TaskBoard, model_boards, read_task_boards
 from ..export import sheets
-from ..figures.style import settings
+from ..figures.style import fit_fonts, settings
 from ..submission.board_reader import BoardReader, open_board
 from ..submission.trust import TRUST
 from . import formatting
@@ -278,6 +278,7 @@ class _SiteWriter:
                 address = f"figures/{self.names['figures'].of(method.name, task_board.group.model, task_board.group.task)}.svg"
                 (self.folder / "figures").mkdir(exist_ok=True)
                 data = io.BytesIO()
+                fit_fonts(figure)
                 figure.savefig(data, format="svg", metadata={"Date": None, "Creator": "flowgauge"})
             (self.folder / address).write_bytes(data.getvalue())
             drawn.append((task_board, address, f"{label} on an instance of {task_board.group.task}, {task_board.group.model}"))

@@ -55,3 +55,18 @@ def test_a_gallery_has_twelve_panels_a_page(drawn_store: str):
     assert [len(page.axes) for page in pages] == [2 * 12, 2]  # bars and a graph for each panel
     (page,) = gallery_pages(explained, None)
     assert [axes.get_xlabel() for axes in page.axes[::2]] == ["influence (logits)"] * 2
+
+
+def test_the_legend_of_a_shallow_model_is_inside_the_figure(drawn_store: str) -> None:
+    source = ExplanationSource(drawn_store)
+    explained = source.explained(source.groups[0], "influence-patterns")
+    (page,) = gallery_pages(explained, None, ["a"])
+    renderer, width = page.canvas.get_renderer(), page.bbox.width
+    for axes in page.axes:
+        for box in (
+            axes.get_tightbbox(renderer),
+            *(legend.get_window_extent(renderer) for legend in [axes.get_legend()] if legend),
+        ):
+            assert box.x0 >= 0 and box.x1 <= width
+    notes = [text.get_window_extent(renderer) for text in page.texts]
+    assert notes and max(box.x1 for box in notes) <= width
