@@ -81,7 +81,10 @@ def test_the_command_line_says_it_in_words_and_for_machines(store: Store) -> Non
         (["--task", "sva/ob"], "did you mean sva/obj"),
         (["--method", "god"], "did you mean good"),
         (["--metric", "acuracy"], "did you mean accuracy"),
-        (["--metric", "zzz"], "no metric in this store is called 'zzz': known: accuracy. `flowgauge list metrics` shows all that"),
+        (
+            ["--metric", "zzz"],
+            "no metric in this store is called 'zzz': known: accuracy. `flowgauge list metrics` shows all that",
+        ),
         (["--metric", "accuracy/none"], "has scores of accuracy for two methods"),
         (["--method", "good"], "for two methods"),
     ],
