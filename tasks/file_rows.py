@@ -346,16 +346,17 @@ def _objects(path: Path, text: str, lines: bool) -> Table:
     if not lines and text.lstrip().startswith("["):
         records = _parsed(path, text, 1)
         return table_of(path, ((index, record) for index, record in enumerate(records, 1)), "a list of objects")
+    expected = "one JSON object a line" if lines else "a list of JSON objects, or one object a line"
     numbered = ((line, stored) for line, stored in enumerate(text.split("\n"), 1) if stored.strip())
-    return table_of(path, ((line, _parsed(path, stored, line)) for line, stored in numbered), "one JSON object a line")
+    return table_of(path, ((line, _parsed(path, stored, line, expected)) for line, stored in numbered), expected)
 
 
-def _parsed(path: Path, text: str, line: int) -> Any:
+def _parsed(path: Path, text: str, line: int, expected: str = "a list of JSON objects") -> Any:
     try:
         return json.loads(text, object_pairs_hook=partial(_unique, path, line))
     except json.JSONDecodeError as error:
         reason = f"not JSON ({error.msg} at character {error.colno})"
-        raise UsageError(f"{path}, line {line + error.lineno - 1}: {reason}; expected one object a line.") from error
+        raise UsageError(f"{path}, line {line + error.lineno - 1}: {reason}; expected {expected}.") from error
     except RecursionError as error:
         raise UsageError(f"{path}, line {line}: brackets within brackets, too deep to be read.") from error
     except ValueError as error:  # a number of thousands of digits

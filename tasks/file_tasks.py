@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 COLUMNS = ("sentence", "sentence2", "target_idx", "good", "bad", "label", "condition")
 WHOLE = {"sentence_good": "good", "sentence_bad": "bad"}
 """What files call the two sentences of a pair (BLiMP), and the columns that they are taken for."""
-NO_LABEL = ("-", "nan", "none", "null")
-"""Texts in the place of a label that say that there is none, such as the `-` of SNLI; so does an empty cell."""
+NO_LABEL = ("-", "nan")
+"""Texts in the place of a label that say that there is none: that of SNLI and that of pandas; so does an empty cell."""
 SECOND_TEXTS = (
     "sentence1",
     "sentence2",
@@ -274,8 +274,9 @@ def kind_of(path: Path, columns: Mapping[str, str]) -> type[FileTask]:
         return LabelledTexts
     raise UsageError(
         f"{path} has neither the columns good and bad (minimal pairs) nor label (labelled texts); it has "
-        f"{', '.join(table.text_columns)}. Say which they are, as in `--column sentence=grammatical --column good=correct "
-        f"--column bad=wrong` or `--column sentence=text --column label=class`.{hint_of_header(table.columns)}"
+        f"{', '.join(table.text_columns) or 'no column of text'}. Say which they are, as in `--column sentence=grammatical "
+        "--column good=correct --column bad=wrong` or `--column sentence=text --column label=class`."
+        f"{hint_of_header(table.columns)}"
     )
 
 

@@ -72,7 +72,7 @@ def fit_fonts(figure: Figure) -> None:
         absent = frozenset(letter for letter in text.get_text() if letter.isprintable() and not _has(FONT, letter))
         if absent:
             families = covering(absent)
-            text.set_fontfamily([FONT, *families])  # type: ignore[attr-defined]
+            text.set_fontfamily([FONT, *families])
             lacking |= {letter for letter in absent if not any(_has(family, letter) for family in families)}
     if lacking - _NAMED:
         log.warning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,9 @@ BAD: list[tuple[str, str | bytes, str]] = [
     ("a.csv", 'a,b\n1,2\n"1"x,2\n', ", line 3: ',' expected after '\"'; mend the quotation marks there."),
     ("a.csv", 'a,b\n1,2\n"1,2\n', ", line 3: unexpected end of data; mend the quotation marks there."),
     ("a.tsv", "a\tb\ta\n1\t2\t3\n", ", line 1: the column 'a' is there twice; rename one."),
-    ("a.jsonl", '{"a": 1}\n{"a": }\n', ", line 2: not JSON (Expecting value at character 7); expected one object a line."),
+    ("a.jsonl", '{"a": 1}\n{"a": }\n', ", line 2: not JSON (Expecting value at character 7); expected one JSON object a line."),
+    ("a.json", '{\n"data": 1}', ", line 1: not JSON (Expecting property name enclosed in double quotes at character 2); "
+     "expected a list of JSON objects, or one object a line."),
     ("a.jsonl", '{"a": 1, "b": 2, "a": 3}\n', ", line 1: the key 'a' is there twice in one object; rename one."),
     ("a.json", '[{"a": 1}, 2]', ", line 2: expected a list of objects, got int."),
     ("a.json", "[]", " has no rows: expected one object a line."),
@@ -113,6 +116,8 @@ def test_an_absent_file_and_a_folder_are_refused_with_what_can_be_read(tmp_path:
     folder = tmp_path / "folder.tsv"
     folder.mkdir()
     assert refusal(folder) == f"{folder} is a folder without a data set: name a file; {READABLE}."
+    os.mkfifo(tmp_path / "pipe.tsv")
+    assert refusal(tmp_path / "pipe.tsv") == f"{tmp_path / 'pipe.tsv'} is no task file: {READABLE}."
     write(folder, "b.csv", "a,b\n1,2\n")
     one = f"name one of its files, such as {folder / 'b.csv'}"
     assert refusal(folder) == f"{folder} is a folder without a data set: {one}; {READABLE}."

@@ -183,6 +183,11 @@ def test_scores_and_truth_values_stay_text(tmp_path: Path) -> None:
     ]
 
 
+def test_a_class_may_be_called_none(tmp_path: Path) -> None:
+    task = load_task(str(write(tmp_path, "sentence\tlabel\na\tnone\nb\tracism\n")))
+    assert [i.answer for i in task.instances("test", None, 0)] == [("none",), ("racism",)]
+
+
 def test_a_list_of_labels_and_an_object_are_no_label(tmp_path: Path) -> None:
     several = write(tmp_path, '{"sentence": "a", "label": ["toxic", "rude"]}\n', "a.jsonl")
     with pytest.raises(UsageError, match=r"a\.jsonl, line 1: label is a list; a row has one label\. To leave"):

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from tests.leaderboards.figures.conftest import group_of, svg
 
 from flowgauge.leaderboards.figures.pattern import gallery_pages
@@ -61,7 +62,7 @@ def test_the_legend_of_a_shallow_model_is_inside_the_figure(drawn_store: str) ->
     source = ExplanationSource(drawn_store)
     explained = source.explained(source.groups[0], "influence-patterns")
     (page,) = gallery_pages(explained, None, ["a"])
-    renderer, width = page.canvas.get_renderer(), page.bbox.width
+    renderer, width = FigureCanvasAgg(page).get_renderer(), page.bbox.width
     for axes in page.axes:
         for box in (
             axes.get_tightbbox(renderer),
