@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +25,8 @@ class ComparableCells:
         records: In the store's order.
         instances: How many were explained (the largest count of its cells).
         note: Settings of the question that are not the defaults, such as `limit 40`.
+        shown_settings: Settings that labels of a method have, because they differ among all cells of the model: so a method has
+            one label in every group, whatever further cells one of them has. Methods that are not named here have none.
     """
 
     model: str
@@ -33,6 +35,7 @@ class ComparableCells:
     records: tuple[Record, ...]
     instances: int
     note: str
+    shown_settings: Mapping[str, set[str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -50,7 +53,7 @@ class ComparableCells:
 
     @cached_property
     def _methods(self) -> tuple[str, ...]:
-        names = method_labels(self.records, seeds=False)
+        names = [label(r.method, r.settings, self.shown_settings.get(r.method, set())) for r in self.records]
         kinds = [_version(record) for record in self.records]
         versions: dict[str, dict[str, list[Record]]] = {}
         for name, kind, record in zip(names, kinds, self.records, strict=True):
@@ -105,7 +108,11 @@ def groups(records: Sequence[Record]) -> list[ComparableCells]:
         by_question.setdefault(_question(record), []).append(record)
     checkpoints = {(r.model, *checkpoint(r)) for r in records}
     shared = {name for name, count in Counter(model for model, *_ in checkpoints).items() if count > 1}
-    grouped = [_group(members, members[0].model in shared) for members in by_question.values()]
+    of_model: dict[str, list[Record]] = {}
+    for record in records:
+        of_model.setdefault(record.model, []).append(record)
+    shown = {model: _differing_settings(cells) for model, cells in of_model.items()}
+    grouped = [_group(members, members[0].model in shared, shown[members[0].model]) for members in by_question.values()]
     return sorted(grouped, key=lambda g: (g.model, g.task, -g.instances, g.note))
 
 
@@ -192,13 +199,21 @@ def _question(record: Record) -> str:
     return json.dumps([record.model, record.task, question(record.key)], sort_keys=True, default=str)
 
 
-def _group(members: Sequence[Record], shared: bool) -> ComparableCells:
+def _differing_settings(records: Sequence[Record]) -> dict[str, set[str]]:
+    """The settings in which the cells of each method differ, by its name."""
+    by_method: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        by_method.setdefault(record.method, []).append(record.settings)
+    return {method: names for method, settings in by_method.items() if (names := _differing(settings))}
+
+
+def _group(members: Sequence[Record], shared: bool, shown: dict[str, set[str]]) -> ComparableCells:
     first = members[0]
     fingerprint, dtype = checkpoint(first)
     model = f"{first.model} ({' '.join(filter(None, (fingerprint[:6], dtype)))})" if shared else first.model
     return ComparableCells(
         model=model, task=first.task, labels=_labels(members), records=tuple(members),
-        instances=max(r.instances for r in members), note=_note(first.key),
+        instances=max(r.instances for r in members), note=_note(first.key), shown_settings=shown,
     )  # fmt: skip
 
 

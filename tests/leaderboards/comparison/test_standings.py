@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flowgauge.benchmark.store.key import short_hash
 from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.comparison.standings import ModelBoard, TaskBoard, model_boards, read_task_boards
 from flowgauge.leaderboards.submission.board_reader import open_board
@@ -61,11 +62,16 @@ METRICS = {"kept": {"good": 36, "fair": 20, "poor": 4}, "told": {"good": 20, "fa
 """Instances of 40 on which a method is right, by metric."""
 
 
-def enter(store: Store, method: str, counts: Mapping[str, int], task: str = "sva/obj", limit: int | None = None) -> None:
+def enter(
+    store: Store, method: str, counts: Mapping[str, int], task: str = "sva/obj", limit: int | None = None, **settings: int
+) -> None:
     """Writes the cell of a method that is right on so many instances, by metric."""
     scores = [score(name, {"all": n / 40}, ranked="all", higher_is_better=True) for name, n in counts.items()]
     values = {f"{name}@1": rows((np.arange(limit or 40) < n).astype(float)) for name, n in counts.items()}
-    write(store, record(method, scores, task=task, limit=limit, instances=limit or 40), values)
+    cell = short_hash([method, task, limit, settings])
+    one = record(method, scores, task=task, limit=limit, instances=limit or 40, settings=settings, cell=cell)
+    key = {**one.key, "method": {**one.key["method"], "settings": settings}}
+    write(store, one.model_copy(update={"key": key}), values)
 
 
 @pytest.fixture
@@ -109,3 +115,15 @@ def test_a_newcomer_changes_nobody_elses_order(store: Store, case: str) -> None:
 def test_a_newcomer_with_every_metric_is_ranked(store: Store) -> None:
     enter(store, "new", {"kept": 40, "told": 40})
     assert [(name, rank) for name, (rank, _, _) in order_of(store)[0].items() if name == "new"] == [("new", 1.0)]
+
+
+def test_other_settings_of_a_method_on_one_task_do_not_take_it_out_of_the_order(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    for task in ("sva/obj", "sva/subj"):
+        for method in ("good", "fair", "poor"):
+            enter(store, method, {"kept": METRICS["kept"][method]}, task, k=1)
+    before, _ = order_of(store)
+    enter(store, "good", {"kept": 30}, "sva/obj", k=2)
+    after, reasons = order_of(store)
+    assert after == {{"good": "good:k=1"}.get(name, name): ranks for name, ranks in before.items()}
+    assert reasons == {"good:k=2": "kept on sva/subj: not run"}
