@@ -228,7 +228,10 @@ class MinimalPairs(FileTask):
 
 @dataclass(frozen=True)
 class LabelledTexts(FileTask):
-    """Labelled texts: `sentence`, `label` (integers if all are), maybe `sentence2`, `condition`."""
+    """Labelled texts: `sentence`, `label` (integers if all are), maybe `sentence2`, `condition`.
+
+    Where labels are lists of those that are true, each row asks about every label of the file: `toxic`, or `not toxic`.
+    """
 
     head: ClassVar[Head] = "label"
 
@@ -237,8 +240,11 @@ class LabelledTexts(FileTask):
 
     def _instance(self, name: str, row: FileRow, table: Table) -> Instance:
         texts = tuple(filled(row, column) for column in ("sentence", "sentence2") if column in table.columns)
-        if isinstance(row.cells.get("label"), list):
-            raise BrokenRowError("label is a list; a row has one label.")
+        labels = row.cells.get("label")
+        if isinstance(labels, list):
+            if not all(isinstance(label, (str, int)) and as_text(label).strip() for label in labels):
+                raise BrokenRowError("label is a list of something else than labels.")
+            return Instance(name, texts, tuple(as_text(label).strip() for label in labels) or ("",), (), row.text("condition"))
         label = filled(row, "label")
         if label.lower() in NO_LABEL:
             raise BrokenRowError(f"the label is {label!r}, which says that there is none.")
@@ -252,11 +258,19 @@ class LabelledTexts(FileTask):
                 "%s: %s is read alone and %s is left out; if the model reads two texts, add --column sentence2=%s.",
                 self.source, self.columns.get("sentence", "sentence"), ", ".join(left_out), left_out[0],
             )  # fmt: skip
+        if any(isinstance(row.cells.get("label"), list) for row in table.rows):
+            names = sorted({str(label) for instance in instances for label in instance.answer} - {""})
+            return [_question(instance, name) for instance in instances for name in names]
         labels = [str(instance.answer[0]) for instance in instances]
         if not all(NUMBER.fullmatch(label) for label in labels):
             return instances
         numbers = [int(label.partition(".")[0]) for label in labels]
         return [replace(instance, answer=(number,)) for instance, number in zip(instances, numbers, strict=True)]
+
+
+def _question(instance: Instance, label: str) -> Instance:
+    """Whether a label is true of a text, from an instance whose answer has all that are."""
+    return replace(instance, id=f"{instance.id}/{label}", answer=(label if label in instance.answer else f"not {label}",))
 
 
 def kind_of(path: Path, columns: Mapping[str, str]) -> type[FileTask]:

@@ -29,6 +29,7 @@ from ..external.folder_format import is_outside
 from ..store.key import canonical, method_key, metric_id, question
 from ..store.record import Record, Score
 from ..store.store import Store
+from .fetched_models import refuse_fetching
 
 DECLARED = ("version", "scope", "higher_is_better", "bounds", "unit")
 BUNDLE_CODE_REFUSED = "code that comes with a bundle is not run: install it as a plug-in with an entry point."
@@ -102,6 +103,7 @@ class ScoreRecomputer:
             for kind in ("model", "task"):
                 _refuse_python_file(kind, Spec.parse(records[0].asked.get(kind, "")))
             self._refuse_folders(records[0])
+            refuse_fetching(record, self.model)
             group = regroup(store, records, model=self.model, data_dir=self.data_dir, device=self.device)
             _check_names(record, group, self.model)
             self._groups[name] = (group, encode_group(group))

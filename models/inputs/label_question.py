@@ -49,14 +49,13 @@ def label_question(model: Layered, instance: Instance, labels: Mapping[str, int]
         return LabelQuestion(None, 0)
     outputs = {plain(name): index for index, name in model.labels.items()} | {plain(name): i for name, i in labels.items()}
     text = plain(given)
-    if text in outputs:
-        return LabelQuestion(outputs[text], 1)
-    if text.removeprefix("not ") in outputs:
-        return LabelQuestion(outputs[text.removeprefix("not ")], 0)
+    bare = text if text in outputs else text.removeprefix("not ")
+    if bare in outputs:
+        return LabelQuestion(outputs[bare], int(bare == text))
     if len(model.labels) == 1 and text in YES + NO:
         return LabelQuestion(0, int(text in YES))
-    if text.isdecimal() and int(text) in model.labels:
-        return LabelQuestion(int(text), 1)
+    if bare.isdecimal() and int(bare) in model.labels:
+        return LabelQuestion(int(bare), int(bare == text))
     names = ", ".join(model.labels.values())
     raise UsageError(f"{where} knows {names}, each of them also as `not {model.labels[0]}`.")
 

@@ -188,10 +188,18 @@ def test_a_class_may_be_called_none(tmp_path: Path) -> None:
     assert [i.answer for i in task.instances("test", None, 0)] == [("none",), ("racism",)]
 
 
-def test_a_list_of_labels_and_an_object_are_no_label(tmp_path: Path) -> None:
-    several = write(tmp_path, '{"sentence": "a", "label": ["toxic", "rude"]}\n', "a.jsonl")
-    with pytest.raises(UsageError, match=r"a\.jsonl, line 1: label is a list; a row has one label\. To leave"):
-        load_task(str(several))
+def test_a_list_of_labels_asks_about_every_label_of_the_file(tmp_path: Path) -> None:
+    rows = '{"sentence": "a", "label": ["toxic", "rude"]}\n{"sentence": "b", "label": []}\n{"sentence": "c", "label": "rude"}\n'
+    task = load_task(str(write(tmp_path, rows, "a.jsonl")))
+    assert [(i.id, i.answer[0]) for i in task.instances("test", None, 0)] == [
+        ("a/1/rude", "rude"), ("a/1/toxic", "toxic"), ("a/2/rude", "not rude"), ("a/2/toxic", "not toxic"),
+        ("a/3/rude", "rude"), ("a/3/toxic", "not toxic"),
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match=r"b\.jsonl, line 1: label is a list of something else than labels\. To leave"):
+        load_task(str(write(tmp_path, '{"sentence": "a", "label": [["toxic"]]}\n', "b.jsonl")))
+
+
+def test_an_object_is_no_label(tmp_path: Path) -> None:
     nested = write(tmp_path, '{"data": {"sentence": ["a", "b"]}, "label": {"name": "positive"}}\n', "b.jsonl")
     with pytest.raises(UsageError, match=r"label is an object; name one of its parts as the column: label\.name"):
         load_task(str(nested), {"sentence": "data.sentence"})

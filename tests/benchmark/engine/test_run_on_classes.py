@@ -58,7 +58,7 @@ def test_the_command_line_takes_the_folder(plan: Callable[..., Plan], tiny_data:
     words = ["run", "--model", str(made.model), "--task", "sst2", "--method", "random", "--limit", "4", "--store", made.store]
     result = CliRunner().invoke(app, [*words, "--data-dir", str(tiny_data), "--quiet"])
     assert result.exit_code == 0, result.output
-    result = CliRunner().invoke(app, [*words, "--store", f"{made.store}2"], env={"FLOWGAUGE_DATA": ""})
+    result = CliRunner().invoke(app, [*words[:-1], f"{made.store}2"], env={"FLOWGAUGE_DATA": ""})
     assert result.exit_code == 2
     (line,) = result.stderr.strip().splitlines()
     assert "cannot be read from the Hub" in line and "--data-dir DIR" in line

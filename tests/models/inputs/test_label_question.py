@@ -90,4 +90,5 @@ def test_labels_that_a_head_does_not_have_are_refused(tiny_flows) -> None:
         label_question(labels, replace(instances("toxic")[0], against=("rude",)), {})
     assert label_question(score, instances("-2.5")[0], {}) == (None, 0)
     assert label_question(labels, instances("bad")[0], {"bad": 1}) == (1, 1), "the task's name of a label"
+    assert label_question(labels, instances("not 2")[0], {}) == (2, 0)
     assert label_name(labels, 1, 0) == "not rude" and label_name(labels, 1, 1) == "rude"
