@@ -153,7 +153,8 @@ class FileTask(abc.ABC):
         return self._by_split[split]
 
     def _read(self, split: str) -> UsableRows:
-        table = renamed(self.path, read_table(self.path, split), self.columns)
+        stored = read_table(self.path, split)
+        table = renamed(self.path, stored, self.columns)
         absent = [name for name in self._required(table) if name not in table.columns]
         if absent:
             raise UsageError(missing(self.path, table, absent))
@@ -172,7 +173,7 @@ class FileTask(abc.ABC):
             raise UsageError(f"none of the {len(rows)} rows of {self.path} can be used; the first: {reasons[0]}")
         if reasons:
             log.warning("%d of %d rows of %s left out, the first: %s", len(reasons), len(rows), self.source, reasons[0])
-        return UsableRows(tuple(self._finished(instances, table)), len(reasons), table.classes.get("label", ()))
+        return UsableRows(tuple(self._finished(instances, table, stored)), len(reasons), table.classes.get("label", ()))
 
     def _chosen(self, table: Table) -> list[FileRow]:
         """The rows that `where` keeps."""
@@ -198,8 +199,8 @@ class FileTask(abc.ABC):
     @abc.abstractmethod
     def _instance(self, name: str, row: FileRow, table: Table) -> Instance: ...
 
-    def _finished(self, instances: Sequence[Instance], table: Table) -> Sequence[Instance]:
-        """What is decided over all instances that are used."""
+    def _finished(self, instances: Sequence[Instance], table: Table, stored: Table) -> Sequence[Instance]:
+        """What is decided over all instances that are used; `stored` has the columns under the file's own names alone."""
         return instances
 
 
@@ -250,9 +251,9 @@ class LabelledTexts(FileTask):
             raise BrokenRowError(f"the label is {label!r}, which says that there is none.")
         return Instance(name, texts, (label,), (), row.text("condition"))
 
-    def _finished(self, instances: Sequence[Instance], table: Table) -> Sequence[Instance]:
+    def _finished(self, instances: Sequence[Instance], table: Table, stored: Table) -> Sequence[Instance]:
         """The instances with answers of one type; warns of a text that is left out."""
-        left_out = [] if "sentence2" in table.columns else second_texts(table, self.columns)
+        left_out = [] if "sentence2" in table.columns else second_texts(stored, self.columns)
         if left_out:
             log.warning(
                 "%s: %s is read alone and %s is left out; if the model reads two texts, add --column sentence2=%s.",
@@ -301,8 +302,9 @@ def first_split(path: Path) -> str:
 
 
 def second_texts(table: Table, columns: Mapping[str, str]) -> list[str]:
-    """The columns of a table that hold texts, or are called so, and are read as nothing."""
-    unread = [name for name in table.text_columns if name not in (*COLUMNS, *columns.values())]
+    """The columns of a stored table that hold texts, or are called so, and are read as nothing."""
+    read = {*columns.values(), *(name for name in COLUMNS if name not in columns)}
+    unread = [name for name in table.text_columns if name not in read]
     sample = table.rows[:20]
 
     def is_long(name: str) -> bool:

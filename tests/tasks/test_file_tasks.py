@@ -270,6 +270,13 @@ def test_a_column_that_is_read_under_another_name_is_not_read_twice(tmp_path: Pa
         "--column sentence2=sentence1."
     ]
     assert load_task(str(path), {"sentence": "sentence1"}).instances("test", None, 0)[0].segments == ("a song", "one sings")
+    caplog.clear()
+    own = write(tmp_path, "sentence\tsentence2\tlabel\na man sings\tone sings\t1\n", "own.tsv")
+    assert load_task(str(own), {"sentence": "sentence2"}).instances("test", None, 0)[0].segments == ("one sings",)
+    assert caplog.messages == [
+        "own.tsv: sentence2 is read alone and sentence is left out; if the model reads two texts, add "
+        "--column sentence2=sentence."
+    ]
 
 
 def test_a_saved_data_set_has_its_splits_and_names_its_classes(tmp_path: Path) -> None:
