@@ -97,7 +97,9 @@ def score_job(
                 explained.metric = metric
                 _check_needs_met(metric, shared.model, explained)
                 reference_batches = _reference_batches(metric, reference, show)
-                scores: Scores = metric.score(shared.model, explained, reference_batches)
+                scores = metric.score(shared.model, explained, reference_batches)
+                if not isinstance(scores, Scores):
+                    raise FlowgaugeError(f"metric {metric.name!r} must return Scores, got {type(scores).__name__}.")
                 aggregates = tuple(scores.aggregates or summarise(scores.rows))
         except SharedStateChanged:
             raise

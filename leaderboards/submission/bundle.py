@@ -148,7 +148,9 @@ def _manifest(submitter: str, note: str, files: dict[str, BundledFile]) -> Bundl
             files=files,
         )  # fmt: skip
     except ValidationError as error:
-        raise UsageError(f"the bundle cannot be described: {error.errors()[0]['msg']}.") from error
+        fault = error.errors()[0]
+        name = {"submitter": "name"}.get(str(fault["loc"][0]), fault["loc"][0])
+        raise UsageError(f"the bundle cannot be described: {name}: {fault['msg']}.") from error
 
 
 def read_manifest(folder: str | Path) -> BundleManifest:
