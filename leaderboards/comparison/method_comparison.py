@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 from itertools import pairwise
 
@@ -177,7 +178,8 @@ def _metric(metric: str, chosen: Sequence[ComparableCells]) -> tuple[str, str]:
         return name, variant
     if plain in METRICS.entries():
         raise UsageError(f"this store has no scores of {plain}: `flowgauge score STORE --metric {name}` adds them.")
-    raise UnknownName("metric in this store", plain, scored, "`flowgauge list metrics` shows all that can be added.")
+    known = [*scored, *get_close_matches(plain[:100], METRICS.entries(), cutoff=0.5)]
+    raise UnknownName("metric in this store", plain, known, "`flowgauge list metrics` shows all that can be added.")
 
 
 def _identity(name: str, chosen: Sequence[ComparableCells]) -> str:
