@@ -119,14 +119,7 @@ def score_row(instance: Instance, variant: str, value: float, draw: int = 0, rea
         draw: Which draw of the explanation was scored.
         reason: Why a NaN is undefined, as a sentence: tables show it after "n/a: ".
     """
-    return {
-        "instance": instance.id,
-        "condition": instance.condition,
-        "variant": variant,
-        "draw": draw,
-        "value": value,
-        "reason": reason,
-    }
+    return dict(zip(COLUMNS, (instance.id, instance.condition, variant, draw, value, reason), strict=True))
 
 
 def frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:

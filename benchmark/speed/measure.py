@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from captum.attr import IntegratedGradients, LayerConductance
-from transformers import BertConfig, BertForMaskedLM
+from transformers import BertForMaskedLM
 
 from ...methods.patterns.pattern_search import refine, search
 from ...models.baseline import baseline_words
@@ -20,7 +20,7 @@ from ...models.flow.quadrature import quadrature
 from ...models.flow.trace import path_trace, trace_bytes
 from ...models.inputs.encode import TRACE_BUDGET
 from ...models.load import check_device
-from .published_attattr import LITERAL, attattr_jobs
+from .published_attattr import LITERAL, attattr_jobs, batch_of, random_ids, random_model
 
 SHAPE = {"num_hidden_layers": 6, "num_attention_heads": 8, "hidden_size": 512, "intermediate_size": 2048, "vocab_size": 30522}
 MASK_ID = 4
@@ -110,7 +110,7 @@ def measure(
         The times, with their ratios to the unit.
     """
     torch_device = check_device(device)
-    model = _model(torch_device)
+    model = random_model(BertForMaskedLM, SHAPE, torch_device, _Tokenizer(), "bert-small (random)")
     batches = list(_batches(model, sentences, tokens, samples))
     jobs = {name: (job, batches) for name, job in _jobs(model, samples).items()}
     if captum:
@@ -150,29 +150,17 @@ def _rows(times: dict[str, list[float]], n_layers: int) -> Iterator[TimedRow]:
         yield TimedRow(name, factor * statistics.median(seconds), statistics.median(ratios), min(ratios), max(ratios), unit)
 
 
-def _model(device: Any) -> FlowModel:
-    class Tokenizer:
-        mask_token_id, pad_token_id = MASK_ID, 0
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return FlowModel(BertForMaskedLM(BertConfig(**SHAPE)).to(device), Tokenizer(), "bert-small (random)")
+class _Tokenizer:
+    mask_token_id, pad_token_id = MASK_ID, 0
 
 
 def _batches(model: FlowModel, sentences: int, tokens: int, samples: int) -> Iterator[Batch]:
     """Random sentences, in batches that fit the trace's byte budget."""
     size = max(1, min(sentences, TRACE_BUDGET // trace_bytes(model, tokens, samples)))
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(1000, 30000, (sentences, tokens), generator=generator).to(model.device)
+    ids = random_ids(model, sentences, tokens)
     ids[:, tokens // 2] = MASK_ID
     for part in ids.split(size):
-        n = len(part)
-        full = lambda value, n=n: torch.full((n, 1), value, device=model.device)  # noqa: E731
-        yield Batch(
-            ids=part, attention_mask=torch.ones_like(part, dtype=torch.bool), token_type_ids=torch.zeros_like(part),
-            word_ids=torch.zeros_like(part)[..., None].expand(-1, -1, 2), answer=full(2003), against=full(2024),
-            target=full(tokens // 2)[:, 0], names=tuple(map(str, range(n))), seeds=tuple(range(n)), pairwise=True,
-        )  # fmt: skip
+        yield batch_of(part, 2003, 2024, tokens // 2, pairwise=True)
 
 
 def _jobs(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], object]]:

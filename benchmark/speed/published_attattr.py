@@ -30,14 +30,14 @@ def attattr_jobs(device: Any, shape: dict[str, int]) -> dict[str, tuple[Callable
     Returns:
         A function and the batches that it runs on, by the name of the row.
     """
-    model = _model(device, shape)
+    model = random_model(BertForSequenceClassification, shape, device, None, "bert-small classifier (random)")
     same_steps, few_steps = AttAttr(steps=STEPS), AttAttr(rule="gauss-legendre", steps=6)
     jobs: dict[str, Callable[[Batch], object]] = {
         LITERAL: lambda batch: literal(model, batch, STEPS),
         f"attattr, {STEPS} steps": lambda batch: same_steps.explain(model, batch),
         "attattr, 6 Gauss-Legendre steps": lambda batch: few_steps.explain(model, batch),
     }
-    return {name: (job, [_batch(model)]) for name, job in jobs.items()}
+    return {name: (job, [batch_of(random_ids(model, 1, TOKENS), 0, 1, 0)]) for name, job in jobs.items()}
 
 
 def literal(model: FlowModel, batch: Batch, steps: int) -> Tensor:
@@ -70,17 +70,31 @@ def literal(model: FlowModel, batch: Batch, steps: int) -> Tensor:
     return torch.stack(layers, 1)
 
 
-def _model(device: Any, shape: dict[str, int]) -> FlowModel:
+def random_model(kind: Any, shape: dict[str, int], device: Any, tokenizer: Any, name: str) -> FlowModel:
+    """A BERT with random weights.
+
+    Args:
+        kind: Its class in transformers.
+        shape: Settings of its configuration.
+        device: A torch device.
+        tokenizer: What stands for its tokenizer.
+        name: Its name.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return FlowModel(BertForSequenceClassification(BertConfig(**shape)).to(device), None, "bert-small classifier (random)")
+        return FlowModel(kind(BertConfig(**shape)).to(device), tokenizer, name)
 
 
-def _batch(model: FlowModel) -> Batch:
-    ids = torch.randint(1000, 30000, (1, TOKENS), generator=torch.Generator().manual_seed(0)).to(model.device)
-    zeros = torch.zeros_like(ids[:, :1])
+def random_ids(model: FlowModel, sentences: int, tokens: int) -> Tensor:
+    """Token ids of random sentences (sentences, tokens)."""
+    return torch.randint(1000, 30000, (sentences, tokens), generator=torch.Generator().manual_seed(0)).to(model.device)
+
+
+def batch_of(ids: Tensor, answer: int, against: int, target: int, pairwise: bool = False) -> Batch:
+    """Sentences without padding as a batch, all with the same question."""
+    answers, others, targets = (torch.full_like(ids[:, :1], output) for output in (answer, against, target))
     return Batch(
         ids=ids, attention_mask=torch.ones_like(ids, dtype=torch.bool), token_type_ids=torch.zeros_like(ids),
-        word_ids=torch.zeros_like(ids)[..., None].expand(-1, -1, 2), answer=zeros, against=zeros + 1, target=zeros[:, 0],
-        names=("0",), seeds=(0,),
+        word_ids=torch.zeros_like(ids)[..., None].expand(-1, -1, 2), answer=answers, against=others, target=targets[:, 0],
+        names=tuple(map(str, range(len(ids)))), seeds=tuple(range(len(ids))), pairwise=pairwise,
     )  # fmt: skip

@@ -100,12 +100,8 @@ def _draw(axes: Axes, field: ReceptiveFieldMap, most: float) -> QuadMesh:
     axes.plot(layers, np.log2(field.chance), color=CHANCE, lw=1.1, ls=":")
     axes.errorbar(layers, mean, [mean - low, high - mean], color=MEAN, lw=1.6, marker="o", ms=3.5, capsize=2, elinewidth=0.9)
     axes.set_title(field.label, fontsize=NORMAL, loc="left", color=INK)
-    axes.set_yticks(edges[:-1] + 0.5, _names(field.bins), fontsize=SMALL)
+    names = [str(high) if high <= 2 else f"{high // 2 + 1}\N{EN DASH}{high}" for high in field.bins]  # 1, 2, 3–4, 5–8, ...
+    axes.set_yticks(edges[:-1] + 0.5, names, fontsize=SMALL)
     axes.set_xticks(layers, [str(layer) for layer in layers], fontsize=SMALL)
     axes.set_ylim(edges[0], edges[-1])
     return colours
-
-
-def _names(bins: Sequence[int]) -> list[str]:
-    """Labels of the bins: 1, 2, 3–4, 5–8, ..."""
-    return [str(high) if high <= 2 else f"{high // 2 + 1}\N{EN DASH}{high}" for high in bins]

@@ -12,6 +12,7 @@ import altair as alt
 import pandas as pd
 
 from ..comparison.standings import ModelBoard
+from ..export.sheets import overall_table
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"
 """From Okabe & Ito (2008), whose palette readers with any common colour vision can distinguish."""
@@ -33,18 +34,12 @@ def rank_chart(board: ModelBoard) -> dict[str, Any] | None:
     Returns:
         The specification, or None where no method has an overall rank.
     """
-    overall = board.overall
-    if not overall.methods:
+    count = len(board.overall.methods)
+    if not count:
         return None
-    names = [overall.methods[i] for i in board.best_first]
-    which = "each method" if len(names) <= SHOWN else f"each of the best {SHOWN} of {len(names)} methods"
-    names = names[:SHOWN]
-    rows = pd.DataFrame(
-        [
-            {"method": overall.methods[i], "rank": overall.rank[i], "low": overall.low[i], "high": overall.high[i]}
-            for i in board.best_first[:SHOWN]
-        ]
-    )
+    which = "each method" if count <= SHOWN else f"each of the best {SHOWN} of {count} methods"
+    rows = overall_table(board).rename(columns={"label": "method"})[["method", "rank", "low", "high"]].head(SHOWN)
+    names = rows["method"].tolist()
     runs = pd.DataFrame(
         _bar_columns([[m for m in run if m in names] for run in board.ties], names), columns=["run", "from", "to"]
     )

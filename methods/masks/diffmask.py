@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from ...core.errors import NotApplicable, UsageError
-from ...core.settings import Settings
 from ...models.batch import Batch
 from ...models.built.training import TrainingSession
 from ...models.interventions.states import clean_states
@@ -22,26 +21,19 @@ from ...models.layered import Layered
 from ..base import Amortised, explanations, method
 from ..centred_rmsprop import CentredRMSprop
 from ..explanation import Explanation
-from .gate_training import GateTraining, GateTrainingConfig, train
+from .gate_training import GateTraining, GateTrainingSettings, train
 from .gates import Gates, may_be_masked
 from .lagrangian import Multipliers
 from .probes import Kind, Probes
 
 Baseline = Literal["learned", "zero", "mask", "mean"]
-Penalty = Literal["log", "l0"]
 
 
 @dataclass(frozen=True)
-class DiffMask(Settings, Amortised):
+class DiffMask(GateTrainingSettings, Amortised):
     """Settings, training and explanation that `diffmask-input` and `diffmask-hidden` share.
 
     Attributes:
-        steps: Number of training steps, each of one depth that is drawn.
-        batch: Sentences in each step, all from one batch of the train split: 64 at most.
-        margin: Divergence (nats, mean over sentences) that masking may cost: .1 in the paper for classification, 1 for question
-            answering, .05 for its toy task.
-        accept: Divergence on held-out sentences, in margins, above which the training of a depth counts as failed. Of the probes
-            below it, those that keep the fewest states are used, from the second half of the training if it has any.
         lr: Learning rate of the probes. Gates close while the constraint is met, and then the multiplier must rise from about 0
             to open them: if the gates close too far to open again, lower it, or raise `lambda_lr`.
         baseline_lr: Learning rate of the vectors that replace masked states.
@@ -49,22 +41,16 @@ class DiffMask(Settings, Amortised):
         warmup: Steps, over all depths, in which the learning rates of probes and vectors rise.
         baseline: Vector of masked states: a `learned` one (which starts at [MASK]'s word vector, or at the mean state), `zero`,
             the `mask` token's word vector, or the `mean` state of the train split.
-        penalty: Mean over tokens of log P(z != 0) (`log`, the paper's code) or of P(z != 0) (`l0`, its text).
         gate: Whether log alpha is `bounded` to (c - 10, c + 10) or `plain`.
         width: Width of the probes' inner layer; 0: a quarter of the model's width, 32 at least.
         probe: Weights trained before (`weights.safetensors` of a folder in <store>/fits), which are used unchanged.
     """
 
-    steps: PositiveInt = 8000
-    batch: PositiveInt = 32
-    margin: PositiveFloat = 0.1
-    accept: PositiveFloat = 3.0
     lr: PositiveFloat = 1e-3
     baseline_lr: PositiveFloat = 1e-3
     lambda_lr: PositiveFloat = 0.3
     warmup: NonNegativeInt = 100
     baseline: Baseline = "learned"
-    penalty: Penalty = "log"
     gate: Kind = "bounded"
     width: NonNegativeInt = 0
     probe: str = ""
@@ -108,12 +94,11 @@ class DiffMask(Settings, Amortised):
             return self._read_probe(model, data[0])
         parameters = self._start(model, data, training.seed)
         rates = {name: self.baseline_lr if name.startswith("fill") else self.lr for name in parameters}
-        config = GateTrainingConfig(self.steps, self.batch, self.margin, self.accept * self.margin, self.penalty)
         multipliers = Multipliers.start(model.n_layers + 2, rate=self.lambda_lr, like=parameters["probe.0.open"])
         run = GateTraining(
             gates=self.gates,
             model=model,
-            config=config,
+            config=self,
             seed=training.seed,
             parameters=parameters,
             descent=self._descent(rates),

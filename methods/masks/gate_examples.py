@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -50,39 +50,33 @@ class CleanRun:
         return CleanRun(batch, states, outputs)
 
 
-@dataclass(eq=False)
 class GateExamples:
     """Train instances, some of them held out, with their clean states where these fit into memory.
 
-    Attributes:
+    Args:
         model: The model.
         data: The batches.
+        seed: Of the choice of held-out instances.
+
+    Attributes:
         held: Rows of each batch that are held out.
         used: The other rows; all rows where there are too few to hold any out.
         cached: The clean runs of all batches, or empty.
     """
 
-    model: Layered
-    data: Sequence[Batch]
-    held: list[np.ndarray]
-    used: list[np.ndarray]
-    cached: list[CleanRun] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, model: Layered, data: Sequence[Batch], seed: int) -> GateExamples:
-        """Draws the held-out instances and runs the model on the data, if the states fit into memory."""
+    def __init__(self, model: Layered, data: Sequence[Batch], seed: int) -> None:
+        self.model, self.data = model, data
         sizes = [len(batch) for batch in data]
         total = sum(sizes)
         count = 0 if total < 2 else min(HELD, max(1, round(HELD_SHARE * total)))
         chosen = np.zeros(total, bool)
         chosen[np.random.default_rng([seed, SPLIT]).permutation(total)[:count]] = True
         parts = np.split(chosen, np.cumsum(sizes)[:-1])
-        held, used = [np.flatnonzero(p) for p in parts], [np.flatnonzero(~p) for p in parts]
-        examples = cls(model, data, held if count else used, used)
+        self.used = [np.flatnonzero(~part) for part in parts]
+        self.held = [np.flatnonzero(part) for part in parts] if count else self.used
         tokens = sum(batch.ids.numel() for batch in data)
-        if tokens * model.width * (model.n_layers + 2) * torch.finfo(model.dtype).bits // 8 <= CACHE:
-            examples.cached = [CleanRun.of(model, batch) for batch in data]
-        return examples
+        fits = tokens * model.width * (model.n_layers + 2) * torch.finfo(model.dtype).bits // 8 <= CACHE
+        self.cached = [CleanRun.of(model, batch) for batch in data] if fits else []
 
     def get(self, index: int, rows: np.ndarray) -> CleanRun:
         """The clean run of rows of one batch."""

@@ -10,9 +10,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from ...core.errors import FlowgaugeError
+from ...core.settings import Settings
 from ...models.batch import Batch
 from ...models.built.training import TrainingSession
 from ...models.layered import Layered
@@ -33,22 +35,29 @@ TRAIN, CHECK = 1, 2
 
 
 @dataclass(frozen=True)
-class GateTrainingConfig:
+class GateTrainingSettings(Settings):
     """Settings of the training of gates.
 
     Attributes:
-        steps: Number of steps.
-        batch: Number of instances in each step.
-        margin: Divergence (nats) that masking may cost.
-        limit: Largest divergence (nats) on held-out instances at which parameters may be returned.
-        penalty: The minimised penalty: the mean of log P(z != 0) (`log`) or of P(z != 0) (`l0`).
+        steps: Number of training steps, each of one depth that is drawn.
+        batch: Sentences in each step, all from one batch of the train split: 64 at most.
+        margin: Divergence (nats, mean over sentences) that masking may cost: .1 in the paper for classification, 1 for question
+            answering, .05 for its toy task.
+        accept: Divergence on held-out sentences, in margins, above which the training of a depth counts as failed. Of the probes
+            below it, those that keep the fewest states are used, from the second half of the training if it has any.
+        penalty: Mean over tokens of log P(z != 0) (`log`, the paper's code) or of P(z != 0) (`l0`, its text).
     """
 
-    steps: int
-    batch: int
-    margin: float
-    limit: float
-    penalty: Literal["log", "l0"]
+    steps: PositiveInt = 8000
+    batch: PositiveInt = 32
+    margin: PositiveFloat = 0.1
+    accept: PositiveFloat = 3.0
+    penalty: Literal["log", "l0"] = "log"
+
+    @property
+    def limit(self) -> float:
+        """Largest divergence (nats) on held-out instances at which parameters may be returned."""
+        return self.accept * self.margin
 
 
 class GateTrial(NamedTuple):
@@ -93,7 +102,7 @@ class GateTraining:
 
     gates: Gates
     model: Layered
-    config: GateTrainingConfig
+    config: GateTrainingSettings
     seed: int
     parameters: dict[str, Tensor]
     descent: CentredRMSprop
@@ -227,7 +236,7 @@ def train(run: GateTraining, data: Sequence[Batch], training: TrainingSession) -
     Raises:
         FlowgaugeError: For some depth no parameters met the limit; the text says which settings to change.
     """
-    examples, steps = GateExamples.of(run.model, data, run.seed), run.config.steps
+    examples, steps = GateExamples(run.model, data, run.seed), run.config.steps
     kept = training.resume()
     if kept:
         run.restore(kept)

@@ -17,7 +17,7 @@ from ...models.batch import Batch
 from ...models.interventions.states import blend
 from ...models.layered import Layered
 from ...models.outputs import divergence
-from ...models.shapes import Outputs, PerRow
+from ...models.shapes import PerRow
 from ..base import explanations
 from ..centred_rmsprop import CentredRMSprop
 from ..explanation import Explanation
@@ -32,33 +32,21 @@ LAST = 0.1
 """Share of the steps, at the end, from which convergence is reported."""
 
 
-@dataclass(eq=False)
 class MaskProblem:
-    """The optimisation problem of a batch: mask words without changing the outputs.
+    """The optimisation problem of a batch: mask words without changing the outputs on the whole input (`clean`).
 
-    Attributes:
+    Args:
         model: The model.
         batch: The batch.
-        clean: Logits on the whole input.
-        words: Word vectors.
-        fill: Vector that replaces a masked word.
-        free: 1 where a word may be masked, 0 elsewhere.
+        baseline: What replaces a masked word.
     """
 
-    model: Layered
-    batch: Batch
-    clean: Outputs
-    words: Tensor
-    fill: Tensor
-    free: Logits
-
-    @classmethod
     @torch.no_grad()
-    def of(cls, model: Layered, batch: Batch, baseline: RemovedWord) -> MaskProblem:
-        """Runs the model on the whole input."""
-        dtype = torch.promote_types(model.dtype, torch.float32)
-        free = (model.maskable(batch) & batch.attention_mask).to(dtype)
-        return cls(model, batch, model.outputs(batch), model.words(batch), removed_word(model, batch, baseline), free)
+    def __init__(self, model: Layered, batch: Batch, baseline: RemovedWord) -> None:
+        self.model, self.batch, self.fill = model, batch, removed_word(model, batch, baseline)
+        self.clean, self.words = model.outputs(batch), model.words(batch)
+        # 1 where a word may be masked, 0 elsewhere
+        self.free = (model.maskable(batch) & batch.attention_mask).to(torch.promote_types(model.dtype, torch.float32))
 
     def divergence(self, keep: Logits) -> PerRow:
         """KL(clean || masked) of every instance (nats), where gates blend the words with the vector of masked words."""
@@ -131,7 +119,7 @@ class MaskSearch(Settings):
         over the last tenth of the steps; the multiplier `lambda`; `hard_divergence`, that of the mask of the words with a
         probability above 1/2; and `kept`, the mean probability.
         """
-        problem = MaskProblem.of(model, batch, self.baseline)
+        problem = MaskProblem(model, batch, self.baseline)
         logits, numbers = self._descend(problem)
         with torch.no_grad():
             kept, gate = self.kept(logits), self.gate(logits)

@@ -43,17 +43,16 @@ class LeaveOneOut(Settings):
     @torch.no_grad()
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Runs every instance without each of its words."""
-        row, position = self._removable(model, batch).nonzero(as_tuple=True)
+        removable = model.maskable(batch)
+        if self.baseline == "delete":
+            removable = removable.scatter(1, batch.required_positions, False)
+        row, position = removable.nonzero(as_tuple=True)
         tokens = torch.zeros(batch.ids.shape, dtype=model.dtype, device=batch.ids.device)
         clean = value(model.outputs(batch), batch)
         for part in torch.arange(len(row), device=row.device).split(ROWS):
             rows = self._without(model, batch.rows(row[part]), position[part])
             tokens[row[part], position[part]] = clean[row[part]] - value(model.outputs(rows), rows)
         return explanations(batch, tokens=tokens)
-
-    def _removable(self, model: Layered, batch: Batch) -> Tensor:
-        maskable = model.maskable(batch)
-        return maskable.scatter(1, batch.required_positions, False) if self.baseline == "delete" else maskable
 
     def _without(self, model: Layered, rows: Batch, position: Tensor) -> Batch:
         """The rows, each without the word at its position."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from ...core.errors import NotApplicable
 from ...models.batch import Batch
@@ -21,45 +20,30 @@ from .trigger_mining import Trigger
 MOST_PIECES = 4
 
 
-@dataclass(frozen=True, eq=False)
 class Attack:
-    """All instances of a task, ready to be attacked with any trigger.
+    """All instances of a task, with the index of the batch and the row of each, ready to be attacked with any trigger.
+
+    Args:
+        model: The attacked model.
+        sentences: The instances, batch by batch.
+        longest: The most tokens of an attacked sentence.
 
     Attributes:
-        model: The attacked model.
-        batches: The instances as tokens.
-        where: The index of the batch and the row of each instance.
         instances: The instances.
         clean: Whether the prediction is right without a trigger.
-        longest: The most tokens of an attacked sentence.
+
+    Raises:
+        NotApplicable: q reads several positions.
     """
 
-    model: FlowModel
-    batches: tuple[Batch, ...]
-    where: tuple[tuple[int, int], ...]
-    instances: tuple[Instance, ...]
-    clean: Bool[np.ndarray, " instances"]
-    longest: int
-
-    @classmethod
     @torch.no_grad()
-    def on(cls, model: FlowModel, sentences: Sequence[tuple[Batch, tuple[Instance, ...]]], longest: int) -> Attack:
-        """The instances with the model's predictions for each.
-
-        Args:
-            model: The attacked model.
-            sentences: The instances, batch by batch.
-            longest: The most tokens of an attacked sentence.
-
-        Raises:
-            NotApplicable: q reads several positions.
-        """
+    def __init__(self, model: FlowModel, sentences: Sequence[tuple[Batch, tuple[Instance, ...]]], longest: int) -> None:
         if any(batch.target is None for batch, _ in sentences):
             raise NotApplicable("q reads several positions, and an inserted trigger would move the positions of the answer.")
-        where = tuple((index, row) for index, (batch, _) in enumerate(sentences) for row in range(len(batch)))
-        clean = np.concatenate([correct(model.outputs(batch), batch).cpu().numpy() for batch, _ in sentences])
-        instances = tuple(instance for _, members in sentences for instance in members)
-        return cls(model, tuple(batch for batch, _ in sentences), where, instances, clean, longest)
+        self.model, self.longest, self.batches = model, longest, [batch for batch, _ in sentences]
+        self.where = [(index, row) for index, batch in enumerate(self.batches) for row in range(len(batch))]
+        self.instances = [instance for _, members in sentences for instance in members]
+        self.clean = np.concatenate([correct(model.outputs(batch), batch).cpu().numpy() for batch in self.batches])
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ class TriggerDrop(Settings):
             for name, search in searches.items():
                 mined[name] |= self._mine(model, batch, search)
             sentences.append((batch.batch, batch.instances))
-        attack = Attack.on(model, sentences, self.longest)
+        attack = Attack(model, sentences, self.longest)
         half = halves([instance.id for instance in attack.instances], attack.classes, self.seed)
         chosen = {name: [self._choose(attack, half != scored, mined[name]) for scored in (0, 1)] for name in searches}
         return Scores(frame(list(_rows(attack, half, chosen))))

@@ -36,6 +36,30 @@ from .head_importance import HeadScores, draws_of_heads, first_by_id, halves
 ORDERS = {"least-first": False, "most-first": True}
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Pruning(Settings):
+    """The settings of the ranking, and the loop over batches, that both metrics share.
+
+    Attributes:
+        leak: Whether the first instances (in the order of their ids) set the ranking for all.
+        first: How many instances set it, if `leak` is true.
+        seed: Of the halves.
+    """
+
+    leak: bool = False
+    first: PositiveInt = 200
+    seed: int = 0
+
+    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
+        """One score row for each instance, line, step of pruning and draw, and two for each area."""
+        ranking = _Ranking.of(explained, self.leak, self.first, self.seed)
+        return Scores(frame([row for batch in explained for row in self._rows(model, batch, ranking.of_batch(batch))]))
+
+    def _rows(self, model: FlowModel, batch: ExplainedBatch, importance: np.ndarray) -> Iterator[dict[str, Any]]:
+        """The score rows of a batch, from the importance of every head for each instance and draw."""
+        raise NotImplementedError
+
+
 @metric(
     "head_pruning",
     reads="heads",
@@ -48,7 +72,7 @@ ORDERS = {"least-first": False, "most-first": True}
     source="Hao et al. 2021, section 5.2",
 )
 @dataclass(frozen=True)
-class HeadPruning(Settings):
+class HeadPruning(_Pruning):
     """Accuracy against the share of heads pruned, least and most important first, and its area.
 
     A head's importance is the mean of its score over the ranking instances, I_h = E_x[heads_h]; heads of all layers are ranked
@@ -61,30 +85,18 @@ class HeadPruning(Settings):
 
     Attributes:
         steps: Shares, evenly spaced up to 1.
-        leak: Whether the first instances (in the order of their ids) set the ranking for all.
-        first: How many instances set it, if `leak` is true.
-        seed: Of the halves.
 
     Raises:
         UsageError: There are fewer than 2 steps, or no instance sets the ranking.
     """
 
     steps: Annotated[int, Field(ge=2)] = 10
-    leak: bool = False
-    first: PositiveInt = 200
-    seed: int = 0
 
-    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One score row for each instance, order, share and draw, two for each area, and the gap."""
-        ranking = _Ranking.of(explained, self.leak, self.first, self.seed)
+    def _rows(self, model: FlowModel, batch: ExplainedBatch, importance: np.ndarray) -> Iterator[dict[str, Any]]:
         ticks = [f"{100 * step / self.steps:g}" for step in range(self.steps + 1)]
-        rows: list[dict[str, Any]] = []
-        for batch in explained:
-            scores = ranking.of_batch(batch)
-            lines = {name: _masks(scores, self.steps, most_first) for name, most_first in ORDERS.items()}
-            curves = list(pruning_rows(model, batch, lines, ticks))
-            rows += [*curves, *_gaps(batch, curves)]
-        return Scores(frame(rows))
+        lines = {name: _masks(importance, self.steps, most_first) for name, most_first in ORDERS.items()}
+        curves = list(pruning_rows(model, batch, lines, ticks))
+        yield from (*curves, *_gaps(batch, curves))
 
 
 @metric(
@@ -99,7 +111,7 @@ class HeadPruning(Settings):
     source="Hao et al. 2021, section 5.1",
 )
 @dataclass(frozen=True)
-class LayerHeadPruning(Settings):
+class LayerHeadPruning(_Pruning):
     """Accuracy against the number of heads pruned in every layer, least and most important first, and its area.
 
     As `head_pruning`, but heads are ranked within their layer and k = 0..A of them are pruned in every layer at once. Source:
@@ -107,37 +119,18 @@ class LayerHeadPruning(Settings):
     accuracy on all their data, so that ranking must have been each instance's own, by the gold answer: that is `oracle`, and it
     leaks. In [0, 1]; least important first: higher is better.
 
-    Attributes:
-        leak: Whether the first instances (in the order of their ids) set the ranking for all.
-        first: How many instances set it, if `leak` is true.
-        seed: Of the halves.
-
     Raises:
         UsageError: No instance sets the ranking.
     """
 
-    leak: bool = False
-    first: PositiveInt = 200
-    seed: int = 0
-
-    def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
-        """One score row for each instance, line, number of heads pruned and draw, and two for each area."""
-        ranking = _Ranking.of(explained, self.leak, self.first, self.seed)
-        ticks = [str(count) for count in range(model.n_heads + 1)]
-        rows: list[dict[str, Any]] = []
-        for batch in explained:
-            rankings = {
-                "mean": ranking.of_batch(batch),
-                "instance": draws_of_heads(batch.predicted),
-                "oracle": draws_of_heads(batch.gold),
-            }
-            lines = {
-                f"{by}/{name}": _masks(scores, model.n_heads, most_first, per_layer=True)
-                for by, scores in rankings.items()
-                for name, most_first in ORDERS.items()
-            }
-            rows += pruning_rows(model, batch, lines, ticks)
-        return Scores(frame(rows))
+    def _rows(self, model: FlowModel, batch: ExplainedBatch, importance: np.ndarray) -> Iterator[dict[str, Any]]:
+        gold, predicted = draws_of_heads(batch.gold), draws_of_heads(batch.predicted)
+        lines = {
+            f"{by}/{name}": _masks(scores, model.n_heads, most_first, per_layer=True)
+            for by, scores in {"mean": importance, "instance": predicted, "oracle": gold}.items()
+            for name, most_first in ORDERS.items()
+        }
+        return pruning_rows(model, batch, lines, [str(count) for count in range(model.n_heads + 1)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,6 +32,7 @@ from ..registry import metric
 from ..summary import summarise, summarise_sums
 from .pattern_cases import pattern_cases
 
+ALIKE = "and entropy compares the same slot in different sentences."
 NodeSets = dict[str, list[Bool[np.ndarray, " nodes"]]]
 
 
@@ -62,7 +63,7 @@ class PatternEntropy:
         Raises:
             NotApplicable: Instances of different templates, or without one.
         """
-        template, instances = _Template(), list[Instance]()
+        template, instances = list[str](), list[Instance]()
         sets: NodeSets = {}
         rows: list[dict[str, Any]] = []
         for batch, matched in zip(explained, reference or explained, strict=True):
@@ -70,7 +71,10 @@ class PatternEntropy:
             for case in pattern_cases([batch]):
                 if case.draw:
                     continue
-                names = template.check(case)
+                names = slot_names(case)
+                template = template or names
+                if names != template:
+                    raise NotApplicable(f"the instances are of different templates, {ALIKE}")
                 for name, nodes in node_sets(case, names, matched.gold[case.row]):
                     sets.setdefault(name, []).append(nodes)
                 instances.append(case.instance)
@@ -88,28 +92,15 @@ class PatternEntropy:
         return Scores(table, (*entropies, *summarise(table)))
 
 
-class _Template:
-    """Checks that all instances have the slots of the first instance."""
+def slot_names(case: ExplainedDraw) -> list[str]:
+    """The slot of each token; repeated names get a number.
 
-    def __init__(self) -> None:
-        self.names: list[str] | None = None
-
-    def check(self, case: ExplainedDraw) -> list[str]:
-        """The slot of each token; repeated names get a number.
-
-        Raises:
-            NotApplicable: The instance has no slots, or other slots than the first.
-        """
-        if not case.instance.slots:
-            raise NotApplicable("the instances have no template, and entropy compares the same slot in different sentences.")
-        names = token_slots(case.explained.batch, case.row, case.instance)
-        if self.names is None:
-            self.names = names
-        if names != self.names:
-            raise NotApplicable(
-                "the instances are of different templates, and entropy compares the same slot in different sentences."
-            )
-        return names
+    Raises:
+        NotApplicable: The instance has no slots.
+    """
+    if not case.instance.slots:
+        raise NotApplicable(f"the instances have no template, {ALIKE}")
+    return token_slots(case.explained.batch, case.row, case.instance)
 
 
 def node_sets(case: ExplainedDraw, names: Sequence[str], reference: Explanation) -> Iterator[tuple[str, np.ndarray]]:

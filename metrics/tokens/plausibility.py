@@ -84,18 +84,12 @@ def agreement(scores: np.ndarray, labels: np.ndarray, sign: int) -> dict[str, tu
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    sentiment = labels != NEUTRAL
-    variants: dict[str, tuple[float, str]] = {}
-    if sentiment.all() or not sentiment.any():
-        variants |= dict.fromkeys(
-            ("auroc", "average_precision"), (np.nan, "either all words of the instance are neutral, or none.")
-        )
-    else:
-        size = np.abs(scores)
-        variants["auroc"] = float(roc_auc_score(sentiment, size)), ""
-        variants["average_precision"] = float(average_precision_score(sentiment, size)), ""
+    sentiment, size = labels != NEUTRAL, np.abs(scores)
+    auroc = precision = np.nan, "either all words of the instance are neutral, or none."
+    if sentiment.any() and not sentiment.all():
+        auroc = float(roc_auc_score(sentiment, size)), ""
+        precision = float(average_precision_score(sentiment, size)), ""
+    signed = np.nan, "the gold answer is neither positive nor negative."
     if sign:
-        variants["signed"] = correlation(sign * scores, labels.astype(float), "labels")
-    else:
-        variants["signed"] = np.nan, "the gold answer is neither positive nor negative."
-    return variants
+        signed = correlation(sign * scores, labels.astype(float), "labels")
+    return {"auroc": auroc, "average_precision": precision, "signed": signed}

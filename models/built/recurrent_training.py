@@ -9,7 +9,8 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
 
 from ...tasks.instance import Instance
 from ..batch import Batch
@@ -50,13 +51,12 @@ def read_in(model: Recurrent, instances: Sequence[Instance], labels: Mapping[str
         labels: The output of each class name; None: the model's own names.
     """
     parts = [encode(model, instances[i : i + PART], labels=labels) for i in range(0, len(instances), PART)]
-    length = max(part.ids.shape[1] for part in parts)
     return replace(
         parts[0],
-        ids=_stacked(parts, "ids", length, model.tokenizer.pad_token_id or 0),
-        attention_mask=_stacked(parts, "attention_mask", length, False),
-        token_type_ids=_stacked(parts, "token_type_ids", length, 0),
-        word_ids=torch.cat([pad(part.word_ids, (0, 0, 0, length - part.ids.shape[1]), value=-1) for part in parts]),
+        ids=_stacked(parts, "ids", model.tokenizer.pad_token_id or 0),
+        attention_mask=_stacked(parts, "attention_mask", False),
+        token_type_ids=_stacked(parts, "token_type_ids", 0),
+        word_ids=_stacked(parts, "word_ids", -1),
         answer=torch.cat([part.answer for part in parts]),
         against=torch.cat([part.against for part in parts]),
         names=tuple(name for part in parts for name in part.names),
@@ -65,9 +65,10 @@ def read_in(model: Recurrent, instances: Sequence[Instance], labels: Mapping[str
     )
 
 
-def _stacked(parts: Sequence[Batch], name: str, length: int, fill: int) -> Tensor:
-    """A tensor (B, N) of every part, padded to one length."""
-    return torch.cat([pad(getattr(part, name), (0, length - part.ids.shape[1]), value=fill) for part in parts])
+def _stacked(parts: Sequence[Batch], name: str, fill: int) -> Tensor:
+    """A tensor (B, N) or (B, N, 2) of every part, padded to one length."""
+    rows = [row for part in parts for row in getattr(part, name)]
+    return pad_sequence(rows, batch_first=True, padding_value=fill)
 
 
 def rows_of(data: Batch, index: Tensor) -> Batch:

@@ -94,7 +94,7 @@ def replaced_states(
     if operator == "mask":
         return lambda batch: ReplacedStates(_states(model, blanked(model, batch)))
     if operator == "resample":
-        return _Donors.of(model, list(batches), seed).replaced_states
+        return _Donors(model, list(batches), seed).replaced_states
     return lambda batch: ReplacedStates(cut=operator == "cut")
 
 
@@ -127,30 +127,22 @@ class _Donor(NamedTuple):
     length: int
 
 
-@dataclass(frozen=True, eq=False)
 class _Donors:
-    """Every instance to take states from.
+    """Every instance to take states from, by id.
 
-    Attributes:
+    Args:
         model: The model whose states are ablated.
         batches: The batches that hold the instances.
-        donors: The instances by id.
         seed: Of the choice.
     """
 
-    model: FlowModel
-    batches: list[Batch]
-    donors: dict[str, _Donor]
-    seed: int
-
-    @classmethod
-    def of(cls, model: FlowModel, batches: list[Batch], seed: int) -> _Donors:
-        donors = {
+    def __init__(self, model: FlowModel, batches: list[Batch], seed: int) -> None:
+        self.model, self.batches, self.seed = model, batches, seed
+        self.donors = {
             name: _Donor(index, row, length)
             for index, batch in enumerate(batches)
             for row, (name, length) in enumerate(zip(batch.names, batch.lengths, strict=True))
         }
-        return cls(model, batches, donors, seed)
 
     def donor(self, name: str) -> _Donor | None:
         """Drawn among the others with as many tokens, else among longer ones; independent of batches and their order."""
@@ -167,15 +159,13 @@ class _Donors:
             rows = [row for row, donor in donors.items() if donor.batch == index]
             donor_rows = torch.tensor([donors[row].row for row in rows], device=batch.ids.device)
             donated = _states(self.model, self.batches[index].rows(donor_rows))
-            states = states or States(*([_empty(part, batch) for part in parts] for parts in donated))
+            states = states or States(
+                *([part.new_zeros(*batch.ids.shape, *part.shape[2:]) for part in parts] for parts in donated)
+            )
             for into, part in zip([*states.hidden, *states.context], [*donated.hidden, *donated.context], strict=True):
                 width = min(into.shape[1], part.shape[1])
                 into[rows, :width] = part[:, :width]
         return ReplacedStates(states, undefined={row: NO_DONOR for row in range(len(batch)) if row not in donors})
-
-
-def _empty(like: Tensor, batch: Batch) -> Tensor:
-    return like.new_zeros(batch.ids.shape[0], batch.ids.shape[1], *like.shape[2:])
 
 
 def attend_to_kept(kept: Float[Tensor, "rows depths tokens"]) -> Callable[[int, Tensor], Tensor]:

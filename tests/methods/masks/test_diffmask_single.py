@@ -12,7 +12,7 @@ from flowgauge.methods.masks.mask_search import MaskProblem
 
 def test_diffmasks_gradient_is_that_of_its_loss(counting):
     batch = short(counting, 4)
-    method, problem = DiffMaskSingle(margin=0.05), MaskProblem.of(counting, batch, "zero")
+    method, problem = DiffMaskSingle(margin=0.05), MaskProblem(counting, batch, "zero")
     generator, weight = torch.Generator().manual_seed(0), torch.tensor([3.0, 0.5, 20.0], dtype=torch.float64)
     logits = torch.randn(problem.free.shape, generator=generator, dtype=torch.float64)
     uniform = torch.rand(problem.free.shape, generator=generator, dtype=torch.float64)

@@ -9,7 +9,7 @@ from flowgauge.methods.masks.gate_examples import CleanRun, GateExamples
 
 def test_a_tenth_is_held_out_and_never_drawn(model, batch) -> None:
     data = [batch, batch.rows(torch.arange(2))]
-    examples = GateExamples.of(model, data, seed=0)
+    examples = GateExamples(model, data, seed=0)
     total = sum(len(b) for b in data)
     assert sum(map(len, examples.held)) == max(1, round(0.1 * total))
     for held, used, b in zip(examples.held, examples.used, data, strict=True):
@@ -20,9 +20,9 @@ def test_a_tenth_is_held_out_and_never_drawn(model, batch) -> None:
 
 
 def test_states_are_the_same_where_they_are_not_kept(model, batch, monkeypatch) -> None:
-    cached = GateExamples.of(model, [batch], 0)
+    cached = GateExamples(model, [batch], 0)
     monkeypatch.setattr(gate_examples, "CACHE", 0)
-    computed = GateExamples.of(model, [batch], 0)
+    computed = GateExamples(model, [batch], 0)
     assert cached.cached and not computed.cached
     first, second = cached.get(0, np.array([1])), computed.get(0, np.array([1]))
     for a, b in zip((*first.states, *first.outputs), (*second.states, *second.outputs), strict=True):
@@ -31,6 +31,6 @@ def test_states_are_the_same_where_they_are_not_kept(model, batch, monkeypatch) 
 
 
 def test_a_single_instance_is_used_and_checked(model, batch) -> None:
-    examples = GateExamples.of(model, [batch.rows(torch.tensor([0]))], 0)
+    examples = GateExamples(model, [batch.rows(torch.tensor([0]))], 0)
     assert [rows.tolist() for rows in examples.held] == [rows.tolist() for rows in examples.used] == [[0]]
     assert [len(run.batch) for run in examples.checks()] == [1]

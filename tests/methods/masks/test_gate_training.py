@@ -13,7 +13,7 @@ from flowgauge.core.errors import FlowgaugeError
 from flowgauge.methods.centred_rmsprop import CentredRMSprop
 from flowgauge.methods.masks.diffmask import DiffMaskHidden, DiffMaskInput
 from flowgauge.methods.masks.gate_examples import GateExamples
-from flowgauge.methods.masks.gate_training import GateTraining, GateTrainingConfig, train
+from flowgauge.methods.masks.gate_training import GateTraining, GateTrainingSettings, train
 from flowgauge.methods.masks.lagrangian import Multipliers
 from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.interventions.states import blend, outputs_from
@@ -53,13 +53,13 @@ def test_depths_of_hidden_states_have_a_best_of_their_own(flow, data) -> None:
         run = GateTraining(
             method.gates,
             flow,
-            GateTrainingConfig(2, 4, 50.0, 1e6, "log"),
+            GateTrainingSettings(2, 4, 50.0, 2e4, "log"),
             0,
             method._start(flow, data, 0),
             CentredRMSprop({}),
             Multipliers.start(4),
         )
-        run.done, examples = 2, GateExamples.of(flow, data, 0)
+        run.done, examples = 2, GateExamples(flow, data, 0)
         first = run.check(examples)
         with torch.no_grad():
             run.parameters["probe.1.open"] -= 20
@@ -75,10 +75,10 @@ def test_depths_of_hidden_states_have_a_best_of_their_own(flow, data) -> None:
 def test_probes_of_the_first_half_are_used_where_none_of_the_second_meet_the_limit(flow, data) -> None:
     """They count once half is masked; one of the second half comes first, however much it keeps."""
     method = DiffMaskInput(**QUICK)
-    config = GateTrainingConfig(10, 4, 50.0, 1e6, "log")
+    config = GateTrainingSettings(10, 4, 50.0, 2e4, "log")
     start = method._start(flow, data, 0)
     run = GateTraining(method.gates, flow, config, 0, start, CentredRMSprop({}), Multipliers.start(4))
-    examples, opened = GateExamples.of(flow, data, 0), lambda: float(run.best["probe.0.open"])
+    examples, opened = GateExamples(flow, data, 0), lambda: float(run.best["probe.0.open"])
     run.done = 4
     run.check(examples)
     assert not run.best and run.failed == [0, 1, 2, 3], "open gates meet any constraint"
@@ -89,7 +89,7 @@ def test_probes_of_the_first_half_are_used_where_none_of_the_second_meet_the_lim
     restored = GateTraining(method.gates, flow, config, 0, method._start(flow, data, 0), CentredRMSprop({}), Multipliers.start(4))
     restored.restore(run.tensors())
     assert restored.best_rank == run.best_rank and run.best_rank["."][0]
-    run.done, run.config = 5, replace(config, limit=-1)
+    run.done, run.config = 5, replace(config, accept=1e-300)
     run.check(examples)
     assert opened() == -15, "none of the second half meets the limit"
     run.config = config
@@ -111,11 +111,11 @@ def test_a_training_that_loses_its_constraint_warns_and_one_that_breaks_fails(fl
                 if self.done == 1:
                     self.parameters["probe.0.open"] -= 20
                 if self.done == 2:
-                    self.config = replace(self.config, limit=-1)
+                    self.config = replace(self.config, accept=1e-300)
                     self.parameters["fill.0"] += torch.nan if broken else 0
 
     method = DiffMaskInput(**QUICK)
-    start, config = method._start(flow, data, 0), GateTrainingConfig(4, 4, 50.0, 1e6, "log")
+    start, config = method._start(flow, data, 0), GateTrainingSettings(4, 4, 50.0, 2e4, "log")
     run = Losing(method.gates, flow, config, 0, start, CentredRMSprop({}), Multipliers.start(4))
     if broken:
         with pytest.raises(FlowgaugeError, match="the training diverged: after 4 steps"):
@@ -134,7 +134,7 @@ def test_training_that_diverges_says_so(flow, data, kind) -> None:
 
 
 def run_of(flow, data, method: DiffMaskInput | DiffMaskHidden, penalty="log") -> GateTraining:
-    config = GateTrainingConfig(10, 4, 0.1, 0.3, penalty)
+    config = GateTrainingSettings(10, 4, 0.1, 3.0, penalty)
     parameters = method._start(flow, data, 0)
     multipliers = Multipliers.start(flow.n_layers + 2, like=parameters["probe.0.open"])
     return GateTraining(method.gates, flow, config, 0, parameters, CentredRMSprop(dict.fromkeys(parameters, 1e-3)), multipliers)
@@ -148,7 +148,7 @@ def test_what_a_step_measures_is_of_the_real_tokens_with_the_clean_output_first(
     with torch.no_grad():
         for depth in range(4):
             run.parameters[f"probe.{depth}.open"] -= 9
-    clean = next(e for b in data if len(set(b.lengths)) > 1 for e in GateExamples.of(flow, [b], 0).cached)
+    clean = next(e for b in data if len(set(b.lengths)) > 1 for e in GateExamples(flow, [b], 0).cached)
     depth, key = 2, (1, 5, 1)
     votes = run.gates.votes(run.parameters, clean.states, depth)
     gates = votes.sample(run._uniform(clean, len(votes.each), *key))
@@ -169,7 +169,7 @@ def test_what_a_step_measures_is_of_the_real_tokens_with_the_clean_output_first(
 
 def test_a_step_moves_the_gates_and_the_multiplier_of_one_depth(flow, data, kind) -> None:
     run, drawn = run_of(flow, data, METHODS[kind](**QUICK)), set()
-    examples = GateExamples.of(flow, data, 0)
+    examples = GateExamples(flow, data, 0)
     for _ in range(10):
         before = {name: t.detach().clone() for name, t in run.parameters.items()}
         multipliers = run.multipliers.value.clone()

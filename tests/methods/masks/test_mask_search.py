@@ -20,7 +20,7 @@ from flowgauge.models.outputs import divergence
 
 def test_all_open_is_the_clean_input_and_all_shut_is_the_same_for_all(counting):
     batch = short(counting, 4)
-    problem = MaskProblem.of(counting, batch, "zero")
+    problem = MaskProblem(counting, batch, "zero")
     assert problem.divergence(torch.ones_like(problem.free)).abs().max() < 1e-12
     keep = torch.zeros_like(problem.free)
     torch.testing.assert_close(problem.divergence(keep), masked_divergence(counting, batch, keep))

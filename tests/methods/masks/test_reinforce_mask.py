@@ -17,7 +17,7 @@ from flowgauge.methods.masks.reinforce_mask import ReinforceMask
 @pytest.mark.parametrize("average", [0.0, 0.7])
 def test_the_mean_of_reinforces_estimate_is_the_exact_gradient(counting, words, scale, average):
     batch = short(counting, words)
-    method, problem = ReinforceMask(reinforce_scale=scale, margin=0.05), MaskProblem.of(counting, batch, "zero")
+    method, problem = ReinforceMask(reinforce_scale=scale, margin=0.05), MaskProblem(counting, batch, "zero")
     free = problem.free.bool()
     weight = torch.tensor([3.0, 0.5, 20.0], dtype=torch.float64)
     start = torch.randn(problem.free.shape, generator=torch.Generator().manual_seed(words), dtype=torch.float64)

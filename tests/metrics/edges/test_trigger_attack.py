@@ -16,7 +16,7 @@ from flowgauge.models.outputs import correct
 
 def test_costs_are_those_of_attacks_one_by_one(classifier, shown):
     triggers = [Trigger((WordPiece(token, 0, 0.5),), 1.0) for token in (10, 20, 30)]
-    attack = Attack.on(classifier, [(shown.batch, shown.instances)], longest=128)
+    attack = Attack(classifier, [(shown.batch, shown.instances)], longest=128)
     jobs = [(row, trigger) for trigger in triggers for row in range(len(shown.batch))]
     expected = []
     for row, trigger in jobs:
@@ -31,4 +31,4 @@ def test_costs_are_those_of_attacks_one_by_one(classifier, shown):
 def test_answers_at_several_positions_cannot_be_attacked(classifier, shown):
     several = replace(shown.batch, target=None, cache={})
     with pytest.raises(NotApplicable, match="an inserted trigger would move the positions of the answer"):
-        Attack.on(classifier, [(several, shown.instances)], longest=128)
+        Attack(classifier, [(several, shown.instances)], longest=128)
