@@ -80,7 +80,7 @@ def test_explanations_that_only_do_well_on_published_sentences_are_caught(tuned,
     store = tmp_path / "store"
     flowgauge.run(
         tasks="sva/obj",
-        methods=["shapley-sampling:samples=30"],
+        methods=["shapley-sampling:samples=8"],
         metrics=["comprehensiveness"],
         limit=16,
         store=str(store),

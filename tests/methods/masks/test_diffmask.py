@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import pytest
 import torch
@@ -19,6 +20,18 @@ from flowgauge.models.built.training import InMemorySession
 from flowgauge.models.inputs.encode import batches
 from flowgauge.models.interventions.states import blend, clean_states, outputs_from
 from flowgauge.tasks.registry import load_task
+
+
+@pytest.fixture(scope="module")
+def quick_fit(flow, data):
+    """`quick_fit(kind)`: the session and the weights of a short training; each kind is trained once, so copy what is changed."""
+
+    @cache
+    def fit(kind: str):
+        training = InMemorySession()
+        return training, METHODS[kind](**QUICK).fit(flow, data, training)
+
+    return fit
 
 
 def test_a_margin_that_never_binds_drops_everything(flow, data, kind) -> None:
@@ -42,7 +55,7 @@ def test_the_readout_s_depth_drops_what_is_not_read(flow, data) -> None:
     assert torch.equal(outputs_from(flow, batch, last, blend(states, keep, 0 * states[0, 0]))[0], flow.outputs(batch)[0])
 
 
-def test_training_in_pieces_ends_with_the_same_weights(flow, data, kind) -> None:
+def test_training_in_pieces_ends_with_the_same_weights(flow, data, kind, quick_fit) -> None:
     class Killed(InMemorySession):
         kept: dict = {}
 
@@ -54,7 +67,7 @@ def test_training_in_pieces_ends_with_the_same_weights(flow, data, kind) -> None
                 type(self).kept = {name: t.detach().clone() for name, t in tensors.items()}
                 raise KeyboardInterrupt
 
-    whole = METHODS[kind](**QUICK).fit(flow, data, InMemorySession())
+    _, whole = quick_fit(kind)
     first = Killed()
     with pytest.raises(KeyboardInterrupt):
         METHODS[kind](**QUICK).fit(flow, data, first)
@@ -63,10 +76,10 @@ def test_training_in_pieces_ends_with_the_same_weights(flow, data, kind) -> None
     assert all(torch.equal(whole[name], pieces[name]) for name in whole)
 
 
-def test_seeds_differ_and_the_curve_has_every_number(flow, data, kind) -> None:
-    one, two = (InMemorySession(seed) for seed in (0, 1))
-    weights = [METHODS[kind](**QUICK).fit(flow, data, training)["probe.1.inner"] for training in (one, two)]
-    assert not torch.equal(*weights)
+def test_seeds_differ_and_the_curve_has_every_number(flow, data, kind, quick_fit) -> None:
+    one, weights = quick_fit(kind)
+    other = METHODS[kind](**QUICK).fit(flow, data, InMemorySession(1))
+    assert not torch.equal(weights["probe.1.inner"], other["probe.1.inner"])
     last = one.curve[-1]
     assert {"step", "divergence", "agreement", "kept", "lambda.0", "held.divergence.3", "held.agreement.3", "held.kept.3"} <= set(
         last
@@ -75,9 +88,8 @@ def test_seeds_differ_and_the_curve_has_every_number(flow, data, kind) -> None:
     assert all(0 <= row[f"lambda.{d}"] <= MOST for row in one.curve for d in range(4))
 
 
-def test_a_probe_trained_before_is_used_as_it_is(flow, data, kind, tmp_path) -> None:
-    method, path = METHODS[kind](**QUICK), tmp_path / "weights.safetensors"
-    weights = method.fit(flow, data, InMemorySession())
+def test_a_probe_trained_before_is_used_as_it_is(flow, data, kind, tmp_path, quick_fit) -> None:
+    path, (_, weights) = tmp_path / "weights.safetensors", quick_fit(kind)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
     given = METHODS[kind](probe=str(path))
     again = given.fit(flow, data, InMemorySession())
@@ -87,15 +99,15 @@ def test_a_probe_trained_before_is_used_as_it_is(flow, data, kind, tmp_path) -> 
     assert json.dumps(method_key(given)) != before
 
 
-def test_probes_of_others_are_refused(flow, data, tiny_flows, tmp_path) -> None:
-    path = tmp_path / "weights.safetensors"
-    save_file(DiffMaskHidden(**QUICK).fit(flow, data, InMemorySession()), path)
+def test_probes_of_others_are_refused(flow, data, tiny_flows, tmp_path, quick_fit) -> None:
+    path, (_, weights) = tmp_path / "weights.safetensors", quick_fit("hidden")
+    save_file(weights, path)
     refuse = lambda made, model, words: pytest.raises(UsageError, match=words)  # noqa: E731
     with refuse(None, None, "was trained on another model"):
         DiffMaskHidden(probe=str(path)).fit(tiny_flows("bert", "label", 2), data, InMemorySession())
     with refuse(None, None, "inputs of 32; DiffMaskInput .* has 2 and 64"):
         DiffMaskInput(probe=str(path)).fit(flow, data, InMemorySession())
-    fewer = {name: t for name, t in DiffMaskHidden(**QUICK).fit(flow, data, InMemorySession()).items() if ".3." not in name}
+    fewer = {name: t for name, t in weights.items() if ".3." not in name}
     save_file(fewer, path)
     with refuse(None, None, "the probes are for 1 layers"):
         DiffMaskHidden(probe=str(path)).fit(flow, data, InMemorySession())
@@ -118,9 +130,9 @@ def test_probes_of_others_are_refused(flow, data, tiny_flows, tmp_path) -> None:
         ("probe.0.inner", torch.zeros(32, 32, dtype=torch.int64)),
     ],
 )
-def test_damaged_probes_are_refused_by_the_part_that_is(flow, data, tmp_path, name, broken) -> None:
+def test_damaged_probes_are_refused_by_the_part_that_is(flow, data, tmp_path, name, broken, quick_fit) -> None:
     path = tmp_path / "weights.safetensors"
-    whole = {**DiffMaskHidden(**QUICK).fit(flow, data, InMemorySession()), name: broken}
+    whole = {**quick_fit("hidden")[1], name: broken}
     save_file({name: tensor for name, tensor in whole.items() if tensor is not None}, path)
     with pytest.raises(UsageError, match=f"is damaged: {name} (is missing|has another shape).* Train the probes again"):
         DiffMaskHidden(probe=str(path)).fit(flow, data, InMemorySession())
@@ -181,9 +193,10 @@ def test_recurrent_models_and_positions_that_stay(kind) -> None:
     instances = load_task("toy/counting").instances("train", 40, 0)
     data = batches(model, instances, batch_size=20).batches
     method = METHODS[kind](**QUICK)
+    trained = method.trained(method.fit(model, data, InMemorySession()))
     for batch in data:
         free = may_be_masked(model, batch).numpy()
-        for row, made in enumerate(method.trained(method.fit(model, data, InMemorySession())).explain(model, batch)):
+        for row, made in enumerate(trained.explain(model, batch)):
             assert made.mask.shape == (2, len(made.tokens))
             stays = free[row, : made.mask.shape[1]] == 0
             assert stays.sum() == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.conftest import FULL_SIZE
 
 from flowgauge.core.errors import FlowgaugeError
 from flowgauge.models.built import toy_counting
@@ -26,7 +27,10 @@ def test_a_model_that_does_not_count_is_refused(quick, monkeypatch) -> None:
 
 
 @pytest.mark.slow
-def test_the_toy_model_counts() -> None:
+def test_the_toy_model_counts(monkeypatch) -> None:
+    """In full (`FLOWGAUGE_FULL_TESTS=1`) by its own recipe, else in a quarter of the epochs with larger steps."""
+    if not FULL_SIZE:
+        monkeypatch.setattr(toy_counting, "RECIPE", RecurrentTrainingConfig(epochs=12, batch_size=64, lr=3e-3))
     weights = ToyCounting().fit(InMemorySession())
     model = ToyCounting().build(weights)
     data = read_in(model, CountingTask(seed=1).instances("test"))
