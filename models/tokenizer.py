@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from ..core.errors import UsageError, printable
+from ..core.errors import UnfitSentence, UsageError, printable
 from .checkpoint import Checkpoint, fetch
 
 SECONDS = 20.0
@@ -43,6 +44,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
             f"model {name!r} has no fast tokenizer (tokenizer.json), which is needed to know where words are: "
             "save one beside the model with `PreTrainedTokenizerFast.save_pretrained(FOLDER)`."
         )
+    tokenizer.has_patterns = '"Regex"' in tokenizer.backend_tokenizer.to_str()
     return tokenizer
 
 
@@ -58,7 +60,7 @@ def run_tokenizer(tokenizer: Any, *texts: Any, what: str, **options: Any) -> Any
         options: Further arguments of the tokenizer.
 
     Raises:
-        UsageError: It fails, or takes longer than `SECONDS` a text.
+        UnfitSentence: It fails, or takes longer than `SECONDS` a text.
     """
     outcome: list[Any] = []
 
@@ -69,15 +71,30 @@ def run_tokenizer(tokenizer: Any, *texts: Any, what: str, **options: Any) -> Any
             outcome.append(error)
 
     thread = Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(SECONDS * (1 if isinstance(texts[0], str) else max(1, len(texts[0]))))
-    remedy = "choose another model, or leave out what it cannot read"
+    with _silent() if getattr(tokenizer, "has_patterns", False) else nullcontext():
+        thread.start()
+        thread.join(SECONDS * (1 if isinstance(texts[0], str) else max(1, len(texts[0]))))
+    alone = isinstance(texts[0], str)
+    remedy = "choose another model, or leave such sentences out with --on-split skip" if alone else "choose another model"
     if not outcome:
-        raise UsageError(f"the tokenizer works on {what} for more than {SECONDS:g} seconds and was given up: {remedy}.")
+        raise UnfitSentence(f"the tokenizer works on {what} for more than {SECONDS:g} seconds and was given up: {remedy}.")
     if isinstance(outcome[0], BaseException):
         reason = printable(" ".join(str(outcome[0]).split()))[:200].rstrip(".")
-        raise UsageError(f"the tokenizer fails on {what} ({reason}): {remedy}.") from outcome[0]
+        raise UnfitSentence(f"the tokenizer fails on {what} ({reason}): {remedy}.") from outcome[0]
     return outcome[0]
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Drops what is written to standard error, where a pattern that gives up prints lines of its own."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _check_growth(name: str, path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flowgauge.core.errors import UsageError
+from flowgauge.core.errors import UnfitSentence, UsageError
 from flowgauge.models.checkpoint import open_checkpoint
 from flowgauge.models.tokenizer import load_tokenizer, run_tokenizer
 
@@ -60,14 +60,15 @@ def test_a_damaged_tokenizer_is_named(edited: Callable[..., Path]) -> None:
             load_tokenizer(open_checkpoint(str(folder)))
 
 
-def test_a_pattern_that_backtracks_is_told_in_one_line(edited: Callable[..., Path]) -> None:
+def test_a_pattern_that_backtracks_is_told_in_one_line(edited: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
     pattern = replace({"Regex": "(a+)+b"}, "x")
     tokenizer = load_tokenizer(open_checkpoint(str(edited(normalizer=pattern))))
-    with pytest.raises(UsageError, match=r"the tokenizer fails on instance 'i' \(.*retry-limit.*\): choose another model"):
+    with pytest.raises(UnfitSentence, match=r"the tokenizer fails on instance 'i' \(.*retry-limit.*\): choose another model"):
         run_tokenizer(tokenizer, "a" * 40, what="instance 'i'")
+    assert capfd.readouterr().err == ""
 
 
 def test_a_tokenizer_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flowgauge.models.tokenizer.SECONDS", 0.01)
-    with pytest.raises(UsageError, match=r"works on instance 'i' for more than 0.01 seconds and was given up"):
+    with pytest.raises(UnfitSentence, match=r"works on instance 'i' for more than 0.01 seconds and was given up"):
         run_tokenizer(lambda text: time.sleep(0.3), "a text", what="instance 'i'")
