@@ -21,7 +21,8 @@ def invoke(tiny_model: Path, tmp_path: Path) -> Invoke:
     def call(*words: str, method: str = "by-position", metric: str = "token-sum", model: str = str(tiny_model)) -> Result:
         scored = metric if metric == "none" else f"{PLUGINS}:{metric}"
         fixed = ["--method", f"{PLUGINS}:{method}", "--metric", scored, "--model", model, "--device", "cpu"]
-        return CliRunner().invoke(app, ["run", *fixed, "--store", str(tmp_path / "store"), *words])
+        store = [] if "--store" in words else ["--store", str(tmp_path / "store")]
+        return CliRunner().invoke(app, ["run", *fixed, *store, *words])
 
     return call
 

@@ -194,7 +194,7 @@ run --task deep.jsonl --model {label} | too deep
 run --task digits.jsonl --model {label} | digits
 run --task doubled.jsonl --model {label} | twice
 run --task object.jsonl --model {label} | object.jsonl
-run --task labels.jsonl --model {label} | labels.jsonl
+run --task labels.jsonl --model {label} | 'labels/1/x' has label 'x'
 run --task number.json --model {label} | number.json
 run --task torn.parquet --model {label} | torn.parquet
 run --task gapless.tsv --model {label} | gapless.tsv

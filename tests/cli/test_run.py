@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from flowgauge.benchmark.store.sums import sealed_json, without_seal
 from flowgauge.cli import app
 from flowgauge.cli.options import mapping_of
 from flowgauge.core.errors import UsageError
@@ -121,7 +122,7 @@ def test_a_store_that_cannot_be_written(invoke: Invoke, tmp_path: Path) -> None:
 def test_a_store_by_a_newer_flowgauge(invoke: Invoke, tmp_path: Path) -> None:
     assert invoke("--task", "sva/obj", "--limit", "4").exit_code == 0
     path = next((tmp_path / "store").rglob("record.json"))
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
+    path.write_bytes(sealed_json(json.dumps({**without_seal(json.loads(path.read_text())), "schema_version": 99})))
     one_line(invoke("--task", "sva/obj", "--limit", "4"), 1, "schema 99", "install a newer flowgauge")
 
 
