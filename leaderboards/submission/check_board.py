@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ...benchmark.store.cell import RECORD, Cell, safe_name
 from ...benchmark.store.record import TrainingRecord
 from ...benchmark.store.store import Store
+from ...benchmark.store.sums import DamagedFile
 from ...core.errors import FlowgaugeError, UsageError
 from .board import name_of
 from .bundle import FIT
@@ -77,7 +78,7 @@ def check_board(url: str, head: LedgerHead | None = None) -> BoardCheck:
         if name not in listed.sums:
             if not name.startswith(tuple(f"{folder}/" for folder in listed.unknown)):
                 problems.append(f"{name}: neither the ledger nor a record that it vouches for has this file.")
-        elif hashlib.sha256(board.files.read(root + name) or b"").hexdigest() != listed.sums[name]:
+        elif _sum_of(board, root + name) != listed.sums[name]:
             problems.append(f"{name}: its sha256 is not the one that entered.")
     problems += [f"{name}: it is missing." for name in sorted(listed.sums.keys() - there - listed.left_out)]
     return BoardCheck(now, len(there), tuple(problems), tuple(listed.uncovered))
@@ -115,7 +116,7 @@ def note_sums(url: str, why: str, who: str = "") -> list[Event]:
     ]
     added = []
     for (trust, kept), records in groups.items():
-        sums = {name: hashlib.sha256(board.files.read(f"{board.files.root}/{name}") or b"").hexdigest()
+        sums = {name: _sum_of(board, f"{board.files.root}/{name}") or ""
                 for name in (*records.values(), *trainings)}  # fmt: skip
         added.append(add_event(board, "noted", list(records), trust, who=who, why=why, sums=sums, explanations=kept))
         trainings = []
@@ -155,7 +156,7 @@ def _listed_files(board: Store, events: Sequence[Event], there: set[str]) -> _Li
         path = f"{folder}/{RECORD}"
         if path not in noted:
             listed.uncovered.append(name)
-        _list_cell(_cell(board, name), name, noted.get(path), kept.get(name), listed)
+        _list_cell(board, name, noted.get(path), kept.get(name), listed)
     for path in sorted(path for path in there | noted.keys() if path.startswith("fits/") and path.endswith(f"/{FIT[0]}")):
         if path in noted or listed.uncovered:
             _list_training(board, path, noted.get(path), listed)
@@ -164,23 +165,31 @@ def _listed_files(board: Store, events: Sequence[Event], there: set[str]) -> _Li
 
 def _list_training(board: Store, path: str, total: str | None, listed: _ListedFiles) -> None:
     """Lists the files of one training, whose record has the sum `total`, or none in the ledger."""
-    data = board.files.read(f"{board.files.root}/{path}") or b""
-    listed.sums[path] = total or hashlib.sha256(data).hexdigest()
+    there = _sum_of(board, f"{board.files.root}/{path}") or ""
+    listed.sums[path] = total or there
     try:
-        training = TrainingRecord.model_validate_json(data)
-    except ValidationError:
+        training = TrainingRecord.model_validate_json(board.files.read(f"{board.files.root}/{path}") or b"")
+    except (ValidationError, DamagedFile):
         training = None
-    if training is None or hashlib.sha256(data).hexdigest() != listed.sums[path]:
+    if training is None or there != listed.sums[path]:
         listed.unknown.append(path.rpartition("/")[0])
     else:
         listed.sums[path.removesuffix(FIT[0]) + FIT[1]] = training.weights
 
 
-def _list_cell(cell: Cell, name: str, total: str | None, explanations: int | None, listed: _ListedFiles) -> None:
+def _sum_of(board: Store, path: str) -> str | None:
+    """Sha256 of a file; empty where the file says itself that it is damaged, and None where there is none."""
+    try:
+        data = board.files.read(path)
+    except DamagedFile:
+        return ""
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
+def _list_cell(board: Store, name: str, total: str | None, explanations: int | None, listed: _ListedFiles) -> None:
     """Lists the files of one cell, whose record has the sum `total`, or none in the ledger."""
-    folder = safe_name(name)
-    data = cell.files.read(f"{cell.path}/{RECORD}")
-    there = None if data is None else hashlib.sha256(data).hexdigest()
+    folder, cell = safe_name(name), _cell(board, name)
+    there = _sum_of(board, f"{cell.path}/{RECORD}")
     record = cell.record() if there is not None and total in (None, there) else None
     if record is None or name_of(record) != name:
         listed.unknown.append(folder)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from flowgauge.benchmark.store.listing import LISTING, write_listing
+
 SITE = {"index.html": b"<p>hello", "data/all.json": b"{}", "assets/site.js": b"// \xc3\xa4"}
 QUICK = (
     "--task",
@@ -47,7 +49,12 @@ def site(tmp_path_factory) -> Path:
     for name, data in SITE.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
+    write_listing(folder)
     return folder
+
+
+def files_of(site: Path) -> dict[str, bytes]:
+    return {**SITE, LISTING: (site / LISTING).read_bytes()}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +89,7 @@ def test_a_site_is_published_to_s3(s3, site: Path) -> None:
     environment, client = s3
     done = flowgauge("leaderboard", "publish", str(site), "s3://board/site", **environment)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "3 files at s3://board/site\n" and objects(client, "site") == SITE
+    assert done.stdout == "4 files at s3://board/site\n" and objects(client, "site") == files_of(site)
 
 
 def test_a_store_on_s3_is_filled_resumed_and_read(s3, agreement_model, tmp_path: Path) -> None:
@@ -163,8 +170,8 @@ def hub(tmp_path: Path) -> Iterator[dict[str, str]]:
 def test_a_site_is_published_to_the_hub_as_one_commit(hub, site: Path, below: str) -> None:
     done = flowgauge("leaderboard", "publish", str(site), f"hf://datasets/we/board/{below}", **hub)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("3 files at hf://datasets/we/board/")
-    assert Hub.commits == [{f"{below}{name}": data for name, data in SITE.items()}]
+    assert done.stdout.startswith("4 files at hf://datasets/we/board/")
+    assert Hub.commits == [{f"{below}{name}": data for name, data in files_of(site).items()}]
 
 
 @pytest.mark.parametrize(
