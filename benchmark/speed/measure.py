@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -76,10 +76,6 @@ class SpeedReport:
     width: int
     repeats: int
     rows: tuple[TimedRow, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as data, for `--json`."""
-        return asdict(self)
 
 
 def measure(

@@ -133,8 +133,8 @@ def sign_flips(
         seed: Of the flips.
         permutations: How many flips are drawn.
 
-    >>> sign_flips(np.zeros((2, 10)), [(0, 1)])
-    [1.0]
+    >>> float(sign_flips(np.zeros((2, 10)), [(0, 1)])[0])
+    1.0
     """
     if values.shape[1] < 2:
         return [float("nan")] * len(pairs)

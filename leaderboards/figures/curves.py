@@ -121,8 +121,7 @@ def draw_curve(axes: Axes, curve: BudgetCurve, index: int) -> None:
 def _draw_references(axes: Axes, group: ComparableCells) -> None:
     """Draws the accuracies of the whole model and of chance as thin lines."""
     for variant, name in (("original", "whole model"), ("chance", "chance")):
-        cells = (read_entry(record, ABLATED, variant) for record in group.records)
-        cell = next((cell for cell in cells if cell.known), None)
-        if cell is not None:
-            axes.axhline(cell.value, color=GREY, lw=0.8, ls=":")
-            axes.text(100.6, cell.value, name, fontsize=SMALL, color=GREY, va="center", ha="left")
+        aggregate = group.first_aggregate(ABLATED, variant)
+        if aggregate is not None:
+            axes.axhline(aggregate.value, color=GREY, lw=0.8, ls=":")
+            axes.text(100.6, aggregate.value, name, fontsize=SMALL, color=GREY, va="center", ha="left")

@@ -14,25 +14,9 @@ from ...benchmark.store.explanation_file import ExplainedSentence
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...metrics.bootstrap import condition_groups, interval, mean_of_sums
+from . import style
 from .attribution import answer_line
 from .source import CellExplanations
-from .style import (
-    GREY,
-    INK,
-    LARGE,
-    LINES,
-    MARKERS,
-    METHODS,
-    NORMAL,
-    SMALL,
-    add_axes,
-    add_sentence_head,
-    add_text,
-    new_figure,
-    plain,
-    shortened,
-    tidy,
-)
 
 CELL_WIDTH, CELL_HEIGHT, LEFT, TOP, LETTER = 0.34, 0.26, 0.62, 0.92, 0.075
 """Inches: width and height of a state, space left of the map and above it, and height of a letter below it."""
@@ -72,21 +56,21 @@ def mask_figure(label: str, sentence: ExplainedSentence, explanation: Explanatio
     """
     mask = mask_view(explanation)
     depths, tokens = mask.shape
-    words = [shortened(word, WORD) for word in sentence.tokens]
+    words = [style.shortened(word, WORD) for word in sentence.tokens]
     wide, below = max(tokens * CELL_WIDTH, 3.2), 0.2 + LETTER * max(map(len, words))
-    figure = new_figure(LEFT + wide + 0.75, TOP + depths * CELL_HEIGHT + below)
-    add_sentence_head(figure, f"{label}   {sentence.id}", answer_line(sentence, explanation))
-    axes = add_axes(figure, LEFT, below, tokens * CELL_WIDTH, depths * CELL_HEIGHT)
+    figure = style.new_figure(LEFT + wide + 0.75, TOP + depths * CELL_HEIGHT + below)
+    style.add_sentence_head(figure, f"{label}   {sentence.id}", answer_line(sentence, explanation))
+    axes = style.add_axes(figure, LEFT, below, tokens * CELL_WIDTH, depths * CELL_HEIGHT)
     image = axes.imshow(mask, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest", origin="lower")
-    axes.set_yticks(range(depths), depth_names(depths), fontsize=SMALL)
-    axes.set_ylabel("depth", fontsize=NORMAL)
-    axes.set_xticks(range(tokens), [plain(word) for word in words], fontsize=SMALL, rotation=90)
-    axes.tick_params(length=0, pad=2, colors=INK)
-    axes.spines[:].set(color=GREY, linewidth=0.6)
-    bar = add_axes(figure, LEFT + tokens * CELL_WIDTH + 0.12, below, 0.1, depths * CELL_HEIGHT)
+    axes.set_yticks(range(depths), depth_names(depths), fontsize=style.SMALL)
+    axes.set_ylabel("depth", fontsize=style.NORMAL)
+    axes.set_xticks(range(tokens), [style.plain(word) for word in words], fontsize=style.SMALL, rotation=90)
+    axes.tick_params(length=0, pad=2, colors=style.INK)
+    axes.spines[:].set(color=style.GREY, linewidth=0.6)
+    bar = style.add_axes(figure, LEFT + tokens * CELL_WIDTH + 0.12, below, 0.1, depths * CELL_HEIGHT)
     figure.colorbar(image, cax=bar, ticks=[0, 0.5, 1]).outline.set_visible(False)
-    bar.tick_params(labelsize=SMALL, length=0, colors=INK)
-    bar.set_title("P(keep)", fontsize=SMALL, color=INK, loc="left")
+    bar.tick_params(labelsize=style.SMALL, length=0, colors=style.INK)
+    bar.set_title("P(keep)", fontsize=style.SMALL, color=style.INK, loc="left")
     return figure
 
 
@@ -142,32 +126,32 @@ def _curve(name: str, means: Sequence[np.ndarray], conditions: Sequence[str]) ->
 
 def texts_figure(title: str, panels: Sequence[tuple[str, Sequence[MaskCurve]]]) -> Figure:
     """Draws a panel for each method: how likely the tokens of either text are kept at each depth."""
-    figure = new_figure(0.75 + len(panels) * 3.5 + 1.4, 3.75)
+    figure = style.new_figure(0.75 + len(panels) * 3.5 + 1.4, 3.75)
     for index, (label, curves) in enumerate(panels):
-        axes = add_axes(figure, 0.75 + index * 3.5, 0.6, 3.0, 2.2)
+        axes = style.add_axes(figure, 0.75 + index * 3.5, 0.6, 3.0, 2.2)
         _draw(axes, curves)
-        axes.set_title(label, fontsize=NORMAL, loc="left", color=INK)
+        axes.set_title(label, fontsize=style.NORMAL, loc="left", color=style.INK)
         if index == 0:
-            axes.set_ylabel("P(keep), mean over tokens", fontsize=NORMAL)
+            axes.set_ylabel("P(keep), mean over tokens", fontsize=style.NORMAL)
     width, height = figure.get_size_inches()
     handles, names = axes.get_legend_handles_labels()
     corner = ((0.75 + len(panels) * 3.5 - 0.35) / width, 1 - 0.95 / height)
-    figure.legend(handles, names, loc="upper left", bbox_to_anchor=corner, fontsize=SMALL, frameon=False, handlelength=2.6)
-    add_text(figure, 0.2, height - 0.34, title, fontsize=LARGE, color=INK, va="bottom")
+    figure.legend(handles, names, loc="upper left", bbox_to_anchor=corner, fontsize=style.SMALL, frameon=False, handlelength=2.6)
+    style.add_text(figure, 0.2, height - 0.34, title, fontsize=style.LARGE, color=style.INK, va="bottom")
     most = max(curve.count for _, curves in panels for curve in curves)
     note = f"{most} instances; tokens are averaged within each instance first. Bands: 95 % intervals. E: word vectors."
-    add_text(figure, 0.2, height - 0.55, note, fontsize=SMALL, color=GREY, va="bottom")
+    style.add_text(figure, 0.2, height - 0.55, note, fontsize=style.SMALL, color=style.GREY, va="bottom")
     return figure
 
 
 def _draw(axes: Axes, curves: Sequence[MaskCurve]) -> None:
     """Draws curves with their intervals as bands."""
-    tidy(axes)
+    style.tidy(axes)
     depths = np.arange(len(curves[0].value))
     for index, curve in enumerate(curves):
-        colour = METHODS[index]
-        axes.plot(depths, curve.value, lw=1.6, ms=3.5, label=curve.name, color=colour, ls=LINES[index], marker=MARKERS[index])
+        colour, line, marker = style.METHODS[index], style.LINES[index], style.MARKERS[index]
+        axes.plot(depths, curve.value, lw=1.6, ms=3.5, label=curve.name, color=colour, ls=line, marker=marker)
         axes.fill_between(depths, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
-    axes.set_xticks(depths, depth_names(len(depths)), fontsize=SMALL)
-    axes.set_xlabel("depth", fontsize=NORMAL)
+    axes.set_xticks(depths, depth_names(len(depths)), fontsize=style.SMALL)
+    axes.set_xlabel("depth", fontsize=style.NORMAL)
     axes.set_ylim(-0.02, 1.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,7 @@ def speed(
 
         report = measure(device, repeats)
         if as_json:
-            typer.echo(json.dumps(report.to_dict(), indent=1))
+            typer.echo(json.dumps(asdict(report), indent=1))
             return
         typer.echo(f"{report.device}, {report.threads} threads, torch {report.torch}, {report.repeats} repeats")
         typer.echo(f"{report.sentences} sentences of {report.tokens} tokens, {report.samples} path samples")

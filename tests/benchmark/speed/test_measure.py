@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import asdict
 
 import pytest
 
@@ -19,7 +20,7 @@ def test_rows_are_medians_of_ratios_to_the_plain_pass(monkeypatch):
     assert {"path trace", "embedding level", "attention level", "captum conductance, all 2 layers"} < set(rows)
     assert all(row.low <= row.ratio <= row.high and row.seconds > 0 for row in found.rows)
     assert (found.layers, found.heads, found.width, found.sentences, found.repeats) == (2, 2, 16, 3, 2)
-    assert found.to_dict()["rows"][0]["name"] == speed.UNIT
+    assert asdict(found)["rows"][0]["name"] == speed.UNIT
     ours, published = rows["attattr, 20 steps"], rows[LITERAL]
     assert published.ratio == published.low == published.high == 1
     assert ours.unit == published.unit == LITERAL and rows["path trace"].unit == speed.UNIT
