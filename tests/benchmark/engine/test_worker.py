@@ -64,3 +64,18 @@ def test_a_metric_that_writes_into_what_it_is_shown_changes_no_other_score(make_
     assert summed.equals(scribbled) and (summed["value"] != 0).any()
     with pytest.raises(FlowgaugeError, match="metric 'retrains' changed the model's training mode"):
         run(make_plan(metrics=plug("retrains")))
+
+
+def test_an_edit_of_a_helper_computes_the_cell_again(make_plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "plug.py").write_text(
+        "import torch, flowgauge\nfrom own_factor import FACTOR\n\n\n@flowgauge.method('mine', gives={'tokens'})\n"
+        'def mine(model, batch):\n    """Mine."""\n'
+        "    return flowgauge.explanations(batch, tokens=FACTOR * torch.ones(batch.ids.shape))\n"
+    )
+    sums = []
+    for factor in (1, 2):
+        (tmp_path / "own_factor.py").write_text(f"FACTOR = {factor}\n")
+        results = run(make_plan(methods=[str(tmp_path / "plug.py")], limit=2))
+        sums.append(results.to_pandas()["value"].iloc[0])
+    assert sums[1] == 2 * sums[0] and len(Store(results.store).records()) == 2

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from tests.benchmark.conftest import PLUGINS
 
 from flowgauge.benchmark.engine.run import run
-from flowgauge.benchmark.loading.model_handle import shown_name
+from flowgauge.benchmark.loading.model_handle import ModelHandle, shown_name
 
 TASK, METHOD = f"{PLUGINS}:splits", f"{PLUGINS}:amortised"
 
@@ -44,3 +44,17 @@ def test_a_plan_trains_it_once_on_its_own_data_folder_and_names_no_folder(make_p
     assert str(tiny_bert) not in (folder / "fit.json").read_text()
     assert json.loads((folder / "fit.json").read_text())["key"]["settings"]["task"] == "sst/binary"
     assert shown_name("toy-counting") == "toy-counting"
+
+
+def test_an_edit_of_a_users_own_model_is_another_model_and_trains_it_again(tmp_path: Path) -> None:
+    file, seen = tmp_path / "mine.py", set[tuple[str, float]]()
+    for size in (1.0, 2.0):
+        file.write_text(
+            "import flowgauge, torch\n\n\nclass Net:\n    def to(self, device, dtype):\n        return self\n\n"
+            "    def fingerprint(self):\n        return 'the same'\n\n\n@flowgauge.model('mine')\nclass Mine:\n"
+            f"    def fit(self, training):\n        return {{'bias': torch.tensor({size})}}\n\n"
+            "    def build(self, weights):\n        net = Net()\n        net.bias = float(weights['bias'])\n        return net\n"
+        )
+        handle = ModelHandle(str(file), str(tmp_path / "store"))
+        seen.add((handle.fingerprint(), handle.load().bias))  # type: ignore[attr-defined]
+    assert len({fingerprint for fingerprint, _ in seen}) == 2 and {bias for _, bias in seen} == {1.0, 2.0}
