@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -18,8 +19,9 @@ from ...core.errors import UsageError
 from ..engine.provenance import versions
 from ..store.atomic_files import write_file
 from ..store.listing import folder_sums
-from ..store.sums import DamagedFile, check, file_sum, sealed_json
+from ..store.sums import DamagedFile, check, file_sum, sealed_json, without_seal
 
+log = logging.getLogger(__name__)
 RECORD = "training.json"
 PACKAGES = ("flowgauge", "torch", "transformers", "accelerate", "tokenizers")
 
@@ -258,8 +260,11 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         data = path.read_bytes()
         check(data, str(path))
-        stored = json.loads(data)
-    except (OSError, ValueError, DamagedFile):
+        stored = without_seal(json.loads(data))
+    except OSError:
+        return None
+    except (ValueError, DamagedFile):
+        log.warning("%s is damaged: what lies beside it is of no known settings, and an unfinished training starts anew.", path)
         return None
     return stored if isinstance(stored, dict) and "recipe" in stored else None
 

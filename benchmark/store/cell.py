@@ -316,10 +316,19 @@ class Cell:
                 faults[name] = f"has {state.size} bytes of {self._listed.sizes[name]}"
             elif state.changed is not None and (there is None or written is None or state.changed > written):
                 faults |= {} if self._is_whole(name) else {name: "is damaged"}
-        if not faults and there is None:
-            parts = [(name, len(header.sentences)) for name, header in self._headers(self.part_names())]
-            if sum(count for _, count in parts) > self._listed.instances:
-                faults[parts[-1][0]] = "repeats instances of other files"
+        if there is None:
+            faults |= self._repeating(set(self.part_names()) - faults.keys())
+        return faults
+
+    def _repeating(self, names: Iterable[str]) -> dict[str, str]:
+        """Files of explanations, among some of the cell's, that hold an instance which one before them holds too."""
+        faults, instances = {}, set[str]()
+        for name, header in self._headers(sorted(name for name in names if name.startswith("explanations/"))):
+            ids = {sentence.id for sentence in header.sentences}
+            if ids & instances:
+                faults[name] = "repeats instances of other files"
+            else:
+                instances |= ids
         return faults
 
     @property
@@ -349,11 +358,7 @@ class Cell:
             self._listed, self._sums = None, {}
             record = self.record()
             faults = self.damage() | {name: "is damaged" for name in self._names() if not self._is_whole(name)}
-            instances = set[str]()
-            for name, header in self._headers(name for name in self.part_names() if name not in faults):
-                ids = {sentence.id for sentence in header.sentences}
-                faults |= {name: "repeats instances of other files"} if ids & instances else {}
-                instances |= ids
+            faults |= self._repeating(set(self.part_names()) - faults.keys())
             if faults:
                 first = next(iter(faults))
                 log.warning("%s/%s %s: %d of its files are computed again.", self.path, first, faults[first], len(faults))

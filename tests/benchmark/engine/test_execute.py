@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -124,74 +121,3 @@ def test_resuming_with_another_batch_size_keeps_what_is_done(plan, make_plan, pl
     key = ["instance", "variant"]
     for name, rows in one.items():
         pd.testing.assert_frame_equal(rows.sort_values(key, ignore_index=True), two[name].sort_values(key, ignore_index=True))
-
-
-CHILD = (
-    textwrap.dedent(
-        """
-    import os, random, signal, sys, time
-    import torch
-    torch.set_num_threads(1)
-    from flowgauge.benchmark.engine import worker as work
-    from flowgauge.benchmark.engine.plan import Plan
-    from flowgauge.benchmark.engine.run import run
-
-    explain = work.explain_batch
-    def slow(*given):
-        time.sleep(0.02)
-        return explain(*given)
-    work.explain_batch = slow
-
-    model, store, plugins = sys.argv[1:]
-    def go(name):
-        methods, metrics = ([f"{plugins}:{n}" for n in names] for names in (METHODS, METRICS))
-        run(Plan.make(model=model, tasks="sva/obj", methods=methods, metrics=metrics, limit=24, batch_size=2, device="cpu",
-                      store=f"{store}/{name}"))
-
-    def files():
-        return sum(len(names) for _, _, names in os.walk(f"{store}/killed"))
-
-    def ended(child):
-        return os.waitpid(child, os.WNOHANG) != (0, 0)
-
-    go("whole")
-    generator, killed = random.Random(0), 0
-    for _ in range(6):
-        wanted, child = files() + generator.randint(1, 6), os.fork()
-        if child == 0:
-            go("killed")
-            os._exit(0)
-        over = False
-        while files() < wanted and not over:
-            time.sleep(0.002)
-            over = ended(child)
-        time.sleep(generator.uniform(0, 0.03))
-        if not over and not ended(child):
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            killed += 1
-    go("killed")
-    print("killed", killed)
-    """
-    )
-    .replace("METHODS", repr(METHODS))
-    .replace("METRICS", repr(METRICS))
-)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
-def test_killed_at_random_moments(tiny_model, tmp_path, plug) -> None:
-    """Real SIGKILLs at six moments, then the same run to its end."""
-    plugins = plug("")[0].rstrip(":")
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tiny_model), str(tmp_path), plugins], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[-1]) == 6, "the runs ended before they could be killed"
-    whole, killed = Store(str(tmp_path / "whole")), Store(str(tmp_path / "killed"))
-    records = whole.records()
-    assert len(records) == 3 and [r.cell for r in killed.records()] == [r.cell for r in records]
-    for record in records:
-        for metric in record.scores:
-            one, two = whole.find(record).rows(metric), killed.find(record).rows(metric)
-            pd.testing.assert_frame_equal(one, two, check_exact=True)

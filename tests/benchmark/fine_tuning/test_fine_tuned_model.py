@@ -47,7 +47,7 @@ def test_only_one_process_works_on_a_folder(tmp_path: Path) -> None:
         OutputFolder(output.out, replace(CONFIG, seed=1)).claim()
 
 
-def test_a_damaged_model_is_refused_and_checkpoints_of_unknown_settings_are_dropped(tmp_path: Path) -> None:
+def test_a_damaged_model_is_refused_and_checkpoints_of_unknown_settings_are_dropped(tmp_path: Path, caplog) -> None:
     output = OutputFolder(tmp_path / "model", CONFIG)
     publish(output.out)
     record = json.loads((output.out / "training.json").read_text())
@@ -65,6 +65,7 @@ def test_a_damaged_model_is_refused_and_checkpoints_of_unknown_settings_are_drop
     stored.write_bytes(stored.read_bytes().replace(b'"seed": 0', b'"seed": 1'))
     with output.claim():
         assert list(output.checkpoints.iterdir()) == []
+    assert "training.json is damaged: what lies beside it is of no known settings" in caplog.text
 
 
 def test_something_else_in_the_folder_is_left_alone(tmp_path: Path) -> None:

@@ -1,0 +1,67 @@
+"""Commands that are killed, or run at once by several processes, end as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLS = int(os.environ.get("FLOWGAUGE_KILLS", "2"))
+"""SIGKILLs of each command; 20 before a release."""
+
+
+@pytest.fixture(scope="module")
+def left(tiny_bert: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What commands left that were killed at random moments and repeated."""
+    words = [sys.executable, "-m", "tests.leaderboards.killing", str(tiny_bert), str(tiny_data)]
+    folder = tmp_path_factory.mktemp("killed")
+    done = subprocess.run([*words, str(folder), str(KILLS)], capture_output=True, text=True, check=False, cwd=ROOT, timeout=1800)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "is damaged" not in done.stderr, "a kill is no damage"
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def same(one: dict[str, Any], two: dict[str, Any]) -> None:
+    assert one.keys() == two.keys() and len(one) == 2
+    for folder, (*counts, rows) in one.items():
+        assert counts[0] == "done" and counts[1] == counts[2] == counts[3] == 12
+        assert two[folder][:-1] == counts, "an instance is missing or counted twice"
+        for metric, expected in rows.items():
+            there = two[folder][-1][metric]
+            assert [row[:2] for row in there] == [row[:2] for row in expected]
+            np.testing.assert_allclose([row[2] for row in there], [row[2] for row in expected], rtol=1e-5, atol=1e-6)
+
+
+def test_a_run_that_is_killed_and_goes_on_with_other_batches_has_every_instance_once(left: dict[str, Any]) -> None:
+    assert left["run"] == KILLS
+    same(left["whole"], left["killed"])
+
+
+def test_four_processes_in_one_store_end_with_the_same_rows(left: dict[str, Any]) -> None:
+    same(left["whole"], left["shared"])
+
+
+def test_a_training_that_is_killed_ends_with_the_same_weights(left: dict[str, Any]) -> None:
+    assert left["train"] == KILLS
+    assert left["weights"][0] == left["weights"][1] and left["models"] == ["killed", "straight"]
+
+
+def test_a_merge_that_is_killed_ends_with_every_cell_in_board_and_ledger(left: dict[str, Any]) -> None:
+    assert left["merge"] == KILLS and left["ledger"]
+    same(left["whole"], left["board"])
+
+
+def test_a_build_that_is_killed_leaves_a_whole_site_or_none(left: dict[str, Any]) -> None:
+    assert left["build"] == KILLS and left["site"] > 10 and left["sites"] == ["site"]
+
+
+def test_no_temporary_file_is_left_for_good(left: dict[str, Any]) -> None:
+    assert left["temporary"] == []
