@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import transformers
@@ -44,7 +45,7 @@ def slow(*arguments: Any) -> Any:
 
 
 def run_plan(model: str, store: Path, batch_size: int = 4) -> None:
-    worker.explain_batch = slow
+    patch.object(worker, "explain_batch", slow).start()
     methods, metrics = ([f"{PLUGINS}:{name}" for name in names] for names in (("by-position", "drawn"), ("token-sum",)))
     run(
         model=model, tasks="sva/obj", methods=methods, metrics=metrics, limit=12, batch_size=batch_size, device="cpu",
