@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import FlowgaugeError, in_words
-from .process_settings import QUIET, ProcessSettings
+from .process_settings import QUIET, RANDOM, ProcessSettings
 
 log = logging.getLogger(__name__)
 NOT_USERS = (Path(__file__).parents[1], *(Path(sysconfig.get_path(n)) for n in ("stdlib", "platstdlib", "purelib", "platlib")))
@@ -93,7 +93,7 @@ def foreign_code(what: str, home: str | Path = "", changed: list[str] | None = N
     Args:
         what: What runs, such as `method 'mine'`.
         home: The file of the plug-in.
-        changed: Takes the names of all settings that it left changed, which is then no fault.
+        changed: Takes the names of settings that it left changed, random states included, which is then no fault.
 
     Raises:
         PluginFault: It failed, or it left a setting changed on which other cells depend.
@@ -105,7 +105,7 @@ def foreign_code(what: str, home: str | Path = "", changed: list[str] | None = N
     finally:
         restored = before.restore()
     if changed is not None:
-        changed += restored
+        changed += [name for name in restored if name == RANDOM or name not in QUIET]
     elif loud := [name for name in restored if name not in QUIET]:
         raise PluginFault(f"it changed {' and '.join(loud)} and left it so: set it back before it ends.")
 
