@@ -105,6 +105,9 @@ def pack(
     chosen = [r for r in records if (not tasks or r.task in tasks) and (not methods or r.method in methods)]
     if not chosen:
         raise UsageError(f"{url!r} has no finished cells to submit: `flowgauge run` adds some.")
+    for cell in map(store.find, chosen):
+        for name, fault in cell.damage().items():
+            raise UsageError(f"{cell.path}/{name} {fault}, so that nothing is packed. {cell.remedy}")
     folder = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         files = {path: _copy(store, source, folder / path) for source, path in _files_of(store, chosen)}
@@ -173,6 +176,8 @@ def read_manifest(folder: str | Path) -> BundleManifest:
         stored = json.loads(path.read_text(encoding="utf-8"))
         check_schema(int(stored.get("schema_version", 0)) if isinstance(stored, dict) else 0, SCHEMA, path, BadBundle)
         manifest = BundleManifest.model_validate(stored)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadBundle(f"{path} is not a manifest: it is cut or damaged. Copy the bundle again, or pack it again.") from error
     except (ValueError, TypeError, OverflowError, RecursionError, ValidationError) as error:
         raise BadBundle(f"{path} is not a manifest: {' '.join(str(error).split())[:300]}") from error
     _check_files(folder, manifest)

@@ -21,8 +21,8 @@ ENDED = 2**22 + 1
 """A number that no process has: Linux counts to 2**22."""
 
 
-class Killed(BaseException):
-    """Ends a run at a write, as a kill would; not an Exception, so that nothing takes it for a failed cell."""
+class Killed(KeyboardInterrupt):
+    """Ends a run at a write, as a kill would; an interrupt, so that nothing takes it for a failed cell."""
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -235,3 +237,29 @@ def test_what_is_missing_or_in_the_way_is_said(honest: Path, tmp_path: Path) -> 
     call = ["leaderboard", "exchange", str(honest.parent / "store"), "--out", str(tmp_path / "file")]
     shown = CliRunner().invoke(app, call)
     assert shown.exit_code == 2 and "choose another folder with --out" in shown.output
+
+
+def test_on_a_full_disk_merge_and_publish_say_so_in_a_line_and_the_same_call_ends_them(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, board, calls = tmp_path / "site", tmp_path / "board", []
+    site.mkdir()
+    for name in ("index.html", "a.html", "b.html"):
+        (site / name).write_text(name)
+    write_listing(site)
+
+    def full(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UsageError, match=r"cannot write the store .*: no space is left on the disk; what is stored is whole"):
+        merge(bundle, str(board))
+    merge(bundle, str(board))
+    assert len(Store(str(board)).records()) == 2 and len(read_ledger(Store(str(board)))) == 1
+    calls.clear()
+    with pytest.raises(UsageError, match=r"cannot publish to .*: No space left on device; the site in .* is whole, and the same"):
+        publish(site, str(tmp_path / "there"))
+    assert publish(site, str(tmp_path / "there")) == 4
+    assert not list(tmp_path.rglob("*.tmp"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from flowgauge.benchmark.store.record import Record
 from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
 from flowgauge.core.errors import UsageError
-from flowgauge.leaderboards.submission.bundle import BadBundle, pack
+from flowgauge.leaderboards.submission.bundle import BadBundle, pack, read_manifest
 from flowgauge.leaderboards.submission.verify import verify
 
 from ..forged import cell, edit_json, problems, resign
@@ -60,3 +61,16 @@ def test_a_bundle_has_a_name_and_a_place(honest: Path, tmp_path: Path, monkeypat
     with pytest.raises(UsageError, match="does not name a folder"):
         pack(store, ".", "a tester")
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_cut_manifest_is_said_in_words_and_a_damaged_cell_is_not_packed(bundle: Path, honest: Path, tmp_path: Path) -> None:
+    path = bundle / "manifest.json"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(BadBundle, match=r"manifest.json is not a manifest: it is cut or damaged. Copy the bundle again"):
+        read_manifest(bundle)
+    store = Path(shutil.copytree(honest.parent / "store", tmp_path / "store"))
+    part = next(store.rglob("*.safetensors"))
+    part.write_bytes(part.read_bytes()[:-1])
+    with pytest.raises(UsageError, match=r"safetensors has \d+ bytes of \d+, so that nothing is packed. `flowgauge run"):
+        pack(str(store), tmp_path / "packed", "a tester")
+    assert not (tmp_path / "packed").exists()
