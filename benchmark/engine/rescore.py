@@ -15,7 +15,7 @@ from ..store.results import Results
 from ..store.store import Store
 from .execute import execute
 from .jobs import Job, JobGroup, results_of
-from .plan import Plan
+from .plan import Plan, as_mapping
 from .resolve import draw, make_metrics, with_data
 
 
@@ -78,6 +78,7 @@ def regroup(
     *,
     model: str | None = None,
     data_dir: str | None = None,
+    task: Spec | None = None,
     device: str = "auto",
     quiet: bool = True,
 ) -> JobGroup:
@@ -88,6 +89,7 @@ def regroup(
         records: Their records, all of one model and the same instances.
         model: Where the model is now; None: where the records say.
         data_dir: Where published data are now; None: where the records say.
+        task: What names the task now; None: what the records say.
         device: A torch device.
         quiet: Shows no progress bar.
 
@@ -104,7 +106,7 @@ def regroup(
         raise UsageError(f"model {name!r} is not the one that {first.task} was explained with: {hint}")
     stored = key["task"]
     plan = Plan.make(
-        tasks=request["task"],
+        tasks=request["task"] if task is None else as_mapping(task),
         columns=request["columns"],
         split=stored["split"],
         limit=stored["limit"],

@@ -10,7 +10,7 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import UnknownName, UsageError
+from ...core.errors import NoSplit, UnknownName, UsageError
 from ...core.foreign_code import plugin_call
 from ...core.registry import Spec
 from ...methods.registry import METHODS
@@ -171,13 +171,12 @@ def _short_enough(handle: ModelHandle, instances: Sequence[Instance], most: int)
     return short
 
 
-def draw_train(plan: Plan, sample: TaskSample) -> TaskSample:
-    """The instances that methods are trained on, from the train split of the task that is explained.
-
-    Raises:
-        NoSplit: The task has no train split.
-    """
-    return _draw(sample.spec, sample.task, "train", plan.fit_limit, plan.sample_seed)
+def draw_train(plan: Plan, sample: TaskSample) -> tuple[TaskSample | None, str]:
+    """The instances that methods are trained on, from the train split of the task that is explained; or why there are none."""
+    try:
+        return _draw(sample.spec, sample.task, "train", plan.fit_limit, plan.sample_seed), ""
+    except NoSplit as error:
+        return None, f"it is trained first, and there is nothing to train it on: {error}"
 
 
 def _draw(spec: Spec, task: Any, split: str, limit: int | None, seed: int) -> TaskSample:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...core.errors import NoSplit
 from ..loading.model_handle import ModelHandle
 from ..store.key import cell_key, folder_name
 from ..store.results import Results
@@ -52,7 +51,8 @@ def open_groups(resolved: ResolvedPlan) -> list[JobGroup]:
 def _open_group(store: Store, resolved: ResolvedPlan, sample: TaskSample, model: ModelHandle) -> JobGroup:
     plan = resolved.plan
     group = JobGroup(model, sample.task, sample.key, sample.instances, max_tokens=plan.max_tokens, on_split=plan.on_split)
-    training_sample, no_training = _training_sample(resolved, sample)
+    is_any_trained = any(hasattr(method, "fit") for _, method in resolved.methods)
+    training_sample, no_training = draw_train(plan, sample) if is_any_trained else (None, "")
     shown, fingerprint = model.shown, model.fingerprint()  # each looks at installed packages or files
     for spec, method in resolved.methods:
         is_trained = hasattr(method, "fit")
@@ -72,13 +72,3 @@ def _open_group(store: Store, resolved: ResolvedPlan, sample: TaskSample, model:
             group.jobs.append(job)
     group.match_budgets(resolved.metrics)
     return group
-
-
-def _training_sample(resolved: ResolvedPlan, sample: TaskSample) -> tuple[TaskSample | None, str]:
-    """What the task's methods are trained on, if any of them is; or why there is nothing to train on."""
-    if not any(hasattr(method, "fit") for _, method in resolved.methods):
-        return None, ""
-    try:
-        return draw_train(resolved.plan, sample), ""
-    except NoSplit as error:
-        return None, f"it is trained first, and there is nothing to train it on: {error}"

@@ -89,17 +89,11 @@ def score_job(
         if stored is not None and stored.reference == folder:
             job.scores[name] = stored
             continue
-        declared = _declared(metric, folder)
+        declared = declared_score(metric, folder)
         started = time.perf_counter()
         try:
             with shared.lent_to(metric, job.method):
-                explained = show(job)
-                explained.metric = metric
-                _check_needs_met(metric, shared.model, explained)
-                reference_batches = _reference_batches(metric, reference, show)
-                scores = metric.score(shared.model, explained, reference_batches)
-                if not isinstance(scores, Scores):
-                    raise FlowgaugeError(f"metric {metric.name!r} must return Scores, got {type(scores).__name__}.")
+                scores = compute(metric, shared.model, show(job), reference, show)
                 aggregates = tuple(scores.aggregates or summarise(scores.rows))
         except SharedStateChanged:
             raise
@@ -108,9 +102,32 @@ def score_job(
         except FlowgaugeError as error:
             job.scores[name] = declared.model_copy(update={"status": "failed", "reason": shortened(str(error))})
         else:
-            update = {"aggregates": aggregates, "ranked": _ranked(metric, aggregates), "seconds": time.perf_counter() - started}
+            update = {"aggregates": aggregates, "ranked": ranked(metric, aggregates), "seconds": time.perf_counter() - started}
             score = declared.model_copy(update=update)
             job.scores[name] = job.cell.write_scores(score, scores.rows)
+
+
+def compute(
+    metric: Any, model: Layered, explained: ExplainedBatches, reference: Job | None, show: Callable[[Job], ExplainedBatches]
+) -> Scores:
+    """A metric's scores of explained batches.
+
+    Args:
+        metric: The metric.
+        model: The model that was explained.
+        explained: The explained batches.
+        reference: The cell that its budget is matched to.
+        show: A cell's explained batches.
+
+    Raises:
+        NotApplicable: With the reason.
+    """
+    explained.metric = metric
+    _check_needs_met(metric, model, explained)
+    scores = metric.score(model, explained, _reference_batches(metric, reference, show))
+    if not isinstance(scores, Scores):
+        raise FlowgaugeError(f"metric {metric.name!r} must return Scores, got {type(scores).__name__}.")
+    return scores
 
 
 def _check_needs_met(metric: Any, model: Layered, explained: ExplainedBatches) -> None:
@@ -141,13 +158,14 @@ def _reference_batches(metric: Any, reference: Job | None, show: Callable[[Job],
     return shown
 
 
-def _ranked(metric: Any, aggregates: Sequence[Aggregate]) -> str:
+def ranked(metric: Any, aggregates: Sequence[Aggregate]) -> str:
     """The variant a metric declares as the one to rank by; where it declares none, the first."""
     named: str = metric.ranked
     return named or next((aggregate.variant for aggregate in aggregates), "")
 
 
-def _declared(metric: Any, reference: str) -> Score:
+def declared_score(metric: Any, reference: str) -> Score:
+    """What a score says of its metric, whatever comes of it; `reference` is the cell that its budget is matched to."""
     return Score(
         metric=metric_id(metric),
         name=metric.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -143,7 +143,7 @@ def _record(group: JobGroup, job: Job, batches: PreparedBatches, started: str) -
         cut=batches.encoded.cut,
         labels=dict(batches.labels),
         scores=scores,
-        cost=_cost(costs),
+        cost=Cost.of_parts(costs),
         provenance=earlier.provenance if earlier else provenance(batches.model, max(map(len, batches.encoded.batches))),
         task_source=str(group.task.source),
         asked=job.request,
@@ -160,16 +160,6 @@ def _scores(job: Job) -> dict[str, Score]:
     stored = job.cell.record()
     earlier = job.cell.scores() | (stored.scores if stored else {})
     return {name: score for name, score in earlier.items() if score.status != "failed"} | job.scores
-
-
-def _cost(parts: Sequence[Mapping[str, float]]) -> Cost | None:
-    """What explaining a cell took in all; None where nothing is known."""
-    count = int(sum(p["explanations"] for p in parts))
-    if not count:
-        return None
-    own, charged = sum(p["own_seconds"] for p in parts), sum(p["charged_seconds"] for p in parts)
-    peak = int(max(p["peak_bytes"] for p in parts))
-    return Cost(seconds=(own + charged) / count, own_seconds=own, charged_seconds=charged, explanations=count, peak_bytes=peak)
 
 
 def _now() -> str:

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +40,8 @@ from ...methods.explanation import MASK_COMPANIONS, VIEWS, Explanation
 from ...methods.registry import METHODS, OUTSIDE
 from ..store.atomic_files import write_file
 from ..store.explanation_file import Part
-from ..store.record import Record, check_schema
+from ..store.record import Record, check_schema, parse_json
+from .look_alikes import look_alike
 
 SCHEMA: Literal[1] = 1
 """Raised by any change of folder or manifest that older readers would misread."""
@@ -210,7 +210,7 @@ def read_explanations(folder: str | Path) -> ExternalExplanations:
         raise UsageError(f"{folder} needs {TENSORS} and {MANIFESTS[0]} (or {MANIFESTS[1]}); `flowgauge import --help` says more.")
     text = read_text(path, "manifest")
     try:
-        stored = json.loads(text, object_pairs_hook=_unique) if path.suffix == ".json" else parse_yaml(text, str(path))
+        stored = parse_json(text) if path.suffix == ".json" else parse_yaml(text, str(path))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(stored, dict):
@@ -239,7 +239,8 @@ def check_free(method: str) -> None:
         raise UsageError(
             f"a method cannot be called {method!r}: use letters without accents, since others may be mistaken for them."
         )
-    taken = next((name for name in METHODS.entries() if _letters(name) == _letters(method)), None)
+    known = METHODS.entries()
+    taken = method if method in known else look_alike(method, known)
     if taken is not None:
         raise UsageError(
             f"{method!r} is taken by a method that flowgauge runs itself ({taken}): name yours after what computed it, "
@@ -303,15 +304,6 @@ def _arrays(scores: Any) -> Iterator[tuple[str, np.ndarray]]:
         yield view, np.ascontiguousarray(np.asarray(array, dtype))
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object without the same key twice, of which the parser would silently take the last."""
-    names = [name for name, _ in pairs]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise ValueError(f"{repeated!r} stands twice")
-    return dict(pairs)
-
-
 def _manifest(stored: Mapping[str, Any], where: str) -> ExternalManifest:
     if isinstance(stored.get("schema_version"), int):
         check_schema(stored["schema_version"], SCHEMA, where, UsageError)
@@ -322,8 +314,3 @@ def _manifest(stored: Mapping[str, Any], where: str) -> ExternalManifest:
         raise UsageError(f"{where} is not in order: {faults[:500]}.") from error
     check_free(manifest.method)
     return manifest
-
-
-def _letters(name: str) -> str:
-    """The lower-case letters and digits of a name: names that differ in other characters only are easily mistaken."""
-    return re.sub(r"[^a-z0-9]", "", name.casefold())

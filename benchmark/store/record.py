@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -59,6 +59,15 @@ def _with_each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return whole
 
 
+def _is_part(stored: Any, written: Any) -> bool:
+    """Whether JSON has the values and types of what is written anew; fields may be missing, and a whole number is a fraction."""
+    if isinstance(stored, dict) and isinstance(written, dict):
+        return stored.keys() <= written.keys() and all(_is_part(value, written[name]) for name, value in stored.items())
+    if isinstance(stored, list) and isinstance(written, list):
+        return len(stored) == len(written) and all(map(_is_part, stored, written))
+    return bool(stored == written) and type(stored) in (type(written), int if type(written) is float else type(written))
+
+
 class _Stored(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
@@ -79,6 +88,19 @@ class _SealedRecord(_Stored):
     @classmethod
     def _drop_seal(cls, stored: Any) -> Any:
         return without_seal(stored)
+
+    @classmethod
+    def read_strictly(cls, data: bytes) -> Self:
+        """Reads a file of anyone's, in which every value has the type that flowgauge writes, and no key stands twice.
+
+        Raises:
+            ValueError: It is no JSON, or no such record.
+        """
+        stored = without_seal(parse_json(data))
+        record = cls.model_validate(stored)
+        if not _is_part(stored, record.model_dump(mode="json")):
+            raise ValueError("a value has another type than flowgauge writes")
+        return record
 
     def to_bytes(self) -> bytes:
         """The file of the record, sealed."""
@@ -143,6 +165,20 @@ class Cost(_Stored):
     charged_seconds: float
     explanations: int
     peak_bytes: int
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[Mapping[str, float]]) -> Cost | None:
+        """What explaining a cell took in all; None where nothing is known.
+
+        Args:
+            parts: What each batch took, as its file says.
+        """
+        count = int(sum(part["explanations"] for part in parts))
+        if not count:
+            return None
+        own, charged = sum(part["own_seconds"] for part in parts), sum(part["charged_seconds"] for part in parts)
+        peak = int(max(part["peak_bytes"] for part in parts))
+        return cls(seconds=(own + charged) / count, own_seconds=own, charged_seconds=charged, explanations=count, peak_bytes=peak)
 
 
 class Provenance(_Stored):

@@ -2,55 +2,87 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from ...core.errors import FlowgaugeError, NotApplicable, UsageError
-from ...core.registry import Spec
+from ...core.errors import FlowgaugeError, NotApplicable, shortened
 from ...methods.explanation import Explanation
-from ...methods.registry import METHODS
 from ...metrics.scores import Scores
 from ...metrics.summary import summarise
 from ...models.batch import Batch
 from ...models.inputs.encode import reseed
 from ...models.shared_model import lent_copy
-from ...models.zoo import ZOO
 from ..engine.jobs import Job, JobGroup, reference_job
+from ..engine.method_trainer import MethodTrainer
 from ..engine.prepared import PreparedBatches, encode_group
 from ..engine.rescore import regroup
-from ..engine.resolve import make_metrics
-from ..engine.scoring import ExplainedBatches
-from ..external.folder_format import is_outside
-from ..store.key import canonical, method_key, metric_id, question
+from ..engine.scoring import ExplainedBatches, compute, declared_score, ranked
+from ..loading.trained_weights import TrainedWeights
+from ..store.key import canonical, question
 from ..store.record import Record, Score
 from ..store.store import Store
+from .cell_check import check_declaration, check_explained, check_inputs, check_question, why_not_applicable
 from .fetched_models import refuse_fetching
+from .named_plugins import identity_note, job_of, method_of, metric_of, task_of
 
-DECLARED = ("version", "scope", "higher_is_better", "bounds", "unit")
-BUNDLE_CODE_REFUSED = "code that comes with a bundle is not run: install it as a plug-in with an entry point."
+Explain = Callable[[Batch], list[Explanation]]
 
 
 @dataclass(eq=False)
 class ScoreRecomputer:
-    """Recomputes rows of a metric for a seeded sample of a cell's instances.
+    """Recomputes what a bundle says of its cells, and rows of a metric for a seeded sample of a cell's instances.
 
     Attributes:
         model: Where the verifier has the model; None: where the record says.
         data_dir: Where the verifier has published data.
         device: A torch device.
-        seed: Seed of the sample.
+        seed: Of the samples, which differ from cell to cell and from metric to metric; random, so that no submitter knows it.
+        task_files: The verifier's copies of task files that a bundle may name.
     """
 
     model: str | None = None
     data_dir: str | None = None
     device: str = "auto"
-    seed: int = 0
+    seed: int = field(default_factory=lambda: secrets.randbits(32))
+    task_files: tuple[str, ...] = ()
     _groups: dict[str, tuple[JobGroup, PreparedBatches]] = field(default_factory=dict)
+    _jobs_of: tuple[str, str] = ("", "")
+
+    def check_cell(self, store: Store, record: Record) -> str:
+        """Checks what a cell says of model, task, method and instances, and asks again whether its method is applicable.
+
+        Args:
+            store: The store of the cell.
+            record: The cell's record.
+
+        Returns:
+            A note where it has the name of one of flowgauge's methods and is another version of it or other code; else empty.
+
+        Raises:
+            NotApplicable: It says that its method is not applicable, and the method cannot be run here.
+            FlowgaugeError: It says something else than is true here.
+        """
+        group, batches = self.encoded(store, record)
+        check_question(record, group, self.model)
+        check_inputs(record, batches)
+        if record.status == "not-applicable":
+            job = job_of(group, record, method_of(record), store)
+            with TemporaryDirectory() as folder:
+                reason = why_not_applicable(job, batches, MethodTrainer(TrainedWeights(folder), batches.model, batches.labels))
+            if reason != record.error:
+                raise FlowgaugeError(
+                    f"it says {record.error[:200]!r}; here its method {f'says {reason!r}' if reason else 'applies'}."
+                )
+            return ""
+        check_explained(job_in(group, record), batches)
+        return identity_note(record)
 
     def __call__(self, store: Store, record: Record, metric: str, sample: int) -> Scores:
         """A metric's scores as they are computed here.
@@ -62,185 +94,98 @@ class ScoreRecomputer:
             sample: How many instances to score; a metric that pools instances scores all of them.
 
         Raises:
-            FlowgaugeError: Another model or other instances than explained, instances left out, a metric or reference that is
-                not here.
+            NotApplicable: The metric is not applicable here.
+            FlowgaugeError: Another model or other instances than explained, a metric or reference that is not here, or a score
+                that says something else of its metric than the metric does.
         """
         score = record.scores[metric]
         scorer = metric_of(score)
         group, batches = self.encoded(store, record)
         if score.scope == "instance" and not getattr(scorer, "pools", False):
-            batches = sampled(batches, sample, self.seed)
-        jobs = {job.cell.folder: job for job in group.jobs}
-        explain = _explainer(record, batches.model)
-        if score.reference and score.reference not in jobs:
-            raise FlowgaugeError(f"the cell {score.reference} that its budget is matched to is not there.")
-        budget = reference_job(scorer, group.jobs)
-        if score.reference != (budget.cell.folder if budget else ""):
-            raise FlowgaugeError(
-                f"its budget is matched to {score.reference or 'nothing'}, expected a cell of {scorer.reference}."
-            )
-        explained = ExplainedBatches(jobs[record.folder].cell, batches, explain, scorer)
-        reference = ExplainedBatches(budget.cell, batches, explain, scorer) if budget else None
-        try:
+            batches = sampled(batches, sample, self.seed_of(record, metric))
+        budget = _budget(score, scorer, group)
+        declared = declared_score(scorer, score.reference)
+
+        def scores(explain: Explain | None) -> Scores:
+            def show(job: Job) -> ExplainedBatches:
+                return ExplainedBatches(job.cell, batches, explain if job.cell.folder == record.folder else None)
+
             with batches.shared.lent_to(scorer):
-                scores: Scores = scorer.score(batches.model, explained, reference)
-        except NotApplicable as reason:
-            raise FlowgaugeError(f"here it is not applicable: {reason}") from reason
-        _check_declaration(score, scorer, scores)
-        _check_sentences(jobs[record.folder], batches)
-        return scores
+                return compute(scorer, batches.model, show(job_in(group, record)), budget, show)
+
+        if score.status == "not-applicable":
+            check_declaration(score, declared)
+            try:  # it may have been scored from stored explanations alone
+                return scores(None)
+            except NotApplicable as reason:
+                if shortened(str(reason)) == score.reason:
+                    raise
+        recomputed = scores(self._explainer(store, record, group, batches))
+        aggregates = recomputed.aggregates or summarise(recomputed.rows)
+        check_declaration(score, declared.model_copy(update={"ranked": ranked(scorer, aggregates)}))
+        return recomputed
+
+    def seed_of(self, record: Record, metric: str = "") -> int:
+        """Seed of the sample of a cell, for one of its metrics or for running its method again."""
+        return int.from_bytes(hashlib.sha256(canonical([self.seed, record.cell, metric]).encode()).digest()[:8])
 
     def encoded(self, store: Store, record: Record) -> tuple[JobGroup, PreparedBatches]:
         """The cells of a record's question and their batches, on the verifier's model and task; encoded once a question.
 
         Raises:
-            FlowgaugeError: Another model or other instances than explained, instances left out, a file of the submitter's.
+            FlowgaugeError: Another model or other instances than explained, a file of the submitter's.
         """
-        name = canonical([store.url, record.model, question(record.key)])
+        asked = {name: record.asked.get(name) for name in ("model", "revision", "task", "columns")}
+        name = canonical([record.model, question(record.key), asked])
         if name not in self._groups:
             self._groups.clear()  # one question at a time: batches and models take memory
-            records = [r for r in store.records() if r.model == record.model and question(r.key) == question(record.key)]
-            for kind in ("model", "task"):
-                _refuse_python_file(kind, Spec.parse(records[0].asked.get(kind, "")))
-            self._refuse_folders(records[0])
+            task = task_of(record, self.task_files, self.model, self.data_dir)
             refuse_fetching(record, self.model)
-            group = regroup(store, records, model=self.model, data_dir=self.data_dir, device=self.device)
-            _check_names(record, group, self.model)
+            group = regroup(store, [record], model=self.model, data_dir=self.data_dir, task=task, device=self.device)
             self._groups[name] = (group, encode_group(group))
         group, batches = self._groups[name]
-        _check_complete(next(job for job in group.jobs if job.cell.folder == record.folder), batches)
+        if self._jobs_of != (store.url, name):
+            same = [r for r in store.records() if r.model == record.model and question(r.key) == question(record.key)]
+            group.jobs[:] = [Job.of_record(store, other) for other in same]
+            self._jobs_of = (store.url, name)
         return group, batches
 
-    def _refuse_folders(self, record: Record) -> None:
-        """Raises: FlowgaugeError: Its model or data are a folder of the submitter's choice: the bundle itself could hold one."""
-        for kind, setting, text in _folders(record):
-            if setting not in ("model", "data_dir") or getattr(self, setting) is None:
-                hint = f"; say where yours is with --{setting.replace('_', '-')}." if setting in ("model", "data_dir") else "."
-                raise FlowgaugeError(
-                    f"its {kind} names the folder {text[:100]!r}, and folders of the submitter's are not read{hint}"
-                )
+    def _explainer(self, store: Store, record: Record, group: JobGroup, batches: PreparedBatches) -> Explain | None:
+        """Explains changed inputs, for metrics that need it, with the bundle's weights; None where the method is not here."""
+        try:
+            method = method_of(record)
+        except NotApplicable:
+            return None
+
+        @cache
+        def ready() -> Any:
+            trainer = MethodTrainer(TrainedWeights(store.url), batches.model, batches.labels)
+            return trainer.ready(job_of(group, record, method, store))
+
+        def explain(batch: Batch) -> list[Explanation]:
+            explanations: list[Explanation] = ready().explain(batches.model, lent_copy(reseed(batch, record.seed or 0), method))
+            return explanations
+
+        return explain
 
 
-def _folders(record: Record) -> Iterator[tuple[str, str, str]]:
-    """Folders that a record names: whether its model or its task does, in which setting, and the folder."""
-    for kind in ("model", "task"):
-        spec = Spec.parse(record.asked.get(kind, ""))
-        settings = {**spec.settings, **({"model": spec.name} if kind == "model" and spec.name not in ZOO else {})}
-        yield from ((kind, name, str(text)) for name, text in settings.items() if Path(str(text)).expanduser().is_dir())
+def job_in(group: JobGroup, record: Record) -> Job:
+    """A record's job among those of its group."""
+    return next(job for job in group.jobs if job.cell.folder == record.folder)
 
 
-def _check_names(record: Record, group: JobGroup, model: str | None) -> None:
-    """The names that a board shows are those of the model and the task that scores are recomputed with.
-
-    Raises:
-        FlowgaugeError: The record gives model or task another name or version.
-    """
-    task = group.task
-    expected = {"name": task.name, "version": task.version, "quantity": asdict(task.quantity)}
-    for name, value in expected.items():
-        if canonical(record.key["task"][name]) != canonical(value):
-            raise FlowgaugeError(f"the {name} of its task is {record.key['task'][name]!r}, here {value!r}.")
-    if model is None and record.model != group.model.shown:
-        raise FlowgaugeError(f"its model is called {record.model!r}, and is {group.model.shown!r}.")
-
-
-def metric_of(score: Score) -> Any:
-    """The metric that a score names.
+def _budget(score: Score, metric: Any, group: JobGroup) -> Job | None:
+    """The cell whose budget a score is matched to.
 
     Raises:
-        FlowgaugeError: It is not here, or of another version; or it is a file of the submitter's, which is not run.
+        FlowgaugeError: The score names another cell than that of the metric's reference.
     """
-    _refuse_python_file("metric", Spec(score.name, score.settings))
-    metric = make_metrics([Spec(score.name, dict(score.settings))])[0]
-    if metric_id(metric) != score.metric:
-        raise FlowgaugeError(f"{score.metric} is not among this flowgauge's metrics, which has {metric_id(metric)}.")
-    return metric
-
-
-def method_of(record: Record) -> Any:
-    """The method that a cell says it was explained with, as this flowgauge has it.
-
-    Only methods that are registered here are built, never one of a file that a record names.
-
-    Raises:
-        NotApplicable: It came from outside, is not installed, or is another version or source here.
-    """
-    stored: Mapping[str, Any] = record.key["method"]
-    if is_outside(record):
-        raise NotApplicable(
-            f"its explanations were computed outside flowgauge, by {stored['producer']}: there is nothing to run."
-        )
-    if record.method not in METHODS.entries():
-        raise NotApplicable(f"the method {record.method!r} is not installed here.")
-    try:
-        method = METHODS.create(Spec(record.method, dict(stored["settings"])))
-    except UsageError as error:
-        raise NotApplicable(f"here {record.method} cannot be built with its settings: {error}") from error
-    here = method_key(method)
-    if here != stored:
-        names = [name for name in sorted({*here, *stored}) if here.get(name) != stored.get(name)]
-        differences = "; ".join(f"{name} is {canonical(here.get(name))}, there {canonical(stored.get(name))}" for name in names)
-        raise NotApplicable(f"here {record.method} is another: its {differences}.")
-    return method
-
-
-def _explainer(record: Record, model: Any) -> Callable[[Batch], list[Explanation]] | None:
-    """Explains changed inputs, for metrics that need it; None where the method is not here or would have to be trained first."""
-    try:
-        method = method_of(record)
-    except NotApplicable:
-        return None
-    return (
-        None
-        if hasattr(method, "fit")
-        else lambda batch: method.explain(model, lent_copy(reseed(batch, record.seed or 0), method))
-    )
-
-
-def _check_declaration(score: Score, metric: Any, scores: Scores) -> None:
-    """A stored score says of its metric what the metric declares, since that decides how it is ranked and shown.
-
-    Raises:
-        FlowgaugeError: It says something else.
-    """
-    ranked = metric.ranked or next((a.variant for a in scores.aggregates or summarise(scores.rows)), "")
-    for name, declared in {**{name: getattr(metric, name) for name in DECLARED}, "ranked": ranked}.items():
-        if getattr(score, name) != declared:
-            raise FlowgaugeError(f"its {name} is {getattr(score, name)!r}, {score.metric} has {declared!r}.")
-
-
-def _refuse_python_file(kind: str, spec: Spec) -> None:
-    """Raises: FlowgaugeError: It is a Python file, or a setting is: a bundle could name any on the verifier's machine."""
-    for text in (spec.name, *map(str, spec.settings.values())):
-        if re.search(r"\.py(:|$)", text):
-            raise FlowgaugeError(f"its {kind} {text[:100]!r} is a file of the submitter's, and {BUNDLE_CODE_REFUSED}")
-
-
-def _check_complete(job: Job, batches: PreparedBatches) -> None:
-    """Every instance of the task is explained, so that hard ones cannot be left out.
-
-    Raises:
-        FlowgaugeError: Names the first that is not.
-    """
-    expected = [name for batch in batches.encoded.batches for name in batch.names]
-    absent = [name for name in expected if name not in job.cell.index]
-    if absent:
-        raise FlowgaugeError(f"{len(absent)} of {len(expected)} instances of the task are not explained, first {absent[0]!r}.")
-
-
-def _check_sentences(job: Job, batches: PreparedBatches) -> None:
-    """What a cell stores of each instance, which pages show, is what the task has.
-
-    Raises:
-        FlowgaugeError: Names the first instance that is stored otherwise, and what differs.
-    """
-    stored = job.cell.sentences()
-    for index in range(len(batches)):
-        for sentence in batches(index).sentences:
-            for name in ("condition", "tokens", "target", "answer", "against"):
-                if getattr(stored[sentence.id], name) != getattr(sentence, name):
-                    value = str(getattr(stored[sentence.id], name))[:200]
-                    raise FlowgaugeError(f"{name} of {sentence.id!r} is stored as {value}, here {getattr(sentence, name)}.")
+    if score.reference and not any(job.cell.folder == score.reference for job in group.jobs):
+        raise FlowgaugeError(f"the cell {score.reference} that its budget is matched to is not there.")
+    budget = reference_job(metric, group.jobs)
+    if score.reference != (budget.cell.folder if budget else ""):
+        raise FlowgaugeError(f"its budget is matched to {score.reference or 'nothing'}, expected a cell of {metric.reference}.")
+    return budget
 
 
 def sampled(batches: PreparedBatches, sample: int, seed: int) -> PreparedBatches:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from ...core.errors import FlowgaugeError, NotApplicable
 from ..engine.explain import explain_batch
-from ..engine.jobs import Job, JobGroup
+from ..engine.jobs import Job
 from ..engine.method_trainer import MethodTrainer
-from ..engine.plan import Plan
 from ..engine.prepared import PreparedBatches
-from ..engine.resolve import TaskSample, draw_train
 from ..loading.trained_weights import TrainedWeights
 from ..store.record import Record
 from ..store.store import Store
 from .explanation_difference import RerunOutcome, difference, tolerance
-from .recompute_scores import ScoreRecomputer, method_of, sampled
+from .named_plugins import job_of, method_of
+from .recompute_scores import ScoreRecomputer, sampled
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,42 +49,7 @@ class MethodRerunner:
         job = job_of(group, record, method, store)
         with TemporaryDirectory() as folder:
             trainer = MethodTrainer(TrainedWeights(folder), batches.model, batches.labels)
-            return _compare(job, record, sampled(batches, sample, self.recomputer.seed), trainer)
-
-
-def job_of(group: JobGroup, record: Record, method: Any, store: Store) -> Job:
-    """A stored cell's job with its method, and with the instances that the method is trained on.
-
-    Args:
-        group: The cells of its question, on the verifier's model and task.
-        record: The cell's record.
-        method: The method that explains.
-        store: The store of the cell.
-
-    Raises:
-        FlowgaugeError: The method is trained, and the task's train split is another here or the record says otherwise.
-    """
-    job = Job.of_record(store, record, method)
-    if hasattr(method, "fit") != ("trained_on" in record.key):
-        raise FlowgaugeError(
-            f"{record.method} is{'' if hasattr(method, 'fit') else ' not'} trained first, and its record says otherwise."
-        )
-    if hasattr(method, "fit"):
-        trained_on, key = record.key["trained_on"], group.key
-        # Another seed may draw what the method explains into its training split.
-        if not isinstance(trained_on, Mapping) or trained_on.get("sample_seed") != key.sample_seed:
-            raise FlowgaugeError(f"{record.method} was trained on another draw than the one whose instances it explains.")
-        plan = Plan.make(
-            tasks=record.asked["task"],
-            split=key.split,
-            limit=key.limit,
-            sample_seed=key.sample_seed,
-            fit_limit=trained_on.get("limit"),
-        )
-        job.training_sample = draw_train(plan, TaskSample(plan.tasks[0], group.task, key, group.instances))
-        if job.training_sample.key.fingerprint != trained_on.get("fingerprint"):
-            raise FlowgaugeError(f"{record.method} was trained on other instances than the train split has here.")
-    return job
+            return _compare(job, record, sampled(batches, sample, self.recomputer.seed_of(record)), trainer)
 
 
 def _compare(job: Job, record: Record, batches: PreparedBatches, trainer: MethodTrainer) -> RerunOutcome:

@@ -17,8 +17,8 @@ from ..store.key import TaskKey, folder_name, metric_id
 from ..store.record import Record
 from ..store.store import Store
 from .explanation_difference import SecretSeedScores
-from .recompute_scores import ScoreRecomputer, method_of, metric_of
-from .rerun_methods import job_of
+from .named_plugins import job_of, method_of, metric_of
+from .recompute_scores import ScoreRecomputer
 
 
 @dataclass(eq=False)

@@ -6,6 +6,7 @@ from ...benchmark.external.folder_format import is_outside
 from ...benchmark.store.record import Record
 from ...core.plugin_docs import PluginDocs, plugin_docs
 from ...methods.registry import METHODS
+from ..stored.records import shown_method
 
 
 def describe_method(record: Record) -> PluginDocs:
@@ -16,6 +17,8 @@ def describe_method(record: Record) -> PluginDocs:
         checked = "flowgauge cannot run the method, so its explanations cannot be checked by a second run."
         source = str(record.asked.get("citation", "")).rstrip(".")
         return PluginDocs(f"Explanations computed outside flowgauge, by {producer}.", (f"{scored} {checked}",), source)
-    if record.method not in METHODS.builtin:
-        return PluginDocs("This method is not part of flowgauge; its settings and scores are known, but not its description.")
+    if record.method not in METHODS.builtin or shown_method(record) != record.method:
+        return PluginDocs(
+            "This method is not part of this flowgauge; its settings and scores are known, but not its description."
+        )
     return plugin_docs(METHODS.builtin[record.method])

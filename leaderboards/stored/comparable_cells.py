@@ -12,6 +12,7 @@ from typing import Any
 from ...benchmark.store.key import canonical, question, short_hash
 from ...benchmark.store.record import Record, Score
 from ...metrics.scores import Aggregate
+from .records import shown_method
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,10 @@ def method_labels(records: Iterable[Record], *, seeds: bool = True) -> tuple[str
         seeds: Whether the seed counts as a setting; False: cells that differ in it alone share a label.
 
     Returns:
-        Labels such as `random`, `random:seed=1` or `beam:k=2`, in the order of the records.
+        Labels such as `random`, `random:seed=1` or `beam:k=2`, in the order of the records; another version of one of
+        flowgauge's methods is called `random@9`.
     """
-    described = [(r.method, {**({"seed": r.seed} if seeds else {}), **r.settings}) for r in records]
+    described = [(shown_method(r), {**({"seed": r.seed} if seeds else {}), **r.settings}) for r in records]
     by_method: dict[str, list[dict[str, Any]]] = {}
     for method, settings in described:
         by_method.setdefault(method, []).append(settings)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import fsspec
 
@@ -18,18 +18,23 @@ from ...benchmark.store.record import Record
 from ...benchmark.store.store import Store
 from ...benchmark.store.sums import DamagedFile
 from ...core.errors import UsageError
-from .bundle import FIT, MANIFEST
+from .bundle import FIT, BundleCopy, BundleManifest
 from .ledger import Event, add_event, read_ledger, trusted
-from .trust import TRUST, Trust
-from .verify import BundleCheck, RecomputeScore, VerificationReport, raise_on_problems, verify
+from .trust import TRUST, Trust, weakest
+from .verify import SAMPLE, BundleCheck, Recompute, raise_on_problems, verified
+
+RAISED: dict[Literal["re-scored", "re-run"], str] = {
+    "re-scored": "a sample of its scores was recomputed", "re-run": "the method itself was run on a sample",
+}  # fmt: skip
+"""Levels that single cells of a bundle reach beyond the others, with the reason for the ledger."""
 
 
 def merge(
     bundle: str | Path,
     url: str,
-    rescore: RecomputeScore | None = None,
+    rescore: Recompute | None = None,
     *,
-    sample: int = 20,
+    sample: int = SAMPLE,
     further: Sequence[BundleCheck] = (),
     why: str = "",
     trust: Trust | None = None,
@@ -38,7 +43,8 @@ def merge(
 ) -> Event:
     """Verifies a bundle and adds its cells to a board.
 
-    Cells that were re-run here, where others of the bundle were not, are raised to `re-run` by an event of their own.
+    Cells that reached a higher level here than others of the bundle are raised to it by an event of their own. The bundle is
+    copied once, and verified and merged from the copy: what was verified is what enters.
 
     Args:
         bundle: Its folder.
@@ -60,31 +66,30 @@ def merge(
         BadBundle: The bundle has problems.
         UsageError: The board has one of its cells already, with other content and no less trust; or all of them, with more trust.
     """
-    checked = verify(bundle, rescore, sample, further, quiet)
-    raise_on_problems(checked)
-    board, source = Store(url), Store(str(Path(bundle) / "cells"))
-    level = max(checked.trust, trust or checked.trust, key=TRUST.index)
-    known = trusted(read_ledger(board))
-    cells = {name_of(record): record for record in checked.records}
-    levels = {name: max(level, checked.level(record), key=TRUST.index) for name, record in cells.items()}
-    names = {name: record for name, record in cells.items() if _enters(board, known, record, levels[name])}
-    if not names:
-        raise UsageError(
-            f"the board has every cell of {bundle} already, and trusts each more than this verification would: "
-            "nothing is left to do."
-        )
-    raised = [name for name in names if TRUST.index(levels[name]) > TRUST.index(level)]
-    for record in names.values():
-        _copy(source.find(record), board.find(record), explanations)
-    _copy_fits(checked, Path(bundle), board, explanations is None)
-    digest = hashlib.sha256((Path(bundle) / MANIFEST).read_bytes()).hexdigest()
-    sums = {**record_sums(board, names.values()), **_training_sums(checked, board)}
+    board = Store(url)
+    with verified(bundle, rescore, sample, further, quiet) as (copy, checked):
+        raise_on_problems(checked)
+        known = trusted(read_ledger(board))
+        cells = {name_of(record): record for record in checked.records}
+        levels = {name: max(checked.level(record), trust or "self-reported", key=TRUST.index) for name, record in cells.items()}
+        entering = {name: record for name, record in cells.items() if _enters(board, known, record, levels[name])}
+        if not entering:
+            raise UsageError(
+                f"the board has every cell of {bundle} already, and trusts each more than this verification would: "
+                "nothing is left to do."
+            )
+        for record in entering.values():
+            _copy(copy, board.find(record), explanations)
+        _copy_fits(copy, board, explanations is None)
+    lowest = weakest([levels[name] for name in entering])
+    sums = {**record_sums(board, entering.values()), **_training_sums(copy.manifest, board)}
     event = add_event(
-        board, "entered", list(names), level, who=checked.manifest.submitter, why=why, bundle=digest, sums=sums,
+        board, "entered", list(entering), lowest, who=checked.manifest.submitter, why=why, bundle=copy.digest, sums=sums,
         explanations=explanations,
     )  # fmt: skip
-    if raised:
-        add_event(board, "re-run", raised, "re-run", why="the method itself was run on a sample", bundle=digest)
+    for action, reason in RAISED.items():
+        if raised := [name for name in entering if levels[name] == action and action != lowest]:
+            add_event(board, action, raised, action, why=reason, bundle=copy.digest)
     return event
 
 
@@ -168,8 +173,8 @@ def record_sums(board: Store, records: Iterable[Record]) -> dict[str, str]:
     return _sums(board, [f"{board.find(record).path}/{RECORD}" for record in records])
 
 
-def _training_sums(checked: VerificationReport, board: Store) -> dict[str, str]:
-    names = [name.removeprefix("cells/") for name in checked.manifest.files if name.endswith(f"/{FIT[0]}")]
+def _training_sums(manifest: BundleManifest, board: Store) -> dict[str, str]:
+    names = [name.removeprefix("cells/") for name in manifest.files if name.endswith(f"/{FIT[0]}")]
     return _sums(board, [f"{board.files.root}/{name}" for name in names])
 
 
@@ -243,26 +248,24 @@ def _commit_to_hub(path: Any, files: Mapping[str, Path]) -> bool:
     return True
 
 
-def _copy(source: Cell, target: Cell, explanations: int | None) -> None:
-    """Copies a cell's files, its record last; explanations of so many instances or a few more."""
-    record = source.record()
-    assert record is not None
+def _copy(bundle: BundleCopy, target: Cell, explanations: int | None) -> None:
+    """Copies a cell's files as the manifest names them, its record last; explanations of so many instances or a few more."""
     if target.record() is not None:
         target.remove()
-    parts = source.part_names()
+    home = f"cells{target.path.removeprefix(target.files.root)}/"
+    names = sorted(name for name in bundle.manifest.files if name.startswith(home) and not name.endswith(f"/{RECORD}"))
+    parts = [name for name in names if name.startswith(f"{home}explanations/")]
     first = len(parts) if explanations is None else sum(int(Path(name).stem) < explanations for name in parts)
-    left_out = set(parts[first:])
-    for name in [*(name for name in record.files if name not in left_out), "record.json"]:
-        data = source.files.read(f"{source.path}/{name}")
-        assert data is not None
-        target.files.write(f"{target.path}/{name}", data)
+    for name in [*(name for name in names if name not in parts[first:]), f"{home}{RECORD}"]:
+        target.files.write(f"{target.path}/{name.removeprefix(home)}", (bundle.folder / name).read_bytes())
 
 
-def _copy_fits(checked: VerificationReport, bundle: Path, board: Store, probes: bool) -> None:
+def _copy_fits(bundle: BundleCopy, board: Store, probes: bool) -> None:
     """Copies trainings that the board does not have, of models and perhaps of methods; cells of others rest on those it has."""
-    names = [name for name in checked.manifest.files if name.startswith("cells/fits/")]
+    names = [name for name in bundle.manifest.files if name.startswith("cells/fits/") and (bundle.folder / name).is_file()]
     if not probes:
-        names = [name for name in names if "model" in json.loads((bundle / name).with_name("fit.json").read_bytes())["key"]]
+        fit_of = {name: (bundle.folder / name).with_name(FIT[0]) for name in names}
+        names = [name for name in names if "model" in json.loads(fit_of[name].read_bytes())["key"]]
     targets = {name: f"{board.files.root}/{name.removeprefix('cells/')}" for name in names}
     for name in [name for name, target in targets.items() if board.files.read(target) is None]:
-        board.files.write(targets[name], (bundle / name).read_bytes())
+        board.files.write(targets[name], (bundle.folder / name).read_bytes())

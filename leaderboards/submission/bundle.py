@@ -8,21 +8,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...benchmark.store.record import FINAL, Record, check_schema
+from ...benchmark.store.record import FINAL, Record, TrainingRecord, check_schema, parse_json
 from ...benchmark.store.store import Store
 from ...core.errors import FlowgaugeError, UnknownName, UsageError
+from ...core.registry import Spec
 from ...core.version import VERSION
 
 SCHEMA = 1
@@ -33,6 +36,7 @@ FIT = ("fit.json", "weights.safetensors")
 """Files of a training that a bundle takes."""
 FILE_BYTES, BUNDLE_BYTES, FILES = 2**31, 2**35, 200_000
 """The most bytes of one file, the most bytes of a bundle, and the most files."""
+MANIFEST_BYTES = 2**28
 PART = re.compile(r"[A-Za-z0-9._+@=-]{1,200}")
 
 
@@ -43,7 +47,7 @@ class BadBundle(FlowgaugeError):
 class BundledFile(BaseModel):
     """One file of a bundle."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: int = Field(ge=0, le=FILE_BYTES)
@@ -61,11 +65,11 @@ class BundleManifest(BaseModel):
         files: By path below the bundle.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     schema_version: int = SCHEMA
     kind: Literal["flowgauge-bundle"] = "flowgauge-bundle"
-    submitter: str = Field(min_length=1, max_length=200)
+    submitter: str = Field(min_length=1, max_length=200, pattern=r"\S")
     note: str = Field(default="", max_length=2000)
     created: str
     flowgauge: str
@@ -131,8 +135,30 @@ def _files_of(store: Store, records: Sequence[Record]) -> Iterator[tuple[str, st
         names = ["record.json", *(name for name in record.files if name.endswith(ENDINGS))]
         yield from ((f"{cell.path}/{name}", f"cells{cell.path.removeprefix(root)}/{name}") for name in names)
     for path in store.files.below(f"{root}/fits"):
-        if path.rpartition("/")[2] in FIT:
-            yield path, f"cells{path.removeprefix(root)}"
+        folder, _, name = path.rpartition("/")
+        if name == FIT[0] and _is_used(store.files.read(path) or b"", records):
+            yield from ((f"{folder}/{name}", f"cells{folder.removeprefix(root)}/{name}") for name in FIT)
+
+
+def _is_used(fit: bytes, records: Sequence[Record]) -> bool:
+    """Whether a training was finished and one of the cells rests on it."""
+    try:
+        training = TrainingRecord.model_validate_json(fit)
+    except ValidationError:
+        return False
+    return training.status == "done" and any(rests_on(record, training.key) for record in records)
+
+
+def name_of_training(key: Mapping[str, Any]) -> str:
+    """What was trained under a key: a model or a method."""
+    return str(key.get("model") or dict(key.get("method") or {}).get("name"))
+
+
+def rests_on(record: Record, key: Mapping[str, Any]) -> bool:
+    """Whether the model or the method of a cell was trained under a key."""
+    if "model" in key:
+        return bool(Spec.parse(record.asked.get("model", "")).name == key["model"])
+    return bool(key) and all(name in record.key and record.key[name] == value for name, value in key.items())
 
 
 def _copy(store: Store, source: str, target: Path) -> BundledFile:
@@ -156,6 +182,39 @@ def _manifest(submitter: str, note: str, files: dict[str, BundledFile]) -> Bundl
         raise UsageError(f"the bundle cannot be described: {name}: {fault['msg']}.") from error
 
 
+@dataclass(frozen=True)
+class BundleCopy:
+    """A private copy of a bundle, in which every file has the sum that the manifest gives it.
+
+    Attributes:
+        folder: Where it is.
+        manifest: Its manifest.
+        digest: Sha256 of the manifest.
+    """
+
+    folder: Path
+    manifest: BundleManifest
+    digest: str
+
+
+@contextmanager
+def private_copy(bundle: str | Path) -> Iterator[BundleCopy]:
+    """Copies the files that a bundle's manifest names to a folder of this user alone, deleted at the end.
+
+    Whatever happens to the bundle meanwhile, what is verified is then what is merged.
+
+    Raises:
+        UsageError: There is no bundle.
+        BadBundle: As for `read_manifest`, or a file has another sum than the manifest gives it.
+    """
+    bundle = Path(bundle)
+    manifest, data = _read_manifest(bundle)
+    with TemporaryDirectory(prefix="flowgauge-bundle-") as folder:
+        for name, kept in manifest.files.items():
+            _copy_checked(bundle / name, Path(folder) / name, name, kept)
+        yield BundleCopy(Path(folder), manifest, hashlib.sha256(data).hexdigest())
+
+
 def read_manifest(folder: str | Path) -> BundleManifest:
     """Reads the manifest of a bundle and checks everything that can be checked without opening another file.
 
@@ -163,17 +222,28 @@ def read_manifest(folder: str | Path) -> BundleManifest:
         folder: The bundle.
 
     Raises:
-        BadBundle: There is no manifest or one of a newer schema, a path leaves the bundle, or a file is a link or a device, not
-            listed, missing, of another kind or too large.
+        UsageError: There is no such folder, or none with a manifest.
+        BadBundle: The manifest is of a newer schema, a path leaves the bundle, or a file is a link or a device, not listed,
+            missing, of another kind or too large.
     """
-    folder = Path(folder)
+    return _read_manifest(Path(folder))[0]
+
+
+def _read_manifest(folder: Path) -> tuple[BundleManifest, bytes]:
     path = folder / MANIFEST
-    if not path.is_file() or path.is_symlink() or path.stat().st_size > 2**28:
-        raise BadBundle(
-            f"{folder} is no bundle: it has no {MANIFEST} that is a plain file of sensible size; `leaderboard submit` writes one."
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}: name one that `flowgauge leaderboard submit` wrote.")
+    if not os.path.lexists(path):
+        raise UsageError(
+            f"{folder} has no {MANIFEST}, so it is no bundle: `flowgauge leaderboard submit STORE --out BUNDLE --name YOU` packs "
+            "the cells of a store into one."
         )
+    with _open_plain(path, MANIFEST) as file:
+        data = file.read(MANIFEST_BYTES + 1)
+    if len(data) > MANIFEST_BYTES:
+        raise BadBundle(f"{path} has more than {MANIFEST_BYTES >> 20} MiB.")
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = parse_json(data)
         check_schema(int(stored.get("schema_version", 0)) if isinstance(stored, dict) else 0, SCHEMA, path, BadBundle)
         manifest = BundleManifest.model_validate(stored)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -181,7 +251,7 @@ def read_manifest(folder: str | Path) -> BundleManifest:
     except (ValueError, TypeError, OverflowError, RecursionError, ValidationError) as error:
         raise BadBundle(f"{path} is not a manifest: {' '.join(str(error).split())[:300]}") from error
     _check_files(folder, manifest)
-    return manifest
+    return manifest, data
 
 
 def _check_files(folder: Path, manifest: BundleManifest) -> None:
@@ -230,17 +300,25 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
                     raise BadBundle(f"{name[:200]!r} is neither a plain file nor a folder; links are not taken.")
 
 
-def check_sums(folder: str | Path, manifest: BundleManifest) -> None:
-    """Checks every file against its sha256.
+def _open_plain(path: Path, name: str) -> BinaryIO:
+    """Opens a plain file for reading; a link is not followed, and a pipe or a device is not waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise BadBundle(f"{name} cannot be read: {error.strerror}.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadBundle(f"{name} is no plain file.")
+    return open(descriptor, "rb")
 
-    Args:
-        folder: The bundle.
-        manifest: Its manifest.
 
-    Raises:
-        BadBundle: Names the first file that differs.
-    """
-    for name, kept in manifest.files.items():
-        with (Path(folder) / name).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != kept.sha256:
-                raise BadBundle(f"{name} has another sha256 than the manifest says.")
+def _copy_checked(source: Path, target: Path, name: str, kept: BundledFile) -> None:
+    """Copies a file of a bundle, which must have the size and the sum of the manifest."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest, size = hashlib.sha256(), 0
+    with _open_plain(source, name) as file, target.open("wb") as copy:
+        while size <= kept.bytes and (data := file.read(2**24)):
+            digest.update(data)
+            size += copy.write(data)
+    if size != kept.bytes or digest.hexdigest() != kept.sha256:
+        raise BadBundle(f"{name} has another sha256 than the manifest says.")

@@ -9,8 +9,8 @@ from ...benchmark.store.record import Record
 from ...benchmark.store.store import Store
 from ...benchmark.verification.explanation_difference import RerunOutcome
 from ...core.errors import FlowgaugeError, NotApplicable
-from .trust import Trust, weakest
-from .verify import BundleProblem, VerificationReport
+from .trust import BundleProblem, Trust, weakest
+from .verify import VerificationReport
 
 RerunMethods = Callable[[Store, Record, int], RerunOutcome]
 """(cells of a bundle as a store, record, instances to sample) -> how explanations differ on the verifier's machine."""
@@ -36,7 +36,7 @@ class RerunCheck:
 
     def __call__(self, store: Store, checked: VerificationReport) -> VerificationReport:
         """The report so far with the results of this check."""
-        problems, notes, rerun = list(checked.problems), list(checked.notes), dict(checked.rerun)
+        problems, notes, rerun, levels = list(checked.problems), list(checked.notes), dict(checked.rerun), dict(checked.levels)
         for record in checked.records:
             try:
                 outcome = self.rerun(store, record, self.sample)
@@ -47,6 +47,7 @@ class RerunCheck:
             else:
                 if not outcome.differing:
                     rerun[record.cell] = outcome.instances
+                    levels[record.cell] = "re-run"
                 elif outcome.trained:
                     notes.append(
                         BundleProblem(
@@ -55,9 +56,8 @@ class RerunCheck:
                     )
                 else:
                     problems.append(BundleProblem(record.folder, _differing(record, outcome)))
-        levels: list[Trust] = ["re-run" if record.cell in rerun else checked.trust for record in checked.records]
-        trust: Trust = "well-formed" if problems else weakest(levels)
-        return replace(checked, problems=tuple(problems), notes=tuple(notes), rerun=rerun, trust=trust)
+        trust: Trust = "well-formed" if problems else weakest([levels.get(r.cell, checked.trust) for r in checked.records])
+        return replace(checked, problems=tuple(problems), notes=tuple(notes), rerun=rerun, levels=levels, trust=trust)
 
 
 def _differing(record: Record, outcome: RerunOutcome) -> str:

@@ -16,7 +16,8 @@ from ...benchmark.verification.explanation_difference import SecretSeedScores
 from ...core.errors import FlowgaugeError, NotApplicable
 from ...metrics.bootstrap import CHUNK
 from ..stored.comparable_cells import groups
-from .verify import BundleProblem, VerificationReport
+from .trust import BundleProblem
+from .verify import VerificationReport
 
 RunOnSecretSeed = Callable[[Store, Sequence[Record]], SecretSeedScores]
 """(cells of a bundle as a store, its cells of one model and task) -> their scores on fresh instances, computed here.

@@ -2,55 +2,60 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pydantic import ValidationError
 
-from ...benchmark.external.folder_format import check_external_marks, content_sum, is_outside
-from ...benchmark.store.cell import Cell
-from ...benchmark.store.key import short_hash
-from ...benchmark.store.record import FINAL, SCHEMA, Record, Score, TrainingRecord, check_schema
+from ...benchmark.store.cell import RECORD, Cell
+from ...benchmark.store.record import Record, Score, TrainingRecord
 from ...benchmark.store.store import Store
-from ...core.errors import FlowgaugeError
+from ...core.errors import FlowgaugeError, NotApplicable, shortened
 from ...core.progress import Progress
-from ...metrics.scores import COLUMNS, Scores
+from ...metrics.scores import Scores
 from ...metrics.summary import summarise
-from .bundle import BadBundle, BundleManifest, check_sums, read_manifest
-from .trust import Trust
+from .bundle import BadBundle, BundleCopy, BundleManifest, name_of_training, private_copy
+from .consistency import SUMMARY, aggregate_faults, check_cell, check_trainings, read_record
+from .trust import BundleProblem, Trust, weakest
 
-RecomputeScore = Callable[[Store, Record, str, int], Scores]
-"""(cells of a bundle as a store, record, metric identity, instances to sample) -> the metric as the verifier finds it."""
+log = logging.getLogger(__name__)
 TOLERANCE = 1e-4
 """Largest difference of recomputed scores, relative to 1 + their size: other machines round otherwise."""
-ROWS, LETTERS = 10**7, 10_000
-"""The most rows of a score, and the most bytes of a text in them."""
-KINDS = {"float64": "double"}
-"""Arrow's names of column types, where they differ from pandas' names."""
 WIDTHS = 0.2
-"""How far the ends of an interval may lie from recomputed ones, in widths: resampling depends on the order of instances."""
+"""How far the ends of an interval may lie from recomputed ones, in widths: version 0.1 resampled instances in another order."""
+SAMPLE = 200
+"""Instances of a cell and metric that are recomputed by default."""
 
 
-@dataclass(frozen=True)
-class BundleProblem:
-    """A rule that a bundle breaks, or a note on it.
+class Recompute(Protocol):
+    """Recomputes what a bundle says, on the verifier's own model and task (`benchmark.verification.recompute_scores`)."""
 
-    Attributes:
-        where: Cell, or cell and metric.
-        what: What is wrong, and by how much; or what was noticed.
-    """
+    def check_cell(self, store: Store, record: Record) -> str:
+        """Checks what a cell says of model, task, method and instances, and asks again whether its method is applicable.
 
-    where: str
-    what: str
+        Returns:
+            What is worth a note; empty for nothing.
+
+        Raises:
+            NotApplicable: It cannot be asked here.
+            FlowgaugeError: It says something else than what is computed here.
+        """
+        ...
+
+    def __call__(self, store: Store, record: Record, metric: str, sample: int) -> Scores:
+        """Scores of some of a cell's instances by one of its metrics.
+
+        Raises:
+            NotApplicable: The metric is not applicable here; the text is the reason.
+            FlowgaugeError: The score says something else of its metric than is true here, or cannot be recomputed.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,8 @@ class VerificationReport:
         problems: Rules that it breaks; it may enter a board if there are none.
         trust: Level of trust that all its rows may show.
         rescored: How many rows were recomputed, by metric.
-        rerun: Instances on which the method itself was run here, by the 12 digits of the cell: these rows may show `re-run`.
+        rerun: Instances on which the method itself was run here, by the 12 digits of the cell.
+        levels: Level of trust that the rows of a cell may show, by the same digits, where it is more than `trust`.
         notes: What was noticed, and what could not be checked and why; no note keeps a bundle out.
     """
 
@@ -73,11 +79,12 @@ class VerificationReport:
     trust: Trust
     rescored: dict[str, int] = field(default_factory=dict)
     rerun: dict[str, int] = field(default_factory=dict)
+    levels: dict[str, Trust] = field(default_factory=dict)
     notes: tuple[BundleProblem, ...] = ()
 
     def level(self, record: Record) -> Trust:
         """Level of trust that the rows of one of its cells may show."""
-        return "re-run" if record.cell in self.rerun and not self.problems else self.trust
+        return self.trust if self.problems else self.levels.get(record.cell, self.trust)
 
 
 BundleCheck = Callable[[Store, VerificationReport], VerificationReport]
@@ -86,291 +93,223 @@ BundleCheck = Callable[[Store, VerificationReport], VerificationReport]
 
 def verify(
     bundle: str | Path,
-    rescore: RecomputeScore | None = None,
-    sample: int = 20,
+    rescore: Recompute | None = None,
+    sample: int = SAMPLE,
     further: Sequence[BundleCheck] = (),
     quiet: bool = True,
 ) -> VerificationReport:
-    """Checks schema, sums, fingerprints, bounds and counts, then recomputes the scores of a seeded sample.
+    """Checks a bundle, as `verified` does.
 
     Args:
         bundle: Its folder.
-        rescore: Recomputes rows from stored explanations on the verifier's model and task; None: form and consistency alone.
+        rescore: Recomputes what it says on the verifier's model and task; None: form and consistency alone.
         sample: Instances of each cell and metric that are recomputed (metrics of the whole set are recomputed whole).
         further: Checks that follow where scores were recomputed (`check_rerun`, `check_secret_seed`).
         quiet: Whether no progress bar is shown.
 
     Raises:
+        UsageError: There is no bundle.
         BadBundle: It cannot even be read as a bundle: manifest, links, names, sizes or sums.
     """
-    manifest = read_manifest(bundle)
-    check_sums(bundle, manifest)
-    store = Store(str(Path(bundle) / "cells"), seals=False)
+    with verified(bundle, rescore, sample, further, quiet) as (_, report):
+        return report
+
+
+@contextmanager
+def verified(
+    bundle: str | Path,
+    rescore: Recompute | None = None,
+    sample: int = SAMPLE,
+    further: Sequence[BundleCheck] = (),
+    quiet: bool = True,
+) -> Iterator[tuple[BundleCopy, VerificationReport]]:
+    """A private copy of a bundle with the report on it: its form and consistency, then what it says against what is recomputed.
+
+    Args and errors are those of `verify`.
+    """
+    with private_copy(bundle) as copy:
+        report = _report(copy, rescore, sample, further, quiet)
+        problems, notes = (
+            tuple(replace(each, what=each.what.replace(str(copy.folder), str(bundle))) for each in told)
+            for told in (report.problems, report.notes)
+        )
+        yield copy, replace(report, problems=problems, notes=notes)
+
+
+def _report(
+    copy: BundleCopy, rescore: Recompute | None, sample: int, further: Sequence[BundleCheck], quiet: bool
+) -> VerificationReport:
+    store, manifest = Store(str(copy.folder / "cells"), seals=False), copy.manifest
+    names = [name.removeprefix("cells/") for name in manifest.files]
     problems: list[BundleProblem] = []
     records: list[Record] = []
-    for cell in _cells(store, manifest):
-        record = _record(store, cell, problems)
+    for cell in _cells(store, names):
+        record, faults = read_record(store, cell)
+        problems += [BundleProblem(cell.folder, fault) for fault in faults]
         if record is not None:
             records.append(record)
-            problems += _consistent(cell, record)
+            problems += check_cell(cell, record)
+    matched = {score.reference for record in records for score in record.scores.values()}
+    hidden = [record for record in records if record.reference_only and record.folder not in matched]
+    problems += [
+        BundleProblem(record.folder, "tables leave it out, but no score of the bundle is matched to it.") for record in hidden
+    ]
+    faults_of_trainings, useless = check_trainings(store, names, records)
+    problems += faults_of_trainings
+    for folder in useless:
+        store.files.remove(f"{store.files.root}/{folder}")
     if not records:
         problems.append(BundleProblem("bundle", "it has no readable cells."))
+    notes = tuple(BundleProblem(folder, f"this training is left out: {why}") for folder, why in useless.items())
+    trust: Trust = "self-reported" if problems else "well-formed"
+    report = VerificationReport(manifest, tuple(records), tuple(problems), trust, notes=notes)
     if problems or rescore is None:
-        return VerificationReport(manifest, tuple(records), tuple(problems), "self-reported" if problems else "well-formed")
+        return report
+    report = _recomputed(store, report, rescore, sample, quiet)
+    for check in () if report.problems else further:
+        report = check(store, report)
+    return report
+
+
+def _cells(store: Store, names: Sequence[str]) -> Iterator[Cell]:
+    """Every folder of the bundle that holds files, with or without a record."""
+    folders = {
+        name.split("/explanations/")[0].split("/scores/")[0].removesuffix(f"/{RECORD}")
+        for name in names
+        if not name.startswith("fits/")
+    }
+    yield from (Cell(store.files, f"{store.files.root}/{folder}") for folder in sorted(folders))
+
+
+def _recomputed(store: Store, report: VerificationReport, rescore: Recompute, sample: int, quiet: bool) -> VerificationReport:
+    """The report on a consistent bundle, with what comes of recomputing."""
+    problems: list[BundleProblem] = []
+    notes = [*report.notes, *_trainings(store, report.manifest)]
     counts: dict[str, int] = {}
-    with Progress(len(records), quiet) as progress:
-        for record in records:
+    levels: dict[str, Trust] = {}
+    with Progress(len(report.records), quiet) as progress:
+        for record in report.records:
             progress.step(f"recomputing {record.task} {record.method}", 0)
-            problems += _recomputed(store, record, rescore, sample, counts)
+            levels[record.cell], note = "re-scored", ""
+            try:
+                note = rescore.check_cell(store, record)
+                for metric, score in record.scores.items():
+                    faults = _score_faults(store, record, score, rescore, sample, counts)
+                    problems += [BundleProblem(f"{record.folder}, {metric}", fault) for fault in faults]
+            except NotApplicable as reason:
+                note = f"it is {record.status}, which cannot be asked again here: {reason}"
+                levels[record.cell] = "well-formed"
+            except Exception as error:  # a record of any form
+                problems.append(BundleProblem(record.folder, f"it cannot be recomputed: {_text(error)}"))
+            notes += [BundleProblem(record.folder, note)] if note else []
             progress.step(f"recomputing {record.task} {record.method}")
-    notes = tuple(_submitter_trained_models(store, manifest))
-    checked = VerificationReport(
-        manifest, tuple(records), tuple(problems), "well-formed" if problems else "re-scored", counts, notes=notes
-    )
-    for check in further:
-        checked = check(store, checked)
-    return checked
+    trust: Trust = "well-formed" if problems else weakest([*levels.values()])
+    return replace(report, problems=tuple(problems), trust=trust, rescored=counts, levels=levels, notes=tuple(notes))
 
 
-def _submitter_trained_models(store: Store, manifest: BundleManifest) -> Iterator[BundleProblem]:
-    """A note on each model that the submitter trained: its weights come with the bundle, and nothing shows how it was trained."""
+def _text(error: BaseException) -> str:
+    """An error's own words; another error is that of a record whose parts do not fit one another."""
+    log.debug("recomputing failed", exc_info=error)
+    if isinstance(error, FlowgaugeError):
+        return str(error)
+    return f"its record has not the form that flowgauge writes ({shortened(str(error), 100)})."
+
+
+def _trainings(store: Store, manifest: BundleManifest) -> Iterator[BundleProblem]:
+    """A note on each training: its weights come with the bundle, and nothing shows how they were trained."""
     for name in manifest.files:
         if name.startswith("cells/fits/") and name.endswith("/fit.json"):
-            data = store.files.read(f"{store.files.root}/{name.removeprefix('cells/')}") or b""
-            try:
-                model = TrainingRecord.model_validate_json(data).key.get("model")
-            except ValidationError:
-                continue  # weights that cannot be read are trained anew
-            if model is not None:
-                yield BundleProblem(
-                    name, f"the model {model} was trained by the submitter; scores were recomputed with its weights."
-                )
+            data = store.files.read(f"{store.files.root}/{name.removeprefix('cells/')}")
+            if data is None:
+                continue  # it is left out
+            key = TrainingRecord.model_validate_json(data).key
+            kind = "model" if "model" in key else "method"
+            used = "; scores were recomputed with its weights" if kind == "model" else ""
+            yield BundleProblem(name, f"the {kind} {name_of_training(key)} was trained by the submitter{used}.")
 
 
-def _cells(store: Store, manifest: BundleManifest) -> Iterator[Cell]:
-    """Every folder of the bundle that holds files, with or without a record."""
-    cells = [name.removeprefix("cells/") for name in manifest.files if not name.startswith("cells/fits/")]
-    folders = {name.split("/explanations/")[0].split("/scores/")[0] for name in cells}
-    for folder in sorted({f.removesuffix("/record.json") for f in folders}):
-        yield Cell(store.files, f"{store.files.root}/{folder}")
-
-
-def _record(store: Store, cell: Cell, problems: list[BundleProblem]) -> Record | None:
-    where = cell.folder
-    data = cell.files.read(f"{cell.path}/record.json")
+def _score_faults(
+    store: Store, record: Record, score: Score, rescore: Recompute, sample: int, counts: dict[str, int]
+) -> Iterator[str]:
+    """Compares a score with what is computed here: a sample of rows, or all where aggregates are no means of rows."""
+    claimed = score.status == "not-applicable"
     try:
-        stored = json.loads(data or b"")
-        check_schema(int(stored["schema_version"]), SCHEMA, "its record")
-        record = Record.model_validate(stored)
-    except FlowgaugeError as newer:
-        problems.append(BundleProblem(where, str(newer)))
-        return None
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, ValidationError) as error:
-        problems.append(BundleProblem(where, f"its record cannot be read: {' '.join(str(error).split())[:200]}"))
-        return None
-    if not all(isinstance(record.key.get(part), dict) for part in ("method", "task")):
-        problems.append(BundleProblem(where, "its key does not describe its method and its task."))
-        return None
-    if store.find(record).path != cell.path:
-        problems.append(BundleProblem(where, "it lies in another folder than model, task and name of its record say."))
-        return None
-    if record.status not in FINAL:
-        problems.append(BundleProblem(where, f"its status is {record.status}; only finished cells are taken."))
-    if short_hash(record.key) != record.cell or record.folder != where:
-        problems.append(BundleProblem(where, "its name is not the hash of its key."))
-    if record.key.get("method", {}).get("name") != record.method or record.key.get("task", {}).get("name") != record.task:
-        problems.append(BundleProblem(where, "method or task of its record are not those of its key."))
-    if record.key.get("method", {}).get("settings") != record.settings or record.key.get("seed") != record.seed:
-        problems.append(BundleProblem(where, "settings or seed of its record are not those of its key."))
-    problems += [BundleProblem(where, what) for what in check_external_marks(record)]
-    return record
-
-
-def _consistent(cell: Cell, record: Record) -> Iterator[BundleProblem]:
-    """Checks explanations, rows and aggregates of one cell against one another."""
-    there = cell.sums()
-    if absent := sorted(record.files.keys() - there.keys()):
-        yield BundleProblem(cell.folder, f"{len(absent)} of the files that its record lists are not in it, first {absent[0]}.")
+        ours = rescore(store, record, score.metric, record.instances if claimed else sample)
+        if ours.aggregates and ours.rows["instance"].nunique() < record.instances:
+            ours = rescore(store, record, score.metric, record.instances)
+    except NotApplicable as reason:
+        if not claimed or shortened(str(reason)) != score.reason:
+            yield f"here it is not applicable: {reason}"
         return
-    if there != record.files:
-        yield BundleProblem(cell.folder, "its files are not those that its record lists.")
+    except Exception as error:  # a record of any form
+        yield f"it cannot be recomputed: {_text(error)}"
         return
-    if record.status == "not-applicable":
-        if record.instances or record.scores or there or not record.error:
-            yield BundleProblem(
-                cell.folder, "it says that its method is not applicable, but has explanations or scores, or no reason."
-            )
+    if claimed:
+        yield "it says that it is not applicable, and here it is applicable."
         return
-    try:
-        ids = [sentence.id for name in cell.part_names() for sentence in cell.part(name).sentences]
-    except FlowgaugeError as error:
-        yield BundleProblem(cell.folder, f"its explanations cannot be read: {error}")
-        return
-    if len(ids) != len(set(ids)) or len(ids) != record.instances:
-        yield BundleProblem(
-            cell.folder, f"{len(ids)} explanations of {len(set(ids))} instances, its record says {record.instances}."
-        )
-    if is_outside(record) and content_sum(cell.parts()) != record.key.get("explanations"):
-        yield BundleProblem(cell.folder, "its explanations are not those whose sum its key holds.")
-    for metric, score in record.scores.items():
-        if score.status == "done":
-            yield from _score(cell, metric, score, set(ids))
+    counts[score.metric] = counts.get(score.metric, 0) + (len(ours.rows) or len(ours.aggregates))
+    rows = store.find(record).rows(score.metric)
+    yield from _differ(rows, ours.rows)
+    yield from _aggregates_differ(score, rows, ours)
 
 
-def _score(cell: Cell, metric: str, score: Score, ids: set[str]) -> Iterator[BundleProblem]:
-    where = f"{cell.folder}, {metric}"
-    if score.metric != metric:
-        yield BundleProblem(where, f"it holds the score of {score.metric}.")
-        return
-    stored = cell.read_score(metric)
-    if stored is None or stored.model_dump_json() != score.model_dump_json():
-        yield BundleProblem(where, "the score in its record is not the one beside its rows.")
-        return
-    fault = _table_fault(cell.files.read(cell.scores_path(metric)) or b"")
-    if fault:
-        yield BundleProblem(where, fault)
-        return
-    try:
-        rows = cell.rows(metric)
-    except FlowgaugeError as error:
-        yield BundleProblem(where, str(error))
-        return
-    yield from _rows(where, rows, score, ids)
-    if score.scope == "instance":
-        yield from _aggregates(where, rows, score)
-
-
-def _table_fault(data: bytes) -> str:
-    """Why a file of rows is not read; empty where it is.
-
-    Texts are checked as dictionaries, before they are spread out in memory: a few bytes may repeat a long text a million times.
-    """
-    texts = [name for name, kind in COLUMNS.items() if kind == "string"]
-    try:
-        schema = pq.read_schema(pa.BufferReader(data))
-        if schema.names != list(COLUMNS):
-            return f"its rows have the columns {schema.names}."
-        types = {column.name: str(column.type).removeprefix("large_") for column in schema}
-        odd = [name for name, kind in COLUMNS.items() if types[name] != KINDS.get(kind, kind)]
-        if odd:
-            return f"its column {odd[0]!r} is of {types[odd[0]]}, expected {COLUMNS[odd[0]]}."
-        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
-        if file.metadata.num_rows > ROWS:
-            return f"it has {file.metadata.num_rows} rows, more than {ROWS}."
-        for batch in file.iter_batches(columns=texts):
-            if absent := [name for name in ("instance", "variant") if batch.column(name).null_count]:
-                return f"its column {absent[0]!r} has no value in some rows."
-            if any((pc.max(pc.binary_length(c.dictionary)).as_py() or 0) > LETTERS for c in batch.columns):
-                return f"it has texts of more than {LETTERS} bytes."
-    except (pa.ArrowException, OSError, ValueError) as error:
-        return f"its rows are not whole: {' '.join(str(error).split())[:200]}"
-    return ""
-
-
-def _rows(where: str, rows: pd.DataFrame, score: Score, ids: set[str]) -> Iterator[BundleProblem]:
-    stranger = sorted(set(rows["instance"]) - ids)
-    if stranger:
-        yield BundleProblem(where, f"rows of instance {stranger[0]!r}, which is not explained.")
-    if rows.duplicated(["instance", "variant", "draw"]).any():
-        yield BundleProblem(where, "an instance has two rows of one variant and draw.")
-    value = rows["value"].to_numpy(float)
-    if (np.isnan(value) & (rows["reason"].fillna("") == "").to_numpy()).any():
-        yield BundleProblem(where, "scores that are NaN without a reason.")
-    ranked = (rows["variant"] == score.ranked).to_numpy()
-    if score.scope == "instance" and set(rows["instance"][ranked]) != ids:
-        yield BundleProblem(
-            where, f"{len(ids - set(rows['instance'][ranked]))} explained instances have no row of {score.ranked}."
-        )
-    low, high = (limit if limit is not None else side for limit, side in zip(score.bounds, (-math.inf, math.inf), strict=True))
-    out = ranked & ((value < low - 1e-9) | (value > high + 1e-9))
-    if out.any():
-        yield BundleProblem(where, f"{int(out.sum())} scores lie outside [{low:g}, {high:g}], first {value[out][0]:g}.")
-
-
-def _aggregates(where: str, rows: pd.DataFrame, score: Score) -> Iterator[BundleProblem]:
-    """Compares stored aggregates with those of the rows; intervals too, for resampling is seeded.
-
-    Version 0.1 resampled the instances in the order of the rows: its intervals are of the rows as well.
-    """
-    ours = {a.variant: asdict(a) for a in summarise(rows)}
-    theirs = {a.variant: asdict(a) for a in score.aggregates}
-    if ours.keys() != theirs.keys():
-        yield BundleProblem(where, "its aggregates are of other variants than its rows.")
-        return
-    if not all(np.allclose(_ends(s), _ends(theirs[v]), rtol=1e-6, atol=1e-9, equal_nan=True) for v, s in ours.items()):
-        ours = {a.variant: asdict(a) for a in summarise(rows, by_id=False, resamples=4000)}
-    for variant, summary in ours.items():
-        for name in ("value", "low", "high", "count", "undefined"):
-            if not np.isclose(summary[name], theirs[variant][name], rtol=1e-6, atol=1e-9, equal_nan=True):
-                yield BundleProblem(where, f"{name} of {variant} is {theirs[variant][name]:g}, its rows give {summary[name]:g}.")
-                return
-
-
-def _ends(summary: dict[str, Any]) -> tuple[float, float]:
-    return summary["low"], summary["high"]
-
-
-def _recomputed(
-    store: Store, record: Record, rescore: RecomputeScore, sample: int, counts: dict[str, int]
-) -> Iterator[BundleProblem]:
-    for metric, score in record.scores.items():
-        if score.status != "done":
-            continue
-        where = f"{record.folder}, {metric}"
-        try:
-            ours = rescore(store, record, metric, sample)
-        except FlowgaugeError as error:
-            yield BundleProblem(where, f"it cannot be recomputed: {error}")
-            continue
-        counts[metric] = counts.get(metric, 0) + (len(ours.rows) or len(ours.aggregates))
-        yield from _differ(where, store.find(record).rows(metric), ours.rows)
-        if score.scope == "set":
-            yield from _set_differs(where, score, ours)
-
-
-def _differ(where: str, theirs: pd.DataFrame, ours: pd.DataFrame) -> Iterator[BundleProblem]:
+def _differ(theirs: pd.DataFrame, ours: pd.DataFrame) -> Iterator[str]:
     keys = ["instance", "variant", "draw"]
     theirs = theirs[theirs["instance"].isin(ours["instance"])]
     both = ours.merge(theirs, on=keys, how="outer", suffixes=("", "_theirs"), indicator=True)
     absent, extra = (int((both["_merge"] == side).sum()) for side in ("left_only", "right_only"))
     if absent:
-        yield BundleProblem(where, f"{absent} of {len(ours)} recomputed rows are missing from it.")
+        yield f"{absent} of {len(ours)} recomputed rows are missing from it."
     if extra:
         first = both[both["_merge"] == "right_only"].iloc[0]
-        yield BundleProblem(where, f"{extra} of its rows are not recomputed, first {first['instance']!r}, {first['variant']}.")
+        yield f"{extra} of its rows are not recomputed, first {first['instance']!r}, {first['variant']}."
     both = both[both["_merge"] == "both"]
-    moved = both["condition"].fillna("") != both["condition_theirs"].fillna("")
-    if moved.any():
-        first = both[moved].iloc[0]
-        yield BundleProblem(
-            where, f"{first['instance']!r} is of condition {first['condition']}, not {first['condition_theirs']}."
-        )
+    for name in ("condition", "reason"):
+        moved = both[name].fillna("") != both[f"{name}_theirs"].fillna("")
+        if moved.any():
+            first = both[moved].iloc[0]
+            yield (
+                f"the {name} of {first['instance']!r}, {first['variant']}, is {str(first[f'{name}_theirs'])[:200]!r} there, "
+                f"{first[name]!r} recomputed."
+            )
     value, stored = both["value"].to_numpy(float), both["value_theirs"].to_numpy(float)
     differs = ~np.isclose(stored, value, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
     if differs.any():
         first, gap = both[differs].iloc[0], np.abs(value - stored)[differs]
         size = f"by up to {np.nanmax(gap):.3g}" if not np.isnan(gap).all() else "in being defined"
-        yield BundleProblem(
-            where,
+        yield (
             f"{int(differs.sum())} of {len(ours)} recomputed rows differ {size}; first {first['instance']!r}, "
-            f"{first['variant']}: {first['value_theirs']:g} there, {first['value']:g} recomputed.",
+            f"{first['variant']}: {first['value_theirs']:g} there, {first['value']:g} recomputed."
         )
 
 
-def _set_differs(where: str, score: Score, ours: Scores) -> Iterator[BundleProblem]:
-    """Compares aggregates that are no means of rows; ends of intervals depend on the order of instances, which may differ."""
-    theirs = {a.variant: a for a in score.aggregates}
-    if {a.variant for a in ours.aggregates} != theirs.keys():
-        yield BundleProblem(where, "its aggregates are of other variants than recomputed.")
+def _aggregates_differ(score: Score, rows: pd.DataFrame, ours: Scores) -> Iterator[str]:
+    """Compares aggregates with those that the metric gives; or, where it gives none, with the means of the stored rows."""
+    theirs = {aggregate.variant: aggregate for aggregate in score.aggregates}
+    expected = ours.aggregates or summarise(rows)
+    if {aggregate.variant for aggregate in expected} != theirs.keys():
+        yield "its aggregates are of other variants than recomputed."
         return
-    for recomputed in ours.aggregates:
-        stored, width = theirs[recomputed.variant], abs(recomputed.high - recomputed.low)
-        slack = {"value": 0.0, "low": WIDTHS * width, "high": WIDTHS * width, "count": 0.0, "undefined": 0.0}
-        for name, more in slack.items():
-            there, here = float(getattr(stored, name)), float(getattr(recomputed, name))
-            if not np.isclose(there, here, rtol=TOLERANCE, atol=TOLERANCE + np.nan_to_num(more), equal_nan=True):
-                yield BundleProblem(where, f"{name} of {recomputed.variant} is {there:g}, recomputed {here:g}.")
-                return
+    names = SUMMARY if ours.aggregates else ("value", "count", "undefined")  # intervals were held against the rows before
+    yield from aggregate_faults(theirs, expected, (*names, "sd_draws", "reason"), "recomputed", WIDTHS, TOLERANCE)
+
+
+def chance_undetected(instances: int, doctored: int, sample: int = SAMPLE) -> float:
+    """The probability that none of the doctored instances of a cell and metric is among those that are recomputed.
+
+    C(instances - doctored, sample) / C(instances, sample): every cell and metric has a sample of its own, which is drawn after
+    the submission. For c of them with as many doctored instances each, it is the c-th power.
+
+    Args:
+        instances: Of the cell.
+        doctored: How many of them have false scores.
+        sample: How many are recomputed.
+
+    >>> round(chance_undetected(1000, 3), 2), chance_undetected(64, 1)
+    (0.51, 0.0)
+    """
+    sample = min(sample, instances)
+    return math.comb(instances - doctored, sample) / math.comb(instances, sample)
 
 
 def raise_on_problems(checked: VerificationReport) -> None:

@@ -20,7 +20,7 @@ from flowgauge.benchmark.store.listing import check_listing, write_listing
 from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import FlowgaugeError
 from flowgauge.leaderboards.submission.board import merge
-from flowgauge.leaderboards.submission.bundle import check_sums, read_manifest
+from flowgauge.leaderboards.submission.bundle import private_copy
 from flowgauge.leaderboards.submission.check_board import check_board
 
 CHANGES = int(os.environ.get("FLOWGAUGE_FUZZ", "60"))
@@ -49,9 +49,8 @@ def board_state(board: str) -> Any:
 
 
 def bundle_state(bundle: Path) -> Any:
-    manifest = read_manifest(bundle)
-    check_sums(bundle, manifest)
-    return manifest.files
+    with private_copy(bundle) as copy:
+        return copy.manifest.files
 
 
 def equal(one: Any, two: Any) -> bool:

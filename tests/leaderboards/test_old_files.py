@@ -20,7 +20,7 @@ from flowgauge.leaderboards.comparison.method_comparison import compare_methods
 from flowgauge.leaderboards.submission.board import name_of
 from flowgauge.leaderboards.submission.board_reader import open_board
 from flowgauge.leaderboards.submission.bundle import SCHEMA as MANIFEST_SCHEMA
-from flowgauge.leaderboards.submission.bundle import check_sums, read_manifest
+from flowgauge.leaderboards.submission.bundle import private_copy
 from flowgauge.leaderboards.submission.ledger import read_ledger, trusted
 from flowgauge.leaderboards.submission.verify import verify
 from flowgauge.leaderboards.tables.show import render
@@ -127,9 +127,8 @@ def test_a_ledger_tells_every_kind_of_event() -> None:
 
 def test_a_bundle_is_well_formed() -> None:
     folder = FIXTURES / "bundle-1"
-    manifest = read_manifest(folder)
-    check_sums(folder, manifest)
-    assert manifest.submitter == "flowgauge" and len(manifest.files) == 5
+    with private_copy(folder) as copy:
+        assert copy.manifest.submitter == "flowgauge" and len(copy.manifest.files) == 5
     checked = verify(folder)
     assert checked.problems == () and checked.trust == "well-formed" and len(checked.records) == 1
 

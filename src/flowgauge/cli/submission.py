@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +28,16 @@ if TYPE_CHECKING:
     from ..benchmark.verification.recompute_scores import ScoreRecomputer
     from ..leaderboards.submission.verify import BundleCheck, VerificationReport
 
-Sample = Annotated[int, typer.Option(min=1, help="Instances of each cell and metric whose scores are recomputed.")]
+Sample = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Instances of each cell and metric whose scores are recomputed; a cell with no more is recomputed whole."
+    ),
+]
+TaskFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--task", help="Your copy of a task file that the bundle names; files of the bundle's choice are not opened."),
+]
 CheckSeed = Annotated[
     int | None,
     typer.Option(
@@ -36,7 +46,9 @@ CheckSeed = Annotated[
 ]
 RerunCount = Annotated[
     int,
-    typer.Option(min=0, show_default="none", help="Instances of each cell on which the method is run again, for trust re-run."),
+    typer.Option(
+        min=0, show_default="none", help="Instances of each cell on which the method is run again, for the level re-run."
+    ),
 ]
 FormOnly = Annotated[bool, typer.Option("--form-only", help="Check files and consistency only; recompute nothing.")]
 
@@ -64,7 +76,8 @@ def verify(
     bundle: BundleFolder,
     model: MovedModel = None,
     data_dir: VerifierDataDir = None,
-    sample: Sample = 20,
+    task: TaskFiles = None,
+    sample: Sample = 200,
     form_only: FormOnly = False,
     rerun: RerunCount = 0,
     seed: Annotated[
@@ -77,7 +90,7 @@ def verify(
     device: Device = "auto",
     debug: Debug = False,
 ) -> None:
-    """Check a bundle and recompute a sample of its scores on your own copy of model and task; the exit code is 1 if it fails.
+    """Check a bundle and recompute its scores, or a sample, on your copy of model and task; the exit code is 1 if it fails.
 
     --rerun also runs the methods again and compares the explanations.
 
@@ -87,7 +100,7 @@ def verify(
     with reporting(debug):
         from ..leaderboards.submission.verify import verify as verify_bundle
 
-        recomputer = _score_recomputer(model, data_dir, device, sample_seed, form_only)
+        recomputer = _score_recomputer(model, data_dir, device, sample_seed, form_only, task)
         further = [*_rerun_checks(recomputer, rerun), *_secret_seed_checks(recomputer, seed, board, fresh)]
         report = verify_bundle(bundle, recomputer, sample, further, quiet=False)
         _print_sample_seed(recomputer)
@@ -106,7 +119,8 @@ def merge(
     board: BoardUrl,
     model: MovedModel = None,
     data_dir: VerifierDataDir = None,
-    sample: Sample = 20,
+    task: TaskFiles = None,
+    sample: Sample = 200,
     form_only: FormOnly = False,
     rerun: RerunCount = 0,
     sample_seed: CheckSeed = None,
@@ -127,7 +141,7 @@ def merge(
 
         if trust is not None and trust not in TRUST:
             raise UsageError(f"no level of trust is called {trust!r}; there are {', '.join(TRUST)}.")
-        recomputer = _score_recomputer(model, data_dir, device, sample_seed, form_only)
+        recomputer = _score_recomputer(model, data_dir, device, sample_seed, form_only, task)
         event = merge_bundle(
             bundle, board, recomputer, sample=sample, further=_rerun_checks(recomputer, rerun), why=why, trust=trust,
             explanations=explanations, quiet=False,
@@ -179,19 +193,23 @@ def reveal_seed(
 
 
 def _score_recomputer(
-    model: str | None, data_dir: str | None, device: str, sample_seed: int | None, form_only: bool
+    model: str | None, data_dir: str | None, device: str, sample_seed: int | None, form_only: bool, tasks: list[Path] | None
 ) -> ScoreRecomputer | None:
     """What recomputes scores; None where only the form is checked.
 
     Without a seed it draws one: a submitter must not know in advance what will be recomputed.
+
+    Raises:
+        UsageError: A task file is not there.
     """
+    if missing := [file for file in tasks or () if not file.exists()]:
+        raise UsageError(f"there is no task file {missing[0]}: name your copy of the file.")
     if form_only:
         return None
-    import secrets
-
     from ..benchmark.verification.recompute_scores import ScoreRecomputer
 
-    return ScoreRecomputer(model, data_dir, device, secrets.randbits(32) if sample_seed is None else sample_seed)
+    recomputer = ScoreRecomputer(model, data_dir, device, task_files=tuple(map(str, tasks or ())))
+    return recomputer if sample_seed is None else replace(recomputer, seed=sample_seed)
 
 
 def _print_sample_seed(recomputer: ScoreRecomputer | None) -> None:
@@ -239,7 +257,7 @@ def _secret_seed_checks(recomputer: ScoreRecomputer | None, seed: str | None, bo
 
 
 def _trust_levels(report: VerificationReport) -> str:
-    """How many cells reached each level of trust, such as `4 cells are verified`."""
+    """How many cells reached each level of trust, such as `4 cells are re-scored`."""
     from collections import Counter
 
     counts = Counter(report.level(record) for record in report.records)

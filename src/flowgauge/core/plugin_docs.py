@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,14 @@ class PluginDocs:
         paragraphs: The docstring's paragraphs below it, up to the first section (`Args:`, `Attributes:`, ...), each on one line.
         source: Who published it: the decorator's `source=`, else what follows "Source:" in the docstring; without a full stop.
         control_of: The method that it is a control of, the decorator's `control_of=`; empty for what is no control.
+        declared: What its decorator is given by keyword: literals, and names of literals that the module assigns.
     """
 
     summary: str = ""
     paragraphs: tuple[str, ...] = ()
     source: str = ""
     control_of: str = ""
+    declared: Mapping[str, Any] = field(default_factory=dict)
 
 
 @cache
@@ -46,8 +51,9 @@ def plugin_docs(target: str) -> PluginDocs:
     first, *rest = inspect.cleandoc(ast.get_docstring(node) or "").split("\n\n")
     above_sections = re.split(r"(?:^|\n\n)(?:Args|Attributes|Returns|Raises):", "\n\n".join(rest))[0]
     paragraphs = tuple(" ".join(p.split()) for p in above_sections.split("\n\n") if p.strip() and not p.startswith(">>>"))
-    source = _declared(tree, node, "source") or _documented_source(paragraphs)
-    return PluginDocs(first.partition("\n")[0], paragraphs, source.rstrip("."), _declared(tree, node, "control_of"))
+    declared = _declared(tree, node)
+    source = str(declared.get("source", "")) or _documented_source(paragraphs)
+    return PluginDocs(first.partition("\n")[0], paragraphs, source.rstrip("."), str(declared.get("control_of", "")), declared)
 
 
 @cache
@@ -61,19 +67,16 @@ def _module_tree(module: str) -> ast.Module:
     return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
 
 
-def _declared(tree: ast.Module, node: ast.ClassDef | ast.FunctionDef, argument: str) -> str:
-    """A text that the decorator declares: a literal, or the name of a literal that the module assigns."""
-    keywords = [k for d in node.decorator_list if isinstance(d, ast.Call) for k in d.keywords if k.arg == argument]
-    for keyword in keywords:
-        value: ast.expr | None = keyword.value
-        if isinstance(value, ast.Name):
-            assigned = {
-                t.id: n.value for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)
-            }
-            value = assigned.get(value.id)
-        if isinstance(value, ast.Constant) and isinstance(value.value, str):
-            return value.value
-    return ""
+def _declared(tree: ast.Module, node: ast.ClassDef | ast.FunctionDef) -> dict[str, Any]:
+    """The literals among the decorator's keywords, and those of the module whose names are among them."""
+    targets = [(target, n.value) for n in tree.body if isinstance(n, ast.Assign) for target in n.targets]
+    assigned = {target.id: value for target, value in targets if isinstance(target, ast.Name)}
+    declared: dict[str, Any] = {}
+    for keyword in (k for d in node.decorator_list if isinstance(d, ast.Call) for k in d.keywords if k.arg):
+        value = assigned.get(keyword.value.id) if isinstance(keyword.value, ast.Name) else keyword.value
+        with suppress(ValueError):  # no literal
+            declared |= {} if value is None else {str(keyword.arg): ast.literal_eval(value)}
+    return declared
 
 
 def _documented_source(paragraphs: tuple[str, ...]) -> str:

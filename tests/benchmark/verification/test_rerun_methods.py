@@ -9,8 +9,9 @@ from safetensors import numpy as safetensors
 import flowgauge
 from flowgauge.benchmark.store.store import Store
 from flowgauge.benchmark.verification.explanation_difference import RerunOutcome
-from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer, method_of
-from flowgauge.benchmark.verification.rerun_methods import MethodRerunner, job_of
+from flowgauge.benchmark.verification.named_plugins import job_of, method_of
+from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
+from flowgauge.benchmark.verification.rerun_methods import MethodRerunner
 from flowgauge.core.errors import FlowgaugeError, NotApplicable
 
 

@@ -26,6 +26,7 @@ from flowgauge.tasks.agreement import capacity
 from flowgauge.tasks.lexicon import templates
 
 from ..forged import cell, edit_rows, flip, resign
+from .tamperings import planted_training
 
 ALL = capacity(templates()["sva/obj"], "SP")
 """Sentences of a condition: with all of them in `test`, the task has no train split."""
@@ -194,12 +195,13 @@ def test_the_whole_way_on_the_command_line(honest: Path, tmp_path: Path) -> None
 
 def test_a_training_that_the_board_has_is_kept(honest: Path, tmp_path: Path) -> None:
     bundle, board = Path(shutil.copytree(honest, tmp_path / "bundle")), tmp_path / "board"
-    for folder, text in ((board, "ours"), (bundle / "cells", "theirs")):
-        (folder / "fits" / "probe-0").mkdir(parents=True)
-        (folder / "fits" / "probe-0" / "fit.json").write_text(text)
+    theirs = planted_training(bundle, method="integrated-gradients")
+    ours = board / "fits" / theirs.name
+    ours.mkdir(parents=True)
+    (ours / "fit.json").write_text("ours")
     resign(bundle)
     merge(bundle, str(board))
-    assert (board / "fits" / "probe-0" / "fit.json").read_text() == "ours"
+    assert (ours / "fit.json").read_text() == "ours" and (ours / "weights.safetensors").read_bytes() == b"weights"
 
 
 def test_a_secret_that_was_not_committed_to_does_not_stay(tmp_path: Path) -> None:
@@ -219,12 +221,11 @@ def test_what_was_found_out_about_a_cell_stays(honest: Path, tmp_path: Path) -> 
     assert kept == {path.relative_to(board): path.read_bytes() for path in board.rglob("*") if path.is_file()}
 
 
-def test_the_same_scores_with_another_cost_are_another_cell(honest: Path, tmp_path: Path) -> None:
+def test_the_same_scores_of_another_time_are_another_cell(honest: Path, tmp_path: Path) -> None:
     bundle, board = Path(shutil.copytree(honest, tmp_path / "bundle")), str(tmp_path / "board")
     merge(honest, board)
     path = cell(bundle) / "record.json"
-    data = json.loads(path.read_text())
-    path.write_text(json.dumps(data | {"cost": data["cost"] | {"seconds": 1e-9}}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"finished": "2020-01-01"}))
     resign(bundle)
     with pytest.raises(UsageError, match="already with other numbers"):
         merge(bundle, board)

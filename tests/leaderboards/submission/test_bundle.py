@@ -7,12 +7,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from flowgauge.benchmark.store.record import Record
+from flowgauge.benchmark.store.store import Store
 from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
+from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
-from flowgauge.leaderboards.submission.bundle import BadBundle, pack, read_manifest
-from flowgauge.leaderboards.submission.verify import verify
+from flowgauge.leaderboards.submission.board import merge
+from flowgauge.leaderboards.submission.bundle import BadBundle, pack, private_copy, read_manifest
+from flowgauge.leaderboards.submission.verify import VerificationReport, verify
 
 from ..forged import cell, edit_json, problems, resign
 
@@ -33,6 +37,43 @@ def test_newer_schemas_are_refused(bundle: Path) -> None:
     edit_json(bundle / "manifest.json", lambda data: data | {"schema_version": 99})
     with pytest.raises(BadBundle, match="schema 99, this flowgauge reads up to 1"):
         verify(bundle)
+
+
+def test_a_copy_stays_as_it_is_while_the_bundle_changes(bundle: Path) -> None:
+    record = cell(bundle) / "record.json"
+    before = record.read_bytes()
+    with private_copy(bundle) as copy:
+        record.write_text("{}")
+        assert (copy.folder / record.relative_to(bundle)).read_bytes() == before
+        assert copy.folder.stat().st_mode & 0o077 == 0 and not (copy.folder / "manifest.json").exists()
+        assert {p.relative_to(copy.folder).as_posix() for p in copy.folder.rglob("*.*") if p.is_file()} == set(
+            copy.manifest.files
+        )
+    assert not copy.folder.exists()
+
+
+def test_what_is_merged_is_what_was_verified(bundle: Path, tmp_path: Path) -> None:
+    """The bundle is rewritten after its scores were recomputed, before its cells are copied."""
+    record = cell(bundle) / "record.json"
+
+    def rewrite(store: Store, checked: VerificationReport) -> VerificationReport:
+        edit_json(record, lambda data: data | {"correct": 0, "files": {**data["files"], "../../../../../evil.json": "0" * 64}})
+        (tmp_path / "evil.json").write_text("evil")
+        return checked
+
+    before = record.read_bytes()
+    board = tmp_path / "inner" / "board"
+    merge(bundle, str(board), ScoreRecomputer(device="cpu"), sample=1, further=[rewrite])
+    assert (board / record.relative_to(bundle / "cells")).read_bytes() == before != record.read_bytes()
+    assert not [*(tmp_path / "inner").glob("*.json")]
+
+
+def test_what_is_no_bundle_says_what_to_do(tmp_path: Path) -> None:
+    call = lambda folder: CliRunner().invoke(app, ["leaderboard", "verify", str(folder)])  # noqa: E731
+    missing, empty = call(tmp_path / "nope"), call(tmp_path)
+    assert missing.exit_code == empty.exit_code == 2
+    assert "there is no folder" in missing.stderr and "name one that `flowgauge leaderboard submit` wrote" in missing.stderr
+    assert "`flowgauge leaderboard submit STORE --out BUNDLE --name YOU` packs the cells of a store into one" in empty.stderr
 
 
 def test_an_unfinished_store_and_a_used_folder_are_refused(tmp_path: Path, honest: Path) -> None:

@@ -100,7 +100,7 @@ def test_tables_that_are_huge_or_odd_are_a_problem_and_no_crash(
     new = type(table).from_pandas(change(table.to_pandas()), preserve_index=False)
     pq.write_table(new.replace_schema_metadata({**new.schema.metadata, **table.schema.metadata}), path)
     resign(bundle)
-    monkeypatch.setattr("flowgauge.leaderboards.submission.verify.ROWS", 10_000)
+    monkeypatch.setattr("flowgauge.leaderboards.submission.consistency.ROWS", 10_000)
     assert what in "\n".join(p.what for p in verify(bundle).problems)
 
 
