@@ -250,6 +250,8 @@ def _commit_to_hub(path: Any, files: Mapping[str, Path]) -> bool:
 
 def _copy(bundle: BundleCopy, target: Cell, explanations: int | None) -> None:
     """Copies a cell's files as the manifest names them, its record last; explanations of so many instances or a few more."""
+    target.sweep()
+    target.files.sweep(target.files.root)
     if target.record() is not None:
         target.remove()
     home = f"cells{target.path.removeprefix(target.files.root)}/"

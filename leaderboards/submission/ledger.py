@@ -144,7 +144,7 @@ def _head_beside(board: Store, events: Sequence[Event]) -> LedgerHead | None:
     """What `ledger.head` has; None for ledgers of flowgauge 0.1, which have no head."""
     data = board.files.read(f"{board.files.root}/{HEAD}")
     if data is None:
-        if any(event.number for event in events):
+        if len(events) > 1 and any(event.number for event in events):  # whoever was killed at the first event left no head
             raise _damaged(board, f"{HEAD} beside it is missing")
         return None
     try:

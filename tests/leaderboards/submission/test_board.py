@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.store.atomic_files import HOST
 from flowgauge.benchmark.store.listing import write_listing
 from flowgauge.benchmark.store.store import Store
 from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
@@ -258,7 +259,13 @@ def test_on_a_full_disk_merge_and_publish_say_so_in_a_line_and_the_same_call_end
     with pytest.raises(UsageError, match=r"cannot write the store .*: no space is left on the disk; what is stored is whole"):
         merge(bundle, str(board))
     merge(bundle, str(board))
+    (board / "ledger.head").unlink()  # as where a merge is killed at the first event
+    left = Path(next(board.rglob("record.json")).parent, f".record.json.{HOST}.{2**22 + 1}.00000000.tmp")
+    left.touch()
+    assert read_ledger(Store(str(board)))
     assert len(Store(str(board)).records()) == 2 and len(read_ledger(Store(str(board)))) == 1
+    merge(bundle, str(board))
+    assert (board / "ledger.head").is_file() and not left.exists()
     calls.clear()
     with pytest.raises(UsageError, match=r"cannot publish to .*: No space left on device; the site in .* is whole, and the same"):
         publish(site, str(tmp_path / "there"))
