@@ -118,7 +118,7 @@ def test_a_word_that_is_the_baseline_matters_to_none_that_removes(model, batches
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: gradients.Saliency("l3"), "norm must be"), (lambda: LeaveOneOut("cut"), "mean or delete"),
+        (lambda: gradients.Saliency("l3"), "norm must be"), (lambda: LeaveOneOut("cut"), "mean-words or delete"),
         (lambda: removal.ShapleySampling(0), "samples must be above 0"),
         (lambda: removal.Lime(1), "at least 2"), (lambda: removal.Lime(width=0.0), "width must be above 0"),
         (lambda: removal.KernelShap(2), "at least 3"),
