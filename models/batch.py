@@ -34,6 +34,10 @@ def cell_seed(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7], "big")
 
 
+ROWS = ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against", "target", "label")
+"""Tensors of a batch with a row an instance."""
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Tokenised instances and the quantity that is explained of each.
@@ -77,7 +81,7 @@ class Batch:
 
     def __post_init__(self) -> None:
         size = len(self.names)
-        for name in ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against", "target", "label"):
+        for name in ROWS:
             value = getattr(self, name)
             if value is not None and len(value) != size:
                 raise ValueError(f"a batch of {size} instances has {len(value)} rows of {name}; every field needs one row each.")
@@ -106,21 +110,7 @@ class Batch:
             index: The row of this batch that becomes each row of the new one.
         """
         picked = index.tolist()
-        tensors = {
-            name: value[index]
-            for name in (
-                "ids",
-                "attention_mask",
-                "token_type_ids",
-                "word_ids",
-                "answer",
-                "against",
-                "target",
-                "label",
-                "word_vectors",
-            )
-            if (value := getattr(self, name)) is not None
-        }
+        tensors = {name: value[index] for name in (*ROWS, "word_vectors") if (value := getattr(self, name)) is not None}
         names, seeds = tuple(self.names[i] for i in picked), tuple(self.seeds[i] for i in picked)
         return replace(self, **tensors, names=names, seeds=seeds, cache={})
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import UsageError, printable
+from ..core.errors import UsageError, printable, shortened
 from ..tasks.instance import Head
 from .checkpoint_files import local_folder, read_json, weight_files
 from .families.registry import FAMILIES
@@ -223,7 +223,7 @@ def fetch(load: Callable[[], Any], name: str, what: str = "a model") -> Any:
     except BaseException as error:  # each damaged format has an error of its own; a tokenizer's is no Exception
         text = printable(" ".join(str(error).split()))
         offline = "couldn't connect" in text or "offline" in text.lower() or "Name or service" in text
-        reason = text.rstrip(".") if len(text) <= 300 else f"{text[:300]}..."
+        reason = shortened(text.rstrip("."), 300)
         if offline:
             reason = "the Hub cannot be reached and nothing of that name is cached"
         if "trust_remote_code" in text:

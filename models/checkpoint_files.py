@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import UsageError
+from ..core.errors import UsageError, in_words
 
 LARGEST_JSON = 2**26
 """Most bytes of a configuration or an index."""
@@ -50,27 +50,31 @@ def check_regular(paths: list[Path]) -> None:
             )
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, largest: int = LARGEST_JSON, what: str = "JSON object") -> dict[str, Any]:
     """The JSON object of a file of a checkpoint.
+
+    Args:
+        path: The file.
+        largest: The most bytes that it may have.
+        what: What messages say is read from it.
 
     Raises:
         UsageError: The file cannot be read, is too large for its purpose, or holds no JSON object.
     """
     try:
-        if path.stat().st_size > LARGEST_JSON:
+        if path.stat().st_size > largest:
             raise UsageError(
-                f"{path} has {path.stat().st_size:,} bytes, expected at most {LARGEST_JSON:,}: copy the checkpoint again."
+                f"{path} has {path.stat().st_size:,} bytes, expected at most {largest:,}: copy the checkpoint again."
             )
         value = json.loads(path.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        reason = str(error)[:200]
         raise UsageError(
-            f"{path} is damaged, no JSON object can be read from it ({reason}): copy the checkpoint again."
+            f"{path} is damaged, no {what} can be read from it ({in_words(error)}): copy the checkpoint again."
         ) from error
     if not isinstance(value, dict):
-        raise UsageError(f"{path} is damaged, no JSON object can be read from it: copy the checkpoint again.")
+        raise UsageError(f"{path} is damaged, no {what} can be read from it: copy the checkpoint again.")
     return value
 
 

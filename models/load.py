@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.errors import UsageError
+from ..core.errors import UsageError, in_words
 from .checkpoint import Checkpoint, check_tokenizer, fetch, looks_like_path, open_checkpoint
 from .families.registry import model_parts
 from .flow.flow_model import FlowModel
@@ -209,6 +209,5 @@ def check_device(device: str) -> torch.device:
         torch_device = torch.device(device)
         torch.ones(1, device=torch_device).item()
     except (RuntimeError, AssertionError, ImportError) as error:
-        reason = str(error).splitlines()[0][:200].rstrip(".")
-        raise UsageError(f"device {device!r} cannot be used here: {reason}; --device cpu always can.") from error
+        raise UsageError(f"device {device!r} cannot be used here: {in_words(error)}; --device cpu always can.") from error
     return torch_device

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,8 +9,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from ..core.errors import UnfitSentence, UsageError, printable
+from ..core.errors import UnfitSentence, UsageError, in_words, printable
 from .checkpoint import Checkpoint, fetch
+from .checkpoint_files import read_json
 
 SECONDS = 20.0
 """Time that a tokenizer may take for one text; the slowest published ones take milliseconds."""
@@ -79,8 +79,7 @@ def run_tokenizer(tokenizer: Any, *texts: Any, what: str, **options: Any) -> Any
     if not outcome:
         raise UnfitSentence(f"the tokenizer works on {what} for more than {SECONDS:g} seconds and was given up: {remedy}.")
     if isinstance(outcome[0], BaseException):
-        reason = printable(" ".join(str(outcome[0]).split()))[:200].rstrip(".")
-        raise UnfitSentence(f"the tokenizer fails on {what} ({reason}): {remedy}.") from outcome[0]
+        raise UnfitSentence(f"the tokenizer fails on {what} ({printable(in_words(outcome[0]))}): {remedy}.") from outcome[0]
     return outcome[0]
 
 
@@ -105,19 +104,15 @@ def _check_growth(name: str, path: Path) -> None:
     """
     if not path.is_file():
         return
+    stored, growth = read_json(path, LARGEST_TOKENIZER, "tokenizer"), 1.0
     try:
-        if path.stat().st_size > LARGEST_TOKENIZER:
-            raise UsageError(f"{path} has {path.stat().st_size:,} bytes, expected at most {LARGEST_TOKENIZER:,}.")
-        stored = json.loads(path.read_bytes())
-        growth = 1.0
         for part in (*_parts(stored.get("normalizer"), "normalizers"), *_parts(stored.get("pre_tokenizer"), "pretokenizers")):
             growth *= _factor(part)
         for part in _parts(stored.get("post_processor"), "processors"):
             pieces = [*(part.get("single") or ()), *(part.get("pair") or ())] if part.get("type") == "TemplateProcessing" else []
             growth *= max(1, len(pieces) / 10)  # eight or fewer, [CLS] A [SEP] and [CLS] A [SEP] B [SEP]
-    except (ValueError, RecursionError, AttributeError, TypeError, OSError) as error:
-        reason = str(error)[:200]
-        raise UsageError(f"{path} is damaged, no tokenizer can be read from it ({reason}): copy the checkpoint again.") from error
+    except (ValueError, RecursionError, AttributeError, TypeError) as error:
+        raise UsageError(f"{path} is damaged, no tokenizer can be read from it: copy the checkpoint again.") from error
     if growth > GROWTH:
         raise UsageError(
             f"the tokenizer of model {name!r} may write {growth:,.0f} characters for one (tokenizer.json), expected at most "

@@ -10,12 +10,13 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core.errors import UsageError
+from ..core.text_files import RepeatedKey, parse_json
 
 TEXT_FORMATS = (".tsv", ".csv", ".jsonl")
 """Endings of the files that published data may come in."""
@@ -353,23 +354,16 @@ def _objects(path: Path, text: str, lines: bool) -> Table:
 
 def _parsed(path: Path, text: str, line: int, expected: str = "a list of JSON objects") -> Any:
     try:
-        return json.loads(text, object_pairs_hook=partial(_unique, path, line))
+        return parse_json(text)
     except json.JSONDecodeError as error:
         reason = f"not JSON ({error.msg} at character {error.colno})"
         raise UsageError(f"{path}, line {line + error.lineno - 1}: {reason}; expected {expected}.") from error
     except RecursionError as error:
         raise UsageError(f"{path}, line {line}: brackets within brackets, too deep to be read.") from error
+    except RepeatedKey as error:
+        raise UsageError(f"{path}, line {line}: {error} in one object; rename one.") from error
     except ValueError as error:  # a number of thousands of digits
         raise UsageError(f"{path}, line {line}: a number of more digits than can be read.") from error
-
-
-def _unique(path: Path, line: int, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, if no key stands in it twice."""
-    keys = [key for key, _ in pairs]
-    repeated = next((key for key in keys if keys.count(key) > 1), None) if len(set(keys)) < len(keys) else None
-    if repeated is not None:
-        raise UsageError(f"{path}, line {line}: the key {repeated!r} is there twice in one object; rename one.")
-    return dict(pairs)
 
 
 def table_of(path: Path, records: Iterator[tuple[int, Any]], expected: str) -> Table:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import UsageError
+from ..core.errors import UsageError, in_words
 from .file_rows import TEXT_FORMATS, as_text, read_lines, read_table
 
 DATA_DIR = "FLOWGAUGE_DATA"
@@ -201,9 +201,9 @@ def _load(name: str, hub: tuple[str, str], split: str, remedy: str) -> Any:
     try:
         return datasets.load_dataset(*hub, split=split)
     except Exception as error:  # of the Hub's client, of httpx or of Python: the data cannot be read
-        reason = " ".join(str(error).split())[:160].rstrip(".") or type(error).__name__
         raise UsageError(
-            f"task {name!r} cannot be read from the Hub ({' '.join(hub)}: {reason}): go online for its first use, or {remedy}."
+            f"task {name!r} cannot be read from the Hub ({' '.join(hub)}: {in_words(error)}): go online for its "
+            f"first use, or {remedy}."
         ) from error
 
 

@@ -169,16 +169,17 @@ def _check_shapes(where: str, explanation: Explanation, n: int, layers: int, hea
             raise ValueError(f"{where}: patterns need {layers + 1} depths and positions below {n}, got {depths} and {most}.")
 
 
-def check_needs_met(method: Any, model: Layered, batch: Batch) -> None:
-    """Checks that a model and a batch offer what a method declares that it needs.
+def check_needs_met(plugin: Any, model: Layered, batch: Batch) -> None:
+    """Checks that a model and a batch offer what a method or metric declares that it needs.
 
     Raises:
         NotApplicable: The model is no transformer, or the output is read at several positions.
     """
-    if "transformer" in method.needs and not isinstance(model, FlowModel):
-        raise NotApplicable(f"{method.name} reads attention and layers of a transformer, and {model.name} is none.")
-    if "target" in method.needs and batch.target is None:
-        raise NotApplicable(f"{method.name} needs one position to read q at, and this task reads several.")
+    needs = getattr(plugin, "needs", ())
+    if "transformer" in needs and not isinstance(model, FlowModel):
+        raise NotApplicable(f"{plugin.name} works inside a transformer, and {model.name} is none.")
+    if "target" in needs and batch.target is None:
+        raise NotApplicable(f"{plugin.name} needs one position to read q at, and this task reads several.")
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from ...methods.explanation import Explanation
 from ...metrics.base import Aggregate, ExplainedBatch, Scores
 from ...metrics.summary import summarise
 from ...models.batch import Batch
-from ...models.flow.flow_model import FlowModel
 from ...models.layered import Layered
 from ...models.shared_model import SharedModel, lent_copy
 from ..store.key import canonical, metric_id
 from ..store.record import Score
 from ..store.store import Cell
+from .explain import check_needs_met
 from .jobs import Job, JobGroup
 from .prepared import PreparedBatches
 
@@ -123,19 +123,11 @@ def compute(
         NotApplicable: With the reason.
     """
     explained.metric = metric
-    _check_needs_met(metric, model, explained)
+    check_needs_met(metric, model, explained.batches.encoded.batches[0])
     scores = metric.score(model, explained, _reference_batches(metric, reference, show))
     if not isinstance(scores, Scores):
         raise FlowgaugeError(f"metric {metric.name!r} must return Scores, got {type(scores).__name__}.")
     return scores
-
-
-def _check_needs_met(metric: Any, model: Layered, explained: ExplainedBatches) -> None:
-    needs = getattr(metric, "needs", ())
-    if "transformer" in needs and not isinstance(model, FlowModel):
-        raise NotApplicable(f"it works inside a transformer, and {model.name} is none.")
-    if "target" in needs and explained.batches.encoded.batches[0].target is None:
-        raise NotApplicable("it needs one position to read q at, and this task reads several.")
 
 
 def _reference_batches(metric: Any, reference: Job | None, show: Callable[[Job], ExplainedBatches]) -> ExplainedBatches | None:

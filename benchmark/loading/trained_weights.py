@@ -26,6 +26,7 @@ from ...core.progress import Progress
 from ...models.built.training import TrainingSession
 from ..store.atomic_files import Files
 from ..store.cell import safe_name
+from ..store.explanation_file import metadata
 from ..store.key import canonical, short_hash
 from ..store.record import TrainingRecord
 from ..store.sums import BLANK, DamagedFile, seal
@@ -149,12 +150,11 @@ class TrackedTraining:
             data = self.store.files.read(f"{self.folder}/checkpoint.safetensors")
             if data is None:
                 return {}
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            state = json.loads(header["__metadata__"]["flowgauge"])
+            state = metadata(data)
             tensors = safetensors.torch.load(data)
             is_own = state.get("key") in (None, short_hash(self.key))  # the first checkpoints stored no key
             curve, seconds = state["curve"], state["seconds"]
-        except (DamagedFile, SafetensorError, ValueError, KeyError, TypeError, AttributeError):
+        except (DamagedFile, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             log.warning("%s: a damaged checkpoint is left out; training starts from the beginning.", self.folder)
             return {}
         if not is_own:

@@ -6,6 +6,7 @@ it, so that those of killed processes can be deleted and those of others are lef
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import platform
@@ -208,10 +209,10 @@ class Files:
     def _unwritable(self, error: OSError) -> UsageError:
         if self.local and os.path.exists(self.root) and not os.path.isdir(self.root):
             return UsageError(f"cannot write the store {self.url!r}: it is a file, not a folder; name another folder or URL.")
-        if error.errno == 28:
+        if error.errno == errno.ENOSPC:
             return UsageError(
-                f"cannot write the store {self.url!r}: no space is left on the disk; what is stored is whole: free some space, "
-                "and the same command goes on."
+                f"cannot write the store {self.url!r}: no space is left on the disk; what is stored is whole: free some "
+                "space, and the same command goes on."
             )
         return UsageError(f"cannot write the store {self.url!r}: {error.strerror or error}; name another folder or URL.")
 

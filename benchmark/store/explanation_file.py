@@ -163,7 +163,7 @@ def head(data: bytes, where: str = "explanations") -> PartHeader:
         FlowgaugeError: A newer flowgauge wrote it.
     """
     try:
-        header = _header(data)
+        header = metadata(data)
         check_schema(header["schema"], SCHEMA, where)
         return PartHeader(SENTENCES.validate_python(header["sentences"]), COST.validate_python(header["cost"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -183,8 +183,16 @@ def same(first: Explanation, second: Explanation) -> bool:
     return equal and all(same(a, b) for a, b in zip(first.draws, second.draws, strict=True))
 
 
-def _header(data: bytes) -> dict[str, Any]:
-    """The header that `to_bytes` wrote into the metadata; refuses data of another length than the tensors' offsets say."""
+def metadata(data: bytes) -> dict[str, Any]:
+    """What flowgauge wrote into the metadata of a safetensors file.
+
+    Args:
+        data: The whole file.
+
+    Raises:
+        ValueError: The file is no JSON there, or has another length than the offsets of its tensors say.
+        KeyError: Its metadata has nothing of flowgauge.
+    """
     start = 8 + int.from_bytes(data[:8], "little")
     tensors = json.loads(data[8:start])
     header: dict[str, Any] = json.loads(tensors.pop("__metadata__")["flowgauge"])

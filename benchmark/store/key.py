@@ -12,6 +12,7 @@ from typing import Any
 from ...core.plugin_source import source_hash
 from ...core.registry import parameters, settings
 from ...tasks.instance import Quantity
+from .sums import file_sum
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def method_key(method: Any) -> dict[str, Any]:
     key = {"name": method.name, "version": method.version, "settings": settings(method), "source": source_hash(method)}
     files = getattr(method, "files", ())
     if files:
-        key["files"] = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
+        key["files"] = [file_sum(Path(file)) for file in files]
     plain: dict[str, Any] = json.loads(canonical(key))
     return plain
 

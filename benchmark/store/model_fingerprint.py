@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...models.checkpoint_files import local_folder, read_json, weight_files
 from ...models.problem_types import stated_problem_type
+from .sums import file_sum
 
 TOKENIZER = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -40,7 +41,7 @@ def model_fingerprint(source: str, revision: str | None = None) -> str | None:
         *(path for pattern in ("config.json", *TOKENIZER) for path in sorted(folder.glob(pattern))),
         *_versions(folder),
     ]:
-        digest = _json_sum(path) if path.name.endswith("config.json") else _file_sum(path)
+        digest = _json_sum(path) if path.name.endswith("config.json") else file_sum(path)
         total.update(f"{path.relative_to(folder).as_posix()}:{digest}\n".encode())
     if str((config.get("architectures") or [""])[0]).endswith("ForSequenceClassification"):
         problem, _ = stated_problem_type(config)
@@ -61,8 +62,3 @@ def _json_sum(path: Path) -> str:
     """Sha256 of a JSON file without the entries of `LABELS`."""
     kept = {key: value for key, value in read_json(path).items() if key not in LABELS}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-
-
-def _file_sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

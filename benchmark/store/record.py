@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from ...core.errors import FlowgaugeError
+from ...core.text_files import parse_json as parse_json
 from ...metrics.scores import Aggregate, Number
 from .sums import sealed_json, without_seal
 
@@ -37,26 +36,6 @@ def check_schema(stored: int, known: int, where: object, error: type[FlowgaugeEr
     """
     if stored > known:
         raise error(f"{where} has schema {stored}, this flowgauge reads up to {known}: install a newer flowgauge.")
-
-
-def parse_json(text: str | bytes) -> Any:
-    """JSON as Python values, unless an object has a key twice: every parser takes one of the two without a word.
-
-    Raises:
-        ValueError: It is no JSON, or a key stands twice.
-
-    >>> parse_json('{"a": [1, null]}')
-    {'a': [1, None]}
-    """
-    return json.loads(text, object_pairs_hook=_with_each_key_once)
-
-
-def _with_each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    whole = dict(pairs)
-    if len(whole) < len(pairs):
-        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"the key {name[:100]!r} stands twice")
-    return whole
 
 
 def _is_part(stored: Any, written: Any) -> bool:

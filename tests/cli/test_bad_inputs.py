@@ -192,7 +192,7 @@ run --task torn.jsonl --model {label} | line 1
 run --task list.jsonl --model {label} | list.jsonl
 run --task deep.jsonl --model {label} | too deep
 run --task digits.jsonl --model {label} | digits
-run --task doubled.jsonl --model {label} | twice
+run --task doubled.jsonl --model {label} | stands twice
 run --task object.jsonl --model {label} | object.jsonl
 run --task labels.jsonl --model {label} | 'labels/1/x' has label 'x'
 run --task number.json --model {label} | number.json

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowgauge.core.errors import UsageError
-from flowgauge.core.text_files import LARGEST, parse_yaml, read_text
+from flowgauge.core.text_files import LARGEST, RepeatedKey, parse_json, parse_yaml, read_text
 
 NESTED = [f"{after}: &{after} [{', '.join([f'*{before}'] * 9)}]\n" for before, after in pairwise("abcdefghi")]
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(NESTED)
@@ -31,6 +31,13 @@ def test_yaml_that_hides_something_is_refused_in_a_few_words(text: str, said: st
     with pytest.raises(UsageError) as refused:
         parse_yaml(text, "the plan")
     assert said in str(refused.value) and len(str(refused.value)) < 700
+
+
+def test_json_with_a_key_twice_is_refused_in_a_few_words() -> None:
+    key = "k" * 1000
+    with pytest.raises(RepeatedKey, match="the key 'k{97,99}[.]{3} stands twice") as refused:
+        parse_json(f'{{"a": [{{"{key}": 1, "b": 2, "{key}": 3}}]}}')
+    assert len(str(refused.value)) < 150
 
 
 def test_only_small_text_files_are_read(tmp_path: Path) -> None:

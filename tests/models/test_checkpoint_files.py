@@ -53,16 +53,15 @@ def test_shards_outside_the_folder_and_broken_indexes_are_refused(tmp_path: Path
         weight_files(tmp_path, {})
 
 
-def test_json_is_bounded_and_an_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_is_bounded_and_an_object(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     for text in ("[1]", "{", "[" * 100_000):
         path.write_text(text)
         with pytest.raises(UsageError, match="is damaged, no JSON object can be read from it"):
             read_json(path)
-    monkeypatch.setattr("flowgauge.models.checkpoint_files.LARGEST_JSON", 10)
     path.write_text('{"model_type": "bert"}')
     with pytest.raises(UsageError, match="has 22 bytes, expected at most 10"):
-        read_json(path)
+        read_json(path, 10)
     with pytest.raises(UsageError, match=r"cannot read .*absent\.json: No such file"):
         read_json(tmp_path / "absent.json")
 

@@ -81,7 +81,7 @@ BAD: list[tuple[str, str | bytes, str]] = [
     ("a.jsonl", '{"a": 1}\n{"a": }\n', ", line 2: not JSON (Expecting value at character 7); expected one JSON object a line."),
     ("a.json", '{\n"data": 1}', ", line 1: not JSON (Expecting property name enclosed in double quotes at character 2); "
      "expected a list of JSON objects, or one object a line."),
-    ("a.jsonl", '{"a": 1, "b": 2, "a": 3}\n', ", line 1: the key 'a' is there twice in one object; rename one."),
+    ("a.jsonl", '{"a": 1, "b": 2, "a": 3}\n', ", line 1: the key 'a' stands twice in one object; rename one."),
     ("a.json", '[{"a": 1}, 2]', ", line 2: expected a list of objects, got int."),
     ("a.json", "[]", " has no rows: expected one object a line."),
     ("a.jsonl", '{"a": 1}\n[1]\n', ", line 2: expected one JSON object a line, got list."),

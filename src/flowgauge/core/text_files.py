@@ -1,7 +1,9 @@
-"""Small text files of any origin: regular, of bounded size, and as YAML without what YAML can hide."""
+"""Small text files of any origin: regular, of bounded size, and as JSON or YAML without what these can hide."""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,31 @@ def read_text(path: Path, kind: str) -> str:
         raise UsageError(f"cannot read the {kind} {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"the {kind} {path} is not a text file in UTF-8.") from error
+
+
+class RepeatedKey(ValueError):
+    """An object of JSON has a key twice, of which a parser would take the last without a word."""
+
+
+def parse_json(text: str | bytes) -> Any:
+    """JSON as Python values, unless an object has a key twice.
+
+    Raises:
+        ValueError: It is no JSON.
+        RepeatedKey: A key stands twice.
+
+    >>> parse_json('{"a": [1, null]}')
+    {'a': [1, None]}
+    """
+    return json.loads(text, object_pairs_hook=_with_each_key_once)
+
+
+def _with_each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    whole = dict(pairs)
+    if len(whole) < len(pairs):
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise RepeatedKey(f"the key {quoted(name, 100)} stands twice")
+    return whole
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -164,7 +164,7 @@ def test_on_the_toy_task_its_model_is_trained_and_metrics_apply_or_say_why_not(m
     states = {score.name: score.status for score in record.scores.values()}
     assert states["ground_truth_divergence"] == states["comprehensiveness"] == "done"
     reasons = {score.name: score.reason for score in record.scores.values() if score.status == "not-applicable"}
-    assert reasons["head_pruning"] == "it works inside a transformer, and toy-counting is none."
+    assert reasons["head_pruning"] == "head_pruning works inside a transformer, and toy-counting is none."
     assert "has no mask token; choose baseline" in reasons["infidelity"]
 
 

@@ -14,8 +14,8 @@ from flowgauge.cli import app
 def test_the_command_names_the_cell_that_it_mends(make_plan, tmp_path) -> None:
     plan = {"methods": ["random:draws=3"], "metrics": ["path_share"], "seeds": [2], "sample_seed": 1, "dtype": "float64"}
     (record,) = run(make_plan(**plan, max_tokens=30)).records
-    command = mending_command(record, str(tmp_path / "store")).split("`")[1]
-    done = CliRunner().invoke(app, [*shlex.split(command)[1:], "--quiet", "--store", str(tmp_path / "again")])
+    command = mending_command(record, str(tmp_path / "again")).split("`")[1]
+    done = CliRunner().invoke(app, [*shlex.split(command)[1:], "--quiet"])
     assert done.exit_code == 0, done.output
     assert [path.parent.name for path in (tmp_path / "again").rglob("record.json")] == [record.folder]
 
