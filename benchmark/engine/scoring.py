@@ -124,7 +124,8 @@ def compute(
     """
     explained.metric = metric
     check_needs_met(metric, model, explained.batches.encoded.batches[0])
-    scores = metric.score(model, explained, _reference_batches(metric, reference, show))
+    reference_batches = _reference_batches(metric, reference, show)  # first, since a metric that compares cells has no `score`
+    scores = metric.score(model, explained, reference_batches)
     if not isinstance(scores, Scores):
         raise FlowgaugeError(f"metric {metric.name!r} must return Scores, got {type(scores).__name__}.")
     return scores

@@ -35,7 +35,7 @@ def test_yaml_that_hides_something_is_refused_in_a_few_words(text: str, said: st
 
 def test_json_with_a_key_twice_is_refused_in_a_few_words() -> None:
     key = "k" * 1000
-    with pytest.raises(RepeatedKey, match="the key 'k{97,99}[.]{3} stands twice") as refused:
+    with pytest.raises(RepeatedKey, match=r"the key 'k{97,99}[.]{3} stands twice") as refused:
         parse_json(f'{{"a": [{{"{key}": 1, "b": 2, "{key}": 3}}]}}')
     assert len(str(refused.value)) < 150
 
