@@ -33,6 +33,8 @@ QUOTED = re.compile(r'(?:^|(?<=[\t\n\r]))"((?:[^"]|"")*)"(?=[\t\n\r]|$)')
 """A cell of a TSV file that stands in quotation marks as a whole."""
 NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
 """A whole number, also as programs write one in a column of fractions: `1.0`."""
+WRITTEN_LIST = re.compile(r"""[\[{]\s*(["'])(?=.*\1).*[\]}]""", re.DOTALL)
+"""A list or an object of texts that a program wrote into a cell, as pandas does."""
 LARGEST = 256 << 20
 """Most bytes of text of a file, unpacked."""
 LONG_TEXT = 3
@@ -65,12 +67,16 @@ class FileRow:
         A list of words is joined by blanks, so that they stay the words of the text.
 
         Raises:
-            BrokenRowError: An object, a list of something else than words, or a word with a blank in it.
+            BrokenRowError: An object, a list of something else than words, a word with a blank in it, or one of these as text.
 
         >>> FileRow(1, 2, {"sentence": ["a", "film"], "label": True}).text("sentence")
         'a film'
         """
         value = self.cells.get(column)
+        if isinstance(value, str) and WRITTEN_LIST.fullmatch(value.strip()):
+            raise BrokenRowError(
+                f"{column} is a list or object written as text: {value.strip()[:40]!r}. Write the words with blanks between them."
+            )
         if isinstance(value, Mapping):
             parts = ", ".join(f"{column}.{key}" for key in value)
             raise BrokenRowError(f"{column} is an object; name one of its parts as the column: {parts or 'it has none'}.")

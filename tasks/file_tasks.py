@@ -32,8 +32,11 @@ log = logging.getLogger(__name__)
 COLUMNS = ("sentence", "sentence2", "target_idx", "good", "bad", "label", "condition")
 WHOLE = {"sentence_good": "good", "sentence_bad": "bad"}
 """What files call the two sentences of a pair (BLiMP), and the columns that they are taken for."""
-NO_LABEL = ("-", "nan")
-"""Texts in the place of a label that say that there is none: that of SNLI and that of pandas; so does an empty cell."""
+NO_LABEL = ("-", "nan", "<na>", "n/a", "null")
+"""Texts in the place of a label that say that there is none: that of SNLI and those of pandas and SQL; so does an empty cell."""
+TRUE_NAMES = "write the names of the labels that are true, not whether each of them is."
+MARKS = {"0", "1", "0.0", "1.0", "false", "true"}
+"""What stands at the place of every label where a list says of each whether it is true."""
 SECOND_TEXTS = (
     "sentence1",
     "sentence2",
@@ -243,9 +246,12 @@ class LabelledTexts(FileTask):
         texts = tuple(filled(row, column) for column in ("sentence", "sentence2") if column in table.columns)
         labels = row.cells.get("label")
         if isinstance(labels, list):
+            names = tuple(as_text(label).strip() for label in labels)
+            if len(set(names)) < len(names):
+                raise BrokenRowError(f"label is a list that has one label twice: {TRUE_NAMES}")
             if not all(isinstance(label, (str, int)) and as_text(label).strip() for label in labels):
                 raise BrokenRowError("label is a list of something else than labels.")
-            return Instance(name, texts, tuple(as_text(label).strip() for label in labels) or ("",), (), row.text("condition"))
+            return Instance(name, texts, names or ("",), (), row.text("condition"))
         label = filled(row, "label")
         if label.lower() in NO_LABEL:
             raise BrokenRowError(f"the label is {label!r}, which says that there is none.")
@@ -260,6 +266,8 @@ class LabelledTexts(FileTask):
                 self.source, self.columns.get("sentence", "sentence"), ", ".join(left_out), left_out[0],
             )  # fmt: skip
         if any(isinstance(row.cells.get("label"), list) for row in table.rows):
+            if all(len(instance.answer) > 1 and MARKS.issuperset(map(str, instance.answer)) for instance in instances):
+                raise UsageError(f"{self.path}: label is a list of as many 0 and 1 in every row: {TRUE_NAMES}")
             names = sorted({str(label) for instance in instances for label in instance.answer} - {""})
             return [_question(instance, name) for instance in instances for name in names]
         labels = [str(instance.answer[0]) for instance in instances]

@@ -21,6 +21,7 @@ from ...models.inputs.encode import relabel
 from ...models.outputs import value
 from ..base import explanations, method
 from ..explanation import Explanation
+from .context_gradients import check_classes_for
 
 Rule = Literal["right", "left", "midpoint", "trapezoid", "gauss-legendre"]
 BUDGET = 2**29
@@ -64,6 +65,7 @@ class AttAttr(Settings):
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Integrates the gradients of every instance."""
+        check_classes_for(model, self.output, "output")
         explained = relabel(model, batch) if self.target == "predicted" else batch
         if self.output == "probability":
             explained = replace(explained, quantity=replace(explained.quantity, form="probability"), cache={})

@@ -9,9 +9,12 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ...core.errors import NotApplicable
 from ...models.batch import Batch, Rows, Site, Trace
 from ...models.flow.flow_model import FlowModel
+from ...models.layered import Layered
 from ...models.outputs import value
+from ...models.problem_types import problem_type
 from ...models.shapes import Heads, Outputs, PerRow
 
 Objective = Literal["quantity", "probability", "loss", "logit_sum"]
@@ -22,6 +25,21 @@ class ContextGradients(NamedTuple):
 
     trace: Trace
     gradients: tuple[Heads, ...]
+
+
+def check_classes_for(model: Layered, name: str, setting: str) -> None:
+    """Refuses an objective that needs classes where the model gives a score, and says which setting explains the score.
+
+    Args:
+        model: The model.
+        name: The objective: `probability` and `loss` need classes.
+        setting: What the method calls the setting.
+
+    Raises:
+        NotApplicable: The model has a regression head.
+    """
+    if name in ("probability", "loss") and problem_type(model) == "regression":
+        raise NotApplicable(f"the model gives one score and no classes, so that it has no {name}: use {setting}=quantity.")
 
 
 def objective(outputs: Outputs, batch: Batch, name: Objective) -> PerRow:

@@ -12,7 +12,7 @@ from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ..base import explanations, method
 from ..explanation import Explanation
-from .context_gradients import context_gradients
+from .context_gradients import check_classes_for, context_gradients
 
 Output = Literal["quantity", "probability"]
 
@@ -46,6 +46,7 @@ class GradientXAttention(Settings):
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Computes the edges of every instance, and their sums over heads and tokens."""
         assert batch.target is not None
+        check_classes_for(model, self.output, "output")
         trace, gradients = context_gradients(model, batch, self.output, {"attention", "value"})
         edges = [
             trace.site("attention", layer).detach()

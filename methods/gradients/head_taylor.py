@@ -12,7 +12,7 @@ from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ..base import explanations, method
 from ..explanation import Explanation
-from .context_gradients import context_gradients
+from .context_gradients import check_classes_for, context_gradients
 
 TaylorObjective = Literal["loss", "quantity", "logit_sum"]
 Absolute = Literal["head", "token"]
@@ -52,6 +52,7 @@ class HeadTaylor(Settings):
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Computes the head scores of every instance."""
+        check_classes_for(model, self.objective, "objective")
         trace, gradients = context_gradients(model, batch, self.objective)
         gates = [(trace.site("context", layer).detach() * gradient).sum(-1) for layer, gradient in enumerate(gradients)]
         by_token = torch.stack(gates, 1)  # (B, L, N, A)

@@ -9,7 +9,7 @@ from ...core.errors import UsageError
 from ...tasks.instance import Instance
 from ..layered import Layered
 from ..problem_types import problem_type
-from .labels import plain
+from .labels import output_of, plain
 
 YES, NO = ("1", "yes", "true"), ("0", "no", "false")
 """Labels of a text for a head with one label, beside the label's own name."""
@@ -55,7 +55,10 @@ def label_question(model: Layered, instance: Instance, labels: Mapping[str, int]
     if len(model.labels) == 1 and text in YES + NO:
         return LabelQuestion(0, int(text in YES))
     if bare.isdecimal() and int(bare) in model.labels:
-        return LabelQuestion(int(bare), int(bare == text))
+        try:
+            return LabelQuestion(output_of(int(bare), outputs), int(bare == text))
+        except UsageError as error:
+            raise UsageError(f"{where} {error}") from error
     names = ", ".join(model.labels.values())
     raise UsageError(f"{where} knows {names}, each of them also as `not {model.labels[0]}`.")
 

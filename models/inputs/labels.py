@@ -31,6 +31,11 @@ def label_ids(model: Layered, classes: Sequence[str]) -> dict[str, int]:
         UsageError: Another number of outputs, or other names.
     """
     outputs = {name: index for index, name in model.labels.items()}
+    if len(outputs) != len(model.labels):
+        raise UsageError(
+            f"two outputs of model {model.name!r} have one name ({', '.join(model.labels.values())}): write other names into "
+            "id2label and label2id of its config.json."
+        )
     if not classes:
         _warn_of_numbers(model)
         return outputs
@@ -39,15 +44,16 @@ def label_ids(model: Layered, classes: Sequence[str]) -> dict[str, int]:
         raise UsageError(
             f"model {model.name!r} has {describe_classes(model)}, the task has {len(classes)}: {', '.join(classes)}."
         )
+    for key in (str, plain):
+        names = {key(name): index for name, index in outputs.items()}
+        if len(names) == len(outputs) and set(names) == {key(name) for name in classes}:
+            return {name: names[key(name)] for name in classes}
     if nameless(outputs):
         return _by_number(model, classes)
-    names = {plain(name): index for name, index in outputs.items()}
-    if set(names) != {plain(name) for name in classes}:
-        raise UsageError(
-            f"the classes of model {model.name!r} are called {shown}, those of the task {', '.join(classes)}; "
-            "if they mean the same, write the task's names into id2label and label2id of the model's config.json."
-        )
-    return {name: names[plain(name)] for name in classes}
+    raise UsageError(
+        f"the classes of model {model.name!r} are called {shown}, those of the task {', '.join(classes)}; "
+        "if they mean the same, write the task's names into id2label and label2id of the model's config.json."
+    )
 
 
 def _by_number(model: Layered, classes: Sequence[str]) -> dict[str, int]:
@@ -102,12 +108,13 @@ def describe_classes(model: Layered) -> str:
 
 
 def plain(name: str) -> str:
-    """A class name in lower case, with single blanks for blanks, `_` and `-`.
+    """A class name in lower case, with single blanks for blanks, `_` and `-`, save the sign of a number.
 
-    >>> plain("not_Entailment"), plain("LABEL_0")
-    ('not entailment', 'label 0')
+    >>> plain("not_Entailment"), plain("LABEL_0"), plain("-1")
+    ('not entailment', 'label 0', '-1')
     """
-    return re.sub(r"[\s_-]+", " ", str(name)).strip().lower()
+    text = str(name).strip()
+    return text if _number(text) is not None else re.sub(r"[\s_-]+", " ", text).strip().lower()
 
 
 def number_in(name: str) -> int | None:
@@ -128,8 +135,9 @@ def output_of(label: int | str, outputs: Mapping[str, int]) -> int:
         outputs: The output of each class name.
 
     Raises:
-        UsageError: There is no such output; or a number can be read in two ways, since the names of all outputs hold numbers and
-            the one at that place holds another. The message continues a sentence that begins with the model.
+        UsageError: There is no such output; or a number can be read in two ways, since the output at that place is called by
+            another number, or the names of all outputs hold numbers and that one another. The message continues a sentence that
+            begins with the model.
         UnfitSentence: A number below 0, by which data sets mark rows without a label.
 
     >>> output_of("Yes", {"no": 0, "yes": 1}), output_of(1, {"no": 0, "yes": 1}), output_of(1, {"-1": 0, "0": 1, "1": 2})
@@ -149,6 +157,8 @@ def output_of(label: int | str, outputs: Mapping[str, int]) -> int:
         raise UnfitSentence(f"{known}. If {label} marks rows without a label, leave them out with --on-split skip.")
     if label not in names:
         raise UsageError(f"{known}. Write their names or numbers as labels.")
+    if _number(names[label]) is not None:
+        raise UsageError(f"{known}: none is called {label}, and the one at place {label} is called {names[label]}.")
     numbers = {index: number_in(name) for index, name in names.items()}
     others = [index for index, number in numbers.items() if number == label and index != label]
     if others and None not in numbers.values() and numbers[label] != label:

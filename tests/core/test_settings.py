@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import numpy as np
 import pytest
 from pydantic import Field, PositiveInt
 
@@ -23,6 +24,15 @@ class Example(Settings):
 def test_values_that_are_allowed_are_stored_unchanged() -> None:
     made = Example("l1", 0, 3)
     assert (made.norm, made.share, made.depth) == ("l1", 0, 3) and Example().depth is None
+
+
+def test_numbers_of_numpy_become_those_of_python() -> None:
+    example = Example(share=np.float32(0.25), depth=np.int64(3))  # type: ignore[arg-type]
+    assert (type(example.share), type(example.depth)) == (float, int) and example == Example(share=0.25, depth=3)
+    with pytest.raises(UsageError, match=r"^depth must be above 0, got 0\.$"):
+        Example(depth=np.int64(0))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="depth must be a whole number"):
+        Example(depth=np.float64(2.5))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,7 @@ UNUSABLE = {
     "": "the cell label is empty.",
     "-": "the label is '-', which says that there is none.",
     "NaN": "the label is 'NaN', which says that there is none.",
+    "<NA>": "the label is '<NA>', which says that there is none.",
 }
 
 
@@ -197,6 +198,19 @@ def test_a_list_of_labels_asks_about_every_label_of_the_file(tmp_path: Path) -> 
     ]  # fmt: skip
     with pytest.raises(UsageError, match=r"b\.jsonl, line 1: label is a list of something else than labels\. To leave"):
         load_task(str(write(tmp_path, '{"sentence": "a", "label": [["toxic"]]}\n', "b.jsonl")))
+
+
+@pytest.mark.parametrize("labels", ["[0, 1, 0]", "[1.0, 0.0, 1.0]", "[true, false, false]", "[0, 1]", '["toxic", "toxic"]'])
+def test_a_list_that_says_of_every_label_whether_it_is_true_is_no_list_of_names(tmp_path: Path, labels: str) -> None:
+    path = write(tmp_path, f'{{"sentence": "a", "label": {labels}}}\n' * 2, "a.jsonl")
+    with pytest.raises(UsageError, match="label is a list .*: write the names of the labels that are true, not whether each"):
+        load_task(str(path))
+
+
+def test_labels_that_are_numbers_may_be_a_list(tmp_path: Path) -> None:
+    rows = '{"sentence": "a", "label": [0, 1]}\n{"sentence": "b", "label": [1]}\n'
+    task = load_task(str(write(tmp_path, rows, "a.jsonl")))
+    assert [i.answer[0] for i in task.instances("test", None, 0)] == ["0", "1", "not 0", "1"]
 
 
 def test_an_object_is_no_label(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ class Settings:
     """Base class of frozen dataclasses whose fields are settings: values that an annotation does not allow are refused.
 
     An annotation names its choices (`Literal["l1", "l2"]`) or its range (`PositiveInt`, `Annotated[float, Field(ge=0, le=1)]`).
+    Numbers of NumPy become those of Python, which alone are stored.
 
     Raises:
         UsageError: A setting is none of its choices or out of its range; the text says what is allowed.
@@ -30,6 +31,8 @@ class Settings:
     def __post_init__(self) -> None:
         kind: Any = type(self)
         for name, allowed in _annotations(kind).items():
+            if getattr(setting := getattr(self, name), "shape", None) == ():  # a number of NumPy or torch
+                object.__setattr__(self, name, setting.item())
             try:
                 allowed.validate_python(getattr(self, name))
             except ValidationError as error:

@@ -9,13 +9,15 @@ import pytest
 import torch
 from tests.methods.gradients.conftest import FAMILIES
 
-from flowgauge.core.errors import UsageError
+from flowgauge.core.errors import NotApplicable, UsageError
+from flowgauge.methods.gradients.attattr import AttAttr
 from flowgauge.methods.gradients.context_gradients import objective
 from flowgauge.methods.gradients.gradient_x_attention import GradientXAttention
 from flowgauge.methods.gradients.head_taylor import HeadTaylor
 from flowgauge.methods.perturbation.head_accuracy_difference import head_accuracy_difference
+from flowgauge.models.inputs.encode import encode
 from flowgauge.models.outputs import value
-from flowgauge.tasks.instance import Quantity
+from flowgauge.tasks.instance import Instance, Quantity
 
 
 def test_objectives_by_hand(batch):
@@ -42,6 +44,19 @@ def test_padding_changes_nothing(models, batches, single, family, make):
             (alone,) = method.explain(model, single(batch, row))
             for view in method.gives:
                 assert getattr(together[row], view) == pytest.approx(getattr(alone, view), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "setting", "needs_classes"),
+    [(HeadTaylor, "objective", "loss"), (GradientXAttention, "output", "probability"), (AttAttr, "output", "probability")],
+)
+def test_a_score_is_explained_where_the_quantity_is_asked_for(tiny_flows, make, setting, needs_classes):
+    model = tiny_flows("bert", "score")
+    batch = encode(model, [Instance("1", ("the author is tall .",), (0,))])
+    with pytest.raises(NotApplicable, match=f"one score and no classes, so that it has no {needs_classes}: use {setting}=quantity"):
+        make(**{setting: needs_classes}).explain(model, batch)
+    (explanation,) = make(**{setting: "quantity"}).explain(model, batch)
+    assert np.isfinite(explanation.heads).all() and np.any(explanation.heads)
 
 
 @pytest.mark.parametrize(

@@ -92,3 +92,14 @@ def test_labels_that_a_head_does_not_have_are_refused(tiny_flows) -> None:
     assert label_question(labels, instances("bad")[0], {"bad": 1}) == (1, 1), "the task's name of a label"
     assert label_question(labels, instances("not 2")[0], {}) == (2, 0)
     assert label_name(labels, 1, 0) == "not rude" and label_name(labels, 1, 1) == "rude"
+
+
+def test_labels_that_are_called_by_numbers_are_asked_by_these(tiny_flows, monkeypatch) -> None:
+    model = tiny_flows("bert", "labels")
+    monkeypatch.setattr(model.hf.config, "id2label", {0: "-1", 1: "0", 2: "1"})
+    assert encode(model, instances(1, "-1", "not 0")).label.tolist() == [2, 0, 1]
+    with pytest.raises(UsageError, match="model .* none is called 2, and the one at place 2 is called 1"):
+        encode(model, instances(2))
+    monkeypatch.setattr(model.hf.config, "id2label", {0: "1 star", 1: "2 stars", 2: "3 stars"})
+    with pytest.raises(UsageError, match="has two outputs for it: number 1, which is called '2 stars', and '1 star'"):
+        encode(model, instances(1))

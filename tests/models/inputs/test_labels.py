@@ -44,6 +44,14 @@ def test_outputs_without_names_go_by_number_with_a_warning(
     assert "have no names" in said and "taken in the order negative, positive" in said
 
 
+def test_classes_that_are_called_by_numbers_are_matched_by_these_numbers(classifier: Callable[..., Any]) -> None:
+    assert label_ids(classifier("-1", "1"), ("1", "-1")) == {"1": 1, "-1": 0}
+    assert label_ids(classifier("0", "1"), ("1", "0")) == {"1": 1, "0": 0}
+    assert label_ids(classifier("A", "a"), ("a", "A")) == {"a": 1, "A": 0}
+    with pytest.raises(UsageError, match=r"^two outputs of model .* have one name \(a, a\): write other names"):
+        label_ids(classifier("a", "a"), ())
+
+
 def test_other_names_or_another_number_are_refused(classifier: Callable[..., Any]) -> None:
     with pytest.raises(UsageError, match=r"are called no, yes, those of the task negative, positive; .* id2label"):
         label_ids(classifier("no", "yes"), ("negative", "positive"))
@@ -76,6 +84,8 @@ KNOWS = "knows negative, Positive (0 to 1)."
 UNCLEAR: list[tuple[int | str, dict[str, int], str]] = [
     (1, STARS, "has two outputs for it: number 1, which is called '2 stars', and '1 star', which is number 0. Write the names of "
      "the outputs as labels."),
+    (2, SIGNS, "knows -1, 0, 1 (0 to 2): none is called 2, and the one at place 2 is called 1."),
+    (0, {"1": 0, "other": 1}, "knows 1, other (0 to 1): none is called 0, and the one at place 0 is called 1."),
     (2, NAMED, f"{KNOWS} Write their names or numbers as labels."),
     (-1, NAMED, f"{KNOWS} If -1 marks rows without a label, leave them out with --on-split skip."),
     ("0.8", NAMED, f"{KNOWS} A label with a fraction is a score, and the model tells classes: write classes as labels."),
