@@ -203,7 +203,7 @@ def test_a_list_of_labels_asks_about_every_label_of_the_file(tmp_path: Path) -> 
 @pytest.mark.parametrize("labels", ["[0, 1, 0]", "[1.0, 0.0, 1.0]", "[true, false, false]", "[0, 1]", '["toxic", "toxic"]'])
 def test_a_list_that_says_of_every_label_whether_it_is_true_is_no_list_of_names(tmp_path: Path, labels: str) -> None:
     path = write(tmp_path, f'{{"sentence": "a", "label": {labels}}}\n' * 2, "a.jsonl")
-    with pytest.raises(UsageError, match="label is a list .*: write the names of the labels that are true, not whether each"):
+    with pytest.raises(UsageError, match=r"label is a list .*: write the names of the labels that are true, not whether each"):
         load_task(str(path))
 
 

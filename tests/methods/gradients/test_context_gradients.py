@@ -53,7 +53,9 @@ def test_padding_changes_nothing(models, batches, single, family, make):
 def test_a_score_is_explained_where_the_quantity_is_asked_for(tiny_flows, make, setting, needs_classes):
     model = tiny_flows("bert", "score")
     batch = encode(model, [Instance("1", ("the author is tall .",), (0,))])
-    with pytest.raises(NotApplicable, match=f"one score and no classes, so that it has no {needs_classes}: use {setting}=quantity"):
+    with pytest.raises(
+        NotApplicable, match=f"one score and no classes, so that it has no {needs_classes}: use {setting}=quantity"
+    ):
         make(**{setting: needs_classes}).explain(model, batch)
     (explanation,) = make(**{setting: "quantity"}).explain(model, batch)
     assert np.isfinite(explanation.heads).all() and np.any(explanation.heads)

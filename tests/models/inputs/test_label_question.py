@@ -98,7 +98,7 @@ def test_labels_that_are_called_by_numbers_are_asked_by_these(tiny_flows, monkey
     model = tiny_flows("bert", "labels")
     monkeypatch.setattr(model.hf.config, "id2label", {0: "-1", 1: "0", 2: "1"})
     assert encode(model, instances(1, "-1", "not 0")).label.tolist() == [2, 0, 1]
-    with pytest.raises(UsageError, match="model .* none is called 2, and the one at place 2 is called 1"):
+    with pytest.raises(UsageError, match=r"model .* none is called 2, and the one at place 2 is called 1"):
         encode(model, instances(2))
     monkeypatch.setattr(model.hf.config, "id2label", {0: "1 star", 1: "2 stars", 2: "3 stars"})
     with pytest.raises(UsageError, match="has two outputs for it: number 1, which is called '2 stars', and '1 star'"):
