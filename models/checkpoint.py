@@ -47,10 +47,10 @@ class Checkpoint:
         family, architecture = self.config.get("model_type"), self.architecture
         if family not in FAMILIES:
             saved = f" (saved as {architecture})" if architecture else ""
-            told = f"is of family {printable(str(family)[:100])!r}{saved}" if family else f"states no model_type{saved}"
+            stated = f"is of family {printable(str(family)[:100])!r}{saved}" if family else f"states no model_type{saved}"
             own = ", and code that comes with a checkpoint (auto_map) is not run" if "auto_map" in self.config else ""
             raise UsageError(
-                f"model {self.name!r} {told}; flowgauge has adapters for {', '.join(sorted(FAMILIES))}{own}: "
+                f"model {self.name!r} {stated}; flowgauge has adapters for {', '.join(sorted(FAMILIES))}{own}: "
                 "choose a checkpoint of one of these families."
             )
         if self.config.get("is_decoder") or self.config.get("add_cross_attention"):

@@ -118,8 +118,8 @@ def _draw_all(source: ExplanationSource, options: FigureOptions, out: Path) -> l
             log.info("no %s: %s", what, reason)
             reasons.setdefault(str(reason), []).append(what)
     if not paths:
-        told = " ".join(f"{', '.join(figures)}: {reason}" for reason, figures in reasons.items())
-        raise UsageError(f"no figure can be drawn of {source.url!r}. {told}")
+        listed = " ".join(f"{', '.join(figures)}: {reason}" for reason, figures in reasons.items())
+        raise UsageError(f"no figure can be drawn of {source.url!r}. {listed}")
     return paths
 
 
