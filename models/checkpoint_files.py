@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UsageError, in_words
+from ..core.text_files import lies_inside
 
 LARGEST_JSON = 2**26
 """Most bytes of a configuration or an index."""
@@ -101,7 +102,7 @@ def weight_files(folder: Path, config: Mapping[str, Any]) -> tuple[Path, ...]:
             raise UsageError(f"{folder / first} is damaged, it has no weight_map: copy the checkpoint again.")
         shards = sorted({str(shard) for shard in weight_map.values()})
     for shard in shards:
-        if Path(shard).is_absolute() or ".." in Path(shard).parts:
+        if not lies_inside(shard):
             raise UsageError(
                 f"{folder} names the file of weights {shard[:200]!r}, which lies outside it: copy the checkpoint again."
             )

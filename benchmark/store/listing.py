@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...core.errors import quoted
+from ...core.text_files import lies_inside, parse_json
 from .atomic_files import write_file
 from .sums import DamagedFile, file_sum
 
@@ -35,14 +37,16 @@ def read_listing(folder: Path) -> dict[str, str]:
     """The sums of a folder's files by their paths, as `write_listing` noted them.
 
     Raises:
-        DamagedFile: There is no list, or it cannot be read.
+        DamagedFile: There is no list, it cannot be read, or it names a file outside the folder.
     """
     try:
-        listed = json.loads((folder / LISTING).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        listed = parse_json((folder / LISTING).read_bytes())
+    except (OSError, ValueError, RecursionError):
         listed = None
     if not isinstance(listed, dict):
         raise DamagedFile(f"{folder} has no whole list of its files ({LISTING}).")
+    if outside := next((name for name in listed if not lies_inside(name)), None):
+        raise DamagedFile(f"{folder / LISTING} names {quoted(outside, 200)}, which lies outside the folder.")
     return listed
 
 

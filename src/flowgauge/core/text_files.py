@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Hashable
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import yaml
@@ -38,6 +38,15 @@ def read_text(path: Path, kind: str) -> str:
         raise UsageError(f"cannot read the {kind} {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"the {kind} {path} is not a text file in UTF-8.") from error
+
+
+def lies_inside(name: str) -> bool:
+    """Whether the name of a file that a list gives lies in the folder of the list, on every system.
+
+    >>> lies_inside("pages/index.html"), lies_inside("../key"), lies_inside("/etc/passwd"), lies_inside("C:key")
+    (True, False, False, False)
+    """
+    return not any(path.anchor or ".." in path.parts for path in (PurePosixPath(name), PureWindowsPath(name)))
 
 
 class RepeatedKey(ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,18 @@ def test_missing_and_changed_files_and_a_damaged_list_are_noticed(tmp_path: Path
     write_listing(tmp_path, ["sub/b"])
     assert list(check_listing(tmp_path)) == ["sub/b"]
     text = (tmp_path / LISTING).read_text()
-    for damaged in (text[:-9], "[]"):
+    for damaged in (text[:-9], "[]", "[" * 100_000):
         (tmp_path / LISTING).write_text(damaged)
         with pytest.raises(DamagedFile, match="no whole list of its files"):
             read_listing(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../key", "/etc/hosts", "sub/../../key", "C:\\key", "..\\key"])
+def test_a_list_cannot_name_files_outside_its_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "key").write_text("secret")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / LISTING).write_text(json.dumps({name: folder_sums(tmp_path, ["key"])["key"]}))
+    for read in (read_listing, check_listing):
+        with pytest.raises(DamagedFile, match="which lies outside the folder"):
+            read(site)
