@@ -55,7 +55,7 @@ def listing(names: Iterable[str], like: str = "") -> str:
         like: What a user wrote.
 
     >>> listing(["b", "a", "b"]), listing([f"t{n}" for n in range(12)], "t7")
-    ('a, b', 't7, t0, t1, t10, t11, t2, t3, t4, t5, t6 and 2 more')
+    ('a, b', 't7, t0, t1, t2, t3, t4, t5, t6, t8, t9 and 2 more')
     """
     known = sorted(set(names))
     if len(known) > MOST_NAMES:
