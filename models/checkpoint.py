@@ -293,5 +293,5 @@ def _description(architecture: str, source: str) -> str:
     return (
         f"which has {head} and neither a masked-LM nor a classification nor a span head"
         if head
-        else ("which has neither a masked-LM nor a sequence-classification nor a span head")
+        else "which has neither a masked-LM nor a sequence-classification nor a span head"
     )
