@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
+from types import NoneType
 from typing import Any, NamedTuple
 
 from ..core.errors import UsageError
@@ -67,7 +68,8 @@ class FileRow:
         A list of words is joined by blanks, so that they stay the words of the text.
 
         Raises:
-            BrokenRowError: An object, a list of something else than words, a word with a blank in it, or one of these as text.
+            BrokenRowError: An object, a list of something else than words, a word with a blank in it, one of these as text, or a
+                value that is neither text nor a number.
 
         >>> FileRow(1, 2, {"sentence": ["a", "film"], "label": True}).text("sentence")
         'a film'
@@ -85,6 +87,8 @@ class FileRow:
             if unfit is not None:
                 raise BrokenRowError(f"{column} is a list, and {as_text(unfit)[:40]!r} in it is no single word.")
             return " ".join(word.strip() for word in value)
+        if not isinstance(value, (str, int, float, NoneType)):
+            raise BrokenRowError(f"{column} holds values of type {type(value).__name__}, which are no text; save them as text.")
         return as_text(value).strip()
 
 
@@ -404,7 +408,8 @@ def _data_set(path: Path, split: str) -> Table:
     if repeated:
         raise UsageError(f"{path}: the column {repeated[0]!r} is there twice; rename one.")
     table = table_of(path, enumerate(iter(data), 1), "rows")
-    names = {column: tuple(kind.names) for column, kind in data.features.items() if getattr(kind, "names", None)}
+    kinds = {column: getattr(kind, "feature", kind) for column, kind in data.features.items()}  # of the elements of lists
+    names = {column: tuple(kind.names) for column, kind in kinds.items() if getattr(kind, "names", None)}
     return _with_class_names(table, names)
 
 
@@ -427,6 +432,8 @@ def _with_class_names(table: Table, names: Mapping[str, tuple[str, ...]]) -> Tab
     """The table with the names of classes instead of their numbers; numbers without a name, such as -1, become empty cells."""
 
     def named(column: str, value: Any) -> Any:
+        if column in names and isinstance(value, list):
+            return [named(column, element) for element in value]
         if column not in names or not isinstance(value, int):
             return value
         return names[column][value] if 0 <= value < len(names[column]) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, WithJsonSchema
@@ -20,7 +20,12 @@ PLANS = Path(__file__).parents[1] / "plans"
 
 
 def _spec(entry: Any) -> Any:
+    entry = _path_as_text(entry)
     return Spec.parse(entry) if isinstance(entry, (str, Mapping)) else entry
+
+
+def _path_as_text(entry: Any) -> Any:
+    return str(entry) if isinstance(entry, PurePath) else entry
 
 
 def _several(entry: Any) -> Any:
@@ -115,7 +120,7 @@ class Plan(BaseModel):
             if key not in cls.model_fields:
                 raise UnknownName("field of a plan", key, cls.model_fields)
         try:
-            return cls(**fields)
+            return cls(**{key: _path_as_text(value) for key, value in fields.items()})
         except ValidationError as error:
             faults = [_fault(e) for e in error.errors()]
             more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""

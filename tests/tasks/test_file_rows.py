@@ -194,6 +194,23 @@ def test_a_word_with_a_blank_in_a_list_is_no_single_word() -> None:
         FileRow(1, 1, {"s": ["New York", "is"]}).text("s")
 
 
+def test_bytes_are_no_text() -> None:
+    with pytest.raises(BrokenRowError, match=r"^s holds values of type bytes, which are no text; save them as text\.$"):
+        FileRow(1, 1, {"s": b"a film"}).text("s")
+
+
+def test_lists_of_classes_have_their_names(tmp_path: Path) -> None:
+    import datasets
+
+    labels = datasets.List(datasets.ClassLabel(names=["fine", "rude", "toxic"]))
+    features = datasets.Features(sentence=datasets.Value("string"), label=labels)
+    path = tmp_path / "a.parquet"
+    datasets.Dataset.from_dict({"sentence": ["a", "b"], "label": [[2, 1], []]}, features=features).to_parquet(path)
+    table = read_table(path)
+    assert [row.cells["label"] for row in table.rows] == [["toxic", "rude"], []]
+    assert table.classes == {"label": ("fine", "rude", "toxic")}
+
+
 def test_parquet_arrow_and_saved_data_sets_have_the_names_of_classes(tmp_path: Path) -> None:
     import datasets
 

@@ -75,3 +75,9 @@ def test_an_empty_plan_is_refused_as_empty(tmp_path: Path) -> None:
     path.write_text("# nothing yet\n")
     with pytest.raises(UsageError, match=r"plan\.yaml is empty: write at least a line with tasks"):
         Plan.load(path)
+
+
+def test_paths_of_pathlib_are_paths(tmp_path: Path) -> None:
+    names = {"model": tmp_path / "model", "store": tmp_path / "store", "data_dir": tmp_path}
+    text = Plan.make(tasks=str(tmp_path / "a.tsv"), **{field: str(path) for field, path in names.items()})
+    assert Plan.make(tasks=[tmp_path / "a.tsv"], **names) == Plan.make(tasks=tmp_path / "a.tsv", **names) == text
