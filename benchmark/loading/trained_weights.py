@@ -26,7 +26,7 @@ from ...core.progress import Progress
 from ...models.built.training import TrainingSession
 from ..store.atomic_files import Files
 from ..store.cell import safe_name
-from ..store.explanation_file import metadata
+from ..store.explanation_file import read_metadata
 from ..store.key import canonical, short_hash
 from ..store.record import TrainingRecord
 from ..store.sums import BLANK, DamagedFile, seal
@@ -150,7 +150,7 @@ class TrackedTraining:
             data = self.store.files.read(f"{self.folder}/checkpoint.safetensors")
             if data is None:
                 return {}
-            state = metadata(data)
+            state = read_metadata(data)
             tensors = safetensors.torch.load(data)
             is_own = state.get("key") in (None, short_hash(self.key))  # the first checkpoints stored no key
             curve, seconds = state["curve"], state["seconds"]

@@ -117,13 +117,15 @@ def _is_abandoned(entry: os.DirEntry[str]) -> bool:
 def _walk(folder: str) -> Iterator[tuple[str, FileState]]:
     waiting = [folder]
     while waiting:
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(waiting.pop()) as entries:
+        current = waiting.pop()
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(current) as entries:
             for entry in entries:
+                path = f"{current}/{entry.name}"  # with a slash on every system, as fsspec names files
                 if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
+                    waiting.append(path)
                 elif entry.is_file():
                     info = entry.stat()
-                    yield entry.path, FileState(info.st_size, info.st_mtime)
+                    yield path, FileState(info.st_size, info.st_mtime)
 
 
 class Files:

@@ -163,7 +163,7 @@ def head(data: bytes, where: str = "explanations") -> PartHeader:
         FlowgaugeError: A newer flowgauge wrote it.
     """
     try:
-        header = metadata(data)
+        header = read_metadata(data)
         check_schema(header["schema"], SCHEMA, where)
         return PartHeader(SENTENCES.validate_python(header["sentences"]), COST.validate_python(header["cost"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -183,7 +183,7 @@ def same(first: Explanation, second: Explanation) -> bool:
     return equal and all(same(a, b) for a, b in zip(first.draws, second.draws, strict=True))
 
 
-def metadata(data: bytes) -> dict[str, Any]:
+def read_metadata(data: bytes) -> dict[str, Any]:
     """What flowgauge wrote into the metadata of a safetensors file.
 
     Args:
