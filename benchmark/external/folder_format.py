@@ -33,14 +33,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
-from ...core.errors import UsageError
+from ...core.errors import UsageError, in_words
 from ...core.registry import check_name
-from ...core.text_files import parse_yaml, read_text
+from ...core.text_files import parse_json, parse_yaml, read_text
 from ...methods.explanation import MASK_COMPANIONS, VIEWS, Explanation
 from ...methods.registry import METHODS, OUTSIDE
 from ..store.atomic_files import write_file
 from ..store.explanation_file import Part
-from ..store.record import Record, check_schema, parse_json
+from ..store.record import Record, check_schema
 from .look_alikes import look_alike
 
 SCHEMA: Literal[1] = 1
@@ -212,7 +212,7 @@ def read_explanations(folder: str | Path) -> ExternalExplanations:
     try:
         stored = parse_json(text) if path.suffix == ".json" else parse_yaml(text, str(path))
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from error
+        raise UsageError(f"{path} cannot be read: {in_words(error)}.") from error
     if not isinstance(stored, dict):
         raise UsageError(f"{path} must be a mapping with method, producer, task and so on, got {type(stored).__name__}.")
     manifest = _manifest(stored, str(path))

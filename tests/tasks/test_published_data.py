@@ -126,3 +126,12 @@ def test_an_id_that_is_there_twice_is_named_with_both_lines(tmp_path: Path) -> N
     where = folder(tmp_path, "sst2/dev.tsv", "id\tsentence\tlabel\nx\tgood\t1\ny\tbad\t0\nx\tbad\t0\n")
     with pytest.raises(UsageError, match=r"dev.tsv, line 4: the id 'x' is that of line 2 too"):
         ClassificationTask("sst2", where).instances("validation")
+
+
+def test_a_failure_without_a_message_is_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(UsageError, match=r"cannot be read from the Hub \(.*: it is not implemented\): go online"):
+        load_task("rte").instances("validation", 2, 0)
