@@ -194,9 +194,18 @@ def _one_token(model: Layered, instance: Instance, texts: list[str], ids: list[i
     """The id that the tokenizer gives `word` in the gap.
 
     Raises:
+        UsageError: The tokenizer makes a token of the blank before every gap, so that no word fits.
         UnfitSentence: The word is unknown or several tokens, or the other tokens are not the same with it.
     """
     tokenizer = model.tokenizer
+    before = ids[max(target - 1, 0)]
+    if before not in tokenizer.all_special_ids and not tokenizer.decode([before]).strip():
+        token = tokenizer.mask_token
+        raise UsageError(
+            f"the tokenizer of model {model.name!r} makes a token of the blank before {token}, which it does not before words: "
+            f"let the mask token take it, as `tokenizer.add_special_tokens({{'mask_token': AddedToken({token!r}, lstrip=True, "
+            "special=True)})` and `tokenizer.save_pretrained(FOLDER)` do."
+        )
     in_gap = [t.replace(tokenizer.mask_token, word) for t in texts]
     filled: list[int] = run_tokenizer(tokenizer, *in_gap, what=f"instance {instance.id!r}")["input_ids"]
     same = len(filled) == len(ids) and filled[:target] + filled[target + 1 :] == ids[:target] + ids[target + 1 :]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from flowgauge.core.errors import UnfitSentence, UsageError
 from flowgauge.models.inputs.encode import batches as make_batches
@@ -27,6 +29,26 @@ def test_two_answers_that_are_one_token_are_refused(tiny_flow):
         encode(tiny_flow, [same])
     with pytest.raises(UnfitSentence, match=r"the answer '\[PAD\]'"):
         encode(tiny_flow, [Instance("a", same.segments, ("[PAD]",), ("is",))])
+
+
+def blank_tokenizer(lstrip):
+    """A tokenizer whose words begin with their blank, as those of RoBERTa do."""
+    vocabulary = ("[PAD]", "[UNK]", "[MASK]", "▁", "▁the", "▁author", "▁is", "▁are", "▁tall", "▁.")
+    raw = Tokenizer(models.WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token="[UNK]"))
+    raw.pre_tokenizer, raw.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    mask = AddedToken("[MASK]", lstrip=lstrip, special=True)
+    return PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="[PAD]", unk_token="[UNK]", mask_token=mask)
+
+
+def test_a_mask_token_that_leaves_the_blank_before_it_is_named_as_the_cause(tiny_flows, monkeypatch):
+    model = tiny_flows()
+    monkeypatch.setattr(model, "tokenizer", blank_tokenizer(lstrip=True))
+    batch = encode(model, [pair()])
+    assert (batch.ids.tolist(), batch.answer.tolist()) == ([[4, 5, 2, 8, 9]], [[6]])
+    monkeypatch.setattr(model, "tokenizer", blank_tokenizer(lstrip=False))
+    with pytest.raises(UsageError, match=r"makes a token of the blank before \[MASK\], .* lstrip=True") as caught:
+        encode(model, [pair()])
+    assert not isinstance(caught.value, UnfitSentence)
 
 
 CONTEXT = "the guard likes the tall chef"
