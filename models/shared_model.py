@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from operator import is_
+from threading import Thread
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..core.errors import FlowgaugeError, SharedStateChanged
-from ..core.foreign_code import defined_by, faults_in_words, foreign_code, is_foreign, source_file
+from ..core.foreign_code import defined_by, faults_in_words, foreign_code, is_foreign, source_file, users_threads
 from .batch import Batch
 from .layered import Layered
 
@@ -39,7 +40,7 @@ class SharedModel:
             plugins: The plug-in that runs, then those that it may run; None among them is left out.
 
         Raises:
-            SharedStateChanged: The model was changed, so that nothing may use it any more.
+            SharedStateChanged: The model was changed, or may still be by a thread, so that nothing may use it any more.
             PluginFault: The plug-in failed, or left a setting of the process changed.
         """
         foreign = [plugin for plugin in plugins if plugin is not None and is_foreign(plugin)]
@@ -49,17 +50,23 @@ class SharedModel:
                 yield
             return
         self.keep()
+        threads = users_threads()
         try:
             with foreign_code(name, source_file(foreign[0]) or "" if foreign else ""):
                 yield
         except KeyboardInterrupt:
             raise
         except FlowgaugeError:
-            self._require_unchanged(name)
+            self._require_unchanged(name, threads)
             raise
-        self._require_unchanged(name)
+        self._require_unchanged(name, threads)
 
-    def _require_unchanged(self, name: str) -> None:
+    def _require_unchanged(self, name: str, threads: set[Thread]) -> None:
+        if users_threads() - threads:
+            raise SharedStateChanged(
+                f"{name} left a thread running, so the run was stopped before it could change what others use: join each thread "
+                "that it starts, and run the same command again."
+            )
         if changed := self.changed():
             raise SharedStateChanged(
                 f"{name} changed {changed}, so the run was stopped before anything else could use the model: "
@@ -122,7 +129,9 @@ def _modules(model: Layered) -> list[nn.Module]:
 
 def _tokenizer_state(model: Layered) -> tuple[Any, ...]:
     tokenizer = model.tokenizer
-    return (len(tokenizer), *(getattr(tokenizer, f"{name}_side", "") for name in ("padding", "truncation")))
+    own = {name: value for name, value in getattr(tokenizer, "__dict__", {}).items() if callable(value)}
+    steps = [str(getattr(getattr(tokenizer, "_tokenizer", None), name, "")) for name in ("normalizer", "pre_tokenizer")]
+    return (len(tokenizer), own, *steps, *(getattr(tokenizer, f"{name}_side", "") for name in ("padding", "truncation")))
 
 
 def _replaced(now: Any, before: Any) -> Iterator[str]:

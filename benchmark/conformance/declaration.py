@@ -51,6 +51,8 @@ def require_settings(tested: PluginUnderTest) -> None:
     Raises:
         BrokenPromise: With the setting.
     """
+    for name, parameter in parameters(tested.factory).items():
+        require(parameter.default is not parameter.empty, f"the setting {name!r} has no default: give it one.")
     stored = settings(tested.plugin)
     rebuilt = settings(tested.factory(**stored))
     require(rebuilt == stored, f"built again from its settings {stored}, it has the settings {rebuilt}.")

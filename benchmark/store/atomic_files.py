@@ -123,7 +123,7 @@ def _walk(folder: str) -> Iterator[tuple[str, FileState]]:
                 path = f"{current}/{entry.name}"  # with a slash on every system, as fsspec names files
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(path)
-                elif entry.is_file():
+                elif os.path.isfile(path):  # unlike the entry's own method, False for a link that leads to itself
                     info = entry.stat()
                     yield path, FileState(info.st_size, info.st_mtime)
 

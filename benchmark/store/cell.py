@@ -41,6 +41,15 @@ def safe_name(text: str) -> str:
     return "/".join("_" if set(part) == {"."} else part for part in parts) or "_"
 
 
+def safe_folder(text: str) -> str:
+    """The one folder of a cell's name.
+
+    >>> safe_folder("attention-de7d7744ccd7"), safe_folder("my/own-de7d7744ccd7")
+    ('attention-de7d7744ccd7', 'my_own-de7d7744ccd7')
+    """
+    return safe_name(text).replace("/", "_")
+
+
 @dataclass(frozen=True)
 class ExplanationPlace:
     """Where the explanation of one instance is stored.
@@ -77,7 +86,7 @@ class Cell:
         return self.path.rpartition("/")[2]
 
     def record(self) -> Record | None:
-        """The cell's record, whose sums its files are held against from now on; None where there is none or it is damaged.
+        """The cell's record, whose sums its files are held against from now on; None where there is none that is whole and its own.
 
         Raises:
             FlowgaugeError: A newer flowgauge wrote it.
@@ -91,6 +100,9 @@ class Cell:
             record = Record.model_validate(stored)
         except (ValueError, KeyError, TypeError, RecursionError, DamagedFile):  # pydantic's error is a ValueError
             log.warning("%s/%s is damaged and left out; the same `flowgauge run` mends it.", self.path, RECORD)
+            return None
+        if not f"/{self.path}".endswith(f"/{safe_name(record.model)}/{safe_name(record.task)}/{safe_folder(record.folder)}"):
+            log.warning("%s/%s is the record of another cell, %s, and left out.", self.path, RECORD, record.folder)
             return None
         if self._listed is None:
             self._listed, self._sums = record, dict(record.files)
@@ -247,12 +259,13 @@ class Cell:
         return score
 
     def read_score(self, metric: str) -> Score | None:
-        """A metric's stored score; None where there is no file or it is damaged."""
+        """A metric's stored score; None where there is no file, or it is damaged or another metric's."""
         try:
             data = self.read(f"scores/{metric}.parquet")
             if data is None:
                 return None
-            return Score.model_validate_json(pq.read_schema(pa.BufferReader(data)).metadata[b"flowgauge"])
+            score = Score.model_validate_json(pq.read_schema(pa.BufferReader(data)).metadata[b"flowgauge"])
+            return score if score.metric == metric else None
         except (pa.ArrowException, ValidationError, KeyError, TypeError, OSError, DamagedFile):
             return None
 
@@ -384,7 +397,7 @@ class Cell:
 
     def siblings(self, method: str) -> list[Cell]:
         """Other cells of a method for the same model and task."""
-        task, start = self.path.rpartition("/")[0], f"{safe_name(method).replace('/', '_')}-"
+        task, start = self.path.rpartition("/")[0], f"{safe_folder(method)}-"
         paths = [path.rpartition("/")[0] for path in self.files.below(task) if path.endswith(f"/{RECORD}")]
         return [Cell(self.files, path) for path in paths if path != self.path and path.startswith(f"{task}/{start}")]
 

@@ -12,7 +12,7 @@ import logging
 
 from ...core.errors import UsageError
 from .atomic_files import Files, FileState
-from .cell import RECORD, Cell, safe_name
+from .cell import RECORD, Cell, safe_folder, safe_name
 from .record import Record
 
 __all__ = ["Cell", "Store", "safe_name"]
@@ -34,7 +34,7 @@ class Store:
 
     def cell(self, model: str, task: str, folder: str) -> Cell:
         """The cell of a model and a task in `<method>-<12 hex>`; it need not exist yet."""
-        return Cell(self.files, f"{self.files.root}/{safe_name(model)}/{safe_name(task)}/{safe_name(folder).replace('/', '_')}")
+        return Cell(self.files, f"{self.files.root}/{safe_name(model)}/{safe_name(task)}/{safe_folder(folder)}")
 
     def cells(self) -> list[Cell]:
         """Every cell with a record, in the order of their paths.

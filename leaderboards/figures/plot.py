@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from matplotlib.figure import Figure
 
+from ...benchmark.store.store import Store
 from ...core.errors import FlowgaugeError, UnknownName, UsageError
 from ..stored.comparable_cells import ComparableCells
 from ..tables.columns import PATTERNS
@@ -109,7 +110,9 @@ def _draw_all(source: ExplanationSource, options: FigureOptions, out: Path) -> l
 
     Raises:
         UsageError: The store has data for no figure; the message lists the reasons.
+        UnknownName: No cell has a named instance or condition, which some figures do not ask for.
     """
+    _check_options(source, options)
     paths, reasons = list[Path](), dict[str, list[str]]()
     for what in FIGURES:
         try:
@@ -121,6 +124,21 @@ def _draw_all(source: ExplanationSource, options: FigureOptions, out: Path) -> l
         listed = " ".join(f"{', '.join(figures)}: {reason}" for reason, figures in reasons.items())
         raise UsageError(f"no figure can be drawn of {source.url!r}. {listed}")
     return paths
+
+
+def _check_options(source: ExplanationSource, options: FigureOptions) -> None:
+    """Checks that some cell has each instance and the condition that are named.
+
+    Raises:
+        UnknownName: None has.
+    """
+    if options.instances or options.condition:
+        store = Store(source.url)
+        cells = [store.find(record).sentences() for group in source.groups for record in group.records]
+        check_instances(options.instances, list({id: None for cell in cells for id in cell}))
+        conditions = {sentence.condition for cell in cells for sentence in cell.values()}
+        if options.condition and options.condition not in conditions:
+            raise UnknownName("condition in this store", options.condition, sorted(conditions))
 
 
 def _draw(source: ExplanationSource, what: str, options: FigureOptions, out: Path) -> list[Path]:

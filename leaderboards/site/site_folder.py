@@ -32,9 +32,9 @@ def site_folder(out: str | Path) -> Iterator[Path]:
         out: The place of the site: a folder that does not exist, is empty, or holds a site with its list of files.
 
     Raises:
-        UsageError: `out` holds something else, or cannot be written.
+        UsageError: `out` holds something else, cannot be written, or is the current folder or one that it lies in.
     """
-    out = Path(out).expanduser().resolve()
+    out = _resolved(out)
     new = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +55,21 @@ def site_folder(out: str | Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _resolved(out: str | Path) -> Path:
+    """The place of a site without links.
+
+    Raises:
+        UsageError: It is a link in a circle, or the current folder or one around it, which a new folder cannot replace.
+    """
+    try:
+        resolved = Path(out).expanduser().resolve()
+    except (OSError, RuntimeError) as error:  # Python's word for links in a circle
+        raise UsageError(f"cannot write {out}: {error}; choose another folder with --out.") from error
+    if Path.cwd().is_relative_to(resolved):
+        raise UsageError(f"a site takes the place of its folder, and {resolved} is in use: choose a folder below it with --out.")
+    return resolved
 
 
 def _listed_files(out: Path) -> set[str]:

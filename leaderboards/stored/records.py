@@ -21,9 +21,15 @@ def stored_records(store_url: str) -> list[Record]:
     What orders methods is taken from flowgauge's own metrics, whatever a record says of them.
 
     Raises:
-        UsageError: There is no store, or it is empty.
+        UsageError: There is no store, it is empty, or no record in it can be read.
     """
-    records = [as_declared(record) for record in Store(store_url).records() if not record.reference_only]
+    store = Store(store_url)
+    records = [as_declared(record) for record in store.records() if not record.reference_only]
+    if not records and (cells := len(store.cells())):
+        raise UsageError(
+            f"the store {store_url!r} has results ({cells} record.json), but none that can be read or shown; the `flowgauge run` "
+            "that computed them mends them."
+        )
     if not records:
         raise UsageError(f"the store {store_url!r} has no results yet; `flowgauge run ... --store {store_url}` adds some.")
     return records

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from flowgauge.core import errors
 from flowgauge.core.process_settings import RANDOM, ProcessSettings
 
 CHANGES: dict[str, tuple[str, Callable[[], Any], Callable[[], Any]]] = {
@@ -45,6 +47,15 @@ CHANGES: dict[str, tuple[str, Callable[[], Any], Callable[[], Any]]] = {
     "seed": ("", lambda: random.seed(5), random.getstate),
     "errors": ("numpy's handling of floating-point errors", lambda: np.seterr(divide="raise"), np.geterr),
     "environment": ("environment variables", lambda: os.environ.update(HOME="/"), lambda: dict(os.environ)),
+    "modules": ("imported modules", lambda: sys.modules.update(json=None), lambda: sys.modules["json"]),  # type: ignore[arg-type]
+    "streams": ("the streams of the process", lambda: setattr(sys, "stdout", None), lambda: sys.stdout),
+    "signals": (
+        "what signals do",
+        lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+        lambda: signal.getsignal(signal.SIGTERM),
+    ),
+    "functions": ("functions of other modules", lambda: setattr(np, "mean", print), lambda: np.mean),
+    "our functions": ("functions of other modules", lambda: setattr(errors, "quoted", print), lambda: errors.quoted),
     "folder": ("the working folder", lambda: os.chdir("/"), os.getcwd),
 }
 

@@ -182,6 +182,18 @@ def test_entry_points_are_found_and_cannot_replace_what_is_built_in(monkeypatch:
     assert plain.docs() == {"plain": PluginDocs(), "other": PluginDocs("from elsewhere")}
 
 
+def test_entry_points_are_read_once_until_the_path_of_python_changes(
+    monkeypatch: pytest.MonkeyPatch, plain: Registry, tmp_path: Path
+) -> None:
+    reads: list[str] = []
+    monkeypatch.setattr(module, "entry_points", lambda group: reads.append(group) or [])
+    for _ in range(2):
+        assert plain.entries() == {"plain": "plain_plugin:Plain"}
+    monkeypatch.syspath_prepend(tmp_path)
+    plain.docs()
+    assert reads == ["flowgauge.nothing"] * 2
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [

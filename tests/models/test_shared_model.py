@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import tokenizers
 import torch
 
 from flowgauge.core.errors import SharedStateChanged
@@ -47,6 +49,11 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "forward": (lambda m: setattr(m.hf, "forward", print), "the model's forward"),
     "outputs": (lambda m: setattr(m, "outputs", print), "the model's outputs"),
     "configuration": (lambda m: setattr(m.hf.config, "hidden_act", "relu"), "the model's hidden act"),
+    "tokens": (lambda m: setattr(m.tokenizer, "convert_ids_to_tokens", print), "the model's tokenizer"),
+    "normalizer": (
+        lambda m: setattr(m.tokenizer.backend_tokenizer, "normalizer", tokenizers.normalizers.NFC()),
+        "the model's tokenizer",
+    ),
     "words": (lambda m: m.tokenizer.add_tokens("unheard"), "the model's tokenizer"),
 }
 
@@ -100,3 +107,20 @@ def test_a_batch_is_lent_as_a_copy_with_a_cache_for_the_plug_ins_of_one_file(tin
     lent.ids.zero_()
     lent.cache["work"] = 1
     assert batch.ids.any() and again.cache == {"work": 1} and "work" not in batch.cache
+
+
+def test_a_thread_that_a_plug_in_leaves_running_stops_the_run(model: FlowModel, tmp_path: Path) -> None:
+    (tmp_path / "later.py").write_text("def wait(end):\n    end.wait(60)\n")
+    scope: dict[str, Any] = {}
+    exec(compile((tmp_path / "later.py").read_text(), tmp_path / "later.py", "exec"), scope)
+    end = threading.Event()
+    thread = threading.Thread(target=scope["wait"], args=(end,), daemon=True)
+    shared = SharedModel(model)
+    try:
+        with pytest.raises(SharedStateChanged, match="left a thread running, so the run was stopped"), shared.lent_to(MINE):
+            thread.start()
+    finally:
+        end.set()
+        thread.join()
+    with shared.lent_to(MINE):  # one that has ended is none
+        pass

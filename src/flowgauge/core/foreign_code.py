@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import sysconfig
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,6 +109,17 @@ def foreign_code(what: str, home: str | Path = "", changed: list[str] | None = N
         changed += [name for name in restored if name == RANDOM or name not in QUIET]
     elif loud := [name for name in restored if name not in QUIET]:
         raise PluginFault(f"it changed {' and '.join(loud)} and left it so: set it back before it ends.")
+
+
+def users_threads() -> set[threading.Thread]:
+    """The running threads that began in a function of a user's file, as those of libraries do not."""
+
+    def starts_in(thread: threading.Thread) -> Path:
+        function = getattr(thread, "_target", None) or type(thread).run
+        code = getattr(getattr(function, "func", function), "__code__", None)
+        return Path(code.co_filename if code else "")
+
+    return {thread for thread in threading.enumerate() if is_users(starts_in(thread))}
 
 
 @contextmanager

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from operator import is_
+from typing import Any, cast
 
 RANDOM = "a global random state"
 QUIET = (RANDOM, "environment variables", "the number of torch's threads", "numpy's handling of floating-point errors")
 """What libraries change as a matter of course when they are imported or draw: it is set back without a word."""
+
+
+COMPUTING = ("builtins", "math", "numpy", "torch", "torch.nn.functional")
+"""Modules of others whose functions may not be replaced; those of flowgauge's own modules may not either."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,58 @@ def _settings() -> Iterator[tuple[tuple[str, str], Setting]]:
 def _of_python(os: Any) -> Iterator[Setting]:
     yield Setting("the working folder", os.getcwd, os.chdir)
     yield Setting("environment variables", lambda: dict(os.environ), _set_environment)
+    yield Setting("imported modules", lambda: _Modules(sys.modules), sys.modules.update)
+    if threading.current_thread() is threading.main_thread():  # no other may set them
+        yield Setting("what signals do", _signal_handlers, _set_signal_handlers)
+    yield Setting("the streams of the process", lambda: (sys.stdout, sys.stderr), _set_streams)
+    yield Setting("functions of other modules", _Functions, _Functions.write)
     yield Setting("", random.getstate, random.setstate)  # beartype, which checks types while tests run, draws from it too
+
+
+class _Modules(dict[str, Any]):
+    """Modules by name; they are the same as earlier ones where none of those was removed or replaced, however many were added."""
+
+    def __ne__(self, before: object) -> bool:
+        return any(self.get(name, self) is not module for name, module in cast(_Modules, before).items())
+
+
+class _Functions(dict[str, dict[str, Any]]):
+    """Functions of flowgauge's modules, and of those that it computes with, by the name of the module."""
+
+    def __init__(self) -> None:
+        names = [name for name in sys.modules if name.startswith("flowgauge.") or name in COMPUTING]
+        super().__init__({name: dict(getattr(sys.modules[name], "__dict__", {})) for name in names})
+
+    def __ne__(self, before: object) -> bool:
+        return any(True for _ in self._replaced(cast(_Functions, before)))
+
+    def _replaced(self, before: _Functions) -> Iterator[tuple[str, str, Any]]:
+        for module, values in before.items():
+            now = self.get(module, values)
+            if len(now) == len(values) and all(map(is_, now.values(), values.values())):
+                continue
+            functions = ((name, v) for name, v in values.items() if callable(v) and not isinstance(v, type))
+            yield from ((module, name, v) for name, v in functions if now.get(name) is not v)
+
+    def write(self) -> None:
+        """Sets each back that was replaced."""
+        for module, name, value in _Functions()._replaced(self):
+            setattr(sys.modules[module], name, value)
+
+
+def _set_streams(streams: tuple[Any, Any]) -> None:
+    sys.stdout, sys.stderr = streams
+
+
+def _set_signal_handlers(handlers: dict[int, Any]) -> None:
+    for number, handler in handlers.items():
+        if signal.getsignal(number) != handler:
+            signal.signal(number, handler)
+
+
+def _signal_handlers() -> dict[int, Any]:
+    """What Python does on each signal; those that other code than Python handles are left out."""
+    return {number: handler for number in signal.valid_signals() if (handler := signal.getsignal(number)) is not None}
 
 
 def _set_environment(values: dict[str, str]) -> None:

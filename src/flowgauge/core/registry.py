@@ -8,8 +8,9 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import FunctionType, MappingProxyType, ModuleType, UnionType
@@ -89,6 +90,12 @@ def _value(text: str) -> Any:
     return value
 
 
+@lru_cache(maxsize=32)
+def _entry_points(read: Callable[..., Sequence[EntryPoint]], group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """The entry points of a group; finding them reads every package on Python's path, so they are kept while the path stays."""
+    return tuple(read(group=group))
+
+
 class Registry:
     """The plug-ins of one kind.
 
@@ -112,7 +119,7 @@ class Registry:
 
     def _installed(self) -> list[EntryPoint]:
         """The entry points of installed packages; none can replace a built-in plug-in."""
-        return [point for point in entry_points(group=self.group) if point.name not in self.builtin]
+        return [p for p in _entry_points(entry_points, self.group, tuple(sys.path)) if p.name not in self.builtin]
 
     def require(self, name: str) -> None:
         """Refuses a name that is neither known nor that of an existing Python file; nothing is imported.

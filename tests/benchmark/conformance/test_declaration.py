@@ -16,6 +16,7 @@ from flowgauge.benchmark.conformance.declaration import (
 from flowgauge.benchmark.conformance.finding import BrokenPromise
 from flowgauge.core.errors import UnknownName
 from flowgauge.core.registry import settings
+from flowgauge.methods.base import method
 from flowgauge.methods.registry import METHODS
 
 
@@ -59,6 +60,15 @@ def test_settings_that_cannot_be_read_back_are_named() -> None:
     require_settings(PluginUnderTest(Mine(), Mine))
     with pytest.raises(BrokenPromise, match=r"built again from its settings .*4.0\}, it has the settings .*8.0\}"):
         require_settings(PluginUnderTest(Doubles(), Doubles))
+
+
+def test_a_setting_without_default_is_named() -> None:
+    @method(name="scaled", gives=("tokens",))
+    def scaled(model, batch, *, scale: float):
+        """Scales."""
+
+    with pytest.raises(BrokenPromise, match="the setting 'scale' has no default: give it one"):
+        require_settings(PluginUnderTest(scaled(scale=1.0), scaled))
 
 
 def test_what_is_not_declared_or_not_allowed_is_named() -> None:

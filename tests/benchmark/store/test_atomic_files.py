@@ -48,6 +48,8 @@ def test_a_folder_in_the_place_of_a_file_and_an_unknown_scheme_are_refused(tmp_p
         Files(str(tmp_path)).read(str(tmp_path))
     with pytest.raises(UsageError, match="cannot open the store 'nowhere://x'"):
         Files("nowhere://x")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    assert Files(str(tmp_path)).below(str(tmp_path)) == {}
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="name another folder or URL"):
         Files(str(tmp_path / "file")).write(f"{tmp_path}/file/a.txt", b"")

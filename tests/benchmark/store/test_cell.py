@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -74,3 +75,24 @@ def test_the_record_of_another_store_is_no_reason_to_call_a_file_damaged(make_pl
     (one,) = run(make_plan(limit=3)).records
     run(make_plan(limit=3, store=str(tmp_path / "other")))
     assert len(Store(str(tmp_path / "other")).find(one).rows(next(iter(one.scores)))) == 6
+
+
+def test_the_record_of_another_cell_is_left_out_and_mended(make_plan, caplog) -> None:
+    two = make_plan(seeds=(0, 1), methods=("random",))
+    records = run(two).records
+    one, other = (Path(Store(two.store).find(record).path) for record in records)
+    (one / "record.json").write_bytes((other / "record.json").read_bytes())
+    shutil.copytree(other, other.with_name("random-000000000000"))
+    assert Store(two.store).records() == [records[1]]
+    assert caplog.text.count(f"is the record of another cell, {other.name}, and left out") == 2
+    assert [record.cell for record in run(two).records] == [record.cell for record in records]
+    assert len(Store(two.store).records()) == 2
+
+
+def test_the_scores_of_another_metric_are_not_taken_for_those_of_a_cell_without_record(make_plan, plug, rows_of) -> None:
+    results = run(make_plan())
+    rescore(make_plan().store, plug("token-sum:power=2"))
+    cell = results.cell(results.records[0])
+    one, other = sorted(Path(cell.path, "scores").iterdir())
+    other.write_bytes(one.read_bytes())
+    assert cell.read_score(one.stem) is not None and cell.read_score(other.stem) is None

@@ -62,6 +62,10 @@ def test_refusals_name_what_there_is(drawn_store: str, tmp_path: Path):
         plot(drawn_store, "aggregate", tmp_path, condition="X")
     with pytest.raises(UsageError, match="no instance among the 3 explained is called 'zz': known: "):
         plot(drawn_store, "pattern", tmp_path, task="sva/obj", instance="zz")
+    with pytest.raises(UnknownName, match="no instance among the 3 explained is called 'zz'"):
+        plot(drawn_store, "all", tmp_path, instance="zz")
+    with pytest.raises(UnknownName, match="condition in this store"):
+        plot(drawn_store, "all", tmp_path, condition="zz")
     with pytest.raises(UsageError, match=r"share must lie in \[0, 1\)"):
         plot(drawn_store, "pattern", tmp_path, share=5)
     (tmp_path / "empty").mkdir()

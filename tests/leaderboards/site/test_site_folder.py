@@ -57,6 +57,20 @@ def test_only_files_of_the_former_site_are_removed(site: Path) -> None:
     assert site.stat().st_mode & 0o777 == 0o750 and [p.name for p in site.parent.iterdir()] == ["site"]
 
 
+@pytest.mark.parametrize("place", [".", "..", "/"])
+def test_no_folder_is_replaced_in_which_the_command_runs(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="is in use: choose a folder below it with --out"):
+        write(Path(place), "index.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(UsageError, match="choose another folder with --out"):
+        write(tmp_path / "circle", "index.html")
+
+
 def test_a_link_to_a_folder_stays_a_link(site: Path) -> None:
     link = site.parent / "public"
     link.symlink_to(site.name)

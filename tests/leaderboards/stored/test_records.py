@@ -71,3 +71,11 @@ def test_another_method_of_the_same_name_is_marked() -> None:
     shown = {text: shown_method(cell) for text, cell in cells.items()}
     assert shown == {"own": "attention", "early": "attention", "newer": "attention@9", "foreign": "attention (other code)"}
     assert method_labels([cells["foreign"], cells["own"]]) == ("attention (other code)", "attention")
+
+
+def test_a_store_of_damaged_records_is_not_called_empty(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    keep(store, record("attention"))
+    next(tmp_path.rglob("record.json")).write_text("{")
+    with pytest.raises(UsageError, match=r"has results \(1 record.json\), but none that can be read"):
+        stored_records(store.url)
