@@ -86,7 +86,7 @@ class Cell:
         return self.path.rpartition("/")[2]
 
     def record(self) -> Record | None:
-        """The cell's record, whose sums its files are held against from now on; None where there is none that is whole and its own.
+        """The cell's record, whose sums its files are held against from now on; None where it has no whole one of its own.
 
         Raises:
             FlowgaugeError: A newer flowgauge wrote it.
