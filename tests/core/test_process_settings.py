@@ -47,7 +47,7 @@ CHANGES: dict[str, tuple[str, Callable[[], Any], Callable[[], Any]]] = {
     "seed": ("", lambda: random.seed(5), random.getstate),
     "errors": ("numpy's handling of floating-point errors", lambda: np.seterr(divide="raise"), np.geterr),
     "environment": ("environment variables", lambda: os.environ.update(HOME="/"), lambda: dict(os.environ)),
-    "modules": ("imported modules", lambda: sys.modules.update(json=None), lambda: sys.modules["json"]),  # type: ignore[arg-type]
+    "modules": ("imported modules", lambda: sys.modules.pop("json"), lambda: sys.modules.get("json")),
     "streams": ("the streams of the process", lambda: setattr(sys, "stdout", None), lambda: sys.stdout),
     "signals": (
         "what signals do",

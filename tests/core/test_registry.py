@@ -186,7 +186,12 @@ def test_entry_points_are_read_once_until_the_path_of_python_changes(
     monkeypatch: pytest.MonkeyPatch, plain: Registry, tmp_path: Path
 ) -> None:
     reads: list[str] = []
-    monkeypatch.setattr(module, "entry_points", lambda group: reads.append(group) or [])
+
+    def read(group: str) -> list[EntryPoint]:
+        reads.append(group)
+        return []
+
+    monkeypatch.setattr(module, "entry_points", read)
     for _ in range(2):
         assert plain.entries() == {"plain": "plain_plugin:Plain"}
     monkeypatch.syspath_prepend(tmp_path)
