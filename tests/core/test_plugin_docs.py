@@ -59,8 +59,9 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_summary_paragraphs_and_source_are_read(module: str) -> None:
     text = "A paragraph on two lines. Source: nobody."
-    assert plugin_docs(f"{module}:Named") == PluginDocs("Named.", (text,), "Doe 2019, A constant")
-    assert plugin_docs(f"{module}:literal") == PluginDocs(source="Doe 2020, A literal")
+    declared = {"source": "Doe 2019, A constant."}
+    assert plugin_docs(f"{module}:Named") == PluginDocs("Named.", (text,), "Doe 2019, A constant", declared=declared)
+    assert plugin_docs(f"{module}:literal").source == "Doe 2020, A literal"
     assert plugin_docs(f"{module}:sentence").source == "Doe 2021, section 3"
     assert plugin_docs(f"{module}:paragraph").source == "J. Doe 2022. A title with stops"
     assert module not in sys.modules

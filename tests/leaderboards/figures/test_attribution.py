@@ -58,7 +58,7 @@ def test_refusals_say_why(attributed_store: str, tmp_path: Path, drawn_store: st
         plot(drawn_store, "attribution", tmp_path, method="influence-patterns")
     with pytest.raises(NotApplicable, match="does not score the edges of each head"):
         plot(drawn_store, "heads", tmp_path, method="attention")
-    with pytest.raises(UsageError, match="no instance is called 'b'"):
+    with pytest.raises(UsageError, match="no instance among the 1 explained is called 'b'"):
         plot(attributed_store, "heads", tmp_path, instance="b")
     with pytest.raises(NotApplicable, match="has one root"):
         attribution_drawing("attattr", replace(SENTENCE, target=None), attributed())

@@ -94,5 +94,5 @@ def test_a_method_can_be_named_and_other_tasks_are_refused(store: str, tmp_path:
     assert "bar-keeps-words-0" in text and "bar-scores-words-0" not in text
     with pytest.raises(UsageError, match="is not toy/counting"):
         plot(drawn_store, "counting", tmp_path)
-    with pytest.raises(UsageError, match="no instance is called 'toy/counting/test/9'"):
+    with pytest.raises(UsageError, match="no instance among the 3 explained is called 'toy/counting/test/9'"):
         plot(store, "counting", tmp_path, instance="toy/counting/test/9")
