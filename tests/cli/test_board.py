@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from flowgauge.benchmark.store.listing import write_listing
 from flowgauge.cli import app
 from flowgauge.cli.board import EXPORT_OPTIONS, TABLES, ExportFormat
 
@@ -56,8 +57,10 @@ def test_a_site_is_copied(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
     (site / "index.html").write_text("<p>a board</p>")
+    one_line(leaderboard("publish", str(site), str(tmp_path / "there")), 2, "no whole list of its files")
+    write_listing(site)
     copied = leaderboard("publish", str(site), str(tmp_path / "there"))
-    assert copied.exit_code == 0 and copied.stdout == f"1 files at {tmp_path / 'there'}\n"
+    assert copied.exit_code == 0 and copied.stdout == f"2 files at {tmp_path / 'there'}\n"
     assert (tmp_path / "there" / "index.html").read_text() == "<p>a board</p>"
 
 

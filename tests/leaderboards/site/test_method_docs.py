@@ -22,7 +22,7 @@ def test_a_description_has_the_source_and_the_text_above_the_settings() -> None:
 
 
 def test_other_methods_are_described_by_what_is_known() -> None:
-    assert "not part of flowgauge" in describe_method(record("nobody's")).summary
+    assert "not part of this flowgauge" in describe_method(record("nobody's")).summary
     handed_in = record("outside.mine", key={"method": {"producer": "a notebook 3"}}, asked={"citation": "Doe 2026."})
     description = describe_method(handed_in)
     assert description.summary == "Explanations computed outside flowgauge, by a notebook 3."

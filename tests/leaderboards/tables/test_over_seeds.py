@@ -68,12 +68,21 @@ def test_cells_of_one_model_are_averaged_before_models_are():
     assert row["high"] - row["mean"] == pytest.approx(4.302653 / math.sqrt(3), abs=1e-6)
 
 
-@pytest.mark.parametrize("differs", [{"trained_on": {"limit": 100}}, {"explanations": "other sums"}, {"method": {"source": "b"}}])
-def test_cells_of_a_fixed_model_that_differ_in_more_than_their_seed_stand_apart(differs: dict[str, object]):
+@pytest.mark.parametrize(
+    ("differs", "names"),
+    [
+        ({"trained_on": {"limit": 100}}, ("random #000000", "random #000000")),
+        ({"explanations": "other sums"}, ("random #000000", "random #000000")),
+        ({"method": {"source": "b"}}, ("random", "random (other code)")),
+    ],
+)
+def test_cells_of_a_fixed_model_that_differ_in_more_than_their_seed_stand_apart(
+    differs: dict[str, object], names: tuple[str, str]
+):
     one, other, third = drawn(0, 0.1), drawn(1, 0.2), drawn(2, 0.6)
     third = third.model_copy(update={"key": third.key | differs})
     assert [(row["seeds"], row["method"]) for row in over_seeds([one, other, third]).to_dict("records")] == [
-        (2, "random #000000"), (1, "random #000000"),
+        (2, names[0]), (1, names[1]),
     ]  # fmt: skip
 
 
