@@ -51,4 +51,4 @@ def controlled_method(name: str) -> str:
     'influence-patterns'
     """
     target = METHODS.builtin.get(name)
-    return plugin_docs(target).control_of if target else ""
+    return str(plugin_docs(target).declared.get("control_of", "")) if target else ""

@@ -12,21 +12,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from ..core.errors import NoSplit, UnknownName, UsageError
-from .file_rows import (
-    LONG_TEXT,
-    NUMBER,
-    BrokenRowError,
-    FileRow,
-    Table,
-    as_text,
-    hint_of_header,
-    read_table,
-    split_names,
-    stem,
-)
+from .file_rows import read_table, split_names, stem
 from .gaps import filled, gap_between, gapped
 from .instance import GAP, Head, Instance, Quantity
 from .sampling import balanced
+from .table import LONG_TEXT, NUMBER, BrokenRowError, FileRow, Table, as_text, hint_of_header
 
 log = logging.getLogger(__name__)
 COLUMNS = ("sentence", "sentence2", "target_idx", "good", "bad", "label", "condition")

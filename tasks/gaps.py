@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .file_rows import BrokenRowError, FileRow
 from .instance import GAP
+from .table import BrokenRowError, FileRow
 
 
 class Gapped(NamedTuple):

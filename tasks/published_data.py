@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UsageError, in_words
-from .file_rows import TEXT_FORMATS, as_text, read_lines, read_table
+from .file_rows import TEXT_FORMATS, read_lines, read_table
+from .table import as_text
 
 DATA_DIR = "FLOWGAUGE_DATA"
 """The environment variable with the data folder, for tasks without a setting `data_dir`."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ...methods.registry import METHODS
 from ...tasks.instance import Instance
 from ..loading.model_handle import ModelHandle
+from ..store.damage import find_damage
 from ..store.key import TaskKey, method_key, metric_id
 from ..store.record import FINAL, Record, Score
 from ..store.results import Results
@@ -120,7 +121,7 @@ def reference_job(metric: Any, jobs: Sequence[Job]) -> Job | None:
 
 def finished(job: Job, group: JobGroup, metrics: Sequence[Any]) -> bool:
     """Whether nothing is left to do for a cell: it is final, has every score, and none of its files is damaged."""
-    if job.record is None or job.record.status not in FINAL or (job.method is not None and job.cell.damage()):
+    if job.record is None or job.record.status not in FINAL or (job.method is not None and find_damage(job.cell)):
         return False
     if job.record.status == "not-applicable":
         return True

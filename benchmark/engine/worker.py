@@ -13,6 +13,7 @@ from ...models.batch import Batch
 from ...models.inputs.encode import reseed
 from ...models.shared_model import SharedModel, lent_copy
 from ..loading.trained_weights import TrainedWeights
+from ..store.damage import mend
 from ..store.record import Cost, Record, Score, Status
 from .explain import PreparedBatch, explain_batch
 from .jobs import Job, JobGroup
@@ -44,7 +45,7 @@ def work(
     trainer = MethodTrainer(trained_weights, model, batches.labels)
     for job in jobs:
         if job.method is not None:
-            job.record = job.cell.mend()
+            job.record = mend(job.cell)
     _explain(group, jobs, batches, progress, trainer)
 
     def show(job: Job) -> ExplainedBatches:

@@ -21,6 +21,7 @@ from ..engine.jobs import Job, JobGroup, finished
 from ..engine.plan import DEFAULT_METRICS, Plan, request_of
 from ..engine.prepared import PreparedBatches, encode_group
 from ..engine.resolve import ResolvedPlan, check_names, resolve
+from ..store.damage import find_damage, mend
 from ..store.explanation_file import Part, from_bytes, to_bytes
 from ..store.key import canonical, folder_name, question, question_key
 from ..store.results import Results
@@ -129,8 +130,8 @@ def import_explanations(
     job = _open_job(external.manifest, resolved, group, target, content_sum(parts))
     group.jobs.append(job)
     group.match_budgets(scorers, _other_jobs(target, group, job))
-    if job.cell.damage():
-        job.record = job.cell.mend()
+    if find_damage(job.cell):
+        job.record = mend(job.cell)
     if not finished(job, group, scorers):
         _write_missing(job, parts)
     execute(store, [group], scorers, quiet=quiet)

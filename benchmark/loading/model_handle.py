@@ -99,7 +99,7 @@ class ModelHandle:
 
     @property
     def shown(self) -> str:
-        """What results call it."""
+        """The name by which results list the model."""
         return self.display_name or shown_name(self.name)
 
     def fingerprint(self) -> str:

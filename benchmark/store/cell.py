@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from ...core.errors import FlowgaugeError
 from ...methods.explanation import Explanation
-from .atomic_files import Files, FileState
+from .atomic_files import Files
 from .explanation_file import ExplainedSentence, Part, PartHeader, from_bytes, head, to_bytes
 from .mending import mending_command
 from .record import SCHEMA, Record, Score, check_schema
@@ -27,8 +27,6 @@ from .sums import BLANK, DamagedFile, seal
 log = logging.getLogger(__name__)
 RECORD = "record.json"
 FOLDERS = ("explanations", "scores")
-LEDGER = "ledger.jsonl"
-"""The ledger of a board, in the store's folder."""
 
 
 def safe_name(text: str) -> str:
@@ -70,15 +68,19 @@ class Cell:
         files: The store that it lies in.
         path: The folder as the store's file system names it.
         record: Its record, against whose sums its files are held; without one they are held against their seals alone.
+
+    Attributes:
+        listed: That record; None where it has none, or it was not read yet.
     """
 
     def __init__(self, files: Files, path: str, record: Record | None = None) -> None:
         self.files, self.path = files, path
-        self._listed = record
-        self._sums: dict[str, str] = dict(record.files) if record else {}
-        self._index: dict[str, ExplanationPlace] = {}
-        self._indexed: set[str] = set()
-        self._last_part: tuple[str, Part] | None = None
+        self.listed: Record | None
+        self._sums: dict[str, str]
+        self._index: dict[str, ExplanationPlace]
+        self._indexed: set[str]
+        self._last_part: tuple[str, Part] | None
+        self.hold_against(record)
 
     @property
     def folder(self) -> str:
@@ -104,8 +106,8 @@ class Cell:
         if not f"/{self.path}".endswith(f"/{safe_name(record.model)}/{safe_name(record.task)}/{safe_folder(record.folder)}"):
             log.warning("%s/%s is the record of another cell, %s, and left out.", self.path, RECORD, record.folder)
             return None
-        if self._listed is None:
-            self._listed, self._sums = record, dict(record.files)
+        if self.listed is None:
+            self.listed, self._sums = record, dict(record.files)
         return record
 
     def write_record(self, record: Record) -> None:
@@ -126,16 +128,16 @@ class Cell:
         except DamagedFile as error:
             stored = self.record()
             if stored is not None and stored.files.get(name) not in (None, self._sums.get(name)):
-                self._listed, self._sums = stored, dict(stored.files)  # another process wrote the file and the record since
+                self.listed, self._sums = stored, dict(stored.files)  # another process wrote the file and the record since
                 return self.read(name)
             raise DamagedFile(f"{error} {self.remedy}") from error
 
     @property
     def remedy(self) -> str:
         """A sentence that names the command by which its damaged files are computed again."""
-        if self._listed is None:
+        if self.listed is None:
             return "The same `flowgauge run` mends it."
-        return mending_command(self._listed, self.files.url)
+        return mending_command(self.listed, self.files.url)
 
     def write_part(self, first: int, part: Part) -> None:
         """Writes the explanations of one batch, unless another process has stored some from its first instance on.
@@ -166,20 +168,25 @@ class Cell:
             DamagedFile: The file is missing or damaged.
         """
         if self._last_part is None or self._last_part[0] != name:
-            self._last_part = (name, from_bytes(self._whole(name), f"{self.path}/{name}"))
+            self._last_part = (name, from_bytes(self.whole(name), f"{self.path}/{name}"))
         return self._last_part[1]
 
-    def _whole(self, name: str) -> bytes:
+    def whole(self, name: str) -> bytes:
+        """One of its files, as `read` reads it.
+
+        Raises:
+            DamagedFile: It is damaged or missing.
+        """
         data = self.read(name)
         if data is None:
             raise DamagedFile(f"{self.path}/{name} is missing. {self.remedy}")
         return data
 
-    def _headers(self, names: Iterable[str]) -> Iterator[tuple[str, PartHeader]]:
+    def headers(self, names: Iterable[str]) -> Iterator[tuple[str, PartHeader]]:
         """Name and header of those explanation files that are not damaged."""
         for name in names:
             try:
-                header = head(self._whole(name), f"{self.path}/{name}")
+                header = head(self.whole(name), f"{self.path}/{name}")
             except DamagedFile:
                 continue
             yield name, header
@@ -202,7 +209,7 @@ class Cell:
 
     def refresh(self) -> None:
         """Adds to the index what was written since, by this process or by others."""
-        for name, header in self._headers(name for name in self.part_names() if name not in self._indexed):
+        for name, header in self.headers(name for name in self.part_names() if name not in self._indexed):
             self._indexed.add(name)
             for row, sentence in enumerate(header.sentences):
                 self._index.setdefault(sentence.id, ExplanationPlace(name, row))
@@ -230,7 +237,7 @@ class Cell:
 
     def summary(self) -> tuple[dict[str, ExplainedSentence], list[Mapping[str, float]]]:
         """Every explained instance by id, in the task's order, and what each batch cost; explanations are not decoded for it."""
-        headers = [header for _, header in self._headers(self.part_names())]
+        headers = [header for _, header in self.headers(self.part_names())]
         sentences = [sentence for header in headers for sentence in header.sentences]
         sentences.sort(key=lambda sentence: sentence.place or 0)
         return {sentence.id: sentence for sentence in sentences}, [header.cost for header in headers]
@@ -292,108 +299,27 @@ class Cell:
 
     def sums(self) -> dict[str, str]:
         """Sha256 of each explanations and scores file as it is now, by its name in the cell."""
-        return {name: self._state(name)[0] for name in self._names()}
+        return {name: self._state(name)[0] for name in self.names()}
 
     def states(self) -> dict[str, tuple[str, int]]:
         """Sum and size of each file for a new record; those that the record lists stay, so that damage to them is noticed."""
-        sizes = self._listed.sizes if self._listed else {}
+        sizes = self.listed.sizes if self.listed else {}
         there = self.files.below(self.path)
         kept = {n: (total, sizes.get(n, s.size)) for n, total in self._sums.items() if (s := there.get(f"{self.path}/{n}"))}
-        return {name: kept.get(name) or self._state(name) for name in self._names()}
+        return {name: kept.get(name) or self._state(name) for name in self.names()}
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
+        """Names of its explanations and scores files, as paths in the cell."""
         return [f"{folder}/{name}" for folder in FOLDERS for name in self.files.names(f"{self.path}/{folder}")]
 
     def _state(self, name: str) -> tuple[str, int]:
         data = self.files.read(f"{self.path}/{name}") or b""
         return hashlib.sha256(data).hexdigest(), len(data)
 
-    def damage(self, there: Mapping[str, FileState] | None = None) -> dict[str, str]:
-        """What is wrong with its files, by their names in the cell; empty where nothing is, or where it has no record.
-
-        Args:
-            there: A listing of the store, by which files are held against the record's sizes; those that were changed after the
-                record are read. None: every file on this machine is read.
-        """
-        if self._listed is None:
-            return {}
-        listing = self.files.below(self.path) if there is None else there
-        written = listing.get(f"{self.path}/{RECORD}", FileState(0, None)).changed
-        faults = {}
-        for name in self._listed.files:
-            state = listing.get(f"{self.path}/{name}")
-            if state is None:
-                if not (name.startswith("explanations/") and self._lies_in_a_board):
-                    faults[name] = "is missing"
-            elif state.size != self._listed.sizes.get(name, state.size):
-                faults[name] = f"has {state.size} bytes of {self._listed.sizes[name]}"
-            elif state.changed is not None and (there is None or written is None or state.changed > written):
-                faults |= {} if self._is_whole(name) else {name: "is damaged"}
-        if there is None:
-            faults |= self._repeating(set(self.part_names()) - faults.keys())
-        return faults
-
-    def _repeating(self, names: Iterable[str]) -> dict[str, str]:
-        """Files of explanations, among some of the cell's, that hold an instance which one before them holds too."""
-        faults, instances = {}, set[str]()
-        for name, header in self._headers(sorted(name for name in names if name.startswith("explanations/"))):
-            ids = {sentence.id for sentence in header.sentences}
-            if ids & instances:
-                faults[name] = "repeats instances of other files"
-            else:
-                instances |= ids
-        return faults
-
-    @property
-    def _lies_in_a_board(self) -> bool:
-        """Whether the store is a board, which may keep fewer explanations than its records list."""
-        return bool(self.files.fs.exists(f"{self.files.root}/{LEDGER}"))
-
-    def _is_whole(self, name: str) -> bool:
-        try:
-            if name.startswith("explanations/"):
-                head(self._whole(name), name)
-            else:
-                self.rows(name.removeprefix("scores/").removesuffix(".parquet"))
-        except DamagedFile:
-            return False
-        return True
-
-    def mend(self) -> Record | None:
-        """Deletes damaged files, and explanations that repeat those of other files, so that a run computes them again.
-
-        The record no longer lists them from here on, so that no other process takes what is computed now for damage.
-
-        Returns:
-            The record as it is now.
-        """
-        with self.files.alone():
-            self._listed, self._sums = None, {}
-            record = self.record()
-            faults = self.damage() | {name: "is damaged" for name in self._names() if not self._is_whole(name)}
-            faults |= self._repeating(set(self.part_names()) - faults.keys())
-            if faults:
-                first = next(iter(faults))
-                log.warning("%s/%s %s: %d of its files are computed again.", self.path, first, faults[first], len(faults))
-            for name in faults:
-                self._sums.pop(name, None)
-                if self.files.fs.exists(f"{self.path}/{name}"):
-                    self.files.remove(f"{self.path}/{name}")
-            if record is not None and faults:
-                lost = {name.removeprefix("scores/").removesuffix(".parquet") for name in faults}
-                record = record.model_copy(
-                    update={
-                        "status": "partial",
-                        "error": "some of its files were damaged: the same run computes them again.",
-                        "files": {name: total for name, total in record.files.items() if name not in faults},
-                        "sizes": {name: size for name, size in record.sizes.items() if name not in faults},
-                        "scores": {name: score for name, score in record.scores.items() if name not in lost},
-                    }
-                )
-                self.write_record(record)
-                self._listed = record
+    def hold_against(self, record: Record | None) -> None:
+        """Holds its files against a record's sums from now on (None: the next one read), and forgets what was read of them."""
+        self.listed, self._sums = record, dict(record.files) if record else {}
         self._index, self._indexed, self._last_part = {}, set(), None
-        return record
 
     def siblings(self, method: str) -> list[Cell]:
         """Other cells of a method for the same model and task."""

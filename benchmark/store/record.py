@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from ...core.errors import FlowgaugeError
-from ...core.text_files import parse_json as parse_json
+from ...core.text_files import parse_json
 from ...metrics.scores import Aggregate, Number
 from .sums import sealed_json, without_seal
 

@@ -13,6 +13,7 @@ import logging
 from ...core.errors import UsageError
 from .atomic_files import Files, FileState
 from .cell import RECORD, Cell, safe_folder, safe_name
+from .damage import find_damage
 from .record import Record
 
 __all__ = ["Cell", "Store", "safe_name"]
@@ -58,7 +59,7 @@ class Store:
             if record is None:
                 continue
             records.append(record)
-            faults = cell.damage(there)
+            faults = find_damage(cell, there)
             if faults:
                 first, more = next(iter(faults)), f", and {len(faults) - 1} more" if len(faults) > 1 else ""
                 log.warning("%s/%s %s%s. %s", cell.path, first, faults[first], more, cell.remedy)

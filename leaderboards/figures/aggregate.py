@@ -16,7 +16,7 @@ from ...core.errors import NotApplicable
 from .drawn_graph import THICK, THIN, Grid, add_legend, draw_graph
 from .pattern_strokes import SHARE, Stroke, frequencies, kept_words, word_patterns, word_totals
 from .source import CellExplanations, of_condition
-from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, new_figure, shortened
+from .style import GREY, INK, LARGE, NORMAL, SMALL, add_axes, add_text, new_figure, with_ellipsis
 
 LEAST = 0.10
 """Edges in a smaller share of sentences are left out."""
@@ -128,7 +128,7 @@ def _draw(figure: Figure, panel: Superposition, left: float, bottom: float) -> N
     axes = add_axes(figure, left + LABELS, base, grid.width, grid.height)
     draw_graph(axes, panel.strokes, grid, panel.target, largest=1.0)
     axes.set_yticks(
-        [grid.node(0, row)[1] for row in range(len(panel.slots))], [shortened(s, 13) for s in panel.slots], fontsize=NORMAL
+        [grid.node(0, row)[1] for row in range(len(panel.slots))], [with_ellipsis(s, 13) for s in panel.slots], fontsize=NORMAL
     )
     axes.tick_params(axis="y", length=0, pad=0)
     axes.get_yticklabels()[panel.target].set_fontweight("bold")

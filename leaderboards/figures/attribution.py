@@ -26,7 +26,20 @@ from ...methods.gradients.attribution_graph import (
     attribution_tree,
     layer_scores,
 )
-from .style import FAINT, GREY, INK, NORMAL, POSITIVE, SMALL, add_axes, add_sentence_head, add_text, new_figure, plain, shortened
+from .style import (
+    FAINT,
+    GREY,
+    INK,
+    NORMAL,
+    POSITIVE,
+    SMALL,
+    add_axes,
+    add_sentence_head,
+    add_text,
+    new_figure,
+    plain,
+    with_ellipsis,
+)
 
 LAYER, LEFT, RIGHT, TOP, BELOW = 0.55, 0.5, 0.7, 0.62, 0.68
 """Inches: height of a layer; space left of the first word, right of the last, above the graph, and below each panel."""
@@ -59,7 +72,7 @@ class AttributionDrawing:
     @property
     def column(self) -> float:
         """Width of a column in inches."""
-        longest = max(len(shortened(word, WORD)) for word in self.words)
+        longest = max(len(with_ellipsis(word, WORD)) for word in self.words)
         return float(np.clip(0.082 * longest + 0.12, 0.5, 1.0))
 
 
@@ -158,7 +171,7 @@ def _frame(axes: Axes, drawing: AttributionDrawing, n_layers: int, in_use: Colle
         axes.plot([0, width], [depth * LAYER] * 2, color=FAINT, lw=0.6, zorder=0)
     axes.set_yticks([depth * LAYER for depth in range(n_layers + 1)], [str(d) for d in range(n_layers + 1)], fontsize=SMALL)
     axes.set_ylabel("layer", fontsize=SMALL, labelpad=2)
-    words = [plain(shortened(word, WORD)) for word in drawing.words]
+    words = [plain(with_ellipsis(word, WORD)) for word in drawing.words]
     axes.set_xticks([(i + 0.5) * drawing.column for i in range(len(words))], words, fontsize=NORMAL)
     axes.tick_params(length=0, pad=3)
     for i, label in enumerate(axes.get_xticklabels()):
@@ -185,7 +198,7 @@ def _draw_graph(axes: Axes, drawing: AttributionDrawing) -> None:
         size = 9.0 if node == (graph.root, graph.n_layers) else 5.5
         axes.plot(*point(*node), "o", ms=size, mfc=INK, mec="white", mew=0.8, zorder=4, clip_on=False)
     x, y = point(graph.root, graph.n_layers)
-    word = plain(shortened(drawing.words[graph.root], WORD))
+    word = plain(with_ellipsis(drawing.words[graph.root], WORD))
     axes.text(x, y + 0.17 * LAYER, word, ha="center", va="bottom", fontsize=NORMAL, fontweight="bold", color=INK, zorder=5)
 
 
@@ -200,7 +213,7 @@ def _draw_tree(axes: Axes, drawing: AttributionDrawing, tree: AttributionTree) -
         _line(axes, edge, (x, y), (to, below), "angle3,angleA=0,angleB=90" if y != below else f"arc3,rad={bend}")
     box = {"boxstyle": "round,pad=0.22", "facecolor": "white", "edgecolor": INK, "linewidth": 0.7}
     for token, (x, y) in points.items():
-        weight, word = "bold" if token == tree.root else "normal", plain(shortened(drawing.words[token], WORD))
+        weight, word = "bold" if token == tree.root else "normal", plain(with_ellipsis(drawing.words[token], WORD))
         label = axes.text(x, y, word, ha="center", va="center", fontsize=NORMAL, color=INK, fontweight=weight, bbox=box, zorder=4)
         label.set_gid(f"word-{token}")
 

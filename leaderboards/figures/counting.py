@@ -17,7 +17,7 @@ from ...methods.explanation import Explanation
 from ...methods.views import level_scores
 from ..stored.comparable_cells import ComparableCells
 from .source import CellExplanations, ExplanationSource, check_instances
-from .style import FAINT, GREY, INK, LARGE, NORMAL, POSITIVE, SMALL, add_axes, add_text, new_figure, shortened
+from .style import FAINT, GREY, INK, LARGE, NORMAL, POSITIVE, SMALL, add_axes, add_text, new_figure, with_ellipsis
 
 TASK = "toy/counting"
 Level = Literal["words", "hidden"]
@@ -146,7 +146,9 @@ def counting_figure(example: CountingExample) -> Figure:
             _frame(axes, example, last=row == rows - 1)
             _draw(axes, example, bars[level], example.even_share(level), f"{label}-{level}")
             if column == 0:
-                add_text(figure, LEFT - 0.32, bottom + ROW / 2, shortened(label, 26), fontsize=NORMAL, ha="right", va="center")
+                add_text(
+                    figure, LEFT - 0.32, bottom + ROW / 2, with_ellipsis(label, 26), fontsize=NORMAL, ha="right", va="center"
+                )
     note = "Green: digits of the query. Dashed: even shares of all inputs,\nand of the hidden states of the query's digits."
     add_text(figure, 0.12, 0.1, note, fontsize=SMALL, color=GREY, va="bottom")
     return figure

@@ -28,7 +28,7 @@ from .style import (
     add_text,
     new_figure,
     plain,
-    shortened,
+    with_ellipsis,
 )
 
 ATTENTION = "raw-attention"
@@ -144,7 +144,7 @@ def _draw_head(figure: Figure, maps: HeadOverview, head: HeadMap, left: float, t
         _bar(axes)
         axes.set_title(f"{name}, layer {head.layer + 1} head {head.head + 1}", fontsize=NORMAL, color=INK, pad=6)
         axes.set_gid(f"{name}-{head.layer}-{head.head}")
-        words = [plain(shortened(word, WORD)) for word in maps.words]
+        words = [plain(with_ellipsis(word, WORD)) for word in maps.words]
         axes.set_yticks(range(len(words)), words if first else [""] * len(words), fontsize=SMALL)
         below = index == len(shown) - 1
         axes.set_xticks(range(len(words)), words if below else [""] * len(words), fontsize=SMALL, rotation=90)

@@ -56,7 +56,7 @@ def mask_figure(label: str, sentence: ExplainedSentence, explanation: Explanatio
     """
     mask = mask_view(explanation)
     depths, tokens = mask.shape
-    words = [style.shortened(word, WORD) for word in sentence.tokens]
+    words = [style.with_ellipsis(word, WORD) for word in sentence.tokens]
     wide, below = max(tokens * CELL_WIDTH, 3.2), 0.2 + LETTER * max(map(len, words))
     figure = style.new_figure(LEFT + wide + 0.75, TOP + depths * CELL_HEIGHT + below)
     style.add_sentence_head(figure, f"{label}   {sentence.id}", answer_line(sentence, explanation))

@@ -16,7 +16,7 @@ from ...models.flow.graph import Patterns
 from ..tables.columns import PATTERNS
 from .drawn_graph import Grid, add_legend, draw_graph
 from .pattern_strokes import SHARE, Stroke, kept_words, strokes, word_patterns, word_totals
-from .style import GREY, INK, LARGE, LEVELS, NORMAL, SMALL, add_axes, add_text, plain, shortened, tidy
+from .style import GREY, INK, LARGE, LEVELS, NORMAL, SMALL, add_axes, add_text, plain, tidy, with_ellipsis
 
 BARS, LABELS, TOP, BOTTOM = 1.5, 1.05, 0.62, 0.85
 """Inches: width of the bars, width of the words, height above and below the rows."""
@@ -126,7 +126,13 @@ def draw_panel(figure: Figure, panel: Panel, left: float, bottom: float) -> None
     grid, base = panel.grid, bottom + BOTTOM
     top = base + grid.height
     add_text(
-        figure, left + 0.1, top + 0.38, shortened(panel.title, int(9.5 * panel.size[0])), fontsize=LARGE, color=INK, va="bottom"
+        figure,
+        left + 0.1,
+        top + 0.38,
+        with_ellipsis(panel.title, int(9.5 * panel.size[0])),
+        fontsize=LARGE,
+        color=INK,
+        va="bottom",
     )
     add_text(figure, left + 0.1, top + 0.2, panel.subtitle, fontsize=SMALL, color=INK, va="bottom")
     _draw_bars(figure, panel, left + LABELS, base)
@@ -148,7 +154,7 @@ def _draw_bars(figure: Figure, panel: Panel, left: float, bottom: float) -> None
         axes.barh(heights, values, height=thick * 0.92, color=LEVELS[index], label=name, zorder=2)
     axes.axvline(0, color=INK, lw=0.6, zorder=3)
     axes.set_ylim(len(rows), 0)
-    axes.set_yticks(rows + 0.5, [plain(shortened(w, WORD)) for w in panel.words])
+    axes.set_yticks(rows + 0.5, [plain(with_ellipsis(w, WORD)) for w in panel.words])
     axes.locator_params(axis="x", nbins=4)
     tidy(axes)
     axes.spines["left"].set_visible(False)

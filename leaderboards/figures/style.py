@@ -142,7 +142,7 @@ def add_text(figure: Figure, x: float, y: float, text: str, **style: object) -> 
 def add_sentence_head(figure: Figure, title: str, subtitle: str) -> None:
     """Adds the head of a figure of one sentence at the upper left corner; a title that is too long is cut."""
     width, height = (float(x) for x in figure.get_size_inches())
-    add_text(figure, 0.12, height - 0.12, shortened(title, int(9.5 * width)), fontsize=LARGE, color=INK, va="top")
+    add_text(figure, 0.12, height - 0.12, with_ellipsis(title, int(9.5 * width)), fontsize=LARGE, color=INK, va="top")
     add_text(figure, 0.12, height - 0.36, subtitle, fontsize=SMALL, color=INK, va="top")
 
 
@@ -162,10 +162,10 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def shortened(text: str, length: int) -> str:
+def with_ellipsis(text: str, length: int) -> str:
     """Cuts a text to at most `length` characters, the last of which is then an ellipsis.
 
-    >>> shortened("self-congratulatory", 12)
+    >>> with_ellipsis("self-congratulatory", 12)
     'self-congra…'
     """
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -23,10 +23,12 @@ from typing import Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...benchmark.store.record import FINAL, Record, TrainingRecord, check_schema, parse_json
+from ...benchmark.store.damage import find_damage
+from ...benchmark.store.record import FINAL, Record, TrainingRecord, check_schema
 from ...benchmark.store.store import Store
-from ...core.errors import FlowgaugeError, UnknownName, UsageError
+from ...core.errors import FlowgaugeError, UnknownName, UsageError, shortened
 from ...core.registry import Spec
+from ...core.text_files import parse_json
 from ...core.version import VERSION
 
 SCHEMA = 1
@@ -111,7 +113,7 @@ def pack(
     if not chosen:
         raise UsageError(f"{url!r} has no finished cells to submit: `flowgauge run` adds some.")
     for cell in map(store.find, chosen):
-        for name, fault in cell.damage().items():
+        for name, fault in find_damage(cell).items():
             raise UsageError(f"{cell.path}/{name} {fault}, so that nothing is packed. {cell.remedy}")
     folder = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
@@ -250,7 +252,7 @@ def _read_manifest(folder: Path) -> tuple[BundleManifest, bytes]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BadBundle(f"{path} is not a manifest: it is cut or damaged. Copy the bundle again, or pack it again.") from error
     except (ValueError, TypeError, OverflowError, RecursionError, ValidationError) as error:
-        raise BadBundle(f"{path} is not a manifest: {' '.join(str(error).split())[:300]}") from error
+        raise BadBundle(f"{path} is not a manifest: {shortened(str(error), 300)}") from error
     _check_files(folder, manifest)
     return manifest, data
 

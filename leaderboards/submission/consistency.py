@@ -21,11 +21,12 @@ from ...benchmark.external.look_alikes import look_alike
 from ...benchmark.store.cell import RECORD, Cell
 from ...benchmark.store.explanation_file import ExplainedSentence, Part
 from ...benchmark.store.key import short_hash
-from ...benchmark.store.record import FINAL, SCHEMA, Cost, Record, Score, TrainingRecord, check_schema, parse_json
+from ...benchmark.store.record import FINAL, SCHEMA, Cost, Record, Score, TrainingRecord, check_schema
 from ...benchmark.store.store import Store
 from ...benchmark.store.sums import check as check_seal
-from ...core.errors import FlowgaugeError, UsageError
+from ...core.errors import FlowgaugeError, UsageError, shortened
 from ...core.registry import check_name
+from ...core.text_files import parse_json
 from ...methods.registry import METHODS
 from ...metrics.scores import COLUMNS, Aggregate
 from ...metrics.summary import summarise
@@ -61,7 +62,7 @@ def read_record(store: Store, cell: Cell) -> tuple[Record | None, list[str]]:
     except FlowgaugeError as newer:
         return None, [str(newer)]
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        return None, [f"its record cannot be read: {' '.join(str(error).split())[:200]}"]
+        return None, [f"its record cannot be read: {shortened(str(error), 200)}"]
     if not all(isinstance(record.key.get(part), dict) for part in ("method", "task")):
         return None, ["its key does not describe its method and its task."]
     if store.find(record).path != cell.path:
@@ -242,7 +243,7 @@ def _table_fault(data: bytes) -> str:
             if any((pc.max(pc.binary_length(c.dictionary)).as_py() or 0) > LETTERS for c in batch.columns):
                 return f"it has texts of more than {LETTERS} bytes."
     except (pa.ArrowException, OSError, ValueError) as error:
-        return f"its rows are not whole: {' '.join(str(error).split())[:200]}"
+        return f"its rows are not whole: {shortened(str(error), 200)}"
     return ""
 
 
@@ -332,7 +333,7 @@ def check_trainings(store: Store, names: Iterable[str], records: Sequence[Record
         try:
             training = TrainingRecord.read_strictly(fit or b"")
         except (ValueError, RecursionError) as error:
-            problems.append(BundleProblem(folder, f"its fit.json cannot be read: {' '.join(str(error).split())[:200]}"))
+            problems.append(BundleProblem(folder, f"its fit.json cannot be read: {shortened(str(error), 200)}"))
             continue
         if fault := _training_fault(folder, training, weights):
             problems.append(BundleProblem(folder, fault))

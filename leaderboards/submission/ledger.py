@@ -14,12 +14,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...benchmark.store.record import parse_json
+from ...benchmark.store.damage import LEDGER
 from ...benchmark.store.store import Store
 from ...core.errors import FlowgaugeError, UsageError
+from ...core.text_files import parse_json
 from .trust import Trust
 
-LEDGER, HEAD = "ledger.jsonl", "ledger.head"
+HEAD = "ledger.head"
 START = "0" * 64
 Action = Literal["entered", "left", "re-scored", "re-run", "noted", "ordered", "committed", "revealed"]
 

@@ -130,8 +130,8 @@ def verified(
     with private_copy(bundle) as copy:
         report = _report(copy, rescore, sample, further, quiet)
         problems, notes = (
-            tuple(replace(each, what=each.what.replace(str(copy.folder), str(bundle))) for each in told)
-            for told in (report.problems, report.notes)
+            tuple(replace(each, what=each.what.replace(str(copy.folder), str(bundle))) for each in remarks)
+            for remarks in (report.problems, report.notes)
         )
         yield copy, replace(report, problems=problems, notes=notes)
 

@@ -231,23 +231,22 @@ def batches(
     ids = _ids(model, labels)
     usable: list[tuple[Encoding, Instance]] = []
     skipped: list[str] = []
+    any_too_long = False
     for instance in instances:
         try:
             row = tokenise(model, instance, ids)
+            length = len(row.ids) + row.cut
+            if max_tokens is not None and length > max_tokens:
+                raise TooLong(f"{length} tokens, more than {max_tokens}", length)
+            usable.append((row, instance))
         except UnfitSentence as error:
-            by_choice = max_tokens is not None and isinstance(error, TooLong) and error.tokens > max_tokens
-            if on_split == "error" and not by_choice:
+            is_too_long = max_tokens is not None and isinstance(error, TooLong) and error.tokens > max_tokens
+            if on_split == "error" and not is_too_long:
                 raise
             skipped.append(f"{instance.id}: {error}")
-            continue
-        length = len(row.ids) + row.cut
-        if max_tokens is not None and length > max_tokens:
-            skipped.append(f"{instance.id}: {length} tokens, more than {max_tokens}")
-            continue
-        usable.append((row, instance))
+            any_too_long |= is_too_long
     if not usable:
-        too_long = any(why.endswith(f"more than {max_tokens}") for why in skipped)
-        remedy = f"; choose a larger --max-tokens than {max_tokens}." if too_long else ""
+        remedy = f"; choose a larger --max-tokens than {max_tokens}." if any_too_long else ""
         raise UsageError(
             f"none of the {len(instances)} instances is left for model {model.name!r}; "
             f"first reason: {(skipped or ['the task is empty'])[0]}{remedy}"

@@ -87,8 +87,10 @@ def test_what_runs_the_model_and_takes_gradients_changes_nothing(family: str, ti
 
 def test_a_model_with_undefined_weights_is_not_taken_for_a_changed_one(model: FlowModel) -> None:
     model.hf.cls.predictions.bias.data[:2] = torch.nan
-    with SharedModel(model).lent_to(MINE):
-        pass
+    shared = SharedModel(model)
+    with shared.lent_to(MINE):
+        model.hf(torch.ones(1, 3, dtype=torch.long))
+    assert shared.changed() == ""
 
 
 def test_built_in_plug_ins_are_trusted_and_their_faults_are_said_in_words(model: FlowModel) -> None:

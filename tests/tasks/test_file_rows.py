@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowgauge.core.errors import UsageError
-from flowgauge.tasks.file_rows import READABLE, BrokenRowError, FileRow, is_table, read_table, split_names, stem
+from flowgauge.tasks.file_rows import READABLE, is_table, read_table, split_names, stem
+from flowgauge.tasks.table import BrokenRowError, FileRow
 
 CELL = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp"), exclude_characters='"'), max_size=12)
 
@@ -147,21 +148,6 @@ def test_the_same_rows_are_read_from_every_way_to_write_them(tmp_path: Path, nam
     assert [{column: row.text(column) for column in table.columns} for row in table.rows] == ROWS
 
 
-QUOTES = {
-    "doubled": ('s\tl\n"the ""good"" film"\t1\n', ['the "good" film']),
-    "over several lines": ('s\tl\n"the\nfilm"\t1\n', ["the\nfilm"]),
-    "a whole column": ('s\tl\n"the film"\t1\n"it"\t0\n', ["the film", "it"]),
-    "one cell of several": ('s\tl\n"the film"\t1\nit\t0\n', ['"the film"', "it"]),
-    "one that is not closed": ('s\tl\n"a ""b"" c"\t1\nit "is\t0\n', ['"a ""b"" c"', 'it "is']),
-}
-
-
-@pytest.mark.parametrize("case", QUOTES)
-def test_quotation_marks_of_tsv_are_read_as_quoting_only_where_a_program_quoted(tmp_path: Path, case: str) -> None:
-    text, expected = QUOTES[case]
-    assert [row.text("s") for row in read_table(write(tmp_path, "a.tsv", text)).rows] == expected
-
-
 def test_parts_of_objects_are_columns_and_objects_are_no_text(tmp_path: Path) -> None:
     table = read_table(
         write(tmp_path, "a.jsonl", '{"data": {"sentence": "a b", "n": 2}, "spans": [[0, 1]], "tokens": ["a", "b"]}\n')
@@ -176,27 +162,6 @@ def test_parts_of_objects_are_columns_and_objects_are_no_text(tmp_path: Path) ->
         with pytest.raises(BrokenRowError) as caught:
             table.rows[0].text(name)
         assert str(caught.value) == message
-
-
-@pytest.mark.parametrize("cell", ['["the", "film"]', "['the', 'film']", "['the' 'film']", '{"text": "the film"}'])
-def test_a_list_that_a_program_wrote_as_text_is_no_text(cell: str) -> None:
-    with pytest.raises(BrokenRowError, match=r"^s is a list or object written as text: .* Write the words with blanks"):
-        FileRow(1, 1, {"s": cell}).text("s")
-
-
-@pytest.mark.parametrize("text", ["[MASK] is here", '["What"] he said', "['t was good", "[sic] 'good' [sic]", "{ a }"])
-def test_brackets_in_a_text_stay(text: str) -> None:
-    assert FileRow(1, 1, {"s": text}).text("s") == text
-
-
-def test_a_word_with_a_blank_in_a_list_is_no_single_word() -> None:
-    with pytest.raises(BrokenRowError, match="'New York' in it is no single word"):
-        FileRow(1, 1, {"s": ["New York", "is"]}).text("s")
-
-
-def test_bytes_are_no_text() -> None:
-    with pytest.raises(BrokenRowError, match=r"^s holds values of type bytes, which are no text; save them as text\.$"):
-        FileRow(1, 1, {"s": b"a film"}).text("s")
 
 
 def test_lists_of_classes_have_their_names(tmp_path: Path) -> None:

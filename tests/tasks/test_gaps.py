@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flowgauge.tasks.file_rows import BrokenRowError, FileRow
 from flowgauge.tasks.gaps import Gapped, filled, gap_between, gapped, shared_ending
+from flowgauge.tasks.table import BrokenRowError, FileRow
 
 
 def test_punctuation_that_both_words_end_in_stays_in_the_sentence() -> None:

@@ -22,14 +22,12 @@ class PluginDocs:
         summary: The docstring's first line.
         paragraphs: The docstring's paragraphs below it, up to the first section (`Args:`, `Attributes:`, ...), each on one line.
         source: Who published it: the decorator's `source=`, else what follows "Source:" in the docstring; without a full stop.
-        control_of: The method that it is a control of, the decorator's `control_of=`; empty for what is no control.
         declared: What its decorator is given by keyword: literals, and names of literals that the module assigns.
     """
 
     summary: str = ""
     paragraphs: tuple[str, ...] = ()
     source: str = ""
-    control_of: str = ""
     declared: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -53,7 +51,7 @@ def plugin_docs(target: str) -> PluginDocs:
     paragraphs = tuple(" ".join(p.split()) for p in above_sections.split("\n\n") if p.strip() and not p.startswith(">>>"))
     declared = _declared(tree, node)
     source = str(declared.get("source", "")) or _documented_source(paragraphs)
-    return PluginDocs(first.partition("\n")[0], paragraphs, source.rstrip("."), str(declared.get("control_of", "")), declared)
+    return PluginDocs(first.partition("\n")[0], paragraphs, source.rstrip("."), declared)
 
 
 @cache
