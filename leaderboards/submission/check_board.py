@@ -10,13 +10,14 @@ from pathlib import PurePosixPath
 from pydantic import ValidationError
 
 from ...benchmark.store.cell import RECORD, Cell, safe_name
+from ...benchmark.store.damage import LEDGER
 from ...benchmark.store.record import TrainingRecord
 from ...benchmark.store.store import Store
 from ...benchmark.store.sums import DamagedFile
 from ...core.errors import FlowgaugeError, UsageError
 from .board import name_of
 from .bundle import FIT
-from .ledger import HEAD, LEDGER, Event, LedgerHead, add_event, ledger_head, read_ledger, trusted
+from .ledger import HEAD, Event, LedgerHead, add_event, ledger_head, read_ledger, trusted
 from .trust import Trust
 
 

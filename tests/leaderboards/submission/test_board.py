@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.store.atomic_files import HOST
+from flowgauge.benchmark.store.damage import LEDGER
 from flowgauge.benchmark.store.listing import write_listing
 from flowgauge.benchmark.store.store import Store
 from flowgauge.benchmark.verification.recompute_scores import ScoreRecomputer
@@ -21,7 +22,7 @@ from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.submission.board import merge, name_of, publish, withdraw
 from flowgauge.leaderboards.submission.bundle import BadBundle, pack
-from flowgauge.leaderboards.submission.ledger import LEDGER, read_ledger, trusted
+from flowgauge.leaderboards.submission.ledger import read_ledger, trusted
 from flowgauge.leaderboards.submission.verify import verify
 from flowgauge.tasks.agreement import capacity
 from flowgauge.tasks.lexicon import templates

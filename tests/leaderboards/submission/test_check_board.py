@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from flowgauge.benchmark.store.damage import LEDGER
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import FlowgaugeError, UsageError
 from flowgauge.leaderboards.submission.board import name_of, record_sums, rescored, withdraw
 from flowgauge.leaderboards.submission.check_board import check_board, note_sums
-from flowgauge.leaderboards.submission.ledger import HEAD, LEDGER, add_event, read_ledger, trusted
+from flowgauge.leaderboards.submission.ledger import HEAD, add_event, read_ledger, trusted
 
 from ..conftest import keep, patterned, record, rows, score, sentence, write
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from flowgauge.benchmark.store.damage import LEDGER
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import FlowgaugeError, UsageError
-from flowgauge.leaderboards.submission.ledger import HEAD, LEDGER, LedgerHead, add_event, ledger_head, read_ledger, trusted
+from flowgauge.leaderboards.submission.ledger import HEAD, LedgerHead, add_event, ledger_head, read_ledger, trusted
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "leaderboards" / "published" / "board"
 
