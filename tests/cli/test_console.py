@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,6 +17,8 @@ from typer.testing import CliRunner
 from flowgauge.cli import app
 from flowgauge.cli.console import complain, print_rows, print_tables, reporting
 from flowgauge.core.errors import FlowgaugeError, NotApplicable, UsageError
+
+STORE = Path(__file__).parents[1] / "fixtures" / "store-3"
 
 
 @pytest.mark.parametrize(
@@ -131,3 +137,16 @@ def test_a_command_that_is_stopped_says_whether_it_goes_on(
 def test_a_message_has_a_bounded_length(capsys: pytest.CaptureFixture[str]) -> None:
     complain("x" * 10_000)
     assert capsys.readouterr().err == f"flowgauge: {'x' * 4000}...\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["compare", str(STORE)], ["show", str(STORE)], ["list", "methods"]], ids=lambda words: words[0]
+)
+def test_a_reader_that_closes_the_pipe_ends_a_command_without_a_word(words: list[str]) -> None:
+    """As `head` does; what is printed through rich ends in another way than the rest."""
+    end, start = os.pipe()
+    os.close(end)
+    command = [sys.executable, "-c", "from flowgauge.cli import main; main()", *words]
+    done = subprocess.run(command, stdout=start, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(start)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -56,10 +56,11 @@ def reporting(debug: bool, continues: bool = False) -> Iterator[None]:
             raise
         complain(str(error))
         raise typer.Exit(error.exit_code) from None
-    except BrokenPipeError:  # the reader of the pipe has closed it, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
     except BaseException as error:  # also what code in other languages raises, such as that of tokenizers
+        # The reader of the pipe has closed it, as `head` does; rich then ends Python.
+        if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
         if debug:
             raise
         complain(f"unexpected: {in_words(error)} (run the command again with --debug to see where)")
