@@ -1,0 +1,116 @@
+"""What is drawn independently in a sample: instances or whole clusters of them, in strata."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+ROUNDING = 1e-12
+"""Differences of this size, relative to the largest number, are rounding and no spread."""
+
+
+class Units(NamedTuple):
+    """Sums over sampling units.
+
+    Attributes:
+        sums: Of the scores of each row over the instances of each unit.
+        sizes: How many instances each unit has; 1 where the unit is an instance.
+        strata: The stratum of each unit, as a number; every stratum has two units or more where there are two in all.
+    """
+
+    sums: Float[np.ndarray, "rows units"]
+    sizes: Float[np.ndarray, " units"]
+    strata: Int[np.ndarray, " units"]
+
+
+class Moments(NamedTuple):
+    """A mean of each row with what is known of its sampling distribution.
+
+    Attributes:
+        mean: Over all instances.
+        variance: Of the mean, from the deviations within each stratum (n - 1); 0 where there is rounding only.
+        skewness: Of the mean (standardised third cumulant); strata of two units count as symmetric.
+        freedom: Degrees of freedom of the variance (Satterthwaite 1946, with the correction of Welch 1947 for small strata).
+    """
+
+    mean: Float[np.ndarray, " rows"]
+    variance: Float[np.ndarray, " rows"]
+    skewness: Float[np.ndarray, " rows"]
+    freedom: Float[np.ndarray, " rows"]
+
+
+def sampling_units(
+    values: Float[np.ndarray, "rows instances"], conditions: np.ndarray, clusters: np.ndarray | None = None
+) -> Units:
+    """Sums of scores over the units that were drawn independently.
+
+    Conditions are the strata. Where instances are in clusters, these are the units; they are stratified if each of them lies in
+    one condition.
+
+    Args:
+        values: Scores without NaN.
+        conditions: The condition of each instance.
+        clusters: The cluster of each instance; empty: it is a unit by itself. None: so are all.
+    """
+    count = values.shape[1]
+    if clusters is None or not (clusters != "").any():
+        return Units(values, np.ones(count), strata_of(conditions))
+    alone = np.char.add("\0", np.arange(count).astype(str))  # a name that no cluster has
+    _, first, unit = np.unique(np.where(clusters == "", alone, clusters), return_index=True, return_inverse=True)
+    member = np.zeros((count, len(first)))
+    member[np.arange(count), unit] = 1
+    within = (conditions[first][unit] == conditions).all()
+    return Units(values @ member, member.sum(0), strata_of(conditions[first] if within else np.zeros(len(first))))
+
+
+def strata_of(conditions: np.ndarray, least: int = 2) -> Int[np.ndarray, " units"]:
+    """The stratum of each unit, as a number: its condition, or the stratum of all conditions with fewer than `least` units.
+
+    If these have fewer together, they join the smallest of the rest.
+
+    Args:
+        conditions: The condition of each unit.
+        least: Units that a stratum needs: 2 for a variance within it, more for statistics that are not sums.
+
+    >>> strata_of(np.array(["SS", "SP", "SS", "PP"])).tolist()
+    [1, 0, 1, 0]
+    >>> strata_of(np.array(["SS", "SP", "SS"])).tolist()
+    [0, 0, 0]
+    """
+    _, condition, count = np.unique(conditions.astype(str), return_inverse=True, return_counts=True)
+    small = count < least
+    stratum_of = np.where(small, -1, np.arange(len(count)))
+    if 0 < count[small].sum() < least and not small.all():
+        stratum_of[small] = np.where(small, count.max() + 1, count).argmin()
+    return np.unique(stratum_of[condition], return_inverse=True)[1]
+
+
+def moments(units: Units) -> Moments:
+    """Means over instances with variance, skewness and degrees of freedom, each stratum by itself.
+
+    With e the sum of a unit less the overall mean times its size, and d its deviation from the mean of its stratum h of U units:
+    variance = sum_h U / (U - 1) sum d^2 / n^2 and third cumulant = sum_h U^2 / ((U - 1) (U - 2)) sum d^3 / n^3, over n instances.
+    Source: Cochran 1977, sections 5.4 and 6.3 (the combined ratio estimator, where units are clusters).
+
+    Args:
+        units: Two or more, with two or more in every stratum.
+    """
+    count = units.sizes.sum()
+    mean = units.sums.sum(1) / count
+    rest = units.sums - mean[:, None] * units.sizes
+    square, cube, fourth = (np.zeros(len(mean)) for _ in range(3))
+    sizes = np.bincount(units.strata)
+    for stratum, size in enumerate(sizes.tolist()):
+        of_stratum = rest[:, units.strata == stratum]
+        deviations = of_stratum - of_stratum.mean(1, keepdims=True)
+        part = size / (size - 1) * (deviations**2).sum(1) / count**2
+        square, fourth = square + part, fourth + part**2 / (size + 1)
+        if size > 2:
+            cube += size**2 / ((size - 1) * (size - 2)) * (deviations**3).sum(1) / count**3
+    square = np.where(square > (ROUNDING * np.abs(units.sums).max(1, initial=0)) ** 2, square, 0)
+    spread = np.where(square > 0, square, 1)
+    # An estimate of it may leave the range of what it can be.
+    freedom = np.clip(square**2 / np.where(square > 0, fourth, 1) - 2, sizes.min() - 1, (sizes - 1).sum())
+    return Moments(mean, square, cube / spread**1.5, np.where(square > 0, freedom, np.inf))
