@@ -22,7 +22,7 @@ Sums = Float[np.ndarray, "*some features"]
 Statistic = Callable[[Sums], Float[np.ndarray, "*some statistics"]]
 
 
-class Interval(NamedTuple):
+class Estimates(NamedTuple):
     """Estimates with their intervals, NaN where there is none.
 
     Attributes:
@@ -156,7 +156,7 @@ def jackknife_intervals(
     strata: Int[np.ndarray, " units"],
     statistic: Statistic,
     level: float = LEVEL,
-) -> Interval:
+) -> Estimates:
     """Smooth statistics of sums with their bias and intervals, by the stratified jackknife.
 
     The statistic without unit i of stratum h, whose other units weigh U / (U - 1) instead, gives the pseudo-value
@@ -177,7 +177,7 @@ def jackknife_intervals(
     value = statistic(total)
     none = np.full_like(value, np.nan)
     if count < 2:
-        return Interval(value, none, none, none)
+        return Estimates(value, none, none, none)
     size = np.bincount(strata).astype(float)[strata][:, None]
     of_stratum = np.stack([features[strata == stratum].sum(0) for stratum in range(strata.max() + 1)])[strata]
     without = statistic(total - of_stratum + (of_stratum - features) * size / (size - 1))
@@ -186,4 +186,4 @@ def jackknife_intervals(
     known = moments(Units(pseudo.T, np.ones(count), strata))
     low, high = t_intervals(known, level)
     bias = value - known.mean
-    return Interval(value, low, high, np.where(np.abs(bias) > 1e-9 * np.abs(value), bias, 0.0))
+    return Estimates(value, low, high, np.where(np.abs(bias) > 1e-9 * np.abs(value), bias, 0.0))
