@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 
 from ...benchmark.store.store import Store
@@ -15,13 +16,14 @@ from ...core.errors import UnknownName, UsageError
 from ...core.registry import Spec
 from ...metrics.registry import METRICS
 from ...metrics.scores import with_interval
+from ...metrics.statistics.letters import letters
 from ..stored.comparable_cells import ComparableCells, groups
 from ..stored.records import stored_records
 from ..stored.score_table import CellSource, metrics_of
 from ..tables.columns import RANKED
 from ..tables.ranking import Ranking, rank_methods
 from .operator_sensitivity import OperatorSensitivity, panels
-from .paired_tests import Difference, Ranks, differences, letter, ranks, sentence, tie_groups
+from .paired_tests import ALPHA, Difference, Ranks, differences, ranks, sentence
 
 COLUMNS = (
     "model", "task", "metric", "variant", "one", "other", "difference", "low", "high", "p", "p_holm", "instances", "needed",
@@ -49,13 +51,10 @@ class MethodComparison(Ranking):
         return {frozenset((d.one, d.other)): d for d in self.pairs}
 
     @cached_property
-    def ties(self) -> list[tuple[str, ...]]:
-        """Runs of two or more methods, in order of rank, that cannot be separated."""
-        return [run for run in tie_groups(self.scores.methods, self.pairs) if len(run) > 1]
-
-    def letters(self, method: str) -> str:
-        """Letters of the runs of ties that a method is in; methods that share a letter cannot be separated."""
-        return "".join(letter(index) for index, run in enumerate(self.ties) if method in run)
+    def letters(self) -> list[str]:
+        """Letters of each method: two share one if and only if they are not separated."""
+        names = self.scores.methods
+        return letters(np.array([[a != b and self.by_pair[frozenset((a, b))].p_holm < ALPHA for b in names] for a in names]))
 
     @property
     def sentences(self) -> list[str]:
@@ -75,11 +74,11 @@ class MethodComparison(Ranking):
         return title, self.table(), [head, *self.sentences, *missing, *operators, ""]
 
     def table(self) -> list[tuple[str, ...]]:
-        """A head, then a row a method: rank with its interval, mean with its interval, the runs of ties it is in."""
+        """A head, then a row a method: rank with its interval, mean with its interval, letters of its ties."""
         rows: list[tuple[str, ...]] = [("rank", "method", "n", f"{self.metric}\n{self.variant}", "not separated")]
         for index, (name, count) in enumerate(zip(self.scores.methods, self.scores.counts, strict=True)):
             rank = f"{self.ranks.rank[index]:g} [{self.ranks.low[index]:g}, {self.ranks.high[index]:g}]"
-            rows.append((rank, name, str(count), with_interval(*self.means[index].tolist()), self.letters(name)))
+            rows.append((rank, name, str(count), with_interval(*self.means[index].tolist()), self.letters[index]))
         return rows
 
 

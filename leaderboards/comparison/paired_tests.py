@@ -269,41 +269,6 @@ def resampled_ranks(scores: ScoreTable, seed: int, resamples: int) -> Float[np.n
     return scores.order(np.round(sums / live.sum(), 12))
 
 
-def tie_groups(ranked: Sequence[str], pairs: Sequence[Difference]) -> list[tuple[str, ...]]:
-    """Runs of methods, in order of rank, of which no two differ (Holm-corrected p >= 0.05); each as long as it can be.
-
-    What a critical-difference diagram joins with a bar (Demsar 2006). Runs within a longer run are left out.
-
-    Args:
-        ranked: Methods, best first.
-        pairs: Their differences; a pair that is not among them counts as not separated.
-    """
-    index_of, separated = {name: i for i, name in enumerate(ranked)}, np.zeros((len(ranked), len(ranked)), bool)
-    for d in pairs:
-        if d.p_holm < ALPHA and d.one in index_of and d.other in index_of:
-            first, second = sorted((index_of[d.one], index_of[d.other]))
-            separated[second, first] = True
-    runs: list[tuple[str, ...]] = []
-    end = 0
-    for start in range(len(ranked)):
-        stop = start + 1
-        while stop < len(ranked) and not separated[stop, start:stop].any():
-            stop += 1
-        if stop > end:  # else it lies within the run before
-            runs.append(tuple(ranked[start:stop]))
-            end = stop
-    return runs
-
-
-def letter(index: int) -> str:
-    """The letter of a run of ties: a to z, then a2, b2, ...
-
-    >>> letter(0), letter(25), letter(26), letter(53)
-    ('a', 'z', 'a2', 'b3')
-    """
-    return chr(ord("a") + index % 26) + (str(index // 26 + 1) if index >= 26 else "")
-
-
 def overall(tables: Sequence[ScoreTable], tasks: Sequence[str] = (), seed: int = 0, resamples: int = 4000) -> Ranks:
     """Mean rank over tables of the methods that every table has, ranked among themselves.
 

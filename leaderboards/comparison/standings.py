@@ -36,7 +36,7 @@ class RankedRow:
         rank, rank_low, rank_high: Rank on the instances that all methods share, with its 95 % interval.
         mean, low, high: Mean over its own instances, with its 95 % interval.
         count: How many instances of its own.
-        ties: Letters of the runs of methods that cannot be separated and that it is in.
+        ties: Letters; methods that share one cannot be separated.
         needed: Instances in all that would separate it from the method above it; NaN for the first, and where it is separated.
         seconds: Seconds an explanation; NaN where unknown.
         seeds: Cells that were averaged.
@@ -316,7 +316,7 @@ def _row(reader: BoardReader, comparison: MethodComparison, index: int, records:
     return RankedRow(
         label=names[index], method=records[0].method, rank=float(comparison.ranks.rank[index]),
         rank_low=float(comparison.ranks.low[index]), rank_high=float(comparison.ranks.high[index]), mean=mean, low=low, high=high,
-        count=comparison.scores.counts[index], ties=comparison.letters(names[index]),
+        count=comparison.scores.counts[index], ties=comparison.letters[index],
         needed=float("nan") if above is None or separated else float(np.ceil(above.needed)),
         seconds=float(np.mean(costs)) if costs else float("nan"), seeds=len(records),
         trust=weakest([reader.trust(record) for record in records]),

@@ -16,9 +16,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ...benchmark.store.record import Record
 from ...benchmark.store.results import table as long_table
 from ...core.errors import UsageError
+from ...metrics.statistics.letters import letter
 from ..comparison.method_comparison import pairs_table
 from ..comparison.operator_sensitivity import panel_table
-from ..comparison.paired_tests import letter
 from ..comparison.standings import ModelBoard, TaskBoard, model_boards, read_task_boards
 from ..export import sheets
 from ..figures.style import fit_fonts, settings

@@ -11,12 +11,10 @@ from flowgauge.leaderboards.comparison.paired_tests import (
     Difference,
     differences,
     holm,
-    letter,
     needed,
     overall,
     ranks,
     sentence,
-    tie_groups,
 )
 from flowgauge.leaderboards.stored.score_table import ScoreTable
 
@@ -110,12 +108,6 @@ def test_each_condition_is_drawn_as_often_as_it_is_there() -> None:
     assert ranks(scored).beats[0, 1] == 1  # 3 of x and 2 of y in every resample
 
 
-def test_tie_groups_are_the_longest_runs_without_a_difference() -> None:
-    pairs = [pair("a", "b"), pair("a", "c", 0.01), pair("b", "c"), pair("a", "d", 0.01), pair("b", "d", 0.01), pair("c", "d")]
-    assert tie_groups("abcd", pairs) == [("a", "b"), ("b", "c"), ("c", "d")]
-    assert tie_groups("abc", [pair("a", "b"), pair("a", "c"), pair("b", "c")]) == [("a", "b", "c")]
-
-
 def test_the_overall_rank_is_the_mean_over_tables_of_shared_methods() -> None:
     one = table(np.ones(20), np.zeros(20))
     other = table(np.zeros(20), np.ones(20), np.ones(20))
@@ -139,11 +131,6 @@ def test_sentences() -> None:
     assert sentence(d, "loss", False) == "b is better than a on loss: -0.12 [-0.16, -0.08], p = 0.001, 9 instances"
     assert sentence(d, "share", None) == "a has more share than b: +0.12 [0.08, 0.16], p = 0.001, 9 instances"
     assert sentence(pair("a", "b", needed=19.2), "accuracy", True).endswith("9 instances; about 20 instances would separate them")
-
-
-def test_letters_do_not_repeat_after_the_alphabet() -> None:
-    letters = [letter(index) for index in range(60)]
-    assert letters[:2] == ["a", "b"] and letters[26] == "a2" and len(set(letters)) == 60
 
 
 def test_a_swapped_difference_is_the_same_seen_from_the_other_method() -> None:
