@@ -46,6 +46,6 @@ def test_a_tie_across_a_method_between_has_a_letter_too() -> None:
 
 def test_letters_do_not_repeat_after_the_alphabet_and_their_number_is_bounded() -> None:
     assert len({letter(index) for index in range(60)}) == 60 and letter(26) == "a2"
-    # Each method is separated from its partner alone: 2 ** 15 largest groups, of which a few hold every pair that is not separated.
+    # Each method is separated from its partner alone: of the 2 ** 15 largest groups a few hold every other pair.
     separated = np.kron(np.eye(15, dtype=bool), np.ones((2, 2), bool))
     assert 1 < len(tie_groups(separated)) < 30
