@@ -80,34 +80,6 @@ def interval(
     return Interval(value, low, high)
 
 
-def mean_intervals(
-    values: Float[np.ndarray, "rows instances"], conditions: np.ndarray, seed: int = 0, resamples: int = RESAMPLES
-) -> Float[np.ndarray, "rows 3"]:
-    """Mean of each row over the instances that it has a value of, with its 95 % interval, each condition apart.
-
-    Every mean that is printed comes from here, with the instances sorted by id: one mean has one interval. Rows that are defined
-    for the same instances are resampled together.
-
-    Args:
-        values: NaN where undefined; instances in the order of their ids.
-        conditions: The condition of each instance.
-        seed: Of the resampling.
-        resamples: How many are drawn.
-
-    Returns:
-        Mean, low and high of each row; NaN where a row has no value.
-    """
-    bounds = np.full((len(values), 3), np.nan)
-    patterns, pattern_of = np.unique(~np.isnan(values), axis=0, return_inverse=True)
-    for index, defined in enumerate(patterns):
-        rows = np.flatnonzero(pattern_of.reshape(-1) == index)
-        if defined.any():
-            features = np.stack([*values[rows][:, defined], np.ones(defined.sum())], 1)
-            groups = condition_groups(conditions[defined])
-            bounds[rows] = np.stack(interval(features, groups, mean_of_sums, seed, resamples), 1)
-    return bounds
-
-
 def resampled_sums(
     features: Float[np.ndarray, "instances features"],
     groups: Int[np.ndarray, " instances"],

@@ -36,13 +36,22 @@ Number = Annotated[float, BeforeValidator(_read_number), PlainSerializer(_write_
 """A float whose NaN is null and whose infinities are text in JSON, wherever a record stores it."""
 
 
-def with_interval(value: float, low: float, high: float) -> str:
-    """A number with its interval, as tables of text print it.
+def with_interval(value: float, low: float, high: float, count: int = 0) -> str:
+    """A number with its interval, or why it has none, as tables of text print it.
 
-    >>> with_interval(0.75, 0.5, 1.0)
-    '0.750 [0.500, 1.000]'
+    >>> with_interval(0.75, 0.5, 1.0), with_interval(0.75, math.nan, math.nan, 64)
+    ('0.750 [0.500, 1.000]', '0.750 [no spread]')
     """
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{value:.3f} [{f'{low:.3f}, {high:.3f}' if low == low else without_interval(count)}]"
+
+
+def without_interval(count: int) -> str:
+    """Why a mean over so many instances has no interval.
+
+    >>> without_interval(1), without_interval(64)
+    ('one instance', 'no spread')
+    """
+    return "one instance" if count == 1 else "no spread"
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Aggregate:
     """The summary of a variant: its mean over instances with the 95 % interval.
 
     `count` instances have a value and `undefined` have none, most of them for `reason`. `sd_draws` is the standard deviation over
-    draws. The interval of a single instance is NaN: it cannot be bootstrapped. Records store it as it is.
+    draws. The interval of a single instance, and of instances with equal scores, is NaN. Records store it as it is.
     """
 
     variant: str

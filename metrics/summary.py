@@ -8,33 +8,30 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from .bootstrap import RESAMPLES, Statistic, interval, mean_intervals
+from .bootstrap import Statistic, interval
 from .scores import Aggregate
+from .statistics.intervals import Bounds, mean_intervals
 
 
-def summarise(rows: pd.DataFrame, seed: int = 0, by_id: bool = True, resamples: int = RESAMPLES) -> tuple[Aggregate, ...]:
+def summarise(rows: pd.DataFrame, bounds: Bounds = (None, None)) -> tuple[Aggregate, ...]:
     """The mean of every variant over instances, draws averaged within an instance first, in order of first appearance.
 
-    The 95 % interval is bootstrapped over instances (BCa where it holds), each condition apart. `sd_draws` is the standard
-    deviation (n - 1) over draws of a draw's mean. Undefined instances (NaN in every draw) are counted with their most common
-    reason.
+    The interval is that of `intervals.mean_intervals`, each condition as a stratum. `sd_draws` is the standard deviation (n - 1)
+    over draws of a draw's mean. Undefined instances (NaN in every draw) are counted with their most common reason.
 
     Args:
         rows: With the columns of `scores.COLUMNS`.
-        seed: Of the resampling.
-        by_id: Resample the instances in the order of their ids; else in that of the rows, as version 0.1 did.
-        resamples: How many are drawn.
+        bounds: Of the metric.
 
     Returns:
         One aggregate a variant; none where there are no rows.
     """
     if not len(rows):
         return ()
-    table = _Table(rows, by_id)
+    table = _Table(rows)
     means = table.instance_means()
     counts = (~np.isnan(means)).sum(1).tolist()
-    bounds = mean_intervals(means, table.conditions, seed, resamples).tolist()
-    every = enumerate(zip(bounds, counts, strict=True))
+    every = enumerate(zip(mean_intervals(means, table.conditions, bounds=bounds).tolist(), counts, strict=True))
     return tuple(table.aggregate(variant, value, low, high, count) for variant, ((value, low, high), count) in every)
 
 
@@ -68,9 +65,9 @@ def summarise_sums(
 class _Table:
     """Score rows as arrays: the variant, instance and draw of each row as indices."""
 
-    def __init__(self, rows: pd.DataFrame, by_id: bool) -> None:
+    def __init__(self, rows: pd.DataFrame) -> None:
         self.variant, self.variants = pd.factorize(rows["variant"])
-        self.instance, names = pd.factorize(rows["instance"], sort=by_id)
+        self.instance, names = pd.factorize(rows["instance"], sort=True)
         self.draw = rows["draw"].to_numpy()
         self.value = rows["value"].to_numpy(float)
         self.reasons = rows["reason"]

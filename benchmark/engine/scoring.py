@@ -13,6 +13,7 @@ from ...core.foreign_code import is_foreign
 from ...core.registry import settings
 from ...methods.explanation import Explanation
 from ...metrics.base import Aggregate, ExplainedBatch, Scores
+from ...metrics.statistics.intervals import INTERVALS
 from ...metrics.summary import summarise
 from ...models.batch import Batch
 from ...models.layered import Layered
@@ -94,7 +95,7 @@ def score_job(
         try:
             with shared.lent_to(metric, job.method):
                 scores = compute(metric, shared.model, show(job), reference, show)
-                aggregates = tuple(scores.aggregates or summarise(scores.rows))
+                aggregates = tuple(scores.aggregates or summarise(scores.rows, declared.bounds))
         except SharedStateChanged:
             raise
         except NotApplicable as reason:
@@ -164,6 +165,7 @@ def declared_score(metric: Any, reference: str) -> Score:
         name=metric.name,
         version=metric.version,
         settings=json.loads(canonical(settings(metric))),
+        intervals=INTERVALS,
         reference=reference,
         scope=metric.scope,
         reads=metric.reads,

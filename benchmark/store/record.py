@@ -94,6 +94,7 @@ class Score(_Stored):
             user's file.
         status: Of a score that is `not-applicable` or `failed`, `reason` says why; it has no aggregates.
         ranked: The variant that tables and rankings use.
+        intervals: Which intervals its aggregates have: 1, bootstrapped by versions up to 0.1; 2, `metrics.statistics.intervals`.
         reference: Folder name of the cell whose budget the score was matched to; empty where it was matched to none.
     """
 
@@ -108,6 +109,7 @@ class Score(_Stored):
     aggregates: tuple[Aggregate, ...] = ()
     reference: str = ""
     ranked: str = ""
+    intervals: int = 1
     scope: str = "instance"
     reads: str = ""
     higher_is_better: bool | None = None

@@ -121,7 +121,7 @@ def check_declaration(stored: Any, declared: Any) -> None:
     Raises:
         FlowgaugeError: It says something else.
     """
-    own = {"status", "reason", "aggregates", "seconds"}
+    own = {"status", "reason", "aggregates", "intervals", "seconds"}
     theirs, ours = (json.loads(score.model_dump_json(exclude=own)) for score in (stored, declared))
     for name, value in ours.items():
         if theirs[name] != value:

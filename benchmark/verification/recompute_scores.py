@@ -121,7 +121,7 @@ class ScoreRecomputer:
                 if shortened(str(reason)) == score.reason:
                     raise
         recomputed = scores(self._explainer(store, record, group, batches))
-        aggregates = recomputed.aggregates or summarise(recomputed.rows)
+        aggregates = recomputed.aggregates or summarise(recomputed.rows, score.bounds)
         check_declaration(score, declared.model_copy(update={"ranked": ranked(scorer, aggregates)}))
         return recomputed
 

@@ -135,7 +135,7 @@ def _text(pair: CellPair, variant: str) -> str:
     aggregate = next((a for a in pair.aggregates if a.variant == variant), None)
     if aggregate is None or math.isnan(aggregate.value):
         return f"n/a: {pair.reason if aggregate is None else aggregate.reason}"
-    return with_interval(aggregate.value, aggregate.low, aggregate.high)
+    return with_interval(aggregate.value, aggregate.low, aggregate.high, aggregate.count)
 
 
 def _on_tasks(cells: Sequence[Record], tasks: Sequence[str]) -> bool:

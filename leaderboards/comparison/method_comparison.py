@@ -77,8 +77,9 @@ class MethodComparison(Ranking):
         """A head, then a row a method: rank with its interval, mean with its interval, letters of its ties."""
         rows: list[tuple[str, ...]] = [("rank", "method", "n", f"{self.metric}\n{self.variant}", "not separated")]
         for index, (name, count) in enumerate(zip(self.scores.methods, self.scores.counts, strict=True)):
+            mean, low, high = self.means[index].tolist()
             rank = f"{self.ranks.rank[index]:g} [{self.ranks.low[index]:g}, {self.ranks.high[index]:g}]"
-            rows.append((rank, name, str(count), with_interval(*self.means[index].tolist()), self.letters[index]))
+            rows.append((rank, name, str(count), with_interval(mean, low, high, count), self.letters[index]))
         return rows
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -194,7 +194,7 @@ def _on_instances(scores: StoredScores, methods: Sequence[str], instances: Seque
     columns = [column_of[name] for name in instances]
     table = scores.table.narrow(methods)
     conditions = tuple(table.conditions[column] for column in columns)
-    return ScoreTable(table.methods, table.values[:, columns], conditions, table.higher_is_better)
+    return replace(table, values=table.values[:, columns], conditions=conditions)
 
 
 def panel_table(group: ComparableCells, panel: OperatorSensitivity) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Protocol
 
@@ -15,8 +15,9 @@ from jaxtyping import Bool, Float
 from scipy.stats import rankdata
 
 from ...benchmark.store.cell import Cell
-from ...benchmark.store.record import Record
+from ...benchmark.store.record import Record, Score
 from ...benchmark.store.sums import DamagedFile
+from ...metrics.statistics.intervals import Bounds, mean_intervals
 from .comparable_cells import ComparableCells, find_aggregate, find_score, why_not_scored
 
 FEW_ROWS = 500
@@ -32,12 +33,14 @@ class ScoreTable:
         values: Score of each method and instance, draws and seeds averaged; NaN where undefined.
         conditions: Each instance's condition; resampling keeps the number of instances of each.
         higher_is_better: None where neither end is better.
+        bounds: Smallest and largest possible score.
     """
 
     methods: tuple[str, ...]
     values: Float[np.ndarray, "methods instances"]
     conditions: tuple[str, ...]
     higher_is_better: bool | None = True
+    bounds: Bounds = (None, None)
 
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.methods), len(self.conditions)):
@@ -60,10 +63,14 @@ class ScoreTable:
         means: np.ndarray = self.values[:, self.common].mean(1)
         return means
 
+    def mean_intervals(self) -> Float[np.ndarray, "methods 3"]:
+        """Mean of each method over its own instances, with the ends of its interval."""
+        return mean_intervals(self.values, np.array(self.conditions), bounds=self.bounds)
+
     def narrow(self, methods: Sequence[str]) -> ScoreTable:
         """The table of some methods, in the order given."""
         rows = [self.methods.index(m) for m in methods]
-        return ScoreTable(tuple(methods), self.values[rows], self.conditions, self.higher_is_better)
+        return replace(self, methods=tuple(methods), values=self.values[rows])
 
     def order(self, means: Float[np.ndarray, "*some methods"]) -> Float[np.ndarray, "*some methods"]:
         """Ranks of means: 1 is best, equal means share their mean rank. Where neither end is better, the largest comes first.
@@ -97,21 +104,15 @@ class CellSource(Protocol):
         """The cell a record belongs to."""
 
 
-def ranked_variant(group: ComparableCells, metric: str) -> tuple[str, bool | None, str]:
-    """What rankings use of a metric, from the first cell that has a score of it.
+def ranked_score(group: ComparableCells, metric: str) -> Score | None:
+    """The first score of a metric in a group that says which variant rankings use; None where no cell has one.
 
     Args:
         group: The cells.
         metric: Plain name or identity.
-
-    Returns:
-        Variant, whether higher is better, and unit; empty texts and None where no cell has the metric.
     """
-    for record in group.records:
-        score = find_score(record, metric)
-        if score is not None and score.ranked:
-            return score.ranked, score.higher_is_better, score.unit
-    return "", None, ""
+    scores = (find_score(record, metric) for record in group.records)
+    return next((score for score in scores if score is not None and score.ranked), None)
 
 
 def read_scores(source: CellSource, group: ComparableCells, metric: str, variant: str = "") -> StoredScores:
@@ -129,8 +130,8 @@ def read_scores(source: CellSource, group: ComparableCells, metric: str, variant
     Returns:
         The table (methods in the store's order, instances sorted by id), and why other methods are not in it.
     """
-    default, higher, _ = ranked_variant(group, metric)
-    variant = variant or default
+    ranked = ranked_score(group, metric)
+    variant = variant or (ranked.ranked if ranked else "")
     means_by_method: dict[str, list[dict[str, float]]] = {}
     conditions: dict[str, str] = {}
     missing: dict[str, str] = {}
@@ -147,7 +148,8 @@ def read_scores(source: CellSource, group: ComparableCells, metric: str, variant
         methods=tuple(means_by_method),
         values=np.array(values).reshape(len(values), len(instances)),
         conditions=tuple(conditions[name] for name in instances),
-        higher_is_better=higher,
+        higher_is_better=ranked.higher_is_better if ranked else None,
+        bounds=ranked.bounds if ranked else (None, None),
     )
     left_out = {label: reason for label, reason in missing.items() if label not in means_by_method}
     return StoredScores(table, left_out, tuple(instances))

@@ -29,6 +29,7 @@ from ...core.registry import check_name
 from ...core.text_files import parse_json
 from ...methods.registry import METHODS
 from ...metrics.scores import COLUMNS, Aggregate
+from ...metrics.statistics.intervals import INTERVALS
 from ...metrics.summary import summarise
 from ...models.registry import MODELS
 from ...models.zoo import ZOO
@@ -272,21 +273,19 @@ def _rows(rows: pd.DataFrame, score: Score, sentences: Mapping[str, ExplainedSen
 
 
 def _means(rows: pd.DataFrame, score: Score) -> Iterator[str]:
-    """Compares stored aggregates with those of the rows, with their intervals, for resampling is seeded.
+    """Compares stored aggregates with those of the rows, with their intervals.
 
     A metric may have further aggregates without rows, such as ratios of sums; those of the whole set need not be means of rows.
     """
     if score.scope == "instance":
         theirs = {aggregate.variant: aggregate for aggregate in score.aggregates}
-        ours = summarise(rows)
+        ours = summarise(rows, score.bounds)
         if len(theirs) < len(score.aggregates) or not {aggregate.variant for aggregate in ours} <= theirs.keys():
             yield "its aggregates are of other variants than its rows."
             return
-        faults = list(aggregate_faults(theirs, ours, SUMMARY, "its rows give"))
-        # Version 0.1 resampled the instances in the order of the rows: its intervals are of the rows as well.
-        earlier = summarise(rows, by_id=False, resamples=4000) if faults else ()
-        if any(True for _ in aggregate_faults(theirs, earlier, SUMMARY, "its rows give")) or not earlier:
-            yield from faults
+        # Earlier intervals were bootstrapped: they are computed anew from the rows wherever they are shown.
+        names = SUMMARY if score.intervals == INTERVALS else ("value", "count", "undefined")
+        yield from aggregate_faults(theirs, ours, names, "its rows give")
 
 
 def aggregate_faults(

@@ -286,7 +286,7 @@ def _differ(theirs: pd.DataFrame, ours: pd.DataFrame) -> Iterator[str]:
 def _aggregates_differ(score: Score, rows: pd.DataFrame, ours: Scores) -> Iterator[str]:
     """Compares aggregates with those that the metric gives; or, where it gives none, with the means of the stored rows."""
     theirs = {aggregate.variant: aggregate for aggregate in score.aggregates}
-    expected = ours.aggregates or summarise(rows)
+    expected = ours.aggregates or summarise(rows, score.bounds)
     if {aggregate.variant for aggregate in expected} != theirs.keys():
         yield "its aggregates are of other variants than recomputed."
         return

@@ -6,11 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from ...benchmark.external.folder_format import is_outside
 from ...benchmark.store.record import Record
-from ...metrics.bootstrap import mean_intervals
 from ..stored.comparable_cells import ComparableCells, find_aggregate, find_score
 from ..stored.score_table import CellSource, read_scores
 from .columns import Column
@@ -84,8 +81,9 @@ def column_entry(source: CellSource, group: ComparableCells, records: Sequence[R
     table = read_scores(source, group.only(records), column.metric, column.variant).table
     if len(table.methods) != 1 or of_whole_set(records, column.metric):
         mean = sum(entry.value for entry in known) / len(known)
-        return TableEntry(mean, count=min(entry.count for entry in known), reason=reason)
-    ((value, low, high),) = mean_intervals(table.values, np.array(table.conditions)).tolist()
+        count, why = min(entry.count for entry in known), reason or "one number a seed"
+        return TableEntry(mean, count=count, reason=why)
+    ((value, low, high),) = table.mean_intervals().tolist()
     (count,) = table.counts
     undefined = len(table.conditions) - count
     return TableEntry(value=value, low=low, high=high, count=count, undefined=undefined, reason=reason)

@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ...methods.registry import controlled_method
-from ...metrics.bootstrap import mean_intervals
 from ..stored.comparable_cells import ComparableCells
-from ..stored.score_table import CellSource, ScoreTable, ranked_variant, read_scores
+from ..stored.score_table import CellSource, ScoreTable, ranked_score, read_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +55,12 @@ class Ranking:
     @cached_property
     def means(self) -> Float[np.ndarray, "methods 3"]:
         """Mean of each method over its own instances, with the ends of its 95 % interval."""
-        return mean_intervals(self.scores.values, np.array(self.scores.conditions))
+        return self.scores.mean_intervals()
 
     @cached_property
     def control_means(self) -> Float[np.ndarray, "controls 3"]:
         """The same of each control."""
-        return mean_intervals(self.controls.values, np.array(self.controls.conditions))
+        return self.controls.mean_intervals()
 
 
 def rank_methods(
@@ -89,10 +88,11 @@ def rank_methods(
     if scores.common.any():
         best_first = np.argsort(scores.order(scores.common_means()), kind="stable")
         scores = scores.narrow([scores.methods[i] for i in best_first])
-    default, _, unit = ranked_variant(group, metric)
+    ranked = ranked_score(group, metric)
     missing = {**stored.missing, **{m: f"a control of {controls[m]}, without a rank" for m in chosen if m in controls}}
     beside = stored.table.narrow([m for m in chosen if m in controls])
-    return Ranking(group, metric, variant or default, unit, scores, missing, beside)
+    variant, unit = (variant or ranked.ranked, ranked.unit) if ranked else (variant, "")
+    return Ranking(group, metric, variant, unit, scores, missing, beside)
 
 
 def controls_in(group: ComparableCells) -> dict[str, str]:

@@ -17,6 +17,7 @@ from rich.table import Table
 from ...benchmark.store.results import table as long_table
 from ...benchmark.store.store import Store
 from ...core.errors import UsageError
+from ...metrics.scores import without_interval
 from ..stored.records import stored_records
 from .columns import ACCURACY, FAITHFULNESS, RANKED, SHAPE, Column, Format
 from .entries import TableEntry
@@ -221,8 +222,14 @@ def _with_interval(cell: TableEntry, notes: Notes) -> tuple[str, str, str]:
     """Texts of a number, its interval and its count of instances."""
     if not cell.known:
         return notes.mark(cell.reason), "", ""
-    interval = "" if cell.low != cell.low else f"{number(cell.low, 'share')}–{number(cell.high, 'share')}"
-    return number(cell.value, "share"), interval, str(cell.count)
+    return number(cell.value, "share"), _interval(cell, notes), str(cell.count)
+
+
+def _interval(cell: TableEntry, notes: Notes) -> str:
+    """The ends of an interval, or why there is none."""
+    if cell.low == cell.low:
+        return f"{number(cell.low, 'share')}–{number(cell.high, 'share')}"
+    return notes.mark(cell.reason) if cell.reason and not cell.undefined else without_interval(cell.count)
 
 
 def _text(cell: TableEntry, format: Format, notes: Notes) -> str:

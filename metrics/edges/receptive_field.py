@@ -84,7 +84,7 @@ class ReceptiveField(Settings):
                 every_sum.append(sums)
                 instances.append(instance)
         table = frame(rows)
-        return Scores(table, (*summarise(table), *self._layers(every_sum, instances)))
+        return Scores(table, (*summarise(table, (1.0, None)), *self._layers(every_sum, instances)))
 
     def _sums(self, explanation: Explanation, target: int | None) -> Float[np.ndarray, "layers features"]:
         """Sums over the edges of each layer: weight, and weight times distance, chance distance, locality and each bin."""

@@ -55,7 +55,7 @@ class AlignmentRate:
                     sums[case.instance.id] = (before[0] + aligned, before[1] + count)
                     conditions[case.instance.id] = case.instance.condition
         table = frame(rows)
-        summaries = summarise(table)
+        summaries = summarise(table, (0.0, 1.0))
         return Scores(table, (_pooled(sums, conditions, summaries), *summaries))
 
 

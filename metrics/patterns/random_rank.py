@@ -82,7 +82,7 @@ class RandomRank(PathSettings):
                     rng = np.random.default_rng([self.seed, part.seeds[traced], turn])
                     rows += self._word(single(trace, traced), cases[row], int(sources[index][row][word]), turn, rng)
         table = frame(rows)
-        return Scores(table, tuple(replace(a, sd_draws=None) for a in summarise(table)))
+        return Scores(table, tuple(replace(a, sd_draws=None) for a in summarise(table, (0.0, None))))
 
     def _word(
         self, trace: PathTrace, case: ExplainedDraw, source: int, turn: int, rng: np.random.Generator

@@ -15,6 +15,8 @@ from scipy.special import ndtri, stdtrit
 
 from .units import Moments, Units, moments, sampling_units
 
+INTERVALS = 2
+"""The version of these intervals, which records store beside them; raised by any change that moves an end."""
 LEVEL = 0.95
 Bounds = tuple[float | None, float | None]
 """Smallest and largest possible value of a score; None where there is none."""
@@ -48,13 +50,14 @@ def mean_intervals(
 
     Every mean that is printed comes from here: one mean has one interval. Scores of 0 and 1 have Wilson's interval, others
     Student's t with Hall's correction for skewness. The interval is NaN for one instance, and where no instance differs from
-    another; the ends lie within the bounds.
+    another.
 
     Args:
         values: NaN where undefined.
         conditions: The condition of each instance.
         clusters: The cluster of each instance, empty where it is in none; None: no clusters.
-        bounds: Smallest and largest possible score. Equal scores of 0 or of 1 have an interval only if these are 0 and 1.
+        bounds: Smallest and largest possible score, within which the ends lie; rows with another value have none.
+            Equal scores of 0 or of 1 have an interval only if these are the bounds.
         level: Probability with which the interval covers the mean that many more such instances would have.
 
     Returns:
@@ -82,8 +85,9 @@ def _mean_intervals(units: Units, bounds: Bounds, level: float) -> Float[np.ndar
         shares = Moments(*(part[indicator] for part in known))
         low[indicator], high[indicator] = wilson_intervals(shares, units.sums.shape[1], int(units.strata.max()) + 1, level)
     least, most = (-np.inf if bounds[0] is None else bounds[0], np.inf if bounds[1] is None else bounds[1])
-    # A mean may lie outside the bounds that the metric states; its interval holds it all the same.
-    return np.stack([mean, np.minimum(mean, np.maximum(low, least)), np.maximum(mean, np.minimum(high, most))], 1)
+    bounded = np.stack([mean, low, high], 1)
+    inside = np.all((units.sums >= least * units.sizes) & (units.sums <= most * units.sizes), axis=1)
+    return np.where(inside[:, None], np.clip(bounded, least, most), bounded)
 
 
 def t_intervals(

@@ -68,7 +68,7 @@ def edit_rows(
     table = pq.read_table(path)
     rows = change(table.to_pandas())
     score = json.loads(table.schema.metadata[b"flowgauge"])
-    aggregates = [a.__dict__ for a in summarise(rows)]
+    aggregates = [a.__dict__ for a in summarise(rows, score["bounds"])]
     if factors is not None:
         first, *others = score["aggregates"]
         aggregates = [first | {name: first[name] * factor for name, factor in factors.items()}, *others]

@@ -7,11 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy import stats
-from tests.metrics.conftest import rows_of
 
-from flowgauge.metrics.bootstrap import bca_levels, condition_groups, interval, mean_intervals, mean_of_sums, resampled_sums
+from flowgauge.metrics.bootstrap import bca_levels, condition_groups, interval, mean_of_sums, resampled_sums
 from flowgauge.metrics.patterns.pattern_cases import ratio_of_sums
-from flowgauge.metrics.summary import summarise
 
 
 def test_the_interval_is_scipys_bca_interval_for_the_same_replicates(skewed):
@@ -58,24 +56,10 @@ def test_resampling_in_pieces_is_complete(monkeypatch):
     assert sums[:, 0].tolist() == [5.0] * 7
 
 
-def test_constant_data_have_a_degenerate_interval():
-    found = summarise(rows_of({"x": [0.1] * 7, "y": [1.0] * 7}, ["A", "B"] * 3 + ["A"]))
-    assert [(a.value, a.low, a.high) for a in found] == [(pytest.approx(0.1),) * 3, (1.0, 1.0, 1.0)]
-    assert found[0].low == found[0].high == found[0].value
-
-
 def test_bca_falls_back_to_percentiles_where_it_is_undefined():
     replicates = np.array([[1.0], [2.0], [3.0]])
     levels = bca_levels(np.array([9.0]), replicates, np.array([[1.0], [2.0]]), np.zeros(2, int))
     assert levels[:, 0].tolist() == [0.025, 0.975]
-
-
-def test_conditions_are_resampled_apart():
-    values = {"x": [0.0] * 10 + [1.0] * 10}
-    apart = summarise(rows_of(values, ["A"] * 10 + ["B"] * 10))[0]
-    together = summarise(rows_of(values, ["A"] * 20))[0]
-    assert (apart.low, apart.high) == (0.5, 0.5)
-    assert together.low == pytest.approx(0.3, abs=0.06) and together.high == pytest.approx(0.7, abs=0.06)
 
 
 def test_lone_conditions_are_put_together():
@@ -86,25 +70,3 @@ def test_lone_conditions_are_put_together():
 def test_a_single_lone_condition_joins_the_smallest_other():
     assert condition_groups(np.array(["a", "b", "b", "b", "c", "c"])).tolist() == [1, 0, 0, 0, 1, 1]
     assert condition_groups(np.array(["a"])).tolist() == [0]
-
-
-def test_the_interval_of_each_row_is_of_the_instances_that_it_has():
-    values = np.array([[1, 1, 0, np.nan], [0, 0, 0, 0], [np.nan] * 4])
-    bounds = mean_intervals(values, np.array(["x"] * 4))
-    assert bounds[0, 0] == pytest.approx(2 / 3) and bounds[0, 1] < 2 / 3 < bounds[0, 2]
-    assert bounds[1].tolist() == [0, 0, 0] and np.isnan(bounds[2]).all()
-
-
-def test_a_row_has_the_same_interval_alone_as_beside_others():
-    values = np.random.default_rng(0).random((3, 12))
-    values[1, 4] = np.nan
-    conditions = np.array(["a", "b", "b", "a"] * 3)
-    together = mean_intervals(values, conditions)
-    alone = np.concatenate([mean_intervals(row[None], conditions) for row in values])
-    assert np.array_equal(together, alone)
-
-
-def test_the_third_digit_of_an_interval_stands_under_another_seed():
-    values = np.random.default_rng(1).random((1, 64))
-    ends = np.array([mean_intervals(values, np.array(["x"] * 64), seed)[0, 1:] for seed in range(5)])
-    assert ends.std(0).max() < 0.001

@@ -1,23 +1,23 @@
-"""Aggregates of score rows, by hand and against scipy."""
+"""Aggregates of score rows, by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 from tests.metrics.conftest import instance, rows_of
 
 from flowgauge.metrics.scores import frame, score_row
+from flowgauge.metrics.statistics.intervals import mean_intervals
 from flowgauge.metrics.summary import summarise
 
 
-def test_the_interval_agrees_with_scipys_own_resampling(skewed):
-    ours = summarise(rows_of({"x": list(skewed.values)}, ["A"] * 30))[0]
-    theirs = stats.bootstrap((skewed.values,), np.mean, n_resamples=20000, rng=np.random.default_rng(1)).confidence_interval
-    width = theirs.high - theirs.low
-    assert ours.value == pytest.approx(skewed.values.mean(), abs=1e-12)
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.06 * width)
+def test_every_condition_is_a_stratum(skewed):
+    """The interval is that of the instances' means, wherever the rows stand."""
+    ours = summarise(rows_of({"x": list(skewed.values)}, skewed.conditions))[0]
+    expected = mean_intervals(np.array(skewed.values)[None], np.array(skewed.conditions))[0]
+    assert (ours.value, ours.low, ours.high) == pytest.approx(tuple(expected), rel=1e-12)
+    assert ours.low != summarise(rows_of({"x": list(skewed.values)}, ["A"] * 30))[0].low
 
 
 def test_draws_are_averaged_within_an_instance_first():
@@ -56,16 +56,16 @@ def test_nothing_is_summarised_to_nothing():
     assert summarise(frame([])) == ()
 
 
-def test_a_seed_repeats_and_another_differs(skewed):
-    rows = rows_of({"x": list(skewed.values)}, skewed.conditions)
-    assert summarise(rows) == summarise(rows)
-    assert summarise(rows, seed=1)[0].low != summarise(rows)[0].low
-
-
 def test_the_order_of_the_rows_moves_no_interval(skewed):
     rows = rows_of({"x": list(skewed.values), "y": list(skewed.values**2)}, skewed.conditions)
     shuffled = rows.sample(frac=1, random_state=0)
     ours = {a.variant: (a.low, a.high) for a in summarise(rows)}
     for other in summarise(shuffled):
         assert (other.low, other.high) == pytest.approx(ours[other.variant], rel=1e-12)
-    assert summarise(shuffled, by_id=False)[0].low != summarise(rows, by_id=False)[0].low
+
+
+def test_shares_have_an_interval_where_all_instances_agree():
+    (found,) = summarise(rows_of({"x": [1.0] * 64}, ["A"] * 64), bounds=(0, 1))
+    assert found.high == 1 and 0.94 < found.low < 0.95
+    (unbounded,) = summarise(rows_of({"x": [1.0] * 64}, ["A"] * 64))
+    assert np.isnan([unbounded.low, unbounded.high]).all()

@@ -9,7 +9,7 @@ import pytest
 
 from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.stored.comparable_cells import groups
-from flowgauge.leaderboards.stored.score_table import ScoreTable, metrics_of, ranked_variant, read_scores
+from flowgauge.leaderboards.stored.score_table import ScoreTable, metrics_of, ranked_score, read_scores
 
 from ..conftest import record, rows, score, write
 
@@ -63,5 +63,7 @@ def test_draws_are_averaged_and_missing_scores_have_a_reason(store: Store) -> No
 
 def test_the_ranked_variant_is_that_of_the_first_cell_that_has_the_metric(store: Store) -> None:
     (group,) = groups(store.records())
-    assert ranked_variant(group, "kept") == ("auc", False, "share") and ranked_variant(group, "absent") == ("", None, "")
+    score = ranked_score(group, "kept")
+    assert score is not None and (score.ranked, score.higher_is_better, score.unit) == ("auc", False, "share")
+    assert ranked_score(group, "absent") is None
     assert sorted(metrics_of([group])) == ["kept", "late"]
