@@ -91,7 +91,7 @@ def fields_of_metrics() -> None:
     """What a score says of its metric, where it is done and where it is not applicable."""
     for state, metric in (("done", AOPC), ("not_applicable", ACCURACY)):
         for field, value in (
-            ("higher_is_better", False), ("ranked", "top/20"), ("bounds", [None, None]), ("unit", "apples"), ("scope", "set"),
+            ("higher_is_better", False), ("ranked", "top/20"), ("bounds", [-1.5, 1.0]), ("unit", "apples"), ("scope", "set"),
             ("reads", "edges"), ("source", "myself"), ("version", 2), ("settings", {"x": 1}), ("name", "sufficiency"),
         ):  # fmt: skip
             words = {"settings": "cannot be recomputed", "name": "cannot be recomputed"}.get(field, f"its {field} is ")
