@@ -61,7 +61,7 @@ def test_a_method_without_signs_takes_the_words_of_the_reference(make, model, sh
         aggregates(PatternEntropy().score(model, [other], [shown])),
         aggregates(PatternEntropy().score(model, [shown], [shown])),
     )
-    assert found == expected
+    assert str(found) == str(expected)  # scores without spread have NaN for an interval
     assert not {"union", "influence/s0"} & set(aggregates(PatternEntropy().score(model, [other], None)))
 
 
