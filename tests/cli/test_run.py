@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -178,3 +180,12 @@ def test_a_pattern_of_paths_names_every_file_that_matches(invoke: Invoke, tmp_pa
     assert result.exit_code == 0, result.output
     assert [line.split()[0] for line in result.stdout.splitlines()[2:]] == ["file/a", "file/b"]
     one_line(invoke("--task", str(tmp_path / "*.csv")), 2, "no file or folder matches", "*.csv", "flowgauge reads .tsv")
+
+
+def test_a_task_that_brings_its_model_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """There the model's libraries are imported while it is built."""
+    words = ["run", "--task", "planted/relay", "--method", "random", "--metric", "ground_truth", "--limit", "2"]
+    code = "from flowgauge.cli import main; main()"
+    command = [sys.executable, "-c", code, *words, "--store", str(tmp_path / "store")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "planted/relay" in done.stdout, done.stderr

@@ -80,3 +80,19 @@ def test_torch_that_is_loaded_later_gets_its_defaults() -> None:
         "assert torch.get_default_dtype() == torch.float32"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_libraries_that_change_themselves_when_they_are_imported_change_no_setting() -> None:
+    """In a process of its own, since here they are imported: transformers replaces itself, torch's compiler wraps a function."""
+    code = (
+        "from flowgauge.core.process_settings import ProcessSettings\n"
+        "import torch, transformers\n"
+        "before = ProcessSettings()\n"
+        "transformers.BertModel\n"
+        "import torch._dynamo\n"
+        "assert {*before.restore()} <= {*QUIET}\n"
+        "torch.manual_seed = print\n"
+        "assert before.restore() == ['functions of other modules']\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

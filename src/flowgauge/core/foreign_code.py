@@ -124,11 +124,14 @@ def users_threads() -> set[threading.Thread]:
 
 @contextmanager
 def plugin_call(kind: str, plugin: Any) -> Iterator[None]:
-    """Runs a plug-in where its failure ends the command; the error names it.
+    """Runs a plug-in where its failure ends the command; the error names it. Flowgauge's own runs as it is.
 
     Raises:
         PluginFault: It failed, or it left a setting of the process changed.
     """
+    if not is_foreign(plugin):
+        yield
+        return
     name = f"{kind} {getattr(plugin, 'name', '')!r}"
     try:
         with foreign_code(name, source_file(plugin) or ""):

@@ -81,10 +81,18 @@ def _of_python(os: Any) -> Iterator[Setting]:
 
 
 class _Modules(dict[str, Any]):
-    """Modules by name; they are the same as earlier ones where none of those was removed or replaced, however many were added."""
+    """Modules by name; they are the same as earlier ones where none of those was removed or replaced, however many were added.
+
+    A module that replaces itself when it is used for the first time, as transformers does, is the same.
+    """
 
     def __ne__(self, before: object) -> bool:
-        return any(self.get(name, self) is not module for name, module in cast(_Modules, before).items())
+        return any(self._is_other(name, module) for name, module in cast(_Modules, before).items())
+
+    def _is_other(self, name: str, before: Any) -> bool:
+        now = self.get(name)
+        spec = getattr(now, "__spec__", None)
+        return now is not before and (spec is None or spec is not getattr(before, "__spec__", None))
 
 
 class _Functions(dict[str, dict[str, Any]]):
@@ -103,7 +111,11 @@ class _Functions(dict[str, dict[str, Any]]):
             if len(now) == len(values) and all(map(is_, now.values(), values.values())):
                 continue
             functions = ((name, v) for name, v in values.items() if callable(v) and not isinstance(v, type))
-            yield from ((module, name, v) for name, v in functions if now.get(name) is not v)
+            # torch wraps functions of its own when its compiler is imported, and keeps the original here.
+            replaced = ((name, v) for name, v in functions if now.get(name) is not v)
+            yield from (
+                (module, name, v) for name, v in replaced if getattr(now.get(name), "_torchdynamo_orig_callable", None) is not v
+            )
 
     def write(self) -> None:
         """Sets each back that was replaced."""
