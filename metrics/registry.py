@@ -38,6 +38,7 @@ METRICS = Registry(
         "infidelity": "flowgauge.metrics.tokens.infidelity_and_sensitivity:Infidelity",
         "sensitivity": "flowgauge.metrics.tokens.infidelity_and_sensitivity:Sensitivity",
         "plausibility": "flowgauge.metrics.tokens.plausibility:Plausibility",
+        "pointing": "flowgauge.metrics.tokens.pointing:Pointing",
         "ground_truth_divergence": "flowgauge.metrics.nodes.ground_truth_divergence:GroundTruthDivergence",
         "optimality": "flowgauge.metrics.masks.optimality:Optimality",
         "masked_divergence": "flowgauge.metrics.masks.masked_predictions:MaskedDivergence",

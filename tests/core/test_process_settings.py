@@ -85,7 +85,7 @@ def test_torch_that_is_loaded_later_gets_its_defaults() -> None:
 def test_libraries_that_change_themselves_when_they_are_imported_change_no_setting() -> None:
     """In a process of its own, since here they are imported: transformers replaces itself, torch's compiler wraps a function."""
     code = (
-        "from flowgauge.core.process_settings import ProcessSettings\n"
+        "from flowgauge.core.process_settings import QUIET, ProcessSettings\n"
         "import torch, transformers\n"
         "before = ProcessSettings()\n"
         "transformers.BertModel\n"

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import is_
+from pathlib import Path
 from typing import Any, cast
 
 RANDOM = "a global random state"
@@ -83,7 +84,7 @@ def _of_python(os: Any) -> Iterator[Setting]:
 class _Modules(dict[str, Any]):
     """Modules by name; they are the same as earlier ones where none of those was removed or replaced, however many were added.
 
-    A module that replaces itself when it is used for the first time, as transformers does, is the same.
+    A module that is loaded again from the same file, as transformers does with itself, is the same.
     """
 
     def __ne__(self, before: object) -> bool:
@@ -91,8 +92,8 @@ class _Modules(dict[str, Any]):
 
     def _is_other(self, name: str, before: Any) -> bool:
         now = self.get(name)
-        spec = getattr(now, "__spec__", None)
-        return now is not before and (spec is None or spec is not getattr(before, "__spec__", None))
+        file = getattr(now, "__file__", None)
+        return now is not before and (file is None or file != getattr(before, "__file__", None))
 
 
 class _Functions(dict[str, dict[str, Any]]):
@@ -111,16 +112,21 @@ class _Functions(dict[str, dict[str, Any]]):
             if len(now) == len(values) and all(map(is_, now.values(), values.values())):
                 continue
             functions = ((name, v) for name, v in values.items() if callable(v) and not isinstance(v, type))
-            # torch wraps functions of its own when its compiler is imported, and keeps the original here.
             replaced = ((name, v) for name, v in functions if now.get(name) is not v)
-            yield from (
-                (module, name, v) for name, v in replaced if getattr(now.get(name), "_torchdynamo_orig_callable", None) is not v
-            )
+            yield from ((module, name, v) for name, v in replaced if not _is_own(now.get(name), name, module))
 
     def write(self) -> None:
         """Sets each back that was replaced."""
         for module, name, value in _Functions()._replaced(self):
             setattr(sys.modules[module], name, value)
+
+
+def _is_own(function: Any, name: str, module: str) -> bool:
+    """Whether a function of this name was written in the package of a module: torch wraps one when its compiler is imported."""
+    package = getattr(sys.modules[module.partition(".")[0]], "__file__", None)
+    code = getattr(function, "__code__", None)
+    named = getattr(function, "__name__", "") == name
+    return named and package is not None and code is not None and Path(code.co_filename).is_relative_to(Path(package).parent)
 
 
 def _set_streams(streams: tuple[Any, Any]) -> None:
