@@ -1,0 +1,46 @@
+"""Differences of every two methods on the same units: tests, corrected over all pairs, and intervals that agree with them."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from .intervals import t_intervals
+from .multiplicity import holm, holm_levels, units_needed
+from .sign_flips import ALPHA, sign_flips
+from .units import ROUNDING, Moments, Units, moments
+
+
+class PairedDifferences(NamedTuple):
+    """One entry a pair of rows.
+
+    Attributes:
+        first, second: The rows.
+        mean: Of the first less that of the second, over all instances.
+        low, high: 95 % interval, of this pair alone; NaN where no unit differs from another.
+        low_corrected, high_corrected: Interval of the level at which the pair is tested, so that all pairs are corrected for. It
+            holds 0 if and only if the pair is not separated.
+        level: Holm's level of the pair.
+        p: Of the sign flips; `p_holm`: corrected over all pairs.
+        needed: Units in all that would separate the pair with power 0.8; NaN where it is separated.
+    """
+
+    first: Int[np.ndarray, " pairs"]
+    second: Int[np.ndarray, " pairs"]
+    mean: Float[np.ndarray, " pairs"]
+    low: Float[np.ndarray, " pairs"]
+    high: Float[np.ndarray, " pairs"]
+    low_corrected: Float[np.ndarray, " pairs"]
+    high_corrected: Float[np.ndarray, " pairs"]
+    level: Float[np.ndarray, " pairs"]
+    p: Float[np.ndarray, " pairs"]
+    p_holm: Float[np.ndarray, " pairs"]
+    needed: Float[np.ndarray, " pairs"]
+
+    @property
+    def separated(self) -> Bool[np.ndarray, " pairs"]:
+        """Whether the corrected p-value is below 0.05."""
+        return self.p_holm < ALPHA
