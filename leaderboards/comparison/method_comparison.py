@@ -23,11 +23,11 @@ from ..stored.score_table import CellSource, metrics_of
 from ..tables.columns import RANKED
 from ..tables.ranking import Ranking, rank_methods
 from .operator_sensitivity import OperatorSensitivity, panels
-from .paired_tests import ALPHA, Difference, Ranks, differences, ranks, sentence
+from .paired_tests import Difference, Ranks, differences, ranks, sentence
 
 COLUMNS = (
-    "model", "task", "metric", "variant", "one", "other", "difference", "low", "high", "p", "p_holm", "instances", "needed",
-    "one_beats_other", "sentence",
+    "model", "task", "metric", "variant", "one", "other", "difference", "low", "high",
+    "low_corrected", "high_corrected", "level", "p", "p_holm", "instances", "needed", "one_beats_other", "sentence",
 )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ class MethodComparison(Ranking):
     def letters(self) -> list[str]:
         """Letters of each method: two share one if and only if they are not separated."""
         names = self.scores.methods
-        return letters(np.array([[a != b and self.by_pair[frozenset((a, b))].p_holm < ALPHA for b in names] for a in names]))
+        return letters(np.array([[a != b and self.by_pair[frozenset((a, b))].separated for b in names] for a in names]))
 
     @property
     def sentences(self) -> list[str]:
@@ -114,8 +114,11 @@ def compare_methods(url: str, metric: str = "", tasks: Sequence[str] = (), metho
     whole = not (variant or methods)
     compared = [_with_panels(store, comparison, name, whole) for comparison in comparisons if comparison is not None]
     if not compared:
+        left_out = [rank_methods(store, group, identity, variant, methods).too_few for group in chosen]
+        unranked = [f"{label}: {why}" for few in left_out for label, why in few.items()]
         raise UsageError(
-            f"no task in {url!r} has scores of {name} for two methods; `flowgauge run` or `flowgauge score` adds some."
+            f"no task in {url!r} has scores of {name} for two methods{f' that are ranked ({unranked[0]})' if unranked else ''}; "
+            "`flowgauge run` or `flowgauge score` adds some."
         )
     return compared
 
@@ -126,7 +129,6 @@ def compare_group(
     metric: str,
     variant: str = "",
     methods: Sequence[str] = (),
-    every_interval: bool = True,
 ) -> MethodComparison | None:
     """The methods of one group on one metric; None where fewer than two have scores on shared instances.
 
@@ -136,16 +138,13 @@ def compare_group(
         metric: Plain name or identity.
         variant: Of the metric; empty: the ranked one.
         methods: Only these, by name or label.
-        every_interval: False: only neighbours in rank, and the first and the last, get the interval of their difference.
     """
     ranking = rank_methods(source, group, metric, variant, methods)
-    count = len(ranking.scores.methods)
-    if count < 2 or not ranking.shared:
+    if len(ranking.scores.methods) < 2 or not ranking.shared:
         return None
-    only = None if every_interval else {*pairwise(range(count)), (0, count - 1)}
     return MethodComparison(
         group=group, metric=metric, variant=ranking.variant, unit=ranking.unit, scores=ranking.scores, missing=ranking.missing,
-        controls=ranking.controls, ranks=ranks(ranking.scores), pairs=tuple(differences(ranking.scores, only=only)),
+        controls=ranking.controls, ranks=ranks(ranking.scores), pairs=tuple(differences(ranking.scores)),
     )  # fmt: skip
 
 
@@ -163,7 +162,7 @@ def pairs_table(comparisons: Sequence[MethodComparison], words: bool = True) -> 
         for d in comparison.pairs:
             text = sentence(d, comparison.metric, comparison.scores.higher_is_better) if words else ""
             beats = comparison.ranks.beats[row_of[d.one], row_of[d.other]]
-            rows.append((*named, d.one, d.other, d.value, d.low, d.high, d.p, d.p_holm, d.instances, d.needed, beats, text))
+            rows.append((*named, *d[: Difference._fields.index("pairs")], beats, text))
     return pd.DataFrame(rows, columns=list(COLUMNS)).drop(columns=[] if words else "sentence")
 
 

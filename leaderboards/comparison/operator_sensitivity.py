@@ -14,9 +14,9 @@ from jaxtyping import Float
 from scipy.stats import kendalltau
 
 from ...benchmark.store.record import Score
+from ...metrics.statistics.differences import paired_differences
 from ..stored.comparable_cells import ComparableCells
 from ..stored.score_table import CellSource, ScoreTable, StoredScores, read_scores
-from .paired_tests import ALPHA, differences
 
 BEFORE = "zero"
 """The operator of scores that were stored before metrics had the setting."""
@@ -95,13 +95,13 @@ class OperatorSensitivity:
     @cached_property
     def flips(self) -> tuple[RankChange, ...]:
         """Pairs of methods that change places, those that are separated both ways first."""
-        separated = [{frozenset((d.one, d.other)) for d in differences(t, only=()) if d.p_holm < ALPHA} for t in self.tables]
+        separated = np.stack([paired_differences(table.units()).separated for table in self.tables], 1)
         changes = []
-        for i, j in combinations(range(len(self.methods)), 2):
-            gap, pair = self.ranks[:, j] - self.ranks[:, i], frozenset((self.methods[i], self.methods[j]))
+        for (i, j), by in zip(combinations(range(len(self.methods)), 2), separated, strict=True):
+            gap = self.ranks[:, j] - self.ranks[:, i]
             ahead, behind = np.flatnonzero(gap > 0), np.flatnonzero(gap < 0)
             if len(ahead) and len(behind):
-                sure = all(any(pair in separated[operator] for operator in side) for side in (ahead, behind))
+                sure = all(by[side].any() for side in (ahead, behind))
                 better, worse = (tuple(self.operators[operator] for operator in side) for side in (ahead, behind))
                 changes.append(RankChange(self.methods[i], self.methods[j], better, worse, sure))
         return tuple(sorted(changes, key=lambda change: not change.sure))
@@ -111,7 +111,7 @@ class OperatorSensitivity:
         name = f"{self.metric} ({self.settings})" if self.settings else self.metric
         yield f"{name} under {len(self.operators)} ablation operators, on {self.instances} instances that all have a score for:"
         for index, operator in enumerate(self.operators):
-            tau = f" (Kendall's tau to {self.operators[0]}: {self.tau[0, index]:.2f})" if index else ""
+            tau = f" (Kendall's tau to {self.operators[0]} on these instances: {self.tau[0, index]:.2f})" if index else ""
             yield f"  {operator}: {', '.join(self.best_first(index))}{tau}"
         yield from (f"  {flip}" for flip in self.flips[:MAX_LISTED_CHANGES])
         if len(self.flips) > MAX_LISTED_CHANGES:

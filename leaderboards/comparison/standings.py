@@ -11,6 +11,7 @@ from jaxtyping import Float
 from scipy.stats import kendalltau, rankdata
 
 from ...benchmark.store.record import Record
+from ...metrics.statistics.sign_flips import ALPHA
 from ..stored.comparable_cells import ComparableCells, groups
 from ..stored.score_table import ScoreTable, metrics_of
 from ..submission.board_reader import BoardReader
@@ -18,10 +19,8 @@ from ..submission.trust import Trust, weakest
 from ..tables.columns import RANKED, REFERENCE_ROWS
 from .method_comparison import MethodComparison, compare_group
 from .operator_sensitivity import OperatorSensitivity, panels
-from .paired_tests import ALPHA, Ranks, overall
+from .paired_tests import Ranks, overall
 
-EVERY_PAIR = 25
-"""Tables of more methods give the intervals of neighbours only."""
 ORDERING = (RANKED[0], "retention_curve", "deletion_curve")
 """Metrics that order a board whose ledger does not say which do (docs/adr/0018-one-ranking.md)."""
 
@@ -287,8 +286,7 @@ def _task_board(reader: BoardReader, group: ComparableCells) -> TaskBoard:
     tables: dict[str, RankedTable] = {}
     unranked: dict[str, str] = {}
     for metric in sorted(metrics_of([group]), key=lambda name: name != RANKED[0]):
-        size = len(set(group.methods()))
-        comparison = compare_group(reader, group, metric, every_interval=size <= EVERY_PAIR)
+        comparison = compare_group(reader, group, metric)
         if comparison is None:
             unranked[metric] = "fewer than two methods have scores on shared instances"
         else:
@@ -310,14 +308,13 @@ def _row(reader: BoardReader, comparison: MethodComparison, index: int, records:
     """The row of the method of an index, from its cells."""
     names = comparison.scores.methods
     above = comparison.by_pair[frozenset((names[index], names[index - 1]))] if index else None
-    separated = above is None or above.p_holm < ALPHA
     costs = [record.cost.seconds for record in records if record.cost is not None]
     mean, low, high = comparison.means[index].tolist()
     return RankedRow(
         label=names[index], method=records[0].method, rank=float(comparison.ranks.rank[index]),
         rank_low=float(comparison.ranks.low[index]), rank_high=float(comparison.ranks.high[index]), mean=mean, low=low, high=high,
         count=comparison.scores.counts[index], ties=comparison.letters[index],
-        needed=float("nan") if above is None or separated else float(np.ceil(above.needed)),
+        needed=float("nan") if above is None else above.needed,
         seconds=float(np.mean(costs)) if costs else float("nan"), seeds=len(records),
         trust=weakest([reader.trust(record) for record in records]),
     )  # fmt: skip

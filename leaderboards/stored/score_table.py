@@ -18,6 +18,7 @@ from ...benchmark.store.cell import Cell
 from ...benchmark.store.record import Record, Score
 from ...benchmark.store.sums import DamagedFile
 from ...metrics.statistics.intervals import Bounds, mean_intervals
+from ...metrics.statistics.units import Units, sampling_units
 from .comparable_cells import ComparableCells, find_aggregate, find_score, why_not_scored
 
 FEW_ROWS = 500
@@ -62,6 +63,10 @@ class ScoreTable:
         """Mean of each method over the instances where every method has a score; what methods are ranked by."""
         means: np.ndarray = self.values[:, self.common].mean(1)
         return means
+
+    def units(self) -> Units:
+        """Sampling units of the instances where every method has a score, which ranks and differences rest on."""
+        return sampling_units(self.values[:, self.common], np.array(self.conditions)[self.common])
 
     def mean_intervals(self) -> Float[np.ndarray, "methods 3"]:
         """Mean of each method over its own instances, with the ends of its interval."""

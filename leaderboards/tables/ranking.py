@@ -13,6 +13,10 @@ from ...methods.registry import controlled_method
 from ..stored.comparable_cells import ComparableCells
 from ..stored.score_table import CellSource, ScoreTable, ranked_score, read_scores
 
+TOO_FEW = "too few"
+LEAST_SHARE = 0.8
+"""Share of the instances of a table that a method needs scores of to have a rank."""
+
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
@@ -44,6 +48,11 @@ class Ranking:
         """Instances that every method has a score of."""
         return int(self.scores.common.sum())
 
+    @property
+    def too_few(self) -> dict[str, str]:
+        """Methods that have scores of too few instances for a rank, with the numbers."""
+        return {name: reason for name, reason in self.missing.items() if reason.startswith(TOO_FEW)}
+
     @cached_property
     def places(self) -> dict[str, int]:
         """Place of each method; equal means share the better one: 1, 1, 3. Empty where no instance is shared."""
@@ -66,7 +75,7 @@ class Ranking:
 def rank_methods(
     source: CellSource, group: ComparableCells, metric: str, variant: str = "", methods: Sequence[str] = ()
 ) -> Ranking:
-    """Ranks the methods of a group that have a score.
+    """Ranks the methods of a group that have scores of 80 % of the instances that any of them has a score of.
 
     Args:
         source: Finds the group's cells.
@@ -84,15 +93,26 @@ def rank_methods(
     names = {label: records[0].method for label, records in group.by_method().items()}
     controls = {} if methods else controls_in(group)
     chosen = [m for m in stored.table.methods if not methods or m in methods or names[m] in methods]
-    scores = stored.table.narrow([m for m in chosen if m not in controls])
+    few = _too_few(stored.table.narrow([m for m in chosen if m not in controls]))
+    scores = stored.table.narrow([m for m in chosen if m not in controls and m not in few])
     if scores.common.any():
         best_first = np.argsort(scores.order(scores.common_means()), kind="stable")
         scores = scores.narrow([scores.methods[i] for i in best_first])
     ranked = ranked_score(group, metric)
-    missing = {**stored.missing, **{m: f"a control of {controls[m]}, without a rank" for m in chosen if m in controls}}
+    missing = {**stored.missing, **few, **{m: f"a control of {controls[m]}, without a rank" for m in chosen if m in controls}}
     beside = stored.table.narrow([m for m in chosen if m in controls])
     variant, unit = (variant or ranked.ranked, ranked.unit) if ranked else (variant, "")
     return Ranking(group, metric, variant, unit, scores, missing, beside)
+
+
+def _too_few(scores: ScoreTable) -> dict[str, str]:
+    """Why methods whose scores are of too few of the instances have no rank: on these alone nobody should be ranked."""
+    instances = int((~np.isnan(scores.values)).any(0).sum())
+    return {
+        name: f"{TOO_FEW}: scores of {count} of {instances} instances; a rank needs {100 * LEAST_SHARE:.0f} %"
+        for name, count in zip(scores.methods, scores.counts, strict=True)
+        if count < LEAST_SHARE * instances
+    }
 
 
 def controls_in(group: ComparableCells) -> dict[str, str]:

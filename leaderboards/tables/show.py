@@ -141,7 +141,11 @@ def _write_task(console: Console, table: TaskTable) -> None:
     seeds = [
         f"{row.label}: mean of {row.seeds} seeds; --over-seeds shows how they differ." for row in table.rows if row.seeds > 1
     ]
-    failed = [f"{row.label} {row.status}: {row.error}" for row in table.rows if row.error and row.status in ("failed", "partial")]
+    failed = [
+        f"{row.label} {'without a rank' if row.status == 'done' else row.status}: {row.error}"
+        for row in table.rows
+        if row.error and row.status != "not-applicable"
+    ]
     _write_lines(console, (*_ranked_on(table), *seeds, *failed, *notes.lines()))
 
 

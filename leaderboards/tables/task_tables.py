@@ -24,7 +24,7 @@ class TableRow:
         label: The method, with the settings in which it differs from others of its name.
         cells: By key of the column.
         status: Of its record; of several the worst, but `partial` where only some of them failed.
-        error: Why a cell failed, or is not applicable.
+        error: Why a cell failed, is not applicable, or has no rank although it has scores.
         seeds: Cells that were averaged: they differ in their seed alone.
         control_of: The method that it is a control of; such a row has no rank.
     """
@@ -84,13 +84,14 @@ def _task_table(source: CellSource, group: ComparableCells) -> TaskTable:
     rows = [_row(source, group, label, records, scores) for label, records in group.by_method().items()]
     by = _ranked_column(rows, scores)
     ranking = rank_methods(source, group, by.metric, by.variant)
-    from_instances = bool(ranking.scores.methods) and not of_whole_set(group.records, by.metric)
+    from_instances = bool(ranking.scores.methods or ranking.too_few) and not of_whole_set(group.records, by.metric)
     if from_instances:
         rows = [_with_ranked_entry(row, by, ranking) for row in rows]
     controls = controls_in(group)
     places = ranking.places if from_instances else _places_of_means([row for row in rows if row.label not in controls], by)
     ranked = sorted((row for row in rows if row.label in places), key=lambda row: (places[row.label], row.label))
     unranked = sorted((row for row in rows if row.label not in places), key=lambda row: (row.status == "failed", row.label))
+    unranked = [replace(row, error=row.error or ranking.too_few.get(row.label, "")) for row in unranked]
     listed = [*(replace(row, rank=places[row.label]) for row in ranked), *unranked]
     return TaskTable(
         model=group.model, task=group.task, instances=group.instances, note=group.note,

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int
 
 from .intervals import t_intervals
 from .multiplicity import holm, holm_levels, units_needed
-from .sign_flips import ALPHA, sign_flips
-from .units import ROUNDING, Moments, Units, moments
+from .sign_flips import ALPHA, pair_gaps, sign_flips
+from .units import Units, moments
 
 
 class PairedDifferences(NamedTuple):
@@ -44,3 +44,26 @@ class PairedDifferences(NamedTuple):
     def separated(self) -> Bool[np.ndarray, " pairs"]:
         """Whether the corrected p-value is below 0.05."""
         return self.p_holm < ALPHA
+
+
+def paired_differences(units: Units, seed: int = 0) -> PairedDifferences:
+    """Every pair of rows, in the order of `itertools.combinations`.
+
+    Args:
+        units: Scores, one row a method. All but the means is NaN for fewer than two units.
+        seed: Of the flips of signs.
+    """
+    pairs = np.array(list(combinations(range(len(units.sums)), 2)), int).reshape(-1, 2)
+    gaps, count = pair_gaps(units, pairs), units.sums.shape[1]
+    mean, none = gaps.sums.sum(1) / units.sizes.sum(), np.full(len(pairs), np.nan)
+    if count < 2:
+        return PairedDifferences._make((*pairs.T, mean, *(none,) * 8))
+    known, p = moments(gaps), sign_flips(units, pairs, seed)
+    level, p_holm = holm_levels(p), holm(p)
+    separated = p_holm < ALPHA
+    low, high = t_intervals(known, 1 - level)
+    # Tests and intervals rest on different approximations; where they disagree, the test decides.
+    low = np.where(separated & (mean > 0), np.maximum(low, 0), np.where(separated, low, np.minimum(low, 0)))
+    high = np.where(separated & (mean < 0), np.minimum(high, 0), np.where(separated, high, np.maximum(high, 0)))
+    needed = units_needed(known, count, level, separated)
+    return PairedDifferences._make((*pairs.T, mean, *t_intervals(known), low, high, level, p, p_holm, needed))

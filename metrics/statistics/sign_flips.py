@@ -1,9 +1,9 @@
 """A paired test of every pair of methods: sign flips of the differences, studentised within strata.
 
 Under the hypothesis that the difference of each unit is as likely to have one sign as the other, every pattern of signs is as
-likely as the observed one (Fisher 1935). Extreme is a large T = sum G / sqrt(sum_h U_h / (U_h - 1) (Q_h - A_h^2 / U_h)), with G the
-difference of a unit, A_h and Q_h the sums of G and G^2 in stratum h, and U_h its units (Janssen 1997, "Studentized permutation
-tests"): where strata differ, their means are no noise.
+likely as the observed one (Fisher 1935). Extreme is a large T = sum G / sqrt(sum_h U_h / (U_h - 1) (Q_h - A_h^2 / U_h)), with G
+the difference of a unit, A_h and Q_h the sums of G and G^2 in stratum h, and U_h its units (Janssen 1997, "Studentized
+permutation tests"): where strata differ, their means are no noise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ LEAST_FLIPS = 9_999
 ENOUGH = 400
 """Flips as extreme as the observed signs after which a pair needs no more: its p-value is known to 5 %."""
 CHUNK = 8192
-"""Flips at once: the sums of two methods stay in the processor's cache."""
+"""Flips at once, unless there are very many methods: the sums of two methods stay in the processor's cache."""
+MOST_SUMS = 2**23
+"""Flipped sums of all methods at once, which take 64 MiB."""
 FLOOR = 1e-6
 """Share of the sum of squares that is added to the variance, so that patterns without any variance are ordered by their sum."""
 SLACK = 1e-9
@@ -61,11 +63,13 @@ def sign_flips(units: Units, pairs: Int[np.ndarray, "pairs 2"], seed: int = 0) -
     if count < 2 or not len(pairs):
         return np.full(len(pairs), np.nan)
     observed = _observe(units, pairs)
-    p = np.where(observed.moved, _upper_bounds(observed), 1.0)
+    p = _upper_bounds(observed)
     extreme, drawn = np.zeros(len(pairs), int), np.zeros(len(pairs), int)
     unsettled = np.flatnonzero(observed.moved & (p > 1 / flips))
     exact = count <= 60 and 2 ** (count - 1) <= flips
-    for signs in _all_signs(count) if exact else _random_signs(count, flips, seed):
+    room = MOST_SUMS // (len(units.sums) * (observed.form.shape[1] + 1))
+    chunk = min(CHUNK, max(64, room - room % 8))
+    for signs in _all_signs(count, chunk) if exact else _random_signs(count, flips, chunk, seed):
         if not len(unsettled):
             break
         _count_extreme(_flipped_sums(units, signs), pairs, observed, unsettled, extreme)
@@ -80,7 +84,8 @@ def sign_flips(units: Units, pairs: Int[np.ndarray, "pairs 2"], seed: int = 0) -
 class _Observed(NamedTuple):
     """What flips are compared with.
 
-    A flip is extreme if inverse * S^2 + sum_h A_h^2 / (U_h - 1) >= least, with S the sum of A_h: T^2 solved for what flips change.
+    A flip is extreme if inverse * S^2 + sum_h A_h^2 / (U_h - 1) >= least, with S the sum of A_h; this solves T^2 for what flips
+    change.
 
     Attributes:
         moved: Whether the methods of a pair have any difference in sum.
@@ -95,9 +100,20 @@ class _Observed(NamedTuple):
     form: Float[np.ndarray, "pairs strata"]
 
 
-def _observe(units: Units, pairs: Int[np.ndarray, "pairs 2"]) -> _Observed:
+def pair_gaps(units: Units, pairs: Int[np.ndarray, "pairs 2"]) -> Units:
+    """The first row of each pair less the second; what is rounding only is 0.
+
+    Args:
+        units: Scores, one row a method.
+        pairs: Rows.
+    """
     gaps = units.sums[pairs[:, 0]] - units.sums[pairs[:, 1]]
-    gaps[np.abs(gaps) <= ROUNDING * np.abs(units.sums).max()] = 0
+    gaps[np.abs(gaps) <= ROUNDING * np.abs(units.sums).max(initial=0)] = 0
+    return units._replace(sums=gaps)
+
+
+def _observe(units: Units, pairs: Int[np.ndarray, "pairs 2"]) -> _Observed:
+    gaps = pair_gaps(units, pairs).sums
     sizes = np.bincount(units.strata)
     member = np.eye(len(sizes))[units.strata]
     sums, squares = gaps @ member, gaps**2 @ member
@@ -114,30 +130,30 @@ def _observe(units: Units, pairs: Int[np.ndarray, "pairs 2"]) -> _Observed:
 
 
 def _upper_bounds(observed: _Observed) -> Float[np.ndarray, " pairs"]:
-    """What the p-value cannot exceed, by Chernoff's bound: exp(-x least) E exp(x form) for any x below 1 / (2 largest eigenvalue).
+    """What the p-value cannot exceed, by Chernoff's bound: exp(-x least) E exp(x form) for any x.
 
-    Signs have a smaller expectation of exp(x form) than normal variables of the same variance, whose expectation is
-    prod (1 - 2 x eigenvalue)^(-1/2).
+    For x below 1 / (2 largest eigenvalue), signs have a smaller expectation of exp(x form) than normal variables of the same
+    variance, whose expectation is prod (1 - 2 x eigenvalue)^(-1/2).
     """
     largest = np.where(observed.moved, observed.form[:, -1], 1)[:, None]
     steps = 1 - np.geomspace(1e-3, 1, 40)
-    spread = np.log1p(-steps * (observed.form / largest)[:, :, None]).sum(1)
-    bounds: np.ndarray = np.exp(-(steps * (observed.least[:, None] / largest) + spread) / 2).min(1)
-    return bounds
+    shares = np.where(observed.moved[:, None], observed.form / largest, 0)
+    spread = np.log1p(-steps * shares[:, :, None]).sum(1)
+    return np.where(observed.moved, np.exp(-(steps * (observed.least[:, None] / largest) + spread) / 2).min(1), 1)
 
 
-def _all_signs(count: int) -> Iterator[Float[np.ndarray, "units flips"]]:
+def _all_signs(count: int, chunk: int) -> Iterator[Float[np.ndarray, "units flips"]]:
     """Every pattern but for a flip of all signs at once, which is as extreme."""
-    for start in range(0, 2 ** (count - 1), CHUNK):
-        pattern = np.arange(start, min(start + CHUNK, 2 ** (count - 1)))
+    for start in range(0, 2 ** (count - 1), chunk):
+        pattern = np.arange(start, min(start + chunk, 2 ** (count - 1)))
         yield 1.0 - 2.0 * (pattern >> np.arange(count)[:, None] & 1)
 
 
-def _random_signs(count: int, flips: int, seed: int) -> Iterator[Float[np.ndarray, "units flips"]]:
+def _random_signs(count: int, flips: int, chunk: int, seed: int) -> Iterator[Float[np.ndarray, "units flips"]]:
     rng = np.random.default_rng(seed)
-    for start in range(0, flips, CHUNK):
-        bits = np.frombuffer(rng.bytes(count * CHUNK // 8), np.uint8)
-        yield 1.0 - 2.0 * np.unpackbits(bits).reshape(count, CHUNK)[:, : flips - start]
+    for start in range(0, flips, chunk):
+        bits = np.frombuffer(rng.bytes(count * chunk // 8), np.uint8)
+        yield 1.0 - 2.0 * np.unpackbits(bits).reshape(count, chunk)[:, : flips - start]
 
 
 def _flipped_sums(units: Units, signs: Float[np.ndarray, "units flips"]) -> Float[np.ndarray, "methods sums flips"]:

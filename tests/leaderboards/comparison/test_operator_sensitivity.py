@@ -89,7 +89,8 @@ def test_compare_tells_it_in_words(store: Store) -> None:
     said = call("--task", "sva/obj").stdout
     assert "kept under 3 ablation operators, on 39 instances" in said
     assert (
-        "  zero: a, b, c\n  cut: b, a, c (Kendall's tau to zero: 0.33)\n  mean: a, b, c (Kendall's tau to zero: 1.00)\n" in said
+        "  zero: a, b, c\n  cut: b, a, c (Kendall's tau to zero on these instances: 0.33)\n"
+        "  mean: a, b, c (Kendall's tau to zero on these instances: 1.00)\n" in said
     )
     assert "  a is ahead under zero, mean, b under cut; both orders are significant\n" in said
     assert "ablation operators" not in call("--method", "a", "--method", "b").stdout

@@ -1,22 +1,25 @@
-"""Paired differences, ranks and ties: against SciPy, by hand, and what must hold for any table."""
+"""Paired differences in words, and ranks: by hand, and what must hold for any table."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from scipy.stats import permutation_test, ttest_1samp
 
-from flowgauge.leaderboards.comparison import paired_tests as paired
 from flowgauge.leaderboards.comparison.paired_tests import (
     Difference,
     differences,
-    holm,
-    needed,
     overall,
     ranks,
     sentence,
 )
-from flowgauge.leaderboards.stored.score_table import ScoreTable
+from flowgauge.leaderboards.stored.comparable_cells import groups
+from flowgauge.leaderboards.stored.score_table import ScoreTable, metrics_of
+from flowgauge.leaderboards.submission.board_reader import open_board
+from flowgauge.leaderboards.tables.ranking import rank_methods
+
+PUBLISHED = Path(__file__).resolve().parents[3] / "leaderboards" / "published" / "board"
 
 RNG = np.random.default_rng(5)
 
@@ -28,56 +31,50 @@ def table(*rows, conditions=None, higher=True) -> ScoreTable:
 
 
 def pair(one: str, other: str, p: float = 0.5, **fields) -> Difference:
-    return Difference(
-        one, other, **{"value": 0.1, "low": 0.0, "high": 0.2, "p": p, "p_holm": p, "instances": 9, "needed": 20, **fields}
-    )
+    numbers = {"value": 0.1, "low": 0.0, "high": 0.2, "low_corrected": -0.1, "high_corrected": 0.3, "level": 0.05}
+    return Difference(one, other, **{**numbers, "p": p, "p_holm": p, "instances": 9, "needed": np.nan, **fields})
 
 
-def sign_flip(gap: np.ndarray, permutations: int = paired.PERMUTATIONS) -> float:
-    return paired.sign_flips(np.stack([gap, np.zeros_like(gap)]), [(0, 1)], permutations=permutations)[0]
-
-
-def test_the_permutation_test_is_scipys() -> None:
-    gap = RNG.normal(0.5, 1, 40)
-    ours = sign_flip(gap)
-    theirs = permutation_test((gap, np.zeros(40)), lambda x, y, axis: (x - y).mean(axis), permutation_type="samples",
-                              n_resamples=9999, vectorized=True, rng=np.random.default_rng(1)).pvalue  # fmt: skip
-    assert ours == pytest.approx(theirs, abs=0.02)
-    exact = permutation_test((gap[:8], np.zeros(8)), lambda x, y, axis: (x - y).mean(axis), permutation_type="samples",
-                             n_resamples=np.inf, vectorized=True).pvalue  # fmt: skip
-    assert sign_flip(gap[:8]) == pytest.approx(exact, abs=0.015)
-
-
-def test_p_values_of_no_difference_are_uniform() -> None:
-    found = [sign_flip(np.random.default_rng(n).normal(size=30), permutations=499) for n in range(300)]
-    assert np.mean(np.array(found) <= 0.05) == pytest.approx(0.05, abs=0.03)
-    assert np.mean(found) == pytest.approx(0.5, abs=0.05)
-
-
-def test_holm_by_hand_and_undefined_tests_do_not_count() -> None:
-    assert holm(np.array([0.01, np.nan, 0.02, 0.5])).tolist() == pytest.approx([0.03, np.nan, 0.04, 0.5], nan_ok=True)
-    assert holm(np.array([0.9, 0.8])).tolist() == [1, 1]
-
-
-def test_differences_are_of_shared_instances_and_the_larger_mean_comes_first() -> None:
-    (d,) = differences(table([0, 0, 1, np.nan, 0], [1, 1, 1, 1, np.nan]))
-    assert (d.one, d.other, d.instances) == ("b", "a", 3)
+def test_differences_are_of_the_instances_that_all_methods_have_and_the_larger_mean_comes_first() -> None:
+    (d, *others) = differences(table([0, 0, 1, np.nan, 0], [1, 1, 1, 1, np.nan], [0.5, 0.5, 0.5, 0.5, 0.5]))
+    assert (d.one, d.other, d.instances, d.pairs) == ("b", "a", 3, 3) and {other.instances for other in others} == {3}
     assert d.value == pytest.approx(2 / 3)
-    assert d.p == pytest.approx(0.5, abs=0.03)  # two moving instances: a half of the four sign flips is as extreme
+    assert d.p == 0.5, "two instances move: with all signs of one kind they do in two of four patterns"
 
 
-def test_no_shared_instance_is_said() -> None:
-    (d,) = differences(table([0, np.nan], [np.nan, 1]))
-    assert d.instances == 0 and np.isnan(d.p_holm)
-    assert "share no instance" in sentence(d, "accuracy", True)
+def test_no_verdict_of_the_published_board_contradicts_another() -> None:
+    """Not separated: the interval reaches 0 and more instances are needed than there are. Separated: the ranks say the same."""
+    reader = open_board([str(PUBLISHED)])
+    pairs = tied = 0
+    for group in groups(reader.records):
+        for metric in metrics_of([group]):
+            ranking = rank_methods(reader, group, metric)
+            for d in differences(ranking.scores) if ranking.shared else ():
+                first, second = (d.other, d.one) if ranking.scores.higher_is_better is False else (d.one, d.other)
+                if d.separated:
+                    assert d.low_corrected >= 0 or d.high_corrected <= 0 or np.isnan(d.low_corrected), d
+                    assert ranking.places[first] < ranking.places[second], d
+                else:
+                    assert not (d.low_corrected > 0 or d.high_corrected < 0) and d.needed > d.instances, d
+                pairs, tied = pairs + 1, tied + (not d.separated)
+    assert 1000 < tied < pairs - 1000
 
 
-def test_the_instances_needed_give_the_power_promised() -> None:
-    gap = RNG.normal(0.4, 1.0, 4000)
-    n = round(float(needed(gap[None])[0]))
-    found = [ttest_1samp(RNG.choice(gap, n), 0).pvalue < 0.05 for _ in range(2000)]
-    assert np.mean(found) == pytest.approx(0.8, abs=0.04)
-    assert needed(np.zeros((1, 5))).tolist() == [np.inf]
+def test_fewer_than_two_instances_test_nothing() -> None:
+    (d,) = differences(table([0, np.nan, 1], [np.nan, 1, 0]))
+    assert (d.value, d.instances) == (1, 1) and np.isnan([d.p, d.p_holm, d.low, d.low_corrected, d.needed]).all()
+    assert sentence(d, "accuracy", True) == "a and b cannot be separated on accuracy: +1 [one instance], p = nan, 1 instance"
+
+
+def test_conditions_that_speak_against_each_other_are_named() -> None:
+    noise = np.tile([0.1, -0.1], 12)
+    x, conditions = np.repeat([0.5, -0.4, 0.0], 8) + noise, ["up"] * 8 + ["down"] * 8 + ["level"] * 8
+    (d,) = differences(table(np.zeros(24), x, conditions=conditions))
+    assert [name for name, _ in d.against] == ["up", "down"] and [value for _, value in d.against] == pytest.approx([0.5, -0.4])
+    assert "; the sign differs between conditions: up +0.5, down -0.4" in sentence(d, "accuracy", True)
+    assert "; the sign differs between conditions: up -0.5, down +0.4" in sentence(d, "loss", False)
+    (same,) = differences(table(np.zeros(24), np.abs(x), conditions=conditions))
+    assert same.against == ()
 
 
 def test_ranks_of_clear_and_of_equal_methods() -> None:
@@ -126,14 +123,20 @@ def test_metrics_of_one_task_are_resampled_together() -> None:
 
 
 def test_sentences() -> None:
-    d = pair("a", "b", 0.001, value=0.12, low=0.08, high=0.16)
+    d = pair("a", "b", 0.001, value=0.12, low_corrected=0.08, high_corrected=0.16)
     assert sentence(d, "accuracy", True) == "a is better than b on accuracy: +0.12 [0.08, 0.16], p = 0.001, 9 instances"
     assert sentence(d, "loss", False) == "b is better than a on loss: -0.12 [-0.16, -0.08], p = 0.001, 9 instances"
-    assert sentence(d, "share", None) == "a has more share than b: +0.12 [0.08, 0.16], p = 0.001, 9 instances"
-    assert sentence(pair("a", "b", needed=19.2), "accuracy", True).endswith("9 instances; about 20 instances would separate them")
+    of_three = sentence(d._replace(pairs=3), "share", None)
+    assert of_three == "a has more share than b: +0.12 [0.08, 0.16], p = 0.001, 9 instances, corrected over 3 pairs"
+    tied = pair("a", "b", needed=20.0)
+    assert sentence(tied, "accuracy", True) == (
+        "a and b cannot be separated on accuracy: +0.1 [-0.1, 0.3], p = 0.5, 9 instances; about 20 instances would separate them"
+    )
+    assert sentence(tied._replace(needed=np.inf), "accuracy", True).endswith("9 instances")
 
 
 def test_a_swapped_difference_is_the_same_seen_from_the_other_method() -> None:
-    d = pair("a", "b", value=0.12, low=0.08, high=0.16)
+    d = pair("a", "b", value=0.12, low=0.08, high=0.16, against=(("x", 0.5),))
     assert (d.swapped().one, d.swapped().other) == ("b", "a")
     assert (d.swapped().value, d.swapped().low, d.swapped().high) == (-0.12, -0.16, -0.08) and d.swapped().swapped() == d
+    assert (d.swapped().low_corrected, d.swapped().high_corrected, d.swapped().against) == (-0.3, 0.1, (("x", -0.5),))

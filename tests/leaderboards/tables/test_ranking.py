@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from flowgauge.benchmark.store.store import Store
+from flowgauge.cli import app
 from flowgauge.leaderboards.comparison.method_comparison import compare_group
 from flowgauge.leaderboards.stored.comparable_cells import ComparableCells, groups
 from flowgauge.leaderboards.tables.columns import RANKED
@@ -47,14 +49,27 @@ def shown(store: Store) -> dict[str, TableRow]:
 
 def test_ranks_rest_on_the_instances_that_all_methods_share(tmp_path: Path) -> None:
     """`picky` has the better mean over its own instances, and is worse where both have a score."""
-    store = stored(tmp_path, {"picky": [NAN, NAN, 1, 0], "thorough": [0, 0, 1, 1]})
+    store = stored(tmp_path, {"picky": [NAN, 1, 1, 0.4, 0.4], "thorough": [0, 0, 1, 1, 1]})
     ranking = rank_methods(store, group_of(store), "kept")
     assert ranking.scores.methods == ("thorough", "picky") and ranking.places == {"thorough": 1, "picky": 2}
-    assert ranking.shared == 2 and ranking.scores.counts == [4, 2]
-    assert ranking.means[:, 0].tolist() == [0.5, 0.5]
+    assert ranking.shared == 4 and ranking.scores.counts == [5, 4]
+    assert ranking.means[:, 0].tolist() == pytest.approx([0.6, 0.7])
     (table,) = task_tables(store, store.records())
-    assert [(row.rank, row.label) for row in table.rows] == [(1, "thorough"), (2, "picky")] and table.ranked_on == 2
-    assert [row.cells[table.ranked_by].count for row in table.rows] == [4, 2]
+    assert [(row.rank, row.label) for row in table.rows] == [(1, "thorough"), (2, "picky")] and table.ranked_on == 4
+    assert [row.cells[table.ranked_by].count for row in table.rows] == [5, 4]
+
+
+def test_a_method_with_scores_of_few_instances_has_no_rank_and_moves_no_other(tmp_path: Path) -> None:
+    others = {"good": [1, 1, 1, 0, 0], "fair": [0, 0, 0, 1, 1]}
+    store = stored(tmp_path, {**others, "few": [NAN, NAN, 1, 1, 1]})
+    ranking = rank_methods(store, group_of(store), "kept")
+    reason = "too few: scores of 3 of 5 instances; a rank needs 80 %"
+    assert ranking.places == {"good": 1, "fair": 2} and ranking.missing == ranking.too_few == {"few": reason}
+    assert shown(store)["few"].rank is None and shown(store)["few"].error == reason
+    result = CliRunner().invoke(app, ["show", store.url])
+    assert f"few without a rank: {reason}" in result.stdout
+    result = CliRunner().invoke(app, ["compare", store.url, "--metric", "kept", "--method", "good", "--method", "few"])
+    assert result.exit_code == 2 and f"few: {reason}" in result.stderr
 
 
 def test_equal_means_share_a_place_and_lower_may_be_better(tmp_path: Path) -> None:
