@@ -14,7 +14,8 @@ from ...core.text_files import parse_yaml, read_text
 
 DEFAULT_MODEL = "agreement-bert"
 DEFAULT_METHODS = ("influence-patterns", "attention", "conductance", "random")
-DEFAULT_METRICS = ("ablated_accuracy",)
+CONTROL = Spec("random", {"draws": 5})
+"""What stands beside the methods of a plan that names no metrics."""
 PLANS = Path(__file__).parents[1] / "plans"
 """Plans that come with the package."""
 
@@ -67,7 +68,8 @@ class Plan(BaseModel):
         revision: Branch, tag or commit on the Hub.
         tasks: Names, files or folders of rows, globs of either such as `sva/*`; `name:key=value` sets a setting.
         methods: Names or `file.py[:name]`, with settings after a colon.
-        metrics: Names or `file.py[:name]`, with settings after a colon; `none`: nothing is scored.
+        metrics: Names or `file.py[:name]`, with settings after a colon; `none`: nothing is scored. None: the scorecard, which has
+            what the views of the methods allow (`metrics.scorecard`), with `random` beside the methods.
         seeds: Methods that draw have one cell a seed.
         limit: Instances a task, balanced over conditions, of those that `where` and `max_tokens` leave; None: all.
         fit_limit: Instances of the train split that methods are trained on, if they are trained; None: all.
@@ -90,7 +92,7 @@ class Plan(BaseModel):
     revision: str | None = None
     tasks: PlugIns
     methods: PlugIns = tuple(Spec(name, {}) for name in DEFAULT_METHODS)
-    metrics: Metrics = tuple(Spec(name, {}) for name in DEFAULT_METRICS)
+    metrics: Metrics | None = None
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(_several), Field(min_length=1), _SEEDS] = (0,)
     limit: PositiveInt | None = None
     fit_limit: PositiveInt | None = None

@@ -15,6 +15,7 @@ from ...core.foreign_code import plugin_call
 from ...core.registry import Spec
 from ...methods.registry import METHODS
 from ...metrics.registry import METRICS
+from ...metrics.scorecard import metrics_for
 from ...tasks.declare import unique as with_unique_ids
 from ...tasks.file_rows import READABLE, check_readable
 from ...tasks.file_tasks import pairs
@@ -24,7 +25,7 @@ from ...tasks.registry import TASKS, is_path, load_task, takes_data
 from ...tasks.sampling import balanced
 from ..loading.model_handle import ModelHandle, check_model
 from ..store.key import TaskKey, canonical, method_key
-from .plan import DEFAULT_MODEL, Plan, unique
+from .plan import CONTROL, DEFAULT_MODEL, Plan, unique
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +72,8 @@ def resolve(plan: Plan, quiet: bool = True) -> ResolvedPlan:
     Raises:
         UsageError: Unknown names, with near matches; a file that cannot be read, an unknown split, no instances.
     """
-    plan = check_names(plan)
-    metrics = make_metrics(plan.metrics)
+    plan = with_scorecard(check_names(plan))
+    metrics = make_metrics(plan.metrics or ())
     methods = tuple(make_methods(plan, metrics))
     handles: dict[str, ModelHandle] = {}
 
@@ -94,7 +95,7 @@ def check_names(plan: Plan) -> Plan:
     """
     for spec in plan.methods:
         METHODS.require(spec.name)
-    for spec in plan.metrics:
+    for spec in plan.metrics or ():
         METRICS.require(spec.name)
     if plan.model is not None:
         check_model(plan.model)
@@ -107,6 +108,20 @@ def check_names(plan: Plan) -> Plan:
     if plan.data_dir and not any("data_dir" in spec.settings for spec in tasks):
         raise UsageError(f"a data folder ({plan.data_dir}) is given, but no task reads one: leave it out.")
     return plan.model_copy(update={"tasks": tuple(tasks)})
+
+
+def with_scorecard(plan: Plan) -> Plan:
+    """The plan with the metrics of the scorecard and a random control, where it names no metrics.
+
+    Args:
+        plan: Its tasks are written out.
+    """
+    if plan.metrics is not None:
+        return plan
+    compared = [spec for spec in plan.methods if spec.name != CONTROL.name] or list(plan.methods)
+    names = metrics_for([METHODS.create(spec).gives for spec in compared], [spec.name for spec in plan.tasks])
+    methods = plan.methods if any(spec.name == CONTROL.name for spec in plan.methods) else (*plan.methods, CONTROL)
+    return plan.model_copy(update={"metrics": tuple(Spec(name, {}) for name in names), "methods": methods})
 
 
 def with_data(spec: Spec, folder: str | None, replace: bool = False) -> Spec:

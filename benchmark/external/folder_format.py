@@ -129,6 +129,11 @@ class ExternalExplanations:
                 )
             self._views.setdefault(instance, {})[view] = array
 
+    @property
+    def views(self) -> set[str]:
+        """The views that an instance or more has."""
+        return {view for arrays in self._views.values() for view in arrays} - {IDS}
+
     def unknown_instances(self, known: Iterable[str]) -> list[str]:
         """Explained instances that are not among the `known` ids."""
         known = set(known)

@@ -11,14 +11,16 @@ from typing import Any
 from torch import Tensor
 
 from ...core.errors import UsageError
+from ...core.registry import Spec
 from ...methods.explanation import Explanation
+from ...metrics.scorecard import metrics_for
 from ...models.inputs.labels import describe_classes
 from ...models.layered import Layered
 from ...models.problem_types import problem_type
 from ..engine.execute import execute
 from ..engine.explain import PreparedBatch, check_returned
 from ..engine.jobs import Job, JobGroup, finished
-from ..engine.plan import DEFAULT_METRICS, Plan, request_of
+from ..engine.plan import Plan, request_of
 from ..engine.prepared import PreparedBatches, encode_group
 from ..engine.resolve import ResolvedPlan, check_names, resolve
 from ..store.damage import find_damage, mend
@@ -87,7 +89,7 @@ def questions(
 def import_explanations(
     folder: str | Path,
     store: str = "results",
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: Sequence[str] | None = None,
     *,
     model: str | None = None,
     data_dir: str | None = None,
@@ -102,7 +104,8 @@ def import_explanations(
     Args:
         folder: The folder that `write_explanations` wrote.
         store: The store that the cell goes into.
-        metrics: Names or `file.py[:name]`, with settings after a colon; none: the explanations are only stored.
+        metrics: Names or `file.py[:name]`, with settings after a colon; empty: the explanations are only stored. None: what their
+            views allow (`metrics.scorecard`).
         model: Where the model is, if not under its name in the manifest.
         data_dir: Folder of published data, for tasks that read them.
         device: A torch device.
@@ -116,6 +119,7 @@ def import_explanations(
         UsageError: The folder cannot be read, or does not explain what the task asks: which instance, and what was expected.
     """
     external = read_explanations(folder)
+    metrics = metrics_for([external.views], [Spec.parse(external.manifest.task).name]) if metrics is None else metrics
     plan = _plan(
         external.manifest, metrics, model=model or external.manifest.model, data_dir=data_dir, device=device, store=store
     )
@@ -141,7 +145,7 @@ def import_explanations(
 def _plan(manifest: ExternalManifest, metrics: Sequence[str], **fields: Any) -> Plan:
     names = ("revision", "split", "limit", "sample_seed", "dtype", "max_tokens", "on_split", "columns", "where")
     stated = {name: getattr(manifest, name) for name in names}
-    return Plan.make(tasks=manifest.task, metrics=tuple(metrics) or DEFAULT_METRICS, **stated, **fields)
+    return Plan.make(tasks=manifest.task, metrics=tuple(metrics) or "none", **stated, **fields)
 
 
 def _resolve(plan: Plan, quiet: bool = True) -> ResolvedPlan:

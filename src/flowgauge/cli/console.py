@@ -109,13 +109,22 @@ class OneLineGroup(TyperGroup):
         return code
 
 
-def print_results(results: Results, quiet: bool) -> None:
-    """Prints what failed on stderr and, unless `quiet`, a table of scores on stdout."""
+def print_results(results: Results, quiet: bool, scorecard: bool = False) -> None:
+    """Prints what failed on stderr and, unless `quiet`, a table of scores on stdout, or a scorecard of every task."""
     for record in results.failed:
         complain(f"{record.task}, {record.method}: {record.status}: {record.error}")
     if quiet:
         return
-    print_rows(results.summary())
+    if scorecard:
+        from ..benchmark.store.store import Store
+        from ..leaderboards.comparison.scorecard import scorecards
+
+        for title, rows, lines in scorecards(Store(results.store), results.records):
+            typer.echo(title)
+            print_rows(rows)
+            typer.echo("\n".join(lines))
+    else:
+        print_rows(results.summary())
     typer.echo(
         f"{len(results.records)} cells in {results.store}; `flowgauge show {results.store}` shows more, and why a score is n/a.",
         err=True,

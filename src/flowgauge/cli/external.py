@@ -90,11 +90,10 @@ def import_(
 ) -> None:
     """Scores explanations that were computed elsewhere; `IMPORT_HELP` is what users read."""
     with reporting(debug, continues=True):
-        from ..benchmark.engine.plan import DEFAULT_METRICS
         from ..benchmark.external.importer import import_explanations
 
         results = import_explanations(
-            folder, store or "results", metric or DEFAULT_METRICS, model=model, data_dir=data_dir, device=device,
+            folder, store or "results", metric, model=model, data_dir=data_dir, device=device,
             batch_size=batch_size, quiet=quiet,
         )  # fmt: skip
         print_results(results, quiet)

@@ -37,7 +37,9 @@ MovedModel = Annotated[
 ]
 Metrics = Annotated[
     list[str] | None,
-    typer.Option("--metric", show_default="ablated_accuracy", help=f"{PLUGIN_SPEC} `none`: explain, and score nothing."),
+    typer.Option(
+        "--metric", show_default="what the views of the methods allow", help=f"{PLUGIN_SPEC} `none`: explain, and score nothing."
+    ),
 ]
 MoreMetrics = Annotated[list[str], typer.Option("--metric", help=PLUGIN_SPEC)]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hugging Face Hub.")]

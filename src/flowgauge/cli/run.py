@@ -88,7 +88,7 @@ def run(
         from ..benchmark.engine.run import run as run_plan
 
         results = run_plan(resolved_plan, quiet=quiet)
-        print_results(results, quiet)
+        print_results(results, quiet, scorecard=resolved_plan.metrics is None)
     raise typer.Exit(results.exit_code)
 
 

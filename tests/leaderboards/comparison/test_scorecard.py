@@ -1,0 +1,88 @@
+"""The scorecard: every method has a number, and the best of each metric are named with how sure that is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from flowgauge.benchmark.engine.plan import Plan
+from flowgauge.benchmark.engine.resolve import resolve
+from flowgauge.benchmark.store.store import Store
+from flowgauge.cli import app
+from flowgauge.leaderboards.comparison.scorecard import scorecards
+
+from ..conftest import record, rows, score, write
+
+EASY, HARD = np.array([1, 1, 1, 1, 1, 1, 1, 0.0] * 5), np.array([0, 0, 0, 1, 0, 0, 0, 1.0] * 5)
+METHOD = '''
+import numpy as np
+from flowgauge import Explanation, method
+
+
+@method("only-{view}", gives={{"{view}"}})
+def only(model, batch):
+    """Scores by position, of one view alone."""
+    shapes = {{
+        "tokens": lambda n: (n,), "nodes": lambda n: (model.n_layers + 1, n), "heads": lambda n: (model.n_layers, model.n_heads),
+        "edges": lambda n: (model.n_layers, model.n_heads, n, n),
+    }}
+    return [Explanation({view}=np.random.default_rng(0).random(shapes["{view}"](n))) for n in batch.lengths]
+'''
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Two methods and random on 40 instances; the third method scores another view."""
+    filled = Store(str(tmp_path / "store"))
+    for method, values in (("good", EASY), ("as-good", np.roll(EASY, 2)), ("random", HARD)):
+        named = score("pointing", {"all": float(values.mean())}, ranked="all", unit="share", higher_is_better=True)
+        write(filled, record(method, [named], instances=40), {"pointing@1": rows(values)})
+    write(filled, record("other", instances=40), {})
+    return filled
+
+
+def test_the_best_are_named_with_what_separates_them_from_the_next(store: Store) -> None:
+    truth, cost = scorecards(store, store.records())
+    title, table, (line,) = truth
+    assert title.strip() == "toy on sva/obj, 40 instances: truth, where the task knows it"
+    assert [row[0] for row in table] == ["method", "good", "as-good", "random"] and table[0][1] == "pointing\nall, more is better"
+    assert [row[1].split()[-1] for row in table[1:3]] == ["a", "a"] and table[3][1].endswith("]")
+    assert line.startswith("good is better than random on pointing: +0.625 [")
+    assert line.endswith("; as-good cannot be separated from it.")
+    assert [row[0] for row in cost[1]] == ["method", "good", "as-good", "random", "other"]
+
+
+def test_a_single_method_and_methods_that_tie_are_said_to(tmp_path: Path) -> None:
+    for count, words in ((1, "only m0 has a score."), (2, "no method can be separated from m0, which has the best mean.")):
+        filled = Store(str(tmp_path / f"store-{count}"))
+        for index in range(count):
+            named = score("pointing", {"all": 0.5}, ranked="all", unit="share", higher_is_better=True)
+            write(filled, record(f"m{index}", [named], instances=40), {"pointing@1": rows(EASY)})
+        (_, _, (line,)), _ = scorecards(filled, filled.records())
+        assert line == f"pointing: {words}"
+
+
+@pytest.mark.parametrize("view", ["tokens", "nodes", "heads", "edges"])
+def test_a_method_of_one_view_has_a_number_for_each_metric_that_reads_it(view: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(METHOD.format(view=view))
+    store = str(tmp_path / "store")
+    words = ["run", "--task", "sva/obj", "--method", str(tmp_path / "mine.py"), "--limit", "4", "--store", store]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    records = {record.method: record for record in Store(store).records()}
+    scores = records[f"only-{view}"].scores
+    assert {"random", f"only-{view}"} <= records.keys() and scores
+    unscored = {name for name, of in scores.items() if of.status != "done"}
+    assert unscored <= {"completeness_error@1"}, unscored
+    assert f"only-{view}" in done.stdout and "faithfulness of" in done.stdout
+
+
+def test_patterns_have_the_whole_scorecard_and_named_metrics_none() -> None:
+    resolved = resolve(Plan.make(tasks="sva/obj", methods="influence-patterns", limit=4))
+    assert {m.name for m in resolved.metrics} > {"pointing", "retention_curve", "ablated_accuracy", "completeness_error"}
+    assert [spec.name for spec, _ in resolved.methods] == ["influence-patterns", "random"]
+    alone = resolve(Plan.make(tasks="sva/obj", methods="saliency", metrics="pointing", limit=4))
+    assert [spec.name for spec, _ in alone.methods] == ["saliency"]
