@@ -36,22 +36,26 @@ Number = Annotated[float, BeforeValidator(_read_number), PlainSerializer(_write_
 """A float whose NaN is null and whose infinities are text in JSON, wherever a record stores it."""
 
 
-def with_interval(value: float, low: float, high: float, count: int = 0) -> str:
+def with_interval(value: float, low: float, high: float, count: int = 0, reason: str = "") -> str:
     """A number with its interval, or why it has none, as tables of text print it.
 
     >>> with_interval(0.75, 0.5, 1.0), with_interval(0.75, math.nan, math.nan, 64)
     ('0.750 [0.500, 1.000]', '0.750 [no spread]')
     """
-    return f"{value:.3f} [{f'{low:.3f}, {high:.3f}' if low == low else without_interval(count)}]"
+    return f"{value:.3f} [{f'{low:.3f}, {high:.3f}' if low == low else without_interval(count, reason)}]"
 
 
-def without_interval(count: int) -> str:
-    """Why a mean over so many instances has no interval.
+NO_INTERVAL = "an interval needs"
+"""How the reason begins for which a number has no interval, where that is not for want of instances or of spread."""
 
-    >>> without_interval(1), without_interval(64)
-    ('one instance', 'no spread')
+
+def without_interval(count: int, reason: str = "") -> str:
+    """Why a number that rests on so many instances has no interval.
+
+    >>> without_interval(1), without_interval(64), without_interval(16, "an interval needs 32 instances, and there are 16.")
+    ('one instance', 'no spread', 'no interval')
     """
-    return "one instance" if count == 1 else "no spread"
+    return "one instance" if count == 1 else "no interval" if NO_INTERVAL in reason else "no spread"
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,9 @@ class Aggregate:
     """The summary of a variant: its mean over instances with the 95 % interval.
 
     `count` instances have a value and `undefined` have none, most of them for `reason`. `sd_draws` is the standard deviation over
-    draws. The interval of a single instance, and of instances with equal scores, is NaN. Records store it as it is.
+    draws. The interval of a single instance, and of instances with equal scores, is NaN. `bias` is how far the value lies from
+    the truth on average, as the jackknife estimates it; the interval is corrected for it. None: 0 or unknown. Where
+    instances are too few for an interval, `reason` says so. Records store it as it is.
     """
 
     variant: str
@@ -70,6 +76,7 @@ class Aggregate:
     undefined: int = 0
     sd_draws: Number | None = None
     reason: str = ""
+    bias: Number | None = None
 
 
 @dataclass(frozen=True, eq=False)

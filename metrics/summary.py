@@ -6,11 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from .bootstrap import Statistic, interval
-from .scores import Aggregate
-from .statistics.intervals import Bounds, mean_intervals
+from .scores import NO_INTERVAL, Aggregate
+from .statistics.intervals import Bounds, Statistic, jackknife_intervals, mean_intervals
+from .statistics.units import strata_of
+
+RATIO_NEEDS = 12
+"""Instances of equal weight that the interval of a ratio of sums needs (a test holds this)."""
+STRATUM = 8
+"""Instances that a condition needs to be a stratum of a statistic that is no mean."""
 
 
 def summarise(rows: pd.DataFrame, bounds: Bounds = (None, None)) -> tuple[Aggregate, ...]:
@@ -38,28 +43,55 @@ def summarise(rows: pd.DataFrame, bounds: Bounds = (None, None)) -> tuple[Aggreg
 def summarise_sums(
     variants: Sequence[str],
     features: Float[np.ndarray, "instances features"],
-    groups: Int[np.ndarray, " instances"],
+    conditions: np.ndarray,
     statistic: Statistic,
-    names: Sequence[str] | None = None,
+    bounds: Bounds = (None, None),
     undefined: int = 0,
     reason: str = "",
+    needs: int = 2,
+    weights: Float[np.ndarray, " instances"] | None = None,
 ) -> tuple[Aggregate, ...]:
-    """Statistics of sums over instances, such as a ratio of two sums, with the intervals of `bootstrap.interval`.
+    """Statistics of sums over instances, such as a ratio of two sums, with the intervals of `intervals.jackknife_intervals`.
+
+    Conditions with fewer than `STRATUM` instances are one stratum.
 
     Args:
         variants: The name of each statistic.
         features: What is summed over instances.
-        groups: The group of each instance, for the resampling.
+        conditions: The condition of each instance.
         statistic: Maps sums to statistics.
-        names: Ids of the instances, in whose order they are resampled; None: in the order given.
+        bounds: Smallest and largest possible value.
         undefined: How many further instances have no features.
         reason: Why they have none.
+        needs: Instances from which on the interval covers the truth as often as it says; with fewer there is none.
+        weights: How much each instance counts, such as the denominator of a ratio: few that count most are worth fewer.
     """
-    bounds = (bound.tolist() for bound in interval(features, groups, statistic, names=names))
+    count = len(features)
+    estimates = jackknife_intervals(features, strata_of(conditions, STRATUM), statistic)
+    low, high = (np.clip(end, *bounds) if bounds != (None, None) else end for end in (estimates.low, estimates.high))
+    worth = count if weights is None else _worth(weights)
+    if count > 1 and worth < needs:
+        low, high = np.full_like(low, np.nan), np.full_like(high, np.nan)
+        there = f"there are {count}" if worth == count else f"the {count} are worth {worth:.1f} of equal weight"
+        reason = "; ".join(filter(None, (reason.rstrip("."), f"{NO_INTERVAL} {needs} instances, and {there}.")))
+    columns = (part.tolist() for part in (estimates.value, low, high, estimates.bias))
     return tuple(
-        Aggregate(variant, value, low, high, len(features), undefined, reason=reason)
-        for variant, value, low, high in zip(variants, *bounds, strict=True)
+        Aggregate(variant, *numbers, count, undefined, reason=reason, bias=bias if bias and np.isfinite(bias) else None)
+        for variant, *numbers, bias in zip(variants, *columns, strict=True)
     )
+
+
+def _worth(weights: Float[np.ndarray, " instances"]) -> float:
+    """Kish's effective number of instances (1965, section 11.7), times its share of all.
+
+    With skewed weights a ratio is farther from normal than as many instances of equal weight would make it: its skewness, too,
+    counts the weights.
+
+    >>> _worth(np.ones(16)), _worth(np.array([1.0, 0.0]))
+    (16.0, 0.5)
+    """
+    effective = weights.sum() ** 2 / (weights**2).sum()
+    return float(effective**2 / len(weights))
 
 
 class _Table:

@@ -18,7 +18,7 @@ from ...core.foreign_code import plugin_call
 from ...core.registry import Spec
 from ...methods.explanation import Explanation
 from ...metrics.registry import METRICS
-from ...metrics.scores import Aggregate, ExplainedCell, with_interval
+from ...metrics.scores import NO_INTERVAL, Aggregate, ExplainedCell, with_interval
 from ..stored.comparable_cells import checkpoint, method_labels
 
 COLUMNS = (
@@ -135,7 +135,8 @@ def _text(pair: CellPair, variant: str) -> str:
     aggregate = next((a for a in pair.aggregates if a.variant == variant), None)
     if aggregate is None or math.isnan(aggregate.value):
         return f"n/a: {pair.reason if aggregate is None else aggregate.reason}"
-    return with_interval(aggregate.value, aggregate.low, aggregate.high, aggregate.count)
+    text = with_interval(aggregate.value, aggregate.low, aggregate.high, aggregate.count, aggregate.reason)
+    return f"{text}: {aggregate.reason}" if NO_INTERVAL in aggregate.reason else text
 
 
 def _on_tasks(cells: Sequence[Record], tasks: Sequence[str]) -> bool:

@@ -114,7 +114,8 @@ def _result(group: ComparableCells, label: str, record: Record, score: Score, ra
     details: dict[str, Any] = {"score": ranked.value, "details": {"undefined_instances": str(ranked.undefined)}}
     uncertainty: dict[str, Any] = {"num_samples": ranked.count}
     if math.isfinite(ranked.low) and math.isfinite(ranked.high):
-        bounds = {"lower": ranked.low, "upper": ranked.high, "confidence_level": 0.95, "method": "bootstrap over instances"}
+        method = "closed form over instances" if score.intervals > 1 else "bootstrap over instances"
+        bounds = {"lower": ranked.low, "upper": ranked.high, "confidence_level": 0.95, "method": method}
         uncertainty["confidence_interval"] = bounds
     return {
         "evaluation_result_id": short_hash([record.cell, score.metric], 16),

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ...benchmark.store.explanation_file import ExplainedSentence
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
-from ...metrics.bootstrap import condition_groups, interval, mean_of_sums
+from ...metrics.statistics.intervals import mean_intervals
 from . import style
 from .attribution import answer_line
 from .source import CellExplanations
@@ -119,9 +119,9 @@ def text_curves(explained: CellExplanations, task: str) -> list[MaskCurve]:
 
 
 def _curve(name: str, means: Sequence[np.ndarray], conditions: Sequence[str]) -> MaskCurve:
-    """The mean of the instances' means, with an interval from a bootstrap within conditions."""
-    features = np.c_[np.stack(means), np.ones(len(means))]
-    return MaskCurve(name, *interval(features, condition_groups(np.array(conditions)), mean_of_sums), len(means))
+    """The mean of the instances' means, with its interval."""
+    value, low, high = mean_intervals(np.stack(means, 1), np.array(conditions), bounds=(0.0, 1.0)).T
+    return MaskCurve(name, value, low, high, len(means))
 
 
 def texts_figure(title: str, panels: Sequence[tuple[str, Sequence[MaskCurve]]]) -> Figure:

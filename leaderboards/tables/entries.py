@@ -22,6 +22,7 @@ class TableEntry:
         undefined: Instances without a value.
         spread: Standard deviation over draws, None where nothing is drawn.
         reason: Why there is no number, or why some instances have none.
+        bias: How far the number lies from the truth on average, where its interval is corrected for that.
     """
 
     value: float = math.nan
@@ -31,6 +32,7 @@ class TableEntry:
     undefined: int = 0
     spread: float | None = None
     reason: str = ""
+    bias: float | None = None
 
     @property
     def known(self) -> bool:
@@ -56,6 +58,7 @@ def read_entry(record: Record | None, metric: str, variant: str, scale: float = 
     return TableEntry(
         value=scale * aggregate.value, low=scale * aggregate.low, high=scale * aggregate.high, count=aggregate.count,
         undefined=aggregate.undefined, spread=spread, reason=aggregate.reason,
+        bias=None if aggregate.bias is None else scale * aggregate.bias,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from ...benchmark.store.results import table as long_table
 from ...benchmark.store.store import Store
 from ...core.errors import UsageError
-from ...metrics.scores import without_interval
+from ...metrics.scores import NO_INTERVAL, without_interval
 from ..stored.records import stored_records
 from .columns import ACCURACY, FAITHFULNESS, RANKED, SHAPE, Column, Format
 from .entries import TableEntry
@@ -74,7 +74,7 @@ def _plain(value: Any) -> Any:
 
 
 class Notes:
-    """Numbered reasons below a table."""
+    """Numbered notes below a table, such as reasons."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -83,11 +83,15 @@ class Notes:
         """`-` for what was never run or scored, else `n/a` and the note's number."""
         if not reason or reason.startswith(NEVER_ASKED):
             return "-"
-        return "n/a" + str(self._numbers.setdefault(reason, len(self._numbers) + 1)).translate(RAISED)
+        return "n/a" + self.number(f"n/a: {reason}")
+
+    def number(self, note: str) -> str:
+        """The raised number of a note."""
+        return str(self._numbers.setdefault(note, len(self._numbers) + 1)).translate(RAISED)
 
     def lines(self) -> list[str]:
         """The notes, one a line."""
-        return [f"{str(number).translate(RAISED)} n/a: {reason}" for reason, number in self._numbers.items()]
+        return [f"{str(number).translate(RAISED)} {note}" for note, number in self._numbers.items()]
 
 
 def as_text(tasks: Sequence[TaskTable], papers: Sequence[PaperTable], width: int = 100) -> str:
@@ -232,8 +236,17 @@ def _with_interval(cell: TableEntry, notes: Notes) -> tuple[str, str, str]:
 def _interval(cell: TableEntry, notes: Notes) -> str:
     """The ends of an interval, or why there is none."""
     if cell.low == cell.low:
-        return f"{number(cell.low, 'share')}–{number(cell.high, 'share')}"
-    return notes.mark(cell.reason) if cell.reason and not cell.undefined else without_interval(cell.count)
+        return f"{number(cell.low, 'share')}–{number(cell.high, 'share')}{_corrected(cell, notes)}"
+    why = cell.reason and (not cell.undefined or NO_INTERVAL in cell.reason)
+    return notes.mark(cell.reason) if why else without_interval(cell.count)
+
+
+def _corrected(cell: TableEntry, notes: Notes) -> str:
+    """A note's number where the bias that an interval is corrected for shows: over a tenth of its width, or the value outside."""
+    outside = not cell.low <= cell.value <= cell.high
+    if cell.bias is None or not (outside or abs(cell.bias) > (cell.high - cell.low) / 10):
+        return ""
+    return notes.number(f"interval corrected for a bias of {cell.bias:+.3f}")
 
 
 def _text(cell: TableEntry, format: Format, notes: Notes) -> str:

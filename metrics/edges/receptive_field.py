@@ -27,9 +27,8 @@ from ...methods.views import describe_views
 from ...models.flow.flow_model import FlowModel
 from ...tasks.instance import Instance
 from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
-from ..bootstrap import condition_groups
 from ..registry import metric
-from ..summary import summarise, summarise_sums
+from ..summary import RATIO_NEEDS, summarise, summarise_sums
 
 Weights = Literal["graph", "score"]
 NO_EDGES = "no edge between two positions has a positive score."
@@ -52,9 +51,10 @@ class ReceptiveField(Settings):
     A layer's edges are summed over heads, a_ij = sum_h edges_h[i, j]; |i - j| is averaged over those with i != j. `graph` counts
     the edges of the published graph equally: a_ij / max(a) > tau, the largest of all entries, and at the last layer a_ij > 0;
     edges of all instances are pooled. `score` weighs positive edges by a_ij, every instance equally. At the last layer only edges
-    of the target position count, for q reads no other. Intervals are bootstrapped over instances. Source: Hao et al. 2020 (arXiv
-    2004.11207v1), section 5.1 and figure 4; the graph's removal of repeated and reversed edges is left out, for it drops a lower
-    layer's edge because of a higher one. At least 1; neither end is better.
+    of the target position count, for q reads no other. Intervals of layers are of ratios of sums over
+    instances, by the jackknife. Source: Hao et al. 2020 (arXiv 2004.11207v1), section 5.1 and figure 4; the graph's removal of
+    repeated and reversed edges is left out, for it drops a lower layer's edge because of a higher one. At least 1; neither end is
+    better.
 
     Attributes:
         weights: How edges are weighted: `graph` or `score`.
@@ -118,7 +118,7 @@ class ReceptiveField(Settings):
     def _layers(self, every_sum: Sequence[np.ndarray], instances: Sequence[Instance]) -> Iterator[Aggregate]:
         """Ratios of sums over the instances that have edges in a layer."""
         width = max(sums.shape[1] for sums in every_sum)
-        conditions, ids = (np.array([getattr(i, name) for i in instances]) for name in ("condition", "id"))
+        conditions = np.array([instance.condition for instance in instances])
         sums = np.array([np.pad(s, ((0, 0), (0, width - s.shape[1]))) for s in every_sum])
         reach = bins(2 ** (width - FIXED - 1) + 1)  # as many as the longest sentence has
         names = ["mean", "relative", "local", *(f"distance/{b.name}" for b in reach)]
@@ -129,8 +129,9 @@ class ReceptiveField(Settings):
                 yield from (Aggregate(v, np.nan, np.nan, np.nan, 0, len(sums), reason=NO_EDGES) for v in variants)
                 continue
             reason, undefined = "" if connected.all() else NO_EDGES, int((~connected).sum())
-            groups, connected_ids = condition_groups(conditions[connected]), ids[connected].tolist()
-            yield from summarise_sums(variants, sums[connected, layer], groups, _ratios, connected_ids, undefined, reason)
+            features, of_these = sums[connected, layer], conditions[connected]
+            settings = ((0.0, None), undefined, reason, RATIO_NEEDS, features[:, 0])
+            yield from summarise_sums(variants, features, of_these, _ratios, *settings)
 
 
 FIXED = 4

@@ -12,13 +12,19 @@ import numpy as np
 from jaxtyping import Float
 
 from ...core.errors import NotApplicable
-from ..bootstrap import condition_groups
 from ..registry import metric
-from ..scores import Aggregate, ExplainedCell
-from ..summary import summarise_sums
+from ..scores import NO_INTERVAL, Aggregate, ExplainedCell
+from ..statistics.intervals import jackknife_intervals
+from ..statistics.units import strata_of
+from ..summary import STRATUM
 from .head_importance import draws_of_heads
 
 CONSTANT = "all heads of a cell have the same importance."
+NEEDS = 16
+"""Instances a cell from which on the interval covers the correlation of many instances (a test holds this)."""
+RELIABLE = 0.7
+"""Share of the variance of mean scores over heads that must be more than noise, in both cells, for an interval."""
+UNRELIABLE = f"{NO_INTERVAL} heads that differ by more than their scores vary from instance to instance."
 
 
 @metric(
@@ -37,8 +43,9 @@ class HeadUniversality:
 
     A head's importance on a task is the mean of its score over the task's instances (and draws); r is taken over all L A heads.
     The two cells are of one method, and of one model or of two checkpoints of one architecture, fine-tuned for a task each.
-    Source: Hao et al. 2021, section 5.2 and figure 6, which gives no intervals; here they are bootstrapped over the instances of
-    both cells, each cell and condition by itself. In [-1, 1]; neither end is better.
+    Source: Hao et al. 2021, section 5.2 and figure 6, which gives no intervals. The value is r of the means at hand, whose noise
+    brings it nearer to 0 than that of many instances; the interval is of the latter: the variance of the noise is subtracted
+    (Spearman 1904), and the jackknife over the instances of both cells gives the interval. In [-1, 1]; neither end is better.
     """
 
     def compare(self, first: ExplainedCell, second: ExplainedCell) -> tuple[Aggregate, ...]:
@@ -57,26 +64,76 @@ class HeadUniversality:
 
 
 def _pearson(variant: str, scores: list[Float[np.ndarray, "_ layers heads"]], *cells: ExplainedCell) -> Aggregate:
-    """Pearson's r of the two cells' mean scores, with its interval: instances are resampled within each cell."""
+    """Pearson's r of the two cells' mean scores, with the interval of the r that many more instances would give."""
     flat = [s.reshape(len(s), -1) for s in scores]
-    count, size = sum(map(len, flat)), flat[0].shape[1]
+    count = sum(map(len, flat))
     if any(np.ptp(f.mean(0)) <= 1e-12 * np.abs(f).max() for f in flat):
         return Aggregate(variant, np.nan, np.nan, np.nan, 0, count, reason=CONSTANT)
-    # Features whose sums give both means: the scores of the first cell, those of the second, and a count of each.
-    ones = [np.ones((len(f), 1)) for f in flat]
-    rows = [np.concatenate([flat[0], 0 * flat[0], ones[0], 0 * ones[0]], 1)]
-    rows += [np.concatenate([0 * flat[1], flat[1], 0 * ones[1], ones[1]], 1)]
-    groups = [condition_groups(np.array(cell.conditions)) for cell in cells]
+    value = correlation(*(f.mean(0) for f in flat)).item()
+    strata = [strata_of(np.array(cell.conditions), STRATUM) for cell in cells]
+    if reason := _no_interval(flat, strata):
+        return Aggregate(variant, value, np.nan, np.nan, count, reason=reason)
+    agreement = _Disattenuated(*flat, *(_noise(f, s) for f, s in zip(flat, strata, strict=True)))
+    both = np.concatenate([strata[0], strata[1] + strata[0].max() + 1])
+    truth, low, high, bias = (part.item() for part in jackknife_intervals(np.eye(count), both, agreement))
+    low, high = np.clip((low, high), -1, 1).tolist()
+    return Aggregate(variant, value, low, high, count, bias=value - truth + bias if high > low else None)
 
-    def statistic(sums: Float[np.ndarray, "*some features"]) -> Float[np.ndarray, "*some 1"]:
-        return correlation(sums[..., :size] / sums[..., -2:-1], sums[..., size : 2 * size] / sums[..., -1:])
 
-    features = np.concatenate(rows)
-    if min(map(len, flat)) < 2:  # a cell of one instance cannot be resampled
-        return Aggregate(variant, float(statistic(features.sum(0))[0]), np.nan, np.nan, count)
-    names = [f"{index}/{name}" for index, cell in enumerate(cells) for name in cell.names]
-    both = np.concatenate([groups[0], groups[1] + groups[0].max() + 1])
-    return summarise_sums((variant,), features, both, statistic, names)[0]
+def _no_interval(flat: list[Float[np.ndarray, "_ heads"]], strata: list[np.ndarray]) -> str:
+    """Why instances are too few for an interval; empty: they are not."""
+    fewest = min(map(len, flat))
+    if fewest < NEEDS:
+        return f"{NO_INTERVAL} {NEEDS} instances a cell, and there are {fewest}."
+    for scores, stratum in zip(flat, strata, strict=True):
+        means = scores.mean(0)
+        between = ((means - means.mean()) ** 2).sum()
+        if 1 - _noise(scores, stratum).sum() / len(scores) ** 2 / between < RELIABLE:
+            return UNRELIABLE
+    return ""
+
+
+def _noise(scores: Float[np.ndarray, "instances heads"], strata: np.ndarray) -> Float[np.ndarray, " instances"]:
+    """The squared deviation of each instance from the mean of its stratum, centred over heads; unbiased for the variance."""
+    centred = scores - scores.mean(1, keepdims=True)
+    member = (strata == np.arange(strata.max() + 1)[:, None]).astype(float)
+    size = member.sum(1)
+    rest = centred - (member @ centred / size[:, None])[strata]
+    square: np.ndarray = (rest**2).sum(1) * (size / (size - 1))[strata]
+    return square
+
+
+@dataclass(frozen=True, eq=False)
+class _Disattenuated:
+    """The r of the true means, from the weights of the instances of both cells; noise can take it beyond 1.
+
+    The means of n instances vary over heads by the true variance and that of the mean of the noise, sum w_i^2 q_i / n^2, which
+    is subtracted: r = S_xy / sqrt((S_xx - N_x) (S_yy - N_y)) (Spearman 1904).
+    """
+
+    x: Float[np.ndarray, "first heads"]
+    y: Float[np.ndarray, "second heads"]
+    x_noise: Float[np.ndarray, " first"]
+    y_noise: Float[np.ndarray, " second"]
+
+    def __call__(self, weights: Float[np.ndarray, "*some instances"]) -> Float[np.ndarray, "*some 1"]:
+        first, second = weights[..., : len(self.x)], weights[..., len(self.x) :]
+        x, x_noise = _mean_and_noise(self.x, self.x_noise, first)
+        y, y_noise = _mean_and_noise(self.y, self.y_noise, second)
+        left = ((x * x).sum(-1) - x_noise) * ((y * y).sum(-1) - y_noise)
+        r: np.ndarray = (x * y).sum(-1) / np.sqrt(left)
+        return r[..., None]
+
+
+def _mean_and_noise(
+    scores: Float[np.ndarray, "instances heads"],
+    noise: Float[np.ndarray, " instances"],
+    weights: Float[np.ndarray, "*some instances"],
+) -> tuple[Float[np.ndarray, "*some heads"], Float[np.ndarray, "*some"]]:
+    """The weighted mean of each head, centred over heads, and the variance of its noise, summed over heads."""
+    count = weights.sum(-1)
+    mean = weights @ scores / count[..., None]
+    return mean - mean.mean(-1, keepdims=True), np.asarray(weights**2 @ noise / count**2)
 
 
 def correlation(x: Float[np.ndarray, "*some n"], y: Float[np.ndarray, "*some n"]) -> Float[np.ndarray, "*some 1"]:

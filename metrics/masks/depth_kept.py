@@ -17,10 +17,10 @@ from ...core.settings import Settings
 from ...models.flow.flow_model import FlowModel
 from ...tasks.instance import Instance
 from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
-from ..bootstrap import condition_groups, mean_of_sums
 from ..reduced_models.masks import masks
 from ..registry import metric
-from ..summary import summarise_sums
+from ..statistics.intervals import mean_of_sums
+from ..summary import RATIO_NEEDS, summarise_sums
 from .token_classes import By, token_classes
 
 
@@ -32,9 +32,10 @@ from .token_classes import By, token_classes
 class DepthKept(Settings):
     """Over how many depths a mask keeps the tokens of each class.
 
-    The sum of P(keep) over depths 0 to L + 1. Means over all tokens of a class, resampled by instance; the rows have each
-    instance's means. The mask is that of the predicted answer. From 0 to L + 2; neither end is better. Source: De Cao et al.
-    2020, figures 4 (sentiment) and 5 (parts of speech, here by the tagger in `flowgauge[pos]`, there by spaCy).
+    The sum of P(keep) over depths 0 to L + 1. Means over all tokens of a class, with intervals of ratios of sums over
+    instances, by the jackknife; the rows have each instance's means. The mask is that of the predicted answer. From 0 to L + 2;
+    neither end is better. Source: De Cao et al. 2020, figures 4 (sentiment) and 5 (parts of speech, here by the tagger in
+    `flowgauge[pos]`, there by spaCy).
 
     Attributes:
         by: What the classes are: the word's `label` (`sst`), the template's `slot`, or its `part_of_speech`.
@@ -77,10 +78,10 @@ def _sums(kept: Float[np.ndarray, " tokens"], variants: Sequence[tuple[str, ...]
 
 def _aggregates(sums: Sequence[dict[str, Float[np.ndarray, " two"]]], instances: Sequence[Instance]) -> tuple[Aggregate, ...]:
     """Means over tokens: the ranked variant first, then classes by name."""
-    groups, aggregates = condition_groups(np.array([instance.condition for instance in instances])), tuple[Aggregate, ...]()
-    ids = np.array([instance.id for instance in instances])
+    conditions, aggregates = np.array([instance.condition for instance in instances]), tuple[Aggregate, ...]()
     for name in sorted({name for of_instance in sums for name in of_instance}):
         having = np.array([name in of_instance for of_instance in sums])
         features = np.stack([of_instance[name] for of_instance in sums if name in of_instance])
-        aggregates += summarise_sums((name,), features, groups[having], mean_of_sums, ids[having].tolist())
+        counted = {"needs": RATIO_NEEDS, "weights": features[:, 1]}
+        aggregates += summarise_sums((name,), features, conditions[having], mean_of_sums, (0.0, None), **counted)
     return aggregates

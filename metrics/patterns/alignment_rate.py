@@ -15,9 +15,8 @@ from ...core.errors import NotApplicable
 from ...models.batch import Rows
 from ...models.flow.flow_model import FlowModel
 from ..base import Aggregate, ExplainedBatch, ExplainedDraw, Scores, frame, score_row
-from ..bootstrap import condition_groups
 from ..registry import metric
-from ..summary import summarise, summarise_sums
+from ..summary import RATIO_NEEDS, summarise, summarise_sums
 from .pattern_cases import NO_HEADS, edges, pattern_cases, ratio_of_sums
 
 
@@ -35,8 +34,8 @@ class AlignmentRate:
     """How often a pattern's head is the one with the largest attention on its edge.
 
     The share of the edges of all words' patterns that take one head, and take that with the largest attention weight A_l[i, p] on
-    the edge from p to i, for the input itself. Pooled over edges, bootstrapped by instance. In [0, 1]; chance is 1/A. Source: Lu
-    et al. 2021, section 4.4.
+    the edge from p to i, for the input itself. Pooled over edges; the interval is of the ratio of sums over instances, by
+    the jackknife. In [0, 1]; chance is 1/A. Source: Lu et al. 2021, section 4.4, which gives no intervals.
     """
 
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
@@ -92,6 +91,8 @@ def _pooled(sums: dict[str, tuple[int, int]], conditions: dict[str, str], summar
     mean = next(a for a in summaries if a.variant == "mean")
     if not sums:
         return replace(mean, variant="alignment_rate", sd_draws=None)
-    features, groups = np.array(list(sums.values()), float), condition_groups(np.array(list(conditions.values())))
-    variants = ("alignment_rate",)
-    return summarise_sums(variants, features, groups, ratio_of_sums, list(sums), mean.undefined, mean.reason)[0]
+    features, of_instances = np.array(list(sums.values()), float), np.array(list(conditions.values()))
+    return summarise_sums(
+        ("alignment_rate",), features, of_instances, ratio_of_sums, (0.0, 1.0), mean.undefined, mean.reason, RATIO_NEEDS,
+        features[:, 1],
+    )[0]  # fmt: skip

@@ -16,9 +16,8 @@ from ...core.errors import NotApplicable
 from ...core.settings import Settings
 from ...models.flow.flow_model import FlowModel
 from ..base import Aggregate, ExplainedBatch, ExplainedDraw, Scores, frame, score_row
-from ..bootstrap import condition_groups
 from ..registry import metric
-from ..summary import summarise, summarise_sums
+from ..summary import RATIO_NEEDS, summarise, summarise_sums
 from .pattern_cases import pattern_cases, ratio_of_sums
 
 NO_HEAD_INFLUENCE = "the patterns have no influence at the attention level."
@@ -96,5 +95,5 @@ def parts(case: ExplainedDraw, reading: Reading = "sums") -> list[tuple[str, flo
 def _corpus(variant: str, sums: dict[str, tuple[float, float, str]]) -> Aggregate:
     """The ratio of sums over instances; an instance's draws are summed first, since they do not vary independently."""
     features = np.array([(carried, whole) for carried, whole, _ in sums.values()])
-    groups = condition_groups(np.array([condition for *_, condition in sums.values()]))
-    return summarise_sums((variant,), features, groups, ratio_of_sums, list(sums))[0]
+    conditions = np.array([condition for *_, condition in sums.values()])
+    return summarise_sums((variant,), features, conditions, ratio_of_sums, needs=RATIO_NEEDS, weights=np.abs(features[:, 1]))[0]

@@ -27,12 +27,13 @@ from ...models.inputs.encode import token_slots
 from ...models.outputs import value
 from ...tasks.instance import Instance
 from ..base import Aggregate, ExplainedBatch, ExplainedDraw, Scores, frame, score_row
-from ..bootstrap import condition_groups
 from ..registry import metric
 from ..summary import summarise, summarise_sums
 from .pattern_cases import pattern_cases
 
 ALIKE = "and entropy compares the same slot in different sentences."
+NEEDS = 32
+"""Instances from which on the interval covers the entropy of many instances (a test holds this)."""
 NodeSets = dict[str, list[Bool[np.ndarray, " nodes"]]]
 
 
@@ -53,8 +54,9 @@ class PatternEntropy:
 
     Mean over nodes n of the binary entropy of p_n, the share of instances whose pattern contains n, over all N (L+1) nodes of
     the embedding level, conditions pooled. Nodes that no instance uses count, so values shrink with N and L: `used` leaves them
-    out. The words of Pi_+ and |g| are those of the reference. In [0, 1]; lower is more consistent. The plug-in estimate is
-    biased downwards for few instances. Source: Lu et al. 2021, section 4.3, which names no base.
+    out. The words of Pi_+ and |g| are those of the reference. In [0, 1]; lower is more consistent. Source:
+    Lu et al. 2021, section 4.3, which names no base and gives no intervals. The value is the paper's plug-in estimate, which is
+    biased downwards for few instances; the interval is corrected for the bias, which the aggregate states, by the jackknife.
     """
 
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
@@ -80,13 +82,12 @@ class PatternEntropy:
                 instances.append(case.instance)
                 rows += influence_rows(case, names, matched.gold[case.row])
                 rows.append(score_row(case.instance, "q", q[case.row]))
-        groups = condition_groups(np.array([instance.condition for instance in instances]))
-        ids = [instance.id for instance in instances]
+        conditions = np.array([instance.condition for instance in instances])
         entropies = [
             aggregate
             for name, used in sets.items()
             if np.any(used)
-            for aggregate in entropy_aggregates(name, np.array(used), groups, ids)
+            for aggregate in entropy_aggregates(name, np.array(used), conditions)
         ]
         table = frame(rows)
         return Scores(table, (*entropies, *summarise(table)))
@@ -131,16 +132,13 @@ def instance_q(model: FlowModel, explained: ExplainedBatch) -> list[float]:
     return [float(q) for q in value(model.outputs(explained.batch), explained.batch)]
 
 
-def entropy_aggregates(
-    name: str, used: Bool[np.ndarray, "instances nodes"], groups: np.ndarray, ids: Sequence[str] | None = None
-) -> tuple[Aggregate, ...]:
+def entropy_aggregates(name: str, used: Bool[np.ndarray, "instances nodes"], conditions: np.ndarray) -> tuple[Aggregate, ...]:
     """The mean entropy over all nodes, and over the nodes that any instance uses, with intervals.
 
     Args:
         name: The variant of the first; that of the second ends in `/used`.
         used: Which nodes the pattern of each instance contains.
-        groups: The group of each instance, for the bootstrap.
-        ids: Id of each instance, by which the bootstrap sorts them; None: they are sorted.
+        conditions: The condition of each instance.
     """
     ever = int(used.any(0).sum())
     features = np.concatenate([used.astype(float), np.ones((len(used), 1))], 1)
@@ -149,7 +147,7 @@ def entropy_aggregates(
         total = binary_entropy(sums[..., :-1] / sums[..., -1:]).sum(-1)
         return np.stack([total / used.shape[1], total / ever], -1)
 
-    return summarise_sums((name, f"{name}/used"), features, groups, both, ids)
+    return summarise_sums((name, f"{name}/used"), features, conditions, both, (0.0, 1.0), needs=NEEDS)
 
 
 def binary_entropy(p: Float[np.ndarray, "*some"]) -> Float[np.ndarray, "*some"]:

@@ -16,10 +16,9 @@ from jaxtyping import Float
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...methods.views import describe_views
-from ..bootstrap import condition_groups, mean_of_sums
 from ..registry import metric
 from ..scores import Aggregate, ExplainedCell
-from ..summary import summarise_sums
+from ..statistics.intervals import mean_intervals
 
 CONSTANT = "all scores of every instance are the same."
 
@@ -42,7 +41,7 @@ class Stability:
     across: ClassVar[Literal["tasks", "seeds"]] = "seeds"
 
     def compare(self, *cells: ExplainedCell) -> tuple[Aggregate, ...]:
-        """Both variants, with intervals bootstrapped over instances.
+        """Both variants, with the interval of a mean over instances.
 
         Raises:
             NotApplicable: The explanations have no scores of tokens or states, or the cells have different instances.
@@ -78,12 +77,8 @@ def _spread(scores: Float[np.ndarray, "seeds scores"]) -> tuple[float, float]:
 
 def _aggregates(each: Float[np.ndarray, "instances two"], conditions: np.ndarray) -> Iterator[Aggregate]:
     """Both variants from each instance's two spreads."""
-    groups, count = condition_groups(conditions), len(each)
-    yield from summarise_sums(("sd",), np.c_[each[:, :1], np.ones(count)], groups, mean_of_sums)
     live = each[:, 1] > 0
-    if not live.any():
-        yield Aggregate("relative", np.nan, np.nan, np.nan, 0, count, reason=CONSTANT)
-        return
-    shares, reason = np.c_[each[live, 0] / each[live, 1], np.ones(live.sum())], "" if live.all() else CONSTANT
-    undefined = int((~live).sum())
-    yield from summarise_sums(("relative",), shares, groups[live], mean_of_sums, undefined=undefined, reason=reason)
+    relative = np.divide(each[:, 0], each[:, 1], out=np.full(len(each), np.nan), where=live)
+    means = mean_intervals(np.stack([each[:, 0], relative]), conditions, bounds=(0.0, None)).tolist()
+    yield Aggregate("sd", *means[0], len(each))
+    yield Aggregate("relative", *means[1], int(live.sum()), int((~live).sum()), reason="" if live.all() else CONSTANT)

@@ -73,6 +73,11 @@ def test_a_table_is_printed_for_programs_and_for_people(capsys: pytest.CaptureFi
     ]  # fmt: skip
 
 
+def test_brackets_in_a_table_are_text(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows([("method", "score"), ("a", "0.750 [no spread]")])
+    assert "0.750 [no spread]" in capsys.readouterr().out
+
+
 def test_rows_that_go_to_a_file_are_not_folded(capsys: pytest.CaptureFixture[str]) -> None:
     long = "x" * 100
     print_rows([("method", "score"), (long, "0.5")])

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from tests.metrics.conftest import instance, rows_of
 
-from flowgauge.metrics.scores import frame, score_row
+from flowgauge.metrics.patterns.pattern_cases import ratio_of_sums
+from flowgauge.metrics.scores import Aggregate, frame, score_row
 from flowgauge.metrics.statistics.intervals import mean_intervals
-from flowgauge.metrics.summary import summarise
+from flowgauge.metrics.summary import RATIO_NEEDS, summarise, summarise_sums
 
 
 def test_every_condition_is_a_stratum(skewed):
@@ -69,3 +70,39 @@ def test_shares_have_an_interval_where_all_instances_agree():
     assert found.high == 1 and 0.94 < found.low < 0.95
     (unbounded,) = summarise(rows_of({"x": [1.0] * 64}, ["A"] * 64))
     assert np.isnan([unbounded.low, unbounded.high]).all()
+
+
+def ratio(numerator: np.ndarray, whole: np.ndarray, conditions: np.ndarray, **settings: object) -> Aggregate:
+    features = np.stack([numerator, whole], 1).astype(float)
+    return summarise_sums(("x",), features, conditions, ratio_of_sums, needs=RATIO_NEEDS, weights=features[:, 1], **settings)[0]
+
+
+@pytest.mark.parametrize("count", [16, 64])
+@pytest.mark.parametrize("conditions", [1, 8])
+def test_the_interval_of_a_ratio_covers(count, conditions):
+    """Shares of edges that vary from instance to instance, and more in some conditions."""
+    rng, hits, condition = np.random.default_rng(0), 0, np.arange(count) % conditions
+    rate = 0.15 + 0.05 * condition
+    truth = rate.mean()
+    for _ in range(400):
+        whole = rng.poisson(12, count) + 1
+        one = ratio(rng.binomial(whole, rng.beta(4 * rate, 4 * (1 - rate))), whole, condition.astype(str))
+        hits += one.low <= truth <= one.high
+    assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_skewed_weights_are_worth_fewer_instances():
+    rng = np.random.default_rng(0)
+    whole = rng.lognormal(0, 1.2, 64)
+    few = ratio(whole * rng.random(64), whole, np.full(64, ""))
+    assert np.isnan(few.low) and few.value == few.value
+    assert few.reason.startswith("an interval needs 12 instances, and the 64 are worth ")
+    even = ratio(rng.random(12), np.ones(12), np.full(12, ""), undefined=1, reason="no word.")
+    assert even.low < even.value < even.high and even.reason == "no word."
+
+
+def test_the_interval_of_a_ratio_lies_within_its_bounds():
+    whole = np.full(20, 2.0)
+    free = ratio(np.r_[0, 0, np.full(18, 2.0)], whole, np.full(20, ""))
+    held = ratio(np.r_[0, 0, np.full(18, 2.0)], whole, np.full(20, ""), bounds=(0.0, 0.95))
+    assert held.high == min(free.high, 0.95) and held.low == free.low

@@ -168,7 +168,7 @@ def print_rows(rows: Sequence[tuple[str, ...]]) -> None:
         table.add_column(title, justify="left" if index < 2 else "right", overflow="fold")
     for row in body:
         table.add_row(*row)
-    console = Console()
+    console = Console(markup=False, emoji=False)  # `[no spread]` is text and no markup
     if not console.is_terminal:
-        console = Console(width=60 + 30 * len(head))
+        console = Console(width=60 + 30 * len(head), markup=False, emoji=False)
     console.print(table)

@@ -83,7 +83,7 @@ def test_the_command(store):
     assert shown.exit_code == 0, shown.output
     row = next(line for line in shown.stdout.splitlines() if line.startswith("by-head"))
     assert row.split("  ")[0] == "by-head" and "sva/obj (6)" in row and "sva/subj (6)" in row
-    assert f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]" in row
+    assert f"{value.value:.3f} [no interval]: an interval needs 16 instances a cell, and there are 6." in row
     assert "n/a: the method gives tokens" in shown.stdout
     rows = json.loads(call("--json").stdout)
     assert [r["value"] for r in rows if r["variant"] == "pearson" and r["method"] == "by-head"] == [pytest.approx(value.value)]

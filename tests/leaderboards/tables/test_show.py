@@ -13,7 +13,7 @@ from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.tables.columns import COLUMNS
 from flowgauge.leaderboards.tables.entries import TableEntry
-from flowgauge.leaderboards.tables.show import Notes, as_text, number, render
+from flowgauge.leaderboards.tables.show import Notes, _interval, as_text, number, render
 from flowgauge.leaderboards.tables.task_tables import TableRow, TaskTable
 
 from ..conftest import keep
@@ -54,6 +54,7 @@ def test_json_has_null_for_what_is_missing(url: str):
         "undefined": 0,
         "spread": None,
         "reason": "ran out of memory.",
+        "bias": None,
     }
     assert data["paper"][0]["gold"]["Pi_+^e"][0]["value"] == 0.96
 
@@ -110,3 +111,13 @@ def test_a_line_says_on_how_many_instances_the_ranks_rest_where_methods_have_oth
 
 def test_a_line_says_how_many_seeds_were_averaged() -> None:
     assert "a: mean of 3 seeds" in shown(40, (40, 40), seeds=3) and "seeds" not in shown(40, (40, 40))
+
+
+def test_a_bias_that_shows_is_noted():
+    notes = Notes()
+    assert _interval(TableEntry(0.2, 0.22, 0.26, 40, bias=-0.03), notes) == ".220–.260¹"
+    assert _interval(TableEntry(0.2, 0.15, 0.26, 40, bias=-0.005), notes) == ".150–.260"
+    few = TableEntry(0.2, count=9, undefined=1, reason="no word; an interval needs 12 instances, and there are 9.")
+    assert _interval(few, notes) == "n/a²"
+    assert notes.lines()[0] == "¹ interval corrected for a bias of -0.030"
+    assert notes.lines()[1].startswith("² n/a: no word; an interval needs")

@@ -83,14 +83,19 @@ def test_a_band_is_local_and_padding_is_nothing(scored, make, model):
 
 def test_intervals_and_undefined_instances(scored):
     drawn = np.random.default_rng(0)
-    some = [Explanation(edges=drawn.random((2, 3, 6, 6))) for _ in range(6)]
+    some = [Explanation(edges=drawn.random((2, 3, 6, 6))) for _ in range(13)]
     nothing = Explanation(edges=np.zeros((2, 3, 6, 6)))
     found = scored([*some, nothing])
     layer = next(a for a in found.aggregates if a.variant == "layer/1/mean")
     assert layer.low < layer.value < layer.high
-    assert (layer.count, layer.undefined, layer.reason) == (6, 1, NO_EDGES)
-    assert found.rows["reason"].tolist() == [""] * 6 + [NO_EDGES]
+    assert (layer.count, layer.undefined, layer.reason) == (13, 1, NO_EDGES)
+    assert found.rows["reason"].tolist() == [""] * 13 + [NO_EDGES]
     assert next(a for a in found.aggregates if a.variant == "mean").undefined == 1
+    few = next(a for a in scored([*some[:6], nothing]).aggregates if a.variant == "layer/1/mean")
+    assert (
+        np.isnan(few.low)
+        and few.reason == f"{NO_EDGES[:-1]}; an interval needs 12 instances, and the 6 are worth 5.9 of equal weight."
+    )
 
 
 def test_draws_are_averaged(scored):

@@ -8,7 +8,7 @@ from scipy.stats import pearsonr
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.heads.head_universality import CONSTANT, HeadUniversality, correlation
+from flowgauge.metrics.heads.head_universality import CONSTANT, UNRELIABLE, HeadUniversality, correlation
 from flowgauge.metrics.scores import ExplainedCell
 
 SHAPE = (3, 4)
@@ -30,34 +30,46 @@ def means() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_r_is_scipys(means):
-    one, other = cell(noisy(means[0], 12, 1.0, 1)), cell(noisy(means[1], 9, 1.0, 2), "b")
+    one, other = cell(noisy(means[0], 22, 1.0, 1)), cell(noisy(means[1], 19, 1.0, 2), "b")
     sizes = [np.mean([e.heads for e in c.gold], 0) for c in (one, other)]
     r, within = HeadUniversality().compare(one, other)
-    assert r.variant == "pearson" and r.count == 21
+    assert r.variant == "pearson" and r.count == 41
     assert r.value == pytest.approx(pearsonr(*(s.ravel() for s in sizes)).statistic, abs=1e-12)
     assert within.variant == "pearson/within-layers"
     centred = [(s - s.mean(1, keepdims=True)).ravel() for s in sizes]
     assert within.value == pytest.approx(pearsonr(*centred).statistic, abs=1e-12)
     back = HeadUniversality().compare(other, one)[0]
     assert back.value == pytest.approx(r.value, abs=1e-12)
-    assert (back.low, back.high) == pytest.approx((r.low, r.high), abs=0.05)  # other resamples
+    assert (back.low, back.high, back.bias) == pytest.approx((r.low, r.high, r.bias), abs=1e-12)
 
 
-def test_the_interval_is_that_of_resampling_both_cells(means):
-    one, other = noisy(means[0], 30, 1.5, 1), noisy(means[1], 20, 1.5, 2)
-    found = HeadUniversality().compare(cell(one), cell(other, "b"))[0]
-    rng = np.random.default_rng(5)
-    halves = [[np.arange(start, len(s), 2) for start in (0, 1)] for s in (one, other)]  # conditions take turns
-    drawn = [
-        [
-            s[np.concatenate([rng.choice(h, len(h)) for h in half])].mean(0).ravel()
-            for s, half in zip((one, other), halves, strict=True)
-        ]
-        for _ in range(2000)
-    ]
-    replicates = [pearsonr(*pair).statistic for pair in drawn]
-    assert found.low < found.value < found.high
-    assert found.high - found.low == pytest.approx(np.subtract(*np.quantile(replicates, [0.975, 0.025])), rel=0.15)
+def test_without_noise_the_value_has_no_bias():
+    scores = np.random.default_rng(0).random(SHAPE)
+    other = scores + np.random.default_rng(1).random(SHAPE)
+    r = HeadUniversality().compare(cell(noisy(scores, 20, 1e-4, 1)), cell(noisy(other, 20, 1e-4, 2), "b"))[0]
+    assert r.low < r.value < r.high and r.bias == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("truth", "count"), [(0.0, 16), (0.5, 64), (0.9, 64)])
+def test_the_interval_covers_the_correlation_of_the_true_means(truth, count):
+    """The noise of one score is twice what heads differ by (as much, of 16 instances): it brings r nearer to 0."""
+    rng, hits, values = np.random.default_rng(3), 0, []
+    x, y = np.linalg.qr(np.c_[np.ones(12), rng.normal(size=(12, 2))])[0].T[1:] * np.sqrt(12)
+    y, spread = truth * x + np.sqrt(1 - truth**2) * y, 1.0 if count == 16 else 2.0
+    for _ in range(150):
+        scores = (m.reshape(SHAPE) + spread * (rng.gamma(2, 1, (count, *SHAPE)) - 2) / np.sqrt(2) for m in (x, y))
+        r = HeadUniversality().compare(*(cell(s, name) for s, name in zip(scores, "ab", strict=True)))[0]
+        hits += r.low <= truth <= r.high
+        values.append(r.value)
+    assert 0.91 <= hits / 150 <= 0.98
+    assert np.mean(values) == pytest.approx(truth * 1 / (1 + spread**2 / count), abs=0.02)
+
+
+def test_unreliable_or_few_scores_have_no_interval(means):
+    few = HeadUniversality().compare(cell(noisy(means[0], 15, 0.1, 1)), cell(noisy(means[1], 20, 0.1, 2), "b"))[0]
+    assert np.isnan(few.low) and few.reason == "an interval needs 16 instances a cell, and there are 15."
+    unsure = HeadUniversality().compare(cell(noisy(means[0], 20, 0.1, 1)), cell(noisy(means[1], 20, 5.0, 2), "b"))[0]
+    assert np.isnan(unsure.low) and unsure.reason == UNRELIABLE and unsure.bias is None
 
 
 def test_ends():

@@ -11,7 +11,8 @@ from sklearn.metrics import f1_score
 
 from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.masks.masked_predictions import MaskedAccuracy, MaskedDivergence, MaskedF1, ShareMasked
+from flowgauge.metrics.masks.masked_predictions import MaskedAccuracy, MaskedDivergence, MaskedF1, ShareMasked, counts, macro_f1
+from flowgauge.metrics.statistics.intervals import jackknife_intervals
 from flowgauge.models.interventions.states import blend, clean_states, outputs_from
 from flowgauge.models.outputs import divergence, prediction
 
@@ -101,7 +102,20 @@ def test_accuracy_and_f1_are_of_the_masked_predictions(shown, value_of) -> None:
     assert [found[f"f1/{d}"].value for d in range(DEPTHS)] == pytest.approx(each)
     assert found["f1"].value == pytest.approx(np.mean(each))
     assert found["clean"].value == pytest.approx(f1_score(gold, clean, average="macro", zero_division=0))
-    assert found["f1"].low <= found["f1"].value <= found["f1"].high and found["f1"].count == len(batch)
+    assert (
+        found["f1"].count == len(batch) and found["f1"].reason == f"an interval needs 64 instances, and there are {len(batch)}."
+    )
+
+
+def test_the_interval_of_macro_f1_covers():
+    """Two equal classes and predictions by chance have a macro-F1 of .5."""
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(400):
+        gold, predicted = rng.integers(0, 2, (2, 64))
+        statistic = lambda sums: macro_f1(sums.reshape(*sums.shape[:-1], 1, -1, 3))  # noqa: E731
+        f1 = jackknife_intervals(counts(predicted[None], gold), np.zeros(64, int), statistic)
+        hits += bool(f1.low[0] <= 0.5 <= f1.high[0])
+    assert 0.92 <= hits / 400 <= 0.98
 
 
 def test_share_masked(shown, value_of) -> None:
