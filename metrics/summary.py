@@ -76,8 +76,8 @@ def summarise_sums(
         reason = "; ".join(filter(None, (reason.rstrip("."), f"{NO_INTERVAL} {needs} instances, and {there}.")))
     columns = (part.tolist() for part in (estimates.value, low, high, estimates.bias))
     return tuple(
-        Aggregate(variant, *numbers, count, undefined, reason=reason, bias=bias if bias and np.isfinite(bias) else None)
-        for variant, *numbers, bias in zip(variants, *columns, strict=True)
+        Aggregate(variant, value, low, high, count, undefined, reason=reason, bias=bias if bias and np.isfinite(bias) else None)
+        for variant, value, low, high, bias in zip(variants, *columns, strict=True)
     )
 
 

@@ -82,6 +82,8 @@ def _aggregates(sums: Sequence[dict[str, Float[np.ndarray, " two"]]], instances:
     for name in sorted({name for of_instance in sums for name in of_instance}):
         having = np.array([name in of_instance for of_instance in sums])
         features = np.stack([of_instance[name] for of_instance in sums if name in of_instance])
-        counted = {"needs": RATIO_NEEDS, "weights": features[:, 1]}
-        aggregates += summarise_sums((name,), features, conditions[having], mean_of_sums, (0.0, None), **counted)
+        weights, bounds = features[:, 1], (0.0, None)
+        aggregates += summarise_sums(
+            (name,), features, conditions[having], mean_of_sums, bounds, needs=RATIO_NEEDS, weights=weights
+        )
     return aggregates

@@ -80,5 +80,6 @@ def _aggregates(each: Float[np.ndarray, "instances two"], conditions: np.ndarray
     live = each[:, 1] > 0
     relative = np.divide(each[:, 0], each[:, 1], out=np.full(len(each), np.nan), where=live)
     means = mean_intervals(np.stack([each[:, 0], relative]), conditions, bounds=(0.0, None)).tolist()
-    yield Aggregate("sd", *means[0], len(each))
-    yield Aggregate("relative", *means[1], int(live.sum()), int((~live).sum()), reason="" if live.all() else CONSTANT)
+    for variant, (value, low, high), count in zip(("sd", "relative"), means, (len(each), int(live.sum())), strict=True):
+        undefined = len(each) - count
+        yield Aggregate(variant, value, low, high, count, undefined, reason=CONSTANT if undefined else "")
