@@ -37,7 +37,7 @@ def only(model, batch):
 def store(tmp_path: Path) -> Store:
     """Two methods and random on 40 instances; the third method scores another view."""
     filled = Store(str(tmp_path / "store"))
-    for method, values in (("good", EASY), ("as-good", np.roll(EASY, 2)), ("random", HARD)):
+    for method, values in (("good", EASY), ("twin", np.roll(EASY, 2)), ("random", HARD)):
         named = score("pointing", {"all": float(values.mean())}, ranked="all", unit="share", higher_is_better=True)
         write(filled, record(method, [named], instances=40), {"pointing@1": rows(values)})
     write(filled, record("other", instances=40), {})
@@ -48,11 +48,11 @@ def test_the_best_are_named_with_what_separates_them_from_the_next(store: Store)
     truth, cost = scorecards(store, store.records())
     title, table, (line,) = truth
     assert title.strip() == "toy on sva/obj, 40 instances: truth, where the task knows it"
-    assert [row[0] for row in table] == ["method", "good", "as-good", "random"] and table[0][1] == "pointing\nall, more is better"
+    assert [row[0] for row in table] == ["method", "good", "twin", "random"] and table[0][1] == "pointing\nall, more is better"
     assert [row[1].split()[-1] for row in table[1:3]] == ["a", "a"] and table[3][1].endswith("]")
     assert line.startswith("good is better than random on pointing: +0.625 [")
-    assert line.endswith("; as-good cannot be separated from it.")
-    assert [row[0] for row in cost[1]] == ["method", "good", "as-good", "random", "other"]
+    assert line.endswith("; twin cannot be separated from it.")
+    assert [row[0] for row in cost[1]] == ["method", "good", "other", "random", "twin"]
 
 
 def test_a_single_method_and_methods_that_tie_are_said_to(tmp_path: Path) -> None:
