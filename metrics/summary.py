@@ -14,6 +14,7 @@ from .statistics.units import strata_of
 
 RATIO_NEEDS = 12
 """Instances of equal weight that the interval of a ratio of sums needs (a test holds this)."""
+OUTSIDE = f"{NO_INTERVAL} more instances: that of these lies outside the possible values."
 STRATUM = 8
 """Instances that a condition needs to be a stratum of a statistic that is no mean."""
 
@@ -69,16 +70,24 @@ def summarise_sums(
     count = len(features)
     estimates = jackknife_intervals(features, strata_of(conditions, STRATUM), statistic)
     low, high = (np.clip(end, *bounds) if bounds != (None, None) else end for end in (estimates.low, estimates.high))
+    outside = (low >= high) & (estimates.low < estimates.high)
+    low, high = (np.where(outside, np.nan, end) for end in (low, high))
     worth = count if weights is None else _worth(weights)
     if count > 1 and worth < needs:
         low, high = np.full_like(low, np.nan), np.full_like(high, np.nan)
         there = f"there are {count}" if worth == count else f"the {count} are worth {worth:.1f} of equal weight"
-        reason = "; ".join(filter(None, (reason.rstrip("."), f"{NO_INTERVAL} {needs} instances, and {there}.")))
+        reason, outside = _joined(reason, f"{NO_INTERVAL} {needs} instances, and {there}."), np.zeros_like(outside)
+    reasons = [_joined(reason, OUTSIDE) if is_outside else reason for is_outside in outside.tolist()]
     columns = (part.tolist() for part in (estimates.value, low, high, estimates.bias))
     return tuple(
         Aggregate(variant, value, low, high, count, undefined, reason=reason, bias=bias if bias and np.isfinite(bias) else None)
-        for variant, value, low, high, bias in zip(variants, *columns, strict=True)
+        for variant, value, low, high, bias, reason in zip(variants, *columns, reasons, strict=True)
     )
+
+
+def _joined(reason: str, further: str) -> str:
+    """Two reasons as one sentence; the first may be empty."""
+    return "; ".join(filter(None, (reason.rstrip("."), further)))
 
 
 def _worth(weights: Float[np.ndarray, " instances"]) -> float:

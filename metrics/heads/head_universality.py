@@ -76,6 +76,8 @@ def _pearson(variant: str, scores: list[Float[np.ndarray, "_ layers heads"]], *c
     agreement = _Disattenuated(*flat, *(_noise(f, s) for f, s in zip(flat, strata, strict=True)))
     both = np.concatenate([strata[0], strata[1] + strata[0].max() + 1])
     truth, low, high, bias = (part.item() for part in jackknife_intervals(np.eye(count), both, agreement))
+    if np.isnan(truth) or (high > low and (low >= 1 or high <= -1)):
+        return Aggregate(variant, value, np.nan, np.nan, count, reason=UNRELIABLE)
     low, high = np.clip((low, high), -1, 1).tolist()
     return Aggregate(variant, value, low, high, count, bias=value - truth + bias if high > low else None)
 
@@ -121,7 +123,7 @@ class _Disattenuated:
         x, x_noise = _mean_and_noise(self.x, self.x_noise, first)
         y, y_noise = _mean_and_noise(self.y, self.y_noise, second)
         left = ((x * x).sum(-1) - x_noise) * ((y * y).sum(-1) - y_noise)
-        r: np.ndarray = (x * y).sum(-1) / np.sqrt(left)
+        r: np.ndarray = (x * y).sum(-1) / np.sqrt(np.where(left > 0, left, np.nan))
         return r[..., None]
 
 

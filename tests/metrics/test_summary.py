@@ -10,7 +10,7 @@ from tests.metrics.conftest import instance, rows_of
 from flowgauge.metrics.patterns.pattern_cases import ratio_of_sums
 from flowgauge.metrics.scores import Aggregate, frame, score_row
 from flowgauge.metrics.statistics.intervals import mean_intervals
-from flowgauge.metrics.summary import RATIO_NEEDS, summarise, summarise_sums
+from flowgauge.metrics.summary import OUTSIDE, RATIO_NEEDS, summarise, summarise_sums
 
 
 def test_every_condition_is_a_stratum(skewed):
@@ -106,3 +106,5 @@ def test_the_interval_of_a_ratio_lies_within_its_bounds():
     free = ratio(np.r_[0, 0, np.full(18, 2.0)], whole, np.full(20, ""))
     held = ratio(np.r_[0, 0, np.full(18, 2.0)], whole, np.full(20, ""), bounds=(0.0, 0.95))
     assert held.high == min(free.high, 0.95) and held.low == free.low
+    outside = ratio(np.r_[0, 0, np.full(18, 2.0)], whole, np.full(20, ""), bounds=(0.0, free.low / 2))
+    assert np.isnan([outside.low, outside.high]).all() and outside.reason == OUTSIDE
