@@ -1,0 +1,250 @@
+"""The order of methods: ranks of means, in one table and over several, and how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import stats
+
+from .differences import paired_differences
+from .intervals import t_intervals
+from .sign_flips import ALPHA
+from .units import ROUNDING, Moments, Units, moments
+
+RESAMPLES = 4000
+TAILS = (ALPHA / 2, 1 - ALPHA / 2)
+
+
+def ranks_of(means: Float[np.ndarray, "*some methods"], higher_is_better: bool | None) -> Float[np.ndarray, "*some methods"]:
+    """Ranks of means: 1 is best, equal means share their mean rank. Where neither end is better, the largest comes first.
+
+    Means are equal that differ by rounding only, relative to the largest of them: sums of the same scores in another order, or
+    with another library of linear algebra, differ in their last digits.
+
+    Args:
+        means: Of the methods.
+        higher_is_better: Which end is best.
+
+    >>> ranks_of(np.array([0.5, 0.9, 0.5 + 1e-16]), True).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    worse = means if higher_is_better is False else -means
+    order = np.argsort(worse, axis=-1, kind="stable")
+    in_order = np.take_along_axis(worse, order, -1)
+    slack = ROUNDING * np.abs(worse).max(-1, keepdims=True, initial=0)
+    step = np.concatenate([np.zeros_like(in_order[..., :1]), np.diff(in_order, axis=-1) > slack], -1)
+    level = np.empty_like(worse)
+    np.put_along_axis(level, order, np.cumsum(step, -1), -1)
+    ranked: np.ndarray = stats.rankdata(level, axis=-1)
+    return ranked
+
+
+def rank_bounds(
+    ranks: Float[np.ndarray, " methods"], separated: Bool[np.ndarray, "methods methods"]
+) -> tuple[Float[np.ndarray, " methods"], Float[np.ndarray, " methods"]]:
+    """The ranks that separated pairs leave each method: behind those that are better, ahead of those that are worse.
+
+    Where the pairs are corrected together, all intervals hold at once with that probability (Klein, Wright and Wieczorek 2020, "A
+    joint confidence region for an overall ranking of populations").
+
+    Args:
+        ranks: As observed.
+        separated: Symmetric; the diagonal does not count.
+
+    >>> rank_bounds(np.array([1.0, 2.0, 3.0]), np.array([[0, 0, 1], [0, 0, 1], [1, 1, 0]], bool))
+    (array([1., 1., 3.]), array([2., 2., 3.]))
+    """
+    better = ranks[None] < ranks[:, None]
+    low = 1.0 + (separated & better).sum(1)
+    high = len(ranks) - (separated & ~better).sum(1).astype(float)
+    return low, high
+
+
+def resampled_means(units: Units, seed: int = 0, resamples: int = RESAMPLES) -> Float[np.ndarray, "resamples rows"]:
+    """Means of units drawn with replacement, as many from each stratum as it has.
+
+    Deviations from the stratum's mean are scaled by sqrt(U / (U - 1)), so that the variance over resamples is that of `moments`
+    (Rao and Wu 1988 for small strata). Units of one number and the same strata are drawn alike, whatever their scores.
+
+    Args:
+        units: Scores.
+        seed: Of the draws.
+        resamples: How many.
+    """
+    rng, weights = np.random.default_rng(seed), np.empty((resamples, units.sums.shape[1]))
+    for stratum, size in enumerate(np.bincount(units.strata).tolist()):
+        times = rng.multinomial(size, np.full(size, 1 / size), resamples)
+        weights[:, units.strata == stratum] = 1 + np.sqrt(size / max(size - 1, 1)) * (times - 1)
+    means: np.ndarray = weights @ units.sums.T / (weights @ units.sizes)[:, None]
+    return means
+
+
+def shares_won(replicates: Float[np.ndarray, "resamples methods"]) -> Float[np.ndarray, "methods methods"]:
+    """[a, b]: share of resamples in which a has the smaller rank than b; a tie counts half.
+
+    Args:
+        replicates: Rank of each method in each resample.
+
+    >>> shares_won(np.array([[1.0, 2.0], [1.5, 1.5]])).tolist()
+    [[0.5, 0.75], [0.25, 0.5]]
+    """
+    rows = np.ascontiguousarray(replicates.T)
+    ahead = np.array([[np.count_nonzero(less) for less in row < rows] for row in rows]) / len(replicates)
+    won: np.ndarray = 0.5 * (1 + ahead - ahead.T)
+    return won
+
+
+class RankedSample(NamedTuple):
+    """Scores of the same methods on the instances of one task.
+
+    Attributes:
+        units: One row a method.
+        task: The task; samples of one task are of the same instances.
+        higher_is_better: Which end is best.
+        counts: Whether its scores count for the difference to the best, in score units.
+    """
+
+    units: Units
+    task: str
+    higher_is_better: bool | None = True
+    counts: bool = True
+
+
+class OverallOrder(NamedTuple):
+    """Mean ranks over several tables, and what each is sure of.
+
+    Attributes:
+        rank: Mean over tables of the rank on the instances that all methods have.
+        low, high: 95 % interval over the instances: other sentences of the same tasks, not other tasks.
+        task_low, task_high: 95 % Student interval over the tasks as a sample of tasks; NaN for one task.
+        best_task, worst_task: Smallest and largest mean rank on a task.
+        halves: Mean rank on each half of the instances, which alternate within each condition.
+        behind, behind_low, behind_high: Mean score of the first method less that of each, in the direction that is better, with
+            its 95 % interval; 0 of the first.
+        first: Share of resamples in which a method has the best mean rank; methods that tie share it.
+        separated: Pairs whose scores differ, in the direction of their mean ranks: in standard deviations of each table, averaged
+            over tables, tested by sign flips, corrected by Holm over all pairs.
+    """
+
+    rank: Float[np.ndarray, " methods"]
+    low: Float[np.ndarray, " methods"]
+    high: Float[np.ndarray, " methods"]
+    task_low: Float[np.ndarray, " methods"]
+    task_high: Float[np.ndarray, " methods"]
+    best_task: Float[np.ndarray, " methods"]
+    worst_task: Float[np.ndarray, " methods"]
+    halves: Float[np.ndarray, "2 methods"]
+    behind: Float[np.ndarray, " methods"]
+    behind_low: Float[np.ndarray, " methods"]
+    behind_high: Float[np.ndarray, " methods"]
+    first: Float[np.ndarray, " methods"]
+    separated: Bool[np.ndarray, "methods methods"]
+
+
+def overall_order(samples: Sequence[RankedSample], seed: int = 0, resamples: int = RESAMPLES) -> OverallOrder:
+    """Mean ranks of the same methods over tables, with their uncertainty over instances and over tasks.
+
+    Tables of one task are drawn together, tasks apart.
+
+    Args:
+        samples: One a table; one or more.
+        seed: Of the resamples.
+        resamples: How many are drawn.
+    """
+    tasks = list(dict.fromkeys(sample.task for sample in samples))
+    seen = np.array([_ranks(sample, sample.units) for sample in samples])
+    by_task = np.array([seen[[sample.task == task for sample in samples]].mean(0) for task in tasks])
+    replicates = np.zeros((resamples, seen.shape[1]))
+    for sample in samples:  # one task, one draw of instances
+        drawn = resampled_means(sample.units, seed + tasks.index(sample.task), resamples)
+        replicates += ranks_of(drawn, sample.higher_is_better) / len(samples)
+    low, high = np.quantile(replicates, TAILS, axis=0)
+    best = ranks_of(replicates, False)
+    tied = best == best.min(1, keepdims=True)
+    rank = seen.mean(0)
+    halves = [np.mean([_ranks(s, _half(s.units, part)) for s in samples], 0) for part in range(2)]
+    return OverallOrder(
+        rank, low, high, *_over_tasks(by_task), by_task.min(0), by_task.max(0), np.array(halves), *_behind(samples, rank),
+        (tied / tied.sum(1, keepdims=True)).mean(0), _separated(samples, rank),
+    )  # fmt: skip
+
+
+def _ranks(sample: RankedSample, units: Units) -> Float[np.ndarray, " methods"]:
+    return ranks_of(units.sums.sum(1) / units.sizes.sum(), sample.higher_is_better)
+
+
+def _half(units: Units, part: int) -> Units:
+    """Every other unit of each stratum."""
+    place = np.empty(len(units.strata), int)
+    for stratum in range(units.strata.max() + 1):
+        members = np.flatnonzero(units.strata == stratum)
+        place[members] = np.arange(len(members)) + stratum  # strata of odd size start in turn, so that halves are as large
+    chosen = place % 2 == part if len(place) > 1 else np.ones(1, bool)
+    return Units(units.sums[:, chosen], units.sizes[chosen], units.strata[chosen])
+
+
+def _over_tasks(by_task: Float[np.ndarray, "tasks methods"]) -> tuple[np.ndarray, np.ndarray]:
+    """Student's interval of the mean over tasks."""
+    if len(by_task) < 2:
+        return np.full(by_task.shape[1], np.nan), np.full(by_task.shape[1], np.nan)
+    reach = stats.t.ppf(TAILS[1], len(by_task) - 1) * stats.sem(by_task, axis=0)
+    return by_task.mean(0) - reach, by_task.mean(0) + reach
+
+
+def _behind(samples: Sequence[RankedSample], rank: Float[np.ndarray, " methods"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How far each method is behind the first, as a mean over the tables that count, and the ends of its interval."""
+    first, parts = int(rank.argmin()), []
+    for sample in samples:
+        if sample.counts and sample.units.sums.shape[1] > 1:
+            gaps = sample.units.sums[first] - sample.units.sums
+            parts.append(moments(sample.units._replace(sums=gaps if sample.higher_is_better is not False else -gaps)))
+    if not parts:
+        return (np.full(len(rank), np.nan),) * 3
+    mean, variance, skewness, freedom = (np.array(column) for column in zip(*parts, strict=True))
+    # Tables of one task share their instances: they are treated as if they moved together, which is never too narrow.
+    error = np.sqrt(variance).mean(0)
+    known = Moments(mean.mean(0), error**2, np.zeros(len(rank)), freedom.min(0))
+    if len({s.task for s in samples if s.counts}) == len(parts):
+        whole = variance.sum(0) / len(parts) ** 2
+        cube = (skewness * variance**1.5).sum(0) / len(parts) ** 3
+        spread = np.where(whole > 0, whole, 1)
+        known = Moments(mean.mean(0), whole, cube / spread**1.5, np.where(whole > 0, freedom.min(0), np.inf))
+    return known.mean, *t_intervals(known)
+
+
+def _separated(samples: Sequence[RankedSample], rank: Float[np.ndarray, " methods"]) -> Bool[np.ndarray, "methods methods"]:
+    """Pairs whose standardised scores differ in the direction of their mean ranks.
+
+    Resampled ranks give no test: where methods are equal they vary less from resample to resample than from sample to sample.
+    """
+    parts = [_standardised([s for s in samples if s.task == task]) for task in dict.fromkeys(s.task for s in samples)]
+    strata = np.cumsum([0, *(part.strata.max() + 1 for part in parts)])
+    sizes = np.concatenate([part.sizes for part in parts])
+    together = Units(
+        np.concatenate([part.sums for part in parts], 1), sizes,
+        np.concatenate([part.strata + start for part, start in zip(parts, strata, strict=False)]),
+    )  # fmt: skip
+    result = np.zeros((len(rank), len(rank)), bool)
+    if together.sums.shape[1] > 1:
+        tested = paired_differences(together)
+        agree = tested.separated & (tested.mean * (rank[tested.second] - rank[tested.first]) > 0)
+        result[tested.first[agree], tested.second[agree]] = result[tested.second[agree], tested.first[agree]] = True
+    return result
+
+
+def _standardised(samples: Sequence[RankedSample]) -> Units:
+    """The mean over tables of one task of scores in standard deviations, larger is better, weighed as one of the tasks.
+
+    Tables whose units are not those of the first are left out.
+    """
+    first = samples[0].units
+    alike = [s for s in samples if s.units.sums.shape == first.sums.shape and (s.units.strata == first.strata).all()]
+    total = np.zeros_like(first.sums)
+    for sample in alike:
+        deviation = np.sqrt(sample.units.sums.var(1).mean())
+        if deviation > 0:
+            total += (-1 if sample.higher_is_better is False else 1) * sample.units.sums / deviation / len(alike)
+    return Units(total / first.sizes.sum(), first.sizes / first.sizes.sum(), first.strata)
