@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from functools import cached_property
 from itertools import pairwise
 
-import numpy as np
 import pandas as pd
 
 from ...benchmark.store.store import Store
@@ -23,7 +22,7 @@ from ..stored.score_table import CellSource, metrics_of
 from ..tables.columns import RANKED
 from ..tables.ranking import Ranking, rank_methods
 from .operator_sensitivity import OperatorSensitivity, panels
-from .paired_tests import Difference, Ranks, differences, ranks, sentence
+from .paired_tests import Difference, Ranks, differences, ranks, sentence, separated_pairs
 
 COLUMNS = (
     "model", "task", "metric", "variant", "one", "other", "difference", "low", "high",
@@ -53,8 +52,7 @@ class MethodComparison(Ranking):
     @cached_property
     def letters(self) -> list[str]:
         """Letters of each method: two share one if and only if they are not separated."""
-        names = self.scores.methods
-        return letters(np.array([[a != b and self.by_pair[frozenset((a, b))].separated for b in names] for a in names]))
+        return letters(separated_pairs(self.scores.methods, self.pairs))
 
     @property
     def sentences(self) -> list[str]:
@@ -142,9 +140,10 @@ def compare_group(
     ranking = rank_methods(source, group, metric, variant, methods)
     if len(ranking.scores.methods) < 2 or not ranking.shared:
         return None
+    pairs = tuple(differences(ranking.scores))
     return MethodComparison(
         group=group, metric=metric, variant=ranking.variant, unit=ranking.unit, scores=ranking.scores, missing=ranking.missing,
-        controls=ranking.controls, ranks=ranks(ranking.scores), pairs=tuple(differences(ranking.scores)),
+        controls=ranking.controls, ranks=ranks(ranking.scores, pairs), pairs=pairs,
     )  # fmt: skip
 
 

@@ -80,8 +80,7 @@ class OperatorSensitivity:
     @cached_property
     def ranks(self) -> Float[np.ndarray, "operators methods"]:
         """1 is best; ties share their mean rank."""
-        # Sums of the same scores in another order differ in the last digits; rounded means tie.
-        return self.tables[0].order(np.round(self.means, 12))
+        return self.tables[0].order(self.means)
 
     @cached_property
     def tau(self) -> Float[np.ndarray, "operators operators"]:

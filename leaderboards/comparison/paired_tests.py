@@ -10,17 +10,15 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from ...metrics.bootstrap import condition_groups, resampled_sums
 from ...metrics.scores import without_interval
 from ...metrics.statistics.differences import paired_differences
 from ...metrics.statistics.intervals import t_intervals
+from ...metrics.statistics.ordering import rank_bounds, resampled_means, shares_won
 from ...metrics.statistics.sign_flips import ALPHA, pair_gaps
 from ...metrics.statistics.units import moments
 from ..stored.score_table import ScoreTable
-
-TAILS = (0.025, 0.975)
 
 
 class Difference(NamedTuple):
@@ -111,12 +109,12 @@ def _value(item: tuple[str, float]) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """The order of methods and how sure it is, in one table or over several.
+    """The order of methods in one table and how sure it is.
 
     Attributes:
         methods: Labels.
-        rank: By the mean over the common instances, 1 is best, ties share their mean rank; over tables, the mean of these ranks.
-        low, high: Ends of the 95 % interval of each rank.
+        rank: By the mean over the common instances, 1 is best, ties share their mean rank.
+        low, high: The ranks that the separated pairs leave: all intervals hold at once with 95 %. NaN for one unit.
         beats: [a, b]: share of resamples in which a is better than b (a tie counts half).
     """
 
@@ -127,83 +125,36 @@ class Ranks:
     beats: Float[np.ndarray, "methods methods"]
 
 
-def ranks(scores: ScoreTable, seed: int = 0, resamples: int = 4000) -> Ranks:
-    """Rank intervals from a paired bootstrap: instances are drawn anew, within each condition, for all methods at once.
-
-    On the instances where every method has a score, so that no method gains from leaving out hard ones.
+def ranks(scores: ScoreTable, pairs: Sequence[Difference], seed: int = 0) -> Ranks:
+    """Ranks on the instances where every method has a score, so that no method gains from leaving out hard ones.
 
     Args:
         scores: The table.
-        seed: Of the resamples.
-        resamples: How many are drawn.
+        pairs: Its differences.
+        seed: Of the resamples, which draw instances anew within each condition for all methods at once.
 
     Raises:
         ValueError: No instance has a score of every method.
     """
-    replicates = resampled_ranks(scores, seed, resamples)
-    # Ranks are whole or half numbers: the inverted distribution function names one that occurs, not one between two.
-    low, high = np.quantile(replicates, TAILS, axis=0, method="inverted_cdf")
-    seen = scores.order(scores.common_means())
-    return Ranks(methods=scores.methods, rank=seen, low=low, high=high, beats=shares_won(replicates))
-
-
-def shares_won(replicates: Float[np.ndarray, "resamples methods"]) -> Float[np.ndarray, "methods methods"]:
-    """[a, b]: share of resamples in which a has the smaller rank than b; a tie counts half.
-
-    Args:
-        replicates: Rank of each method in each resample.
-
-    >>> shares_won(np.array([[1.0, 2.0], [1.5, 1.5]])).tolist()
-    [[0.5, 0.75], [0.25, 0.5]]
-    """
-    rows = np.ascontiguousarray(replicates.T)
-    ahead = np.array([[np.count_nonzero(less) for less in row < rows] for row in rows]) / len(replicates)
-    won: np.ndarray = 0.5 * (1 + ahead - ahead.T)
-    return won
-
-
-def resampled_ranks(scores: ScoreTable, seed: int, resamples: int) -> Float[np.ndarray, "resamples methods"]:
-    """The rank of every method in every resample of the common instances.
-
-    Args:
-        scores: The table.
-        seed: Of the resamples.
-        resamples: How many are drawn.
-
-    Raises:
-        ValueError: No instance has a score of every method.
-    """
-    live = scores.common
-    if not live.any():
+    if not scores.common.any():
         raise ValueError("no instance has a score of every method.")
-    groups = condition_groups(np.array(scores.conditions)[live])
-    sums = resampled_sums(scores.values[:, live].T, groups, np.random.default_rng(seed), resamples)
-    # Equal methods get the same scores in another order of additions: rounded, their means tie as they should.
-    return scores.order(np.round(sums / live.sum(), 12))
+    units, seen = scores.units(), scores.order(scores.common_means())
+    if units.sums.shape[1] < 2:
+        unknown = np.full(len(seen), np.nan)
+        return Ranks(scores.methods, seen, unknown, unknown, np.full((len(seen), len(seen)), np.nan))
+    low, high = rank_bounds(seen, separated_pairs(scores.methods, pairs))
+    return Ranks(scores.methods, seen, low, high, shares_won(scores.order(resampled_means(units, seed))))
 
 
-def overall(tables: Sequence[ScoreTable], tasks: Sequence[str] = (), seed: int = 0, resamples: int = 4000) -> Ranks:
-    """Mean rank over tables of the methods that every table has, ranked among themselves.
-
-    A replicate of the mean rank is the mean over one replicate of each table. Tables of one task are of the same instances, which
-    are drawn together (where all of them have the same scores undefined); tasks are resampled apart.
+def separated_pairs(methods: Sequence[str], pairs: Sequence[Difference]) -> Bool[np.ndarray, "methods methods"]:
+    """Which methods are separated, as a symmetric matrix.
 
     Args:
-        tables: Scores, one table a metric and task.
-        tasks: The task of each table; none: each is of another.
-        seed: Of the resamples.
-        resamples: How many are drawn.
+        methods: In the order of rows and columns.
+        pairs: Their differences.
     """
-    task_names = tuple(tasks) or range(len(tables))
-    seeds = {name: seed + index for index, name in enumerate(dict.fromkeys(task_names))}  # one task, one draw of instances
-    methods = tuple(m for m in tables[0].methods if all(m in t.methods for t in tables))
-    if not methods:
-        return Ranks((), *(np.zeros(0),) * 3, np.zeros((0, 0)))
-    shared = [table.narrow(methods) for table in tables]
-    seen = np.mean([table.order(table.common_means()) for table in shared], 0)
-    replicates = np.mean([resampled_ranks(t, seeds[name], resamples) for name, t in zip(task_names, shared, strict=True)], 0)
-    low, high = np.quantile(replicates, TAILS, axis=0)
-    return Ranks(methods, seen, low, high, shares_won(replicates))
+    separated = {frozenset((d.one, d.other)) for d in pairs if d.separated}
+    return np.array([[frozenset((a, b)) in separated for b in methods] for a in methods], bool).reshape(len(methods), -1)
 
 
 def sentence(d: Difference, metric: str, higher_is_better: bool | None) -> str:

@@ -8,18 +8,19 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import kendalltau, rankdata
+from scipy.stats import kendalltau
 
 from ...benchmark.store.record import Record
-from ...metrics.statistics.sign_flips import ALPHA
+from ...metrics.statistics.letters import letters
+from ...metrics.statistics.ordering import OverallOrder, RankedSample, overall_order, ranks_of
+from ...metrics.statistics.units import moments
 from ..stored.comparable_cells import ComparableCells, groups
-from ..stored.score_table import ScoreTable, metrics_of
+from ..stored.score_table import metrics_of
 from ..submission.board_reader import BoardReader
 from ..submission.trust import Trust, weakest
 from ..tables.columns import RANKED, REFERENCE_ROWS
 from .method_comparison import MethodComparison, compare_group
 from .operator_sensitivity import OperatorSensitivity, panels
-from .paired_tests import Ranks, overall
 
 ORDERING = (RANKED[0], "retention_curve", "deletion_curve")
 """Metrics that order a board whose ledger does not say which do (docs/adr/0018-one-ranking.md)."""
@@ -32,7 +33,7 @@ class RankedRow:
     Attributes:
         label: The method, with the settings in which it differs from others of its name.
         method: Its plain name.
-        rank, rank_low, rank_high: Rank on the instances that all methods share, with its 95 % interval.
+        rank, rank_low, rank_high: Rank on the instances that all methods share, with the ranks that separated pairs leave it.
         mean, low, high: Mean over its own instances, with its 95 % interval.
         count: How many instances of its own.
         ties: Letters; methods that share one cannot be separated.
@@ -117,14 +118,16 @@ class ModelBoard:
         task_boards: Its groups.
         tables: What the overall order may rest on: every table of one run of each task whose metric has a direction.
         default: Which of them count unless a reader says otherwise.
-        overall: Mean ranks over the tables that count.
+        methods: Labels of the methods that all tables which count have.
+        overall: Their mean ranks over these tables; None where no table counts.
     """
 
     model: str
     task_boards: tuple[TaskBoard, ...]
     tables: tuple[RankedTable, ...]
     default: tuple[bool, ...]
-    overall: Ranks
+    methods: tuple[str, ...]
+    overall: OverallOrder | None
 
     @cached_property
     def counted(self) -> tuple[RankedTable, ...]:
@@ -139,13 +142,17 @@ class ModelBoard:
     @property
     def best_first(self) -> list[int]:
         """Indices of the methods in the overall order."""
-        return [int(i) for i in np.argsort(self.overall.rank, kind="stable")]
+        return [int(i) for i in np.argsort(self._ordered, kind="stable")]
+
+    @cached_property
+    def _ordered(self) -> Float[np.ndarray, " methods"]:
+        """Ranks of the mean ranks."""
+        return np.zeros(0) if self.overall is None else ranks_of(self.overall.rank, False)
 
     @cached_property
     def places(self) -> list[int]:
         """Place of each method by mean rank; equal ones share the better: 1, 1, 3."""
-        # Mean ranks are sums of halves over a count: equal ones may differ in the last digit.
-        return [int(1 + (self.overall.rank < rank - 1e-12).sum()) for rank in self.overall.rank]
+        return [int(1 + (self._ordered < rank).sum()) for rank in self._ordered]
 
     @cached_property
     def method_names(self) -> dict[str, str]:
@@ -153,33 +160,50 @@ class ModelBoard:
         return {row.label: row.method for table in self.tables for row in table.rows}
 
     @cached_property
+    def letters(self) -> list[str]:
+        """Letters of each method: two share one if and only if they are not separated over all tables."""
+        if self.overall is None:
+            return []
+        in_order = letters(self.overall.separated[np.ix_(self.best_first, self.best_first)])
+        return [in_order[self.best_first.index(index)] for index in range(len(self.methods))]
+
+    @cached_property
     def ties(self) -> list[tuple[str, ...]]:
-        """Runs of methods of which none is ahead of another in 97.5 % of the resamples; each as long as it can be."""
+        """Neighbours in the order, two or more, of which no two are separated; each run as long as it can be."""
+        if self.overall is None:
+            return []
         rows, runs = self.best_first, list[list[int]]()
-        # 97.5 % on either side is a two-sided test at 0.05.
-        alike = (self.overall.beats > ALPHA / 2) & (self.overall.beats < 1 - ALPHA / 2)
         for start in range(len(rows)):
             stop = start + 1
-            while stop < len(rows) and alike[rows[stop], rows[start:stop]].all():
+            while stop < len(rows) and not self.overall.separated[rows[stop], rows[start:stop]].any():
                 stop += 1
             if stop - start > 1 and not (runs and set(rows[start:stop]) <= set(runs[-1])):
                 runs.append(rows[start:stop])
-        return [tuple(self.overall.methods[i] for i in run) for run in runs]
+        return [tuple(self.methods[i] for i in run) for run in runs]
+
+    @cached_property
+    def without_spread(self) -> list[str]:
+        """Tables in which a method has one score on all instances: intervals of mean ranks are then too short."""
+        return [
+            f"{t.comparison.metric} on {t.comparison.group.task}"
+            for t in self.counted
+            if t.comparison.shared > 1 and not moments(t.comparison.scores.narrow(self.methods).units()).variance.all()
+        ]
 
     @cached_property
     def table_ranks(self) -> Float[np.ndarray, "tables methods"]:
         """Rank of the overall methods among themselves in each table that counts."""
-        shared = [t.comparison.scores.narrow(self.overall.methods) for t in self.counted]
+        shared = [t.comparison.scores.narrow(self.methods) for t in self.counted]
         return np.array([t.order(t.common_means()) for t in shared]).reshape(len(shared), -1)
 
     def left_out(self, by: str) -> list[OrderChange]:
         """How the order changes without one task or one metric (`by`), where more than one counts."""
         names = [t.comparison.group.task if by == "task" else t.comparison.metric for t in self.counted]
         kinds = list(dict.fromkeys(names))
-        if len(kinds) < 2 or len(self.overall.methods) < 2:
+        if len(kinds) < 2 or len(self.methods) < 2:
             return []
         without = {kind: self.table_ranks[[name != kind for name in names]].mean(0) for kind in kinds}
-        return [_changed(kind, self.overall.methods, self.overall.rank, ranks) for kind, ranks in without.items()]
+        return [_changed(kind, self.methods, self.table_ranks.mean(0), ranks) for kind, ranks in without.items()]
 
     def under_operators(self) -> list[OrderChange]:
         """How the order by a metric changes under another ablation operator: mean ranks over the tasks that have both."""
@@ -198,7 +222,7 @@ class ModelBoard:
         reasons: dict[str, str] = {}
         for label in dict.fromkeys(label for board in self.task_boards for label in board.group.methods()):
             lacking = (t.comparison for t in self.counted if label not in t.comparison.scores.methods)
-            first = None if label in self.overall.methods else next(lacking, None)
+            first = None if label in self.methods else next(lacking, None)
             if first is not None:
                 reasons[label] = f"{first.metric} on {first.group.task}: {first.missing.get(label, 'not run')}"
         return reasons
@@ -241,11 +265,11 @@ def _changed(
     name: str, methods: Sequence[str], before: Float[np.ndarray, " methods"], after: Float[np.ndarray, " methods"]
 ) -> OrderChange:
     """How an order by mean ranks changes."""
-    first = tuple(m for m, r in zip(methods, after, strict=True) if r == after.min())
-    then, now = rankdata(before), rankdata(after)
+    then, now = ranks_of(before, False), ranks_of(after, False)
+    first = tuple(m for m, r in zip(methods, now, strict=True) if r == now.min())
     moves = [(m, float(a), float(b)) for m, a, b in zip(methods, then, now, strict=True) if a != b]
     moves.sort(key=lambda move: -abs(move[1] - move[2]))
-    return OrderChange(name, float(kendalltau(before, after).statistic), first, tuple(moves))
+    return OrderChange(name, float(kendalltau(then, now).statistic), first, tuple(moves))
 
 
 def _operator_changed(name: str, members: Sequence[tuple[OperatorSensitivity, int]]) -> OrderChange | None:
@@ -255,7 +279,7 @@ def _operator_changed(name: str, members: Sequence[tuple[OperatorSensitivity, in
         return None
     rows = [[panel.methods.index(m) for m in methods] for panel, _ in members]
     orders = [
-        np.mean([p.tables[0].order(np.round(p.means[index, r], 12)) for (p, index), r in zip(chosen, rows, strict=True)], 0)
+        np.mean([p.tables[0].order(p.means[index, r]) for (p, index), r in zip(chosen, rows, strict=True)], 0)
         for chosen in ([(panel, 0) for panel, _ in members], members)
     ]
     return _changed(name, methods, *orders)
@@ -330,9 +354,12 @@ def _model_board(model: str, task_boards: Sequence[TaskBoard]) -> ModelBoard:
     tables = tuple(table for _, table in chosen)
     default = _counting(chosen)
     counted = [t.comparison for t, counts in zip(tables, default, strict=True) if counts]
-    empty = ScoreTable((), np.zeros((0, 0)), ())
-    ranked = overall([s.scores for s in counted], [s.group.task for s in counted]) if counted else overall([empty])
-    return ModelBoard(model, tuple(task_boards), tables, default, ranked)
+    methods = tuple(m for m in counted[0].scores.methods if all(m in s.scores.methods for s in counted)) if counted else ()
+    samples = [
+        RankedSample(s.scores.narrow(methods).units(), s.group.task, s.scores.higher_is_better, s.metric == counted[0].metric)
+        for s in counted
+    ]
+    return ModelBoard(model, tuple(task_boards), tables, default, methods, overall_order(samples) if samples else None)
 
 
 def _one_a_task(task_boards: Sequence[TaskBoard]) -> list[TaskBoard]:

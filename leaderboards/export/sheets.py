@@ -68,17 +68,31 @@ def standing_table(standing: RankedTable) -> pd.DataFrame:
     return frame
 
 
+OVERALL_COLUMNS = (
+    "rank", "low", "high", "task_low", "task_high", "best_task", "worst_task", "behind", "behind_low", "behind_high", "first",
+)  # fmt: skip
+"""Fields of `OverallOrder` that stand in the table of the overall order."""
+OVERALL_WORDS = (
+    "95 % intervals: over instances, of other sentences of these tasks; over tasks, of other tasks, if these are a sample. "
+    "P(best): share of resamples of the sentences with the best mean rank. Methods that share a letter are not separated by a "
+    "paired test of their standardised scores, corrected over all pairs."
+)
+
+
 def overall_table(board: ModelBoard) -> pd.DataFrame:
     """A row for each method, best first: its mean rank over the tables that count; unranked ones come last, with the reason."""
     overall, order = board.overall, board.best_first
-    labels = [overall.methods[i] for i in order]
+    labels = [board.methods[i] for i in order]
+    numbers = {} if overall is None else {name: getattr(overall, name)[order] for name in OVERALL_COLUMNS}
+    halves = np.full((2, 0), np.nan) if overall is None else overall.halves[:, order]
     ranked = pd.DataFrame(
         {
             "model": [board.model] * len(order),
             "label": labels,
-            "rank": [overall.rank[i] for i in order],
-            "low": [overall.low[i] for i in order],
-            "high": [overall.high[i] for i in order],
+            **numbers,
+            "half_1": halves[0],
+            "half_2": halves[1],
+            "ties": [board.letters[i] for i in order],
             "tables": [len(board.counted)] * len(order),
             "seconds": [board.seconds(label) for label in labels],
             "trust": [board.trust(label) for label in labels],
@@ -89,6 +103,11 @@ def overall_table(board: ModelBoard) -> pd.DataFrame:
         {"model": board.model, "label": label, "tables": 0, "reason": why} for label, why in board.methods_without().items()
     ]
     return pd.concat([ranked, pd.DataFrame(without)], ignore_index=True) if without else ranked
+
+
+def _intervals(table: pd.DataFrame, low: str, high: str) -> list[str]:
+    ends = zip(table[low], table[high], strict=True)
+    return [f"[{a:.2f}, {b:.2f}]" if a == a else "–" for a, b in ends]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +132,13 @@ def overall_sheet(board: ModelBoard) -> Sheet:
     shown = {
         "method": ranked["label"],
         "mean rank": [f"{x:.2f}" for x in ranked["rank"]],
-        "95 % interval": [f"[{a:.2f}, {b:.2f}]" for a, b in zip(ranked["low"], ranked["high"], strict=True)],
+        "over instances": _intervals(ranked, "low", "high"),
+        "over tasks": _intervals(ranked, "task_low", "task_high"),
+        "P(best)": [f"{x:.2f}" for x in ranked["first"]],
+        "cannot be separated": ranked["ties"],
         "s/explanation": [_cost(x) for x in ranked["seconds"]],
     }
-    caption = f"Mean rank of methods on {board.model} over {len(board.counted)} tables, with 95 % intervals."
+    caption = f"Mean rank of methods on {board.model} over {len(board.counted)} tables. {OVERALL_WORDS}"
     return Sheet(table, pd.DataFrame(shown), caption)
 
 

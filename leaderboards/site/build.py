@@ -16,7 +16,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ...benchmark.store.record import Record
 from ...benchmark.store.results import table as long_table
 from ...core.errors import UsageError
-from ...metrics.statistics.letters import letter
 from ..comparison.method_comparison import pairs_table
 from ..comparison.operator_sensitivity import panel_table
 from ..comparison.standings import ModelBoard, TaskBoard, model_boards, read_task_boards
@@ -120,7 +119,7 @@ class _SiteWriter:
         self.pages.globals |= {
             "title": title, "trust_means": formatting.TRUST_MEANS, "trust_levels": TRUST, "task_page": self.task_page,
             "method_page": self.method_page, "instance_page": self.instance_page, "lacks_explanations": self.lacks_explanations,
-            "whisker": formatting.whisker, "letter": letter,
+            "whisker": formatting.whisker,
         }  # fmt: skip
 
     def task_page(self, task_board: TaskBoard, kind: str = "tasks") -> str:
@@ -246,7 +245,7 @@ class _SiteWriter:
         from .charts import cost_chart, rank_chart, write_chart
 
         tables = {
-            "files": sheets.overall_sheet(board) if board.overall.methods else None,
+            "files": sheets.overall_sheet(board) if board.methods else None,
             "tasks": sheets.tasks_sheet(board),
             **{by: sheets.left_out_sheet(board, by) for by in ("task", "metric", "operator")},
         }

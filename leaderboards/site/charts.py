@@ -34,7 +34,7 @@ def rank_chart(board: ModelBoard) -> dict[str, Any] | None:
     Returns:
         The specification, or None where no method has an overall rank.
     """
-    count = len(board.overall.methods)
+    count = len(board.methods)
     if not count:
         return None
     which = "each method" if count <= SHOWN else f"each of the best {SHOWN} of {count} methods"
@@ -78,7 +78,7 @@ def cost_chart(board: ModelBoard) -> dict[str, Any] | None:
     """
     rows: list[dict[str, Any]] = [
         {"method": m, "seconds": max(board.seconds(m), 1e-6), "score": board.accuracy(m)}
-        for m in board.overall.methods
+        for m in board.methods
         if board.seconds(m) == board.seconds(m) and board.accuracy(m) == board.accuracy(m)
     ]
     if not rows:

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
-from scipy.stats import rankdata
 
 from ...benchmark.store.cell import Cell
 from ...benchmark.store.record import Record, Score
 from ...benchmark.store.sums import DamagedFile
 from ...metrics.statistics.intervals import Bounds, mean_intervals
+from ...metrics.statistics.ordering import ranks_of
 from ...metrics.statistics.units import Units, sampling_units
 from .comparable_cells import ComparableCells, find_aggregate, find_score, why_not_scored
 
@@ -78,13 +78,12 @@ class ScoreTable:
         return replace(self, methods=tuple(methods), values=self.values[rows])
 
     def order(self, means: Float[np.ndarray, "*some methods"]) -> Float[np.ndarray, "*some methods"]:
-        """Ranks of means: 1 is best, equal means share their mean rank. Where neither end is better, the largest comes first.
+        """Ranks of means, by `ordering.ranks_of`.
 
         >>> ScoreTable(("a", "b", "c"), np.zeros((3, 1)), ("x",)).order(np.array([0.5, 0.9, 0.5])).tolist()
         [2.5, 1.0, 2.5]
         """
-        ranked: np.ndarray = rankdata(means if self.higher_is_better is False else -means, axis=-1)
-        return ranked
+        return ranks_of(means, self.higher_is_better)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ import pytest
 
 from flowgauge.leaderboards.comparison.paired_tests import (
     Difference,
+    Ranks,
     differences,
-    overall,
     ranks,
     sentence,
 )
@@ -77,49 +77,41 @@ def test_conditions_that_speak_against_each_other_are_named() -> None:
     assert same.against == ()
 
 
+def ranked(scores: ScoreTable) -> Ranks:
+    return ranks(scores, differences(scores))
+
+
 def test_ranks_of_clear_and_of_equal_methods() -> None:
     clear = table(np.ones(50), np.zeros(50), np.zeros(50))
-    found = ranks(clear)
+    found = ranked(clear)
     assert found.rank.tolist() == [1, 2.5, 2.5]
-    assert found.low.tolist() == [1, 2.5, 2.5] == found.high.tolist()
+    assert found.low.tolist() == [1, 2, 2] and found.high.tolist() == [1, 3, 3]
     assert found.beats[0, 1] == 1 and found.beats[1, 0] == 0 and found.beats[1, 2] == 0.5
-    assert ranks(table(np.ones(50), np.zeros(50), higher=False)).rank.tolist() == [2, 1]
+    assert ranked(table(np.ones(50), np.zeros(50), higher=False)).rank.tolist() == [2, 1]
 
 
 def test_the_share_of_resamples_won_is_that_of_resampled_means() -> None:
     scored = table(RNG.random(30) + 0.05, RNG.random(30))
     drawn = RNG.integers(0, 30, (20000, 30))
     won = (scored.values[0][drawn].mean(1) > scored.values[1][drawn].mean(1)).mean()
-    found = ranks(scored).beats
+    found = ranked(scored).beats
     assert found[0, 1] == pytest.approx(won, abs=0.02)
     assert found[0, 1] + found[1, 0] == pytest.approx(1)
 
 
 def test_instances_that_one_method_leaves_out_rank_nobody() -> None:
     scored = table([1, 1, 0, np.nan, np.nan], [1, 1, 0, 0, 0])
-    assert ranks(scored).rank.tolist() == [1.5, 1.5]
+    assert ranked(scored).rank.tolist() == [1.5, 1.5]
+
+
+def test_one_instance_ranks_without_an_interval() -> None:
+    found = ranked(table([1.0], [0.0]))
+    assert found.rank.tolist() == [1, 2] and np.isnan([found.low, found.high]).all()
 
 
 def test_each_condition_is_drawn_as_often_as_it_is_there() -> None:
     scored = table([1, 1, 1, 0, 0], [0, 0, 0, 1, 1], conditions=list("xxxyy"))
-    assert ranks(scored).beats[0, 1] == 1  # 3 of x and 2 of y in every resample
-
-
-def test_the_overall_rank_is_the_mean_over_tables_of_shared_methods() -> None:
-    one = table(np.ones(20), np.zeros(20))
-    other = table(np.zeros(20), np.ones(20), np.ones(20))
-    found = overall([one, other])
-    assert found.methods == ("a", "b") and found.rank.tolist() == [1.5, 1.5] == found.low.tolist()
-    rng = np.random.default_rng(0)
-    noisy = [table(*rng.random((2, 20))) for _ in range(2)]
-    assert overall(noisy).low[0] < overall(noisy).high[0]
-
-
-def test_metrics_of_one_task_are_resampled_together() -> None:
-    one = table(*np.random.default_rng(1).random((2, 20)))
-    alone, together, apart = overall([one]), overall([one, one], ["sva/obj"] * 2), overall([one, one], ["sva/obj", "sva/subj"])
-    assert np.array_equal(together.beats, alone.beats), "the same scores twice tell no more than once"
-    assert not np.array_equal(apart.beats, alone.beats)
+    assert ranked(scored).beats[0, 1] == 1  # 3 of x and 2 of y in every resample
 
 
 def test_sentences() -> None:

@@ -45,9 +45,9 @@ def test_a_table_has_the_numbers_of_its_cells(board) -> None:
 
 def test_the_overall_order_is_of_mean_ranks_and_equal_ones_share_a_place(board) -> None:
     model = board[1]
-    by_method = dict(zip(model.overall.methods, model.places, strict=True))
+    by_method = dict(zip(model.methods, model.places, strict=True))
     assert by_method == {"good": 1, "fair": 1, "poor": 3}
-    assert dict(zip(model.overall.methods, model.overall.rank, strict=True)) == {"good": 1.5, "fair": 1.5, "poor": 3}
+    assert dict(zip(model.methods, model.overall.rank, strict=True)) == {"good": 1.5, "fair": 1.5, "poor": 3}
     assert model.accuracy("good") == pytest.approx(0.7) and model.seconds("good") == 0.5
     assert model.methods_without() == {}
 
@@ -87,7 +87,7 @@ def order_of(store: Store) -> tuple[dict[str, tuple[float, float, float]], dict[
     """Mean rank and interval of each ranked method, and why the others are unranked."""
     (model,) = model_boards(read_task_boards(open_board([store.url])))
     lines = zip(model.overall.rank.tolist(), model.overall.low.tolist(), model.overall.high.tolist(), strict=True)
-    return dict(zip(model.overall.methods, lines, strict=True)), model.methods_without()
+    return dict(zip(model.methods, lines, strict=True)), model.methods_without()
 
 
 NEWCOMERS: dict[str, tuple[list[tuple[str, dict[str, int], dict[str, Any]]], dict[str, str]]] = {

@@ -156,16 +156,16 @@ def test_weights_order_the_table_anew(reader: Reader) -> None:
     sync.expect(sliders).to_have_count(3)
     for number in (1, 2):
         sliders.nth(number).fill("0")
-    reader.until(lambda: reader.numbers("c6") == sorted(reader.numbers("c6")) != sorted(before))
-    weighted = reader.numbers("c6")
-    place = page.locator(".tabulator-col[tabulator-field=c6]:visible").bounding_box()
+    reader.until(lambda: reader.numbers("c7") == sorted(reader.numbers("c7")) != sorted(before))
+    weighted = reader.numbers("c7")
+    place = page.locator(".tabulator-col[tabulator-field=c7]:visible").bounding_box()
     assert place["x"] + place["width"] <= 1280
     assert weighted == sorted(weighted) and len(weighted) == 8
     sync.expect(page.locator(".verdict:visible")).to_contain_text("Best with these weights: ")
     page.get_by_role("link", name="method-").first.wait_for()
     page.get_by_role("button", name="Reset the weights").click()
-    reader.until(lambda: reader.numbers("c6") == sorted(before))
-    assert reader.numbers("c6") == sorted(before)
+    reader.until(lambda: reader.numbers("c7") == sorted(before))
+    assert reader.numbers("c7") == sorted(before)
     for number in range(3):
         sliders.nth(number).fill("0")
     sync.expect(page.locator(".verdict:visible")).to_have_text("No method is ranked with these weights.")

@@ -29,7 +29,7 @@ def test_ranks_are_those_of_the_board(tmp_path: Path) -> None:
     board = board_of(tmp_path / "store", 5)
     spec = rank_chart(board)
     assert spec is not None and spec["description"].startswith("Mean rank of each method with its 95 % interval")
-    overall = {name: rank for name, rank in zip(board.overall.methods, board.overall.rank, strict=True)}
+    overall = {name: rank for name, rank in zip(board.methods, board.overall.rank, strict=True)}
     rows = rows_of(spec, "rank")
     assert {row["method"]: row["rank"] for row in rows} == overall
     assert [row["rank"] for row in rows] == sorted(overall.values())
