@@ -15,11 +15,14 @@ from jaxtyping import Bool, Float
 
 from ...benchmark.store.cell import Cell
 from ...benchmark.store.record import Record, Score
+from ...benchmark.store.store import Store
 from ...benchmark.store.sums import DamagedFile
+from ...core.errors import UsageError
 from ...metrics.statistics.intervals import Bounds, mean_intervals
 from ...metrics.statistics.ordering import ranks_of
 from ...metrics.statistics.units import Units, sampling_units
-from .comparable_cells import ComparableCells, find_aggregate, find_score, why_not_scored
+from .comparable_cells import ComparableCells, find_aggregate, find_score, groups, why_not_scored
+from .records import stored_records
 
 FEW_ROWS = 500
 """Rows of a file up to which a list in Python is filtered faster than a column of Arrow."""
@@ -159,9 +162,30 @@ def read_scores(source: CellSource, group: ComparableCells, metric: str, variant
     return StoredScores(table, left_out, tuple(instances))
 
 
-def metrics_of(groups: Sequence[ComparableCells]) -> list[str]:
+def stored_sizes(url: str) -> dict[str, int]:
+    """Instances, conditions and methods of the largest table of a store.
+
+    Args:
+        url: The store.
+
+    Raises:
+        UsageError: No such store, or it has no scores of two instances and methods.
+    """
+    store, sizes = Store(url), list[tuple[int, int, int]]()
+    for group in groups(stored_records(url)):
+        for metric in metrics_of([group]):
+            table = read_scores(store, group, metric).table
+            if min(table.values.shape) > 1:
+                sizes.append((len(table.conditions), len(set(table.conditions)), len(table.methods)))
+    if not sizes:
+        raise UsageError(f"no metric in {url!r} has scores of two methods on two instances; `flowgauge run` adds some.")
+    instances, conditions, methods = max(sizes, key=lambda size: size[0] * size[2])
+    return {"instances": instances, "conditions": conditions, "methods": methods}
+
+
+def metrics_of(cells: Sequence[ComparableCells]) -> list[str]:
     """Plain names of the metrics that any cell has a score of, in order of appearance."""
-    return list(dict.fromkeys(score.name for group in groups for record in group.records for score in record.scores.values()))
+    return list(dict.fromkeys(score.name for group in cells for record in group.records for score in record.scores.values()))
 
 
 def _cell_means(source: CellSource, record: Record, metric: str, variant: str) -> tuple[dict[str, float], dict[str, str], str]:

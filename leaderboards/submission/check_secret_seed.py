@@ -14,7 +14,6 @@ from ...benchmark.store.record import Record
 from ...benchmark.store.store import Store
 from ...benchmark.verification.explanation_difference import SecretSeedScores
 from ...core.errors import FlowgaugeError, NotApplicable
-from ...metrics.bootstrap import CHUNK
 from ..stored.comparable_cells import groups
 from .trust import BundleProblem
 from .verify import VerificationReport
@@ -28,6 +27,8 @@ ALPHA = 0.05
 PERMUTATIONS = 9999
 BEYOND = 50
 """Permutations that lie beyond the band at least: fewer would make its end a matter of chance."""
+CHUNK = 2**22
+"""Most permuted scores in memory at once."""
 
 
 class Drift(NamedTuple):

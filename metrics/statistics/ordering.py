@@ -118,8 +118,9 @@ class OverallOrder(NamedTuple):
 
     Attributes:
         rank: Mean over tables of the rank on the instances that all methods have.
-        low, high: 95 % interval over the instances: other sentences of the same tasks, not other tasks.
-        task_low, task_high: 95 % Student interval over the tasks as a sample of tasks; NaN for one task.
+        low, high: 95 % interval over the instances: other sentences of the same tasks, not other tasks; NaN where (nearly) all
+            resamples give one mean rank.
+        task_low, task_high: 95 % Student interval over the tasks as a sample of tasks; NaN where they do not differ.
         best_task, worst_task: Smallest and largest mean rank on a task.
         halves: Mean rank on each half of the instances, which alternate within each condition.
         behind, behind_low, behind_high: Mean score of the first method less that of each, in the direction that is better, with
@@ -162,6 +163,7 @@ def overall_order(samples: Sequence[RankedSample], seed: int = 0, resamples: int
         drawn = resampled_means(sample.units, seed + tasks.index(sample.task), resamples)
         replicates += ranks_of(drawn, sample.higher_is_better) / len(samples)
     low, high = np.quantile(replicates, TAILS, axis=0)
+    low, high = (np.where(low < high, end, np.nan) for end in (low, high))  # a sample makes no rank certain
     best = ranks_of(replicates, False)
     tied = best == best.min(1, keepdims=True)
     rank = seen.mean(0)
@@ -190,7 +192,8 @@ def _over_tasks(by_task: Float[np.ndarray, "tasks methods"]) -> tuple[np.ndarray
     """Student's interval of the mean over tasks."""
     if len(by_task) < 2:
         return np.full(by_task.shape[1], np.nan), np.full(by_task.shape[1], np.nan)
-    reach = stats.t.ppf(TAILS[1], len(by_task) - 1) * stats.sem(by_task, axis=0)
+    error = stats.sem(by_task, axis=0)
+    reach = stats.t.ppf(TAILS[1], len(by_task) - 1) * np.where(error > 0, error, np.nan)
     return by_task.mean(0) - reach, by_task.mean(0) + reach
 
 

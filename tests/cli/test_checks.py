@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from typer.testing import CliRunner
 
 from flowgauge.benchmark.speed.measure import SpeedReport, TimedRow
 from flowgauge.cli import app
+from flowgauge.metrics.statistics.calibration import Calibration
 
 from .conftest import one_line
+
+STORE = Path(__file__).parents[1] / "fixtures" / "store-3"
 
 GOOD = """
 import flowgauge
@@ -58,3 +62,23 @@ def test_speed_prints_conditions_and_ratios(monkeypatch: pytest.MonkeyPatch) -> 
     assert lines[4].split() == ["peer", "1.0000", "s", "0.50", "x", "[0.40,", "0.60]", "of", "plain", "pass"]
     printed = json.loads(CliRunner().invoke(app, ["speed", "--json"]).stdout)
     assert printed["repeats"] == 3 and printed["rows"][1]["ratio"] == 0.5
+
+
+def test_calibration_takes_its_numbers_from_a_store_or_from_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, int]] = []
+
+    def found(**sizes: int) -> list[Calibration]:
+        asked.append(sizes)
+        return [
+            Calibration("coverage", "scores", 0.95, 0.94, 0.005, 0.1),
+            Calibration("power", "gap", math.nan, math.nan, math.nan),
+        ]
+
+    monkeypatch.setattr("flowgauge.metrics.statistics.calibration.calibrate", found)
+    of_store = CliRunner().invoke(app, ["calibration", str(STORE), "--instances", "30"])
+    assert of_store.exit_code == 0, of_store.output
+    assert "0.940 +- 0.005" in of_store.stdout and "promised" in of_store.stdout
+    plain = CliRunner().invoke(app, ["calibration", "--json", "--seed", "2"])
+    assert json.loads(plain.stdout)[1]["nominal"] is None
+    assert asked[0]["instances"] == 30 and asked[0]["methods"] > 1
+    assert asked[1] == {"instances": 64, "conditions": 4, "methods": 15, "seed": 2}

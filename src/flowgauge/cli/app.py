@@ -43,6 +43,7 @@ app.command(rich_help_panel=EXTEND)(checks.check)
 app.command(rich_help_panel=EXTEND)(external.questions)
 app.command("import", help=external.IMPORT_HELP, rich_help_panel=EXTEND)(external.import_)
 app.command(rich_help_panel=EXTEND)(checks.speed)
+app.command(rich_help_panel=READ)(checks.calibration)
 app.add_typer(
     leaderboard,
     name="leaderboard",

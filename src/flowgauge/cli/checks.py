@@ -1,4 +1,4 @@
-"""`flowgauge check` and `speed`: the commands for authors of plug-ins and for developers."""
+"""`flowgauge check`, `speed` and `calibration`: the commands that test plug-ins, times and statistics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .console import reporting
+from .console import print_rows, reporting
 from .options import Debug, Device, Json
 
 
@@ -50,3 +50,39 @@ def speed(
         for row in report.rows:
             unit = "" if row.unit == UNIT else f" of {row.unit}"
             typer.echo(f"{row.name:<{width}}  {row.seconds:9.4f} s  {row.ratio:8.2f} x  [{row.low:.2f}, {row.high:.2f}]{unit}")
+
+
+def calibration(
+    store: Annotated[
+        str | None,
+        typer.Argument(metavar="[STORE]", help="Take the numbers of the largest group of comparable cells of this store."),
+    ] = None,
+    instances: Annotated[int | None, typer.Option(min=2, max=5000, show_default="64", help="Instances of a table.")] = None,
+    conditions: Annotated[int | None, typer.Option(min=1, max=500, show_default="4", help="Conditions of equal size.")] = None,
+    methods: Annotated[int | None, typer.Option(min=2, max=100, show_default="15", help="Methods of a table.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Simulate how far intervals and tests can be trusted: the share that they promise against the actual one."""
+    with reporting(debug):
+        from ..metrics.statistics.calibration import calibrate
+
+        sizes = {"instances": 64, "conditions": 4, "methods": 15}
+        if store is not None:
+            from ..leaderboards.stored.score_table import stored_sizes
+
+            sizes = stored_sizes(store)
+        chosen = {"instances": instances, "conditions": conditions, "methods": methods}
+        sizes |= {name: value for name, value in chosen.items() if value is not None}
+        found = list(calibrate(**sizes, seed=seed))
+        if as_json:
+            typer.echo(json.dumps([{k: None if v != v else v for k, v in row._asdict().items()} for row in found], indent=1))
+            return
+        rows = [("what", "setting", "promised", "actual", "no interval")]
+        for row in found:
+            promised = "" if row.nominal != row.nominal else f"{row.nominal:g}"
+            actual = "-" if row.actual != row.actual else f"{row.actual:.3f} +- {row.error:.3f}"
+            rows.append((row.what, row.setting, promised, actual, f"{row.without:.2f}" if row.what == "coverage" else ""))
+        typer.echo(", ".join(f"{value} {name}" for name, value in sizes.items()))
+        print_rows(rows)

@@ -64,6 +64,7 @@ def test_the_overall_rank_is_the_mean_over_tables() -> None:
 def test_a_clear_order_says_so_everywhere() -> None:
     values = np.array([0.9, 0.5, 0.1])[:, None] + 0.05 * RNG.normal(size=(3, 40))
     order = overall_order([RankedSample(units(values, 4), "a"), RankedSample(units(-values, 4), "b", higher_is_better=False)])
+    assert np.isnan([order.low, order.high, order.task_low, order.task_high]).all()  # never [1, 1] from a sample
     assert order.rank.tolist() == [1, 2, 3] and (order.halves == [[1, 2, 3]] * 2).all()
     assert order.separated.tolist() == (~np.eye(3, dtype=bool)).tolist() and order.first.tolist() == [1, 0, 0]
     assert order.behind == pytest.approx([0, 0.4, 0.8], abs=0.05)
