@@ -29,7 +29,7 @@ from ...core.registry import check_name
 from ...core.text_files import parse_json
 from ...methods.registry import METHODS
 from ...metrics.scores import COLUMNS, Aggregate
-from ...metrics.statistics.intervals import INTERVALS
+from ...metrics.statistics.intervals import BOOTSTRAPPED
 from ...metrics.summary import summarise
 from ...models.registry import MODELS
 from ...models.zoo import ZOO
@@ -283,8 +283,8 @@ def _means(rows: pd.DataFrame, score: Score) -> Iterator[str]:
         if len(theirs) < len(score.aggregates) or not {aggregate.variant for aggregate in ours} <= theirs.keys():
             yield "its aggregates are of other variants than its rows."
             return
-        # Earlier intervals were bootstrapped: they are computed anew from the rows wherever they are shown.
-        names = SUMMARY if score.intervals == INTERVALS else ("value", "count", "undefined")
+        # Intervals of version 0.1 were bootstrapped: tables compute them anew from the rows.
+        names = SUMMARY if score.intervals != BOOTSTRAPPED else ("value", "count", "undefined")
         yield from aggregate_faults(theirs, ours, names, "its rows give")
 
 

@@ -17,6 +17,8 @@ from .units import Moments, Units, moments, sampling_units
 
 INTERVALS = 2
 """The version of these intervals, which records store beside them; raised by any change that moves an end."""
+BOOTSTRAPPED = 1
+"""What records of version 0.1 have instead."""
 LEVEL = 0.95
 Bounds = tuple[float | None, float | None]
 """Smallest and largest possible value of a score; None where there is none."""

@@ -15,6 +15,7 @@ from flowgauge.benchmark.store.record import Cost, Provenance, Record, Score
 from flowgauge.benchmark.store.store import Store
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.scores import Aggregate, frame
+from flowgauge.metrics.statistics.intervals import INTERVALS
 from flowgauge.models.flow.graph import SKIP, Patterns
 
 PROVENANCE = Provenance(flowgauge="0", python="3", platform="here", packages={}, device="cpu", threads=1, batch_size=1)
@@ -54,6 +55,7 @@ def score(name: str, values: Mapping[str, Any], **fields: Any) -> Score:
             if isinstance(given, Aggregate)
             else Aggregate(variant=variant, value=numbers[0], low=numbers[1], high=numbers[2], count=8)
         )
+    fields = {"intervals": INTERVALS, **fields}
     return Score(metric=f"{name}@1", name=name, version=1, settings={}, aggregates=tuple(made), **fields)
 
 
