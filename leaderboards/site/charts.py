@@ -39,6 +39,8 @@ def rank_chart(board: ModelBoard) -> dict[str, Any] | None:
         return None
     which = "each method" if count <= SHOWN else f"each of the best {SHOWN} of {count} methods"
     rows = overall_table(board).rename(columns={"label": "method"})[["method", "rank", "low", "high"]].head(SHOWN)
+    for end in ("low", "high"):  # a chart of nothing but missing ends has no scale
+        rows[end] = rows[end].fillna(rows["rank"])
     names = rows["method"].tolist()
     runs = pd.DataFrame(
         _bar_columns([[m for m in run if m in names] for run in board.ties], names), columns=["run", "from", "to"]

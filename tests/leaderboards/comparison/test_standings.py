@@ -86,7 +86,8 @@ def store(tmp_path: Path) -> Store:
 def order_of(store: Store) -> tuple[dict[str, tuple[float, float, float]], dict[str, str]]:
     """Mean rank and interval of each ranked method, and why the others are unranked."""
     (model,) = model_boards(read_task_boards(open_board([store.url])))
-    lines = zip(model.overall.rank.tolist(), model.overall.low.tolist(), model.overall.high.tolist(), strict=True)
+    low, high = (np.nan_to_num(end, nan=-1) for end in (model.overall.low, model.overall.high))  # NaN differs from itself
+    lines = zip(model.overall.rank.tolist(), low.tolist(), high.tolist(), strict=True)
     return dict(zip(model.methods, lines, strict=True)), model.methods_without()
 
 
