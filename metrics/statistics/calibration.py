@@ -74,10 +74,28 @@ def calibrate(
         conditions: Of equal size, up to one instance.
         methods: Of a table.
         seed: Of the simulation.
-        samples: For each coverage; tests take a quarter, tables a fortieth.
+        samples: For each coverage; tests take a quarter, tables of up to 15 methods a fortieth, larger ones fewer.
 
     Yields:
         One entry a setting, as soon as it is known.
+    """
+    names, rng = np.arange(instances) % conditions, np.random.default_rng(seed)
+    yield from coverages(instances, conditions, seed, samples)
+    yield from _tests(names, rng, samples // 4)
+    yield from _tables(names, methods, rng, max(samples * 15 // (40 * max(methods, 15)), 2))
+
+
+def coverages(instances: int = 64, conditions: int = 4, seed: int = 0, samples: int = SAMPLES) -> Iterator[Calibration]:
+    """Coverage of the intervals of means.
+
+    Args:
+        instances: Of a sample.
+        conditions: Of equal size, up to one instance.
+        seed: Of the simulation.
+        samples: How many.
+
+    Yields:
+        One entry a setting.
     """
     names = np.arange(instances) % conditions
     for setting, (draw, truth, most) in SCORES.items():
@@ -91,8 +109,6 @@ def calibrate(
     clusters = np.arange(instances) // 4
     shared = rng.normal(size=(samples, clusters[-1] + 1))[:, clusters] + rng.normal(size=(samples, instances)) / 2
     yield _coverage("clusters of 4", shared, np.zeros(instances), np.zeros(samples), clusters=clusters.astype(str))
-    yield from _tests(names, rng, samples // 4)
-    yield from _tables(names, methods, rng, max(samples // 40, 2))
 
 
 def _coverage(

@@ -104,7 +104,7 @@ class RankedSample(NamedTuple):
         units: One row a method.
         task: The task; samples of one task are of the same instances.
         higher_is_better: Which end is best.
-        counts: Whether its scores count for the difference to the best, in score units.
+        counts: Whether its scores count for the difference to the best, in score units: at most one table a task.
     """
 
     units: Units
@@ -207,14 +207,9 @@ def _behind(samples: Sequence[RankedSample], rank: Float[np.ndarray, " methods"]
     if not parts:
         return (np.full(len(rank), np.nan),) * 3
     mean, variance, skewness, freedom = (np.array(column) for column in zip(*parts, strict=True))
-    # Tables of one task share their instances: they are treated as if they moved together, which is never too narrow.
-    error = np.sqrt(variance).mean(0)
-    known = Moments(mean.mean(0), error**2, np.zeros(len(rank)), freedom.min(0))
-    if len({s.task for s in samples if s.counts}) == len(parts):
-        whole = variance.sum(0) / len(parts) ** 2
-        cube = (skewness * variance**1.5).sum(0) / len(parts) ** 3
-        spread = np.where(whole > 0, whole, 1)
-        known = Moments(mean.mean(0), whole, cube / spread**1.5, np.where(whole > 0, freedom.min(0), np.inf))
+    whole = variance.sum(0) / len(parts) ** 2
+    cube = (skewness * variance**1.5).sum(0) / len(parts) ** 3
+    known = Moments(mean.mean(0), whole, cube / np.where(whole > 0, whole, 1) ** 1.5, freedom.min(0))
     return known.mean, *t_intervals(known)
 
 

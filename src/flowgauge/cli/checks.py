@@ -57,7 +57,7 @@ def calibration(
         str | None,
         typer.Argument(metavar="[STORE]", help="Take the numbers of the largest group of comparable cells of this store."),
     ] = None,
-    instances: Annotated[int | None, typer.Option(min=2, max=5000, show_default="64", help="Instances of a table.")] = None,
+    instances: Annotated[int | None, typer.Option(min=2, max=1000, show_default="64", help="Instances of a table.")] = None,
     conditions: Annotated[int | None, typer.Option(min=1, max=500, show_default="4", help="Conditions of equal size.")] = None,
     methods: Annotated[int | None, typer.Option(min=2, max=100, show_default="15", help="Methods of a table.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,

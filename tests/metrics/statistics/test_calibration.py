@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowgauge.metrics.statistics.calibration import Calibration, calibrate
+from flowgauge.metrics.statistics.calibration import Calibration, calibrate, coverages
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "intervals.md"
 
@@ -29,14 +29,13 @@ def test_intervals_cover_and_tests_keep_their_level(small: dict[tuple[str, str],
     assert small["power", "0.5 standard deviations"].actual > 0.8 > small["power", "0.2 standard deviations"].actual
 
 
-def test_the_page_has_what_a_simulation_finds(small: dict[tuple[str, str], Calibration]) -> None:
-    rows = {"exponential": "exponential", "lognormal": "lognormal", "0 or 1, p = .9": "0 or 1, p = 0.9"}
+@pytest.mark.parametrize(("instances", "column"), [(16, 2), (64, 3)])
+def test_the_page_has_what_the_command_prints(instances: int, column: int) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    for title, setting in rows.items():
-        row = re.search(rf"^\| {re.escape(title)} \|.*$", text, re.M)
-        assert row is not None
-        found, written = small["coverage", setting], float(row.group().split("|")[3].split(",")[1])
-        assert written == pytest.approx(found.actual, abs=3 * np.hypot(found.error, 0.005))
+    for found in coverages(instances, 1):
+        row = re.search(rf"^\| {re.escape(found.setting)} \|.*$", text, re.M)
+        assert row is not None, found.setting
+        assert float(row.group().split("|")[column].split(",")[-1]) == pytest.approx(found.actual, abs=0.0011), found.setting
 
 
 def test_a_seed_repeats_and_one_instance_has_no_interval() -> None:
