@@ -47,6 +47,7 @@ METRICS = Registry(
         "share_masked": "flowgauge.metrics.masks.masked_predictions:ShareMasked",
         "depth_kept": "flowgauge.metrics.masks.depth_kept:DepthKept",
         "ground_truth": "flowgauge.metrics.nodes.ground_truth:GroundTruth",
+        "repeatability": "flowgauge.metrics.tokens.repeatability:Repeatability",
         "completeness_error": "flowgauge.metrics.tokens.completeness_error:CompletenessError",
     },
 )

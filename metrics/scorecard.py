@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 _WORDS = frozenset({"tokens", "mask"})
 _NODES = frozenset({"nodes", "patterns", "flows", "edges", "mask"})
 _HEADS = frozenset({"heads", "units", "edges"})
+_ANY = _WORDS | _NODES | _HEADS
 
 SCORECARD: dict[str, dict[str, frozenset[str]]] = {
     "faithfulness of words": {"comprehensiveness": _WORDS, "sufficiency": _WORDS, "loo_correlation": _WORDS},
@@ -14,16 +15,20 @@ SCORECARD: dict[str, dict[str, frozenset[str]]] = {
         "retention_curve": _NODES | _HEADS, "deletion_curve": _NODES | _HEADS, "ablated_accuracy": _NODES, "head_pruning": _HEADS,
     },
     "truth, where the task knows it": {"pointing": _WORDS, "ground_truth": _NODES | _WORDS},
-    "promises": {"completeness_error": _WORDS},
+    "promises": {"completeness_error": _WORDS, "repeatability": _ANY},
 }  # fmt: skip
 """Metrics by group, each with the views of which it needs one."""
 
+OPERATOR_PANEL = "ablated_accuracy"
+"""The metric that is shown under every ablation operator, since verdicts depend on it."""
+OPERATORS = ("mean", "resample", "mask", "cut")
+"""What replaces ablated states in the panel, beside the metric's default."""
 PLANTED = "planted/"
 """Tasks whose models have a path that is known: only there does `ground_truth` score anything."""
 
 
 def metrics_for(views: Iterable[Collection[str]], tasks: Iterable[str]) -> tuple[str, ...]:
-    """The metrics of the scorecard that score one of the methods or more.
+    """The metrics of the scorecard that score one of the methods or more, with the settings of the operator panel.
 
     Args:
         views: What each method gives.
@@ -35,4 +40,6 @@ def metrics_for(views: Iterable[Collection[str]], tasks: Iterable[str]) -> tuple
     given = set().union(*views)
     planted = any(task.startswith(PLANTED) for task in tasks)
     every = {name: readable for group in SCORECARD.values() for name, readable in group.items()}
-    return tuple(name for name, readable in every.items() if given & readable and (planted or name != "ground_truth"))
+    names = [name for name, readable in every.items() if given & readable and (planted or name != "ground_truth")]
+    panel = [f"{OPERATOR_PANEL}:operator={operator}" for operator in OPERATORS if OPERATOR_PANEL in names]
+    return (*names, *panel)

@@ -16,6 +16,7 @@ from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
+from ...models.flow.work import Work, counting, total
 from ...models.inputs.encode import relabel, reseed, token_slots
 from ...models.inputs.label_question import label_name
 from ...models.inputs.labels import nameless
@@ -104,15 +105,17 @@ def explain_batch(model: Layered, method: Any, prepared: PreparedBatch, seed: in
     """
     check_needs_met(method, model, prepared.batch)
     peak = _PeakMemory(model.device)
-    gold = _timed_explanations(model, method, prepared.batch, seed)
-    predicted, wrong = list(gold.explanations), _TimedExplanations([], 0.0, 0.0)
+    gold = _measured_explanations(model, method, prepared.batch, seed)
+    predicted, wrong = list(gold.explanations), _MeasuredExplanations([], Work(), Work())
     if prepared.wrong_batch is not None:
-        wrong = _timed_explanations(model, method, prepared.wrong_batch, seed)
+        wrong = _measured_explanations(model, method, prepared.wrong_batch, seed)
         for row, explanation in zip(prepared.wrong, wrong.explanations, strict=True):
             predicted[row] = explanation
+    own, charged = total([gold.own, wrong.own]), total([gold.charged, wrong.charged])
     cost = {
-        "own_seconds": gold.own_seconds + wrong.own_seconds,
-        "charged_seconds": gold.charged_seconds + wrong.charged_seconds,
+        "own_seconds": own.seconds,
+        "charged_seconds": charged.seconds,
+        "passes": (own.layer_rows + charged.layer_rows) / max(model.n_layers, 1),
         "explanations": len(gold.explanations) + len(wrong.explanations),
         "peak_bytes": peak.read(),
     }
@@ -183,27 +186,27 @@ def check_needs_met(plugin: Any, model: Layered, batch: Batch) -> None:
 
 
 @dataclass(frozen=True)
-class _TimedExplanations:
+class _MeasuredExplanations:
     explanations: list[Explanation]
-    own_seconds: float
-    charged_seconds: float
+    own: Work
+    charged: Work
 
 
-def _timed_explanations(model: Layered, method: Any, batch: Batch, seed: int) -> _TimedExplanations:
+def _measured_explanations(model: Layered, method: Any, batch: Batch, seed: int) -> _MeasuredExplanations:
     """Runs a method and checks what it returns.
 
-    Work that it took from the batch's cache was noted there under `charges` (seconds) by the method that did it.
+    Work that it took from the batch's cache was noted there under `charges` by the method that did it.
     """
     lent = lent_copy(reseed(batch, seed), method)
     lent.cache["charges"] = []
     started = time.perf_counter()
-    explanations = method.explain(model, lent)
+    with counting() as count:
+        explanations = method.explain(model, lent)
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)
-    own_seconds = time.perf_counter() - started
-    charged_seconds = float(sum(lent.cache.pop("charges", ())))
+    own, charged = Work(time.perf_counter() - started, count.rows), total(lent.cache.pop("charges", []))
     check_returned(method, explanations, batch, model)
-    return _TimedExplanations(explanations, own_seconds, charged_seconds)
+    return _MeasuredExplanations(explanations, own, charged)
 
 
 class _PeakMemory:

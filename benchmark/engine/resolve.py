@@ -121,7 +121,7 @@ def with_scorecard(plan: Plan) -> Plan:
     compared = [spec for spec in plan.methods if spec.name != CONTROL.name] or list(plan.methods)
     names = metrics_for([METHODS.create(spec).gives for spec in compared], [spec.name for spec in plan.tasks])
     methods = plan.methods if any(spec.name == CONTROL.name for spec in plan.methods) else (*plan.methods, CONTROL)
-    return plan.model_copy(update={"metrics": tuple(Spec(name, {}) for name in names), "methods": methods})
+    return plan.model_copy(update={"metrics": tuple(Spec.parse(name) for name in names), "methods": methods})
 
 
 def with_data(spec: Spec, folder: str | None, replace: bool = False) -> Spec:

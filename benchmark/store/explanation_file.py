@@ -75,7 +75,7 @@ class Part:
         sentences: The explained instances.
         gold: Explanations of the gold quantity.
         predicted: Explanations of the predicted quantity; the same object as in `gold` where they do not differ.
-        cost: own_seconds, charged_seconds, explanations and peak_bytes, as in a record's cost.
+        cost: own_seconds, charged_seconds, explanations and peak_bytes, as in a record's cost, and its passes in all.
     """
 
     sentences: tuple[ExplainedSentence, ...]

@@ -139,6 +139,9 @@ class Cost(_Stored):
         charged_seconds: Wall time of traces that other methods computed and this one used (s).
         explanations: Number of explanations: of gold answers, and of predicted ones where the prediction is wrong.
         peak_bytes: Largest memory of the process (CPU) or allocated on the device (GPU) while explaining; 0: unknown.
+        passes: Forward passes of one sentence through all layers that an explanation takes, in fractions where a row enters at a
+            later layer; the backward pass of a gradient is not counted. None: unknown, as in cells of version 0.1; 0 of a method
+            that does not run flowgauge's layers.
     """
 
     seconds: float
@@ -146,6 +149,7 @@ class Cost(_Stored):
     charged_seconds: float
     explanations: int
     peak_bytes: int
+    passes: float | None = None
 
     @classmethod
     def of_parts(cls, parts: Sequence[Mapping[str, float]]) -> Cost | None:
@@ -159,7 +163,11 @@ class Cost(_Stored):
             return None
         own, charged = sum(part["own_seconds"] for part in parts), sum(part["charged_seconds"] for part in parts)
         peak = int(max(part["peak_bytes"] for part in parts))
-        return cls(seconds=(own + charged) / count, own_seconds=own, charged_seconds=charged, explanations=count, peak_bytes=peak)
+        passes = sum(part["passes"] for part in parts) / count if all("passes" in part for part in parts) else None
+        return cls(
+            seconds=(own + charged) / count, own_seconds=own, charged_seconds=charged, explanations=count, peak_bytes=peak,
+            passes=passes,
+        )  # fmt: skip
 
 
 class Provenance(_Stored):

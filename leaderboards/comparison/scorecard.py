@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...benchmark.store.record import Record
-from ...metrics.scorecard import SCORECARD
+from ...metrics.scorecard import OPERATOR_PANEL, SCORECARD
 from ...metrics.scores import with_interval
-from ..stored.comparable_cells import ComparableCells, groups
+from ..stored.comparable_cells import ComparableCells, find_aggregate, groups
 from ..stored.score_table import CellSource
 from ..tables.ranking import Ranking, rank_methods
 from .method_comparison import MethodComparison, compare_group
+from .operator_sensitivity import OperatorSensitivity, panels
 from .paired_tests import sentence
 
 COST = "cost and promises"
 PROMISES = "promises"
+NODES = "faithfulness of nodes and heads"
+REPEATABILITY = {"batch": "moves with\nthe batch", "seed": "moves with\nthe seed"}
+"""Head of the column of each variant of the metric `repeatability`."""
 Section = tuple[str, list[tuple[str, ...]], list[str]]
 """A title, a table whose first row is its head, and lines below it."""
 
@@ -79,9 +83,11 @@ def scorecards(source: CellSource, records: Sequence[Record]) -> Iterator[Sectio
         for title, metrics in SCORECARD.items():
             scored = [scores for name in metrics if (scores := _metric_scores(source, group, name)) is not None]
             if title == PROMISES:
-                yield _section(group, COST, scored, seconds=True)
+                yield _section(group, COST, scored, _costs(group))
             elif scored:
                 yield _section(group, title, scored)
+            if title == NODES:
+                yield from (_panel_section(group, panel) for panel in panels(source, group) if panel.metric == OPERATOR_PANEL)
 
 
 def _metric_scores(source: CellSource, group: ComparableCells, metric: str) -> MetricScores | None:
@@ -91,25 +97,75 @@ def _metric_scores(source: CellSource, group: ComparableCells, metric: str) -> M
     return MetricScores(ranking, compare_group(source, group, metric))
 
 
-def _section(group: ComparableCells, title: str, scored: Sequence[MetricScores], seconds: bool = False) -> Section:
-    """A table with a row a method that has a number; who leads by most metrics comes first."""
-    cells = {scores.ranking.metric: scores.cells for scores in scored}
-    time = {name: _seconds(members) for name, members in group.by_method().items()} if seconds else {}
-    methods = [name for name in group.by_method() if time.get(name) or any(name in column for column in cells.values())]
+def _section(
+    group: ComparableCells, title: str, scored: Sequence[MetricScores], costs: Mapping[str, Mapping[str, str]] = {}
+) -> Section:
+    """A table with a row a method that has a number; who leads by most metrics comes first.
+
+    Args:
+        group: The cells.
+        title: Of the group of metrics.
+        scored: The metrics.
+        costs: Further columns, which stand first: what a method has in each, by its head.
+    """
+    cells = {**costs, **{_head(scores.ranking): scores.cells for scores in scored}}
+    methods = [name for name in group.by_method() if any(name in column for column in cells.values())]
     places = {name: sum(scores.ranking.places.get(name, len(methods)) for scores in scored) for name in methods}
     methods.sort(key=lambda name: places[name])
-    heads = [f"{scores.ranking.metric}\n{scores.ranking.variant}, {_direction(scores.ranking)}" for scores in scored]
-    rows = [("method", *(["seconds\nan explanation"] if seconds else []), *heads)]
-    for name in methods:
-        rows.append((name, *([time[name]] if seconds else []), *(column.get(name, "-") for column in cells.values())))
-    where = f"{group.model} on {group.task}, {group.instances} instances"
-    return f"\n{where}: {title}", rows, [scores.line() for scores in scored]
+    rows = [("method", *cells), *((name, *(column.get(name, "-") for column in cells.values())) for name in methods)]
+    lines = [line for scores in scored for line in (*_references(group, scores.ranking), scores.line())]
+    return _titled(group, title), rows, lines
+
+
+def _references(group: ComparableCells, ranking: Ranking) -> Iterator[str]:
+    """What chance and the truth itself get by a metric that knows both."""
+    for record in group.records:
+        numbers = [find_aggregate(record, ranking.metric, f"{ranking.variant}/{name}") for name in ("chance", "oracle")]
+        chance, truth = (None if isinstance(number, str) else number.value for number in numbers)
+        if chance is not None and truth is not None:
+            yield f"{ranking.metric}: a random order gets {chance:.3f}, the truth itself {truth:.3f}."
+            return
+
+
+def _panel_section(group: ComparableCells, panel: OperatorSensitivity) -> Section:
+    """Means under every ablation operator, and how the order depends on it."""
+    means = [
+        [with_interval(mean, low, high, panel.instances) for mean, low, high in table.mean_intervals().tolist()]
+        for table in panel.tables
+    ]
+    rows = [("method", *panel.operators), *((name, *row) for name, *row in zip(panel.methods, *means, strict=True))]
+    return _titled(group, f"{panel.metric} by what replaces the ablated states"), rows, list(panel.lines())
+
+
+def _titled(group: ComparableCells, title: str) -> str:
+    return f"\n{group.model} on {group.task}, {group.instances} instances: {title}"
+
+
+def _head(ranking: Ranking) -> str:
+    return f"{ranking.metric}\n{ranking.variant}, {_direction(ranking)}"
 
 
 def _direction(ranking: Ranking) -> str:
     return {True: "more is better", False: "less is better", None: "no direction"}[ranking.scores.higher_is_better]
 
 
-def _seconds(records: Sequence[Record]) -> str:
-    costs = [record.cost.seconds for record in records if record.cost is not None]
-    return f"{sum(costs) / len(costs):.3g}" if costs else ""
+def _costs(group: ComparableCells) -> dict[str, dict[str, str]]:
+    """Seconds, passes and how far explanations move when they should not, by the head of the column; without empty columns."""
+    every = group.by_method()
+    columns = {
+        "seconds\nan explanation": {name: _mean([r.cost.seconds for r in members if r.cost]) for name, members in every.items()},
+        "passes\nan explanation": {
+            name: _mean([r.cost.passes for r in members if r.cost and r.cost.passes]) for name, members in every.items()
+        },
+    } | {head: {name: _moved(members[0], variant) for name, members in every.items()} for variant, head in REPEATABILITY.items()}
+    filled = {head: {name: text for name, text in column.items() if text} for head, column in columns.items()}
+    return {head: column for head, column in filled.items() if column}
+
+
+def _mean(numbers: Sequence[float]) -> str:
+    return f"{sum(numbers) / len(numbers):.3g}" if numbers else ""
+
+
+def _moved(record: Record, variant: str) -> str:
+    found = find_aggregate(record, "repeatability", variant)
+    return "" if isinstance(found, str) else f"{found.value:.4f}"

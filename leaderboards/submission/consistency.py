@@ -198,8 +198,8 @@ def _cost(record: Record, parts: Sequence[Part]) -> Iterator[str]:
     wrong = record.instances - (record.correct or 0)
     if cost is not None and record.correct is not None and cost.explanations != record.instances + wrong:
         yield f"it says that it computed {cost.explanations} explanations, and has {record.instances + wrong}."
-    stored, summed = ([] if each is None else list(each.model_dump().values()) for each in (record.cost, cost))
-    if len(stored) != len(summed) or not np.allclose(stored, summed, rtol=1e-6, atol=1e-9):
+    stored, summed = (np.array([] if each is None else list(each.model_dump().values()), float) for each in (record.cost, cost))
+    if len(stored) != len(summed) or not np.allclose(stored, summed, rtol=1e-6, atol=1e-9, equal_nan=True):
         yield "the cost in its record is not that of its explanations."
 
 

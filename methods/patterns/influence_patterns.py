@@ -17,6 +17,7 @@ from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import NO_EDGE, Patterns
 from ...models.flow.trace import PathSettings, PathTrace
+from ...models.flow.work import Work, counting, total
 from ..base import explanations, method
 from ..explanation import Explanation
 from .pattern_search import AttentionPatterns, EmbeddingPatterns, optimality_gaps, refine, search
@@ -63,17 +64,18 @@ class InfluencePatterns(PathSettings):
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Finds the pattern of every word whose word vector differs from the baseline's.
 
-        The batch's cache keeps the result, which `repl-skip` shares; `charges` has the seconds that the shared work took.
+        The batch's cache keeps the result, which `repl-skip` shares; `charges` has the shared work.
         """
         key = ("influence-patterns", self)
         if key in batch.cache:
-            cached, seconds = batch.cache[key]
-            batch.cache.setdefault("charges", []).append(seconds)
+            cached, work = batch.cache[key]
+            batch.cache.setdefault("charges", []).append(work)
             return list(cached)
-        started, charged = time.perf_counter(), sum(batch.cache.get("charges", ()))
-        explained = self._explain(model, batch)
-        charged = sum(batch.cache.get("charges", ())) - charged
-        batch.cache[key] = (explained, time.perf_counter() - started + charged)
+        started, before = time.perf_counter(), len(batch.cache.get("charges", ()))
+        with counting() as count:
+            explained = self._explain(model, batch)
+        own = Work(time.perf_counter() - started, count.rows)
+        batch.cache[key] = (explained, total([own, *batch.cache.get("charges", ())[before:]]))
         return explained
 
     def _explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:

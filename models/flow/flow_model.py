@@ -15,6 +15,7 @@ from ..families.registry import model_parts
 from ..shapes import Hidden, Mask, Outputs, Words
 from .attention import attention_weights, fused, mix
 from .layer import Tape
+from .work import note_layer
 
 
 class FlowModel:
@@ -225,6 +226,7 @@ class _Loop:
     def _layer(self, index: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """hidden[index + 1] from hidden[index]."""
         layer = self.model.layers[index]
+        note_layer(len(hidden))
         if self.target_only and index == self.model.n_layers - 1:
             asking = torch.cat([at_target(hidden[span], rows.batch) for span, rows in self.inside])
         else:

@@ -19,6 +19,7 @@ from ..outputs import value
 from .flow_model import FlowModel
 from .layer import Projected, Tangents, Tape
 from .quadrature import Quadrature, Rule, check_quadrature, quadrature
+from .work import Work, counting
 
 
 @dataclass(eq=False)
@@ -42,7 +43,7 @@ class PathTrace:
         grad_context, grad_skip: dq/dcontext[l] and dq/dskip[l], l = 0..L-1.
         tangents: The derivatives of each layer's position-wise parts.
         start: The tangents x - x_b carried to hidden[0] (R, N, D).
-        seconds: Time of its computation, which is charged to each method that reuses it.
+        work: What its computation took, which is charged to each method that reuses it.
     """
 
     model: FlowModel
@@ -63,7 +64,7 @@ class PathTrace:
     grad_skip: list[Tensor]
     tangents: list[Tangents]
     start: Tensor
-    seconds: float
+    work: Work
 
     @cached_property
     def rows(self) -> Batch:
@@ -122,11 +123,12 @@ def path_trace(
     key = ("path_trace", rule, samples, baseline)
     if key in batch.cache:
         cached: PathTrace = batch.cache[key]
-        batch.cache.setdefault("charges", []).append(cached.seconds)
+        batch.cache.setdefault("charges", []).append(cached.work)
         return cached
     started = time.perf_counter()
-    trace = _trace(model, batch, quadrature(rule, samples), baseline)
-    trace.seconds = time.perf_counter() - started
+    with counting() as count:
+        trace = _trace(model, batch, quadrature(rule, samples), baseline)
+    trace.work = Work(time.perf_counter() - started, count.rows)
     batch.cache[key] = trace
     return trace
 
@@ -175,7 +177,7 @@ def _trace(model: FlowModel, batch: Batch, rule: Quadrature, baseline: Baseline)
         grad_skip=list(grads[1 + n_layers : 1 + 2 * n_layers]),
         tangents=[layer.tangents(s, c, t) for layer, s, c, t in zip(model.layers, skip, context, tapes, strict=True)],
         start=start,
-        seconds=0.0,
+        work=Work(),
     )
 
 

@@ -13,6 +13,7 @@ from flowgauge.methods.base import Amortised, explanations, method
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.base import Scores, frame, score_row
 from flowgauge.models.built.builder import model
+from flowgauge.models.flow.work import Work
 from flowgauge.models.load import load_model
 from flowgauge.models.outputs import value
 from flowgauge.tasks.declare import task
@@ -46,7 +47,7 @@ def by_head(model, batch, power: float = 1.0):
 def shared(model, batch):
     """Work that a second method of the same cell group finds on the batch."""
     if "work" in batch.cache:
-        batch.cache["charges"].append(100.0)
+        batch.cache["charges"].append(Work(100.0, 6))
     batch.cache["work"] = True
     return explanations(batch, tokens=torch.ones(batch.ids.shape))
 

@@ -38,6 +38,15 @@ def test_shared_work_is_charged(make_plan, plug) -> None:
     assert two.cost.explanations == 12 + (12 - two.correct)
     assert two.cost.seconds == pytest.approx((two.cost.own_seconds + two.cost.charged_seconds) / two.cost.explanations)
     assert one.cost.peak_bytes > 1 << 20
+    layers = 2  # of the model of these tests
+    assert one.cost.passes == 0 and two.cost.passes == pytest.approx(6 * shared / layers / two.cost.explanations)
+
+
+def test_passes_count_the_rows_that_run_through_the_layers(make_plan) -> None:
+    results = run(make_plan(methods=["raw-attention", "leave-one-out", "internal-influence:samples=7", "saliency"], limit=4))
+    passes = {record.method: record.cost.passes for record in results.records}
+    assert passes["raw-attention"] == passes["saliency"] == 1 and passes["internal-influence"] == pytest.approx(7, abs=2)
+    assert passes["leave-one-out"] > 3
 
 
 def test_sentences_are_stored_for_figures(make_plan) -> None:

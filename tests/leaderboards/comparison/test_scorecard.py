@@ -55,6 +55,30 @@ def test_the_best_are_named_with_what_separates_them_from_the_next(store: Store)
     assert [row[0] for row in cost[1]] == ["method", "good", "other", "random", "twin"]
 
 
+def test_an_operator_panel_stands_below_the_nodes(tmp_path: Path) -> None:
+    filled = Store(str(tmp_path / "store"))
+    for method, values in (("good", EASY), ("random", HARD)):
+        plain = score("ablated_accuracy", {"all": 0.5}, ranked="all", unit="share", higher_is_better=True)
+        other = plain.model_copy(update={"metric": "ablated_accuracy@1-0a", "settings": {"operator": "mean"}})
+        tables = {plain.metric: rows(values), other.metric: rows(1 - values)}
+        write(filled, record(method, [plain, other], instances=40), tables)
+    sections = {title.split(": ")[1]: (table, lines) for title, table, lines in scorecards(filled, filled.records())}
+    table, lines = sections["ablated_accuracy by what replaces the ablated states"]
+    assert table[0] == ("method", "zero", "mean") and [row[0] for row in table[1:]] == ["good", "random"]
+    assert "zero: good, random" in lines[1] and "mean: random, good" in lines[2]
+
+
+def test_chance_and_truth_stand_beside_a_metric_that_knows_them(tmp_path: Path) -> None:
+    filled = Store(str(tmp_path / "store"))
+    for method in ("good", "random"):
+        parts = {"hit": 0.5, "hit/chance": 0.25, "hit/oracle": 1.0}
+        named = score("pointing", parts, ranked="hit", unit="share", higher_is_better=True)
+        table = rows(EASY if method == "good" else HARD).assign(variant="hit")
+        write(filled, record(method, [named], instances=40), {"pointing@1": table})
+    (_, _, lines), _ = scorecards(filled, filled.records())
+    assert lines[0] == "pointing: a random order gets 0.250, the truth itself 1.000."
+
+
 def test_a_single_method_and_methods_that_tie_are_said_to(tmp_path: Path) -> None:
     for count, words in ((1, "only m0 has a score."), (2, "no method can be separated from m0, which has the best mean.")):
         filled = Store(str(tmp_path / f"store-{count}"))
@@ -77,6 +101,7 @@ def test_a_method_of_one_view_has_a_number_for_each_metric_that_reads_it(view: s
     assert {"random", f"only-{view}"} <= records.keys() and scores
     unscored = {name for name, of in scores.items() if of.status != "done"}
     assert unscored <= {"completeness_error@1"}, unscored
+    assert "passes" not in done.stdout.split("cost and promises")[0] and "moves with" in done.stdout
     assert f"only-{view}" in done.stdout and "faithfulness of" in done.stdout
 
 

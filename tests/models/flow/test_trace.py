@@ -19,5 +19,5 @@ def test_completeness_error_falls_with_samples_and_is_stored(model, batch):
 def test_a_reused_trace_is_the_same_object_and_its_cost_is_charged(model, batch):
     first = path_trace(model, batch, samples=3)
     assert path_trace(model, batch, samples=3) is first
-    assert batch.cache["charges"] == [first.seconds] and first.seconds > 0
+    assert batch.cache["charges"] == [first.work] and first.work.seconds > 0
     assert path_trace(model, batch, samples=4) is not first
