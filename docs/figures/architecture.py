@@ -30,11 +30,12 @@ leaderboards/stored leaderboards/tables leaderboards/comparison leaderboards/sit
 
 LEGEND = {"batch": "the path of one batch", "number": "the path of one stored number"}
 ROOF = ("src/flowgauge/cli", "the command line: alone imports every folder")
+UNDER_THE_ROOF = ("src/flowgauge/display", "one explained text and the results of a run, as people look at them")
 FLOOR = ("src/flowgauge/core", "errors, plug-in registry, version: imports no other folder")
 
 WIDTH, COLUMN, GAP, MARGIN = 1200, 170, 30, 15
 ROOM, STEP = 34, 48
-TOP, HEAD = 80, 60
+TOP, HEAD = 132, 60
 STYLE = """
 svg { font-family: system-ui, 'Helvetica Neue', Arial, sans-serif; }
 .page { fill: #ffffff; } .folder { fill: #f3f4f6; stroke: #6b7280; } .room { fill: #ffffff; stroke: #9ca3af; }
@@ -96,6 +97,7 @@ def svg() -> str:
         f"<defs>{''.join(_tip(kind) for kind in ('batch', 'number', 'import'))}</defs>",
         f'<rect class="page" width="{WIDTH}" height="{height}"/>',
         *_bar(15, *ROOF),
+        *_bar(70, *UNDER_THE_ROOF),
         *(line for number, folder in enumerate(columns) for line in _column(number, folder, bottom)),
         *(line for name, rooms in routes().items() for line in _route(name, rooms, boxes)),
         *(_room(name.partition("/")[2], box) for name, box in boxes.items()),

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .core.errors import FlowgaugeError as FlowgaugeError
     from .core.errors import NotApplicable as NotApplicable
     from .core.errors import UsageError as UsageError
+    from .display.explain import explain as explain
+    from .display.explained_text import ExplainedText as ExplainedText
     from .methods.base import Amortised as Amortised
     from .methods.base import explanations as explanations
     from .methods.base import method as method
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from .models.flow.flow_model import FlowModel as FlowModel
     from .models.flow.graph import Patterns as Patterns
     from .models.flow.trace import path_trace as path_trace
+    from .models.inputs.encode import encode as encode
     from .models.layered import Layered as Layered
     from .models.load import load_model as load_model
     from .tasks.declare import task as task
@@ -59,6 +62,8 @@ _PUBLIC = {
     "benchmark.store.results": ("Results",),
     "benchmark.store.store": ("Store",),
     "core.errors": ("FlowgaugeError", "NotApplicable", "UsageError"),
+    "display.explain": ("explain",),
+    "display.explained_text": ("ExplainedText",),
     "methods.base": ("Amortised", "explanations", "method"),
     "methods.explanation": ("Explanation",),
     "metrics.base": ("ExplainedBatch",),
@@ -69,6 +74,7 @@ _PUBLIC = {
     "models.flow.flow_model": ("FlowModel",),
     "models.flow.graph": ("Patterns",),
     "models.flow.trace": ("path_trace",),
+    "models.inputs.encode": ("encode",),
     "models.layered": ("Layered",),
     "models.load": ("load_model",),
     "tasks.declare": ("task",),

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("benchmark", "leaderboards", "methods", "metrics", "models", "tasks")
-ROOTS = (*(ROOT / name for name in FOLDERS), ROOT / "src/flowgauge/core", ROOT / "src/flowgauge/cli")
+ROOTS = (*(ROOT / name for name in FOLDERS), *(ROOT / "src/flowgauge" / name for name in ("core", "display", "cli")))
 LARGEST_FOLDER, LARGEST_ROOM, LONGEST_FUNCTION, MOST_VAGUE_LOCALS = 18, 12, 80, 40
 WIDE = {*FOLDERS, "leaderboards/figures"}
 """Folders that may hold more than twelve modules: the six of the line, and the figures, one file each."""
@@ -91,7 +91,7 @@ def test_locals_say_what_they_hold() -> None:
     assert len(vague) < MOST_VAGUE_LOCALS, vague
 
 
-@pytest.mark.parametrize("room", [*FOLDERS, "core", "cli"])
+@pytest.mark.parametrize("room", [*FOLDERS, "core", "display", "cli"])
 def test_every_module_has_its_test_file_in_the_mirror(room: str) -> None:
     names = [name for path in modules() if (name := named(path)).startswith(f"{room}/")]
     assert names

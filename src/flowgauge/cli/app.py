@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import board, checks, external, results, run, submission
+from . import board, checks, explain, external, results, run, submission
 from .console import OneLineGroup, OneValueCommand
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -33,6 +33,7 @@ app = Commands(
 leaderboard = Commands(no_args_is_help=True, context_settings=HELP_OPTIONS)
 
 app.command(rich_help_panel=COMPUTE)(run.run)
+app.command(rich_help_panel=COMPUTE)(explain.explain)
 app.command(rich_help_panel=COMPUTE)(run.score)
 app.command(rich_help_panel=COMPUTE)(run.train)
 app.command("list", rich_help_panel=READ)(results.list_)
