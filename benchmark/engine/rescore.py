@@ -11,6 +11,7 @@ from ...tasks.instance import Quantity
 from ..loading.model_handle import ModelHandle, check_model
 from ..store.key import TaskKey, canonical, question
 from ..store.record import Record
+from ..store.renewal import renew
 from ..store.results import Results
 from ..store.store import Store
 from .execute import execute
@@ -29,7 +30,7 @@ def rescore(
     batch_size: int | None = None,
     quiet: bool = True,
 ) -> Results:
-    """Adds metrics to every explained cell of a store.
+    """Adds metrics to every explained cell of a store, after renewing intervals of version 0.1 (`benchmark.store.renewal`).
 
     Args:
         url: The store.
@@ -51,6 +52,7 @@ def rescore(
         raise UsageError("name at least one metric to score with.")
     scorers = make_metrics(specs)
     store = Store(url)
+    renew(url)
     explained = [record for record in store.records() if record.status in ("done", "partial")]
     if not explained:
         raise UsageError(f"the store {url!r} has no explained cells: `flowgauge run --store {url}` explains some.")

@@ -20,6 +20,7 @@ from ...models.layered import Layered
 from ...models.shared_model import SharedModel, lent_copy
 from ..store.key import canonical, metric_id
 from ..store.record import Score
+from ..store.renewal import is_old, renewed_score
 from ..store.store import Cell
 from .explain import check_needs_met
 from .jobs import Job, JobGroup
@@ -73,8 +74,9 @@ def score_job(
 ) -> None:
     """Scores one cell by every metric, into `job.scores`.
 
-    A score that an earlier run stored, with the same reference, is taken as it is. A metric that fails is noted with its reason,
-    and the others go on.
+    A score that an earlier run stored, with the same reference, is taken as it is, but for intervals of version 0.1: those that
+    its rows give are renewed, and a score with others is computed again. A metric that fails is noted with its reason, and the
+    others go on.
 
     Args:
         shared: The model that was explained.
@@ -87,7 +89,7 @@ def score_job(
         name, reference = metric_id(metric), group.references.get(metric_id(metric))
         folder = reference.cell.folder if reference else ""
         stored = job.cell.read_score(name)
-        if stored is not None and stored.reference == folder:
+        if stored is not None and stored.reference == folder and not is_old(stored := renewed_score(job.cell, stored)):
             job.scores[name] = stored
             continue
         declared = declared_score(metric, folder)

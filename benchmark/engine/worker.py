@@ -15,6 +15,7 @@ from ...models.shared_model import SharedModel, lent_copy
 from ..loading.trained_weights import TrainedWeights
 from ..store.damage import mend
 from ..store.record import Cost, Record, Score, Status
+from ..store.renewal import renewable
 from .explain import PreparedBatch, explain_batch
 from .jobs import Job, JobGroup
 from .method_trainer import MethodTrainer
@@ -64,7 +65,7 @@ def work(
             job.record = job.record.model_copy(update={"status": "failed", "error": job.error})
             continue
         with job.cell.files.alone():
-            job.record = _record(group, job, batches, started)
+            job.record = renewable(job.cell, _record(group, job, batches, started))
             job.cell.write_record(job.record)
         if job.record.status == "done":
             _remove_failed_versions(job)

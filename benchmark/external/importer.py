@@ -19,7 +19,7 @@ from ...models.layered import Layered
 from ...models.problem_types import problem_type
 from ..engine.execute import execute
 from ..engine.explain import PreparedBatch, check_returned
-from ..engine.jobs import Job, JobGroup, finished
+from ..engine.jobs import Job, JobGroup, finished, results_of
 from ..engine.plan import Plan, request_of
 from ..engine.prepared import PreparedBatches, encode_group
 from ..engine.resolve import ResolvedPlan, check_names, resolve
@@ -139,7 +139,7 @@ def import_explanations(
     if not finished(job, group, scorers):
         _write_missing(job, parts)
     execute(store, [group], scorers, quiet=quiet)
-    return Results(store, (job.record,) if job.record else ())
+    return results_of(store, [group])
 
 
 def _plan(manifest: ExternalManifest, metrics: Sequence[str], **fields: Any) -> Plan:

@@ -22,9 +22,9 @@ from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import Instance
 from ...tasks.registry import load_task
 from ..engine.resolve import with_data, with_where
+from ..loading.model_fingerprint import model_fingerprint
 from ..loading.model_handle import model_source, quieten, shown_name
 from ..store.listing import check_listing, write_listing
-from ..store.model_fingerprint import model_fingerprint
 from ..store.sums import DamagedFile
 from .fine_tuned_model import FineTunedModel, FineTuningConfig, OutputFolder
 from .heads import FineTuningHead, HeadScore, head_of

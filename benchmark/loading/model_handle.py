@@ -15,7 +15,7 @@ from ...models.checkpoint import open_checkpoint
 from ...models.registry import MODELS, is_built
 from ...models.zoo import ZOO
 from ..store.key import short_hash
-from ..store.model_fingerprint import model_fingerprint
+from .model_fingerprint import model_fingerprint
 
 if TYPE_CHECKING:
     from ...models.layered import Layered

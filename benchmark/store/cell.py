@@ -260,7 +260,7 @@ class Cell:
             self.files.write(path, data, replace=False)
         except FileExistsError:
             there = self.read_score(score.metric)
-            if there is not None and there.reference == score.reference:
+            if there is not None and (there.reference, there.intervals) == (score.reference, score.intervals):
                 return there
             self.files.write(path, data)
         return score

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...metrics.registry import METRICS
-from .record import Record
+from .record import Record, Score
 
 
 def mending_command(record: Record, url: str) -> str:
@@ -44,14 +44,15 @@ def mending_command(record: Record, url: str) -> str:
 def _metrics(record: Record) -> list[str]:
     """Options that name the metrics of a cell, without those of users' own files, whose place is not recorded."""
     words = []
-    for name, score in record.scores.items():
-        if score.name not in METRICS.builtin:
-            continue
-        if name == f"{score.name}@{score.version}":
-            words += ["--metric", score.name]
-        else:
-            words += ["--metric", _text({"name": score.name, **score.settings})]
+    for score in record.scores.values():
+        if score.name in METRICS.builtin:
+            words += ["--metric", metric_spec(score)]
     return words
+
+
+def metric_spec(score: Score) -> str:
+    """The metric of a score as the command line takes it, with its settings where these are not the defaults."""
+    return score.name if score.metric == f"{score.name}@{score.version}" else _text({"name": score.name, **score.settings})
 
 
 def _text(spec: Mapping[str, Any]) -> str:

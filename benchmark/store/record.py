@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ...core.errors import FlowgaugeError
 from ...core.text_files import parse_json
 from ...metrics.scores import Aggregate, Number
+from ...metrics.statistics.intervals import INTERVALS
 from .sums import sealed_json, without_seal
 
 SCHEMA = 3
@@ -36,6 +37,19 @@ def check_schema(stored: int, known: int, where: object, error: type[FlowgaugeEr
     """
     if stored > known:
         raise error(f"{where} has schema {stored}, this flowgauge reads up to {known}: install a newer flowgauge.")
+
+
+def _check_intervals(stored: int) -> int:
+    """Refuses intervals of a later version, which this flowgauge can neither compute nor check.
+
+    Raises:
+        FlowgaugeError: A newer flowgauge computed them.
+    """
+    if stored > INTERVALS:
+        raise FlowgaugeError(
+            f"a score has intervals of version {stored}, this flowgauge knows those up to {INTERVALS}: install a newer flowgauge."
+        )
+    return stored
 
 
 def _is_part(stored: Any, written: Any) -> bool:
@@ -109,7 +123,7 @@ class Score(_Stored):
     aggregates: tuple[Aggregate, ...] = ()
     reference: str = ""
     ranked: str = ""
-    intervals: int = 1
+    intervals: Annotated[int, Field(ge=1), AfterValidator(_check_intervals)] = 1
     scope: str = "instance"
     reads: str = ""
     higher_is_better: bool | None = None

@@ -114,9 +114,8 @@ def _result(group: ComparableCells, label: str, record: Record, score: Score, ra
     details: dict[str, Any] = {"score": ranked.value, "details": {"undefined_instances": str(ranked.undefined)}}
     uncertainty: dict[str, Any] = {"num_samples": ranked.count}
     if math.isfinite(ranked.low) and math.isfinite(ranked.high):
-        method = "closed form over instances" if score.intervals > 1 else "bootstrap over instances"
-        bounds = {"lower": ranked.low, "upper": ranked.high, "confidence_level": 0.95, "method": method}
-        uncertainty["confidence_interval"] = bounds
+        ends = {"lower": ranked.low, "upper": ranked.high}
+        uncertainty["confidence_interval"] = {**ends, "confidence_level": 0.95, "method": "closed form over instances"}
     return {
         "evaluation_result_id": short_hash([record.cell, score.metric], 16),
         "evaluation_name": f"{group.task}: {label}",

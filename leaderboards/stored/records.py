@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...benchmark.store.record import Record, Score
+from ...benchmark.store.renewal import renewed
 from ...benchmark.store.store import Store
 from ...core.errors import UsageError
 from ...core.plugin_docs import plugin_docs
@@ -18,13 +19,14 @@ ORDERING = ("ranked", "higher_is_better", "unit")
 def stored_records(store_url: str) -> list[Record]:
     """Every record of a store but those of methods that no run named, which only set the budget of a metric.
 
-    What orders methods is taken from flowgauge's own metrics, whatever a record says of them.
+    Intervals are today's (`benchmark.store.renewal`). What orders methods is taken from flowgauge's own metrics, whatever a
+    record says of them.
 
     Raises:
         UsageError: There is no store, it is empty, or no record in it can be read.
     """
     store = Store(store_url)
-    records = [as_declared(record) for record in store.records() if not record.reference_only]
+    records = [as_declared(renewed(store.find(r), r)) for r in store.records() if not r.reference_only]
     if not records and (cells := len(store.cells())):
         raise UsageError(
             f"the store {store_url!r} has results ({cells} record.json), but none that can be read or shown; the `flowgauge run` "

@@ -105,7 +105,7 @@ def note_sums(url: str, why: str, who: str = "") -> list[Event]:
     if checked.problems:
         raise FlowgaugeError(f"{url!r} does not agree with its ledger: {checked.problems[0]} ({len(checked.problems)} problems)")
     board, (events, _) = Store(url), _ledger(url)
-    levels, noted = trusted(events), _noted(events)
+    levels, noted = trusted(events), noted_sums(events)
     groups: dict[tuple[Trust, int | None], dict[str, str]] = {}
     for name in checked.uncovered:
         cell = _cell(board, name)
@@ -138,8 +138,12 @@ def _cell(board: Store, name: str) -> Cell:
     return Cell(board.files, f"{board.files.root}/{safe_name(name)}")
 
 
-def _noted(events: Sequence[Event]) -> dict[str, str]:
-    """Sums in the ledger by path below the board, of cells that are on it and of trainings."""
+def noted_sums(events: Sequence[Event]) -> dict[str, str]:
+    """Sums in a ledger by path below the board, of cells that are on it and of trainings.
+
+    Args:
+        events: Oldest first.
+    """
     noted: dict[str, str] = {}
     for event in events:
         noted |= event.sums
@@ -150,7 +154,7 @@ def _noted(events: Sequence[Event]) -> dict[str, str]:
 
 
 def _listed_files(board: Store, events: Sequence[Event], there: set[str]) -> _ListedFiles:
-    listed, noted = _ListedFiles(), _noted(events)
+    listed, noted = _ListedFiles(), noted_sums(events)
     kept = {cell: event.explanations for event in events if event.action in ("entered", "noted") for cell in event.cells}
     for name in trusted(events):
         folder = safe_name(name)

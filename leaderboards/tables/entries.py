@@ -8,12 +8,9 @@ from dataclasses import dataclass, replace
 
 from ...benchmark.external.folder_format import is_outside
 from ...benchmark.store.record import Record
-from ...metrics.statistics.intervals import BOOTSTRAPPED
 from ..stored.comparable_cells import ComparableCells, find_aggregate, find_score
 from ..stored.score_table import CellSource, read_scores
 from .columns import Column
-
-OLD_INTERVAL = "its interval is of flowgauge 0.1: `flowgauge score` on a new store computes today's."
 
 
 @dataclass(frozen=True)
@@ -82,10 +79,8 @@ def column_entry(source: CellSource, group: ComparableCells, records: Sequence[R
     entries = [read_entry(record, column.metric, column.variant) for record in records]
     known = [entry for entry in entries if entry.known]
     whole_set = of_whole_set(records, column.metric)
-    if not known or (len(entries) == 1 and not _bootstrapped(records[0], column.metric)):
+    if not known or len(entries) == 1:
         return entries[0]
-    if len(entries) == 1 and whole_set:
-        return replace(entries[0], low=math.nan, high=math.nan, reason=entries[0].reason or OLD_INTERVAL)
     reason = next((entry.reason for entry in entries if entry.reason), "")
     table = read_scores(source, group.only(records), column.metric, column.variant).table
     if len(table.methods) != 1 or whole_set:
@@ -96,12 +91,6 @@ def column_entry(source: CellSource, group: ComparableCells, records: Sequence[R
     (count,) = table.counts
     undefined = len(table.conditions) - count
     return TableEntry(value=value, low=low, high=high, count=count, undefined=undefined, reason=reason)
-
-
-def _bootstrapped(record: Record, metric: str) -> bool:
-    """Whether a cell's intervals of a metric are of version 0.1, whose intervals no table shows."""
-    score = find_score(record, metric)
-    return score is not None and score.intervals == BOOTSTRAPPED
 
 
 def of_whole_set(records: Sequence[Record], metric: str) -> bool:

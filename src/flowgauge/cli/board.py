@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..core.errors import UsageError, printable
-from .console import reporting
+from .console import report_renewal, reporting
 from .options import BoardUrl, Debug, Device, MoreMetrics, MovedModel, RequiredWhy, StoreUrl, StoreUrls, VerifierDataDir, Who, Why
 
 
@@ -231,15 +231,23 @@ def order(
 
 def rescore(
     board: BoardUrl,
-    metric: MoreMetrics,
+    metric: MoreMetrics = None,
     why: Why = "",
+    name: Who = "",
     model: MovedModel = None,
     data_dir: VerifierDataDir = None,
     device: Device = "auto",
     debug: Debug = False,
 ) -> None:
-    """Score every cell of a board with a metric that is new or was corrected."""
+    """Score every cell of a board with a metric that is new or was corrected; without one, replace intervals of version 0.1."""
     with reporting(debug, continues=True):
+        from ..leaderboards.submission.renew_board import renew_board
+
+        renewal = renew_board(board, why, name)
+        if renewal.cells or not metric:
+            report_renewal(renewal, f"flowgauge leaderboard rescore {board}")
+        if not metric:
+            return
         from ..benchmark.engine.rescore import rescore as rescore_store
         from ..leaderboards.submission.board import rescored
 

@@ -19,6 +19,7 @@ from ..core.errors import FlowgaugeError, in_words, printable, shortened
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..benchmark.store.renewal import Renewal
     from ..benchmark.store.results import Results
 
 QUIET_ENVIRONMENT = {
@@ -129,6 +130,24 @@ def print_results(results: Results, quiet: bool, scorecard: bool = False) -> Non
         f"{len(results.records)} cells in {results.store}; `flowgauge show {results.store}` shows more, and why a score is n/a.",
         err=True,
     )
+
+
+def report_renewal(renewal: Renewal, command: str) -> None:
+    """Prints how many intervals are today's now, and the command for those that rows do not give.
+
+    Args:
+        renewal: What was done.
+        command: The command that scores the same store.
+    """
+    if renewal.cells:
+        typer.echo(
+            f"{renewal.scores} scores in {renewal.cells} cells have today's intervals now, in the place of those of version 0.1"
+        )
+    if renewal.left:
+        metrics = " ".join(f"--metric {metric}" for metric in renewal.left)
+        typer.echo(f"the intervals of {len(renewal.left)} metrics have to be computed anew: {command} {metrics}")
+    elif not renewal.cells:
+        typer.echo("every interval is today's already; name a --metric to score with one more")
 
 
 def print_tables(

@@ -41,7 +41,10 @@ Metrics = Annotated[
         "--metric", show_default="what the views of the methods allow", help=f"{PLUGIN_SPEC} `none`: explain, and score nothing."
     ),
 ]
-MoreMetrics = Annotated[list[str], typer.Option("--metric", help=PLUGIN_SPEC)]
+MoreMetrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", show_default="none; intervals of version 0.1 are computed anew", help=PLUGIN_SPEC),
+]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hugging Face Hub.")]
 DataDir = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import UsageError
-from .console import print_results, reporting
+from .console import print_results, report_renewal, reporting
 from .options import (
     PLUGIN_SPEC,
     BatchSize,
@@ -94,7 +94,7 @@ def run(
 
 def score(
     store: StoreUrl,
-    metric: MoreMetrics,
+    metric: MoreMetrics = None,
     model: MovedModel = None,
     data_dir: DataDir = None,
     device: Device = "auto",
@@ -102,8 +102,13 @@ def score(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Score stored explanations with more metrics."""
+    """Score stored explanations with more metrics; without one, replace intervals of version 0.1 by today's."""
     with reporting(debug, continues=True):
+        if not metric:
+            from ..benchmark.store.renewal import renew
+
+            report_renewal(renew(store), f"flowgauge score {store}")
+            return
         from ..benchmark.engine.rescore import rescore
 
         results = rescore(store, metric, model=model, data_dir=data_dir, device=device, batch_size=batch_size, quiet=quiet)

@@ -67,7 +67,8 @@ def test_names_are_checked_without_torch() -> None:
         "import sys\nfrom flowgauge.benchmark.engine.plan import Plan\n"
         "from flowgauge.benchmark.engine.resolve import check_names, draw, resolve\n"
         "from flowgauge.benchmark.engine import jobs\n"
-        "from flowgauge.benchmark.store import store, record, results, key, model_fingerprint, explanation_file\n"
+        "from flowgauge.benchmark.loading import model_fingerprint\n"
+        "from flowgauge.benchmark.store import store, record, results, key, explanation_file\n"
         "check_names(Plan.make(tasks='sva/*'))\nassert not {'torch', 'transformers'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""

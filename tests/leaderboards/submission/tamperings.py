@@ -241,6 +241,64 @@ def an_interval(bundle: Path) -> None:
     edit_aggregate(bundle, "saliency", AOPC, "aopc", high=0.99)
 
 
+@caught_by("low of aopc is")
+def an_interval_that_is_left_out(bundle: Path) -> None:
+    edit_aggregate(bundle, "saliency", AOPC, "aopc", low=None, high=None)
+
+
+@caught_by("high of union is")
+def an_interval_of_the_whole_set(bundle: Path) -> None:
+    edit_aggregate(bundle, "influence-patterns", ENTROPY, "union", low=0.0, high=9.0, reason="", bias=None)
+
+
+@caught_by("bias of aopc is 0.3")
+def a_bias_that_a_mean_does_not_have(bundle: Path) -> None:
+    edit_aggregate(bundle, "saliency", AOPC, "aopc", bias=0.3)
+
+
+@caught_by("install a newer flowgauge")
+def intervals_of_a_later_version(bundle: Path) -> None:
+    edit_score(bundle, "saliency", AOPC, intervals=999)
+
+
+@caught_by("install a newer flowgauge")
+def intervals_of_a_later_version_beside_the_rows_alone(bundle: Path) -> None:
+    record = (cell(bundle, "saliency") / "record.json").read_text()
+    edit_score(bundle, "saliency", AOPC, intervals=999)
+    (cell(bundle, "saliency") / "record.json").write_text(record)
+
+
+@caught_by("its record cannot be read")
+def intervals_of_no_version(bundle: Path) -> None:
+    edit_score(bundle, "saliency", AOPC, intervals=0)
+
+
+@caught_by("the score in its record is not the one beside its rows")
+def intervals_of_version_0_1_in_the_record_alone(bundle: Path) -> None:
+    edit_json(cell(bundle, "saliency") / "record.json", lambda data: data["scores"][AOPC].update(intervals=1))
+
+
+@caught_by("high of aopc is")
+def false_ends_in_the_place_of_those_of_version_0_1(bundle: Path) -> None:
+    """Beside the rows stands a score of version 0.1, in the record what claims to be its renewal."""
+    edit_score(bundle, "saliency", AOPC, intervals=1)
+    record = cell(bundle, "saliency") / "record.json"
+    edit_json(record, lambda data: data["scores"][AOPC].update(intervals=2))
+    edit_json(record, lambda data: [a.update(high=0.99) for a in data["scores"][AOPC]["aggregates"]] and None)
+
+
+@caught_by("reason of aopc is")
+def a_reason_of_a_score_of_version_0_1(bundle: Path) -> None:
+    edit_aggregate(bundle, "saliency", AOPC, "aopc", reason="an interval needs honest people.")
+    edit_score(bundle, "saliency", AOPC, intervals=1)
+
+
+@caught_by("value of aopc is")
+def a_mean_of_version_0_1(bundle: Path) -> None:
+    edit_aggregate(bundle, "saliency", AOPC, "aopc", value=0.9)
+    edit_score(bundle, "saliency", AOPC, intervals=1)
+
+
 @caught_by("count of aopc is 600")
 def a_count(bundle: Path) -> None:
     edit_aggregate(bundle, "saliency", AOPC, "aopc", count=600)

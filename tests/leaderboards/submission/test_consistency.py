@@ -31,6 +31,6 @@ def test_the_first_difference_of_each_variant_is_said() -> None:
     ours = [Aggregate("a", 0.5, 0.4, 0.6, 8), Aggregate("b", 0.5, 0.4, 0.6, 8, sd_draws=0.1)]
     theirs = {"a": Aggregate("a", 0.5, 0.41, 0.7, 9), "b": ours[1]}
     assert list(aggregate_faults(theirs, ours, SUMMARY, "its rows give")) == ["low of a is 0.41, its rows give 0.4."]
-    assert list(aggregate_faults(theirs, ours, SUMMARY, "recomputed", slack=0.6)) == ["count of a is 9, recomputed 8."]
+    assert list(aggregate_faults(theirs, ours, SUMMARY, "recomputed", 0.1)) == ["count of a is 9, recomputed 8."]
     other = {"a": ours[0], "b": Aggregate("b", 0.5, 0.4, 0.6, 8)}
     assert list(aggregate_faults(other, ours, (*SUMMARY, "sd_draws"), "recomputed")) == ["sd_draws of b is nan, recomputed 0.1."]

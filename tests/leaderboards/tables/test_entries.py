@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.stored.comparable_cells import groups
@@ -55,13 +54,3 @@ def test_numbers_of_the_whole_set_are_averaged_without_an_interval(tmp_path: Pat
 def test_the_ranking_gives_mean_and_interval_and_the_record_the_rest() -> None:
     stored = TableEntry(value=0.5, low=0.4, high=0.6, count=8, undefined=1, spread=0.1, reason="no words.")
     assert ranked_entry(stored, [0.5, 0.3, 0.7], 8) == TableEntry(0.5, 0.3, 0.7, 8, 1, 0.1, "no words.")
-
-
-def test_intervals_of_version_0_1_are_computed_anew_from_the_rows(tmp_path: Path) -> None:
-    """So no table shows an interval that nobody can check."""
-    store, values = Store(str(tmp_path / "store")), np.array([0.1, 0.9, 0.4, 0.4, 0.7, 0.2])
-    old = score("kept", {"all": (0.45, 0.44, 0.46)}, ranked="all", intervals=1)
-    write(store, record("m", [old], instances=6), {"kept@1": rows(values)})
-    (group,) = groups(store.records())
-    entry = column_entry(store, group, group.records, KEPT)
-    assert entry.value == pytest.approx(0.45) and entry.low < 0.3 and entry.high > 0.6

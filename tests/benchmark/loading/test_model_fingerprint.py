@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flowgauge.benchmark.store.model_fingerprint import LABELS, model_fingerprint
+from flowgauge.benchmark.loading.model_fingerprint import LABELS, model_fingerprint
 from flowgauge.core.errors import UsageError
 
 

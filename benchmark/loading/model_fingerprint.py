@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...models.checkpoint_files import local_folder, read_json, weight_files
 from ...models.problem_types import stated_problem_type
-from .sums import file_sum
+from ..store.sums import file_sum
 
 TOKENIZER = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
