@@ -6,13 +6,15 @@ trusted is measured by `calibration` (docs/adr/0005-intervals.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
+from .seeds import with_seeds
 from .units import Moments, Units, moments, sampling_units
 
 INTERVALS = 2
@@ -47,12 +49,13 @@ def mean_intervals(
     clusters: np.ndarray | None = None,
     bounds: Bounds = (None, None),
     level: float = LEVEL,
+    by_seed: Mapping[int, Float[np.ndarray, "seeds instances"]] = MappingProxyType({}),
 ) -> Float[np.ndarray, "rows 3"]:
     """Mean of each row over the instances that it has a value of, with its interval, each condition as a stratum.
 
-    Every mean that is printed comes from here: one mean has one interval. Scores of 0 and 1 have Wilson's interval, others
-    Student's t with Hall's correction for skewness. The interval is NaN for one instance, and where no instance differs from
-    another.
+    Every mean that is printed comes from here: one mean has one interval. Scores of 0 and 1 have Wilson's interval; others, and
+    means over seeds that differ, have Student's t with Hall's correction for skewness. The interval is NaN for one instance, and
+    where no instance differs from another.
 
     Args:
         values: NaN where undefined.
@@ -61,6 +64,8 @@ def mean_intervals(
         bounds: Smallest and largest possible score, within which the ends lie; rows with another value have none.
             Equal scores of 0 or of 1 have an interval only if these are the bounds.
         level: Probability with which the interval covers the mean that many more such instances would have.
+        by_seed: Of rows that are means over several seeds, the values of each seed, NaN where undefined: their intervals hold for
+            other seeds, too.
 
     Returns:
         Mean, low and high of each row; NaN where a row has no value.
@@ -70,7 +75,9 @@ def mean_intervals(
     for index, defined in enumerate(patterns):
         rows = np.flatnonzero(pattern_of.reshape(-1) == index)
         if defined.any():
-            units = sampling_units(values[rows][:, defined], conditions[defined], None if clusters is None else clusters[defined])
+            drawn = (conditions[defined], None if clusters is None else clusters[defined])
+            of_rows = {place: by_seed[row][:, defined] for place, row in enumerate(rows.tolist()) if row in by_seed}
+            units = with_seeds(sampling_units(values[rows][:, defined], *drawn), of_rows, *drawn)
             result[rows] = _mean_intervals(units, bounds, level)
     return result
 
@@ -84,6 +91,8 @@ def _mean_intervals(units: Units, bounds: Bounds, level: float) -> Float[np.ndar
     low, high = t_intervals(known, level)
     if (units.sizes == 1).all():
         indicator = np.isin(units.sums, (0, 1)).all(1) & ((known.variance > 0) | (tuple(bounds) == (0, 1)))
+        if units.seeds is not None:
+            indicator &= units.seeds.square == 0
         shares = Moments(*(part[indicator] for part in known))
         low[indicator], high[indicator] = wilson_intervals(shares, units.sums.shape[1], int(units.strata.max()) + 1, level)
     least, most = (-np.inf if bounds[0] is None else bounds[0], np.inf if bounds[1] is None else bounds[1])
@@ -116,6 +125,25 @@ def t_intervals(
     most, least = (np.where(symmetric, end, 3 * (np.cbrt(1 + scale * (end - scale / 6)) - 1) / scale) for end in (t, -t))
     error = np.sqrt(np.where(known.variance > 0, known.variance, np.nan))
     return known.mean - error * most, known.mean - error * least
+
+
+def t_tests(known: Moments) -> Float[np.ndarray, " rows"]:
+    """Two-sided p-value of each mean against 0: one less the level whose `t_intervals` ends at 0. NaN where the variance is 0.
+
+    Args:
+        known: Mean, variance, skewness and degrees of freedom of each row.
+
+    >>> from .units import Units
+    >>> known = moments(Units(np.array([[1.0, 2.0, 3.0, 4.0, 5.0]]), np.ones(5), np.zeros(5, int)))
+    >>> low, high = t_intervals(known, 1 - t_tests(known))
+    >>> t_tests(known).round(4).item(), bool(abs(low) < 1e-9)
+    (0.0132, True)
+    """
+    errors = known.mean / np.sqrt(np.where(known.variance > 0, known.variance, np.nan))
+    k = known.skewness
+    t = errors + k * errors**2 / 3 + k**2 * errors**3 / 27 + k / 6
+    p: np.ndarray = 2 * stdtr(known.freedom, -np.abs(t))
+    return p
 
 
 def wilson_intervals(

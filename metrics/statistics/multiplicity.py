@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from .sign_flips import ALPHA
 from .units import Moments
@@ -50,25 +50,34 @@ def holm_levels(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
 
 
 def units_needed(
-    known: Moments, count: int, level: Float[np.ndarray, " tests"], separated: np.ndarray
+    known: Moments,
+    count: int,
+    level: Float[np.ndarray, " tests"],
+    separated: np.ndarray,
+    of_seeds: float | Float[np.ndarray, " tests"] = 0.0,
 ) -> Float[np.ndarray, " tests"]:
     """Sampling units in all after which a paired test of each level finds these differences with power 0.8.
 
-    n ((z_(1 - level / 2) + z_0.8) standard error / mean)^2 of n units, the normal approximation; but never less than n + 1, since
-    n did not do, nor than the units whose 2^(n - 1) patterns of signs can be significant at all. Infinite without a difference.
+    n s2 / ((mean / (z_(1 - level / 2) + z_0.8))^2 - v) of n units, the normal approximation, where s2 is the variance of the mean
+    over units, which falls with their number, and v what seeds add, which does not. Where v > 0, the first z is Student's, with
+    the degrees of freedom of the whole variance. Never less than n + 1, since n did not do, nor than the units whose 2^(n - 1)
+    patterns of signs can be significant at all. Infinite without a difference, and where the seeds alone are too unsure.
 
     Args:
         known: Differences of means and their variance, from `count` units.
         count: Units.
         level: Of each test.
         separated: Pairs that are separated, which need no more: NaN.
+        of_seeds: The part of the variance that seeds add.
 
     >>> known = Moments(*(np.array([x]) for x in (0.5, 1 / 12, 0.0, 3.0)))
     >>> units_needed(known, 4, np.array([0.05]), np.array([False])).tolist()
     [11.0]
+    >>> units_needed(known, 4, np.array([0.05]), np.array([False]), np.array([0.05])).tolist()
+    [inf]
     """
-    z2 = (ndtri(1 - level / 2) + ndtri(POWER)) ** 2
-    moved = np.abs(known.mean) > 0
-    ratio = np.divide(known.variance, known.mean**2, out=np.full_like(known.mean, np.inf), where=moved)
+    quantile = np.where(np.asarray(of_seeds) > 0, stdtrit(known.freedom, 1 - level / 2), ndtri(1 - level / 2))
+    room = (known.mean / (quantile + ndtri(POWER))) ** 2 - of_seeds
+    ratio = np.divide(known.variance - of_seeds, room, out=np.full_like(known.mean, np.inf), where=room > 0)
     least = np.maximum(count + 1, 1 - np.log2(level))
-    return np.where(separated | np.isnan(level), np.nan, np.ceil(np.maximum(count * z2 * ratio, least)))
+    return np.where(separated | np.isnan(level), np.nan, np.ceil(np.maximum(count * ratio, least)))

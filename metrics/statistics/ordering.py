@@ -11,8 +11,8 @@ from scipy import stats
 
 from .differences import paired_differences
 from .intervals import t_intervals
-from .sign_flips import ALPHA
-from .units import ROUNDING, Moments, Units, moments
+from .sign_flips import ALPHA, pair_gaps
+from .units import ROUNDING, Moments, SeedVariance, Units, moments
 
 RESAMPLES = 4000
 TAILS = (ALPHA / 2, 1 - ALPHA / 2)
@@ -63,22 +63,29 @@ def rank_bounds(
     return low, high
 
 
-def resampled_means(units: Units, seed: int = 0, resamples: int = RESAMPLES) -> Float[np.ndarray, "resamples rows"]:
-    """Means of units drawn with replacement, as many from each stratum as it has.
+def resampled_means(
+    units: Units, seed: int = 0, resamples: int = RESAMPLES, higher_is_better: bool | None = True
+) -> Float[np.ndarray, "resamples rows"]:
+    """Means of units drawn with replacement, as many from each stratum as it has, and of other seeds.
 
     Deviations from the stratum's mean are scaled by sqrt(U / (U - 1)), so that the variance over resamples is that of `moments`
-    (Rao and Wu 1988 for small strata). Units of one number and the same strata are drawn alike, whatever their scores.
+    (Rao and Wu 1988 for small strata). Units of one number and the same strata are drawn alike, whatever their scores. What seeds
+    add is drawn from a normal distribution, alike in tables of the same rows: what is better in one is better in all.
 
     Args:
         units: Scores.
         seed: Of the draws.
         resamples: How many.
+        higher_is_better: Which end is best.
     """
     rng, weights = np.random.default_rng(seed), np.empty((resamples, units.sums.shape[1]))
     for stratum, size in enumerate(np.bincount(units.strata).tolist()):
         times = rng.multinomial(size, np.full(size, 1 / size), resamples)
         weights[:, units.strata == stratum] = 1 + np.sqrt(size / max(size - 1, 1)) * (times - 1)
     means: np.ndarray = weights @ units.sums.T / (weights @ units.sizes)[:, None]
+    if units.seeds is not None:
+        better = np.random.default_rng([seed, 1]).normal(size=means.shape) * np.sqrt(units.seeds.variance)
+        means += -better if higher_is_better is False else better
     return means
 
 
@@ -160,7 +167,7 @@ def overall_order(samples: Sequence[RankedSample], seed: int = 0, resamples: int
     by_task = np.array([seen[[sample.task == task for sample in samples]].mean(0) for task in tasks])
     replicates = np.zeros((resamples, seen.shape[1]))
     for sample in samples:  # one task, one draw of instances
-        drawn = resampled_means(sample.units, seed + tasks.index(sample.task), resamples)
+        drawn = resampled_means(sample.units, seed + tasks.index(sample.task), resamples, sample.higher_is_better)
         replicates += ranks_of(drawn, sample.higher_is_better) / len(samples)
     low, high = np.quantile(replicates, TAILS, axis=0)
     low, high = (np.where(low < high, end, np.nan) for end in (low, high))  # a sample makes no rank certain
@@ -202,8 +209,8 @@ def _behind(samples: Sequence[RankedSample], rank: Float[np.ndarray, " methods"]
     first, parts = int(rank.argmin()), []
     for sample in samples:
         if sample.counts and sample.units.sums.shape[1] > 1:
-            gaps = sample.units.sums[first] - sample.units.sums
-            parts.append(moments(sample.units._replace(sums=gaps if sample.higher_is_better is not False else -gaps)))
+            gaps = pair_gaps(sample.units, np.array([(first, other) for other in range(len(rank))]))
+            parts.append(moments(gaps if sample.higher_is_better is not False else gaps._replace(sums=-gaps.sums)))
     if not parts:
         return (np.full(len(rank), np.nan),) * 3
     mean, variance, skewness, freedom = (np.array(column) for column in zip(*parts, strict=True))
@@ -223,7 +230,7 @@ def _separated(samples: Sequence[RankedSample], rank: Float[np.ndarray, " method
     sizes = np.concatenate([part.sizes for part in parts])
     together = Units(
         np.concatenate([part.sums for part in parts], 1), sizes,
-        np.concatenate([part.strata + start for part, start in zip(parts, strata, strict=False)]),
+        np.concatenate([part.strata + start for part, start in zip(parts, strata, strict=False)]), _seeds_together(parts),
     )  # fmt: skip
     result = np.zeros((len(rank), len(rank)), bool)
     if together.sums.shape[1] > 1:
@@ -240,9 +247,23 @@ def _standardised(samples: Sequence[RankedSample]) -> Units:
     """
     first = samples[0].units
     alike = [s for s in samples if s.units.sums.shape == first.sums.shape and (s.units.strata == first.strata).all()]
-    total = np.zeros_like(first.sums)
+    total, of_seeds = np.zeros_like(first.sums), np.zeros((2, len(first.sums)))
     for sample in alike:
         deviation = np.sqrt(sample.units.sums.var(1).mean())
         if deviation > 0:
             total += (-1 if sample.higher_is_better is False else 1) * sample.units.sums / deviation / len(alike)
-    return Units(total / first.sizes.sum(), first.sizes / first.sizes.sum(), first.strata)
+            if sample.units.seeds is not None:
+                # Another seed is taken to change all tables of the task alike: deviations add up.
+                roots = np.stack([np.sqrt(sample.units.seeds.variance), sample.units.seeds.square**0.25])
+                of_seeds += roots / deviation / len(alike)
+    seeds = SeedVariance(of_seeds[0] ** 2, of_seeds[1] ** 4) if of_seeds.any() else None
+    return Units(total / first.sizes.sum(), first.sizes / first.sizes.sum(), first.strata, seeds)
+
+
+def _seeds_together(parts: Sequence[Units]) -> SeedVariance | None:
+    """What seeds add to the mean over tasks, whose seeds have nothing in common."""
+    added = [part.seeds for part in parts if part.seeds is not None]
+    if not added:
+        return None
+    variance, square = np.array(added).sum(0)
+    return SeedVariance(variance / len(parts) ** 2, square / len(parts) ** 4)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from .units import ROUNDING, Units
+from .units import ROUNDING, SeedVariance, Units
 
 ALPHA = 0.05
 LEAST_FLIPS = 9_999
@@ -101,7 +101,7 @@ class _Observed(NamedTuple):
 
 
 def pair_gaps(units: Units, pairs: Int[np.ndarray, "pairs 2"]) -> Units:
-    """The first row of each pair less the second; what is rounding only is 0.
+    """The first row of each pair less the second; what is rounding only is 0. What seeds add to the variance of both adds up.
 
     Args:
         units: Scores, one row a method.
@@ -109,7 +109,9 @@ def pair_gaps(units: Units, pairs: Int[np.ndarray, "pairs 2"]) -> Units:
     """
     gaps = units.sums[pairs[:, 0]] - units.sums[pairs[:, 1]]
     gaps[np.abs(gaps) <= ROUNDING * np.abs(units.sums).max(initial=0)] = 0
-    return units._replace(sums=gaps)
+    two = pairs[:, 0] != pairs[:, 1]  # a row is no surer or less sure than itself
+    seeds = None if units.seeds is None else SeedVariance._make(two * of[pairs].sum(1) for of in units.seeds)
+    return units._replace(sums=gaps, seeds=seeds)
 
 
 def _observe(units: Units, pairs: Int[np.ndarray, "pairs 2"]) -> _Observed:

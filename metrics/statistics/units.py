@@ -11,6 +11,18 @@ ROUNDING = 1e-12
 """Differences of this size, relative to the largest number, are rounding and no spread."""
 
 
+class SeedVariance(NamedTuple):
+    """What seeds add to the variance of each row's mean, where the scores of a row are averaged over several (`seeds`).
+
+    Attributes:
+        variance: Of the mean, beside that over units; 0 for one seed.
+        square: The sum of (mean square)^2 / (its degrees of freedom) over the mean squares that the variance is computed from.
+    """
+
+    variance: Float[np.ndarray, " rows"]
+    square: Float[np.ndarray, " rows"]
+
+
 class Units(NamedTuple):
     """Sums over sampling units.
 
@@ -18,11 +30,13 @@ class Units(NamedTuple):
         sums: Of the scores of each row over the instances of each unit.
         sizes: How many instances each unit has; 1 where the unit is an instance.
         strata: The stratum of each unit, as a number; every stratum has two units or more where there are two in all.
+        seeds: What seeds add; None where no row has several.
     """
 
     sums: Float[np.ndarray, "rows units"]
     sizes: Float[np.ndarray, " units"]
     strata: Int[np.ndarray, " units"]
+    seeds: SeedVariance | None = None
 
 
 class Moments(NamedTuple):
@@ -30,7 +44,7 @@ class Moments(NamedTuple):
 
     Attributes:
         mean: Over all instances.
-        variance: Of the mean, from the deviations within each stratum (n - 1); 0 where there is rounding only.
+        variance: Of the mean, from the deviations within each stratum (n - 1), with what seeds add; 0 where all is rounding.
         skewness: Of the mean (standardised third cumulant); strata of two units count as symmetric.
         freedom: Degrees of freedom of the variance (Satterthwaite 1946, with the correction of Welch 1947 for small strata).
     """
@@ -92,7 +106,8 @@ def moments(units: Units) -> Moments:
 
     With e the sum of a unit less the overall mean times its size, and d its deviation from the mean of its stratum h of U units:
     variance = sum_h U / (U - 1) sum d^2 / n^2 and third cumulant = sum_h U^2 / ((U - 1) (U - 2)) sum d^3 / n^3, over n instances.
-    Source: Cochran 1977, sections 5.4 and 6.3 (the combined ratio estimator, where units are clusters).
+    Source: Cochran 1977, sections 5.4 and 6.3 (the combined ratio estimator, where units are clusters). What seeds add counts as
+    symmetric; degrees of freedom of the whole are variance^2 / sum (part^2 / its own) (Satterthwaite 1946).
 
     Args:
         units: Two or more, with two or more in every stratum.
@@ -110,7 +125,12 @@ def moments(units: Units) -> Moments:
         if size > 2:
             cube += size**2 / ((size - 1) * (size - 2)) * (deviations**3).sum(1) / count**3
     square = np.where(square > (ROUNDING * np.abs(units.sums).max(1, initial=0)) ** 2, square, 0)
-    spread = np.where(square > 0, square, 1)
     # An estimate of it may leave the range of what it can be.
     freedom = np.clip(square**2 / np.where(square > 0, fourth, 1) - 2, sizes.min() - 1, (sizes - 1).sum())
-    return Moments(mean, square, cube / spread**1.5, np.where(square > 0, freedom, np.inf))
+    freedom = np.where(square > 0, freedom, np.inf)
+    if units.seeds is not None:
+        of_units, square = square, square + units.seeds.variance
+        several = units.seeds.square > 0
+        parts = of_units**2 / freedom + units.seeds.square
+        freedom = np.where(several, np.divide(square**2, parts, out=np.ones_like(parts), where=several), freedom)
+    return Moments(mean, square, cube / np.where(square > 0, square, 1) ** 1.5, freedom)
