@@ -20,7 +20,7 @@ def test_every_metric_declares_itself(name):
     assert made.unit and made.source and made.ranked
     assert made.reference is None or made.reference in METHODS.builtin
     scopes = {"head_universality": "cells", "stability": "cells"}
-    scopes |= dict.fromkeys(("pattern_entropy", "receptive_field", "masked_f1", "depth_kept"), "set")
+    scopes |= dict.fromkeys(("pattern_entropy", "receptive_field", "masked_f1", "depth_kept", "repeatability"), "set")
     assert made.scope == scopes.get(name, "instance")
 
 
