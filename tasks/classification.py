@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core.errors import NoSplit, UnknownName, UsageError
 from .declare import unique
-from .instance import Head, Instance, Quantity
+from .instance import Head, Instance, Quantity, cluster_of
 from .published_data import Corpus, PublishedRow, describe_source, read_rows
 from .sampling import balanced
 
@@ -28,12 +28,16 @@ class Classes:
         names: The classes by the number that files and the Hub store.
         merged: Stored class to the task's class, or to the empty text where its rows are left out; classes that are not here keep
             their names.
+        cluster: The column of the text that several rows share, whose rows are one cluster; empty where there is none.
+        version: Of the task.
     """
 
     corpus: Corpus
     reference: str
     names: tuple[str, ...]
     merged: Mapping[str, str] = field(default_factory=dict)
+    cluster: str = ""
+    version: int = 1
 
     @property
     def of_task(self) -> tuple[str, ...]:
@@ -63,11 +67,15 @@ PUBLISHED = {
         "Williams, Nangia and Bowman 2018, A Broad-Coverage Challenge Corpus for Sentence Understanding through Inference; "
         + GLUE_REFERENCE,
         ("entailment", "neutral", "contradiction"),
+        cluster="premise",
+        version=2,
     ),
     "rte": Classes(
         _glue("rte", "sentence1", "sentence2"),
         f"Dagan, Glickman and Magnini 2006, The PASCAL Recognising Textual Entailment Challenge; {GLUE_REFERENCE}",
         ("entailment", "not_entailment"),
+        cluster="sentence1",
+        version=2,
     ),
     "mrpc": Classes(
         _glue("mrpc", "sentence1", "sentence2"),
@@ -82,7 +90,8 @@ class ClassificationTask:
     """Labelled texts of a published data set, of which the class is explained.
 
     Splits are `train`, `validation` and `test`. GLUE publishes no labels for its own test sets, so there `test` is its dev set,
-    as `validation` is (MNLI: the matched one); SST has all three. Source: `reference`.
+    as `validation` is (MNLI: the matched one); SST has all three. Pairs of MNLI with one premise are a cluster, and so are pairs
+    of RTE with one text. Source: `reference`.
 
     Attributes:
         name: `sst2`, `sst`, `sst/binary`, `mnli`, `rte` or `mrpc`.
@@ -95,13 +104,17 @@ class ClassificationTask:
 
     name: str
     data_dir: str | Path | None = None
-    version: int = field(init=False, default=1)
     head: Head = field(init=False, default="label")
     quantity: Quantity = field(init=False, default=Quantity())
 
     def __post_init__(self) -> None:
         if self.name not in PUBLISHED:
             raise UnknownName("classification task", self.name, PUBLISHED)
+
+    @property
+    def version(self) -> int:
+        """Raised by any change to the instances."""
+        return PUBLISHED[self.name].version
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -145,7 +158,9 @@ class ClassificationTask:
             raise UsageError(f"{row.where}: a text is empty.")
         label = self._label(row)
         truth = {"token_labels": row.word_labels} if row.word_labels else {}
-        return Instance(f"{self.name}/{split}/{row.key}", texts, (label,), truth=truth) if label else None
+        name, shared = f"{self.name}/{split}/{row.key}", PUBLISHED[self.name].cluster
+        cluster = cluster_of(texts[PUBLISHED[self.name].corpus.texts.index(shared)]) if shared else ""
+        return Instance(name, texts, (label,), truth=truth, cluster=cluster) if label else None
 
     def _label(self, row: PublishedRow) -> str:
         """The task's class of a row that stores its number or its name; the empty text where the task leaves it out."""

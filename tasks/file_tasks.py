@@ -14,12 +14,12 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from ..core.errors import NoSplit, UnknownName, UsageError
 from .file_rows import read_table, split_names, stem
 from .gaps import filled, gap_between, gapped
-from .instance import GAP, Head, Instance, Quantity
+from .instance import GAP, Head, Instance, Quantity, cluster_of
 from .sampling import balanced
 from .table import LONG_TEXT, NUMBER, BrokenRowError, FileRow, Table, as_text, hint_of_header
 
 log = logging.getLogger(__name__)
-COLUMNS = ("sentence", "sentence2", "target_idx", "good", "bad", "label", "condition")
+COLUMNS = ("sentence", "sentence2", "target_idx", "good", "bad", "label", "condition", "cluster")
 WHOLE = {"sentence_good": "good", "sentence_bad": "bad"}
 """What files call the two sentences of a pair (BLiMP), and the columns that they are taken for."""
 NO_LABEL = ("-", "nan", "<na>", "n/a", "null")
@@ -199,7 +199,7 @@ class FileTask(abc.ABC):
 
 @dataclass(frozen=True)
 class MinimalPairs(FileTask):
-    """Minimal pairs: `sentence` with one [MASK], or the index of a word in `target_idx`; `good`, `bad`; maybe `condition`.
+    """Minimal pairs: `sentence` with one [MASK] or `target_idx` (index of a word); `good`, `bad`; maybe `condition`, `cluster`.
 
     Without a sentence, `good` and `bad` are whole sentences that differ in one word, which becomes the gap.
     """
@@ -217,14 +217,15 @@ class MinimalPairs(FileTask):
         has_gap = GAP in row.text("sentence") or row.text("target_idx")
         is_whole = not has_gap and len(good.split()) > 1 and len(bad.split()) > 1
         pair = gap_between(good, bad) if is_whole else gapped(row, good, bad)
-        return Instance(name, (pair.text,), (pair.good,), (pair.bad,), row.text("condition"))
+        return Instance(name, (pair.text,), (pair.good,), (pair.bad,), row.text("condition"), cluster=_cluster(row))
 
 
 @dataclass(frozen=True)
 class LabelledTexts(FileTask):
-    """Labelled texts: `sentence`, `label` (integers if all are), maybe `sentence2`, `condition`.
+    """Labelled texts: `sentence`, `label` (integers if all are), maybe `sentence2`, `condition`, `cluster`.
 
-    Where labels are lists of those that are true, each row asks about every label of the file: `toxic`, or `not toxic`.
+    Where labels are lists of those that are true, each row asks about every label of the file: `toxic`, or `not toxic`. These
+    questions are one cluster, unless the file names another.
     """
 
     head: ClassVar[Head] = "label"
@@ -241,11 +242,11 @@ class LabelledTexts(FileTask):
                 raise BrokenRowError(f"label is a list that has one label twice: {TRUE_NAMES}")
             if not all(isinstance(label, (str, int)) and as_text(label).strip() for label in labels):
                 raise BrokenRowError("label is a list of something else than labels.")
-            return Instance(name, texts, names or ("",), (), row.text("condition"))
+            return Instance(name, texts, names or ("",), (), row.text("condition"), cluster=_cluster(row) or name)
         label = filled(row, "label")
         if label.lower() in NO_LABEL:
             raise BrokenRowError(f"the label is {label!r}, which says that there is none.")
-        return Instance(name, texts, (label,), (), row.text("condition"))
+        return Instance(name, texts, (label,), (), row.text("condition"), cluster=_cluster(row))
 
     def _finished(self, instances: Sequence[Instance], table: Table, stored: Table) -> Sequence[Instance]:
         """The instances with answers of one type; warns of a text that is left out."""
@@ -265,6 +266,11 @@ class LabelledTexts(FileTask):
             return instances
         numbers = [int(label.partition(".")[0]) for label in labels]
         return [replace(instance, answer=(number,)) for instance, number in zip(instances, numbers, strict=True)]
+
+
+def _cluster(row: FileRow) -> str:
+    """The cluster of a row's instance: that of the text in its column `cluster`, such as a passage or the name of a document."""
+    return cluster_of(row.text("cluster"))
 
 
 def _question(instance: Instance, label: str) -> Instance:

@@ -15,7 +15,7 @@ from .instance import Instance
 def fingerprint(instances: Iterable[Instance]) -> str:
     """Sha256 over every field of every instance, in order, as canonical JSON (sorted keys, ASCII, one instance a line).
 
-    An empty `also` is left out, so that instances with one answer keep the fingerprint that they had before that field existed.
+    An empty `also` or `cluster` is left out, so that instances without it keep the fingerprint that they had before it existed.
 
     Args:
         instances: In the task's order.
@@ -32,8 +32,9 @@ def fingerprint(instances: Iterable[Instance]) -> str:
     digest = hashlib.sha256()
     for instance in instances:
         values = {field.name: _plain(getattr(instance, field.name), instance.id) for field in fields(instance)}
-        if not instance.also:
-            del values["also"]
+        for later in ("also", "cluster"):
+            if not getattr(instance, later):
+                del values[later]
         digest.update(json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n")
     return digest.hexdigest()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
@@ -9,6 +10,8 @@ from typing import Literal, Protocol, runtime_checkable
 from ..core.errors import UsageError
 
 GAP = "[MASK]"
+SHORT = 32
+"""Characters up to which a text names its own cluster."""
 Head = Literal["masked", "next", "label", "span"]
 Form = Literal["logit_difference", "logit", "probability", "log_probability"]
 Label = Literal["gold", "predicted"]
@@ -39,6 +42,8 @@ class Instance:
         against: The competing output, one an output head. Empty: the strongest other output, fixed on the clean input.
         also: Further answers that are as right, each written as `answer` is. The one that the model finds likeliest on the clean
             input is explained, so that a model that gives any of them is right.
+        cluster: The source that the instance shares with others, such as the passage of several questions, as `cluster_of` names
+            it. Intervals and tests take the instances of a cluster as drawn together. Empty: the instance is drawn by itself.
         condition: The group that intervals are stratified by, such as `SP`.
         slots: The name of each blank-separated word's slot in its template. Not empty: every word must be one token.
         truth: Planted answers and lexical items, for metrics only; never part of a batch.
@@ -56,6 +61,7 @@ class Instance:
     slots: tuple[str, ...] = ()
     truth: Mapping[str, object] = field(default_factory=dict)
     also: tuple[tuple[int | str, ...], ...] = ()
+    cluster: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.segments) <= 2 or not all(s.strip() for s in self.segments):
@@ -74,6 +80,21 @@ class Instance:
         words = sum(len(s.split()) for s in self.segments)
         if self.slots and len(self.slots) != words:
             raise UsageError(f"instance {self.id!r}: {words} words but {len(self.slots)} slot names.")
+
+
+def cluster_of(text: str) -> str:
+    """The name of the cluster of all instances that come from a text.
+
+    A short text is its own name; of a longer one it is the start of its sha256.
+
+    Args:
+        text: The source: a passage, a premise, or any name of it. Blanks at its ends do not count.
+
+    >>> cluster_of(" passage 7 "), cluster_of("Fifty yards away, the dog that had barked all night was asleep.")
+    ('passage 7', '0a41a162635f8f8c')
+    """
+    text = text.strip()
+    return text if len(text) <= SHORT else hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.errors import NoSplit, UsageError
 from .declare import unique
-from .instance import Head, Instance, Quantity
+from .instance import Head, Instance, Quantity, cluster_of
 from .published_data import Corpus, PublishedRow, describe_source, read_rows
 from .sampling import balanced
 
@@ -30,11 +30,11 @@ Span = tuple[int, int]
 class Squad:
     """Which words of a passage answer a question (SQuAD 1.1)? For models with a span head.
 
-    The segments are question and passage. An answer is given by the characters where it starts and ends in the passage, without
-    blanks at its ends, so that no tokenizer is needed here. All answers of the annotators are right, and the first is `answer`.
-    `test` is the published dev set, because the test set is secret. Passages longer than a model reads are not cut: such
-    questions are refused, or left out and counted with `--on-split skip`; `--max-tokens 384` leaves out the questions that De Cao
-    et al. 2020 leave out.
+    The segments are question and passage; the questions of a passage are one cluster. An answer is given by the characters where
+    it starts and ends in the passage, without blanks at its ends, so that no tokenizer is needed here. All answers of the
+    annotators are right, and the first is `answer`. `test` is the published dev set, because the test set is secret. Passages
+    longer than a model reads are not cut: such questions are refused, or left out and counted with `--on-split skip`;
+    `--max-tokens 384` leaves out the questions that De Cao et al. 2020 leave out.
 
     Source: Rajpurkar, Zhang, Lopyrev and Liang 2016, SQuAD: 100,000+ Questions for Machine Comprehension of Text.
 
@@ -45,7 +45,7 @@ class Squad:
 
     data_dir: str | Path | None = None
     name: str = field(init=False, default="squad")
-    version: int = field(init=False, default=1)
+    version: int = field(init=False, default=2)
     head: Head = field(init=False, default="span")
     quantity: Quantity = field(init=False, default=Quantity())
     reference: str = field(init=False, default=REFERENCE)
@@ -81,7 +81,8 @@ def _instance(split: str, row: PublishedRow) -> Instance:
         raise UsageError(f"{row.where}: the {'context' if question.strip() else 'question'} is empty.")
     spans = dict.fromkeys(_span(context, text, start, row.where) for text, start in _answers(row))
     first, *also = spans
-    return Instance(f"squad/{split}/{row.key}", (question.strip(), context), first, also=tuple(also))
+    texts, also_right = (question.strip(), context), tuple(also)
+    return Instance(f"squad/{split}/{row.key}", texts, first, also=also_right, cluster=cluster_of(context))
 
 
 def _answers(row: PublishedRow) -> list[tuple[str, int]]:

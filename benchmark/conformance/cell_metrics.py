@@ -59,7 +59,8 @@ def _compare(
     for members in halves:
         order = members[::-1] if backwards else members
         names, conditions = tuple(i.id for i in order), tuple(i.condition for i in order)
-        cells.append(ExplainedCell(names, conditions, [gold[name] for name in names]))
+        clusters = tuple(i.cluster for i in order)
+        cells.append(ExplainedCell(names, conditions, [gold[name] for name in names], clusters))
     return tuple(plugin.compare(*cells))
 
 

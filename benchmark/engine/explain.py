@@ -238,6 +238,7 @@ def _sentence(model: Layered, batch: Batch, predicted: Batch, row: int, instance
     return ExplainedSentence(
         id=instance.id,
         condition=instance.condition,
+        cluster=instance.cluster,
         tokens=tuple(tokens),
         slots=tuple(token_slots(batch, row, instance)),
         words=tuple((segment, word) for segment, word in words),

@@ -245,10 +245,14 @@ class Cell:
     def write_scores(self, score: Score, rows: pd.DataFrame) -> Score:
         """Writes one metric's rows, with the score in the file's metadata, so that the file can be read without the record.
 
+        The column of clusters is left out where no instance is in one.
+
         Returns:
             The score that is stored: where another process has stored the same one in the meantime, that.
         """
-        table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
+        in_clusters = (rows["cluster"].fillna("") != "").any()
+        kept = rows if in_clusters else rows.drop(columns="cluster")
+        table = pa.Table.from_pandas(kept, preserve_index=False).replace_schema_metadata(None)
         buffer = io.BytesIO()
         # Without Arrow's own copy of the schema, which would hold the score a second time, in base64: half the file.
         with pq.ParquetWriter(buffer, table.schema, compression="zstd", store_schema=False) as writer:
@@ -282,7 +286,7 @@ class Cell:
         return {name: score for name in names if (score := self.read_score(name)) is not None}
 
     def rows(self, metric: str) -> pd.DataFrame:
-        """A metric's rows, with the columns instance, condition, variant, draw, value and reason.
+        """A metric's rows, with the columns of `metrics.scores.COLUMNS`; the cluster is empty where the file has none.
 
         Raises:
             FlowgaugeError: There are none, or the file is damaged.
@@ -295,6 +299,8 @@ class Cell:
         except (pa.ArrowException, OSError) as error:
             raise DamagedFile(f"{self.scores_path(metric)} is damaged: it is not a whole Parquet file. {self.remedy}") from error
         frame: Any = table.to_pandas(types_mapper={pa.string(): pd.StringDtype()}.get)
+        if "cluster" not in frame and "condition" in frame:
+            frame.insert(frame.columns.get_loc("condition") + 1, "cluster", pd.Series("", frame.index, pd.StringDtype()))
         return frame
 
     def sums(self) -> dict[str, str]:

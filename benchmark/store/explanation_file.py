@@ -45,6 +45,7 @@ class ExplainedSentence:
         answer, against, predicted: Outputs as text, one a head; the ends of a span as `token@position`.
         correct: Whether the model predicts the answer; None where it gives a score.
         place: The index of the instance among those of its task; None in files of version 0.1.
+        cluster: The source that the instance shares with others; empty, and absent from the file, where it is in none.
     """
 
     id: str
@@ -58,6 +59,7 @@ class ExplainedSentence:
     predicted: tuple[str, ...]
     correct: bool | None
     place: int | None = None
+    cluster: str = ""
 
     @property
     def verdict(self) -> str:
@@ -128,7 +130,8 @@ def to_bytes(part: Part) -> bytes:
         tensors[f"{name}|pieces"] = np.array([piece for piece, _ in column], np.int64)
         if arrays[0].ndim:
             tensors[f"{name}|shapes"] = np.array([array.shape for array in arrays], np.int64)
-    header = {"schema": SCHEMA, "sentences": [asdict(s) for s in part.sentences], "cost": dict(part.cost), "seal": BLANK}
+    sentences = [{name: value for name, value in asdict(s).items() if name != "cluster" or value} for s in part.sentences]
+    header = {"schema": SCHEMA, "sentences": sentences, "cost": dict(part.cost), "seal": BLANK}
     return seal(safetensors.save(tensors, {"flowgauge": json.dumps(header)}))
 
 

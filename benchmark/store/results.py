@@ -65,7 +65,7 @@ def _ranked(record: Record, metric: str) -> str:
     aggregate = score.ranked_aggregate
     if aggregate is None or math.isnan(aggregate.value):
         return "n/a"
-    return with_interval(aggregate.value, aggregate.low, aggregate.high, aggregate.count, aggregate.reason)
+    return with_interval(aggregate.value, aggregate.low, aggregate.high, aggregate.count, aggregate.reason, aggregate.clusters)
 
 
 def table(records: Sequence[Record]) -> pd.DataFrame:

@@ -135,7 +135,7 @@ def _text(pair: CellPair, variant: str) -> str:
     aggregate = next((a for a in pair.aggregates if a.variant == variant), None)
     if aggregate is None or math.isnan(aggregate.value):
         return f"n/a: {pair.reason if aggregate is None else aggregate.reason}"
-    text = with_interval(aggregate.value, aggregate.low, aggregate.high, aggregate.count, aggregate.reason)
+    text = with_interval(aggregate.value, aggregate.low, aggregate.high, aggregate.count, aggregate.reason, aggregate.clusters)
     return f"{text}: {aggregate.reason}" if NO_INTERVAL in aggregate.reason else text
 
 
@@ -185,7 +185,8 @@ def _explained(store: Store, record: Record) -> ExplainedCell:
     sentences = cell.sentences()
     if len(sentences) != record.instances:
         raise UsageError(f"explanations of {record.method} on {record.task} are missing or damaged. {cell.remedy}")
-    return ExplainedCell(tuple(sentences), tuple(s.condition for s in sentences.values()), _GoldExplanations(cell))
+    conditions, clusters = (tuple(getattr(s, name) for s in sentences.values()) for name in ("condition", "cluster"))
+    return ExplainedCell(tuple(sentences), conditions, _GoldExplanations(cell), clusters)
 
 
 def _compare(metric: Any, store: Store, records: tuple[Record, ...]) -> CellPair:

@@ -66,7 +66,7 @@ class MethodComparison(Ranking):
         group = self.group
         title = f"{group.model} on {group.task}{f' ({group.note})' if group.note else ''}, {self.unit}"
         way = {True: "higher is better", False: "lower is better", None: "neither end is better"}[self.scores.higher_is_better]
-        head = f"Ranks are of the {self.shared} instances that every method has a score for; {way}. Intervals are 95 %."
+        head = f"Ranks are of the {self.shared_in_words} that every method has a score for; {way}. Intervals are 95 %."
         missing = [f"{name}: {reason}" for name, reason in self.missing.items()]
         operators = [line for panel in self.panels for line in panel.lines()]
         return title, self.table(), [head, *self.sentences, *missing, *operators, ""]
@@ -74,10 +74,12 @@ class MethodComparison(Ranking):
     def table(self) -> list[tuple[str, ...]]:
         """A head, then a row a method: rank with its interval, mean with its interval, letters of its ties."""
         rows: list[tuple[str, ...]] = [("rank", "method", "n", f"{self.metric}\n{self.variant}", "not separated")]
-        for index, (name, count) in enumerate(zip(self.scores.methods, self.scores.counts, strict=True)):
+        counted = zip(self.scores.methods, self.scores.counts, self.scores.cluster_counts, strict=True)
+        for index, (name, count, clusters) in enumerate(counted):
             mean, low, high = self.means[index].tolist()
             rank = f"{self.ranks.rank[index]:g} [{self.ranks.low[index]:g}, {self.ranks.high[index]:g}]"
-            rows.append((rank, name, str(count), with_interval(mean, low, high, count), self.letters[index]))
+            mean_text = with_interval(mean, low, high, count, clusters=clusters)
+            rows.append((rank, name, str(count), mean_text, self.letters[index]))
         return rows
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from scipy.stats import kendalltau
 
 from ...benchmark.store.record import Score
+from ...metrics.scores import count_in_words
 from ...metrics.statistics.differences import paired_differences
 from ..stored.comparable_cells import ComparableCells
 from ..stored.score_table import CellSource, ScoreTable, StoredScores, read_scores
@@ -108,7 +109,8 @@ class OperatorSensitivity:
     def lines(self) -> Iterator[str]:
         """Lines of text for `compare`: the order under each operator, then the pairs that change places."""
         name = f"{self.metric} ({self.settings})" if self.settings else self.metric
-        yield f"{name} under {len(self.operators)} ablation operators, on {self.instances} instances that all have a score for:"
+        shared = count_in_words(self.instances, self.tables[0].common_clusters)
+        yield f"{name} under {len(self.operators)} ablation operators, on {shared} that all have a score for:"
         for index, operator in enumerate(self.operators):
             tau = f" (Kendall's tau to {self.operators[0]} on these instances: {self.tau[0, index]:.2f})" if index else ""
             yield f"  {operator}: {', '.join(self.best_first(index))}{tau}"
@@ -193,7 +195,8 @@ def _on_instances(scores: StoredScores, methods: Sequence[str], instances: Seque
     columns = [column_of[name] for name in instances]
     table = scores.table.narrow(methods)
     conditions = tuple(table.conditions[column] for column in columns)
-    return replace(table, values=table.values[:, columns], conditions=conditions)
+    clusters = tuple(table.clusters[column] for column in columns if table.clusters)
+    return replace(table, values=table.values[:, columns], conditions=conditions, clusters=clusters)
 
 
 def panel_table(group: ComparableCells, panel: OperatorSensitivity) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ...metrics.scores import without_interval
+from ...metrics.scores import count_in_words, without_interval
 from ...metrics.statistics.differences import paired_differences
 from ...metrics.statistics.intervals import t_intervals
 from ...metrics.statistics.ordering import rank_bounds, resampled_means, shares_won
@@ -36,6 +36,7 @@ class Difference(NamedTuple):
         needed: Instances in all that would separate the pair at its level with power 0.8; NaN where it is separated.
         pairs: How many pairs are tested.
         against: Conditions in which the difference has opposite signs, each beyond its own interval, with the differences.
+        clusters: How many clusters the instances are in; None where each is by itself.
     """
 
     one: str
@@ -52,6 +53,7 @@ class Difference(NamedTuple):
     needed: float
     pairs: int = 1
     against: tuple[tuple[str, float], ...] = ()
+    clusters: int | None = None
 
     @property
     def separated(self) -> bool:
@@ -76,7 +78,7 @@ def differences(scores: ScoreTable, seed: int = 0) -> list[Difference]:
         scores: The table.
         seed: Of the flips of signs.
     """
-    units, instances = scores.units(), int(scores.common.sum())
+    units, instances, clusters = scores.units(), int(scores.common.sum()), scores.common_clusters
     tested = paired_differences(units, seed)
     needed = np.ceil(tested.needed * instances / units.sums.shape[1])
     against = _conditions_against(scores, np.stack([tested.first, tested.second], 1))
@@ -84,7 +86,8 @@ def differences(scores: ScoreTable, seed: int = 0) -> list[Difference]:
     compared = []
     for index, numbers in enumerate(zip(*(column.tolist() for column in (*columns, tested.p_holm)), strict=True)):
         names = (scores.methods[tested.first[index]], scores.methods[tested.second[index]])
-        pair = Difference._make((*names, *numbers, instances, float(needed[index]), len(needed), against.get(index, ())))
+        rest = (instances, float(needed[index]), len(needed), against.get(index, ()), clusters)
+        pair = Difference._make((*names, *numbers, *rest))
         compared.append(pair.swapped() if pair.value < 0 else pair)
     return compared
 
@@ -168,14 +171,15 @@ def sentence(d: Difference, metric: str, higher_is_better: bool | None) -> str:
     if higher_is_better is False:
         d = d.swapped()  # the better one first, so that the sign says which way better is
     value, low, high = (round(x, 9) + 0.0 for x in (d.value, d.low_corrected, d.high_corrected))  # what rounding left of 0 is 0
-    interval = f"{low:.3g}, {high:.3g}" if low == low else without_interval(d.instances)
-    size = f"{value:+.3g} [{interval}], p = {d.p_holm:.2g}, {d.instances} instance{'s' if d.instances != 1 else ''}"
+    interval = f"{low:.3g}, {high:.3g}" if low == low else without_interval(d.instances, clusters=d.clusters)
+    size = f"{value:+.3g} [{interval}], p = {d.p_holm:.2g}, {count_in_words(d.instances, d.clusters)}"
     if d.pairs > 1:
         size += f", corrected over {d.pairs} pairs"
     if d.against:
         size += f"; the sign differs between conditions: {', '.join(f'{name} {value:+.3g}' for name, value in d.against)}"
     if not d.separated:
-        remedy = f"; about {d.needed:.0f} instances would separate them" if np.isfinite(d.needed) else ""
+        in_clusters = None if d.clusters is None else round(d.needed * d.clusters / d.instances)
+        remedy = f"; about {count_in_words(round(d.needed), in_clusters)} would separate them" if np.isfinite(d.needed) else ""
         return f"{d.one} and {d.other} cannot be separated on {metric}: {size}{remedy}"
     if higher_is_better is None:
         return f"{d.one} has more {metric} than {d.other}: {size}"

@@ -43,8 +43,12 @@ class MetricScores:
             self.ranking.scores,
             self.comparison.letters if self.comparison else [""] * len(self.ranking.scores.methods),
         )
-        every = zip(scores.methods, *self.ranking.means.T.tolist(), scores.counts, letters, strict=True)
-        return {name: f"{with_interval(mean, low, high, n)} {letter}".rstrip() for name, mean, low, high, n, letter in every}
+        counts = zip(scores.counts, scores.cluster_counts, strict=True)
+        every = zip(scores.methods, *self.ranking.means.T.tolist(), counts, letters, strict=True)
+        return {
+            name: f"{with_interval(mean, low, high, n, clusters=clusters)} {letter}".rstrip()
+            for name, mean, low, high, (n, clusters), letter in every
+        }
 
     @property
     def leaders(self) -> tuple[str, ...]:

@@ -187,7 +187,7 @@ class ModelBoard:
         return [
             f"{t.comparison.metric} on {t.comparison.group.task}"
             for t in self.counted
-            if t.comparison.shared > 1 and not moments(t.comparison.scores.narrow(self.methods).units()).variance.all()
+            if len((units := t.comparison.scores.narrow(self.methods).units()).sizes) > 1 and not moments(units).variance.all()
         ]
 
     @cached_property

@@ -20,7 +20,7 @@ from ...benchmark.store.key import short_hash
 from ...benchmark.store.record import Record, Score
 from ...core.errors import UnknownName, UsageError, listing
 from ...core.version import VERSION
-from ...metrics.scores import Aggregate
+from ...metrics.scores import Aggregate, count_in_words
 from ..stored.comparable_cells import ComparableCells, groups
 from ..stored.records import stored_records
 
@@ -114,8 +114,9 @@ def _result(group: ComparableCells, label: str, record: Record, score: Score, ra
     details: dict[str, Any] = {"score": ranked.value, "details": {"undefined_instances": str(ranked.undefined)}}
     uncertainty: dict[str, Any] = {"num_samples": ranked.count}
     if math.isfinite(ranked.low) and math.isfinite(ranked.high):
+        over = "instances" if ranked.clusters is None else f"{ranked.clusters} clusters of instances"
         ends = {"lower": ranked.low, "upper": ranked.high}
-        uncertainty["confidence_interval"] = {**ends, "confidence_level": 0.95, "method": "closed form over instances"}
+        uncertainty["confidence_interval"] = {**ends, "confidence_level": 0.95, "method": f"closed form over {over}"}
     return {
         "evaluation_result_id": short_hash([record.cell, score.metric], 16),
         "evaluation_name": f"{group.task}: {label}",
@@ -158,7 +159,8 @@ def hub_results(records: Sequence[Record], dataset: str, source_url: str = "") -
             date=record.finished[:10] or None,
             source_url=source_url or None,
             source_name="flowgauge" if source_url else None,
-            notes=f"{label}, {score.ranked}, 95 % interval {ranked.low:.4g} to {ranked.high:.4g}, {ranked.count} instances",
+            notes=f"{label}, {score.ranked}, 95 % interval {ranked.low:.4g} to {ranked.high:.4g}, "
+            f"{count_in_words(ranked.count, ranked.clusters)}",
         )
         for group in groups(records)
         for label, record in group.by_label().items()

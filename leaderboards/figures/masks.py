@@ -13,7 +13,9 @@ from matplotlib.figure import Figure
 from ...benchmark.store.explanation_file import ExplainedSentence
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
+from ...metrics.scores import count_in_words
 from ...metrics.statistics.intervals import mean_intervals
+from ...metrics.statistics.units import clusters_of
 from . import style
 from .attribution import answer_line
 from .source import CellExplanations
@@ -82,6 +84,7 @@ class MaskCurve:
         name: The kind of tokens.
         value, low, high: The mean and its interval at each depth.
         count: The number of instances that have such tokens.
+        clusters: How many clusters these are in; None where each is by itself.
     """
 
     name: str
@@ -89,6 +92,7 @@ class MaskCurve:
     low: Float[np.ndarray, " depths"]
     high: Float[np.ndarray, " depths"]
     count: int
+    clusters: int | None = None
 
 
 def text_curves(explained: CellExplanations, task: str) -> list[MaskCurve]:
@@ -106,22 +110,23 @@ def text_curves(explained: CellExplanations, task: str) -> list[MaskCurve]:
     names = TEXTS.get(task.partition(":")[0], ("first text", "second text"))
     segments = {0: names[0], 1: names[1], -1: "special tokens"}
     means: dict[int, list[np.ndarray]] = {segment: [] for segment in segments}
-    conditions: dict[int, list[str]] = {segment: [] for segment in segments}
+    having: dict[int, list[ExplainedSentence]] = {segment: [] for segment in segments}
     for name, sentence in explained.sentences.items():
         mask, segment_of = mask_view(explained.gold[name]), np.array([segment for segment, _ in sentence.words])
         for segment, instance_means in means.items():
             if (segment_of == segment).any():
                 instance_means.append(mask[:, segment_of == segment].mean(1))
-                conditions[segment].append(sentence.condition)
+                having[segment].append(sentence)
     if not means[1]:
         raise NotApplicable(f"the sentences of {task} have one text, and this figure compares two.")
-    return [_curve(name, means[s], conditions[s]) for s, name in segments.items() if means[s]]
+    return [_curve(name, means[s], having[s]) for s, name in segments.items() if means[s]]
 
 
-def _curve(name: str, means: Sequence[np.ndarray], conditions: Sequence[str]) -> MaskCurve:
+def _curve(name: str, means: Sequence[np.ndarray], sentences: Sequence[ExplainedSentence]) -> MaskCurve:
     """The mean of the instances' means, with its interval."""
-    value, low, high = mean_intervals(np.stack(means, 1), np.array(conditions), bounds=(0.0, 1.0)).T
-    return MaskCurve(name, value, low, high, len(means))
+    conditions, clusters = (np.array([getattr(s, of) for s in sentences], str) for of in ("condition", "cluster"))
+    value, low, high = mean_intervals(np.stack(means, 1), conditions, clusters, (0.0, 1.0)).T
+    return MaskCurve(name, value, low, high, len(means), clusters_of(clusters))
 
 
 def texts_figure(title: str, panels: Sequence[tuple[str, Sequence[MaskCurve]]]) -> Figure:
@@ -138,8 +143,9 @@ def texts_figure(title: str, panels: Sequence[tuple[str, Sequence[MaskCurve]]]) 
     corner = ((0.75 + len(panels) * 3.5 - 0.35) / width, 1 - 0.95 / height)
     figure.legend(handles, names, loc="upper left", bbox_to_anchor=corner, fontsize=style.SMALL, frameon=False, handlelength=2.6)
     style.add_text(figure, 0.2, height - 0.34, title, fontsize=style.LARGE, color=style.INK, va="bottom")
-    most = max(curve.count for _, curves in panels for curve in curves)
-    note = f"{most} instances; tokens are averaged within each instance first. Bands: 95 % intervals. E: word vectors."
+    most = max((curve for _, curves in panels for curve in curves), key=lambda curve: curve.count)
+    count = count_in_words(most.count, most.clusters)
+    note = f"{count}; tokens are averaged within each instance first. Bands: 95 % intervals. E: word vectors."
     style.add_text(figure, 0.2, height - 0.55, note, fontsize=style.SMALL, color=style.GREY, va="bottom")
     return figure
 

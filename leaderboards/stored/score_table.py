@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
+from itertools import compress, repeat
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +20,7 @@ from ...benchmark.store.sums import DamagedFile
 from ...core.errors import UsageError
 from ...metrics.statistics.intervals import Bounds, mean_intervals
 from ...metrics.statistics.ordering import ranks_of
-from ...metrics.statistics.units import Units, sampling_units
+from ...metrics.statistics.units import Units, clusters_of, sampling_units
 from .comparable_cells import ComparableCells, find_aggregate, find_score, groups, why_not_scored
 from .records import stored_records
 
@@ -36,6 +36,8 @@ class ScoreTable:
         methods: Labels.
         values: Score of each method and instance, draws and seeds averaged; NaN where undefined.
         conditions: Each instance's condition; resampling keeps the number of instances of each.
+        clusters: Each instance's cluster, empty where it is in none; the instances of a cluster are drawn together. Empty: no
+            instance is in one.
         higher_is_better: None where neither end is better.
         bounds: Smallest and largest possible score.
     """
@@ -45,11 +47,16 @@ class ScoreTable:
     conditions: tuple[str, ...]
     higher_is_better: bool | None = True
     bounds: Bounds = (None, None)
+    clusters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.methods), len(self.conditions)):
             raise ValueError(
                 f"scores must be {(len(self.methods), len(self.conditions))} (methods, instances), got {self.values.shape}."
+            )
+        if len(self.clusters) not in (0, len(self.conditions)):
+            raise ValueError(
+                f"a table of {len(self.conditions)} instances needs as many clusters or none, got {len(self.clusters)}."
             )
 
     @property
@@ -62,6 +69,20 @@ class ScoreTable:
         """How many instances each method has a score of."""
         return [int(count) for count in (~np.isnan(self.values)).sum(1)]
 
+    @property
+    def cluster_counts(self) -> list[int | None]:
+        """How many clusters these instances are in, as `clusters_of` counts them: None where each is by itself."""
+        return [clusters_of(self._clusters[defined]) for defined in ~np.isnan(self.values)]
+
+    @property
+    def common_clusters(self) -> int | None:
+        """How many clusters the instances are in where every method has a score; None where each is by itself."""
+        return clusters_of(self._clusters[self.common])
+
+    @property
+    def _clusters(self) -> np.ndarray:
+        return np.array(self.clusters or ("",) * len(self.conditions), str)
+
     def common_means(self) -> Float[np.ndarray, " methods"]:
         """Mean of each method over the instances where every method has a score; what methods are ranked by."""
         means: np.ndarray = self.values[:, self.common].mean(1)
@@ -69,11 +90,12 @@ class ScoreTable:
 
     def units(self) -> Units:
         """Sampling units of the instances where every method has a score, which ranks and differences rest on."""
-        return sampling_units(self.values[:, self.common], np.array(self.conditions)[self.common])
+        common = self.common
+        return sampling_units(self.values[:, common], np.array(self.conditions)[common], self._clusters[common])
 
     def mean_intervals(self) -> Float[np.ndarray, "methods 3"]:
         """Mean of each method over its own instances, with the ends of its interval."""
-        return mean_intervals(self.values, np.array(self.conditions), bounds=self.bounds)
+        return mean_intervals(self.values, np.array(self.conditions), self._clusters, self.bounds)
 
     def narrow(self, methods: Sequence[str]) -> ScoreTable:
         """The table of some methods, in the order given."""
@@ -140,21 +162,22 @@ def read_scores(source: CellSource, group: ComparableCells, metric: str, variant
     ranked = ranked_score(group, metric)
     variant = variant or (ranked.ranked if ranked else "")
     means_by_method: dict[str, list[dict[str, float]]] = {}
-    conditions: dict[str, str] = {}
+    drawn: dict[str, tuple[str, str]] = {}
     missing: dict[str, str] = {}
     for label, record in zip(group.methods(), group.records, strict=True):
-        means, cell_conditions, reason = _cell_means(source, record, metric, variant)
+        means, drawn_here, reason = _cell_means(source, record, metric, variant)
         if reason:
             missing[label] = reason
         else:
-            conditions.update(cell_conditions)
+            drawn.update(drawn_here)
             means_by_method.setdefault(label, []).append(means)
-    instances = sorted(conditions)
+    instances = sorted(drawn)
     values = [_over_seeds(cells, instances) for cells in means_by_method.values()]
     table = ScoreTable(
         methods=tuple(means_by_method),
         values=np.array(values).reshape(len(values), len(instances)),
-        conditions=tuple(conditions[name] for name in instances),
+        conditions=tuple(drawn[name][0] for name in instances),
+        clusters=tuple(drawn[name][1] for name in instances),
         higher_is_better=ranked.higher_is_better if ranked else None,
         bounds=ranked.bounds if ranked else (None, None),
     )
@@ -188,14 +211,16 @@ def metrics_of(cells: Sequence[ComparableCells]) -> list[str]:
     return list(dict.fromkeys(score.name for group in cells for record in group.records for score in record.scores.values()))
 
 
-def _cell_means(source: CellSource, record: Record, metric: str, variant: str) -> tuple[dict[str, float], dict[str, str], str]:
-    """Mean and condition of every instance of a cell; or the reason why it has none, empty where it has."""
+def _cell_means(
+    source: CellSource, record: Record, metric: str, variant: str
+) -> tuple[dict[str, float], dict[str, tuple[str, str]], str]:
+    """Mean, and condition with cluster, of every instance of a cell; or the reason why it has none, empty where it has."""
     score = find_score(record, metric)
     if score is None or score.status != "done":
         return {}, {}, why_not_scored(record, score, metric)
     cell, name = source.find(record), f"scores/{score.metric}.parquet"
     try:
-        means, conditions = _read_rows(cell, name, variant)
+        means, drawn = _read_rows(cell, name, variant)
     except DamagedFile as error:
         return {}, {}, str(error)
     if not means and name in record.files and cell.files.read(f"{cell.path}/{name}") is None:
@@ -205,7 +230,7 @@ def _cell_means(source: CellSource, record: Record, metric: str, variant: str) -
     if all(value != value for value in means.values()):
         aggregate = find_aggregate(record, metric, variant)
         return {}, {}, aggregate if isinstance(aggregate, str) else "undefined for every instance"
-    return means, conditions, ""
+    return means, drawn, ""
 
 
 def _over_seeds(cells: Sequence[dict[str, float]], instances: Sequence[str]) -> np.ndarray:
@@ -216,26 +241,30 @@ def _over_seeds(cells: Sequence[dict[str, float]], instances: Sequence[str]) -> 
     return np.divide(np.where(live, values, 0).sum(0), count, out=np.full(len(instances), np.nan), where=count > 0)
 
 
-def _read_rows(cell: Cell, name: str, variant: str) -> tuple[dict[str, float], dict[str, str]]:
-    """Mean over draws and condition of every instance of one variant, from a file of the cell."""
+def _read_rows(cell: Cell, name: str, variant: str) -> tuple[dict[str, float], dict[str, tuple[str, str]]]:
+    """Mean over draws, and condition with cluster, of every instance of one variant, from a file of the cell."""
     data = cell.read(name)
     if data is None:
         return {}, {}
-    columns = ["instance", "condition", "variant", "value"]
     # Read without threads and buffers: tables are small, and starting them for each of a board's thousand files takes longer.
-    rows = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(columns=columns, use_threads=False)
+    file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
+    in_clusters = "cluster" in file.schema.names
+    columns = ["instance", "condition", "variant", "value", *(["cluster"] if in_clusters else [])]
+    rows = file.read(columns=columns, use_threads=False)
     if len(rows) > FEW_ROWS:
         rows = rows.filter(pc.equal(rows["variant"], variant))
     kept = [text == variant for text in rows["variant"].to_pylist()]
     instances = list(compress(rows["instance"].to_pylist(), kept))
     values = list(compress(rows["value"].to_numpy().tolist(), kept))
-    conditions = {name: text or "" for name, text in zip(instances, compress(rows["condition"].to_pylist(), kept), strict=True)}
-    if len(conditions) == len(instances):  # one draw an instance: nothing to average
-        return dict(zip(instances, values, strict=True)), conditions
+    conditions = compress(rows["condition"].to_pylist(), kept)
+    clusters = compress(rows["cluster"].to_pylist(), kept) if in_clusters else repeat("", len(instances))
+    drawn = {name: (of or "", cluster or "") for name, of, cluster in zip(instances, conditions, clusters, strict=True)}
+    if len(drawn) == len(instances):  # one draw an instance: nothing to average
+        return dict(zip(instances, values, strict=True)), drawn
     draws: dict[str, list[float]] = {}
     for name, value in zip(instances, values, strict=True):
         draws.setdefault(name, []).append(value)
-    return {name: _mean([v for v in drawn if v == v]) for name, drawn in draws.items()}, conditions
+    return {name: _mean([v for v in each if v == v]) for name, each in draws.items()}, drawn
 
 
 def _mean(values: Sequence[float]) -> float:

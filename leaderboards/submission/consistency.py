@@ -41,9 +41,9 @@ ROWS, LETTERS = 10**7, 10_000
 """The most rows of a score, and the most bytes of a text in them."""
 KINDS = {"float64": "double"}
 """Arrow's names of column types, where they differ from pandas' names."""
-VALUES = ("value", "count", "undefined")
+VALUES = ("value", "count", "undefined", "clusters")
 """Numbers of an aggregate that rows give, whatever the metric."""
-SUMMARY = ("value", "low", "high", "count", "undefined", "bias")
+SUMMARY = (*VALUES, "low", "high", "bias")
 """The same with the ends of today's interval, and the bias that it is corrected for."""
 
 
@@ -247,10 +247,12 @@ def _table_fault(data: bytes) -> str:
     texts = [name for name, kind in COLUMNS.items() if kind == "string"]
     try:
         schema = pq.read_schema(pa.BufferReader(data))
-        if schema.names != list(COLUMNS):
+        without_clusters = [name for name in COLUMNS if name != "cluster"]
+        if schema.names not in (list(COLUMNS), without_clusters):
             return f"its rows have the columns {schema.names}."
+        texts = [name for name in texts if name in schema.names]
         types = {column.name: str(column.type).removeprefix("large_") for column in schema}
-        odd = [name for name, kind in COLUMNS.items() if types[name] != KINDS.get(kind, kind)]
+        odd = [name for name, kind in COLUMNS.items() if name in types and types[name] != KINDS.get(kind, kind)]
         if odd:
             return f"its column {odd[0]!r} is of {types[odd[0]]}, expected {COLUMNS[odd[0]]}."
         file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
@@ -273,10 +275,12 @@ def _rows(rows: pd.DataFrame, score: Score, sentences: Mapping[str, ExplainedSen
         return
     if rows.duplicated(["instance", "variant", "draw"]).any():
         yield "an instance has two rows of one variant and draw."
-    conditions = rows["condition"].fillna("").to_numpy(str)
-    expected = np.array([sentences[name].condition for name in rows["instance"]], str)
-    if (moved := conditions != expected).any():
-        yield f"{rows['instance'][moved].iloc[0]!r} is of condition {expected[moved][0]}, not {conditions[moved][0]}."
+    for name in ("condition", "cluster"):
+        stored = rows[name].fillna("").to_numpy(str)
+        expected = np.array([getattr(sentences[instance], name) for instance in rows["instance"]], str)
+        if (moved := stored != expected).any():
+            there, here = stored[moved][0] or "none", expected[moved][0] or "none"
+            yield f"{rows['instance'][moved].iloc[0]!r} is of {name} {here}, not {there}."
     value = rows["value"].to_numpy(float)
     if (np.isnan(value) & (rows["reason"].fillna("") == "").to_numpy()).any():
         yield "scores that are NaN without a reason."

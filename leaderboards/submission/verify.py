@@ -263,7 +263,7 @@ def _differ(theirs: pd.DataFrame, ours: pd.DataFrame) -> Iterator[str]:
         first = both[both["_merge"] == "right_only"].iloc[0]
         yield f"{extra} of its rows are not recomputed, first {first['instance']!r}, {first['variant']}."
     both = both[both["_merge"] == "both"]
-    for name in ("condition", "reason"):
+    for name in ("condition", "cluster", "reason"):
         moved = both[name].fillna("") != both[f"{name}_theirs"].fillna("")
         if moved.any():
             first = both[moved].iloc[0]

@@ -23,6 +23,7 @@ class TableEntry:
         spread: Standard deviation over draws, None where nothing is drawn.
         reason: Why there is no number, or why some instances have none.
         bias: How far the number lies from the truth on average, where its interval is corrected for that.
+        clusters: How many clusters the instances are in; None where each is by itself.
     """
 
     value: float = math.nan
@@ -33,6 +34,7 @@ class TableEntry:
     spread: float | None = None
     reason: str = ""
     bias: float | None = None
+    clusters: int | None = None
 
     @property
     def known(self) -> bool:
@@ -58,7 +60,7 @@ def read_entry(record: Record | None, metric: str, variant: str, scale: float = 
     return TableEntry(
         value=scale * aggregate.value, low=scale * aggregate.low, high=scale * aggregate.high, count=aggregate.count,
         undefined=aggregate.undefined, spread=spread, reason=aggregate.reason,
-        bias=None if aggregate.bias is None else scale * aggregate.bias,
+        bias=None if aggregate.bias is None else scale * aggregate.bias, clusters=aggregate.clusters,
     )  # fmt: skip
 
 
@@ -88,9 +90,9 @@ def column_entry(source: CellSource, group: ComparableCells, records: Sequence[R
         count, why = min(entry.count for entry in known), reason or "one number a seed"
         return TableEntry(mean, count=count, reason=why)
     ((value, low, high),) = table.mean_intervals().tolist()
-    (count,) = table.counts
+    (count,), (clusters,) = table.counts, table.cluster_counts
     undefined = len(table.conditions) - count
-    return TableEntry(value=value, low=low, high=high, count=count, undefined=undefined, reason=reason)
+    return TableEntry(value, low, high, count, undefined, reason=reason, clusters=clusters)
 
 
 def of_whole_set(records: Sequence[Record], metric: str) -> bool:
@@ -103,16 +105,17 @@ def of_whole_set(records: Sequence[Record], metric: str) -> bool:
     return any((score := find_score(record, metric)) is not None and score.scope == "set" for record in records)
 
 
-def ranked_entry(entry: TableEntry, bounds: Sequence[float], count: int) -> TableEntry:
+def ranked_entry(entry: TableEntry, bounds: Sequence[float], count: int, clusters: int | None = None) -> TableEntry:
     """The entry with the mean and interval of the ranking, which `compare` and the site print too.
 
     Args:
         entry: As stored.
         bounds: Mean and the ends of its interval.
         count: Instances it rests on.
+        clusters: How many clusters they are in.
     """
     value, low, high = bounds
-    return replace(entry, value=value, low=low, high=high, count=count)
+    return replace(entry, value=value, low=low, high=high, count=count, clusters=clusters)
 
 
 def _seconds(records: Sequence[Record]) -> TableEntry:

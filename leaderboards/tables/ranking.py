@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...methods.registry import controlled_method
+from ...metrics.scores import count_in_words
 from ..stored.comparable_cells import ComparableCells
 from ..stored.score_table import CellSource, ScoreTable, ranked_score, read_scores
 
@@ -47,6 +48,11 @@ class Ranking:
     def shared(self) -> int:
         """Instances that every method has a score of."""
         return int(self.scores.common.sum())
+
+    @property
+    def shared_in_words(self) -> str:
+        """How many these are, and in how many clusters."""
+        return count_in_words(self.shared, self.scores.common_clusters)
 
     @property
     def too_few(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ from rich.table import Table
 from ...benchmark.store.results import table as long_table
 from ...benchmark.store.store import Store
 from ...core.errors import UsageError
-from ...metrics.scores import NO_INTERVAL, without_interval
+from ...metrics.scores import NO_INTERVAL, count_in_words, without_interval
 from ..stored.records import stored_records
 from .columns import ACCURACY, FAITHFULNESS, RANKED, SHAPE, Column, Format
 from .entries import TableEntry
@@ -133,7 +133,7 @@ def number(value: float, format: Format) -> str:
 
 def _write_task(console: Console, table: TaskTable) -> None:
     note = f", {table.note}" if table.note else ""
-    console.print(f"\n{table.model} on {table.task}: {table.instances} instances{note}")
+    console.print(f"\n{table.model} on {table.task}: {count_in_words(table.instances, table.clusters)}{note}")
     notes, without_accuracy = Notes(), _never_ablated(table)
     if not (without_accuracy and table.scores):
         console.print(_faithfulness(table, notes))
@@ -223,7 +223,8 @@ def _ranked_on(table: TaskTable) -> list[str]:
         return []
     if not table.ranked_on:
         return ["no instance has a score of every method, so none is ranked; `flowgauge compare --method` compares some of them."]
-    return [f"ranks are of the {table.ranked_on} instances that every ranked method has a score of, means of each method's own."]
+    shared = count_in_words(table.ranked_on, table.ranked_in)
+    return [f"ranks are of the {shared} that every ranked method has a score of, means of each method's own."]
 
 
 def _with_interval(cell: TableEntry, notes: Notes) -> tuple[str, str, str]:
@@ -238,7 +239,7 @@ def _interval(cell: TableEntry, notes: Notes) -> str:
     if cell.low == cell.low:
         return f"{number(cell.low, 'share')}–{number(cell.high, 'share')}{_corrected(cell, notes)}"
     why = cell.reason and (not cell.undefined or NO_INTERVAL in cell.reason)
-    return notes.mark(cell.reason) if why else without_interval(cell.count)
+    return notes.mark(cell.reason) if why else without_interval(cell.count, clusters=cell.clusters)
 
 
 def _corrected(cell: TableEntry, notes: Notes) -> str:

@@ -53,6 +53,7 @@ class TaskTable:
         ranked_by: Key of the column that ranks: `accuracy`, or where no method has one the first of `scores` with a direction.
         ranked_on: Instances that the ranks rest on: those that every ranked method has a score of. None where no score of single
             instances is stored, and stored means are ranked.
+        ranked_in: Clusters that these are in; None where each is by itself.
     """
 
     model: str
@@ -64,6 +65,13 @@ class TaskTable:
     scores: tuple[Column, ...] = ()
     ranked_by: str = ACCURACY.key
     ranked_on: int | None = None
+    ranked_in: int | None = None
+
+    @property
+    def clusters(self) -> int | None:
+        """How many clusters the instances are in, as any number that rests on all of them says; None where none says so."""
+        cells = [cell for row in self.rows for cell in row.cells.values()]
+        return next((cell.clusters for cell in cells if cell.clusters is not None and cell.count == self.instances), None)
 
 
 def task_tables(source: CellSource, records: Sequence[Record]) -> list[TaskTable]:
@@ -97,6 +105,7 @@ def _task_table(source: CellSource, group: ComparableCells) -> TaskTable:
         model=group.model, task=group.task, instances=group.instances, note=group.note,
         rows=_with_controls_beside(group, listed, controls),
         beside=_beside(group), scores=scores, ranked_by=by.key, ranked_on=ranking.shared if from_instances else None,
+        ranked_in=ranking.scores.common_clusters if from_instances else None,
     )  # fmt: skip
 
 
@@ -144,7 +153,8 @@ def _with_ranked_entry(row: TableRow, by: Column, ranking: Ranking) -> TableRow:
     for scores, means in ((ranking.scores, ranking.means), (ranking.controls, ranking.control_means)):
         if row.label in scores.methods:
             index = scores.methods.index(row.label)
-            entry = ranked_entry(row.cells[by.key], means[index].tolist(), scores.counts[index])
+            count, clusters = scores.counts[index], scores.cluster_counts[index]
+            entry = ranked_entry(row.cells[by.key], means[index].tolist(), count, clusters)
             return replace(row, cells={**row.cells, by.key: entry})
     return row
 

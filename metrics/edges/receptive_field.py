@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -118,7 +119,6 @@ class ReceptiveField(Settings):
     def _layers(self, every_sum: Sequence[np.ndarray], instances: Sequence[Instance]) -> Iterator[Aggregate]:
         """Ratios of sums over the instances that have edges in a layer."""
         width = max(sums.shape[1] for sums in every_sum)
-        conditions = np.array([instance.condition for instance in instances])
         sums = np.array([np.pad(s, ((0, 0), (0, width - s.shape[1]))) for s in every_sum])
         reach = bins(2 ** (width - FIXED - 1) + 1)  # as many as the longest sentence has
         names = ["mean", "relative", "local", *(f"distance/{b.name}" for b in reach)]
@@ -129,7 +129,7 @@ class ReceptiveField(Settings):
                 yield from (Aggregate(v, np.nan, np.nan, np.nan, 0, len(sums), reason=NO_EDGES) for v in variants)
                 continue
             reason, undefined = "" if connected.all() else NO_EDGES, int((~connected).sum())
-            features, of_these = sums[connected, layer], conditions[connected]
+            features, of_these = sums[connected, layer], list(compress(instances, connected.tolist()))
             settings = ((0.0, None), undefined, reason, RATIO_NEEDS, features[:, 0])
             yield from summarise_sums(variants, features, of_these, _ratios, *settings)
 

@@ -6,6 +6,7 @@ every task does not count for its heads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from ...core.errors import NotApplicable
 from ..registry import metric
 from ..scores import NO_INTERVAL, Aggregate, ExplainedCell
 from ..statistics.intervals import jackknife_intervals
-from ..statistics.units import strata_of
+from ..statistics.units import Units, clusters_of, sampling_units
 from ..summary import STRATUM
 from .head_importance import draws_of_heads
 
@@ -45,7 +46,8 @@ class HeadUniversality:
     The two cells are of one method, and of one model or of two checkpoints of one architecture, fine-tuned for a task each.
     Source: Hao et al. 2021, section 5.2 and figure 6, which gives no intervals. The value is r of the means at hand, whose noise
     brings it nearer to 0 than that of many instances; the interval is of the latter: the variance of the noise is subtracted
-    (Spearman 1904), and the jackknife over the instances of both cells gives the interval. In [-1, 1]; neither end is better.
+    (Spearman 1904), and the jackknife over the instances of both cells gives the interval, cluster by cluster where they are in
+    any. In [-1, 1]; neither end is better.
     """
 
     def compare(self, first: ExplainedCell, second: ExplainedCell) -> tuple[Aggregate, ...]:
@@ -70,72 +72,79 @@ def _pearson(variant: str, scores: list[Float[np.ndarray, "_ layers heads"]], *c
     if any(np.ptp(f.mean(0)) <= 1e-12 * np.abs(f).max() for f in flat):
         return Aggregate(variant, np.nan, np.nan, np.nan, 0, count, reason=CONSTANT)
     value = correlation(*(f.mean(0) for f in flat)).item()
-    strata = [strata_of(np.array(cell.conditions), STRATUM) for cell in cells]
-    if reason := _no_interval(flat, strata):
-        return Aggregate(variant, value, np.nan, np.nan, count, reason=reason)
-    agreement = _Disattenuated(*flat, *(_noise(f, s) for f, s in zip(flat, strata, strict=True)))
-    both = np.concatenate([strata[0], strata[1] + strata[0].max() + 1])
-    truth, low, high, bias = (part.item() for part in jackknife_intervals(np.eye(count), both, agreement))
+    named = [np.array(cell.clusters or ("",) * len(f), str) for cell, f in zip(cells, flat, strict=True)]
+    drawn = [
+        sampling_units(f.T, np.array(cell.conditions), names, STRATUM) for cell, f, names in zip(cells, flat, named, strict=True)
+    ]
+    # Clusters of two cells are two even where their names are one: sources are not followed from task to task.
+    counted = [clusters_of(names) or len(names) for names in named]
+    clusters = sum(counted) if sum(counted) < count else None
+    if reason := _no_interval(drawn, "instances" if clusters is None else "clusters"):
+        return Aggregate(variant, value, np.nan, np.nan, count, reason=reason, clusters=clusters)
+    first, second = drawn
+    both = np.concatenate([first.strata, second.strata + first.strata.max() + 1])
+    estimates = jackknife_intervals(np.eye(len(both)), both, _Disattenuated(first, second))
+    truth, low, high, bias = (part.item() for part in estimates)
     if np.isnan(truth) or (high > low and (low >= 1 or high <= -1)):
-        return Aggregate(variant, value, np.nan, np.nan, count, reason=UNRELIABLE)
+        return Aggregate(variant, value, np.nan, np.nan, count, reason=UNRELIABLE, clusters=clusters)
     low, high = np.clip((low, high), -1, 1).tolist()
-    return Aggregate(variant, value, low, high, count, bias=value - truth + bias if high > low else None)
+    return Aggregate(variant, value, low, high, count, bias=value - truth + bias if high > low else None, clusters=clusters)
 
 
-def _no_interval(flat: list[Float[np.ndarray, "_ heads"]], strata: list[np.ndarray]) -> str:
-    """Why instances are too few for an interval; empty: they are not."""
-    fewest = min(map(len, flat))
+def _no_interval(drawn: Sequence[Units], what: str) -> str:
+    """Why there are too few units for an interval; empty: there are enough."""
+    fewest = min(len(units.sizes) for units in drawn)
     if fewest < NEEDS:
-        return f"{NO_INTERVAL} {NEEDS} instances a cell, and there are {fewest}."
-    for scores, stratum in zip(flat, strata, strict=True):
-        means = scores.mean(0)
+        return f"{NO_INTERVAL} {NEEDS} {what} a cell, and there are {fewest}."
+    for units in drawn:
+        means = units.sums.sum(1) / units.sizes.sum()
         between = ((means - means.mean()) ** 2).sum()
-        if 1 - _noise(scores, stratum).sum() / len(scores) ** 2 / between < RELIABLE:
+        if 1 - _noise(units).sum() / units.sizes.sum() ** 2 / between < RELIABLE:
             return UNRELIABLE
     return ""
 
 
-def _noise(scores: Float[np.ndarray, "instances heads"], strata: np.ndarray) -> Float[np.ndarray, " instances"]:
-    """The squared deviation of each instance from the mean of its stratum, centred over heads; unbiased for the variance."""
-    centred = scores - scores.mean(1, keepdims=True)
-    member = (strata == np.arange(strata.max() + 1)[:, None]).astype(float)
+def _noise(units: Units) -> Float[np.ndarray, " units"]:
+    """The squared deviation of each unit's sum from what its size and its stratum let expect; unbiased for the variance.
+
+    Scores are centred over heads first.
+    """
+    centred = units.sums.T - units.sums.mean(0)[:, None]
+    rest = centred - units.sizes[:, None] * (centred.sum(0) / units.sizes.sum())
+    member = (units.strata == np.arange(units.strata.max() + 1)[:, None]).astype(float)
     size = member.sum(1)
-    rest = centred - (member @ centred / size[:, None])[strata]
-    square: np.ndarray = (rest**2).sum(1) * (size / (size - 1))[strata]
+    rest -= (member @ rest / size[:, None])[units.strata]
+    square: np.ndarray = (rest**2).sum(1) * (size / (size - 1))[units.strata]
     return square
 
 
 @dataclass(frozen=True, eq=False)
 class _Disattenuated:
-    """The r of the true means, from the weights of the instances of both cells; noise can take it beyond 1.
+    """The r of the true means, from the weights of the units of both cells; noise can take it beyond 1.
 
-    The means of n instances vary over heads by the true variance and that of the mean of the noise, sum w_i^2 q_i / n^2, which
-    is subtracted: r = S_xy / sqrt((S_xx - N_x) (S_yy - N_y)) (Spearman 1904).
+    The means of n instances vary over heads by the true variance and that of the mean of the noise, sum w_i^2 q_i / n^2 over
+    units, which is subtracted: r = S_xy / sqrt((S_xx - N_x) (S_yy - N_y)) (Spearman 1904).
     """
 
-    x: Float[np.ndarray, "first heads"]
-    y: Float[np.ndarray, "second heads"]
-    x_noise: Float[np.ndarray, " first"]
-    y_noise: Float[np.ndarray, " second"]
+    first: Units
+    second: Units
 
-    def __call__(self, weights: Float[np.ndarray, "*some instances"]) -> Float[np.ndarray, "*some 1"]:
-        first, second = weights[..., : len(self.x)], weights[..., len(self.x) :]
-        x, x_noise = _mean_and_noise(self.x, self.x_noise, first)
-        y, y_noise = _mean_and_noise(self.y, self.y_noise, second)
+    def __call__(self, weights: Float[np.ndarray, "*some units"]) -> Float[np.ndarray, "*some 1"]:
+        count = len(self.first.sizes)
+        x, x_noise = _mean_and_noise(self.first, weights[..., :count])
+        y, y_noise = _mean_and_noise(self.second, weights[..., count:])
         left = ((x * x).sum(-1) - x_noise) * ((y * y).sum(-1) - y_noise)
         r: np.ndarray = (x * y).sum(-1) / np.sqrt(np.where(left > 0, left, np.nan))
         return r[..., None]
 
 
 def _mean_and_noise(
-    scores: Float[np.ndarray, "instances heads"],
-    noise: Float[np.ndarray, " instances"],
-    weights: Float[np.ndarray, "*some instances"],
+    units: Units, weights: Float[np.ndarray, "*some units"]
 ) -> tuple[Float[np.ndarray, "*some heads"], Float[np.ndarray, "*some"]]:
     """The weighted mean of each head, centred over heads, and the variance of its noise, summed over heads."""
-    count = weights.sum(-1)
-    mean = weights @ scores / count[..., None]
-    return mean - mean.mean(-1, keepdims=True), np.asarray(weights**2 @ noise / count**2)
+    count = weights @ units.sizes
+    mean = weights @ units.sums.T / count[..., None]
+    return mean - mean.mean(-1, keepdims=True), np.asarray(weights**2 @ _noise(units) / count**2)
 
 
 def correlation(x: Float[np.ndarray, "*some n"], y: Float[np.ndarray, "*some n"]) -> Float[np.ndarray, "*some 1"]:

@@ -78,12 +78,10 @@ def _sums(kept: Float[np.ndarray, " tokens"], variants: Sequence[tuple[str, ...]
 
 def _aggregates(sums: Sequence[dict[str, Float[np.ndarray, " two"]]], instances: Sequence[Instance]) -> tuple[Aggregate, ...]:
     """Means over tokens: the ranked variant first, then classes by name."""
-    conditions, aggregates = np.array([instance.condition for instance in instances]), tuple[Aggregate, ...]()
+    aggregates = tuple[Aggregate, ...]()
     for name in sorted({name for of_instance in sums for name in of_instance}):
-        having = np.array([name in of_instance for of_instance in sums])
+        having = [instance for instance, of_instance in zip(instances, sums, strict=True) if name in of_instance]
         features = np.stack([of_instance[name] for of_instance in sums if name in of_instance])
         weights, bounds = features[:, 1], (0.0, None)
-        aggregates += summarise_sums(
-            (name,), features, conditions[having], mean_of_sums, bounds, needs=RATIO_NEEDS, weights=weights
-        )
+        aggregates += summarise_sums((name,), features, having, mean_of_sums, bounds, needs=RATIO_NEEDS, weights=weights)
     return aggregates

@@ -113,8 +113,8 @@ class MaskedF1(Settings):
         predicted = np.concatenate([np.concatenate([run.predicted[0], run.clean[None]]) for run in runs], 1)[..., 0]
         variants = [*(f"f1/{depth}" for depth in range(len(predicted) - 1)), "clean", "f1"]
         instances = [instance for batch in explained for instance in batch.instances]
-        conditions, features = np.array([instance.condition for instance in instances]), counts(predicted, gold[:, 0])
-        *rest, mean = summarise_sums(variants, features, conditions, _Means(len(predicted)), (0.0, 1.0), needs=NEEDS)
+        features = counts(predicted, gold[:, 0])
+        *rest, mean = summarise_sums(variants, features, instances, _Means(len(predicted)), (0.0, 1.0), needs=NEEDS)
         return Scores(frame([]), (mean, *rest))
 
 

@@ -14,6 +14,7 @@ import torch
 from ...core.errors import NotApplicable
 from ...models.batch import Rows
 from ...models.flow.flow_model import FlowModel
+from ...tasks.instance import Instance
 from ..base import Aggregate, ExplainedBatch, ExplainedDraw, Scores, frame, score_row
 from ..registry import metric
 from ..summary import RATIO_NEEDS, summarise, summarise_sums
@@ -40,7 +41,7 @@ class AlignmentRate:
 
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance; instances whose patterns use skips alone are undefined."""
-        rows, sums, conditions = [], dict[str, tuple[int, int]](), dict[str, str]()
+        rows, sums, instances = [], dict[str, tuple[int, int]](), dict[str, Instance]()
         for batch in explained:
             attention: list[np.ndarray] | None = None
             for case in pattern_cases([batch]):
@@ -52,10 +53,10 @@ class AlignmentRate:
                 if count:
                     before = sums.get(case.instance.id, (0, 0))
                     sums[case.instance.id] = (before[0] + aligned, before[1] + count)
-                    conditions[case.instance.id] = case.instance.condition
+                    instances[case.instance.id] = case.instance
         table = frame(rows)
         summaries = summarise(table, (0.0, 1.0))
-        return Scores(table, (_pooled(sums, conditions, summaries), *summaries))
+        return Scores(table, (_pooled(sums, list(instances.values()), summaries), *summaries))
 
 
 def input_attention(model: FlowModel, explained: ExplainedBatch) -> list[np.ndarray]:
@@ -86,13 +87,13 @@ def aligned_heads(case: ExplainedDraw, attention: list[np.ndarray]) -> tuple[int
     return aligned, len(of_one_head)
 
 
-def _pooled(sums: dict[str, tuple[int, int]], conditions: dict[str, str], summaries: tuple[Aggregate, ...]) -> Aggregate:
+def _pooled(sums: dict[str, tuple[int, int]], instances: list[Instance], summaries: tuple[Aggregate, ...]) -> Aggregate:
     """The ratio of sums over instances; undefined instances are those of the mean."""
     mean = next(a for a in summaries if a.variant == "mean")
     if not sums:
         return replace(mean, variant="alignment_rate", sd_draws=None)
-    features, of_instances = np.array(list(sums.values()), float), np.array(list(conditions.values()))
+    features = np.array(list(sums.values()), float)
     return summarise_sums(
-        ("alignment_rate",), features, of_instances, ratio_of_sums, (0.0, 1.0), mean.undefined, mean.reason, RATIO_NEEDS,
+        ("alignment_rate",), features, instances, ratio_of_sums, (0.0, 1.0), mean.undefined, mean.reason, RATIO_NEEDS,
         features[:, 1],
     )[0]  # fmt: skip

@@ -15,6 +15,7 @@ import numpy as np
 from ...core.errors import NotApplicable
 from ...core.settings import Settings
 from ...models.flow.flow_model import FlowModel
+from ...tasks.instance import Instance
 from ..base import Aggregate, ExplainedBatch, ExplainedDraw, Scores, frame, score_row
 from ..registry import metric
 from ..summary import RATIO_NEEDS, summarise, summarise_sums
@@ -54,7 +55,7 @@ class Concentration(Settings):
 
     def score(self, model: FlowModel, explained: Sequence[ExplainedBatch], reference: Sequence[ExplainedBatch] | None) -> Scores:
         """One score row for each instance and variant; instances without such words are undefined."""
-        rows, sums = [], dict[str, dict[str, tuple[float, float, str]]]()
+        rows, sums = [], dict[str, dict[str, tuple[float, float, Instance]]]()
         for case in pattern_cases(explained):
             if case.explanation.tokens is None:
                 raise NotApplicable("the method's patterns come without token scores, so they have no share of the influence.")
@@ -62,8 +63,8 @@ class Concentration(Settings):
                 rows.append(score_row(case.instance, variant, np.nan if reason else carried / whole, case.draw, reason))
                 if not reason:
                     by_instance = sums.setdefault(f"{variant}/corpus", {})
-                    before = by_instance.get(case.instance.id, (0.0, 0.0, ""))
-                    by_instance[case.instance.id] = (before[0] + carried, before[1] + whole, case.instance.condition)
+                    before = by_instance.get(case.instance.id, (0.0, 0.0, case.instance))
+                    by_instance[case.instance.id] = (before[0] + carried, before[1] + whole, case.instance)
         table = frame(rows)
         corpus = (_corpus(variant, by_instance) for variant, by_instance in sums.items())
         return Scores(table, (*summarise(table), *corpus))
@@ -92,8 +93,8 @@ def parts(case: ExplainedDraw, reading: Reading = "sums") -> list[tuple[str, flo
     return variants
 
 
-def _corpus(variant: str, sums: dict[str, tuple[float, float, str]]) -> Aggregate:
+def _corpus(variant: str, sums: dict[str, tuple[float, float, Instance]]) -> Aggregate:
     """The ratio of sums over instances; an instance's draws are summed first, since they do not vary independently."""
     features = np.array([(carried, whole) for carried, whole, _ in sums.values()])
-    conditions = np.array([condition for *_, condition in sums.values()])
-    return summarise_sums((variant,), features, conditions, ratio_of_sums, needs=RATIO_NEEDS, weights=np.abs(features[:, 1]))[0]
+    instances = [instance for *_, instance in sums.values()]
+    return summarise_sums((variant,), features, instances, ratio_of_sums, needs=RATIO_NEEDS, weights=np.abs(features[:, 1]))[0]

@@ -28,7 +28,7 @@ from ...models.outputs import value
 from ...tasks.instance import Instance
 from ..base import Aggregate, ExplainedBatch, ExplainedDraw, Scores, frame, score_row
 from ..registry import metric
-from ..summary import summarise, summarise_sums
+from ..summary import Drawn, summarise, summarise_sums
 from .pattern_cases import pattern_cases
 
 ALIKE = "and entropy compares the same slot in different sentences."
@@ -82,12 +82,11 @@ class PatternEntropy:
                 instances.append(case.instance)
                 rows += influence_rows(case, names, matched.gold[case.row])
                 rows.append(score_row(case.instance, "q", q[case.row]))
-        conditions = np.array([instance.condition for instance in instances])
         entropies = [
             aggregate
             for name, used in sets.items()
             if np.any(used)
-            for aggregate in entropy_aggregates(name, np.array(used), conditions)
+            for aggregate in entropy_aggregates(name, np.array(used), instances)
         ]
         table = frame(rows)
         return Scores(table, (*entropies, *summarise(table)))
@@ -132,13 +131,13 @@ def instance_q(model: FlowModel, explained: ExplainedBatch) -> list[float]:
     return [float(q) for q in value(model.outputs(explained.batch), explained.batch)]
 
 
-def entropy_aggregates(name: str, used: Bool[np.ndarray, "instances nodes"], conditions: np.ndarray) -> tuple[Aggregate, ...]:
+def entropy_aggregates(name: str, used: Bool[np.ndarray, "instances nodes"], instances: Sequence[Drawn]) -> tuple[Aggregate, ...]:
     """The mean entropy over all nodes, and over the nodes that any instance uses, with intervals.
 
     Args:
         name: The variant of the first; that of the second ends in `/used`.
         used: Which nodes the pattern of each instance contains.
-        conditions: The condition of each instance.
+        instances: The instances, with condition and cluster.
     """
     ever = int(used.any(0).sum())
     features = np.concatenate([used.astype(float), np.ones((len(used), 1))], 1)
@@ -147,7 +146,7 @@ def entropy_aggregates(name: str, used: Bool[np.ndarray, "instances nodes"], con
         total = binary_entropy(sums[..., :-1] / sums[..., -1:]).sum(-1)
         return np.stack([total / used.shape[1], total / ever], -1)
 
-    return summarise_sums((name, f"{name}/used"), features, conditions, both, (0.0, 1.0), needs=NEEDS)
+    return summarise_sums((name, f"{name}/used"), features, instances, both, (0.0, 1.0), needs=NEEDS)
 
 
 def binary_entropy(p: Float[np.ndarray, "*some"]) -> Float[np.ndarray, "*some"]:

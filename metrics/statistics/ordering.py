@@ -249,7 +249,8 @@ def _standardised(samples: Sequence[RankedSample]) -> Units:
     alike = [s for s in samples if s.units.sums.shape == first.sums.shape and (s.units.strata == first.strata).all()]
     total, of_seeds = np.zeros_like(first.sums), np.zeros((2, len(first.sums)))
     for sample in alike:
-        deviation = np.sqrt(sample.units.sums.var(1).mean())
+        mean = sample.units.sums.sum(1, keepdims=True) / sample.units.sizes.sum()
+        deviation = np.sqrt((sample.units.sums - mean * sample.units.sizes).var(1).mean())
         if deviation > 0:
             total += (-1 if sample.higher_is_better is False else 1) * sample.units.sums / deviation / len(alike)
             if sample.units.seeds is not None:

@@ -55,8 +55,34 @@ class Moments(NamedTuple):
     freedom: Float[np.ndarray, " rows"]
 
 
+def unit_of(clusters: np.ndarray) -> Int[np.ndarray, " instances"]:
+    """The unit of each instance, as a number: its cluster, or itself where its cluster is empty.
+
+    >>> unit_of(np.array(["p", "", "p", ""])).tolist()
+    [2, 0, 2, 1]
+    """
+    alone = np.char.add("\0", np.arange(len(clusters)).astype(str))  # a name that no cluster has
+    return np.unique(np.where(clusters == "", alone, clusters), return_inverse=True)[1]
+
+
+def clusters_of(clusters: np.ndarray) -> int | None:
+    """How many clusters instances are in, one that is in none as a cluster of its own; None where every one is by itself.
+
+    Args:
+        clusters: The cluster of each instance, empty where it is in none.
+
+    >>> clusters_of(np.array(["p", "", "p"])), clusters_of(np.array(["p", "", "q"]))
+    (2, None)
+    """
+    count = len(np.unique(unit_of(clusters)))
+    return count if count < len(clusters) else None
+
+
 def sampling_units(
-    values: Float[np.ndarray, "rows instances"], conditions: np.ndarray, clusters: np.ndarray | None = None
+    values: Float[np.ndarray, "rows instances"],
+    conditions: np.ndarray,
+    clusters: np.ndarray | None = None,
+    least: int = 2,
 ) -> Units:
     """Sums of scores over the units that were drawn independently.
 
@@ -67,16 +93,17 @@ def sampling_units(
         values: Scores without NaN.
         conditions: The condition of each instance.
         clusters: The cluster of each instance; empty: it is a unit by itself. None: so are all.
+        least: Units that a stratum needs, as for `strata_of`.
     """
-    count = values.shape[1]
     if clusters is None or not (clusters != "").any():
-        return Units(values, np.ones(count), strata_of(conditions))
-    alone = np.char.add("\0", np.arange(count).astype(str))  # a name that no cluster has
-    _, first, unit = np.unique(np.where(clusters == "", alone, clusters), return_index=True, return_inverse=True)
-    member = np.zeros((count, len(first)))
-    member[np.arange(count), unit] = 1
-    within = (conditions[first][unit] == conditions).all()
-    return Units(values @ member, member.sum(0), strata_of(conditions[first] if within else np.zeros(len(first))))
+        return Units(values, np.ones(values.shape[1]), strata_of(conditions, least))
+    unit = unit_of(clusters)
+    order, sizes = np.argsort(unit, kind="stable"), np.bincount(unit)
+    starts = np.cumsum(sizes) - sizes
+    condition = conditions[order[starts]]
+    within = (condition[unit] == conditions).all()
+    strata = strata_of(condition if within else np.zeros(len(sizes)), least)
+    return Units(np.add.reduceat(values[:, order], starts, axis=1), sizes.astype(float), strata)
 
 
 def strata_of(conditions: np.ndarray, least: int = 2) -> Int[np.ndarray, " units"]:

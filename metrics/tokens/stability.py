@@ -19,6 +19,7 @@ from ...methods.views import describe_views
 from ..registry import metric
 from ..scores import Aggregate, ExplainedCell
 from ..statistics.intervals import mean_intervals
+from ..statistics.units import clusters_of
 
 CONSTANT = "all scores of every instance are the same."
 
@@ -49,9 +50,9 @@ class Stability:
         by_name = [dict(zip(cell.names, map(_scores, cell.gold), strict=True)) for cell in cells]
         if any(scores.keys() != by_name[0].keys() for scores in by_name):
             raise NotApplicable("the cells have different instances: run all seeds on the same instances.")
-        condition_of = dict(sorted(zip(cells[0].names, cells[0].conditions, strict=True)))
-        each = np.array([_spread(np.stack([scores[name] for scores in by_name])) for name in condition_of])
-        return tuple(_aggregates(each, np.array(list(condition_of.values()))))
+        order, clusters = np.argsort(cells[0].names), np.array(cells[0].clusters or ("",) * len(cells[0].names))
+        each = np.array([_spread(np.stack([scores[cells[0].names[n]] for scores in by_name])) for n in order])
+        return tuple(_aggregates(each, np.array(cells[0].conditions)[order], clusters[order]))
 
 
 def _scores(explanation: Explanation) -> Float[np.ndarray, " scores"]:
@@ -75,11 +76,12 @@ def _spread(scores: Float[np.ndarray, "seeds scores"]) -> tuple[float, float]:
     return float(scores.std(0, ddof=1).mean()), float(means.std()) if np.ptp(means) > 0 else 0.0
 
 
-def _aggregates(each: Float[np.ndarray, "instances two"], conditions: np.ndarray) -> Iterator[Aggregate]:
+def _aggregates(each: Float[np.ndarray, "instances two"], conditions: np.ndarray, clusters: np.ndarray) -> Iterator[Aggregate]:
     """Both variants from each instance's two spreads."""
     live = each[:, 1] > 0
     relative = np.divide(each[:, 0], each[:, 1], out=np.full(len(each), np.nan), where=live)
-    means = mean_intervals(np.stack([each[:, 0], relative]), conditions, bounds=(0.0, None)).tolist()
-    for variant, (value, low, high), count in zip(("sd", "relative"), means, (len(each), int(live.sum())), strict=True):
-        undefined = len(each) - count
-        yield Aggregate(variant, value, low, high, count, undefined, reason=CONSTANT if undefined else "")
+    means = mean_intervals(np.stack([each[:, 0], relative]), conditions, clusters, (0.0, None)).tolist()
+    for variant, (value, low, high), defined in zip(("sd", "relative"), means, (np.full(len(each), True), live), strict=True):
+        count, undefined = int(defined.sum()), int((~defined).sum())
+        reason, units = CONSTANT if undefined else "", clusters_of(clusters[defined])
+        yield Aggregate(variant, value, low, high, count, undefined, reason=reason, clusters=units)

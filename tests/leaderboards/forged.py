@@ -68,11 +68,13 @@ def edit_rows(
     table = pq.read_table(path)
     rows = change(table.to_pandas())
     score = json.loads(table.schema.metadata[b"flowgauge"])
-    aggregates = [a.__dict__ for a in summarise(rows, score["bounds"])]
+    named = rows if "cluster" in rows else rows.assign(cluster="")
+    aggregates = [a.__dict__ for a in summarise(named, score["bounds"])]
     if factors is not None:
         first, *others = score["aggregates"]
         aggregates = [first | {name: first[name] * factor for name, factor in factors.items()}, *others]
-    score["aggregates"] = [{k: None if v != v else v for k, v in a.items()} if a else a for a in aggregates]
+    stored = [{k: v for k, v in a.items() if (k, v) != ("clusters", None)} for a in aggregates]
+    score["aggregates"] = [{k: None if v != v else v for k, v in a.items()} if a else a for a in stored]
     new = type(table).from_pandas(rows, preserve_index=False)
     pq.write_table(new.replace_schema_metadata({**new.schema.metadata, b"flowgauge": json.dumps(score).encode()}), path)
     edit_json(folder / "record.json", lambda data: data | {"scores": {**data["scores"], metric: score}})

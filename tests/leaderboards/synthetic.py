@@ -20,7 +20,7 @@ def synthetic_store(folder: Path, methods: int, tasks: int, seeds: int, instance
     store, rng = Store(str(folder)), np.random.default_rng(0)
     fixed = {
         "instance": [f"i{n:03d}" for n in range(instances)], "condition": ["SP"[n % 2] for n in range(instances)],
-        "variant": "all", "draw": 0, "value": 0.0, "reason": "",
+        "cluster": "", "variant": "all", "draw": 0, "value": 0.0, "reason": "",
     }  # fmt: skip
     written: dict[tuple[int, int], tuple[Score, bytes]] = {}
     for task in range(tasks):

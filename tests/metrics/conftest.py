@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -160,12 +160,17 @@ def value_of() -> Callable[..., float]:
     return read
 
 
-def instance(name: str, condition: str = "", verb: str = "like") -> Instance:
-    return Instance(name, ("a",), ("b",), condition=condition, truth={"VERB": verb})
+def instance(name: str, condition: str = "", verb: str = "like", cluster: str = "") -> Instance:
+    return Instance(name, ("a",), ("b",), condition=condition, truth={"VERB": verb}, cluster=cluster)
 
 
-def rows_of(values: dict[str, list[float]], conditions: list[str]) -> pd.DataFrame:
-    return frame([score_row(instance(f"i{n}", conditions[n]), v, x) for v, xs in values.items() for n, x in enumerate(xs)])
+def drawn_from(conditions: Iterable[str], clusters: Sequence[str] = ()) -> list[Instance]:
+    return [instance(f"i{n}", str(of), cluster=clusters[n] if clusters else "") for n, of in enumerate(conditions)]
+
+
+def rows_of(values: dict[str, list[float]], conditions: Sequence[str], clusters: Sequence[str] = ()) -> pd.DataFrame:
+    instances = drawn_from(conditions, clusters)
+    return frame([score_row(instances[n], v, x) for v, xs in values.items() for n, x in enumerate(xs)])
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from tests.metrics.conftest import instance, rows_of
+from tests.metrics.conftest import drawn_from, instance, rows_of
 
 from flowgauge.metrics.patterns.pattern_cases import ratio_of_sums
 from flowgauge.metrics.scores import Aggregate, frame, score_row
-from flowgauge.metrics.statistics.intervals import mean_intervals
+from flowgauge.metrics.statistics.intervals import mean_intervals, t_intervals
+from flowgauge.metrics.statistics.units import Units, moments
 from flowgauge.metrics.summary import OUTSIDE, RATIO_NEEDS, summarise, summarise_sums
 
 
@@ -72,9 +73,11 @@ def test_shares_have_an_interval_where_all_instances_agree():
     assert np.isnan([unbounded.low, unbounded.high]).all()
 
 
-def ratio(numerator: np.ndarray, whole: np.ndarray, conditions: np.ndarray, **settings: object) -> Aggregate:
-    features = np.stack([numerator, whole], 1).astype(float)
-    return summarise_sums(("x",), features, conditions, ratio_of_sums, needs=RATIO_NEEDS, weights=features[:, 1], **settings)[0]
+def ratio(
+    numerator: np.ndarray, whole: np.ndarray, conditions: np.ndarray, clusters: list[str] | tuple[()] = (), **settings: object
+) -> Aggregate:
+    features, instances = np.stack([numerator, whole], 1).astype(float), drawn_from(conditions, clusters)
+    return summarise_sums(("x",), features, instances, ratio_of_sums, needs=RATIO_NEEDS, weights=features[:, 1], **settings)[0]
 
 
 @pytest.mark.parametrize("count", [16, 64])
@@ -108,3 +111,44 @@ def test_the_interval_of_a_ratio_lies_within_its_bounds():
     assert held.high == min(free.high, 0.95) and held.low == free.low
     outside = ratio(np.r_[0, 0, np.full(18, 2.0)], whole, np.full(20, ""), bounds=(0.0, free.low / 2))
     assert np.isnan([outside.low, outside.high]).all() and outside.reason == OUTSIDE
+
+
+CLUSTERS = [f"passage {n // 4}" if n % 5 else "" for n in range(40)]
+ORDER = np.random.default_rng(1).permutation(40)
+
+
+def test_the_interval_of_instances_in_clusters_is_that_of_the_clusters_sums() -> None:
+    values = np.random.default_rng(0).normal(size=10).repeat(4) + np.random.default_rng(2).normal(size=40)
+    (found,) = summarise(rows_of({"x": list(values)}, ["A"] * 40, CLUSTERS))
+    named = pd.Series([name or f"alone {n}" for n, name in enumerate(CLUSTERS)])
+    sums, sizes = (pd.Series(x).groupby(named).sum().to_numpy() for x in (values, np.ones(40)))
+    known = moments(Units(sums[None], sizes, np.zeros(18, int)))
+    rest = sums - sizes * values.mean()  # the variance by hand
+    assert known.variance.item() == pytest.approx(18 / 17 * (rest**2).sum() / 40**2)
+    low, high = t_intervals(known)
+    assert (found.value, found.low, found.high) == pytest.approx((values.mean(), low.item(), high.item()))
+    assert (found.count, found.clusters) == (40, 18)
+    (alone,) = summarise(rows_of({"x": list(values)}, ["A"] * 40))
+    assert alone.clusters is None and alone.high - alone.low < 0.8 * (found.high - found.low)
+    shuffled = rows_of({"x": list(values)}, ["A"] * 40, CLUSTERS).iloc[ORDER]
+    (other,) = summarise(shuffled)
+    assert (other.value, other.low, other.high) == pytest.approx((found.value, found.low, found.high), rel=1e-12)
+
+
+def test_statistics_of_sums_leave_out_whole_clusters() -> None:
+    rng = np.random.default_rng(0)
+    whole, part = rng.poisson(12, 40) + 1.0, rng.random(40)
+    twos = [f"passage {n // 2}" for n in range(40)]
+    found = ratio(whole * part, whole, np.full(40, "A"), twos)
+    named = pd.Series(twos)
+    sums = pd.DataFrame({"part": whole * part, "whole": whole}).groupby(named).sum()
+    of_sums = ratio(sums["part"].to_numpy(), sums["whole"].to_numpy(), np.full(len(sums), "A"))
+    assert (found.value, found.low, found.high) == pytest.approx((of_sums.value, of_sums.low, of_sums.high), rel=1e-12)
+    assert (found.count, found.clusters, of_sums.count, of_sums.clusters) == (40, 20, 20, None)
+    few = ratio(whole * part, whole, np.full(40, "A"), [f"passage {n // 10}" for n in range(40)])
+    assert np.isnan(few.low) and few.reason.startswith("an interval needs 12 clusters, and the 4 are worth")
+
+
+def test_one_cluster_has_no_interval() -> None:
+    (found,) = summarise(rows_of({"x": [1.0, 2.0, 3.0]}, ["A"] * 3, ["p"] * 3))
+    assert found.value == 2.0 and np.isnan([found.low, found.high]).all() and found.clusters == 1

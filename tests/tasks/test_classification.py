@@ -66,8 +66,8 @@ def test_a_table_is_read_without_quoting_and_rows_count_from_0(tmp_path: Path) -
 def test_pairs_keep_their_order_labels_go_by_name_or_number_and_ids_by_the_files(tmp_path: Path) -> None:
     text = "id\tpremise\thypothesis\tlabel\n12\ta b\tc\tcontradiction\n3\td\te f\t1\n"
     first, second = ClassificationTask("mnli", folder(tmp_path, "mnli/dev_matched.tsv", text)).instances()
-    assert first == Instance("mnli/validation/12", ("a b", "c"), ("contradiction",))
-    assert second == Instance("mnli/validation/3", ("d", "e f"), ("neutral",))
+    assert first == Instance("mnli/validation/12", ("a b", "c"), ("contradiction",), cluster="a b")
+    assert second == Instance("mnli/validation/3", ("d", "e f"), ("neutral",), cluster="d")
 
 
 def test_test_is_glues_dev_set_and_ssts_own(tiny_data: Path) -> None:
@@ -142,7 +142,8 @@ def test_the_hubs_class_names_count_not_their_numbers(monkeypatch: pytest.Monkey
         return made
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    assert ClassificationTask("mnli").instances() == (Instance("mnli/validation/4", ("a", "b"), ("contradiction",)),)
+    expected = Instance("mnli/validation/4", ("a", "b"), ("contradiction",), cluster="a")
+    assert ClassificationTask("mnli").instances() == (expected,)
     assert splits == ["validation_matched"]
 
 

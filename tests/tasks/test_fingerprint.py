@@ -33,6 +33,7 @@ CHANGES: list[dict[str, Any]] = [
     {"truth": {}},
     {"truth": {"SUBJ": "café", "weights": (0.5, 2)}},
     {"also": (("was",),), "against": ()},
+    {"cluster": "passage 7"},
 ]
 
 

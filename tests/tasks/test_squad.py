@@ -13,7 +13,7 @@ import pytest
 from flowgauge.core.errors import UsageError
 from flowgauge.core.registry import settings
 from flowgauge.tasks.fingerprint import fingerprint
-from flowgauge.tasks.instance import Instance, Task
+from flowgauge.tasks.instance import Instance, Task, cluster_of
 from flowgauge.tasks.registry import TASKS, load_task, takes_data, tasks_for_head
 from flowgauge.tasks.squad import SQUAD, Squad
 
@@ -56,7 +56,9 @@ def test_an_answer_is_its_characters_in_the_passage_as_it_stands_there(tmp_path:
     both = [{"text": " San José", "answer_start": 51}, {"text": "San José State", "answer_start": 52}]
     twice = [*both, {"text": "San José", "answer_start": 52}]
     one, two = Squad(folder(tmp_path, GOOD, {**GOOD, "id": "6", "answers": twice})).instances("validation")
-    assert one == Instance("squad/validation/5", ("Where?", CONTEXT), (26, 34))  # the passage keeps its first blank
+    # The passage keeps its first blank.
+    assert one == Instance("squad/validation/5", ("Where?", CONTEXT), (26, 34), cluster=cluster_of(CONTEXT))
+    assert one.cluster == two.cluster
     assert CONTEXT[26:34] == "Stanford"
     assert (two.answer, two.also) == ((52, 60), ((52, 66),))  # blanks at the ends and answers given twice are left out
     assert [CONTEXT[slice(*span)] for span in (two.answer, *two.also)] == ["San José", "San José State"]

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.stored.comparable_cells import groups
 from flowgauge.leaderboards.stored.score_table import ScoreTable, metrics_of, ranked_score, read_scores
+from flowgauge.metrics.scores import COLUMNS
+from flowgauge.metrics.statistics.intervals import t_intervals
+from flowgauge.metrics.statistics.units import Units, moments
 
 from ..conftest import record, rows, score, write
 
@@ -23,6 +27,39 @@ def table(*scores, higher=True) -> ScoreTable:
 def test_a_table_of_the_wrong_shape_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\(1, 3\)"):
         ScoreTable(("a",), np.zeros((1, 2)), ("x", "x", "x"))
+
+
+def test_clusters_are_as_many_as_instances_or_none() -> None:
+    with pytest.raises(ValueError, match="2 instances needs as many clusters or none, got 1"):
+        ScoreTable(("a",), np.zeros((1, 2)), ("x", "x"), clusters=("p",))
+
+
+def test_a_table_of_clusters_has_the_interval_units_and_counts_of_clusters() -> None:
+    values = np.array([[1.0, 0.5, 0.25, 4.0, 2.0], [1.0, 1.0, NAN, 1.0, 0.0]])
+    clustered = ScoreTable(("a", "b"), values, ("x",) * 5, clusters=("p", "p", "q", "q", ""))
+    of_sums = Units(np.array([[1.5, 4.25, 2.0]]), np.array([2.0, 2.0, 1.0]), np.zeros(3, int))
+    low, high = t_intervals(moments(of_sums))
+    assert clustered.mean_intervals()[0].tolist() == pytest.approx([1.55, low.item(), high.item()])
+    assert (clustered.cluster_counts, clustered.common_clusters) == ([3, 3], 3)
+    assert sorted(clustered.units().sums[0].tolist()) == [1.5, 2.0, 4.0] and sorted(clustered.units().sizes.tolist()) == [1, 1, 2]
+    assert clustered.narrow(["b"]).clusters == clustered.clusters
+    assert table([1, 2]).cluster_counts == [None] and table([1, 2]).common_clusters is None
+
+
+def test_clusters_are_read_and_their_column_is_left_out_where_there_are_none(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    kept, plain = (score(name, {"auc": 0.5}, ranked="auc") for name in ("kept", "plain"))
+    drawn = rows([1.0, 0.0, 0.5, 0.25], "auc", draws=2)
+    named = drawn.assign(cluster=["p", "p", "q", "q", "p", "p", "", ""])
+    write(store, record("drawn", [kept, plain], instances=4), {"kept@1": named, "plain@1": drawn})
+    (group,) = groups(store.records())
+    assert read_scores(store, group, "kept").table.clusters == ("p", "q", "p", "")
+    assert read_scores(store, group, "plain").table.clusters == ("",) * 4
+    (stored,) = store.records()
+    columns = [pq.read_schema(store.find(stored).scores_path(f"{name}@1")).names for name in ("kept", "plain")]
+    assert columns == [list(COLUMNS), [name for name in COLUMNS if name != "cluster"]]
+    assert list(store.find(stored).rows("plain@1").columns) == list(COLUMNS)
+    assert store.find(stored).rows("kept@1")["cluster"].tolist() == named["cluster"].tolist()
 
 
 def test_order_shares_ranks_and_knows_which_end_is_better() -> None:

@@ -231,6 +231,22 @@ def conditions_of_rows(bundle: Path) -> None:
     edit_rows(cell(bundle, "saliency"), lambda rows: rows.assign(condition="easy"), AOPC)
 
 
+def _in_one_cluster(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of instances that are said to come from one source, so that their mean looks less sure than that of other methods."""
+    rows.insert(2, "cluster", "passage 7")
+    return rows
+
+
+@caught_by("of cluster none, not passage 7")
+def clusters_of_rows(bundle: Path) -> None:
+    edit_rows(cell(bundle, "saliency"), _in_one_cluster, AOPC)
+
+
+@caught_by("its rows have the columns")
+def a_column_of_rows_that_stands_elsewhere(bundle: Path) -> None:
+    edit_rows(cell(bundle, "saliency"), lambda rows: rows.assign(cluster="passage 7"), AOPC)
+
+
 @caught_by("its rows give")
 def a_mean(bundle: Path) -> None:
     edit_aggregate(bundle, "saliency", AOPC, "aopc", value=0.9)
@@ -446,6 +462,16 @@ def sentences_of_choice() -> None:
 
 
 sentences_of_choice()
+
+
+@caught_by("cluster of ")
+def clusters_of_sentences_and_rows(bundle: Path) -> None:
+    """With all its rows changed alike, so that the cell is consistent."""
+    edit_part(
+        bundle, "saliency",
+        lambda part: replace(part, sentences=tuple(replace(one, cluster="passage 7") for one in part.sentences)),
+    )  # fmt: skip
+    edit_rows(cell(bundle, "saliency"), _in_one_cluster, AOPC)
 
 
 @caught_by("condition of ")

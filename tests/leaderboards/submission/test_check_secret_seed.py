@@ -127,7 +127,7 @@ def rows(values: list[float], condition: str | list[str] = "S", variant: str = "
     names = [f"{variant}{i}" for i in range(len(values))]
     conditions = [condition] * len(values) if isinstance(condition, str) else condition
     frame = pd.DataFrame({"instance": names, "condition": conditions, "variant": variant, "draw": 0, "value": values})
-    return frame.assign(reason="")[list(COLUMNS)]
+    return frame.assign(reason="", cluster="")[list(COLUMNS)]
 
 
 def test_the_band_is_that_of_all_permutations():

@@ -55,6 +55,7 @@ def test_json_has_null_for_what_is_missing(url: str):
         "spread": None,
         "reason": "ran out of memory.",
         "bias": None,
+        "clusters": None,
     }
     assert data["paper"][0]["gold"]["Pi_+^e"][0]["value"] == 0.96
 

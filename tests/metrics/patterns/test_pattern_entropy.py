@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.metrics.conftest import drawn_from
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
@@ -79,7 +80,7 @@ def test_the_set_is_pooled_over_batches(make, model, shown):
 def test_the_interval_is_corrected_for_the_bias():
     used = np.zeros((40, 3), bool)
     used[:10, 0], used[:, 1] = True, True
-    whole, ever = entropy_aggregates("x", used, np.full(40, ""))
+    whole, ever = entropy_aggregates("x", used, drawn_from([""] * 40))
     assert [whole.value, ever.value] == pytest.approx([h(0.25) / 3, h(0.25) / 2])
     bias = -1 / (2 * 40 * np.log(2)) / 3  # to first order: -1 / (2 n) nats a node (Miller 1955)
     assert whole.bias == pytest.approx(bias, rel=0.05)
@@ -94,7 +95,7 @@ def test_the_interval_covers_the_entropy_of_many_instances():
     share = rng.beta(0.3, 3, 104) * (rng.random(104) < 0.3)
     truth = binary_entropy(share).mean()
     for _ in range(300):
-        union, _ = entropy_aggregates("x", rng.random((32, 104)) < share, np.full(32, ""))
+        union, _ = entropy_aggregates("x", rng.random((32, 104)) < share, drawn_from([""] * 32))
         hits += union.low <= truth <= union.high
         below += union.value < truth
     assert 0.92 <= hits / 300 <= 0.98

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from flowgauge.metrics.statistics.units import Units, moments, sampling_units, strata_of
+from flowgauge.metrics.statistics.units import Units, clusters_of, moments, sampling_units, strata_of
 
 X = np.random.default_rng(0).gamma(1.0, size=(3, 20))
 
@@ -46,6 +46,19 @@ def test_instances_without_a_cluster_are_units_and_clusters_across_conditions_ha
     assert units.strata.tolist() == [0, 0, 0]
     within = sampling_units(values, np.array(["a", "a", "b", "b"]), np.array(["p", "q", "r", "s"]))
     assert within.strata.tolist() == [0, 0, 1, 1]
+
+
+def test_sums_of_clusters_are_over_their_instances_wherever_these_stand() -> None:
+    values, names = np.array([[1.0, 2.0, 4.0, 8.0, 16.0], [0.0, 1.0, 0.0, 1.0, 0.0]]), np.array(["q", "", "p", "q", "p"])
+    units = sampling_units(values, np.full(5, "x"), names)
+    assert sorted(zip(*units.sums.tolist(), units.sizes.tolist(), strict=True)) == [
+        (2.0, 1.0, 1.0),
+        (9.0, 1.0, 2.0),
+        (20.0, 0.0, 2.0),
+    ]
+    assert clusters_of(names) == 3 and clusters_of(names[1:4]) is None
+    few = sampling_units(values, np.array(["a", "b", "b", "a", "b"]), names, least=3)
+    assert few.strata.tolist() == [0, 0, 0]
 
 
 def test_rounding_is_no_spread() -> None:
