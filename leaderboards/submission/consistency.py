@@ -43,7 +43,7 @@ KINDS = {"float64": "double"}
 """Arrow's names of column types, where they differ from pandas' names."""
 VALUES = ("value", "count", "undefined", "clusters")
 """Numbers of an aggregate that rows give, whatever the metric."""
-SUMMARY = (*VALUES, "low", "high", "bias")
+SUMMARY = ("value", "low", "high", "count", "undefined", "clusters", "bias")
 """The same with the ends of today's interval, and the bias that it is corrected for."""
 
 
