@@ -112,6 +112,7 @@ def method(
     stochastic: bool = False,
     source: str = "",
     control_of: str = "",
+    misleads: str = "",
 ) -> Callable[[Any], Any]:
     """Declares a class or a function `(model, batch, **settings) -> list[Explanation]` as a method.
 
@@ -123,6 +124,7 @@ def method(
         stochastic: Whether its explanations depend on the seed.
         source: Who published the method: authors, year, title, and the section or equation where that helps.
         control_of: Name of the method that this one is a control of. Tables show a control beside that method, without a rank.
+        misleads: When its explanations mislead, in a sentence or two, with the source of what was found elsewhere.
 
     Returns:
         A decorator: a class comes back itself, a function as a factory that takes its settings by keyword.
@@ -143,6 +145,7 @@ def method(
     metadata = {
         "name": name, "version": version, "gives": frozenset(gives), "needs": check_needs("method", name, needs),
         "stochastic": stochastic, "source": source, "control_of": control_of,
+        "misleads": misleads,
     }  # fmt: skip
     return decorator("method", metadata, FunctionMethod, leading=2)
 

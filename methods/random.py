@@ -19,6 +19,8 @@ from .explanation import Explanation
     gives={"tokens", "nodes", "units"},
     stochastic=True,
     source="Lu et al. 2021, Influence Patterns for Explaining Information Flow in BERT, section 4.4",
+    misleads="It is the floor and no explanation. On few instances, a method that cannot be separated from it has not been "
+    "shown to be wrong.",
 )
 @dataclass(frozen=True)
 class Random(Settings):

@@ -75,6 +75,7 @@ def metric(
     needs: Collection[str] = (),
     pools: bool = False,
     version: int = 1,
+    misleads: str = "",
 ) -> Callable[[Any], Any]:
     """Declares a class with `score`, or a function `(model, explained, reference, **settings) -> Scores`, as a metric.
 
@@ -91,6 +92,7 @@ def metric(
         needs: Words of `core.needs.NEEDS`, such as `transformer`; where they are not met, the metric is not applicable.
         pools: Whether the score of an instance depends on the other explained instances, so that no sample can be scored alone.
         version: Raised by any change that moves scores.
+        misleads: When its numbers mislead, in a sentence or two, with the source of what was found elsewhere.
 
     Raises:
         UsageError: The name cannot stand in a command, a view or scope does not exist, or bounds are in the wrong order.
@@ -105,5 +107,6 @@ def metric(
         "name": name, "version": version, "scope": scope, "reads": reads, "higher_is_better": higher_is_better, "bounds": bounds,
         "unit": unit, "source": source, "reference": reference, "ranked": ranked,
         "needs": check_needs("metric", name, needs), "pools": pools,
+        "misleads": misleads,
     }  # fmt: skip
     return decorator("metric", metadata, FunctionMetric, leading=3)

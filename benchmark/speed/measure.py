@@ -171,7 +171,7 @@ def _jobs(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], object]
         refine(path_trace(model, batch, samples=samples), batch.cache["search"])
 
     jobs: dict[str, Callable[[Batch], object]] = {
-        UNIT: lambda batch: _plain_pass(model, batch, samples),
+        UNIT: lambda batch: plain_pass(model, batch, samples),
         "path trace": lambda batch: path_trace(model, batch, samples=samples),
         "embedding level": embedding,
         "attention level": attention,
@@ -183,7 +183,7 @@ def _captum_jobs(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], 
     """Captum's methods on the same model; conductance is timed for one layer."""
     middle = model.hf.bert.encoder.layer[model.n_layers // 2]
     return {
-        CAPTUM_UNIT: lambda batch: _plain_pass(model, batch, samples),
+        CAPTUM_UNIT: lambda batch: plain_pass(model, batch, samples),
         "captum integrated gradients": lambda batch: _captum_pass(IntegratedGradients(_q(model, batch)), model, batch, samples),
         f"captum conductance, all {model.n_layers} layers": lambda batch: _captum_pass(
             LayerConductance(_q(model, batch), middle), model, batch, samples
@@ -211,7 +211,8 @@ def _q(model: FlowModel, batch: Batch) -> Callable[[Any], Any]:
     return forward
 
 
-def _plain_pass(model: FlowModel, batch: Batch, samples: int) -> None:
+def plain_pass(model: FlowModel, batch: Batch, samples: int) -> None:
+    """One integrated-gradients pass: the Hugging Face model forward and backward at all points of the path of every sentence."""
     x, x_b = model.words(batch), baseline_words(model, batch, "mask")
     nodes = torch.as_tensor(quadrature("midpoint", samples).nodes, dtype=x.dtype, device=x.device)
     words = (x_b[:, None] + nodes[:, None, None] * (x - x_b)[:, None]).flatten(0, 1).requires_grad_(True)

@@ -16,7 +16,7 @@ tasks: what to explain: instance.py registry.py agreement.py classification.py s
 models: a model as a flow graph: inputs flow families interventions built zoo
 methods: explain a prediction: gradients patterns attention perturbation masks noise
 metrics: how faithful that is: nodes summary.py tokens heads edges patterns masks reduced_models statistics
-benchmark: run, store, resume: engine loading store external verification fine_tuning conformance speed
+benchmark: run, store, resume: engine loading store external verification fine_tuning conformance speed catalogue
 leaderboards: compare, show, publish: stored tables comparison site figures export submission
 """
 """Folder: caption: its rooms (folders) and, where it has files alone, some of these."""

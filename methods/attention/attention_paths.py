@@ -22,6 +22,9 @@ from .attention_graph import Residual, attention_graph
     gives={"edges", "patterns"},
     needs={"transformer", "target"},
     source="Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers, section 3; Lu et al. 2021, section 4.4",
+    misleads="Attention says where heads read, and not what they do with it: other weights can give the same output (Jain & "
+    "Wallace 2019), and a vector of small norm is read to little effect (Kobayashi et al. 2020). Paths have no sign, "
+    "so that a word against the answer looks like one for it.",
 )
 @dataclass(frozen=True)
 class AttentionPaths(Settings):

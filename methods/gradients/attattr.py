@@ -33,6 +33,9 @@ BUDGET = 2**29
     gives={"edges", "heads"},
     needs={"transformer"},
     source="Hao et al. 2021, Self-Attention Attribution: Interpreting Information Interactions Inside Transformer",
+    misleads="Only what passes through attention is scored: where a path stays at its position by the skip, the nodes that it "
+    "ranks are random (AUROC .50 on `planted/skip`, docs/measurements.md). Its reference, a layer that attends to "
+    "nothing, never occurs in the model.",
 )
 @dataclass(frozen=True)
 class AttAttr(Settings):

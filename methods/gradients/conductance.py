@@ -21,6 +21,8 @@ from ..patterns.pattern_search import traced_words
     gives={"tokens", "nodes", "flows"},
     needs={"transformer", "target", "path_samples"},
     source="Dhamdhere et al. 2018, How Important Is a Neuron?, equation 3; as a baseline, Lu et al. 2021, section 4.4",
+    misleads="Each layer is explained by itself, so that the strongest nodes need not lie on one path: on `planted/fork` they "
+    "never do (docs/measurements.md). A word that equals the baseline scores 0 whatever it does.",
 )
 @dataclass(frozen=True)
 class Conductance(PathSettings):

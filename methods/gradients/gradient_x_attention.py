@@ -22,6 +22,8 @@ Output = Literal["quantity", "probability"]
     gives={"tokens", "heads", "edges"},
     needs={"transformer", "target"},
     source="Serrano & Smith 2019, Is Attention Interpretable?",
+    misleads="It is of first order at the input: where the output is saturated, gradients are near 0 for weights that decide "
+    "it. `tokens` reads the last layer alone, where the state at a position mixes all words.",
 )
 @dataclass(frozen=True)
 class GradientXAttention(Settings):

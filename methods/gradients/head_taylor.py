@@ -23,6 +23,8 @@ Absolute = Literal["head", "token"]
     gives={"heads"},
     needs={"transformer"},
     source="Michel et al. 2019, Are Sixteen Heads Really Better than One?, section 4.1",
+    misleads="It estimates the removal of one head to first order: heads that stand in for each other all look dispensable, "
+    "although they cannot go together. The absolute value hides whether a head helps or harms.",
 )
 @dataclass(frozen=True)
 class HeadTaylor(Settings):

@@ -28,6 +28,9 @@ ROWS = 512
     "integrated-gradients",
     gives={"tokens", "nodes"},
     source="Sundararajan et al. 2017, Axiomatic Attribution for Deep Networks, equation 1",
+    misleads="Scores depend on the baseline (Sturmfels et al. 2020), and a word that equals it, such as the gap itself, scores "
+    "0 whatever it does. Where q changes on a short part of the line, few samples miss it: read the completeness "
+    "error beside the scores.",
 )
 @dataclass(frozen=True)
 class IntegratedGradients(Settings):

@@ -18,6 +18,9 @@ from ..explanation import Explanation
     gives={"nodes"},
     needs={"transformer", "path_samples"},
     source="Leino et al. 2018, Influence-Directed Explanations for Deep Convolutional Networks, equation 1",
+    misleads="Gradients are summed over units, without a change of the state that they belong to: the score depends on the "
+    "scale of hidden units, and units of opposite sign cancel. A model reduced to its nodes is right in .49 to .71 of "
+    "instances on the published tasks, not far from chance (Lu et al. 2021, section 4.4).",
 )
 @dataclass(frozen=True)
 class InternalInfluence(PathSettings):

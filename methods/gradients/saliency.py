@@ -21,6 +21,9 @@ NORMS = {"l1": 1.0, "l2": 2.0}
     "saliency",
     gives={"tokens"},
     source="Simonyan et al. 2014, Deep Inside Convolutional Networks, section 3; norms as in Li et al. 2016, section 5",
+    misleads="It says where q is sensitive, and not which words speak for the answer: it has no sign, and is near 0 for the "
+    "words that decide a saturated output (Sundararajan et al. 2017, section 2.1). Gradients of deep networks are "
+    "noisy (Smilkov et al. 2017).",
 )
 @dataclass(frozen=True)
 class Saliency(Settings):
@@ -45,7 +48,13 @@ class Saliency(Settings):
         return explanations(batch, tokens=gradients.norm(NORMS[self.norm], dim=-1) * model.maskable(batch))
 
 
-@method("gradient-x-input", gives={"tokens"}, source="Shrikumar et al. 2016, Not Just a Black Box, section 2")
+@method(
+    "gradient-x-input",
+    gives={"tokens"},
+    source="Shrikumar et al. 2016, Not Just a Black Box, section 2",
+    misleads="It treats q as linear, so that the words that decide a saturated output score near 0 (Sundararajan et al. 2017, "
+    "section 2.1). It compares each word with a vector of zeros, which is no word.",
+)
 @dataclass(frozen=True)
 class GradientXInput:
     """Gradient of q at each word vector times the vector (Shrikumar et al. 2016).

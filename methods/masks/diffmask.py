@@ -212,6 +212,9 @@ class DiffMask(GateTrainingSettings, Amortised):
     needs={"training"},
     stochastic=True,
     source="De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, section 2.2",
+    misleads="Its mask of a sentence is a prediction of trained probes, which may keep or drop too much: read "
+    "`masked_divergence` and `share_masked` beside it. A mean divergence below the margin does not keep the "
+    "predictions of a model that is unsure.",
 )
 @dataclass(frozen=True)
 class DiffMaskInput(DiffMask):
@@ -244,6 +247,9 @@ class DiffMaskInput(DiffMask):
     needs={"training"},
     stochastic=True,
     source="De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, section 2.2",
+    misleads="A state may be dropped because its information has already moved to other positions, so that a dropped state "
+    "does not mean that its word is not needed. Each depth is trained by itself, and one may stay open: compare "
+    "seeds.",
 )
 @dataclass(frozen=True)
 class DiffMaskHidden(DiffMask):

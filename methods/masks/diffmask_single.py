@@ -17,6 +17,8 @@ from .mask_search import Logits, MaskObjective, MaskProblem, MaskSearch
     gives={"tokens", "mask"},
     stochastic=True,
     source="De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, section 4",
+    misleads="Gates that are fitted to one sentence may find words by which the model happens to give the same output, rather "
+    "than those that it uses (De Cao et al. 2020). It has no sign.",
 )
 @dataclass(frozen=True)
 class DiffMaskSingle(MaskSearch):

@@ -22,6 +22,9 @@ SMOOTHING = 0.99
     gives={"tokens", "mask"},
     stochastic=True,
     source="Williams 1992, Simple Statistical Gradient-Following Algorithms; De Cao et al. 2020, section 4",
+    misleads="The estimate of the gradient is noisy: in the source it finds a smallest set for 9 % of the sentences, against "
+    "33 % by gates with gradients (De Cao et al. 2020, table 2). As with all masks of one sentence, the words found "
+    "may be others than those that the model uses.",
 )
 @dataclass(frozen=True)
 class ReinforceMask(MaskSearch):

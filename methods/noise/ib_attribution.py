@@ -35,6 +35,9 @@ LEAST = 0.01
     needs={"training"},
     stochastic=True,
     source="Schulz et al. 2020, Restricting the Flow: Information Bottlenecks for Attribution, section 3; De Cao et al. 2020",
+    misleads="States are noised one depth at a time: a state that can be restored from others may get no information although "
+    "the model uses it, and scores depend on beta, steps and seed. On the counting task of De Cao et al. 2020 (table "
+    "1) it is far from the truth.",
 )
 @dataclass(frozen=True)
 class IBAttribution(NoiseFitSettings, Amortised):

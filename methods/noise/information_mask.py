@@ -31,6 +31,8 @@ Score = Literal["inverse", "negative"]
     needs={"training"},
     stochastic=True,
     source="Guan et al. 2019, Towards a Deep and Unified Understanding of Deep Neural Models in NLP; De Cao et al. 2020",
+    misleads="It measures which states the outputs react to, and not which speak for the explained answer: all answers of a "
+    "sentence get the same scores. On the counting task of De Cao et al. 2020 (table 1) it is far from the truth.",
 )
 @dataclass(frozen=True)
 class InformationMask(NoiseFitSettings, Amortised):

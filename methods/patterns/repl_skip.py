@@ -21,6 +21,8 @@ from .influence_patterns import InfluencePatterns
     needs={"transformer", "target", "path_samples"},
     control_of="influence-patterns",
     source="Lu et al. 2021, Influence Patterns for Explaining Information Flow in BERT, section 4.4",
+    misleads="It is a control and no explanation: it keeps more nodes than the patterns that it is compared with, and its "
+    "scores of words are theirs.",
 )
 @dataclass(frozen=True)
 class ReplacedSkips(PathSettings):

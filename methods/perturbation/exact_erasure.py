@@ -33,6 +33,9 @@ ROWS = 512
     "exact-erasure",
     gives={"tokens", "mask"},
     source="De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, sections 2.1 and 4",
+    misleads="Where the model predicts the same class without any word, the smallest set is empty, which says nothing about "
+    "the words. That a word can be dropped does not mean that the model does not use it (De Cao et al. 2020 call this "
+    "hindsight bias).",
 )
 @dataclass(frozen=True)
 class ExactErasure(Settings):

@@ -20,6 +20,9 @@ ROWS = 512
     gives={"heads"},
     needs={"transformer"},
     source="Michel et al. 2019, Are Sixteen Heads Really Better than One?, section 3.2",
+    misleads="Most heads can go one at a time without a change of the prediction (Michel et al. 2019, section 3.2): most "
+    "scores are 0, ties decide the ranking, and on few instances a difference is a few predictions. Hao et al. 2021 "
+    "(figure 5) find the rankings by it the worst of three for pruning.",
 )
 @torch.no_grad()
 def head_accuracy_difference(model: FlowModel, batch: Batch) -> list[Explanation]:

@@ -24,6 +24,8 @@ Removal = Literal[Baseline, "delete"]
     "leave-one-out",
     gives={"tokens"},
     source="Li et al. 2016, Understanding Neural Networks through Representation Erasure, section 3; Jain & Wallace 2019",
+    misleads="Words that stand in for each other all score near 0, since the others are still there. A text with a gap is "
+    "unlike those that the model was trained on, and a part of the decrease may come from that (Hooker et al. 2019).",
 )
 @dataclass(frozen=True)
 class LeaveOneOut(Settings):

@@ -70,6 +70,9 @@ class WordSampling(Settings):
     gives={"tokens"},
     stochastic=True,
     source="Castro et al. 2009, Polynomial Calculation of the Shapley Value Based on Sampling; Strumbelj & Kononenko 2010",
+    misleads="Most of the subsets that it averages over are fragments unlike any text that the model was trained on, and count "
+    "as much as the sentence itself (Kumar et al. 2020). With few permutations the noise exceeds the differences "
+    "between words: compare seeds.",
 )
 @dataclass(frozen=True)
 class ShapleySampling(WordSampling):
@@ -96,6 +99,8 @@ class ShapleySampling(WordSampling):
     gives={"tokens"},
     stochastic=True,
     source="Ribeiro et al. 2016, Why Should I Trust You? Explaining the Predictions of Any Classifier, section 3.4",
+    misleads="A sparse linear model cannot say that words act together, as negations do, and gives many words exactly 0. "
+    "Scores change with the seed, the number of samples and the width of the kernel (Alvarez-Melis & Jaakkola 2018).",
 )
 @dataclass(frozen=True)
 class Lime(WordSampling):
@@ -158,6 +163,8 @@ class RelativeLasso:
     gives={"tokens"},
     stochastic=True,
     source="Lundberg & Lee 2017, A Unified Approach to Interpreting Model Predictions, theorem 2",
+    misleads="With far fewer samples than subsets, the scores of long texts are noisy: compare seeds. Most subsets are "
+    "fragments unlike any text that the model was trained on (Kumar et al. 2020).",
 )
 @dataclass(frozen=True)
 class KernelShap(WordSampling):

@@ -44,6 +44,8 @@ NO_EDGES = "no edge between two positions has a positive score."
     unit="tokens",
     bounds=(1.0, None),
     source="Hao et al. 2020 (arXiv 2004.11207v1), section 5.1",
+    misleads="It describes and does not judge: far connections are neither better nor worse. Distances grow with the length of "
+    "texts, so that only methods on the same instances can be compared.",
 )
 @dataclass(frozen=True)
 class ReceptiveField(Settings):

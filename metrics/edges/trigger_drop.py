@@ -48,6 +48,8 @@ NONE = "no trigger was found in the other half of the instances."
     unit="share of instances",
     bounds=(-1.0, 1.0),
     source="Hao et al. 2021, section 5.3",
+    misleads="Inserted words make sentences odd, which costs accuracy by itself: compare with the triggers of `random`. On "
+    "small classes the best of few triggers is partly luck.",
 )
 @dataclass(frozen=True)
 class TriggerDrop(Settings):

@@ -70,6 +70,8 @@ class _Pruning(Settings):
     unit="share of instances",
     bounds=(0.0, 1.0),
     source="Hao et al. 2021, section 5.2",
+    misleads="Heads are pruned together, but were scored one by one: heads that stand in for each other look dispensable until "
+    "all of them are gone. The ranking is of means over a task, so that it says nothing of a single sentence.",
 )
 @dataclass(frozen=True)
 class HeadPruning(_Pruning):
@@ -109,6 +111,8 @@ class HeadPruning(_Pruning):
     unit="share of instances",
     bounds=(0.0, 1.0),
     source="Hao et al. 2021, section 5.1",
+    misleads="Every layer loses the same number of heads, although layers may need different ones. The variant `oracle` ranks "
+    "the heads of each instance by its gold answer, which leaks it.",
 )
 @dataclass(frozen=True)
 class LayerHeadPruning(_Pruning):

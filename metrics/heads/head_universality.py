@@ -37,6 +37,8 @@ UNRELIABLE = f"{NO_INTERVAL} heads that differ by more than their scores vary fr
     unit="Pearson's r",
     bounds=(-1.0, 1.0),
     source="Hao et al. 2021, section 5.2",
+    misleads="Two tasks can agree because whole layers matter in both, rather than heads. Few instances pull the value towards "
+    "0, which the interval takes into account and the value does not.",
 )
 @dataclass(frozen=True)
 class HeadUniversality:

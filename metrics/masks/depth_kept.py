@@ -27,6 +27,8 @@ from .token_classes import By, token_classes
 @metric(
     "depth_kept", reads="mask", scope="set", ranked="all", higher_is_better=None, unit="depths", bounds=(0.0, None),
     source="De Cao et al. 2020, figures 4 and 5",
+    misleads="It describes and does not judge. The masks of different depths may come from separate trainings, and classes of "
+    "words from a tagger that errs.",
 )  # fmt: skip
 @dataclass(frozen=True)
 class DepthKept(Settings):

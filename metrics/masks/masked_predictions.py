@@ -33,7 +33,9 @@ SOURCE = "De Cao et al. 2020, section 4"
 
 
 @metric(
-    "masked_divergence", reads="mask", ranked="hard", higher_is_better=False, unit="nats", bounds=(0.0, None), source=SOURCE
+    "masked_divergence", reads="mask", ranked="hard", higher_is_better=False, unit="nats", bounds=(0.0, None), source=SOURCE,
+    misleads="A mask that keeps everything scores 0: read `share_masked` beside it. A mean of .1 nats allows other predictions "
+    "wherever the model is unsure.",
 )  # fmt: skip
 @dataclass(frozen=True)
 class MaskedDivergence(Settings, BatchMetric):
@@ -58,6 +60,8 @@ class MaskedDivergence(Settings, BatchMetric):
 @metric(
     "masked_accuracy", reads="mask", ranked="agreement", higher_is_better=True, unit="share of instances", bounds=(0.0, 1.0),
     source=SOURCE,
+    misleads="A mask that keeps everything agrees always: read `share_masked` beside it. A model that predicts the right class "
+    "for no words at all agrees with an empty mask too.",
 )  # fmt: skip
 @dataclass(frozen=True)
 class MaskedAccuracy(Settings, BatchMetric):
@@ -85,6 +89,8 @@ class MaskedAccuracy(Settings, BatchMetric):
 @metric(
     "masked_f1", reads="mask", scope="set", ranked="f1", higher_is_better=True, unit="macro-F1", bounds=(0.0, 1.0),
     source="De Cao et al. 2020, section 4.1",
+    misleads="A mask that keeps everything has the F1 of the whole model: read `share_masked` beside it. Each class counts as "
+    "much, so that a few instances of a rare class move it.",
 )  # fmt: skip
 @dataclass(frozen=True)
 class MaskedF1(Settings):
@@ -119,7 +125,9 @@ class MaskedF1(Settings):
 
 
 @metric(
-    "share_masked", reads="mask", ranked="hard", higher_is_better=None, unit="share of states", bounds=(0.0, 1.0), source=SOURCE
+    "share_masked", reads="mask", ranked="hard", higher_is_better=None, unit="share of states", bounds=(0.0, 1.0), source=SOURCE,
+    misleads="It says how much is dropped, and not whether that was right: a mask that drops everything has 1. Read it beside "
+    "`masked_divergence`.",
 )  # fmt: skip
 @dataclass(frozen=True)
 class ShareMasked(BatchMetric):

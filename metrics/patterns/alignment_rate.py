@@ -29,6 +29,8 @@ from .pattern_cases import NO_HEADS, edges, pattern_cases, ratio_of_sums
     unit="share of edges",
     bounds=(0.0, 1.0),
     source="Lu et al. 2021, section 4.4",
+    misleads="Agreement with the largest attention weight is neither right nor wrong. Chance is one over the number of heads, "
+    "so that only models with equally many can be compared.",
 )
 @dataclass(frozen=True)
 class AlignmentRate:

@@ -26,6 +26,8 @@ from .pattern_cases import NO_HEADS, pattern_cases
     unit="share of paths",
     bounds=(0.0, 1.0),
     source="Lu et al. 2021, section 4.4",
+    misleads="It measures how little is kept, and not whether it is right: any wrong paths of the same number score the same. "
+    "It shrinks with every layer and token, so that only one model on the same instances can be compared.",
 )
 @dataclass(frozen=True)
 class PathShare(BatchMetric):

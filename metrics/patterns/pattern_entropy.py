@@ -47,6 +47,8 @@ NodeSets = dict[str, list[Bool[np.ndarray, " nodes"]]]
     bounds=(0.0, 1.0),
     source="Lu et al. 2021, section 4.3",
     reference="influence-patterns",
+    misleads="A method that gives one path whatever the sentence says has entropy 0. Values shrink with tokens and layers, and "
+    "are too low for few instances.",
 )
 @dataclass(frozen=True)
 class PatternEntropy:

@@ -45,6 +45,9 @@ Reading = Literal["words", "union"]
     bounds=(0.0, 1.0),
     needs={"path_samples"},
     source="Lu et al. 2021, section 4.2",
+    misleads="A skip is as wide as the model and competes with single heads, and most edges stay at one position, where alone "
+    "there is a skip (74 % of them on a 6-layer model of SST-2): a high count does not show that information flows "
+    "past attention.",
 )
 @dataclass(frozen=True)
 class SkipShare(PathSettings, BatchMetric):

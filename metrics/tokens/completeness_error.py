@@ -40,6 +40,8 @@ STILL = "q is the same at the input and at the baseline."
     unit="units of q",
     bounds=(0.0, None),
     source="Sundararajan et al. 2017, section 3",
+    misleads="Scores that sum correctly can be spread over the words in any way: it tests the computation, and not the "
+    "explanation. It grows with q, so that only methods on one model can be compared.",
 )
 @dataclass(frozen=True)
 class CompletenessError(BatchMetric):

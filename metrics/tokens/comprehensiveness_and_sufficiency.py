@@ -68,6 +68,9 @@ class _WordRemoval(Settings, BatchMetric):
 @metric(
     "comprehensiveness", reads="tokens", ranked="aopc", higher_is_better=True, unit="probability", bounds=(-1.0, 1.0),
     source="DeYoung et al. 2020, section 5",
+    misleads="A text without its top words is unlike those that the model was trained on, and the decrease depends on what "
+    "takes their place (Hooker et al. 2019). Its range differs from model to model, so that only methods on one model "
+    "can be compared (Edin et al. 2025).",
 )  # fmt: skip
 @dataclass(frozen=True)
 class Comprehensiveness(_WordRemoval):
@@ -85,6 +88,8 @@ class Comprehensiveness(_WordRemoval):
 @metric(
     "sufficiency", reads="tokens", ranked="aopc", higher_is_better=False, unit="probability", bounds=(-1.0, 1.0),
     source="DeYoung et al. 2020, section 5",
+    misleads="A few words alone are unlike any text that the model was trained on. A model that gives the same output for no "
+    "words at all makes every method sufficient: compare with `random`.",
 )  # fmt: skip
 @dataclass(frozen=True)
 class Sufficiency(_WordRemoval):

@@ -27,6 +27,8 @@ UNMOVED = "no score moves with the word vectors, so the method does not depend o
 @metric(
     "infidelity", reads="tokens", ranked="scaled", higher_is_better=False, unit="squared units of q", bounds=(0.0, None),
     source="Yeh et al. 2019, definition 2.1",
+    misleads="Methods that are fitted to random removals, such as LIME and kernel SHAP, are fitted to nearly this number. "
+    "Without `scaled`, the size of the scores decides it, and not their order.",
 )  # fmt: skip
 @dataclass(frozen=True)
 class Infidelity(Settings, BatchMetric):
@@ -87,6 +89,7 @@ def _remove_half(present: Tensor) -> tuple[Tensor, Tensor]:
 @metric(
     "sensitivity", reads="tokens", ranked="sensitivity", higher_is_better=False, unit="share of the explanation's norm",
     bounds=(0.0, None), needs={"transformer"}, source="Yeh et al. 2019, definition 2.4",
+    misleads="Lower is more stable, which is not more true: scores that hardly depend on the input are the most stable ones.",
 )  # fmt: skip
 @dataclass(frozen=True)
 class Sensitivity(Settings, BatchMetric):

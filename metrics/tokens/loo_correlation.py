@@ -25,6 +25,8 @@ from ..registry import metric
 @metric(
     "loo_correlation", reads="tokens", ranked="absolute", higher_is_better=True, unit="Kendall's tau", bounds=(-1.0, 1.0),
     source="Jain & Wallace 2019, section 4.1",
+    misleads="It measures agreement with leave-one-out, which has faults of its own: words that stand in for each other score "
+    "near 0 there. The method `leave-one-out` with the same baseline reaches 1 by definition.",
 )  # fmt: skip
 @dataclass(frozen=True)
 class LooCorrelation(Settings, BatchMetric):

@@ -27,6 +27,8 @@ NO_LABELS = "the task's instances have no word labels: use sst or sst/binary."
 @metric(
     "plausibility", reads="tokens", ranked="auroc", higher_is_better=True, unit="AUROC", bounds=(-1.0, 1.0),
     source="Socher et al. 2013 (labels); De Cao et al. 2020, figure 4",
+    misleads="It asks whether an explanation looks right to people. What convinces people need not be what the model uses "
+    "(Jacovi & Goldberg 2020), so that a faithful explanation of a wrong model scores low.",
 )  # fmt: skip
 @dataclass(frozen=True)
 class Plausibility(BatchMetric):

@@ -28,6 +28,8 @@ NOTHING_ELSE = "every word is one of those that decide."
 @metric(
     "pointing", reads="tokens", ranked="hit", higher_is_better=True, unit="share of instances", bounds=(0.0, 1.0),
     source="Zhang et al. 2018, section 4.2 (pointing game); Voorhees 1999 (reciprocal rank)",
+    misleads="The truth is the task's: a model that is right for another reason makes a faithful explanation miss. `hit` reads "
+    "the first word alone.",
 )  # fmt: skip
 @dataclass(frozen=True)
 class Pointing(BatchMetric):

@@ -33,6 +33,8 @@ NO_SCORES = "the method gives patterns alone, and no scores."
 @metric(
     "repeatability", scope="set", reads="values", ranked="batch", higher_is_better=False, unit="share of the explanation's norm",
     bounds=(0.0, None), source="this suite: the promises that `flowgauge check` tests, as a number",
+    misleads="Scores that are wrong in the same way every time have 0, as has a method that gives every word the same score. It "
+    "is the largest of a few instances, and may miss the one that moves most.",
 )  # fmt: skip
 @dataclass(frozen=True)
 class Repeatability(Settings):

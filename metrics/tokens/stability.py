@@ -27,6 +27,8 @@ CONSTANT = "all scores of every instance are the same."
 @metric(
     "stability", scope="cells", reads="tokens", ranked="sd", higher_is_better=False, unit="units of scores", bounds=(0.0, None),
     source="De Cao et al. 2020, section 4.1",
+    misleads="A method that gives the same wrong scores for every seed is perfectly stable. Standard deviations are in the "
+    "units of the scores: compare methods by the variant `relative`.",
 )  # fmt: skip
 @dataclass(frozen=True)
 class Stability:

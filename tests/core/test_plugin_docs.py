@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flowgauge.core.plugin_docs import PluginDocs, plugin_docs
+from flowgauge.core.plugin_docs import PluginDocs, imported_docs, plugin_docs
 from flowgauge.core.registry import Registry
 from flowgauge.methods.registry import METHODS
 from flowgauge.metrics.registry import METRICS
@@ -78,8 +78,12 @@ def test_every_builtin_is_read_as_it_is_imported(registry: Registry) -> None:
         factory, docs = registry.factory(name), registry.docs()[name]
         assert docs.summary == (factory.__doc__ or "").partition("\n")[0] != "", name
         if registry.kind in ("method", "metric"):
-            declared = factory.source  # type: ignore[attr-defined]
-            assert docs.source == declared.rstrip(".") != "", f"{registry.kind} {name}: add source= to its decorator"
+            imported = imported_docs(factory)
+            assert docs.source == imported.source != "", f"{registry.kind} {name}: add source= to its decorator"
+            assert {k: v for k, v in docs.declared.items() if k not in ("frozen", "source")} == {
+                k: imported.declared[k] for k in docs.declared if k not in ("frozen", "source")
+            }, name
+            assert docs.paragraphs == imported.paragraphs
 
 
 def test_reading_imports_neither_the_plugins_nor_torch() -> None:

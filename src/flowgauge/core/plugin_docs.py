@@ -1,17 +1,23 @@
-"""What a built-in plug-in's source file says of it, read with `ast`: listing all of them imports none, and so stays quick."""
+"""What a plug-in says of itself: a built-in one in its source file, read with `ast`, so that listing all of them imports none."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+DECLARED = (
+    "version", "gives", "needs", "stochastic", "source", "control_of", "misleads",
+    "scope", "reads", "higher_is_better", "bounds", "unit", "reference", "ranked", "pools", "head",
+)  # fmt: skip
+"""The attributes that `@method`, `@metric` and `@task` give a plug-in, as far as they are facts for people."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +48,16 @@ def plugin_docs(target: str) -> PluginDocs:
     'A plug-in in words.'
     """
     module, _, name = target.partition(":")
-    tree = _module_tree(module)
-    node = next((n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name), None)
+    node = definition(module, name)
     if node is None:
         return PluginDocs()
-    first, *rest = inspect.cleandoc(ast.get_docstring(node) or "").split("\n\n")
-    above_sections = re.split(r"(?:^|\n\n)(?:Args|Attributes|Returns|Raises):", "\n\n".join(rest))[0]
-    paragraphs = tuple(" ".join(p.split()) for p in above_sections.split("\n\n") if p.strip() and not p.startswith(">>>"))
-    declared = _declared(tree, node)
-    source = str(declared.get("source", "")) or _documented_source(paragraphs)
-    return PluginDocs(first.partition("\n")[0], paragraphs, source.rstrip("."), declared)
+    declared = _declared(module_tree(module), node)
+    return _from_docstring(ast.get_docstring(node) or "", declared)
 
 
 @cache
-def _module_tree(module: str) -> ast.Module:
+def module_tree(module: str) -> ast.Module:
+    """The syntax tree of a module, which is not imported; an empty one where there is no source file."""
     try:
         spec = find_spec(module)
     except (ImportError, ValueError):  # no such package, or a module that was put together at run time
@@ -63,6 +65,34 @@ def _module_tree(module: str) -> ast.Module:
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return ast.Module([], [])
     return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+
+
+def definition(module: str, name: str) -> ast.ClassDef | ast.FunctionDef | None:
+    """The class or function of a name in a module; None where there is none."""
+    nodes = (n for n in module_tree(module).body if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name)
+    return next(nodes, None)
+
+
+def imported_docs(factory: Callable[..., Any]) -> PluginDocs:
+    """The same of a class or a decorated function that has been imported, as plug-ins of users are.
+
+    >>> from .declare import FunctionPlugin, decorator
+    >>> @decorator("method", {"source": "Doe 2020."}, FunctionPlugin, leading=1)
+    ... def doubled(x, factor=2):
+    ...     "Twice the input."
+    >>> imported_docs(doubled)
+    PluginDocs(summary='Twice the input.', paragraphs=(), source='Doe 2020', declared={'source': 'Doe 2020.'})
+    """
+    declared = {name: getattr(factory, name) for name in DECLARED if hasattr(factory, name)}
+    return _from_docstring(inspect.getdoc(factory) or "", declared)
+
+
+def _from_docstring(text: str, declared: Mapping[str, Any]) -> PluginDocs:
+    first, *rest = inspect.cleandoc(text).split("\n\n")
+    above_sections = re.split(r"(?:^|\n\n)(?:Args|Attributes|Returns|Raises):", "\n\n".join(rest))[0]
+    paragraphs = tuple(" ".join(p.split()) for p in above_sections.split("\n\n") if p.strip() and not p.startswith(">>>"))
+    source = str(declared.get("source", "")) or _documented_source(paragraphs)
+    return PluginDocs(first.partition("\n")[0], paragraphs, source.rstrip("."), declared)
 
 
 def _declared(tree: ast.Module, node: ast.ClassDef | ast.FunctionDef) -> dict[str, Any]:

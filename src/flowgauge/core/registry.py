@@ -128,7 +128,7 @@ class Registry:
             UsageError: There is no such file.
             UnknownName: There is no plug-in of that name; near matches are listed.
         """
-        path, _ = _file_and_name(name)
+        path, _ = plugin_file(name)
         if path is None:
             self._target(name)
         elif not path.is_file():
@@ -151,7 +151,7 @@ class Registry:
             UsageError: The file is missing, fails, or has no such plug-in.
             UnknownName: There is no plug-in of that name; near matches are listed.
         """
-        path, name_in_file = _file_and_name(name)
+        path, name_in_file = plugin_file(name)
         if path is not None:
             return self._from_file(path, name_in_file)
         module, _, attribute = self._target(name).partition(":")
@@ -183,7 +183,7 @@ class Registry:
         missing = [name for name, p in known.items() if p.default is p.empty and name not in spec.settings]
         if missing:
             raise UsageError(f"{self.kind} {spec.name!r} needs a value for {missing[0]!r}: {spec.name}:{missing[0]}=...")
-        typed, home = _typed(f"{self.kind} {spec.name!r}", factory, spec.settings), _file_and_name(spec.name)[0]
+        typed, home = _typed(f"{self.kind} {spec.name!r}", factory, spec.settings), plugin_file(spec.name)[0]
         try:
             with foreign_code(f"{self.kind} {spec.name!r}", home.absolute() if home else ""):
                 return factory(**typed)
@@ -208,7 +208,7 @@ class Registry:
         return declared[name] if name else next(iter(declared.values()))
 
 
-def _file_and_name(text: str) -> tuple[Path | None, str]:
+def plugin_file(text: str) -> tuple[Path | None, str]:
     """The Python file that a plug-in's name begins with, or None, and the name after it: `a.py:b` is (`a.py`, `b`)."""
     parts = re.fullmatch(r"(.+\.py)(?::(.*))?", text)
     return (Path(parts[1]), parts[2] or "") if parts else (None, "")
