@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +137,14 @@ def test_score_adds_a_metric(invoke: Invoke, tmp_path: Path) -> None:
     record = json.loads(next((tmp_path / "store").rglob("record.json")).read_text())
     assert sorted(s["settings"]["power"] for s in record["scores"].values()) == [1, 2]
     one_line(CliRunner().invoke(app, ["score", str(tmp_path / "none"), "--metric", f"{PLUGINS}:token-sum"]), 2, "no store at")
+
+
+def test_score_without_a_metric_renews_intervals(tmp_path: Path) -> None:
+    store = str(shutil.copytree(Path(__file__).resolve().parents[1] / "fixtures" / "store-1", tmp_path / "store"))
+    done, again = (CliRunner().invoke(app, ["score", store]) for _ in range(2))
+    assert done.stdout == "2 scores in 2 cells have today's intervals now, in the place of those of version 0.1\n"
+    assert again.stdout == "every interval is today's already; name a --metric to score with one more\n"
+    one_line(CliRunner().invoke(app, ["score", str(tmp_path / "none")]), 2, "no store at")
 
 
 def test_an_unexpected_error_is_one_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from flowgauge.benchmark.engine.rescore import rescore
 from flowgauge.benchmark.engine.resolve import draw
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.loading import model_handle
+from flowgauge.benchmark.store.damage import find_damage
 from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import UsageError
 
@@ -109,3 +111,46 @@ def test_rescoring_takes_a_folder_that_moved(
     (tmp_path / "moved" / "sst2" / "dev.tsv").write_text("sentence\tlabel\nthe author\t1\n")
     with pytest.raises(UsageError, match="other instances now"):
         rescore(made.store, plug("token-sum:power=2"), data_dir=str(tmp_path / "moved"))
+
+
+def _aged(url: str) -> dict[str, bytes]:
+    """Gives every score of a store made-up ends of version 0.1; returns the files of rows as they are then."""
+    store = Store(url)
+    for record in store.records():
+        cell, scores = store.find(record), {}
+        for name, score in record.scores.items():
+            ends = tuple(replace(a, low=a.value - 0.01, high=a.value + 0.01, bias=None, reason="") for a in score.aggregates)
+            scores[name] = score.model_copy(update={"aggregates": ends, "intervals": 1})
+            cell.write_scores(scores[name], cell.rows(name))
+        cell.hold_against(None)
+        cell.write_record(record.model_copy(update={"scores": scores, "files": cell.sums(), "sizes": {}}))
+    return {path.name: path.read_bytes() for path in Path(url).rglob("*.parquet")}
+
+
+def test_intervals_of_version_0_1_are_renewed_from_rows_or_computed_again(
+    make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entropy of a whole set has no rows: only the metric gives its interval, from the stored explanations."""
+    plan = make_plan(methods="influence-patterns", metrics=["pattern_entropy", "comprehensiveness"], limit=40)
+    (today,) = run(plan).records
+    aged = _aged(plan.store)
+    monkeypatch.setattr("flowgauge.benchmark.engine.worker.explain_batch", lambda *_: pytest.fail("explained again"))
+    (record,) = rescore(plan.store, ["pattern_entropy"], device="cpu").records
+    assert {name: score.intervals for name, score in record.scores.items()} == dict.fromkeys(today.scores, 2)
+    for name, score in record.scores.items():
+        assert len(score.aggregates) == len(today.scores[name].aggregates)
+        for ours, theirs in zip(score.aggregates, today.scores[name].aggregates, strict=True):
+            assert (ours.variant, ours.reason) == (theirs.variant, theirs.reason)
+            numbers, expected = ([x.value, x.low, x.high] for x in (ours, theirs))
+            np.testing.assert_allclose(numbers, expected, rtol=1e-9, atol=1e-9)
+    (written,) = Store(plan.store).records()
+    assert written.model_dump_json() == record.model_dump_json() and find_damage(Store(plan.store).find(written)) == {}
+    files = {path.name: path.read_bytes() for path in Path(plan.store).rglob("*.parquet")}
+    assert {name for name in files if files[name] != aged[name]} == {"pattern_entropy@1.parquet"}
+
+
+def test_the_same_run_computes_what_rows_do_not_give(make_plan: Callable[..., Plan]) -> None:
+    plan = make_plan(methods="influence-patterns", metrics=["pattern_entropy", "comprehensiveness"])
+    today = run(plan)
+    _aged(plan.store)
+    assert run(plan).to_pandas().drop(columns="seconds").equals(today.to_pandas().drop(columns="seconds"))
