@@ -178,9 +178,13 @@ def sentence(d: Difference, metric: str, higher_is_better: bool | None) -> str:
     if d.against:
         size += f"; the sign differs between conditions: {', '.join(f'{name} {value:+.3g}' for name, value in d.against)}"
     if not d.separated:
-        in_clusters = None if d.clusters is None else round(d.needed * d.clusters / d.instances)
-        remedy = f"; about {count_in_words(round(d.needed), in_clusters)} would separate them" if np.isfinite(d.needed) else ""
+        remedy = f"; about {_needed(d)} would separate them" if np.isfinite(d.needed) else ""
         return f"{d.one} and {d.other} cannot be separated on {metric}: {size}{remedy}"
     if higher_is_better is None:
         return f"{d.one} has more {metric} than {d.other}: {size}"
     return f"{d.one} is better than {d.other} on {metric}: {size}"
+
+
+def _needed(d: Difference) -> str:
+    """The instances that would separate a pair, in clusters as large as those that are there."""
+    return count_in_words(round(d.needed), None if d.clusters is None else round(d.needed * d.clusters / d.instances))

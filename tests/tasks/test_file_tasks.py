@@ -12,7 +12,7 @@ from flowgauge.core.errors import UnknownName, UsageError
 from flowgauge.core.registry import settings
 from flowgauge.tasks.file_tasks import LabelledTexts, MinimalPairs, pairs
 from flowgauge.tasks.fingerprint import fingerprint
-from flowgauge.tasks.instance import Instance, Task
+from flowgauge.tasks.instance import Instance, Task, cluster_of
 from flowgauge.tasks.registry import load_task
 
 PAIRS = "sentence\ttarget_idx\tgood\tbad\tcondition\n"
@@ -189,6 +189,20 @@ def test_a_class_may_be_called_none(tmp_path: Path) -> None:
     assert [i.answer for i in task.instances("test", None, 0)] == [("none",), ("racism",)]
 
 
+def test_the_source_of_a_row_is_its_cluster(tmp_path: Path) -> None:
+    """A column `cluster`, or another that is named for it, also one that is read as a text."""
+    pairs = "sentence\tgood\tbad\tcluster\nthe [MASK] runs\tcat\tcats\t story 7 \nthe [MASK] run\tcats\tcat\t\n"
+    task = load_task(str(write(tmp_path, pairs)))
+    assert [i.cluster for i in task.instances("test", None, 0)] == ["story 7", ""]
+    long = "a premise that is longer than a name"
+    rows = f"premise\thypothesis\tlabel\n{long}\tb\tx\n{long} \tc\ty\nd\te\tx\n"
+    columns = {"sentence": "premise", "sentence2": "hypothesis", "cluster": "premise"}
+    named = load_task({"name": str(write(tmp_path, rows, "b.tsv")), "columns": columns})
+    one, two, three = named.instances("test", None, 0)
+    assert one.cluster == two.cluster == cluster_of(long) and len(one.cluster) == 16 and three.cluster == "d"
+    assert one.segments == (long, "b")
+
+
 def test_a_list_of_labels_asks_about_every_label_of_the_file(tmp_path: Path) -> None:
     rows = '{"sentence": "a", "label": ["toxic", "rude"]}\n{"sentence": "b", "label": []}\n{"sentence": "c", "label": "rude"}\n'
     task = load_task(str(write(tmp_path, rows, "a.jsonl")))
@@ -196,6 +210,7 @@ def test_a_list_of_labels_asks_about_every_label_of_the_file(tmp_path: Path) -> 
         ("a/1/rude", "rude"), ("a/1/toxic", "toxic"), ("a/2/rude", "not rude"), ("a/2/toxic", "not toxic"),
         ("a/3/rude", "rude"), ("a/3/toxic", "not toxic"),
     ]  # fmt: skip
+    assert [i.cluster for i in task.instances("test", None, 0)] == ["a/1", "a/1", "a/2", "a/2", "", ""]
     with pytest.raises(UsageError, match=r"b\.jsonl, line 1: label is a list of something else than labels\. To leave"):
         load_task(str(write(tmp_path, '{"sentence": "a", "label": [["toxic"]]}\n', "b.jsonl")))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,8 @@ def test_the_real_sample_is_whole(shared_data: Path) -> None:
     task = Squad(shared_data)
     dev, train = task.instances("validation"), task.instances("train")
     assert (len(dev), len(train), sum(bool(i.also) for i in dev)) == (1446, 7614, 324)
+    sizes = Counter(instance.cluster for instance in dev)
+    assert len(sizes) == len({instance.segments[1] for instance in dev}) == 302 and sum(sizes.values()) == 1446
     text = gzip.decompress((shared_data / "squad" / "dev_sample_part.jsonl.gz").read_bytes()).decode()
     stored = [json.loads(line) for line in text.splitlines()]
     for instance, row in zip(dev, stored, strict=True):

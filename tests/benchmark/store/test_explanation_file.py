@@ -84,6 +84,13 @@ def test_sentences_of_files_without_places_are_read() -> None:
     assert from_bytes(length.to_bytes(8, "little") + data[8:]).sentences == part.sentences
 
 
+def test_a_cluster_is_kept_and_an_empty_one_is_absent_from_the_file() -> None:
+    explained = Explanation(tokens=np.ones(4))
+    two = (sentence("i"), replace(sentence("j"), cluster="passage 7"))
+    data = to_bytes(Part(two, (explained,) * 2, (explained,) * 2))
+    assert data.count(b"cluster") == 1 and from_bytes(data).sentences == two
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32))
 def test_round_trip(seed: int) -> None:

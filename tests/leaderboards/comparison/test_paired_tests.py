@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,19 @@ def test_fewer_than_two_instances_test_nothing() -> None:
     (d,) = differences(table([0, np.nan, 1], [np.nan, 1, 0]))
     assert (d.value, d.instances) == (1, 1) and np.isnan([d.p, d.p_holm, d.low, d.low_corrected, d.needed]).all()
     assert sentence(d, "accuracy", True) == "a and b cannot be separated on accuracy: +1 [one instance], p = nan, 1 instance"
+
+
+def test_differences_of_instances_in_clusters_are_of_the_clusters_and_say_so() -> None:
+    values = np.array([[1.0, 1.0, 0.5, 0.5, 0.0, 0.0], np.zeros(6)])
+    clustered = ScoreTable(("a", "b"), values, ("x",) * 6, clusters=("p", "p", "q", "q", "r", "r"))
+    (d,), (halved,) = differences(clustered), differences(table([1, 0.5, 0], [0, 0, 0]))
+    assert (d.value, d.low, d.high, d.p) == pytest.approx((halved.value, halved.low, halved.high, halved.p))
+    assert (d.instances, d.clusters, halved.clusters, d.needed) == (6, 3, None, 2 * halved.needed)
+    text = sentence(d, "accuracy", True)
+    assert "6 instances in 3 clusters; about" in text
+    assert text.endswith(f"about {d.needed:.0f} instances in {halved.needed:.0f} clusters would separate them")
+    one = replace(clustered, clusters=("p",) * 6)
+    assert "+0.5 [one cluster], p = nan, 6 instances in one cluster" in sentence(differences(one)[0], "accuracy", True)
 
 
 def test_conditions_that_speak_against_each_other_are_named() -> None:
