@@ -13,7 +13,7 @@ from ..store.damage import find_damage
 from ..store.key import TaskKey, method_key, metric_id
 from ..store.record import FINAL, Record, Score
 from ..store.renewal import is_old, renewed, renewed_score
-from ..store.results import Results
+from ..store.results import RunRecords
 from ..store.store import Cell, Store
 
 
@@ -139,7 +139,7 @@ def _scored(job: Job, metric: str, reference: Job | None) -> bool:
     return job.cell.read_score(metric) is not None and not is_old(renewed_score(job.cell, score))
 
 
-def results_of(store: str, groups: Sequence[JobGroup]) -> Results:
+def results_of(store: str, groups: Sequence[JobGroup]) -> RunRecords:
     """The records of all jobs that were asked for, in their order, with today's intervals.
 
     The cell of a reference that a run now names is no longer marked as one, so that tables show it.
@@ -149,4 +149,4 @@ def results_of(store: str, groups: Sequence[JobGroup]) -> Results:
         if job.record is not None and job.record.reference_only:
             job.record = job.record.model_copy(update={"reference_only": False})
             job.cell.write_record(job.record)
-    return Results(store, tuple(renewed(job.cell, job.record) for job in jobs if job.record is not None))
+    return RunRecords(store, tuple(renewed(job.cell, job.record) for job in jobs if job.record is not None))

@@ -12,7 +12,7 @@ from ..loading.model_handle import ModelHandle, check_model
 from ..store.key import TaskKey, canonical, question
 from ..store.record import Record
 from ..store.renewal import renew
-from ..store.results import Results
+from ..store.results import RunRecords
 from ..store.store import Store
 from .execute import execute
 from .jobs import Job, JobGroup, results_of
@@ -29,7 +29,7 @@ def rescore(
     device: str = "auto",
     batch_size: int | None = None,
     quiet: bool = True,
-) -> Results:
+) -> RunRecords:
     """Adds metrics to every explained cell of a store, after renewing intervals of version 0.1 (`benchmark.store.renewal`).
 
     Args:

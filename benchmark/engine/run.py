@@ -6,7 +6,7 @@ from typing import Any
 
 from ..loading.model_handle import ModelHandle
 from ..store.key import cell_key, folder_name
-from ..store.results import Results
+from ..store.results import RunRecords
 from ..store.store import Store
 from .execute import execute
 from .jobs import Job, JobGroup, results_of
@@ -14,7 +14,7 @@ from .plan import Plan, as_mapping, request_of
 from .resolve import ResolvedPlan, TaskSample, draw_train, resolve
 
 
-def run(plan: Plan | None = None, *, quiet: bool = True, **fields: Any) -> Results:
+def run(plan: Plan | None = None, *, quiet: bool = True, **fields: Any) -> RunRecords:
     """Runs a plan, or one built from fields: `run(tasks="sva/obj", methods=["attention"], limit=50)`.
 
     What the store has already is not computed again.

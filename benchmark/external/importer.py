@@ -26,7 +26,7 @@ from ..engine.resolve import ResolvedPlan, check_names, resolve
 from ..store.damage import find_damage, mend
 from ..store.explanation_file import Part, from_bytes, to_bytes
 from ..store.key import canonical, folder_name, question, question_key
-from ..store.results import Results
+from ..store.results import RunRecords
 from ..store.store import Store
 from .folder_format import PREDICTED, ExternalExplanations, ExternalManifest, content_sum, read_explanations
 
@@ -96,7 +96,7 @@ def import_explanations(
     device: str = "auto",
     batch_size: int | None = None,
     quiet: bool = True,
-) -> Results:
+) -> RunRecords:
     """Stores explanations that were computed elsewhere as a cell, and scores it with the code that scores every other cell.
 
     Metrics whose budget is matched to a method look for that method's cell in the store.

@@ -19,7 +19,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Results:
+class RunRecords:
     """The cells of a plan.
 
     Attributes:

@@ -16,20 +16,20 @@ from .core.version import VERSION
 
 if TYPE_CHECKING:
     from .benchmark.engine.plan import Plan as Plan
-    from .benchmark.engine.rescore import rescore as rescore
-    from .benchmark.engine.run import run as run
     from .benchmark.external.folder_format import write_explanations as write_explanations
-    from .benchmark.external.importer import import_explanations as import_explanations
     from .benchmark.external.importer import questions as questions
     from .benchmark.fine_tuning.fine_tune import train as train
     from .benchmark.store.record import Record as Record
-    from .benchmark.store.results import Results as Results
     from .benchmark.store.store import Store as Store
     from .core.errors import FlowgaugeError as FlowgaugeError
     from .core.errors import NotApplicable as NotApplicable
     from .core.errors import UsageError as UsageError
     from .display.explain import explain as explain
     from .display.explained_text import ExplainedText as ExplainedText
+    from .display.results import Results as Results
+    from .display.runs import import_explanations as import_explanations
+    from .display.runs import rescore as rescore
+    from .display.runs import run as run
     from .methods.base import Amortised as Amortised
     from .methods.base import explanations as explanations
     from .methods.base import method as method
@@ -53,17 +53,16 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "benchmark.engine.plan": ("Plan",),
-    "benchmark.engine.rescore": ("rescore",),
-    "benchmark.engine.run": ("run",),
     "benchmark.external.folder_format": ("write_explanations",),
-    "benchmark.external.importer": ("import_explanations", "questions"),
+    "benchmark.external.importer": ("questions",),
     "benchmark.fine_tuning.fine_tune": ("train",),
     "benchmark.store.record": ("Record",),
-    "benchmark.store.results": ("Results",),
     "benchmark.store.store": ("Store",),
     "core.errors": ("FlowgaugeError", "NotApplicable", "UsageError"),
     "display.explain": ("explain",),
     "display.explained_text": ("ExplainedText",),
+    "display.results": ("Results",),
+    "display.runs": ("import_explanations", "rescore", "run"),
     "methods.base": ("Amortised", "explanations", "method"),
     "methods.explanation": ("Explanation",),
     "metrics.base": ("ExplainedBatch",),

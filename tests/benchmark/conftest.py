@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from flowgauge.benchmark.engine.plan import Plan
-from flowgauge.benchmark.store.results import Results
+from flowgauge.benchmark.store.results import RunRecords
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 
@@ -51,10 +51,10 @@ def plug() -> Callable[..., list[str]]:
 
 
 @pytest.fixture(scope="session")
-def rows_of() -> Callable[[Results], dict[str, pd.DataFrame]]:
+def rows_of() -> Callable[[RunRecords], dict[str, pd.DataFrame]]:
     """Score rows of every cell and metric."""
 
-    def rows(results: Results) -> dict[str, pd.DataFrame]:
+    def rows(results: RunRecords) -> dict[str, pd.DataFrame]:
         return {
             f"{record.task}/{record.folder}/{metric}": results.cell(record).rows(metric)
             for record in results.records

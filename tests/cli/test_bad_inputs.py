@@ -172,6 +172,26 @@ run --task sva/obj --model agreement-brt | agreement-bert
 run --task sva/obj --model planted:depth=x | depth
 run --task sva/obj --revision main --model planted | revision
 run --task sst2 --data-dir . --limit 2 --model {label} | sst2
+# one text
+explain | TEXT
+explain '' | the text is empty
+explain 'The author is tall .' | no model is named
+explain 'The author is tall .' --model {tiny} | write [MASK] once
+explain '[MASK] author [MASK] tall .' --model {tiny} | has 2 gaps
+explain 'The author [MASK] tall .' --model {label} | fills no gaps
+explain 'The author [MASK] tall .' --text2 'The pilot .' --model {tiny} | write both into one text
+explain '{long} [MASK]' --model {tiny} | shorten it by
+explain 'The author [MASK] tall .' --model {tiny} --method nope | no method is called
+explain 'The author [MASK] tall .' --model {tiny} --method saliency:colour=3 | colour
+explain 'The author [MASK] tall .' --model {tiny} --method diffmask-input | is trained on a task first
+explain 'The author [MASK] tall .' --model {tiny} --method raises.py | 'gold' in a mapping (raises.py, line 7)
+explain 'The author [MASK] tall .' --model {tiny} --good supercalifragilistic | name another word
+explain 'The author [MASK] tall .' --model {tiny} --bad is | name the answer too
+explain 'The author is tall .' --model {label} --good nope | has no class 'nope'
+explain 'The author [MASK] tall .' --model nowhere/x/y | nowhere
+explain 'The author [MASK] tall .' --model {tiny} --out picture.pdf | must end in
+explain 'The author [MASK] tall .' --model {tiny} --method saliency --out good.tsv/a.png | cannot write
+explain 'The author [MASK] tall .' --model {tiny} --method saliency --html good.tsv/a.html | --html
 # files of sentences
 run --task none.tsv | none.tsv
 run --task notes.docx | notes.docx
@@ -422,7 +442,7 @@ def words(tiny_folder: Callable[..., Path], tmp_path_factory: pytest.TempPathFac
     before = os.getcwd()
     os.chdir(home)
     yield {
-        "tiny": str(tiny), "label": str(label), "store": "store", "bundle": "bundle",
+        "tiny": str(tiny), "label": str(label), "store": "store", "bundle": "bundle", "long": "the " * 60,
         "plain": f"--task sva/obj --limit 2 --device cpu --model {tiny}",
         "go": f"--task sva/obj --limit 2 --method attention --device cpu --model {tiny}",
     }  # fmt: skip

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..benchmark.store.renewal import Renewal
-    from ..benchmark.store.results import Results
+    from ..benchmark.store.results import RunRecords
 
 QUIET_ENVIRONMENT = {
     "TRANSFORMERS_VERBOSITY": "error",
@@ -110,7 +110,7 @@ class OneLineGroup(TyperGroup):
         return code
 
 
-def print_results(results: Results, quiet: bool, scorecard: bool = False) -> None:
+def print_results(results: RunRecords, quiet: bool, scorecard: bool = False) -> None:
     """Prints what failed on stderr and, unless `quiet`, a table of scores on stdout, or a scorecard of every task."""
     for record in results.failed:
         complain(f"{record.task}, {record.method}: {record.status}: {record.error}")

@@ -17,7 +17,8 @@ PICTURES = (".png", ".svg")
 
 def explain(
     text: Annotated[
-        str, typer.Argument(help="The text, with [MASK] where a masked LM fills in a word; for spans, the question.")
+        str,
+        typer.Argument(metavar="TEXT", help="The text, with [MASK] where a masked LM fills in a word; for spans, the question."),
     ],
     text2: Annotated[str | None, typer.Option("--text2", help="The second text of a pair; for spans, the passage.")] = None,
     model: Annotated[

@@ -17,6 +17,7 @@ from ..core.errors import UsageError
 from .colours import is_faint
 from .explained_text import ExplainedText
 from .pictures import graphs, picture_bytes
+from .results import Results
 from .views import Strongest, head_table, node_table, signed, strongest_edges
 
 
@@ -80,6 +81,18 @@ def explained_html(explained: ExplainedText, name: str = "") -> str:
     tabs = [what for what, content in parts.items() if content]
     template = templates().get_template("explained.html")
     return template.render(explained=explained, name=name or f"flowgauge-{uuid4().hex[:8]}", tabs=tabs, **parts)
+
+
+def results_html(results: Results, name: str = "") -> str:
+    """The ranked tables of a run as a part of a page.
+
+    Args:
+        results: What is shown.
+        name: Begins the identifiers within; empty: a new one each time.
+    """
+    tabs = [(metric, results.rankings(metric)) for metric in results.metrics]
+    template = templates().get_template("results.html")
+    return template.render(results=results, summary=repr(results), name=name or f"flowgauge-{uuid4().hex[:8]}", tabs=tabs)
 
 
 def write_page(explained: ExplainedText, path: Path) -> None:

@@ -25,16 +25,19 @@ from ..leaderboards.figures.style import (
     OPTIONS,
     POSITIVE,
     SMALL,
+    UNSIGNED,
     add_axes,
     add_text,
     fit_fonts,
     new_figure,
     plain,
     settings,
+    tidy,
     with_ellipsis,
 )
 from .colours import is_faint, shade
 from .explained_text import ExplainedText
+from .rankings import RankedMetric
 from .views import Strongest, signed, strongest_of
 
 LETTER, PAD, LINE, LABEL, HEAD, WIDTH = 0.085, 0.16, 0.5, 1.6, 0.5, 9.0
@@ -176,6 +179,27 @@ def graph_figure(explained: ExplainedText) -> Figure:
 
 PICTURES: Mapping[str, Callable[[ExplainedText], Figure]] = {"words": words_figure, "graph": graph_figure}
 """The pictures of an explained text."""
+
+
+def ranking_figure(ranked: Sequence[RankedMetric]) -> Figure:
+    """Draws the mean and 95 % interval of every method, a panel for each model and task, the best method on top."""
+    heights = [0.24 * len(each.ranking.scores.methods) + 0.75 for each in ranked]
+    figure = new_figure(7.0, sum(heights))
+    y = sum(heights)
+    for each, high in zip(ranked, heights, strict=True):
+        y -= high
+        names, means = each.ranking.scores.methods, each.ranking.means
+        axes = add_axes(figure, 2.3, y + 0.4, 4.4, high - 0.75)
+        rows = np.arange(len(names))
+        bounds = np.nan_to_num(np.abs(means[:, 1:] - means[:, :1]))
+        axes.errorbar(means[:, 0], rows, xerr=bounds.T, fmt="o", color=UNSIGNED, ms=4, lw=1.2, capsize=2)
+        axes.set_yticks(rows, [plain(with_ellipsis(name, 34)) for name in names], fontsize=SMALL)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlabel(plain(f"{each.metric}, {each.ranking.variant}"), fontsize=SMALL, labelpad=2)
+        axes.grid(axis="x", color=GREY, alpha=0.25, lw=0.5)
+        tidy(axes)
+        add_text(figure, 0.12, y + high - 0.28, with_ellipsis(each.where, 80), fontsize=NORMAL, color=INK, va="bottom")
+    return figure
 
 
 def picture_bytes(figure: Figure, ending: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flowgauge.benchmark.engine.run import run
-from flowgauge.benchmark.store.results import Results
+from flowgauge.benchmark.store.results import RunRecords
 from flowgauge.core.errors import FlowgaugeError
 from flowgauge.leaderboards.figures.plot import plot
 from flowgauge.methods.registry import METHODS
@@ -21,7 +21,7 @@ SMALLER = {"random_rank": "random_rank:patterns=20,words=9,samples=8", "sensitiv
 
 
 @pytest.fixture(scope="module")
-def store(tiny_folder: Any, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Results]:
+def store(tiny_folder: Any, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, RunRecords]:
     """All methods and metrics on a few questions."""
     where = str(tmp_path_factory.mktemp("squad"))
     metrics = [SMALLER.get(name, name) for name in METRICS.builtin if METRICS.create(name).scope != "cells"]
@@ -32,7 +32,7 @@ def store(tiny_folder: Any, tiny_data: Path, tmp_path_factory: pytest.TempPathFa
     return where, made
 
 
-def test_every_method_runs_or_says_that_it_needs_one_position(store: tuple[str, Results]) -> None:
+def test_every_method_runs_or_says_that_it_needs_one_position(store: tuple[str, RunRecords]) -> None:
     _, made = store
     records = {record.method: record for record in made.records}
     assert set(records) == set(UNTRAINED)
@@ -47,7 +47,7 @@ def test_every_method_runs_or_says_that_it_needs_one_position(store: tuple[str, 
             assert (record.status, record.error, record.instances) == ("done", "", 4)
 
 
-def test_every_metric_scores_or_says_why(store: tuple[str, Results]) -> None:
+def test_every_metric_scores_or_says_why(store: tuple[str, RunRecords]) -> None:
     _, made = store
     scored: set[str] = set()
     for record in made.records:
@@ -68,7 +68,7 @@ def test_every_metric_scores_or_says_why(store: tuple[str, Results]) -> None:
         assert "several positions" in reasons[name] or "influence-patterns" in reasons[name], (name, reasons[name])
 
 
-def test_answers_are_stored_with_their_positions(store: tuple[str, Results]) -> None:
+def test_answers_are_stored_with_their_positions(store: tuple[str, RunRecords]) -> None:
     _, made = store
     record = next(record for record in made.records if record.method == "leave-one-out")
     for sentence in made.cell(record).sentences().values():
@@ -82,7 +82,7 @@ def test_answers_are_stored_with_their_positions(store: tuple[str, Results]) -> 
         assert " ".join(sentence.tokens[first : last + 1]).endswith(sentence.tokens[-2])  # `tall chef .` ends the passage
 
 
-def test_its_figures_are_drawn_or_refused_in_words(store: tuple[str, Results], tmp_path: Path) -> None:
+def test_its_figures_are_drawn_or_refused_in_words(store: tuple[str, RunRecords], tmp_path: Path) -> None:
     where, _ = store
     drawn = {path.name.partition("-")[0] for path in plot(where, "all", tmp_path)}
     assert drawn

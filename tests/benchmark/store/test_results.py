@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from flowgauge.benchmark.store.record import Provenance, Record, Score
-from flowgauge.benchmark.store.results import COLUMNS, Results
+from flowgauge.benchmark.store.results import COLUMNS, RunRecords
 from flowgauge.metrics.scores import Aggregate
 
 PROVENANCE = Provenance(flowgauge="1", python="3", platform="x", packages={}, device="cpu", threads=1, batch_size=1)
@@ -30,7 +30,7 @@ def test_the_summary_has_the_ranked_variant_or_why_there_is_none() -> None:
         record("undefined", scores=(score(aggregates=(Aggregate("mean", math.nan, math.nan, math.nan, 0),)),)),
         record("broken", "failed", error="it failed"),
     )
-    results = Results("store", records)
+    results = RunRecords("store", records)
     assert results.summary() == [
         ("task", "method", "n", "a@1\nmean"),
         ("t", "x", "8", "0.500 [0.250, 0.750]"),
@@ -38,11 +38,11 @@ def test_the_summary_has_the_ranked_variant_or_why_there_is_none() -> None:
         ("t", "broken", "8", "failed"),
     ]
     assert results.failed == (records[2],) and results.exit_code == 1
-    assert Results("store", records[:2]).exit_code == 0
+    assert RunRecords("store", records[:2]).exit_code == 0
 
 
 def test_the_table_has_a_row_an_aggregate_and_one_for_what_has_none() -> None:
-    frame = Results(
+    frame = RunRecords(
         "store",
         (
             record("x", scores=(score(aggregates=(MEAN,)), score(metric="b@1", status="not-applicable", reason="no heads"))),
