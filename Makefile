@@ -7,6 +7,7 @@ STORE ?= results/demo
 FIGURES ?= $(STORE)-figures
 PUBLISHED := leaderboards/published
 SITE ?= results/site
+DOCS ?= results/docs
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt
@@ -14,7 +15,7 @@ CODE := benchmark leaderboards methods metrics models src/flowgauge/cli src/flow
 SOURCES := $(shell find $(CODE) -name '*.py' -o -name '*.toml' -o -name '*.safetensors') $(PLAN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo site published test check format schemas lint types imports clean
+.PHONY: help demo site docs published test check format schemas lint types imports clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -27,7 +28,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	@$(PIP) -e '.[test]'
+	@$(PIP) -e '.[docs,test]'
 	@touch $@
 
 demo: $(STORE)/.shown ## run the six agreement tasks with influence patterns and baselines on the embedded model, and show the ranking
@@ -47,6 +48,14 @@ $(VENV)/.charted: $(VENV)/.installed
 
 site: $(VENV)/.charted ## build the pages of the published board, which open from disk
 	@$(BIN)/flowgauge leaderboard build $(PUBLISHED)/board --out $(SITE)
+
+$(VENV)/.documented: $(VENV)/.installed
+	@$(PIP) -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.documented ## build the documentation, whose pages open from disk
+	@PYTHONPATH=scripts HF_HUB_OFFLINE=1 NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir $(DOCS)
+	@echo "documentation  $(DOCS)/index.html"
 
 # All explanations are verified. The board keeps those of four sentences of one task, and the checksums of all.
 published: $(VENV)/.installed ## run the published plan again and replace the board's cells: make published WHY='the reason for the ledger'

@@ -26,8 +26,8 @@ class Explanation:
 
     Attributes:
         tokens: Score of each input token, signed.
-        nodes: Score of the hidden state hidden[l][i] for l = 0..L.
-        flows: Score of hidden[l][i] for the source word j: [j, l, i].
+        nodes: Score of the hidden state `hidden[l][i]` for l = 0..L.
+        flows: Score of `hidden[l][i]` for the source word j: [j, l, i].
         units: Score of the attention-level nodes at (l, i): each head's context vector, and the skip last.
         heads: Score of each attention head.
         edges: Score of position p for position i at layer l: [l, head or 0, i (query, later layer), p (key, earlier layer)]. A

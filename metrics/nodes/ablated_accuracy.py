@@ -81,7 +81,7 @@ class AblatedAccuracy(Settings):
     section 4.4; the budget a layer is our reading of "the same number of nodes". In [0, 1]; higher is better.
 
     Attributes:
-        keep_target: Keeps hidden[l][target] (and its skips) at every layer, whether or not a pattern passes through it.
+        keep_target: Keeps `hidden[l][target]` (and its skips) at every layer, whether or not a pattern passes through it.
         operator: What replaces the states that are not kept: `zero`, `mean`, `resample`, `mask` or `cut`
             (models/interventions/ablation.py).
         seed: Of the choice of the instances that are resampled from.

@@ -88,10 +88,12 @@ def test_every_cell_is_the_committed_plans(tmp_path: Path, monkeypatch) -> None:
     assert {name_of(record): record for record in found.records} == records(), RENEW
 
 
-def test_the_table_of_the_readme_is_the_boards() -> None:
-    (table,) = re.findall(r"<!-- published -->\n\n(.*?)\n\n<!-- -->", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_table_of_the_pages_is_the_boards() -> None:
     made = export([BOARD.url], "overall", "markdown")
-    assert table == made, "put what `flowgauge leaderboard export leaderboards/published/board` prints into the README"
+    for page in ("README.md", "docs/results.md"):
+        tables = re.findall(r"<!-- published -->\n\n(.*?)\n\n<!-- -->", (ROOT / page).read_text(), re.DOTALL)
+        assert len(tables) == 1 or page == "README.md", page
+        assert set(tables) <= {made}, f"put what `flowgauge leaderboard export leaderboards/published/board` prints into {page}"
 
 
 @pytest.mark.slow

@@ -1,0 +1,97 @@
+"""What mkdocs calls while it builds the site: pages that follow from the code, their place in the navigation, and links."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mkdocs.structure.files import File
+
+from documentation.api_page import api_page
+from documentation.plugin_pages import ROOMS, PluginPage, by_room, plugin_pages
+from flowgauge.methods.registry import METHODS
+from flowgauge.metrics.registry import METRICS
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "models/zoo/agreement-bert/README.md": "agreement-bert.md",
+}
+"""Pages of the repository outside docs/ that are pages of the site, too."""
+ELSEWHERE = {**COPIED, "README.md": "index.md", "docs/adr": "adr/index.md"}
+"""Where links lead that go to a path of the repository."""
+
+
+def on_config(config: Any) -> Any:
+    """Adds the pages of methods, metrics and decisions to the navigation."""
+    for section in config.nav:
+        ((title, members),) = section.items()
+        if title in ("Methods", "Metrics"):
+            registry = {"Methods": METHODS, "Metrics": METRICS}[title]
+            members += [{ROOMS[room]: [f"{title.lower()}/{n}.md" for n in names]} for room, names in by_room(registry).items()]
+        if title == "Reference":
+            members[-1]["Decisions"] += [f"adr/{path.name}" for path in decisions()]
+    return config
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Adds the pages that no file below docs/ holds."""
+    pages = [
+        *plugin_pages(),
+        PluginPage("api.md", "Python API", api_page()),
+        PluginPage("adr/index.md", "Decisions", decisions_page()),
+        *(PluginPage(to, "", moved(source, (ROOT / source).read_text(encoding="utf-8"))) for source, to in COPIED.items()),
+    ]
+    for page in pages:
+        files.append(File.generated(config, page.path, content=page.text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Turns links that leave docs/ into links of the site, or into plain words where the site has no such page."""
+    if page.file.generated_by:
+        return markdown
+    return moved(f"docs/{page.file.src_uri}", markdown)
+
+
+def moved(source: str, markdown: str) -> str:
+    """A page's Markdown with links that work on the site.
+
+    Args:
+        source: The page's path in the repository.
+        markdown: Its text.
+
+    >>> moved("CHANGELOG.md", "see [the plan](docs/intervals.md) and [code](benchmark/engine/run.py)")
+    'see [the plan](intervals.md) and code (`benchmark/engine/run.py`)'
+    """
+    home = PurePosixPath(COPIED.get(source, source.removeprefix("docs/"))).parent
+
+    def link(match: re.Match[str]) -> str:
+        text, address, anchor = match["text"], match["address"], match["anchor"] or ""
+        if re.match(r"[a-z]+:", address) or not address:
+            return match[0]
+        path = (ROOT / PurePosixPath(source).parent / address).resolve().relative_to(ROOT).as_posix()
+        if path in ELSEWHERE:
+            target, anchor = ELSEWHERE[path], ""
+        elif path.startswith("docs/"):
+            target = path.removeprefix("docs/")
+        else:
+            return f"{text} (`{path}`)"
+        return f"[{text}]({'../' * len(home.parts)}{target}{anchor})"
+
+    return re.sub(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<address>[^)#\s]*)(?P<anchor>#[^)]*)?\)", link, markdown)
+
+
+def decisions() -> list[Path]:
+    """The records of decisions, in order."""
+    return sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
+
+
+def decisions_page() -> str:
+    """The list of decisions with their titles."""
+    titles = {path: path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") for path in decisions()}
+    listed = "\n".join(f"- [{title}]({path.name})" for path, title in titles.items())
+    lead = "Each page has a decision that would cost a day to reverse, its reason, and what was not chosen."
+    return f"# Decisions\n\n{lead}\n\n{listed}\n"
