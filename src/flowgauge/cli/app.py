@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from . import board, checks, explain, external, results, run, submission
+from . import board, catalogue, checks, explain, external, results, run, submission
 from .console import OneLineGroup, OneValueCommand
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
-COMPUTE, READ, EXTEND = "Compute", "Read results", "Extend"
+COMPUTE, LOOK, READ, EXTEND = "Compute", "Look up", "Read results", "Extend"
 SUBMIT, SHOW, KEEP = "Submit and verify", "Show a board", "Keep a board"
 
 
@@ -26,7 +26,6 @@ app = Commands(
     name="flowgauge",
     cls=OneLineGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings=HELP_OPTIONS,
 )
@@ -36,7 +35,8 @@ app.command(rich_help_panel=COMPUTE)(run.run)
 app.command(rich_help_panel=COMPUTE)(explain.explain)
 app.command(rich_help_panel=COMPUTE)(run.score)
 app.command(rich_help_panel=COMPUTE)(run.train)
-app.command("list", rich_help_panel=READ)(results.list_)
+app.command("list", rich_help_panel=LOOK)(catalogue.list_)
+app.command(rich_help_panel=LOOK)(catalogue.info)
 app.command(rich_help_panel=READ)(results.show)
 app.command(rich_help_panel=READ)(results.compare)
 app.command(rich_help_panel=READ)(results.plot)

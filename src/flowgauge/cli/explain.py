@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import UsageError
+from .completion import complete_method, complete_model
 from .console import reporting
 from .options import PLUGIN_SPEC, Debug, Json, Revision
 
@@ -26,12 +27,14 @@ def explain(
         typer.Option(
             "--model",
             "-m",
+            autocompletion=complete_model,
             show_default="agreement-bert, for a text with [MASK]",
             help="A name in `flowgauge list models`, a name on the Hugging Face Hub, or a folder.",
         ),
     ] = None,
     method: Annotated[
-        list[str] | None, typer.Option("--method", "-x", show_default="influence-patterns", help=PLUGIN_SPEC)
+        list[str] | None,
+        typer.Option("--method", "-x", autocompletion=complete_method, show_default="influence-patterns", help=PLUGIN_SPEC),
     ] = None,
     good: Annotated[str | None, typer.Option(show_default="the model's own", help="The answer to ask about.")] = None,
     bad: Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from .completion import complete_task
 from .console import print_results, reporting
 from .options import (
     BatchSize,
@@ -48,7 +49,7 @@ IMPORT_HELP = "\n\n".join((
 
 
 def questions(
-    task: Annotated[str, typer.Option("--task", "-t", help="The task, as for `flowgauge run`.")],
+    task: Annotated[str, typer.Option("--task", "-t", autocompletion=complete_task, help="The task, as for `flowgauge run`.")],
     model: Model = None,
     limit: Limit = None,
     sample_seed: SampleSeed = None,

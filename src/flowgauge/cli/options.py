@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import UsageError
+from .completion import complete_method, complete_metric, complete_model, complete_task
 
 PLUGIN_SPEC = "NAME[:key=value,...] or FILE.py[:NAME]; repeatable."
 
@@ -28,6 +29,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
+        autocompletion=complete_model,
         show_default="the task's own, or agreement-bert",
         help="A name in `flowgauge list models`, a name on the Hugging Face Hub, or a folder.",
     ),
@@ -38,12 +40,20 @@ MovedModel = Annotated[
 Metrics = Annotated[
     list[str] | None,
     typer.Option(
-        "--metric", show_default="what the views of the methods allow", help=f"{PLUGIN_SPEC} `none`: explain, and score nothing."
+        "--metric",
+        autocompletion=complete_metric,
+        show_default="what the views of the methods allow",
+        help=f"{PLUGIN_SPEC} `none`: explain, and score nothing.",
     ),
 ]
 MoreMetrics = Annotated[
     list[str] | None,
-    typer.Option("--metric", show_default="none; intervals of version 0.1 are computed anew", help=PLUGIN_SPEC),
+    typer.Option(
+        "--metric",
+        autocompletion=complete_metric,
+        show_default="none; intervals of version 0.1 are computed anew",
+        help=PLUGIN_SPEC,
+    ),
 ]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hugging Face Hub.")]
 DataDir = Annotated[
@@ -86,9 +96,13 @@ Where = Annotated[
 Dtype = Annotated[str | None, typer.Option(show_default="float32", help="float32, float64, bfloat16 or float16.")]
 
 # Which of the stored results are read.
-OnlyTasks = Annotated[list[str] | None, typer.Option("--task", "-t", help="Only these tasks; repeatable.")]
-OnlyMethods = Annotated[list[str] | None, typer.Option("--method", "-x", help="Only these methods; repeatable.")]
-OnlyModel = Annotated[str | None, typer.Option("--model", "-m", help="Only this model.")]
+OnlyTasks = Annotated[
+    list[str] | None, typer.Option("--task", "-t", autocompletion=complete_task, help="Only these tasks; repeatable.")
+]
+OnlyMethods = Annotated[
+    list[str] | None, typer.Option("--method", "-x", autocompletion=complete_method, help="Only these methods; repeatable.")
+]
+OnlyModel = Annotated[str | None, typer.Option("--model", "-m", autocompletion=complete_model, help="Only this model.")]
 
 # How it is computed and shown.
 Device = Annotated[str, typer.Option(help="A torch device; auto is the GPU if there is one.")]

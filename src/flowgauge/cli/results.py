@@ -1,71 +1,16 @@
-"""`flowgauge list`, `show`, `compare` and `plot`: the commands that read what there is."""
+"""`flowgauge show`, `compare` and `plot`: the commands that read what there is."""
 
 from __future__ import annotations
 
-import json
 import shutil
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from .completion import complete_method, complete_task
 from .console import print_tables, reporting
 from .options import Csv, Debug, Json, OnlyMethods, OnlyModel, OnlyTasks, StoreUrl
-
-if TYPE_CHECKING:
-    from ..core.plugin_docs import PluginDocs
-
-
-class Kind(StrEnum):
-    """What `flowgauge list` shows."""
-
-    models = "models"
-    tasks = "tasks"
-    methods = "methods"
-    metrics = "metrics"
-
-
-def list_(
-    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="models, tasks, methods or metrics.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the publication that each follows.")] = False,
-    debug: Debug = False,
-) -> None:
-    """List all models, tasks, methods or metrics, one line each."""
-    with reporting(debug):
-        known = known_plugins(kind)
-        if as_json:
-            sources = _task_references() if kind is Kind.tasks else {name: docs.source for name, docs in known.items()}
-            entries = [{"name": n, "summary": docs.summary, "source": sources.get(n, "")} for n, docs in known.items()]
-            typer.echo(json.dumps(entries, indent=1))
-            return
-        width = max((len(name) for name in known), default=0)
-        for name, docs in known.items():
-            typer.echo(f"{name:<{width}}  {docs.summary}")
-
-
-def known_plugins(kind: Kind) -> dict[str, PluginDocs]:
-    """Every name of a kind with what is known of it; nothing that has a name is imported."""
-    if kind is Kind.models:
-        from ..core.plugin_docs import PluginDocs
-        from ..models.registry import MODELS
-        from ..models.zoo import SUMMARIES
-
-        return {**{name: PluginDocs(summary) for name, summary in SUMMARIES.items()}, **MODELS.docs()}
-    if kind is Kind.tasks:
-        from ..tasks.registry import TASKS as registry
-    elif kind is Kind.methods:
-        from ..methods.registry import METHODS as registry
-    else:
-        from ..metrics.registry import METRICS as registry
-    return registry.docs()
-
-
-def _task_references() -> dict[str, str]:
-    """The publication that each built-in task follows, which some tasks read from a file; importing them needs no torch."""
-    from ..tasks.registry import TASKS
-
-    return {name: getattr(TASKS.create(name), "reference", "") for name in TASKS.builtin}
 
 
 def show(
@@ -148,8 +93,10 @@ def plot(
     ] = "all",
     out: Annotated[Path, typer.Option(help="Folder for the figures, a PNG and an SVG of each.")] = Path("figures"),
     model: OnlyModel = None,
-    task: Annotated[str | None, typer.Option("--task", "-t", help="Only this task.")] = None,
-    method: Annotated[str | None, typer.Option("--method", "-x", help="Only this method.")] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", autocompletion=complete_task, help="Only this task.")] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", "-x", autocompletion=complete_method, help="Only this method.")
+    ] = None,
     instance: Annotated[
         list[str] | None, typer.Option(help="Id of an instance to draw; two are drawn side by side; repeatable.")
     ] = None,

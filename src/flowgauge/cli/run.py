@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import UsageError
+from .completion import complete_method, complete_model, complete_task
 from .console import print_results, report_renewal, reporting
 from .options import (
     PLUGIN_SPEC,
@@ -43,11 +44,22 @@ def run(
     model: Model = None,
     task: Annotated[
         list[str] | None,
-        typer.Option("--task", "-t", help="A name, a pattern such as 'sva/*', or a file or folder of rows; repeatable."),
+        typer.Option(
+            "--task",
+            "-t",
+            autocompletion=complete_task,
+            help="A name, a pattern such as 'sva/*', or a file or folder of rows; repeatable.",
+        ),
     ] = None,
     method: Annotated[
         list[str] | None,
-        typer.Option("--method", "-x", show_default="influence-patterns, attention, conductance and random", help=PLUGIN_SPEC),
+        typer.Option(
+            "--method",
+            "-x",
+            autocompletion=complete_method,
+            show_default="influence-patterns, attention, conductance and random",
+            help=PLUGIN_SPEC,
+        ),
     ] = None,
     metric: Metrics = None,
     limit: Limit = None,
@@ -118,10 +130,22 @@ def score(
 
 def train(
     model: Annotated[
-        str, typer.Option("--model", "-m", help="The encoder: an embedded model, a name on the Hugging Face Hub, or a folder.")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            autocompletion=complete_model,
+            help="The encoder: an embedded model, a name on the Hugging Face Hub, or a folder.",
+        ),
     ],
     task: Annotated[
-        str, typer.Option("--task", "-t", help="A task with classes or with spans as answers: sst2, mnli, rte, squad, ...")
+        str,
+        typer.Option(
+            "--task",
+            "-t",
+            autocompletion=complete_task,
+            help="A task with classes or with spans as answers: sst2, mnli, rte, squad, ...",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the trained model, which `flowgauge run --model` takes.")],
     column: Columns = None,
