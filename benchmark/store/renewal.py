@@ -134,7 +134,9 @@ def renewed_score(cell: Cell, score: Score) -> Score:
     for each in score.aggregates:
         mean = means.get(each.variant)
         if mean is not None:
-            aggregates.append(mean if fault else replace(each, low=mean.low, high=mean.high, bias=mean.bias))
+            aggregates.append(
+                mean if fault else replace(each, low=mean.low, high=mean.high, bias=mean.bias, clusters=mean.clusters)
+            )
         else:
             aggregates.append(_without_interval(each, why))
             whole = whole and bool(np.isnan(each.value))

@@ -20,7 +20,7 @@ from ...benchmark.store.key import short_hash
 from ...benchmark.store.record import Record, Score
 from ...core.errors import UnknownName, UsageError, listing
 from ...core.version import VERSION
-from ...metrics.scores import Aggregate, count_in_words
+from ...metrics.scores import Aggregate, count_in_words, without_interval
 from ..stored.comparable_cells import ComparableCells, groups
 from ..stored.records import stored_records
 
@@ -159,8 +159,7 @@ def hub_results(records: Sequence[Record], dataset: str, source_url: str = "") -
             date=record.finished[:10] or None,
             source_url=source_url or None,
             source_name="flowgauge" if source_url else None,
-            notes=f"{label}, {score.ranked}, 95 % interval {ranked.low:.4g} to {ranked.high:.4g}, "
-            f"{count_in_words(ranked.count, ranked.clusters)}",
+            notes=f"{label}, {score.ranked}, {_interval(ranked)}, {count_in_words(ranked.count, ranked.clusters)}",
         )
         for group in groups(records)
         for label, record in group.by_label().items()
@@ -171,6 +170,13 @@ def hub_results(records: Sequence[Record], dataset: str, source_url: str = "") -
             "no cell of this model has a score to write: run its plan with metrics, or add them with `flowgauge score`."
         )
     return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
+
+
+def _interval(ranked: Aggregate) -> str:
+    """The interval in words, or why there is none."""
+    if math.isnan(ranked.low):
+        return without_interval(ranked.count, ranked.reason, ranked.clusters)
+    return f"95 % interval {ranked.low:.4g} to {ranked.high:.4g}"
 
 
 def write_exchange(

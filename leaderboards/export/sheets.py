@@ -249,8 +249,8 @@ def _task_and_model(group: ComparableCells) -> str:
 
 
 def _mean(value: float, low: float, high: float) -> str:
-    """A mean with its interval, or an empty text where the mean is undefined."""
-    return "" if value != value else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    """A mean with its interval where there is one, or an empty text where the mean is undefined."""
+    return "" if value != value else f"{value:.3f} [{low:.3f}, {high:.3f}]" if low == low else f"{value:.3f}"
 
 
 def _cost(seconds: float) -> str:

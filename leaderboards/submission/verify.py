@@ -15,7 +15,7 @@ import pandas as pd
 
 from ...benchmark.store.cell import RECORD, Cell
 from ...benchmark.store.record import Record, Score, TrainingRecord
-from ...benchmark.store.renewal import is_old
+from ...benchmark.store.renewal import count_old, is_old
 from ...benchmark.store.store import Store
 from ...core.errors import FlowgaugeError, NotApplicable, shortened
 from ...core.progress import Progress
@@ -160,6 +160,9 @@ def _report(
     if not records:
         problems.append(BundleProblem("bundle", "it has no readable cells."))
     notes = tuple(BundleProblem(folder, f"this training is left out: {why}") for folder, why in useless.items())
+    if old := sum(map(count_old, records)):
+        what = "intervals of version 0.1 cannot be checked, and today's are computed from the rows wherever they are shown"
+        notes = (*notes, BundleProblem("bundle", f"{what} (scores that have them: {old})."))
     trust: Trust = "self-reported" if problems else "well-formed"
     report = VerificationReport(manifest, tuple(records), tuple(problems), trust, notes=notes)
     if problems or rescore is None:

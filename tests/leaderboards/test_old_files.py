@@ -131,6 +131,7 @@ def test_a_bundle_is_well_formed() -> None:
         assert copy.manifest.submitter == "flowgauge" and len(copy.manifest.files) == 5
     checked = verify(folder)
     assert checked.problems == () and checked.trust == "well-formed" and len(checked.records) == 1
+    assert checked.notes[-1].what.startswith("intervals of version 0.1 cannot be checked")
 
 
 def test_explanations_from_outside_are_scored(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +76,8 @@ def test_the_command(records, tmp_path) -> None:
     assert call("--dataset", "a/b").exit_code == 0 and (tmp_path / "out" / "toy.yaml").exists()
     wrong = call("--dataset", "a/b", "--model", "toi")
     assert wrong.exit_code == 2 and "did you mean toy" in wrong.stderr
+
+
+def test_a_number_without_an_interval_says_why() -> None:
+    one = record("a", [score("kept", {"all": (0.5, math.nan, math.nan)}, ranked="all")])
+    assert "all, no spread, 8 instances" in hub_results([one], "owner/name")
