@@ -225,7 +225,10 @@ def _separated(samples: Sequence[RankedSample], rank: Float[np.ndarray, " method
 
     Resampled ranks give no test: where methods are equal they vary less from resample to resample than from sample to sample.
     """
-    parts = [_standardised([s for s in samples if s.task == task]) for task in dict.fromkeys(s.task for s in samples)]
+    several = [s for s in samples if s.units.sums.shape[1] > 1]  # one unit has no sign to flip within its stratum
+    parts = [_standardised([s for s in several if s.task == task]) for task in dict.fromkeys(s.task for s in several)]
+    if not parts:
+        return np.zeros((len(rank), len(rank)), bool)
     strata = np.cumsum([0, *(part.strata.max() + 1 for part in parts)])
     sizes = np.concatenate([part.sizes for part in parts])
     together = Units(
@@ -233,10 +236,9 @@ def _separated(samples: Sequence[RankedSample], rank: Float[np.ndarray, " method
         np.concatenate([part.strata + start for part, start in zip(parts, strata, strict=False)]), _seeds_together(parts),
     )  # fmt: skip
     result = np.zeros((len(rank), len(rank)), bool)
-    if together.sums.shape[1] > 1:
-        tested = paired_differences(together)
-        agree = tested.separated & (tested.mean * (rank[tested.second] - rank[tested.first]) > 0)
-        result[tested.first[agree], tested.second[agree]] = result[tested.second[agree], tested.first[agree]] = True
+    tested = paired_differences(together)
+    agree = tested.separated & (tested.mean * (rank[tested.second] - rank[tested.first]) > 0)
+    result[tested.first[agree], tested.second[agree]] = result[tested.second[agree], tested.first[agree]] = True
     return result
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from flowgauge.metrics.statistics.differences import paired_differences
 from flowgauge.metrics.statistics.ordering import RankedSample, overall_order, rank_bounds, ranks_of, resampled_means
-from flowgauge.metrics.statistics.units import Units, moments
+from flowgauge.metrics.statistics.units import Units, moments, sampling_units
 
 RNG = np.random.default_rng(0)
 
@@ -90,3 +90,23 @@ def test_equal_methods_are_not_separated_over_tables() -> None:
         ]
         false += bool(overall_order(tables, resamples=10).separated.any())
     assert false <= 3
+
+
+def test_a_table_of_one_cluster_counts_for_ranks_and_separates_nobody() -> None:
+    scores, one = np.outer([0.0, 1.0, 5.0], np.ones(20)) + np.random.default_rng(3).normal(size=(3, 20)) / 4, np.full(20, "p")
+    many = RankedSample(sampling_units(scores, np.full(20, "x")), "many")
+    single = RankedSample(sampling_units(scores[::-1], np.full(20, "x"), one), "single")
+    both = overall_order([many, single])
+    assert both.rank.tolist() == [2, 2, 2] and overall_order([single]).rank.tolist() == [1, 2, 3]
+    assert not overall_order([single]).separated.any()
+    assert overall_order([many]).separated.sum() == 6
+
+
+def test_the_order_does_not_depend_on_the_level_of_scores_in_clusters_of_different_sizes() -> None:
+    rng, names = np.random.default_rng(3), np.array([f"p{int((2 * n) ** 0.5)}" for n in range(120)])
+    scores, noise = rng.normal(size=(3, 120)) + np.arange(3)[:, None], rng.normal(size=(3, 120))
+    other = RankedSample(sampling_units(noise, np.full(120, "x")), "other")
+    tables = [RankedSample(sampling_units(scores + level, np.full(120, "x"), names), "task") for level in (0.0, 100.0)]
+    low, high = (overall_order([table, other]) for table in tables)
+    assert low.separated.any() and low.separated.tolist() == high.separated.tolist()
+    assert low.behind == pytest.approx(high.behind)
