@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .benchmark.external.folder_format import write_explanations as write_explanations
     from .benchmark.external.importer import questions as questions
     from .benchmark.fine_tuning.fine_tune import train as train
+    from .benchmark.loading.load import load_model as load_model
     from .benchmark.store.record import Record as Record
     from .benchmark.store.store import Store as Store
     from .core.errors import FlowgaugeError as FlowgaugeError
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from .models.flow.trace import path_trace as path_trace
     from .models.inputs.encode import encode as encode
     from .models.layered import Layered as Layered
-    from .models.load import load_model as load_model
     from .tasks.declare import task as task
     from .tasks.instance import Instance as Instance
     from .tasks.instance import Quantity as Quantity
@@ -56,6 +56,7 @@ _PUBLIC = {
     "benchmark.external.folder_format": ("write_explanations",),
     "benchmark.external.importer": ("questions",),
     "benchmark.fine_tuning.fine_tune": ("train",),
+    "benchmark.loading.load": ("load_model",),
     "benchmark.store.record": ("Record",),
     "benchmark.store.store": ("Store",),
     "core.errors": ("FlowgaugeError", "NotApplicable", "UsageError"),
@@ -75,7 +76,6 @@ _PUBLIC = {
     "models.flow.trace": ("path_trace",),
     "models.inputs.encode": ("encode",),
     "models.layered": ("Layered",),
-    "models.load": ("load_model",),
     "tasks.declare": ("task",),
     "tasks.instance": ("Instance", "Quantity"),
     "tasks.registry": ("load_task",),

@@ -35,8 +35,8 @@ def test_a_notebook_gets_the_bar_of_tqdm(monkeypatch) -> None:
     shown: list[tuple[str, int, int]] = []
 
     class Bar:
-        def __init__(self, leave: bool) -> None:
-            self.n, self.total, self.text = 0, 0, ""
+        def __init__(self, total: int, leave: bool) -> None:
+            self.n, self.total, self.text = 0, total, ""
 
         def reset(self, total: int) -> None:
             self.n, self.total = 0, total

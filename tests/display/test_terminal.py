@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -36,8 +38,18 @@ def test_several_methods_stand_side_by_side(by_hand):
 
 def test_a_terminal_with_colours_shades_the_words(by_hand):
     text = printed(by_hand(saliency=TOKENS), force_terminal=True, color_system="truecolor", no_color=False)
-    assert f"{ESCAPE}38;2;0;0;0;48;2;0;158;115m unhappy {ESCAPE}0m" in text  # the full green
-    assert "[CLS]" in text and "48;2;255;255;255" not in text
+    assert f"{ESCAPE}38;2;0;0;0;48;2;0;158;115munhappy{ESCAPE}0m" in text  # the full green
+    assert text.count("48;2;") == 2  # the small scores are left as they are
+
+
+def test_a_long_text_is_folded_between_words(by_hand):
+    explained = by_hand(saliency=TOKENS)
+    explained.__dict__["words"] = explained.words * 8
+    explained.__dict__["word_scores"] = {"saliency": np.array([0.0, 3.0, -1.5, 0.25, 0.0] * 8)}
+    lines = printed(explained, force_terminal=True, color_system="truecolor", no_color=False).splitlines()
+    shaded = [re.sub(r"\x1b\[[\d;]*m", "", line).strip() for line in lines if "48;2;" in line]
+    words = " ".join(shaded).removeprefix("saliency").split()
+    assert len(shaded) > 1 and words == [word.text for word in explained.words]
 
 
 def test_no_color_and_files_stay_plain(by_hand, monkeypatch, capsys):

@@ -51,7 +51,7 @@ class Progress:
         if not self.shown or time.monotonic() - self._started < PATIENCE:
             return
         if self._bar is None:
-            self._bar = _NotebookBar() if in_notebook() else _TerminalBar()
+            self._bar = (_NotebookBar if in_notebook() else _TerminalBar)(self.total)
         self._bar.show(text, self.done, self.total)
 
     def update(self, text: str, done: int, total: int) -> None:
@@ -68,13 +68,13 @@ class _Bar(Protocol):
 class _TerminalBar:
     """A bar of rich, which disappears at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task("", total=None)
+        self._task = self._bar.add_task("", total=total)
         self._bar.start()
 
     def show(self, text: str, done: int, total: int) -> None:
@@ -87,10 +87,10 @@ class _TerminalBar:
 class _NotebookBar:
     """A bar of tqdm: a widget where the notebook has ipywidgets, else text."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: int) -> None:
         from tqdm.auto import tqdm
 
-        self._bar: Any = tqdm(leave=False)
+        self._bar: Any = tqdm(total=total, leave=False)
 
     def show(self, text: str, done: int, total: int) -> None:
         if self._bar.total != total:

@@ -131,8 +131,8 @@ def _loaded(model: str | Layered | None, text: str, device: str, revision: str |
     """
     if model is not None and not isinstance(model, str):
         return model
-    from ..benchmark.engine.plan import DEFAULT_MODEL, Plan
-    from ..benchmark.loading.model_handle import ModelHandle, check_model
+    from ..benchmark.engine.plan import DEFAULT_MODEL
+    from ..benchmark.loading.load import load_model
 
     if model is None and GAP not in text:
         raise UsageError(
@@ -140,9 +140,7 @@ def _loaded(model: str | Layered | None, text: str, device: str, revision: str |
             if text.strip()
             else "the text is empty: give a sentence in quotes."
         )
-    name = model or DEFAULT_MODEL
-    check_model(name)
-    return ModelHandle(name, str(Plan.model_fields["store"].default), device=device, revision=revision).load()
+    return load_model(model or DEFAULT_MODEL, device=device, revision=revision)
 
 
 class AskedQuestion(NamedTuple):

@@ -13,12 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.errors import printable
-from .colours import is_faint, shade
+from .colours import shade
 from .explained_text import ExplainedText
 from .views import Strongest, signed, strongest_of
 
 BAR = 12
 """The longest bar, in characters."""
+FAINTEST, PALEST = 0.1, 0.3
+"""The smallest share of the largest score that is shaded here, and the least strength of its colour."""
 FOR, AGAINST = "█", "░"
 """What bars are made of; a score against the answer looks different without colour too."""
 
@@ -65,12 +67,19 @@ def _shaded_lines(explained: ExplainedText) -> Table:
     """The text once a method, with its words shaded."""
     lines = Table.grid(padding=(0, 2))
     for label, scores in explained.word_scores.items():
-        largest, line = float(np.abs(scores).max()), Text()
-        for word, score in zip(explained.words, scores.tolist(), strict=True):
-            share = score / largest if largest else 0.0
-            line.append(f" {printable(word.text)} ", None if is_faint(share) else Style(color="#000000", bgcolor=shade(share)))
-        lines.add_row(Text(label), line)
+        largest = float(np.abs(scores).max())
+        styles = [_background(score / largest if largest else 0.0) for score in scores.tolist()]
+        words = [Text(printable(word.text), style or "") for word, style in zip(explained.words, styles, strict=True)]
+        lines.add_row(Text(label), Text(" ").join(words))
     return lines
+
+
+def _background(share: float) -> Style | None:
+    """Dark letters on the colour of a score; never near white, which on a dark screen would stand out most."""
+    if abs(share) < FAINTEST:
+        return None
+    strength = PALEST + (1 - PALEST) * abs(share)
+    return Style(color="#000000", bgcolor=shade(strength if share > 0 else -strength))
 
 
 def _word_table(explained: ExplainedText) -> Table:
