@@ -16,7 +16,7 @@ from ...core.registry import Spec
 from ...metrics.registry import METRICS
 from ...metrics.scores import with_interval
 from ...metrics.statistics.letters import letters
-from ..stored.comparable_cells import ComparableCells, groups
+from ..stored.comparable_cells import ComparableCells, groups, note_lines
 from ..stored.records import stored_records
 from ..stored.score_table import CellSource, metrics_of
 from ..tables.columns import RANKED
@@ -68,8 +68,9 @@ class MethodComparison(Ranking):
         way = {True: "higher is better", False: "lower is better", None: "neither end is better"}[self.scores.higher_is_better]
         head = f"Ranks are of the {self.shared_in_words} that every method has a score for; {way}. Intervals are 95 %."
         missing = [f"{name}: {reason}" for name, reason in self.missing.items()]
+        once = note_lines({m: note for m, note in group.trained_once.items() if m in self.scores.methods})
         operators = [line for panel in self.panels for line in panel.lines()]
-        return title, self.table(), [head, *self.sentences, *missing, *operators, ""]
+        return title, self.table(), [head, *self.sentences, *once, *missing, *operators, ""]
 
     def table(self) -> list[tuple[str, ...]]:
         """A head, then a row a method: rank with its interval, mean with its interval, letters of its ties."""

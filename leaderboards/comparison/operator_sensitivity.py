@@ -196,7 +196,8 @@ def _on_instances(scores: StoredScores, methods: Sequence[str], instances: Seque
     table = scores.table.narrow(methods)
     conditions = tuple(table.conditions[column] for column in columns)
     clusters = tuple(table.clusters[column] for column in columns if table.clusters)
-    return replace(table, values=table.values[:, columns], conditions=conditions, clusters=clusters)
+    by_seed = {name: of_method[:, columns] for name, of_method in table.by_seed.items()}
+    return replace(table, values=table.values[:, columns], conditions=conditions, clusters=clusters, by_seed=by_seed)
 
 
 def panel_table(group: ComparableCells, panel: OperatorSensitivity) -> pd.DataFrame:

@@ -31,9 +31,10 @@ class Difference(NamedTuple):
         low_corrected, high_corrected: Interval of the level at which the pair is tested: corrected over all pairs. It does not
             pass 0 where the pair is separated, and reaches 0 where it is not.
         level: Of Holm's procedure for this pair.
-        p, p_holm: Of the sign-flip test; the latter corrected over all pairs.
+        p, p_holm: Of the sign-flip test, over seeds too where a method has several; the latter corrected over all pairs.
         instances: How many.
-        needed: Instances in all that would separate the pair at its level with power 0.8; NaN where it is separated.
+        needed: Instances in all that would separate the pair at its level with power 0.8; NaN where it is separated, infinite
+            where there is no difference, or one that only more seeds can tell from chance.
         pairs: How many pairs are tested.
         against: Conditions in which the difference has opposite signs, each beyond its own interval, with the differences.
         clusters: How many clusters the instances are in; None where each is by itself.
@@ -134,7 +135,8 @@ def ranks(scores: ScoreTable, pairs: Sequence[Difference], seed: int = 0) -> Ran
     Args:
         scores: The table.
         pairs: Its differences.
-        seed: Of the resamples, which draw instances anew within each condition for all methods at once.
+        seed: Of the resamples, which draw instances anew within each condition for all methods at once, and other seeds of
+            methods that have several.
 
     Raises:
         ValueError: No instance has a score of every method.
@@ -179,6 +181,8 @@ def sentence(d: Difference, metric: str, higher_is_better: bool | None) -> str:
         size += f"; the sign differs between conditions: {', '.join(f'{name} {value:+.3g}' for name, value in d.against)}"
     if not d.separated:
         remedy = f"; about {_needed(d)} would separate them" if np.isfinite(d.needed) else ""
+        if np.isposinf(d.needed) and d.value:
+            remedy = "; more instances alone would not separate them, more seeds might"
         return f"{d.one} and {d.other} cannot be separated on {metric}: {size}{remedy}"
     if higher_is_better is None:
         return f"{d.one} has more {metric} than {d.other}: {size}"

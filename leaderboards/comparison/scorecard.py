@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...benchmark.store.record import Record
 from ...metrics.scorecard import OPERATOR_PANEL, SCORECARD
 from ...metrics.scores import with_interval
-from ..stored.comparable_cells import ComparableCells, find_aggregate, groups
+from ..stored.comparable_cells import ComparableCells, find_aggregate, groups, note_lines
 from ..stored.score_table import CellSource
 from ..tables.ranking import Ranking, rank_methods
 from .method_comparison import MethodComparison, compare_group
@@ -118,6 +118,7 @@ def _section(
     methods.sort(key=lambda name: places[name])
     rows = [("method", *cells), *((name, *(column.get(name, "-") for column in cells.values())) for name in methods)]
     lines = [line for scores in scored for line in (*_references(group, scores.ranking), scores.line())]
+    lines += note_lines({name: note for name, note in group.trained_once.items() if scored and name in methods})
     return _titled(group, title), rows, lines
 
 

@@ -41,6 +41,7 @@ class RankedRow:
         seconds: Seconds an explanation; NaN where unknown.
         seeds: Cells that were averaged.
         trust: The level of the least trusted of these cells.
+        trained_once: What the interval does not cover, where the method was trained with one seed.
     """
 
     label: str
@@ -57,6 +58,7 @@ class RankedRow:
     seconds: float
     seeds: int
     trust: Trust
+    trained_once: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,11 @@ class RankedTable:
     comparison: MethodComparison
     rows: tuple[RankedRow, ...]
     beside: dict[str, float]
+
+    @property
+    def trained_once(self) -> dict[str, str]:
+        """A note on each method that was trained with one seed."""
+        return {row.label: row.trained_once for row in self.rows if row.trained_once}
 
     @property
     def key(self) -> str:
@@ -239,6 +246,12 @@ class ModelBoard:
         known = [seconds for seconds in by_task.values() if seconds == seconds]
         return float(np.mean(known)) if known else float("nan")
 
+    @cached_property
+    def trained_once(self) -> dict[str, str]:
+        """A note on each method of the order that was trained with one seed."""
+        noted = {label: note for table in self.counted for label, note in table.trained_once.items()}
+        return {label: noted[label] for label in self.methods if label in noted}
+
     def trust(self, label: str) -> Trust:
         """The level of the least trusted of the cells behind a row."""
         return weakest([row.trust for t in self.counted for row in t.rows if row.label == label])
@@ -341,6 +354,7 @@ def _row(reader: BoardReader, comparison: MethodComparison, index: int, records:
         needed=float("nan") if above is None else above.needed,
         seconds=float(np.mean(costs)) if costs else float("nan"), seeds=len(records),
         trust=weakest([reader.trust(record) for record in records]),
+        trained_once=comparison.group.trained_once.get(names[index], ""),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from ...benchmark.store.record import Record
 from ...core.errors import UnknownName, UsageError, listing
 from ...metrics.scores import Aggregate
 from ..comparison.standings import ModelBoard, RankedTable, TaskBoard, model_boards, read_task_boards
-from ..stored.comparable_cells import ComparableCells, find_aggregate
+from ..stored.comparable_cells import ComparableCells, find_aggregate, note_lines, trained_once
 from ..submission.board_reader import BoardReader, open_board
 from ..submission.trust import Trust
 
@@ -96,6 +96,7 @@ def overall_table(board: ModelBoard) -> pd.DataFrame:
             "tables": [len(board.counted)] * len(order),
             "seconds": [board.seconds(label) for label in labels],
             "trust": [board.trust(label) for label in labels],
+            "trained_once": [board.trained_once.get(label, "") for label in labels],
             "reason": [""] * len(order),
         }
     )
@@ -138,7 +139,9 @@ def overall_sheet(board: ModelBoard) -> Sheet:
         "cannot be separated": ranked["ties"],
         "s/explanation": [_cost(x) for x in ranked["seconds"]],
     }
-    caption = f"Mean rank of methods on {board.model} over {len(board.counted)} tables. {OVERALL_WORDS}"
+    caption = (
+        f"Mean rank of methods on {board.model} over {len(board.counted)} tables. {OVERALL_WORDS}{_once(board.trained_once)}"
+    )
     return Sheet(table, pd.DataFrame(shown), caption)
 
 
@@ -152,6 +155,7 @@ def standing_sheet(standing: RankedTable) -> Sheet:
     side = standing.comparison
     columns = ["rank", "method", f"{side.metric} [95 %]", "n", "cannot be separated", "s/explanation"]
     caption = f"{side.metric} ({side.variant}) of methods on {_task_and_model(side.group)}, with 95 % intervals."
+    caption += _once(standing.trained_once)
     return Sheet(standing_table(standing), pd.DataFrame(rows, columns=columns), caption)
 
 
@@ -232,7 +236,8 @@ def method_sheet(name: str, cells: Sequence[tuple[TaskBoard, str, Record]], trus
              "metric": first.comparison.metric if first else "", "value": value, "low": low, "high": high,
              "instances": record.instances,
              "seconds": record.cost.seconds if record.cost else math.nan,
-             "peak_bytes": record.cost.peak_bytes if record.cost else 0, "trust": trust(record), "reason": reason}
+             "peak_bytes": record.cost.peak_bytes if record.cost else 0, "trust": trust(record), "reason": reason,
+             "trained_once": trained_once([record])}
         )  # fmt: skip
     shown = [
         (r["task"], r["model"], r["label"], r["metric"], _mean(r["value"], r["low"], r["high"]), str(r["instances"]),
@@ -241,6 +246,11 @@ def method_sheet(name: str, cells: Sequence[tuple[TaskBoard, str, Record]], trus
     ]  # fmt: skip
     columns = ["task", "model", "label", "metric", "score [95 %]", "n", "s/explanation", "trust"]
     return Sheet(pd.DataFrame(rows), pd.DataFrame(shown, columns=columns), f"{name} on every task, with 95 % intervals.")
+
+
+def _once(notes: Mapping[str, str]) -> str:
+    """What a caption says of methods that were trained once."""
+    return "".join(f" {line}" for line in note_lines(notes))
 
 
 def _task_and_model(group: ComparableCells) -> str:

@@ -21,6 +21,7 @@ from ..comparison.operator_sensitivity import panel_table
 from ..comparison.standings import ModelBoard, TaskBoard, model_boards, read_task_boards
 from ..export import sheets
 from ..figures.style import fit_fonts, settings
+from ..stored.comparable_cells import note_lines, trained_once
 from ..submission.board_reader import BoardReader, open_board
 from ..submission.trust import TRUST
 from . import formatting
@@ -119,7 +120,7 @@ class _SiteWriter:
         self.pages.globals |= {
             "title": title, "trust_means": formatting.TRUST_MEANS, "trust_levels": TRUST, "task_page": self.task_page,
             "method_page": self.method_page, "instance_page": self.instance_page, "lacks_explanations": self.lacks_explanations,
-            "whisker": formatting.whisker,
+            "whisker": formatting.whisker, "note_lines": note_lines, "trained_once": trained_once,
         }  # fmt: skip
 
     def task_page(self, task_board: TaskBoard, kind: str = "tasks") -> str:

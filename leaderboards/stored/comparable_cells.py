@@ -77,6 +77,12 @@ class ComparableCells:
             grouped.setdefault(name, []).append(record)
         return {name: tuple(records) for name, records in grouped.items()}
 
+    @cached_property
+    def trained_once(self) -> dict[str, str]:
+        """The note of `trained_once` on each method that needs it, by label."""
+        notes = {name: trained_once(records) for name, records in self.by_method().items()}
+        return {name: note for name, note in notes.items() if note}
+
     def only(self, records: Sequence[Record]) -> ComparableCells:
         """The group of some of its records, in the order given."""
         return replace(self, labels=_labels(records), records=tuple(records))
@@ -115,6 +121,28 @@ def groups(records: Sequence[Record]) -> list[ComparableCells]:
     shown = {model: _differing_settings(cells) for model, cells in of_model.items()}
     grouped = [_group(members, members[0].model in shared, shown[members[0].model]) for members in by_question.values()]
     return sorted(grouped, key=lambda g: (g.model, g.task, -g.instances, g.note))
+
+
+def trained_once(records: Sequence[Record]) -> str:
+    """What is said of a trained method whose cells are of one seed: what its intervals do not cover. Empty of others.
+
+    Args:
+        records: Cells of the method that differ in their seed alone.
+    """
+    seeds = {r.seed for r in records if r.key.get("trained_on") and r.status in ("done", "partial")} - {None}
+    return f"trained once (seed {seeds.pop()}): the interval does not cover another training" if len(seeds) == 1 else ""
+
+
+def note_lines(notes: Mapping[str, str]) -> list[str]:
+    """Lines for below a table, such as `diffmask-hidden, diffmask-input: trained once (seed 0): ...`.
+
+    Args:
+        notes: By label; methods with one note stand in one line.
+    """
+    labels: dict[str, list[str]] = {}
+    for name, note in notes.items():
+        labels.setdefault(note, []).append(name)
+    return [f"{', '.join(names)}: {note}." for note, names in labels.items()]
 
 
 def method_labels(records: Iterable[Record], *, seeds: bool = True) -> tuple[str, ...]:

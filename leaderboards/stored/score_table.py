@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import compress, repeat
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from ...benchmark.store.sums import DamagedFile
 from ...core.errors import UsageError
 from ...metrics.statistics.intervals import Bounds, mean_intervals
 from ...metrics.statistics.ordering import ranks_of
+from ...metrics.statistics.seeds import with_seeds
 from ...metrics.statistics.units import Units, clusters_of, sampling_units
 from .comparable_cells import ComparableCells, find_aggregate, find_score, groups, why_not_scored
 from .records import stored_records
@@ -40,6 +41,7 @@ class ScoreTable:
             instance is in one.
         higher_is_better: None where neither end is better.
         bounds: Smallest and largest possible score.
+        by_seed: Of methods whose values are means over several seeds, by label, the scores of each seed; NaN where undefined.
     """
 
     methods: tuple[str, ...]
@@ -48,6 +50,7 @@ class ScoreTable:
     higher_is_better: bool | None = True
     bounds: Bounds = (None, None)
     clusters: tuple[str, ...] = ()
+    by_seed: Mapping[str, Float[np.ndarray, "seeds instances"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.methods), len(self.conditions)):
@@ -83,6 +86,11 @@ class ScoreTable:
     def _clusters(self) -> np.ndarray:
         return np.array(self.clusters or ("",) * len(self.conditions), str)
 
+    @property
+    def _by_seed(self) -> dict[int, Float[np.ndarray, "seeds instances"]]:
+        """By row."""
+        return {row: self.by_seed[name] for row, name in enumerate(self.methods) if name in self.by_seed}
+
     def common_means(self) -> Float[np.ndarray, " methods"]:
         """Mean of each method over the instances where every method has a score; what methods are ranked by."""
         means: np.ndarray = self.values[:, self.common].mean(1)
@@ -91,11 +99,13 @@ class ScoreTable:
     def units(self) -> Units:
         """Sampling units of the instances where every method has a score, which ranks and differences rest on."""
         common = self.common
-        return sampling_units(self.values[:, common], np.array(self.conditions)[common], self._clusters[common])
+        drawn = (np.array(self.conditions)[common], self._clusters[common])
+        by_seed = {row: of_method[:, common] for row, of_method in self._by_seed.items()}
+        return with_seeds(sampling_units(self.values[:, common], *drawn), by_seed, *drawn)
 
     def mean_intervals(self) -> Float[np.ndarray, "methods 3"]:
-        """Mean of each method over its own instances, with the ends of its interval."""
-        return mean_intervals(self.values, np.array(self.conditions), self._clusters, self.bounds)
+        """Mean of each method over its own instances, with the ends of its interval: over several seeds, it holds for others."""
+        return mean_intervals(self.values, np.array(self.conditions), self._clusters, self.bounds, by_seed=self._by_seed)
 
     def narrow(self, methods: Sequence[str]) -> ScoreTable:
         """The table of some methods, in the order given."""
@@ -172,7 +182,11 @@ def read_scores(source: CellSource, group: ComparableCells, metric: str, variant
             drawn.update(drawn_here)
             means_by_method.setdefault(label, []).append(means)
     instances = sorted(drawn)
-    values = [_over_seeds(cells, instances) for cells in means_by_method.values()]
+    by_seed = {
+        label: np.array([[means.get(name, np.nan) for name in instances] for means in cells])
+        for label, cells in means_by_method.items()
+    }
+    values = [_over_seeds(of_method) for of_method in by_seed.values()]
     table = ScoreTable(
         methods=tuple(means_by_method),
         values=np.array(values).reshape(len(values), len(instances)),
@@ -180,6 +194,7 @@ def read_scores(source: CellSource, group: ComparableCells, metric: str, variant
         clusters=tuple(drawn[name][1] for name in instances),
         higher_is_better=ranked.higher_is_better if ranked else None,
         bounds=ranked.bounds if ranked else (None, None),
+        by_seed={label: of_method for label, of_method in by_seed.items() if len(of_method) > 1},
     )
     left_out = {label: reason for label, reason in missing.items() if label not in means_by_method}
     return StoredScores(table, left_out, tuple(instances))
@@ -233,12 +248,11 @@ def _cell_means(
     return means, drawn, ""
 
 
-def _over_seeds(cells: Sequence[dict[str, float]], instances: Sequence[str]) -> np.ndarray:
-    """The mean over cells of every instance that any of them has a score of."""
-    values = np.array([[means.get(name, np.nan) for name in instances] for means in cells])
-    live = ~np.isnan(values)
+def _over_seeds(by_seed: Float[np.ndarray, "seeds instances"]) -> Float[np.ndarray, " instances"]:
+    """The mean over seeds of every instance that any of them has a score of."""
+    live = ~np.isnan(by_seed)
     count = live.sum(0)
-    return np.divide(np.where(live, values, 0).sum(0), count, out=np.full(len(instances), np.nan), where=count > 0)
+    return np.divide(np.where(live, by_seed, 0).sum(0), count, out=np.full(len(count), np.nan), where=count > 0)
 
 
 def _read_rows(cell: Cell, name: str, variant: str) -> tuple[dict[str, float], dict[str, tuple[str, str]]]:

@@ -67,8 +67,8 @@ def read_entry(record: Record | None, metric: str, variant: str, scale: float = 
 def column_entry(source: CellSource, group: ComparableCells, records: Sequence[Record], column: Column) -> TableEntry:
     """A method's number in a column: of its one cell as stored, of several that differ in their seed alone over the seeds.
 
-    Over seeds the score of each instance is averaged first, and the interval is over instances; a score of the whole set has one
-    number a seed, whose mean has no interval over instances.
+    Over seeds the score of each instance is averaged first, and the interval is over instances and seeds; a score of the whole
+    set has one number a seed, whose mean has no interval.
 
     Args:
         source: Finds the cells.

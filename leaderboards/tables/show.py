@@ -18,6 +18,7 @@ from ...benchmark.store.results import table as long_table
 from ...benchmark.store.store import Store
 from ...core.errors import UsageError
 from ...metrics.scores import NO_INTERVAL, count_in_words, without_interval
+from ..stored.comparable_cells import note_lines
 from ..stored.records import stored_records
 from .columns import ACCURACY, FAITHFULNESS, RANKED, SHAPE, Column, Format
 from .entries import TableEntry
@@ -145,6 +146,7 @@ def _write_task(console: Console, table: TaskTable) -> None:
     seeds = [
         f"{row.label}: mean of {row.seeds} seeds; --over-seeds shows how they differ." for row in table.rows if row.seeds > 1
     ]
+    seeds += note_lines({row.label: row.trained_once for row in table.rows if row.trained_once})
     failed = [
         f"{row.label} {'without a rank' if row.status == 'done' else row.status}: {row.error}"
         for row in table.rows

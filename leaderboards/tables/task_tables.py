@@ -27,6 +27,7 @@ class TableRow:
         error: Why a cell failed, is not applicable, or has no rank although it has scores.
         seeds: Cells that were averaged: they differ in their seed alone.
         control_of: The method that it is a control of; such a row has no rank.
+        trained_once: What the interval does not cover, where the method was trained with one seed.
     """
 
     rank: int | None
@@ -36,6 +37,7 @@ class TableRow:
     error: str = ""
     seeds: int = 1
     control_of: str = ""
+    trained_once: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,8 @@ def _row(source: CellSource, group: ComparableCells, label: str, records: Sequen
     worst = max((record.status for record in records), key=WORST_LAST.index)
     status = "partial" if worst == "failed" and any(record.status != "failed" for record in records) else worst
     error = next((record.error for record in records if record.error), "")
-    return TableRow(rank=None, label=label, cells=cells, status=status, error=error, seeds=len(records))
+    once = group.trained_once.get(label, "")
+    return TableRow(rank=None, label=label, cells=cells, status=status, error=error, seeds=len(records), trained_once=once)
 
 
 def _with_ranked_entry(row: TableRow, by: Column, ranking: Ranking) -> TableRow:
