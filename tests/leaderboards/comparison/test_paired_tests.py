@@ -138,7 +138,9 @@ def test_sentences() -> None:
     assert sentence(tied, "accuracy", True) == (
         "a and b cannot be separated on accuracy: +0.1 [-0.1, 0.3], p = 0.5, 9 instances; about 20 instances would separate them"
     )
-    assert sentence(tied._replace(needed=np.inf), "accuracy", True).endswith("9 instances")
+    assert sentence(tied._replace(needed=np.inf, value=0.0), "accuracy", True).endswith("9 instances")
+    more = "; more instances alone would not separate them, more seeds might"
+    assert sentence(tied._replace(needed=np.inf), "accuracy", True).endswith(more)
 
 
 def test_a_swapped_difference_is_the_same_seen_from_the_other_method() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.conftest import FULL_SIZE
-from tests.leaderboards.conftest import keep, record
+from tests.leaderboards.conftest import keep, record, rows, score, write
 from tests.leaderboards.site.conftest import Page, pages
 from tests.leaderboards.synthetic import HOSTILE, synthetic_store
 from typer.testing import CliRunner
@@ -173,6 +173,25 @@ def test_a_missing_score_says_why_and_several_stores_are_one_board(tmp_path: Pat
         texts = [p.read_text(encoding="utf-8") for p in (tmp_path / "site" / path).glob("*.html")]
         assert any("out of memory at layer 3" in text for text in texts)
     assert "1 method not in the overall order" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+
+
+def test_what_is_trained_once_says_so_in_every_table(tmp_path: Path) -> None:
+    store, note = Store(str(tmp_path / "store")), "trained once (seed 0): the interval does not cover another training"
+    for name, values in (("mask", [1.0, 0, 1, 1]), ("plain", [0.0, 0, 1, 0])):
+        kept = score("accuracy", {"all": 0.5}, ranked="all", higher_is_better=True)
+        one = record(name, [kept], seed=0, instances=4)
+        key = one.key | ({"trained_on": {"limit": None}} if name == "mask" else {})
+        write(store, one.model_copy(update={"key": key}), {"accuracy@1": rows(values)})
+    (side,) = compare_methods(store.url)
+    assert f"mask: {note}." in side.text()[2]
+    build([store.url], tmp_path / "site")
+    for page in ("index.html", "tasks/toy-sva-obj.html", "methods/mask.html"):
+        text = (tmp_path / "site" / page).read_text(encoding="utf-8")
+        assert note in text and "plain: trained" not in text, page
+    for table in ("overall", "sva/obj", "method:mask"):
+        (told, *_) = [row["trained_once"] for row in json.loads(export([store.url], table, "json")) if row["label"] == "mask"]
+        assert told == note, table
+    assert f"mask: {note}." in " ".join(export([store.url], "sva/obj", "latex").split())
 
 
 def test_method_pages_have_settings_citation_and_drawings(real_site) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowgauge.benchmark.store.record import Score
-from flowgauge.leaderboards.stored.comparable_cells import find_score, groups
+from flowgauge.leaderboards.stored.comparable_cells import find_score, groups, note_lines, trained_once
 
 from ..conftest import record
 
@@ -17,6 +17,18 @@ def test_cells_of_one_method_are_told_apart():
     assert group.labels == ("beam:k=1", "beam:k=2")
     (group,) = groups([record("mine", cell="a" * 12), record("mine", cell="b" * 12)])
     assert group.labels == ("mine #aaaaaa", "mine #bbbbbb")
+
+
+def test_a_method_that_is_trained_once_has_a_note_and_others_have_none():
+    key = record("mask").key | {"trained_on": {"limit": None}}
+    cells = [record(name, seed=seed, key=key | {"seed": seed, "method": {"name": name}})
+             for name, seed in (("mask", 3), ("mask-again", 0), ("mask-again", 1), ("always", None))]  # fmt: skip
+    failed = record("mask", seed=4, key=key | {"seed": 4}, status="failed", error="no memory.")
+    (group,) = groups([*cells, failed, record("random", seed=0)])
+    note = "trained once (seed 3): the interval does not cover another training"
+    assert group.trained_once == {"mask": note}
+    assert (trained_once(cells[:1]), trained_once(cells[1:3])) == (note, "")
+    assert note_lines({"a": note, "b": "x", "c": note}) == [f"a, c: {note}.", "b: x."]
 
 
 def test_default_settings_and_later_versions_come_first():

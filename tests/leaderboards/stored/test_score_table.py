@@ -62,6 +62,26 @@ def test_clusters_are_read_and_their_column_is_left_out_where_there_are_none(tmp
     assert store.find(stored).rows("kept@1")["cluster"].tolist() == named["cluster"].tolist()
 
 
+def test_scores_by_seed_reach_intervals_and_units(tmp_path: Path) -> None:
+    """The hand-computed table of `tests/metrics/statistics/test_seeds.py`, in one condition."""
+    store, by_seed = Store(str(tmp_path / "store")), np.array([[1.0, 2, 3, 6], [2, 4, 3, 7], [3, 3, 3, 11]])
+    for seed, values in enumerate(by_seed):
+        kept = score("kept", {"all": values.mean()}, ranked="all")
+        write(store, record("drawn", [kept], seed=seed, instances=4), {"kept@1": rows(values).assign(condition="x")})
+    write(store, record("plain", [kept], instances=4), {"kept@1": rows([1.0, 0, 1, 0]).assign(condition="x")})
+    (group,) = groups(store.records())
+    scores = read_scores(store, group, "kept").table
+    assert list(scores.by_seed) == ["drawn"] and sorted(scores.by_seed["drawn"].tolist()) == by_seed.tolist()
+    drawn = scores.methods.index("drawn")
+    known, seeds = moments(scores.units()), scores.units().seeds
+    assert known.variance[drawn] == pytest.approx(66 / 3 / 12 + 8 / 2 / 12 - 10 / 6 / 12)
+    assert seeds is not None and seeds.variance[1 - drawn] == 0
+    low, high = t_intervals(known)
+    assert scores.mean_intervals()[drawn].tolist() == pytest.approx([4, low[drawn], high[drawn]])
+    assert scores.narrow(["plain"]).units().seeds is None
+    assert scores.narrow(["plain", "drawn"]).units().seeds.variance.tolist() == [0, seeds.variance[drawn]]
+
+
 def test_order_shares_ranks_and_knows_which_end_is_better() -> None:
     means = np.array([3.0, 1.0, 3.0])
     assert table([0], [0], [0]).order(means).tolist() == [1.5, 3, 1.5]

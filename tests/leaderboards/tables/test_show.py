@@ -114,6 +114,12 @@ def test_a_line_says_how_many_seeds_were_averaged() -> None:
     assert "a: mean of 3 seeds" in shown(40, (40, 40), seeds=3) and "seeds" not in shown(40, (40, 40))
 
 
+def test_a_line_says_what_was_trained_once() -> None:
+    rows = tuple(TableRow(1, name, _cells(9), trained_once="trained once (seed 0): what follows") for name in "ab")
+    table = TaskTable(model="m", task="t", instances=40, note="", rows=rows, beside={})
+    assert "  a, b: trained once (seed 0): what follows.\n" in as_text([table], []) + "\n"
+
+
 def test_a_bias_that_shows_is_noted():
     notes = Notes()
     assert _interval(TableEntry(0.2, 0.22, 0.26, 40, bias=-0.03), notes) == ".220–.260¹"
