@@ -124,34 +124,38 @@ def units_of(rows: list[np.ndarray]) -> Units:
     return with_seeds(sampling_units(np.array([row.mean(0) for row in rows]), CONDITIONS), dict(enumerate(rows)), CONDITIONS)
 
 
-@pytest.mark.parametrize("seeds", [3, 5])
-def test_intervals_of_means_over_seeds_cover(seeds: int) -> None:
-    """In .92 to .97 of the samples, where those over instances alone do not; `FLOWGAUGE_FULL_TESTS=1` draws 4000, else 300."""
-    samples = 4000 if FULL_SIZE else 300
-    units = units_of(trained(np.random.default_rng(seeds), samples, seeds))
+@pytest.mark.parametrize(("seeds", "deviation", "least"), [
+    (2, 0.02, 0.92), (3, 0.02, 0.92), (5, 0.02, 0.92), (2, 0.1, 0.86), (3, 0.1, 0.92), (5, 0.1, 0.92),
+])  # fmt: skip
+def test_intervals_of_means_over_seeds_cover(seeds: int, deviation: float, least: float) -> None:
+    """In .92 to .97 of the samples, where those over instances alone do not; `FLOWGAUGE_FULL_TESTS=1` draws 16,000, else 300.
+
+    Two seeds that differ much more than instances do look alike by chance too often.
+    """
+    samples = 16_000 if FULL_SIZE else 300
+    units = units_of(trained(np.random.default_rng(seeds), samples, seeds, deviation))
     covered, alone = ((np.multiply(*t_intervals(moments(u))) <= 0).mean() for u in (units, units._replace(seeds=None)))
-    print(f"{seeds} seeds: coverage {covered:.3f}, of instances alone {alone:.3f}")
+    print(f"{seeds} seeds of {deviation}: coverage {covered:.3f}, of instances alone {alone:.3f}")
     error = 2 * np.sqrt(0.05 * 0.95 / samples)
-    assert 0.92 - error <= covered <= 0.97 + error and alone < 0.9
+    assert least - error <= covered <= 0.97 + error and alone < covered - 0.02
 
 
 @pytest.mark.parametrize(("seeds", "others"), [(3, 3), (5, 5), (3, 1), (5, 1)])
 def test_the_paired_test_keeps_its_level_over_trainings(seeds: int, others: int) -> None:
     """Methods that are equal on average, of several seeds each, or one of them without training.
 
-    `FLOWGAUGE_FULL_TESTS=1` draws 2000 samples and flips signs, else 300 are tested by Student's t, which is never larger than p.
+    `FLOWGAUGE_FULL_TESTS=1` draws 4000 samples, else 300. Signs are flipped where Student's t finds a difference.
     """
-    samples, rng = 2000 if FULL_SIZE else 300, np.random.default_rng(10 * seeds + others)
+    samples, rng = 4000 if FULL_SIZE else 300, np.random.default_rng(10 * seeds + others)
     rows = [*trained(rng, samples, seeds), *trained(rng, samples, others, 0.02 if others > 1 else 0.0)]
     units, pairs = units_of(rows), np.stack([np.arange(samples), samples + np.arange(samples)], 1)
     p = t_tests(moments(pair_gaps(units, pairs)))
     alone = t_tests(moments(pair_gaps(units._replace(seeds=None), pairs)))
-    if FULL_SIZE:
-        alone = np.concatenate([sign_flips(units._replace(sums=units.sums[pair]), np.array([[0, 1]])) for pair in pairs])
-        p = np.fmax(p, alone)
+    for found in np.flatnonzero(p < 0.05):
+        p[found] = max(p[found], *sign_flips(units._replace(sums=units.sums[pairs[found]]), np.array([[0, 1]])))
     print(f"{seeds} and {others} seeds: level {(p < 0.05).mean():.3f}, of instances alone {(alone < 0.05).mean():.3f}")
     assert (p < 0.05).mean() <= 0.06 + 2 * np.sqrt(0.05 * 0.95 / samples)
-    assert (alone < 0.05).mean() > 0.09
+    assert (alone < 0.05).mean() > (p < 0.05).mean() + 0.02
 
 
 def test_verdicts_intervals_and_needed_units_agree_where_seeds_add() -> None:
