@@ -66,8 +66,13 @@ class ResolvedPlan:
     metrics: tuple[Any, ...]
 
 
-def resolve(plan: Plan, quiet: bool = True) -> ResolvedPlan:
+def resolve(plan: Plan, quiet: bool = True, read_only: bool = False) -> ResolvedPlan:
     """Everything that a plan names: tasks are sampled, methods and metrics built, models not loaded yet.
+
+    Args:
+        plan: The plan.
+        quiet: Shows no progress bars.
+        read_only: Whether nothing may be written: no model is trained.
 
     Raises:
         UsageError: Unknown names, with near matches; a file that cannot be read, an unknown split, no instances.
@@ -79,7 +84,10 @@ def resolve(plan: Plan, quiet: bool = True) -> ResolvedPlan:
 
     def handle_of(task: Any) -> ModelHandle:
         name = model_of(plan, task)
-        new = ModelHandle(name, plan.store, plan.dtype, plan.device, revision=plan.revision, quiet=quiet, data_dir=plan.data_dir)
+        new = ModelHandle(
+            name, plan.store, plan.dtype, plan.device, revision=plan.revision, quiet=quiet, data_dir=plan.data_dir,
+            read_only=read_only,
+        )  # fmt: skip
         return handles.setdefault(name, new)
 
     tasks = tuple(draw(plan, spec, handle_of) for spec in plan.tasks)

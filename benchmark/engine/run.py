@@ -36,15 +36,20 @@ def run(plan: Plan | None = None, *, quiet: bool = True, **fields: Any) -> RunRe
     return results_of(resolved.plan.store, groups)
 
 
-def open_groups(resolved: ResolvedPlan) -> list[JobGroup]:
+def open_groups(resolved: ResolvedPlan, read_only: bool = False) -> list[JobGroup]:
     """The plan's cells, one group a task, with what the store has of each.
+
+    Args:
+        resolved: The plan.
+        read_only: Whether the store is only looked at, and need not be there.
 
     Raises:
         UsageError: The store cannot be written.
     """
     store = Store(resolved.plan.store)
-    store.files.check_writable()
-    store.files.sweep(store.files.root)
+    if not read_only:
+        store.files.check_writable()
+        store.files.sweep(store.files.root)
     return [_open_group(store, resolved, *task) for task in zip(resolved.tasks, resolved.models, strict=True)]
 
 

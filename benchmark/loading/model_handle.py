@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from ...models.layered import Layered
 
 
+class NotTrained(UsageError):
+    """A model has to be trained before it can be loaded, and nothing may be written."""
+
+
 def check_model(name: str) -> None:
     """Checks that a name can be that of an embedded model, of one that flowgauge builds, of a folder or of a model on the Hub.
 
@@ -84,6 +88,7 @@ class ModelHandle:
         quiet: Shows no progress bar.
         data_dir: Folder of published data sets, for models that are trained on them and name none themselves.
         display_name: What results call it; None: what `shown_name` makes of its name.
+        read_only: Whether nothing may be written, so that a model that has to be trained first is not loaded.
     """
 
     name: str
@@ -94,6 +99,7 @@ class ModelHandle:
     quiet: bool = True
     data_dir: str | None = None
     display_name: str | None = None
+    read_only: bool = False
     _loaded: Layered | None = None
     _fingerprint: str | None = None
 
@@ -153,6 +159,8 @@ class ModelHandle:
                 if source := source_hash(builder):
                     key["source"] = source
                 trained_weights = TrainedWeights(self.store, self.quiet)
+                if self.read_only and trained_weights.stored(trained_weights.folder(builder.name, key)) is None:
+                    raise NotTrained(f"model {self.shown!r} is trained first, which a dry run does not do.")
                 weights = trained_weights.weights(builder.name, key, getattr(builder, "seed", 0), builder.fit)
             model: Layered = builder.build(weights)
             return model.to(torch_device, DTYPES[self.dtype])

@@ -198,3 +198,14 @@ def test_a_task_that_brings_its_model_runs_in_a_process_of_its_own(tmp_path: Pat
     command = [sys.executable, "-c", code, *words, "--store", str(tmp_path / "store")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "planted/relay" in done.stdout, done.stderr
+
+
+def test_a_dry_run_shows_the_cells_and_writes_nothing(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    words = ["run", "--task", "sva/obj", "--method", "attention", "--metric", "pointing", "--limit", "4", "--store", str(store)]
+    shown = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert shown.exit_code == 0 and not store.exists()
+    assert "to explain" in shown.stdout and "1 cell in" in shown.stdout and "Estimated time of explaining:" in shown.stdout
+    assert CliRunner().invoke(app, [*words, "--quiet"]).exit_code == 0
+    again = CliRunner().invoke(app, [*words, "--dry-run"]).stdout
+    assert "(1 stored)" in again and "Estimated" not in again

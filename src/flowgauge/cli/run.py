@@ -9,7 +9,7 @@ import typer
 
 from ..core.errors import UsageError
 from .completion import complete_method, complete_model, complete_task
-from .console import print_results, report_renewal, reporting
+from .console import print_results, print_rows, report_renewal, reporting
 from .options import (
     PLUGIN_SPEC,
     BatchSize,
@@ -79,6 +79,10 @@ def run(
     where: Where = None,
     data_dir: DataDir = None,
     revision: Revision = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show which cells are stored, and what the others take; compute and write nothing."),
+    ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -97,6 +101,13 @@ def run(
         if plan is None and not task:
             raise UsageError("name at least one --task (`flowgauge list tasks` shows them) or a plan file.")
         resolved_plan = Plan.load(plan, **given) if plan else Plan.make(**given)
+        if dry_run:
+            from ..benchmark.speed.estimate import preview
+
+            previewed = preview(resolved_plan)
+            print_rows(previewed.rows())
+            typer.echo("\n".join(previewed.summary()))
+            return
         from ..benchmark.engine.run import run as run_plan
 
         results = run_plan(resolved_plan, quiet=quiet)
