@@ -255,6 +255,12 @@ Licences of the base model and of the data apply. Use: `flowgauge run --model {n
 """
 
 
+def task_of(folder: Path) -> str:
+    """The task that the model in a folder was fine-tuned for by `flowgauge train`; empty where it was not."""
+    stored = _read(folder / RECORD)
+    return "" if stored is None else str(stored["recipe"].get("task", ""))
+
+
 def _read(path: Path) -> dict[str, Any] | None:
     """The stored record of a training; None where there is none or it is damaged."""
     try:

@@ -180,6 +180,8 @@ explain 'The author is tall .' --model {tiny} | write [MASK] once
 explain '[MASK] author [MASK] tall .' --model {tiny} | has 2 gaps
 explain 'The author [MASK] tall .' --model {label} | fills no gaps
 explain 'The author [MASK] tall .' --text2 'The pilot .' --model {tiny} | write both into one text
+explain 'the author is tall' --text2 'the pilot' --model single | was trained on single texts (sst2)
+explain 'the author is tall' --model pairs | was trained on pairs (rte): give the second text
 explain '{long} [MASK]' --model {tiny} | shorten it by
 explain 'The author [MASK] tall .' --model {tiny} --method nope | no method is called
 explain 'The author [MASK] tall .' --model {tiny} --method saliency:colour=3 | colour
@@ -402,6 +404,8 @@ def save_odd_models(tiny: Path, label: Path, home: Path) -> None:
     variant(tiny, home / "deep-model", num_hidden_layers=100_000)
     variant(label, home / "regression", problem_type="regression", id2label={"0": "score"}, label2id={"score": 0})
     variant(label, home / "multilabel", problem_type="multi_label_classification")
+    variant(label, home / "single", finetuning_task="sst2")
+    variant(label, home / "pairs", finetuning_task="rte")
     variant(label, home / "swapped", id2label={"0": "stars", "1": "moons"}, label2id={"stars": 0, "moons": 1})
     for name, torn in (("torn-weights", "model.safetensors"), ("torn-config", "config.json"), ("pipe-model", "config.json")):
         variant(tiny, home / name)

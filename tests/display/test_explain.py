@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 import flowgauge
+from flowgauge.benchmark.store.sums import sealed_json
 from flowgauge.core.errors import UnknownName, UsageError
 from flowgauge.display.explain import explain, methods_of
 from flowgauge.methods.base import explanations
@@ -112,6 +115,26 @@ def test_refusals_say_what_to_do(arguments, kind, said, monkeypatch):
     with pytest.raises(UsageError) as refusal:
         explain(*arguments)
     assert said in str(refusal.value)
+
+
+def test_a_model_that_flowgauge_trained_knows_whether_it_reads_pairs(tiny_folder, tmp_path):
+    folder = tmp_path / "trained"
+    shutil.copytree(tiny_folder(head="label"), folder)
+    (folder / "training.json").write_bytes(sealed_json(json.dumps({"recipe": {"task": "sst2"}})))
+    with pytest.raises(UsageError, match=r"was trained on single texts \(sst2\) and was given a pair"):
+        explain("the author", str(folder), "saliency", text2="the pilot", device="cpu")
+    assert explain("the author", str(folder), "saliency", device="cpu").q > 0
+
+
+@pytest.mark.real
+def test_a_real_classifier_with_sub_word_tokens(shared_models):
+    explained = explain("An unbelievably wonderful movie.", str(shared_models / "minilm-sst2"), "leave-one-out", device="cpu")
+    words = {word.text: word for word in explained.words}
+    assert list(words) == ["[CLS]", "An", "unbelievably", "wonderful", "movie.", "[SEP]"]
+    tokens = explained["leave-one-out"].tokens
+    scores = explained.to_pandas().set_index("word").score
+    assert len(words["movie."].tokens) == 2 and scores["movie."] == tokens[list(words["movie."].tokens)].sum()
+    assert explained.sentence.answer == ("positive",) and scores.idxmax() == "wonderful"
 
 
 def test_a_method_that_does_not_apply_is_named(tiny_folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.errors import NotApplicable, UsageError, quoted
@@ -68,6 +69,7 @@ def explain(
     from ..models.inputs.ask import ask
     from ..models.shared_model import SharedModel
 
+    _check_pair(loaded, text2)
     asked, shared = ask(loaded, text, text2, good=good, bad=bad), SharedModel(loaded)
     prepared = prepare(loaded, asked.batch, [asked.instance])
     alone = PreparedBatch(asked.batch, asked.batch, (), None, prepared.instances, prepared.sentences)
@@ -141,6 +143,26 @@ def _loaded(model: str | Layered | None, text: str, device: str, revision: str |
             else "the text is empty: give a sentence in quotes."
         )
     return load_model(model or DEFAULT_MODEL, device=device, revision=revision)
+
+
+def _check_pair(model: Layered, text2: str | None) -> None:
+    """Holds the number of texts against the published data that a classifier was trained on, where its files name them.
+
+    Raises:
+        UsageError: A pair for a classifier of single texts, or a single text for one of pairs.
+    """
+    from ..benchmark.fine_tuning.fine_tuned_model import task_of
+    from ..tasks.classification import PUBLISHED
+
+    config = getattr(getattr(model, "hf", None), "config", None)
+    task = getattr(config, "finetuning_task", None) or task_of(Path(str(getattr(config, "_name_or_path", "") or ".")))
+    if model.head != "label" or task not in PUBLISHED:
+        return
+    pairs = len(PUBLISHED[task].corpus.texts) == 2
+    if text2 is not None and not pairs:
+        raise UsageError(f"model {model.name!r} was trained on single texts ({task}) and was given a pair: leave the second out.")
+    if text2 is None and pairs:
+        raise UsageError(f"model {model.name!r} was trained on pairs ({task}): give the second text as --text2 or `text2`.")
 
 
 class AskedQuestion(NamedTuple):
