@@ -21,10 +21,10 @@ ALPHA = 0.05
 LEAST_FLIPS = 9_999
 ENOUGH = 400
 """Flips as extreme as the observed signs after which a pair needs no more: its p-value is known to 5 %."""
-CHUNK = 8192
+CHUNK = 10_000
 """Flips at once, unless there are very many methods: the sums of two methods stay in the processor's cache."""
-MOST_SUMS = 2**23
-"""Flipped sums of all methods at once, which take 64 MiB."""
+MOST_NUMBERS = 2**23
+"""Signs, or flipped sums of all methods, at once, which take 64 MiB."""
 FLOOR = 1e-6
 """Share of the sum of squares that is added to the variance, so that patterns without any variance are ordered by their sum."""
 SLACK = 1e-9
@@ -67,13 +67,17 @@ def sign_flips(units: Units, pairs: Int[np.ndarray, "pairs 2"], seed: int = 0) -
     extreme, drawn = np.zeros(len(pairs), int), np.zeros(len(pairs), int)
     unsettled = np.flatnonzero(observed.moved & (p > 1 / flips))
     exact = count <= 60 and 2 ** (count - 1) <= flips
-    room = MOST_SUMS // (len(units.sums) * (observed.form.shape[1] + 1))
-    chunk = min(CHUNK, max(64, room - room % 8))
+    by_stratum = np.argsort(units.strata, kind="stable")
+    values = units.sums[:, by_stratum] - units.sums[:, by_stratum].mean(0)  # less what all share, numbers round less
+    sizes = np.bincount(units.strata)
+    chunk = min(CHUNK, max(64, MOST_NUMBERS // max(len(values) * (len(sizes) + 1), count)))
     for signs in _all_signs(count, chunk) if exact else _random_signs(count, flips, chunk, seed):
         if not len(unsettled):
             break
-        _count_extreme(_flipped_sums(units, signs), pairs, observed, unsettled, extreme)
-        drawn[unsettled] += signs.shape[1]
+        methods, rows = np.unique(pairs[unsettled], return_inverse=True)
+        flipped = _flip(values[methods], sizes, signs)
+        extreme[unsettled] += _count_extreme(flipped, rows.reshape(-1, 2), observed.scale[unsettled], observed.least[unsettled])
+        drawn[unsettled] += len(signs)
         if not exact:
             unsettled = unsettled[(extreme[unsettled] < ENOUGH) | (drawn[unsettled] < LEAST_FLIPS)]
     tested = drawn > 0
@@ -84,18 +88,18 @@ def sign_flips(units: Units, pairs: Int[np.ndarray, "pairs 2"], seed: int = 0) -
 class _Observed(NamedTuple):
     """What flips are compared with.
 
-    A flip is extreme if inverse * S^2 + sum_h A_h^2 / (U_h - 1) >= least, with S the sum of A_h; this solves T^2 for what flips
-    change.
+    A flip is extreme if S^2 / T^2 + sum_h A_h^2 / (U_h - 1) >= least, with S the sum of A_h; this solves T^2 for what flips
+    change. The left side is scale * S^2 + sum_h (A_h / sqrt(U_h - 1) - S sqrt(U_h - 1) / sum (U_h - 1))^2.
 
     Attributes:
         moved: Whether the methods of a pair have any difference in sum.
-        inverse: 1 / T^2.
+        scale: 1 / T^2 + 1 / sum (U_h - 1).
         least: Sum of U_h / (U_h - 1) Q_h, less the slack.
         form: Eigenvalues of the left side as a quadratic form in the signs.
     """
 
     moved: np.ndarray
-    inverse: Float[np.ndarray, " pairs"]
+    scale: Float[np.ndarray, " pairs"]
     least: Float[np.ndarray, " pairs"]
     form: Float[np.ndarray, "pairs strata"]
 
@@ -128,7 +132,7 @@ def _observe(units: Units, pairs: Int[np.ndarray, "pairs 2"]) -> _Observed:
     roots = np.sqrt(squares)
     form = inverse[:, None, None] * roots[:, :, None] * roots[:, None] + (squares / (sizes - 1))[:, None] * np.eye(len(sizes))
     slack = SLACK + ROUNDING * np.sqrt(np.divide((units.sums**2).sum(1).max(), whole, out=np.zeros_like(whole), where=moved))
-    return _Observed(moved, inverse, whole * (1 + FLOOR) * (1 - slack), np.linalg.eigvalsh(form))
+    return _Observed(moved, inverse + 1 / (sizes - 1).sum(), whole * (1 + FLOOR) * (1 - slack), np.linalg.eigvalsh(form))
 
 
 def _upper_bounds(observed: _Observed) -> Float[np.ndarray, " pairs"]:
@@ -144,51 +148,70 @@ def _upper_bounds(observed: _Observed) -> Float[np.ndarray, " pairs"]:
     return np.where(observed.moved, np.exp(-(steps * (observed.least[:, None] / largest) + spread) / 2).min(1), 1)
 
 
-def _all_signs(count: int, chunk: int) -> Iterator[Float[np.ndarray, "units flips"]]:
+def _all_signs(count: int, chunk: int) -> Iterator[Float[np.ndarray, "flips units"]]:
     """Every pattern but for a flip of all signs at once, which is as extreme."""
     for start in range(0, 2 ** (count - 1), chunk):
         pattern = np.arange(start, min(start + chunk, 2 ** (count - 1)))
-        yield 1.0 - 2.0 * (pattern >> np.arange(count)[:, None] & 1)
+        yield 1.0 - 2.0 * (pattern[:, None] >> np.arange(count) & 1)
 
 
-def _random_signs(count: int, flips: int, chunk: int, seed: int) -> Iterator[Float[np.ndarray, "units flips"]]:
-    rng = np.random.default_rng(seed)
+def _random_signs(count: int, flips: int, chunk: int, seed: int) -> Iterator[Float[np.ndarray, "flips units"]]:
+    rng, width = np.random.default_rng(seed), -(-count // 8)
+    of_byte = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
     for start in range(0, flips, chunk):
-        bits = np.frombuffer(rng.bytes(count * chunk // 8), np.uint8)
-        yield 1.0 - 2.0 * np.unpackbits(bits).reshape(count, chunk)[:, : flips - start]
+        size = min(chunk, flips - start)
+        yield of_byte[rng.integers(0, 256, (size, width), np.uint8)].reshape(size, -1)[:, :count]
 
 
-def _flipped_sums(units: Units, signs: Float[np.ndarray, "units flips"]) -> Float[np.ndarray, "methods sums flips"]:
-    """A_h / sqrt(U_h - 1) of each stratum, then S, of every method."""
-    sizes = np.bincount(units.strata)
-    sums = np.empty((len(units.sums), len(sizes) + 1, signs.shape[1]))
-    sums[:, -1] = 0
-    values = units.sums - units.sums.mean(0)  # less what all share, numbers round less
-    for stratum, size in enumerate(sizes):
-        inside = units.strata == stratum
-        of_stratum = values[:, inside] @ signs[inside]
-        sums[:, -1] += of_stratum
-        np.multiply(of_stratum, (size - 1) ** -0.5, out=sums[:, stratum])
-    return sums
+class _Flipped(NamedTuple):
+    """Sums of every method under some flips.
+
+    Attributes:
+        total: S.
+        rest: A_h / sqrt(U_h - 1) - S sqrt(U_h - 1) / sum (U_h - 1): what each stratum differs by from its share of S. Left out
+            for one stratum, which does not.
+    """
+
+    total: Float[np.ndarray, "methods flips"]
+    rest: Float[np.ndarray, "methods strata flips"]
+
+
+def _flip(
+    values: Float[np.ndarray, "methods units"], sizes: Int[np.ndarray, " strata"], signs: Float[np.ndarray, "flips units"]
+) -> _Flipped:
+    """Units are in the order of their strata."""
+    total, rest = values @ signs.T, np.empty((len(values), len(sizes) if len(sizes) > 1 else 0, len(signs)))
+    for stratum in range(rest.shape[1]):
+        inside, size = slice(sizes[:stratum].sum(), sizes[: stratum + 1].sum()), sizes[stratum]
+        np.matmul(values[:, inside] * (size - 1) ** -0.5, signs[:, inside].T, out=rest[:, stratum])
+        rest[:, stratum] -= total * ((size - 1) ** 0.5 / (sizes - 1).sum())
+    return _Flipped(total, rest)
 
 
 def _count_extreme(
-    sums: Float[np.ndarray, "methods sums flips"],
+    flipped: _Flipped,
     pairs: Int[np.ndarray, "pairs 2"],
-    observed: _Observed,
-    chosen: Int[np.ndarray, " chosen"],
-    extreme: Int[np.ndarray, " pairs"],
-) -> None:
-    """Adds the extreme flips of some pairs to the counts."""
-    # The part of the strata is at most the square of the sum of both methods' largest: most flips are excluded by S alone.
-    reach = np.sqrt((sums[:, :-1] ** 2).sum(1).max(1))
-    least_square = (observed.least - (reach[pairs] @ (1, 1)) ** 2) / np.where(observed.moved, observed.inverse, 1)
-    square, weights = np.empty(sums.shape[2]), np.ones(sums.shape[1])
+    scale: Float[np.ndarray, " pairs"],
+    least: Float[np.ndarray, " pairs"],
+) -> Int[np.ndarray, " pairs"]:
+    """How many flips are extreme, of each pair of methods."""
+    total, rest = flipped
+    norms = np.einsum("msf,msf->mf", rest, rest)
+    # Two methods differ in `rest` by the sum of their norms at most, and in S by its range over methods: this decides most flips.
+    enough = least / scale
+    unsure = (np.sqrt(norms.max(1))[pairs] @ (1, 1)) ** 2 / scale
+    most = np.ptp(total, axis=0) ** 2 + 4 * norms.max(0) / scale.min()
+    order = np.argsort(-most)
+    total, stops = total[:, order], np.searchsorted(-most[order], -enough, "right")
+    buffer, extreme = np.empty(len(order)), np.zeros(len(pairs), int)
     # Pair by pair in one buffer, which stays in the processor's cache: arrays of all pairs at once take twice as long.
-    for index in chosen.tolist():
-        one, other = (sums[row] for row in pairs[index])
-        np.subtract(one[-1], other[-1], out=square)
+    for index, ((first, second), stop) in enumerate(zip(pairs.tolist(), stops.tolist(), strict=True)):
+        square = buffer[:stop]
+        np.subtract(total[first, :stop], total[second, :stop], out=square)
         np.multiply(square, square, out=square)
-        able = np.flatnonzero(square >= least_square[index]) if least_square[index] > 0 else slice(None)
-        weights[-1] = observed.inverse[index]
-        extreme[index] += np.count_nonzero(weights @ (one[:, able] - other[:, able]) ** 2 >= observed.least[index])
+        extreme[index] = np.count_nonzero(square >= enough[index])
+        if unsure[index] > 0:
+            (undecided,) = ((square < enough[index]) & (square >= enough[index] - unsure[index])).nonzero()
+            gaps = rest[first].take(order[undecided], 1) - rest[second].take(order[undecided], 1)
+            extreme[index] += np.count_nonzero(scale[index] * square[undecided] + (gaps * gaps).sum(0) >= least[index])
+    return extreme

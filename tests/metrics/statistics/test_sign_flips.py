@@ -27,7 +27,7 @@ def p_values(gaps: np.ndarray, strata: np.ndarray | None = None, seed: int = 0) 
 @pytest.fixture
 def few_flips(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enough for the level of 0.05, of any number of pairs."""
-    monkeypatch.setattr(module, "flips_for", lambda pairs: 1999)
+    monkeypatch.setattr(module, "flips_for", lambda pairs: 9999)
 
 
 def every_pair(methods: int) -> np.ndarray:
