@@ -15,7 +15,7 @@ FOLDERS = """
 tasks: what to explain: instance.py registry.py agreement.py classification.py squad.py planted.py toy_counting.py file_tasks.py
 models: a model as a flow graph: inputs flow families interventions built zoo
 methods: explain a prediction: gradients patterns attention perturbation masks noise
-metrics: how faithful that is: nodes summary.py tokens heads edges patterns masks reduced_models statistics
+metrics: how faithful that is: nodes summary.py tokens heads edges patterns masks reduced_models statistics calibration
 benchmark: run, store, resume: engine loading store external verification fine_tuning conformance speed catalogue
 leaderboards: compare, show, publish: stored tables comparison site figures export submission
 """

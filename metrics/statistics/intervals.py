@@ -1,7 +1,7 @@
 """Intervals of means and of smooth statistics of sums, in closed form.
 
 No resampling: an interval does not depend on a seed, on the order of the instances or on the other rows. How far each may be
-trusted is measured by `calibration` (docs/adr/0005-intervals.md).
+trusted is measured by `metrics/calibration` (docs/adr/0005-intervals.md).
 """
 
 from __future__ import annotations

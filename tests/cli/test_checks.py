@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from flowgauge.benchmark.speed.measure import SpeedReport, TimedRow
 from flowgauge.cli import app
-from flowgauge.metrics.statistics.calibration import Calibration
+from flowgauge.metrics.calibration.coverage import Calibration, Sizes
 
 from .conftest import one_line
 
@@ -65,20 +65,22 @@ def test_speed_prints_conditions_and_ratios(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_calibration_takes_its_numbers_from_a_store_or_from_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, int]] = []
+    asked: list[tuple[Sizes, int]] = []
 
-    def found(**sizes: int) -> list[Calibration]:
-        asked.append(sizes)
+    def found(sizes: Sizes, seed: int) -> list[Calibration]:
+        asked.append((sizes, seed))
         return [
-            Calibration("coverage", "scores", 0.95, 0.94, 0.005, 0.1),
-            Calibration("power", "gap", math.nan, math.nan, math.nan),
+            Calibration("coverage", "scores", sizes.instances, 0.95, 0.94, 0.93, 0.95, 0.5, 0.1, "no spread"),
+            Calibration("power", "gap", sizes.instances, *(math.nan,) * 4),
         ]
 
-    monkeypatch.setattr("flowgauge.metrics.statistics.calibration.calibrate", found)
+    monkeypatch.setattr("flowgauge.metrics.calibration.calibrate.calibrate", found)
     of_store = CliRunner().invoke(app, ["calibration", str(STORE), "--instances", "30"])
     assert of_store.exit_code == 0, of_store.output
-    assert "0.940 +- 0.005" in of_store.stdout and "promised" in of_store.stdout
+    assert "0.940 [0.930, 0.950]" in of_store.stdout and "10 %: no spread" in of_store.stdout
     plain = CliRunner().invoke(app, ["calibration", "--json", "--seed", "2"])
-    assert json.loads(plain.stdout)[1]["nominal"] is None
-    assert asked[0]["instances"] == 30 and asked[0]["methods"] > 1
-    assert asked[1] == {"instances": 64, "conditions": 4, "methods": 15, "seed": 2}
+    assert [(line["instances"], line["promised"]) for line in json.loads(plain.stdout)] == [
+        (count, promised) for count in (16, 64, 300) for promised in (0.95, None)
+    ]
+    assert asked[0][0].instances == 30 and asked[0][0].methods > 1
+    assert asked[1:] == [(Sizes(count), 2) for count in (16, 64, 300)]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .console import print_rows, reporting
 from .options import Debug, Device, Json
+
+if TYPE_CHECKING:
+    from ..metrics.calibration.coverage import Calibration
 
 
 def check(
@@ -57,32 +61,47 @@ def calibration(
         str | None,
         typer.Argument(metavar="[STORE]", help="Take the numbers of the largest group of comparable cells of this store."),
     ] = None,
-    instances: Annotated[int | None, typer.Option(min=2, max=1000, show_default="64", help="Instances of a table.")] = None,
-    conditions: Annotated[int | None, typer.Option(min=1, max=500, show_default="4", help="Conditions of equal size.")] = None,
+    instances: Annotated[
+        list[int] | None, typer.Option(min=2, max=1000, show_default="16, 64, 300", help="Instances of a table; repeatable.")
+    ] = None,
+    conditions: Annotated[int | None, typer.Option(min=1, max=500, show_default="1", help="Conditions of equal size.")] = None,
     methods: Annotated[int | None, typer.Option(min=2, max=100, show_default="15", help="Methods of a table.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Simulate how far intervals and tests can be trusted: the share that they promise against the actual one."""
-    with reporting(debug):
-        from ..metrics.statistics.calibration import calibrate
+    """Simulate how far intervals and tests can be trusted: the share that they promise against the actual one.
 
-        sizes = {"instances": 64, "conditions": 4, "methods": 15}
+    The interval of an actual share is of the simulation. Where no interval is printed, the reason is. Takes about a minute.
+    """
+    with reporting(debug):
+        from ..metrics.calibration.calibrate import Sizes, calibrate
+
+        sizes, several = Sizes(), instances or [16, 64, 300]
         if store is not None:
             from ..leaderboards.stored.score_table import stored_sizes
 
-            sizes = stored_sizes(store)
-        chosen = {"instances": instances, "conditions": conditions, "methods": methods}
-        sizes |= {name: value for name, value in chosen.items() if value is not None}
-        found = list(calibrate(**sizes, seed=seed))
+            sizes = sizes._replace(**stored_sizes(store))
+            several = instances or [sizes.instances]
+        chosen = {"conditions": conditions, "methods": methods}
+        sizes = sizes._replace(**{name: value for name, value in chosen.items() if value is not None})
+        rows = []
+        for count in several:
+            found = list(calibrate(sizes._replace(instances=count), seed))
+            rows += found
+            if not as_json:
+                typer.echo(f"{count} instances, {sizes.conditions} conditions, {sizes.methods} methods")
+                print_rows(calibration_rows(found))
         if as_json:
-            typer.echo(json.dumps([{k: None if v != v else v for k, v in row._asdict().items()} for row in found], indent=1))
-            return
-        rows = [("what", "setting", "promised", "actual", "no interval")]
-        for row in found:
-            promised = "" if row.nominal != row.nominal else f"{row.nominal:g}"
-            actual = "-" if row.actual != row.actual else f"{row.actual:.3f} +- {row.error:.3f}"
-            rows.append((row.what, row.setting, promised, actual, f"{row.without:.2f}" if row.what == "coverage" else ""))
-        typer.echo(", ".join(f"{value} {name}" for name, value in sizes.items()))
-        print_rows(rows)
+            typer.echo(json.dumps([{k: None if v != v else v for k, v in row._asdict().items()} for row in rows], indent=1))
+
+
+def calibration_rows(found: Sequence[Calibration]) -> list[tuple[str, ...]]:
+    """A head, then a line a setting."""
+    rows = [("what", "setting", "promised", "actual", "mean width", "no interval")]
+    for row in found:
+        promised = "" if row.promised != row.promised else f"{row.promised:g}"
+        actual = "-" if row.actual != row.actual else f"{row.actual:.3f} [{row.low:.3f}, {row.high:.3f}]"
+        none = f"{100 * row.without:.0f} %: {row.reason}" if row.without else ""
+        rows.append((row.what, row.setting, promised, actual, "" if row.width != row.width else f"{row.width:.2f}", none))
+    return rows
