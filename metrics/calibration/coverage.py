@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ...methods.explanation import Explanation
+from ...tasks.instance import Instance
 from ..heads.head_universality import HeadUniversality
 from ..patterns.pattern_cases import ratio_of_sums
 from ..patterns.pattern_entropy import binary_entropy, entropy_aggregates
@@ -209,8 +210,8 @@ def _of_aggregates(draw: DrawOne, truth: float, part: int) -> Simulate:
     return simulate
 
 
-def _conditions(sizes: Sizes) -> np.ndarray:
-    return (np.arange(sizes.instances) % sizes.conditions).astype(str)
+def _instances(sizes: Sizes) -> list[Instance]:
+    return [Instance(str(n), ("",), ("",), condition=str(n % sizes.conditions)) for n in range(sizes.instances)]
 
 
 def _ratio(spread: float) -> DrawOne:
@@ -220,7 +221,7 @@ def _ratio(spread: float) -> DrawOne:
         whole = rng.poisson(12 * rng.lognormal(0, spread, sizes.instances)) + 1
         features = np.stack([rng.binomial(whole, rng.beta(1.2, 2.8, sizes.instances)), whole], 1).astype(float)
         weights = features[:, 1]
-        return summarise_sums(("x",), features, _conditions(sizes), ratio_of_sums, needs=RATIO_NEEDS, weights=weights)[0]
+        return summarise_sums(("x",), features, _instances(sizes), ratio_of_sums, needs=RATIO_NEEDS, weights=weights)[0]
 
     return draw
 
@@ -232,7 +233,7 @@ _DENSE = np.random.default_rng(2).random(40)
 
 def _entropy(share: Float[np.ndarray, " nodes"]) -> tuple[DrawOne, float]:
     def draw(rng: np.random.Generator, sizes: Sizes) -> Aggregate:
-        return entropy_aggregates("x", rng.random((sizes.instances, len(share))) < share, _conditions(sizes))[0]
+        return entropy_aggregates("x", rng.random((sizes.instances, len(share))) < share, _instances(sizes))[0]
 
     return draw, float(binary_entropy(share).mean())
 
@@ -247,7 +248,9 @@ def _correlation(r: float) -> DrawOne:
         cells = []
         for mean in means:
             heads = (mean + rng.gamma(2, 1, (sizes.instances, 12)) / np.sqrt(2)).reshape(-1, 3, 4)
-            cells.append(ExplainedCell(names, tuple(_conditions(sizes)), [Explanation(heads=h) for h in heads]))
+            cells.append(
+                ExplainedCell(names, tuple(one.condition for one in _instances(sizes)), [Explanation(heads=h) for h in heads])
+            )
         return HeadUniversality().compare(*cells)[0]
 
     return draw
