@@ -66,7 +66,10 @@ class MethodComparison(Ranking):
         group = self.group
         title = f"{group.model} on {group.task}{f' ({group.note})' if group.note else ''}, {self.unit}"
         way = {True: "higher is better", False: "lower is better", None: "neither end is better"}[self.scores.higher_is_better]
-        head = f"Ranks are of the {self.shared_in_words} that every method has a score for; {way}. Intervals are 95 %."
+        head = (
+            f"Ranks are of the {self.shared_in_words} that every method has a score for; {way}. Intervals are 95 % over such "
+            "instances; those of ranks hold all at once: they are the ranks that the separated pairs leave."
+        )
         missing = [f"{name}: {reason}" for name, reason in self.missing.items()]
         once = note_lines({m: note for m, note in group.trained_once.items() if m in self.scores.methods})
         operators = [line for panel in self.panels for line in panel.lines()]

@@ -189,6 +189,12 @@ class ModelBoard:
         return [tuple(self.methods[i] for i in run) for run in runs]
 
     @cached_property
+    def with_one_unit(self) -> list[str]:
+        """Tables of one instance or cluster: where one counts, nothing says how sure the order is."""
+        tables = [t for t in self.counted if t.comparison.scores.narrow(self.methods).units().sums.shape[1] < 2]
+        return [f"{t.comparison.metric} on {t.comparison.group.task}" for t in tables]
+
+    @cached_property
     def without_spread(self) -> list[str]:
         """Tables in which a method has one score on all instances: intervals of mean ranks are then too short."""
         return [
@@ -369,10 +375,11 @@ def _model_board(model: str, task_boards: Sequence[TaskBoard]) -> ModelBoard:
     default = _counting(chosen)
     counted = [t.comparison for t, counts in zip(tables, default, strict=True) if counts]
     methods = tuple(m for m in counted[0].scores.methods if all(m in s.scores.methods for s in counted)) if counted else ()
-    samples = [
-        RankedSample(s.scores.narrow(methods).units(), s.group.task, s.scores.higher_is_better, s.metric == counted[0].metric)
-        for s in counted
-    ]
+    samples = []
+    for comparison in counted:
+        scores = comparison.scores.narrow(methods)
+        stands = comparison.metric == counted[0].metric
+        samples.append(RankedSample(scores.units(), comparison.group.task, scores.higher_is_better, stands, scores.unit_names()))
     return ModelBoard(model, tuple(task_boards), tables, default, methods, overall_order(samples) if samples else None)
 
 

@@ -76,17 +76,17 @@ def weights(board: ModelBoard) -> dict[str, Any]:
     """The data with which a page ranks methods under the weights that a reader chooses.
 
     Returns:
-        `methods`: the labels of all methods. `tables`: for each table of the board its task, its metric, its default weight,
-        whether higher is better, and the mean of each method, None where it has none.
+        `methods`: the labels of all methods. `tables`: for each table of the board its task, its metric, its default weight
+        and the rank of each method in it, by `ordering.ranks_of`; None where it has none.
     """
     labels = list(dict.fromkeys(label for t in board.tables for label in t.comparison.scores.methods))
     tables = []
     for table, counts in zip(board.tables, board.default, strict=True):
         scores = table.comparison.scores
-        means = dict(zip(scores.methods, scores.common_means().tolist(), strict=True))
+        ranks = dict(zip(scores.methods, scores.order(scores.common_means()).tolist(), strict=True))
         tables.append(
             {"task": table.comparison.group.task, "metric": table.comparison.metric, "weight": int(counts),
-             "higher": scores.higher_is_better, "means": [means.get(label) for label in labels]}
+             "ranks": [ranks.get(label) for label in labels]}
         )  # fmt: skip
     return {"methods": labels, "tables": tables}
 

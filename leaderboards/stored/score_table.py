@@ -21,7 +21,7 @@ from ...core.errors import UsageError
 from ...metrics.statistics.intervals import Bounds, mean_intervals
 from ...metrics.statistics.ordering import ranks_of
 from ...metrics.statistics.seeds import with_seeds
-from ...metrics.statistics.units import Units, clusters_of, sampling_units
+from ...metrics.statistics.units import Units, clusters_of, sampling_units, unit_of
 from .comparable_cells import ComparableCells, find_aggregate, find_score, groups, why_not_scored
 from .records import stored_records
 
@@ -39,6 +39,7 @@ class ScoreTable:
         conditions: Each instance's condition; resampling keeps the number of instances of each.
         clusters: Each instance's cluster, empty where it is in none; the instances of a cluster are drawn together. Empty: no
             instance is in one.
+        instances: Id of each instance. Empty: not known.
         higher_is_better: None where neither end is better.
         bounds: Smallest and largest possible score.
         by_seed: Of methods whose values are means over several seeds, by label, the scores of each seed; NaN where undefined.
@@ -51,6 +52,7 @@ class ScoreTable:
     bounds: Bounds = (None, None)
     clusters: tuple[str, ...] = ()
     by_seed: Mapping[str, Float[np.ndarray, "seeds instances"]] = field(default_factory=dict)
+    instances: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.methods), len(self.conditions)):
@@ -102,6 +104,16 @@ class ScoreTable:
         drawn = (np.array(self.conditions)[common], self._clusters[common])
         by_seed = {row: of_method[:, common] for row, of_method in self._by_seed.items()}
         return with_seeds(sampling_units(self.values[:, common], *drawn), by_seed, *drawn)
+
+    def unit_names(self) -> tuple[str, ...]:
+        """Of each of these units its cluster, else its instance; empty where ids are not known."""
+        if not self.instances:
+            return ()
+        ids, clusters = np.array(self.instances)[self.common], self._clusters[self.common]
+        if not (clusters != "").any():
+            return tuple(ids.tolist())
+        _, first = np.unique(unit_of(clusters), return_index=True)
+        return tuple(np.where(clusters == "", ids, clusters)[first].tolist())
 
     def mean_intervals(self) -> Float[np.ndarray, "methods 3"]:
         """Mean of each method over its own instances, with the ends of its interval: over several seeds, it holds for others."""
@@ -195,6 +207,7 @@ def read_scores(source: CellSource, group: ComparableCells, metric: str, variant
         higher_is_better=ranked.higher_is_better if ranked else None,
         bounds=ranked.bounds if ranked else (None, None),
         by_seed={label: of_method for label, of_method in by_seed.items() if len(of_method) > 1},
+        instances=tuple(instances),
     )
     left_out = {label: reason for label, reason in missing.items() if label not in means_by_method}
     return StoredScores(table, left_out, tuple(instances))

@@ -211,7 +211,7 @@ def _of_aggregates(draw: DrawOne, truth: float, part: int) -> Simulate:
 
 
 def _instances(sizes: Sizes) -> list[Instance]:
-    return [Instance(str(n), ("",), ("",), condition=str(n % sizes.conditions)) for n in range(sizes.instances)]
+    return [Instance(str(n), ("a sentence",), ("",), condition=str(n % sizes.conditions)) for n in range(sizes.instances)]
 
 
 def _ratio(spread: float) -> DrawOne:
@@ -244,13 +244,11 @@ def _correlation(r: float) -> DrawOne:
     means = (basis[0], r * basis[0] + np.sqrt(1 - r**2) * basis[1])
 
     def draw(rng: np.random.Generator, sizes: Sizes) -> Aggregate:
-        names = tuple(map(str, range(sizes.instances)))
+        names, conditions = zip(*((one.id, one.condition) for one in _instances(sizes)), strict=True)
         cells = []
         for mean in means:
             heads = (mean + rng.gamma(2, 1, (sizes.instances, 12)) / np.sqrt(2)).reshape(-1, 3, 4)
-            cells.append(
-                ExplainedCell(names, tuple(one.condition for one in _instances(sizes)), [Explanation(heads=h) for h in heads])
-            )
+            cells.append(ExplainedCell(names, conditions, [Explanation(heads=h) for h in heads]))
         return HeadUniversality().compare(*cells)[0]
 
     return draw

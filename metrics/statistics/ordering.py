@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy import stats
+from scipy.special import ndtri
 
 from .differences import paired_differences
 from .intervals import t_intervals
@@ -64,7 +66,11 @@ def rank_bounds(
 
 
 def resampled_means(
-    units: Units, seed: int = 0, resamples: int = RESAMPLES, higher_is_better: bool | None = True
+    units: Units,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    higher_is_better: bool | None = True,
+    weights: Float[np.ndarray, "resamples units"] | None = None,
 ) -> Float[np.ndarray, "resamples rows"]:
     """Means of units drawn with replacement, as many from each stratum as it has, and of other seeds.
 
@@ -77,16 +83,31 @@ def resampled_means(
         seed: Of the draws.
         resamples: How many.
         higher_is_better: Which end is best.
+        weights: How often each unit is drawn, where other tables have the same draws; None: drawn by `drawn_weights`.
     """
-    rng, weights = np.random.default_rng(seed), np.empty((resamples, units.sums.shape[1]))
-    for stratum, size in enumerate(np.bincount(units.strata).tolist()):
-        times = rng.multinomial(size, np.full(size, 1 / size), resamples)
-        weights[:, units.strata == stratum] = 1 + np.sqrt(size / max(size - 1, 1)) * (times - 1)
+    weights = drawn_weights(units.strata, seed, resamples) if weights is None else weights
     means: np.ndarray = weights @ units.sums.T / (weights @ units.sizes)[:, None]
     if units.seeds is not None:
         better = np.random.default_rng([seed, 1]).normal(size=means.shape) * np.sqrt(units.seeds.variance)
         means += -better if higher_is_better is False else better
     return means
+
+
+def drawn_weights(
+    strata: Int[np.ndarray, " units"], seed: int = 0, resamples: int = RESAMPLES
+) -> Float[np.ndarray, "resamples units"]:
+    """How often each unit is drawn, scaled for small strata; as many units are drawn from each stratum as it has.
+
+    Args:
+        strata: The stratum of each unit.
+        seed: Of the draws.
+        resamples: How many.
+    """
+    rng, weights = np.random.default_rng(seed), np.empty((resamples, len(strata)))
+    for stratum, size in enumerate(np.bincount(strata).tolist()):
+        times = rng.multinomial(size, np.full(size, 1 / size), resamples)
+        weights[:, strata == stratum] = 1 + np.sqrt(size / max(size - 1, 1)) * (times - 1)
+    return weights
 
 
 def shares_won(replicates: Float[np.ndarray, "resamples methods"]) -> Float[np.ndarray, "methods methods"]:
@@ -109,15 +130,17 @@ class RankedSample(NamedTuple):
 
     Attributes:
         units: One row a method.
-        task: The task; samples of one task are of the same instances.
+        task: The task; samples of one task share instances.
         higher_is_better: Which end is best.
         counts: Whether its scores count for the difference to the best, in score units: at most one table a task.
+        names: Of the units, by which those of tables of one task are matched. Empty: the tables have the same units in one order.
     """
 
     units: Units
     task: str
     higher_is_better: bool | None = True
     counts: bool = True
+    names: tuple[str, ...] = ()
 
 
 class OverallOrder(NamedTuple):
@@ -126,15 +149,16 @@ class OverallOrder(NamedTuple):
     Attributes:
         rank: Mean over tables of the rank on the instances that all methods have.
         low, high: 95 % interval over the instances: other sentences of the same tasks, not other tasks; NaN where (nearly) all
-            resamples give one mean rank.
+            resamples give one mean rank. Like `halves`, `first` and the ends of `behind` also NaN where a table has one unit.
         task_low, task_high: 95 % Student interval over the tasks as a sample of tasks; NaN where they do not differ.
         best_task, worst_task: Smallest and largest mean rank on a task.
         halves: Mean rank on each half of the instances, which alternate within each condition.
         behind, behind_low, behind_high: Mean score of the first method less that of each, in the direction that is better, with
             its 95 % interval; 0 of the first.
         first: Share of resamples in which a method has the best mean rank; methods that tie share it.
-        separated: Pairs whose scores differ, in the direction of their mean ranks: in standard deviations of each table, averaged
-            over tables, tested by sign flips, corrected by Holm over all pairs.
+        separated: Pairs whose scores and mean ranks differ, in the same direction. Scores: in standard deviations of each table,
+            averaged over tables, tested by sign flips, corrected by Holm over all pairs. Mean ranks: by more than their resampled
+            standard error explains at the level of the same correction.
     """
 
     rank: Float[np.ndarray, " methods"]
@@ -162,23 +186,44 @@ def overall_order(samples: Sequence[RankedSample], seed: int = 0, resamples: int
         seed: Of the resamples.
         resamples: How many are drawn.
     """
-    tasks = list(dict.fromkeys(sample.task for sample in samples))
-    seen = np.array([_ranks(sample, sample.units) for sample in samples])
-    by_task = np.array([seen[[sample.task == task for sample in samples]].mean(0) for task in tasks])
-    replicates = np.zeros((resamples, seen.shape[1]))
-    for sample in samples:  # one task, one draw of instances
-        drawn = resampled_means(sample.units, seed + tasks.index(sample.task), resamples, sample.higher_is_better)
-        replicates += ranks_of(drawn, sample.higher_is_better) / len(samples)
+    by_task = [[sample for sample in samples if sample.task == task] for task in dict.fromkeys(s.task for s in samples)]
+    of_task = np.array([np.mean([_ranks(sample, sample.units) for sample in members], 0) for members in by_task])
+    rank = np.mean([_ranks(sample, sample.units) for sample in samples], 0)
+    several = all(sample.units.sums.shape[1] > 1 for sample in samples)
+    replicates, none = np.zeros((resamples, len(rank))), np.full(len(rank), np.nan)
+    for index, members in enumerate(by_task):
+        strata, places = _shared_units(members)
+        weights = drawn_weights(strata, seed + index, resamples)  # one task, one draw of instances
+        for sample, own in zip(members, places, strict=True):
+            drawn = resampled_means(sample.units, seed + index, resamples, sample.higher_is_better, weights[:, own])
+            replicates += ranks_of(drawn, sample.higher_is_better) / len(samples)
     low, high = np.quantile(replicates, TAILS, axis=0)
-    low, high = (np.where(low < high, end, np.nan) for end in (low, high))  # a sample makes no rank certain
+    low, high = (np.where((low < high) & several, end, np.nan) for end in (low, high))  # a sample makes no rank certain
     best = ranks_of(replicates, False)
     tied = best == best.min(1, keepdims=True)
-    rank = seen.mean(0)
-    halves = [np.mean([_ranks(s, _half(s.units, part)) for s in samples], 0) for part in range(2)]
+    halves = np.array([np.mean([_ranks(s, _half(s.units, part)) for s in samples], 0) if several else none for part in range(2)])
     return OverallOrder(
-        rank, low, high, *_over_tasks(by_task), by_task.min(0), by_task.max(0), np.array(halves), *_behind(samples, rank),
-        (tied / tied.sum(1, keepdims=True)).mean(0), _separated(samples, rank),
+        rank, low, high, *_over_tasks(of_task), of_task.min(0), of_task.max(0), halves, *_behind(samples, rank),
+        (tied / tied.sum(1, keepdims=True)).mean(0) if several else none,
+        _separated([_standardised(members) for members in by_task], rank, np.cov(replicates.T))
     )  # fmt: skip
+
+
+def _shared_units(samples: Sequence[RankedSample]) -> tuple[Int[np.ndarray, " units"], list[Int[np.ndarray, " own"]]]:
+    """The units that any table of a task has, as the stratum of each, and which of them are those of each table.
+
+    A unit is in the stratum that the largest table has it in; one that this table lacks is where most of its own stratum are.
+    """
+    names = [sample.names or tuple(map(str, range(len(sample.units.strata)))) for sample in samples]
+    place = {name: index for index, name in enumerate(dict.fromkeys(chain.from_iterable(names)))}
+    places = [np.array([place[name] for name in own]) for own in names]
+    strata = np.full(len(place), -1)
+    for own, sample in sorted(zip(places, samples, strict=True), key=lambda table: -len(table[0])):
+        for stratum in range(sample.units.strata.max() + 1):
+            members = own[sample.units.strata == stratum]
+            known = strata[members][strata[members] >= 0]
+            strata[members[strata[members] < 0]] = np.bincount(known).argmax() if len(known) else strata.max() + 1
+    return strata, places
 
 
 def _ranks(sample: RankedSample, units: Units) -> Float[np.ndarray, " methods"]:
@@ -220,15 +265,26 @@ def _behind(samples: Sequence[RankedSample], rank: Float[np.ndarray, " methods"]
     return known.mean, *t_intervals(known)
 
 
-def _separated(samples: Sequence[RankedSample], rank: Float[np.ndarray, " methods"]) -> Bool[np.ndarray, "methods methods"]:
-    """Pairs whose standardised scores differ in the direction of their mean ranks.
+def _separated(
+    parts: Sequence[Units], rank: Float[np.ndarray, " methods"], covariance: Float[np.ndarray, "methods methods"]
+) -> Bool[np.ndarray, "methods methods"]:
+    """Pairs whose standardised scores differ, and whose mean ranks do in the same direction.
 
-    Resampled ranks give no test: where methods are equal they vary less from resample to resample than from sample to sample.
+    Resampled ranks alone give no test: where methods are equal they vary less from resample to resample than from sample to
+    sample. Scores alone may differ where ranks hardly do: by a table or two with large differences.
+
+    Args:
+        parts: Standardised scores of each task.
+        rank: Mean ranks.
+        covariance: Of the mean ranks, over resamples.
     """
+<<<<<<< HEAD
     several = [s for s in samples if s.units.sums.shape[1] > 1]  # one unit has no sign to flip within its stratum
     parts = [_standardised([s for s in several if s.task == task]) for task in dict.fromkeys(s.task for s in several)]
     if not parts:
         return np.zeros((len(rank), len(rank)), bool)
+=======
+>>>>>>> dafd1ac (Overall verdicts agree with mean ranks; tables of a task are matched by instance; one rule of ties on the page of weights)
     strata = np.cumsum([0, *(part.strata.max() + 1 for part in parts)])
     sizes = np.concatenate([part.sizes for part in parts])
     together = Units(
@@ -236,31 +292,44 @@ def _separated(samples: Sequence[RankedSample], rank: Float[np.ndarray, " method
         np.concatenate([part.strata + start for part, start in zip(parts, strata, strict=False)]), _seeds_together(parts),
     )  # fmt: skip
     result = np.zeros((len(rank), len(rank)), bool)
+<<<<<<< HEAD
     tested = paired_differences(together)
     agree = tested.separated & (tested.mean * (rank[tested.second] - rank[tested.first]) > 0)
     result[tested.first[agree], tested.second[agree]] = result[tested.second[agree], tested.first[agree]] = True
+=======
+    if min(part.sums.shape[1] for part in parts) > 1:
+        tested = paired_differences(together)
+        first, second = tested.first, tested.second
+        behind = rank[second] - rank[first]
+        error = np.sqrt(np.maximum(covariance[first, first] + covariance[second, second] - 2 * covariance[first, second], 0))
+        agree = tested.separated & (tested.mean * behind > 0) & (np.abs(behind) > error * ndtri(1 - tested.level / 2))
+        result[first[agree], second[agree]] = result[second[agree], first[agree]] = True
+>>>>>>> dafd1ac (Overall verdicts agree with mean ranks; tables of a task are matched by instance; one rule of ties on the page of weights)
     return result
 
 
 def _standardised(samples: Sequence[RankedSample]) -> Units:
     """The mean over tables of one task of scores in standard deviations, larger is better, weighed as one of the tasks.
 
-    Tables whose units are not those of the first are left out.
+    Units are matched by name; a table adds nothing to those that it lacks.
     """
-    first = samples[0].units
-    alike = [s for s in samples if s.units.sums.shape == first.sums.shape and (s.units.strata == first.strata).all()]
-    total, of_seeds = np.zeros_like(first.sums), np.zeros((2, len(first.sums)))
-    for sample in alike:
-        mean = sample.units.sums.sum(1, keepdims=True) / sample.units.sizes.sum()
-        deviation = np.sqrt((sample.units.sums - mean * sample.units.sizes).var(1).mean())
+    strata, places = _shared_units(samples)
+    rows = len(samples[0].units.sums)
+    total, sizes, of_seeds = np.zeros((rows, len(strata))), np.zeros(len(strata)), np.zeros((2, rows))
+    for sample, own in zip(samples, places, strict=True):
+        units = sample.units
+        sizes[own] = np.maximum(sizes[own], units.sizes)
+        mean = units.sums.sum(1, keepdims=True) / units.sizes.sum()
+        deviation = np.sqrt((units.sums - mean * units.sizes).var(1).mean())
         if deviation > 0:
-            total += (-1 if sample.higher_is_better is False else 1) * sample.units.sums / deviation / len(alike)
-            if sample.units.seeds is not None:
+            scale = (-1 if sample.higher_is_better is False else 1) / (deviation * len(samples) * units.sizes.sum())
+            total[:, own] += units.sums * scale
+            if units.seeds is not None:
                 # Another seed is taken to change all tables of the task alike: deviations add up.
-                roots = np.stack([np.sqrt(sample.units.seeds.variance), sample.units.seeds.square**0.25])
-                of_seeds += roots / deviation / len(alike)
+                roots = np.stack([np.sqrt(units.seeds.variance), units.seeds.square**0.25])
+                of_seeds += roots / deviation / len(samples)
     seeds = SeedVariance(of_seeds[0] ** 2, of_seeds[1] ** 4) if of_seeds.any() else None
-    return Units(total / first.sizes.sum(), first.sizes / first.sizes.sum(), first.strata, seeds)
+    return Units(total, sizes / sizes.sum(), strata, seeds)
 
 
 def _seeds_together(parts: Sequence[Units]) -> SeedVariance | None:

@@ -153,11 +153,12 @@
   });
 
   // Weights
+  // Of ranks among all methods, those among some; halves add up without rounding, so that ties are exact.
   const ranksOf = (values) => {
     const order = values.map((value, n) => [value, n]).sort((a, b) => a[0] - b[0]);
     const ranks = Array(values.length);
     for (let start = 0, stop; start < order.length; start = stop) {
-      for (stop = start; stop < order.length && Math.abs(order[stop][0] - order[start][0]) < 1e-12; stop++);
+      for (stop = start; stop < order.length && order[stop][0] === order[start][0]; stop++);
       for (let n = start; n < stop; n++) ranks[order[n][1]] = (start + stop + 1) / 2;
     }
     return ranks;
@@ -169,12 +170,12 @@
     const column = table.tHead.rows[0].cells.length - 1;
     const reweigh = () => {
       const weights = list.map((_, n) => Number(sliders.querySelectorAll("input")[n].value));
-      const kept = methods.map((_, m) => m).filter((m) => list.every((entry, n) => !weights[n] || entry.means[m] !== null));
+      const kept = methods.map((_, m) => m).filter((m) => list.every((entry, n) => !weights[n] || entry.ranks[m] !== null));
       const total = weights.reduce((a, b) => a + b, 0), sums = kept.map(() => 0);
       list.forEach((entry, n) => {
-        if (weights[n]) ranksOf(kept.map((m) => (entry.higher ? -1 : 1) * entry.means[m])).forEach((rank, k) => { sums[k] += (weights[n] * rank) / total; });
+        if (weights[n]) ranksOf(kept.map((m) => entry.ranks[m])).forEach((rank, k) => { sums[k] += weights[n] * rank; });
       });
-      const rankOf = new Map(kept.map((m, k) => [methods[m], sums[k]]));
+      const rankOf = new Map(kept.map((m, k) => [methods[m], sums[k] / total]));
       all("tbody tr", table).forEach((row) => {
         const rank = total ? rankOf.get(row.dataset.label) : undefined;
         row.cells[column].dataset.sort = rank === undefined ? "NaN" : rank;

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 
-import numpy as np
 import pytest
 from tests.leaderboards.synthetic import synthetic_store
 
@@ -38,16 +37,16 @@ def test_whiskers_share_the_scale_of_their_table(tmp_path) -> None:
     assert float(drawings[0][2]) == pytest.approx(4 + 112 * (best.mean - low) / (high - low), abs=0.06)
 
 
-def test_weights_have_the_means_of_every_table(tmp_path) -> None:
+def test_weights_have_the_ranks_of_every_table(tmp_path) -> None:
     (board,) = model_boards(read_task_boards(open_board([synthetic_store(tmp_path / "store", 3, 2, 1)])))
     data = weights(board)
     assert sorted(data["methods"]) == ["method-000", "method-001", "method-002"]
-    assert [(t["task"], t["metric"], t["weight"], t["higher"]) for t in data["tables"]] == [
-        ("made/00", "accuracy", 1, True),
-        ("made/01", "accuracy", 1, True),
+    assert [(t["task"], t["metric"], t["weight"]) for t in data["tables"]] == [
+        ("made/00", "accuracy", 1),
+        ("made/01", "accuracy", 1),
     ]
-    lines = {line.label: line.mean for line in board.tables[0].rows}
-    np.testing.assert_allclose(data["tables"][0]["means"], [lines[name] for name in data["methods"]])
+    lines = {line.label: line.rank for line in board.tables[0].rows}
+    assert data["tables"][0]["ranks"] == [lines[name] for name in data["methods"]]
 
 
 def test_each_key_has_a_name_of_its_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,11 @@ def test_the_ranked_variant_is_that_of_the_first_cell_that_has_the_metric(store:
     assert score is not None and (score.ranked, score.higher_is_better, score.unit) == ("auc", False, "share")
     assert ranked_score(group, "absent") is None
     assert sorted(metrics_of([group])) == ["kept", "late"]
+
+
+def test_units_are_named_by_their_cluster_or_instance() -> None:
+    table = ScoreTable(("m",), np.array([[1.0, 2.0, np.nan, 4.0]]), ("x",) * 4, instances=("d", "a", "b", "c"))
+    assert table.unit_names() == ("d", "a", "c") and ScoreTable(("m",), np.ones((1, 1)), ("x",)).unit_names() == ()
+    clustered = replace(table, clusters=("p", "", "p", "p"))
+    sums = dict(zip(clustered.unit_names(), clustered.units().sums[0].tolist(), strict=True))
+    assert sums == {"p": 5.0, "a": 2.0}
