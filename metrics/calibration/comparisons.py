@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -33,9 +34,7 @@ def settings(methods: int) -> Iterator[Simulation]:
         yield Simulation("level", name, ALPHA, _rejected(draw))
     yield Simulation("level", "opposite signs in 4 conditions", ALPHA, _rejected_in_conditions(0.0))
     for gap in (0.2, 0.5):
-        yield Simulation(
-            "power", f"{gap} standard deviations", np.nan, _rejected(lambda rng, size, gap=gap: rng.normal(gap, size=size), 8)
-        )
+        yield Simulation("power", f"{gap} standard deviations", np.nan, _rejected(partial(_normal, gap=gap), part=8))
     yield Simulation("power", "0.2, opposite signs in 4 conditions", np.nan, _rejected_in_conditions(0.2, part=8))
     yield Simulation("false pair", f"{methods} equal methods", ALPHA, _false_pairs(0))
     yield Simulation("false pair", f"{MANY} equal methods", ALPHA, _false_pairs(MANY))
@@ -45,6 +44,10 @@ def settings(methods: int) -> Iterator[Simulation]:
     yield Simulation("coverage", f"all corrected intervals at once, {methods} methods", np.nan, _corrected(at_once=True))
     yield Simulation("coverage", f"all ranks at once, {methods} methods", LEVEL, _ranks)
     yield Simulation("coverage", "mean ranks of 8 methods over 6 tables", LEVEL, _mean_ranks)
+
+
+def _normal(rng: np.random.Generator, size: tuple[int, int], gap: float) -> Float[np.ndarray, "samples instances"]:
+    return rng.normal(gap, size=size)
 
 
 def _rejected(draw: Callable[[np.random.Generator, tuple[int, int]], np.ndarray], part: int = 2) -> Simulate:
@@ -119,7 +122,8 @@ def _corrected(at_once: bool) -> Simulate:
             gap = truth[tested.first] - truth[tested.second]
             held.append((tested.low_corrected <= gap) & (gap <= tested.high_corrected))
             widths.append(tested.high_corrected - tested.low_corrected)
-        return Found(np.array(held).all(1) if at_once else np.concatenate(held), np.concatenate(widths))
+        tables = np.array(held)
+        return Found(np.asarray(tables.all(1)) if at_once else tables.ravel(), np.concatenate(widths))
 
     return simulate
 

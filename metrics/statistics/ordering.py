@@ -189,7 +189,8 @@ def overall_order(samples: Sequence[RankedSample], seed: int = 0, resamples: int
     by_task = [[sample for sample in samples if sample.task == task] for task in dict.fromkeys(s.task for s in samples)]
     of_task = np.array([np.mean([_ranks(sample, sample.units) for sample in members], 0) for members in by_task])
     rank = np.mean([_ranks(sample, sample.units) for sample in samples], 0)
-    several = all(sample.units.sums.shape[1] > 1 for sample in samples)
+    known = [[sample for sample in members if sample.units.sums.shape[1] > 1] for members in by_task]  # one unit has no spread
+    several = sum(map(len, known)) == len(samples)
     replicates, none = np.zeros((resamples, len(rank))), np.full(len(rank), np.nan)
     for index, members in enumerate(by_task):
         strata, places = _shared_units(members)
@@ -205,7 +206,7 @@ def overall_order(samples: Sequence[RankedSample], seed: int = 0, resamples: int
     return OverallOrder(
         rank, low, high, *_over_tasks(of_task), of_task.min(0), of_task.max(0), halves, *_behind(samples, rank),
         (tied / tied.sum(1, keepdims=True)).mean(0) if several else none,
-        _separated([_standardised(members) for members in by_task], rank, np.cov(replicates.T))
+        _separated([_standardised(members) for members in known if members], rank, np.cov(replicates.T))
     )  # fmt: skip
 
 
@@ -278,33 +279,21 @@ def _separated(
         rank: Mean ranks.
         covariance: Of the mean ranks, over resamples.
     """
-<<<<<<< HEAD
-    several = [s for s in samples if s.units.sums.shape[1] > 1]  # one unit has no sign to flip within its stratum
-    parts = [_standardised([s for s in several if s.task == task]) for task in dict.fromkeys(s.task for s in several)]
+    result = np.zeros((len(rank), len(rank)), bool)
     if not parts:
-        return np.zeros((len(rank), len(rank)), bool)
-=======
->>>>>>> dafd1ac (Overall verdicts agree with mean ranks; tables of a task are matched by instance; one rule of ties on the page of weights)
+        return result
     strata = np.cumsum([0, *(part.strata.max() + 1 for part in parts)])
     sizes = np.concatenate([part.sizes for part in parts])
     together = Units(
         np.concatenate([part.sums for part in parts], 1), sizes,
         np.concatenate([part.strata + start for part, start in zip(parts, strata, strict=False)]), _seeds_together(parts),
     )  # fmt: skip
-    result = np.zeros((len(rank), len(rank)), bool)
-<<<<<<< HEAD
     tested = paired_differences(together)
-    agree = tested.separated & (tested.mean * (rank[tested.second] - rank[tested.first]) > 0)
-    result[tested.first[agree], tested.second[agree]] = result[tested.second[agree], tested.first[agree]] = True
-=======
-    if min(part.sums.shape[1] for part in parts) > 1:
-        tested = paired_differences(together)
-        first, second = tested.first, tested.second
-        behind = rank[second] - rank[first]
-        error = np.sqrt(np.maximum(covariance[first, first] + covariance[second, second] - 2 * covariance[first, second], 0))
-        agree = tested.separated & (tested.mean * behind > 0) & (np.abs(behind) > error * ndtri(1 - tested.level / 2))
-        result[first[agree], second[agree]] = result[second[agree], first[agree]] = True
->>>>>>> dafd1ac (Overall verdicts agree with mean ranks; tables of a task are matched by instance; one rule of ties on the page of weights)
+    first, second = tested.first, tested.second
+    behind = rank[second] - rank[first]
+    error = np.sqrt(np.maximum(covariance[first, first] + covariance[second, second] - 2 * covariance[first, second], 0))
+    agree = tested.separated & (tested.mean * behind > 0) & (np.abs(behind) > error * ndtri(1 - tested.level / 2))
+    result[first[agree], second[agree]] = result[second[agree], first[agree]] = True
     return result
 
 

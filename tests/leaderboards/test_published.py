@@ -16,8 +16,10 @@ from flowgauge.benchmark.engine.plan import Plan
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.store.record import Record
 from flowgauge.benchmark.store.store import Store
+from flowgauge.leaderboards.comparison.standings import model_boards, read_task_boards
 from flowgauge.leaderboards.export.sheets import export
 from flowgauge.leaderboards.submission.board import name_of
+from flowgauge.leaderboards.submission.board_reader import open_board
 from flowgauge.leaderboards.submission.check_board import check_board
 from flowgauge.leaderboards.submission.ledger import read_ledger, stated_order, trusted
 from flowgauge.leaderboards.submission.verify import TOLERANCE
@@ -92,6 +94,15 @@ def test_the_table_of_the_page_is_the_boards() -> None:
     made = export([BOARD.url], "overall", "markdown")
     (table,) = re.findall(r"<!-- published -->\n\n(.*?)\n\n<!-- -->", (ROOT / "docs" / "results.md").read_text(), re.DOTALL)
     assert table == made, "put what `flowgauge leaderboard export leaderboards/published/board` prints into docs/results.md"
+
+
+def test_methods_that_are_separated_are_in_one_order_on_both_halves_of_the_sentences() -> None:
+    (board,) = model_boards(read_task_boards(open_board([BOARD.url])))
+    assert board.overall is not None
+    order = board.overall
+    separated = np.argwhere(order.separated & (order.rank[:, None] < order.rank))
+    assert len(separated) > 60
+    assert all((order.halves[:, better] < order.halves[:, worse]).all() for better, worse in separated)
 
 
 @pytest.mark.slow

@@ -75,7 +75,8 @@ def calibration(
     The interval of an actual share is of the simulation. Where no interval is printed, the reason is. Takes about a minute.
     """
     with reporting(debug):
-        from ..metrics.calibration.calibrate import Sizes, calibrate
+        from ..metrics.calibration.calibrate import calibrate
+        from ..metrics.calibration.coverage import Sizes
 
         sizes, several = Sizes(), instances or [16, 64, 300]
         if store is not None:
@@ -98,7 +99,7 @@ def calibration(
 
 def calibration_rows(found: Sequence[Calibration]) -> list[tuple[str, ...]]:
     """A head, then a line a setting."""
-    rows = [("what", "setting", "promised", "actual", "mean width", "no interval")]
+    rows: list[tuple[str, ...]] = [("what", "setting", "promised", "actual", "mean width", "no interval")]
     for row in found:
         promised = "" if row.promised != row.promised else f"{row.promised:g}"
         actual = "-" if row.actual != row.actual else f"{row.actual:.3f} [{row.low:.3f}, {row.high:.3f}]"

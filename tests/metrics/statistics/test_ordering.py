@@ -92,7 +92,6 @@ def test_equal_methods_are_not_separated_over_tables() -> None:
     assert false <= 3
 
 
-<<<<<<< HEAD
 def test_a_table_of_one_cluster_counts_for_ranks_and_separates_nobody() -> None:
     scores, one = np.outer([0.0, 1.0, 5.0], np.ones(20)) + np.random.default_rng(3).normal(size=(3, 20)) / 4, np.full(20, "p")
     many = RankedSample(sampling_units(scores, np.full(20, "x")), "many")
@@ -111,7 +110,8 @@ def test_the_order_does_not_depend_on_the_level_of_scores_in_clusters_of_differe
     low, high = (overall_order([table, other]) for table in tables)
     assert low.separated.any() and low.separated.tolist() == high.separated.tolist()
     assert low.behind == pytest.approx(high.behind)
-=======
+
+
 def test_one_unit_gives_an_order_and_nothing_else() -> None:
     order = overall_order([RankedSample(units(np.array([[0.9], [0.1]])), "a")])
     assert order.rank.tolist() == [1, 2] and not order.separated.any()
@@ -142,4 +142,3 @@ def test_scores_that_differ_on_one_table_only_do_not_separate_mean_ranks() -> No
         tables.append(RankedSample(units(values), str(task)))
     order = overall_order(tables)
     assert not order.separated.any() and order.low[0] < 1.5 < order.high[0]
->>>>>>> dafd1ac (Overall verdicts agree with mean ranks; tables of a task are matched by instance; one rule of ties on the page of weights)
