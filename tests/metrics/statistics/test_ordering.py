@@ -104,8 +104,8 @@ def test_a_table_of_one_cluster_counts_for_ranks_and_separates_nobody() -> None:
 
 def test_the_order_does_not_depend_on_the_level_of_scores_in_clusters_of_different_sizes() -> None:
     rng, names = np.random.default_rng(3), np.array([f"p{int((2 * n) ** 0.5)}" for n in range(120)])
-    scores, noise = rng.normal(size=(3, 120)) + np.arange(3)[:, None], rng.normal(size=(3, 120))
-    other = RankedSample(sampling_units(noise, np.full(120, "x")), "other")
+    scores, others = (rng.normal(size=(3, 120)) + np.arange(3)[:, None] for _ in range(2))
+    other = RankedSample(sampling_units(others, np.full(120, "x")), "other")
     tables = [RankedSample(sampling_units(scores + level, np.full(120, "x"), names), "task") for level in (0.0, 100.0)]
     low, high = (overall_order([table, other]) for table in tables)
     assert low.separated.any() and low.separated.tolist() == high.separated.tolist()
