@@ -9,9 +9,7 @@ from typing import Any
 from mkdocs.structure.files import File
 
 from documentation.api_page import api_page
-from documentation.plugin_pages import ROOMS, PluginPage, by_room, plugin_pages
-from flowgauge.methods.registry import METHODS
-from flowgauge.metrics.registry import METRICS
+from documentation.plugin_pages import PluginPage, by_group, plugin_pages
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = {
@@ -29,8 +27,8 @@ def on_config(config: Any) -> Any:
     for section in config.nav:
         ((title, members),) = section.items()
         if title in ("Methods", "Metrics"):
-            registry = {"Methods": METHODS, "Metrics": METRICS}[title]
-            members += [{ROOMS[room]: [f"{title.lower()}/{n}.md" for n in names]} for room, names in by_room(registry).items()]
+            groups = by_group("method" if title == "Methods" else "metric")
+            members += [{group: [f"{each.kind}s/{each.name}.md" for each in plugins]} for group, plugins in groups.items()]
         if title == "Reference":
             members[-1]["Decisions"] += [f"adr/{path.name}" for path in decisions()]
     return config
@@ -40,12 +38,12 @@ def on_files(files: Any, config: Any) -> Any:
     """Adds the pages that no file below docs/ holds."""
     pages = [
         *plugin_pages(),
-        PluginPage("api.md", "Python API", api_page()),
-        PluginPage("adr/index.md", "Decisions", decisions_page()),
-        *(PluginPage(to, "", moved(source, (ROOT / source).read_text(encoding="utf-8"))) for source, to in COPIED.items()),
+        PluginPage("api.md", api_page()),
+        PluginPage("adr/index.md", decisions_page()),
+        *(PluginPage(to, moved(source, (ROOT / source).read_text(encoding="utf-8"))) for source, to in COPIED.items()),
     ]
     for page in pages:
-        files.append(File.generated(config, page.path, content=page.text))
+        files.append(File.generated(config, page.path, content=page.content))
     return files
 
 

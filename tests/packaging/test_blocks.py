@@ -127,9 +127,10 @@ class PageRun:
             raise AssertionError(f"no test runs {shlex.join(words)}: say why in <!-- not run: ... -->.")
 
     def limited(self, words: list[str]) -> list[str]:
-        """The words of a command with a small sample."""
+        """The words of a command with a small sample of one task."""
         if self.exact or words[0] not in ("run", "questions", "import"):
             return words
+        words = [re.sub(r"^(sva|ra)/\*$", r"sva/obj", word) for word in words]
         return [
             str(min(LIMIT, int(word))) if before == "--limit" else word
             for before, word in zip(["", *words[:-1]], words, strict=True)
@@ -171,10 +172,14 @@ def test_every_block_of_a_page_runs(page: str, tmp_path: Path, monkeypatch) -> N
 def test_few_blocks_are_not_run_and_each_says_why() -> None:
     left_out = {page: [b.reason for b in blocks_of(page) if b.note == "not run"] for page in PAGES}
     assert all(all(reasons) for reasons in left_out.values())
-    assert {page: len(reasons) for page, reasons in left_out.items() if reasons} == {}
+    assert {page: len(reasons) for page, reasons in left_out.items() if reasons and page != "README.md"} == {
+        "docs/how-to/compare-on-my-sentences.md": 2, "docs/measurements.md": 8, "docs/results.md": 1, "docs/start.md": 1,
+    }  # fmt: skip
+    assert len(left_out["README.md"]) <= 5
 
 
-def test_every_block_has_a_language() -> None:
-    bare = {page: (ROOT / page).read_text().count("\n```\n\n```") for page in PAGES}
+def test_every_fenced_block_has_a_language() -> None:
+    fences = {page: (ROOT / page).read_text(encoding="utf-8").count("\n```") for page in PAGES}
+    assert {page: 2 * len(FENCE.findall((ROOT / page).read_text(encoding="utf-8"))) for page in PAGES} == fences
     languages = {block.language for page in PAGES for block in blocks_of(page)}
-    assert languages <= {"bash", "python", "text", "yaml"} and not any(bare.values())
+    assert languages <= {"bash", "python", "text"}
