@@ -5,8 +5,8 @@ from __future__ import annotations
 import flowgauge
 
 GROUPS = {
-    "Run and read": ("run", "Results", "Plan", "Record", "Store", "rescore", "train"),
-    "Models and batches": ("load_model", "FlowModel", "Layered", "Batch", "Rows", "path_trace", "Patterns"),
+    "Run and read": ("run", "Results", "explain", "ExplainedText", "Plan", "Record", "Store", "rescore", "train"),
+    "Models and batches": ("load_model", "FlowModel", "Layered", "encode", "Batch", "Rows", "path_trace", "Patterns"),
     "Tasks": ("load_task", "Instance", "Quantity"),
     "Explanations": ("Explanation", "explanations", "ExplainedBatch", "Scores", "Amortised"),
     "Declare your own": ("method", "metric", "task", "model"),

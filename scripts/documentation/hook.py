@@ -9,6 +9,7 @@ from typing import Any
 from mkdocs.structure.files import File
 
 from documentation.api_page import api_page
+from documentation.notebooks import NOTEBOOKS, notebook_page
 from documentation.plugin_pages import PluginPage, by_group, plugin_pages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,10 @@ def on_files(files: Any, config: Any) -> Any:
         PluginPage("adr/index.md", decisions_page()),
         *(PluginPage(to, moved(source, (ROOT / source).read_text(encoding="utf-8"))) for source, to in COPIED.items()),
     ]
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        text, pictures = notebook_page(path)
+        pages += [PluginPage(f"notebooks/{name}", data) for name, data in pictures.items()]
+        pages.append(PluginPage(f"notebooks/{path.stem}.md", text))
     for page in pages:
         files.append(File.generated(config, page.path, content=page.content))
     return files

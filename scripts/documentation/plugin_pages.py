@@ -61,10 +61,10 @@ def _page(plugin: PluginFacts, pictures: dict[str, str]) -> str:
     """The page of a method or a metric; `pictures` has what each file shows."""
     facts = _method_facts if plugin.kind == "method" else _metric_facts
     target = REGISTRIES[plugin.kind].builtin[plugin.name].replace(":", ".")
-    parts = [f"# {plugin.name}", f"*{plugin.docs.summary}*"]
-    parts.append(_table(("", ""), [f"| **{head}** | {_cell(text)} |" for head, text in facts(plugin) if text]))
-    options = ("show_root_heading", "show_root_toc_entry", "show_bases", "members", "show_signature")
-    parts += ["## Definition", f"::: {target}\n    options:\n" + "\n".join(f"      {option}: false" for option in options)]
+    hidden = ("root_heading", "root_toc_entry", "bases", "signature", "docstring_attributes", "docstring_raises")
+    options = "\n".join(["      members: false", *(f"      show_{part}: false" for part in hidden)])
+    parts = [f"# {plugin.name}", f"::: {target}\n    options:\n{options}", "## At a glance"]
+    parts.append(_table(("what", "value"), [f"| {head} | {_cell(text)} |" for head, text in facts(plugin) if text]))
     if plugin.misleads:
         parts += ["## When it misleads", plugin.misleads]
     if plugin.settings:

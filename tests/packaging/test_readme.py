@@ -22,12 +22,12 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 BUILT = {
-    ROOT / "docs" / name
-    for name in (
-        "api.md", "methods/index.md", "metrics/index.md", "tasks-and-models.md",
-        *(f"methods/{name}.md" for name in METHODS.builtin), *(f"metrics/{name}.md" for name in METRICS.builtin),
-    )
-}  # fmt: skip
+    *(ROOT / "docs" / "methods" / f"{name}.md" for name in ("index", *METHODS.builtin)),
+    *(ROOT / "docs" / "metrics" / f"{name}.md" for name in ("index", *METRICS.builtin)),
+    *(path.with_suffix(".md") for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")),
+    ROOT / "docs" / "api.md",
+    ROOT / "docs" / "tasks-and-models.md",
+}
 """Pages that `make docs` writes from the code (scripts/documentation)."""
 
 
