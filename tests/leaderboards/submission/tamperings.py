@@ -434,7 +434,8 @@ def a_hard_sentence_left_out(bundle: Path) -> None:
             edit_rows(folder, partial(_without, first.id), scores.stem)
         stored = json.loads((folder / "record.json").read_text())
         seconds = (cost["own_seconds"] + cost["charged_seconds"]) / cost["explanations"]
-        costs = stored["cost"] | {"explanations": cost["explanations"], "seconds": seconds}
+        passes = cost["passes"] / cost["explanations"]
+        costs = stored["cost"] | {"explanations": cost["explanations"], "seconds": seconds, "passes": passes}
         edit_record(bundle, method, instances=3, correct=sum(bool(sentence.correct) for sentence in left), cost=costs)
 
 
@@ -498,9 +499,10 @@ def correct_predictions_of_sentences(bundle: Path) -> None:
     count = 2 * len(part.sentences) - correct
     edit_part(bundle, "saliency", lambda part: replace(part, cost={**part.cost, "explanations": count}, predicted=part.gold))
     seconds = (part.cost["own_seconds"] + part.cost["charged_seconds"]) / count
+    costs = {"explanations": count, "seconds": seconds, "passes": part.cost["passes"] / count}
     edit_json(
         folder / "record.json",
-        lambda data: data | {"correct": correct, "cost": data["cost"] | {"explanations": count, "seconds": seconds}},
+        lambda data: data | {"correct": correct, "cost": data["cost"] | costs},
     )
 
 
