@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...core.progress import Progress
+from ..store.record import Record
 from .jobs import JobGroup, finished
 
 
 def execute(
-    store: str, groups: Sequence[JobGroup], metrics: Sequence[Any], *, batch_size: int | None = None, quiet: bool = True
+    store: str,
+    groups: Sequence[JobGroup],
+    metrics: Sequence[Any],
+    *,
+    batch_size: int | None = None,
+    quiet: bool = True,
+    report: Callable[[Record], None] | None = None,
 ) -> None:
     """Does what is left to do for every job of the groups; each job ends with a record.
 
@@ -22,6 +29,7 @@ def execute(
         metrics: What every cell is scored by.
         batch_size: Instances a batch; None: 32, fewer for long sentences.
         quiet: Shows no progress bar.
+        report: Called with the record of every cell that was computed, once it is stored.
 
     Raises:
         UsageError: A model lacks the head or the classes that its task needs, or cannot take a sentence.
@@ -41,4 +49,4 @@ def execute(
     trained_weights = TrainedWeights(store, quiet)
     with Progress(sum(len(jobs) * (len(batches) + len(metrics)) for _, jobs, batches in encoded), quiet) as progress:
         for group, jobs, batches in encoded:
-            work(group, jobs, metrics, batches, progress, trained_weights)
+            work(group, jobs, metrics, batches, progress, trained_weights, report)

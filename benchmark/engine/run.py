@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..loading.model_handle import ModelHandle
+from ..run_logs import run_log
 from ..store.key import cell_key, folder_name
 from ..store.results import RunRecords
 from ..store.store import Store
@@ -14,7 +15,7 @@ from .plan import Plan, as_mapping, request_of
 from .resolve import ResolvedPlan, TaskSample, draw_train, resolve
 
 
-def run(plan: Plan | None = None, *, quiet: bool = True, **fields: Any) -> RunRecords:
+def run(plan: Plan | None = None, *, quiet: bool = True, log: str | None = None, **fields: Any) -> RunRecords:
     """Runs a plan, or one built from fields: `run(tasks="sva/obj", methods=["attention"], limit=50)`.
 
     What the store has already is not computed again.
@@ -22,6 +23,7 @@ def run(plan: Plan | None = None, *, quiet: bool = True, **fields: Any) -> RunRe
     Args:
         plan: What to run; None: what the fields say.
         quiet: Shows no progress bar.
+        log: A tracker that gets the scores of every cell as it is finished: `trackio` or `mlflow` (`benchmark.run_logs`).
         fields: Fields of a plan; they override the plan's.
 
     Returns:
@@ -30,9 +32,10 @@ def run(plan: Plan | None = None, *, quiet: bool = True, **fields: Any) -> RunRe
     Raises:
         UsageError: Unknown names, unreadable files, a store that cannot be written; before anything is computed.
     """
+    report = run_log(log) if log else None
     resolved = resolve(Plan.make(**{**(dict(plan) if plan else {}), **fields}), quiet)
     groups = open_groups(resolved)
-    execute(resolved.plan.store, groups, resolved.metrics, batch_size=resolved.plan.batch_size, quiet=quiet)
+    execute(resolved.plan.store, groups, resolved.metrics, batch_size=resolved.plan.batch_size, quiet=quiet, report=report)
     return results_of(resolved.plan.store, groups)
 
 

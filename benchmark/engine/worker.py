@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +31,7 @@ def work(
     batches: PreparedBatches,
     progress: Progress,
     trained_weights: TrainedWeights,
+    report: Callable[[Record], None] | None = None,
 ) -> None:
     """Does what is left to do for jobs of a group; each ends with a record.
 
@@ -41,6 +42,7 @@ def work(
         batches: The group's instances.
         progress: The progress bar; every job takes one step a batch and one a metric.
         trained_weights: Where weights of methods that are trained are kept.
+        report: Called with the record of every job, once it is stored.
     """
     model, started = batches.model, _now()
     trainer = MethodTrainer(trained_weights, model, batches.labels)
@@ -67,6 +69,8 @@ def work(
         with job.cell.files.alone():
             job.record = renewable(job.cell, _record(group, job, batches, started))
             job.cell.write_record(job.record)
+        if report is not None:
+            report(job.record)
         if job.record.status == "done":
             _remove_failed_versions(job)
     batches.free()

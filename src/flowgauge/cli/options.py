@@ -107,6 +107,12 @@ OnlyModel = Annotated[str | None, typer.Option("--model", "-m", autocompletion=c
 # How it is computed and shown.
 Device = Annotated[str, typer.Option(help="A torch device; auto is the GPU if there is one.")]
 BatchSize = Annotated[int | None, typer.Option(min=1, show_default="32, fewer for long texts", help="Instances in one batch.")]
+Log = Annotated[
+    str | None, typer.Option(show_default="none", help="Send each cell's scores to a tracker as they come: trackio or mlflow.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show which cells are stored, and what the others take; compute and write nothing.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bar and no table.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, for spreadsheets.")]

@@ -17,8 +17,10 @@ from .options import (
     DataDir,
     Debug,
     Device,
+    DryRun,
     Dtype,
     Limit,
+    Log,
     MaxTokens,
     Metrics,
     Model,
@@ -79,10 +81,8 @@ def run(
     where: Where = None,
     data_dir: DataDir = None,
     revision: Revision = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Show which cells are stored, and what the others take; compute and write nothing."),
-    ] = False,
+    log: Log = None,
+    dry_run: DryRun = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -110,7 +110,7 @@ def run(
             return
         from ..benchmark.engine.run import run as run_plan
 
-        results = run_plan(resolved_plan, quiet=quiet)
+        results = run_plan(resolved_plan, quiet=quiet, log=log)
         print_results(results, quiet, scorecard=resolved_plan.metrics is None)
     raise typer.Exit(results.exit_code)
 

@@ -15,7 +15,7 @@ from ..core.progress import in_notebook
 from .results import Results
 
 
-def run(plan: Plan | None = None, *, quiet: bool | None = None, **fields: Any) -> Results:
+def run(plan: Plan | None = None, *, quiet: bool | None = None, log: str | None = None, **fields: Any) -> Results:
     """Runs a plan, or one built from fields: `run(tasks="sva/obj", methods=["attention"], limit=50)`.
 
     What the store has already is not computed again.
@@ -23,6 +23,7 @@ def run(plan: Plan | None = None, *, quiet: bool | None = None, **fields: Any) -
     Args:
         plan: What to run; None: what the fields say.
         quiet: Shows no progress bar. None: shows one in a notebook only.
+        log: A tracker that gets the scores of every cell as it is finished: `trackio` or `mlflow`.
         fields: Fields of a plan; they override the plan's.
 
     Returns:
@@ -31,7 +32,7 @@ def run(plan: Plan | None = None, *, quiet: bool | None = None, **fields: Any) -
     Raises:
         UsageError: Unknown names, unreadable files, a store that cannot be written; before anything is computed.
     """
-    return _shown(run_plan(plan, quiet=_is_quiet(quiet), **fields))
+    return _shown(run_plan(plan, quiet=_is_quiet(quiet), log=log, **fields))
 
 
 def rescore(
