@@ -61,6 +61,7 @@ def test_every_metric_scores_or_says_why(store: tuple[str, RunRecords]) -> None:
     assert {
         "comprehensiveness", "sufficiency", "loo_correlation", "infidelity", "sensitivity", "completeness_error", "head_pruning",
         "layer_head_pruning", "receptive_field", "masked_divergence", "masked_accuracy", "share_masked", "optimality",
+            "repeatability",
     } == scored  # fmt: skip
     attattr = next(record for record in made.records if record.method == "attattr")
     reasons = {score.metric.partition("@")[0]: score.reason for score in attattr.scores.values()}
