@@ -317,7 +317,8 @@ def _standardised(samples: Sequence[RankedSample]) -> Units:
                 # Another seed is taken to change all tables of the task alike: deviations add up.
                 roots = np.stack([np.sqrt(units.seeds.variance), units.seeds.square**0.25])
                 of_seeds += roots / deviation / len(samples)
-    seeds = SeedVariance(of_seeds[0] ** 2, of_seeds[1] ** 4) if of_seeds.any() else None
+    least = [sample.units.seeds.least for sample in samples if sample.units.seeds is not None]
+    seeds = SeedVariance(of_seeds[0] ** 2, of_seeds[1] ** 4, np.min(least, 0)) if of_seeds.any() else None
     return Units(total, sizes / sizes.sum(), strata, seeds)
 
 
@@ -326,5 +327,5 @@ def _seeds_together(parts: Sequence[Units]) -> SeedVariance | None:
     added = [part.seeds for part in parts if part.seeds is not None]
     if not added:
         return None
-    variance, square = np.array(added).sum(0)
-    return SeedVariance(variance / len(parts) ** 2, square / len(parts) ** 4)
+    variance, square, _ = np.array(added).sum(0)
+    return SeedVariance(variance / len(parts) ** 2, square / len(parts) ** 4, np.min([seeds.least for seeds in added], 0))

@@ -29,10 +29,11 @@ def with_seeds(
     several = {row: of_row for row, of_row in with_scores.items() if len(of_row) > 1}
     if not several:
         return units
-    variance, square = np.zeros(len(units.sums)), np.zeros(len(units.sums))
+    (variance, square), least = np.zeros((2, len(units.sums))), np.full(len(units.sums), np.inf)
     for row, of_row in several.items():
         variance[row], square[row] = seed_variance(of_row, conditions, clusters)
-    return units._replace(seeds=SeedVariance(variance, square))
+        least[row] = len(of_row) - 1
+    return units._replace(seeds=SeedVariance(variance, square, least))
 
 
 def seed_variance(

@@ -113,8 +113,11 @@ def pair_gaps(units: Units, pairs: Int[np.ndarray, "pairs 2"]) -> Units:
     """
     gaps = units.sums[pairs[:, 0]] - units.sums[pairs[:, 1]]
     gaps[np.abs(gaps) <= ROUNDING * np.abs(units.sums).max(initial=0)] = 0
-    two = pairs[:, 0] != pairs[:, 1]  # a row is no surer or less sure than itself
-    seeds = None if units.seeds is None else SeedVariance._make(two * of[pairs].sum(1) for of in units.seeds)
+    seeds = units.seeds
+    if seeds is not None:
+        two = pairs[:, 0] != pairs[:, 1]  # a row is no surer or less sure than itself
+        variance, square = (two * of[pairs].sum(1) for of in (seeds.variance, seeds.square))
+        seeds = SeedVariance(variance, square, seeds.least[pairs].min(1))
     return units._replace(sums=gaps, seeds=seeds)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.special import stdtrit
 
 ROUNDING = 1e-12
 """Differences of this size, relative to the largest number, are rounding and no spread."""
@@ -17,10 +18,12 @@ class SeedVariance(NamedTuple):
     Attributes:
         variance: Of the mean, beside that over units; 0 for one seed.
         square: The sum of (mean square)^2 / (its degrees of freedom) over the mean squares that the variance is computed from.
+        least: The fewest degrees of freedom of the whole: one less than the seeds; infinite for one seed.
     """
 
     variance: Float[np.ndarray, " rows"]
     square: Float[np.ndarray, " rows"]
+    least: Float[np.ndarray, " rows"]
 
 
 class Units(NamedTuple):
@@ -45,7 +48,8 @@ class Moments(NamedTuple):
     Attributes:
         mean: Over all instances.
         variance: Of the mean, from the deviations within each stratum (n - 1), with what seeds add; 0 where all is rounding.
-        skewness: Of the mean (standardised third cumulant); strata of two units count as symmetric.
+        skewness: Of the mean (standardised third cumulant); strata of two units count as symmetric, and so do seeds, with
+            which it is scaled by the ratio of Student's quantiles.
         freedom: Degrees of freedom of the variance (Satterthwaite 1946, with the correction of Welch 1947 for small strata).
     """
 
@@ -155,9 +159,12 @@ def moments(units: Units) -> Moments:
     # An estimate of it may leave the range of what it can be.
     freedom = np.clip(square**2 / np.where(square > 0, fourth, 1) - 2, sizes.min() - 1, (sizes - 1).sum())
     freedom = np.where(square > 0, freedom, np.inf)
-    if units.seeds is not None:
-        of_units, square = square, square + units.seeds.variance
-        several = units.seeds.square > 0
-        parts = of_units**2 / freedom + units.seeds.square
-        freedom = np.where(several, np.divide(square**2, parts, out=np.ones_like(parts), where=several), freedom)
-    return Moments(mean, square, cube / np.where(square > 0, square, 1) ** 1.5, freedom)
+    if units.seeds is None:
+        return Moments(mean, square, cube / np.where(square > 0, square, 1) ** 1.5, freedom)
+    variance, several = square + units.seeds.variance, units.seeds.square > 0
+    parts = square**2 / freedom + units.seeds.square
+    estimate = np.divide(variance**2, parts, out=np.ones_like(parts), where=several)
+    whole = np.where(several, np.maximum(estimate, units.seeds.least), freedom)
+    # Hall's correction for skewness is for errors of a few standard errors: few degrees of freedom must not lead it beyond these.
+    farther = stdtrit(whole, 0.975) / stdtrit(freedom, 0.975)
+    return Moments(mean, variance, cube / np.where(variance > 0, variance, 1) ** 1.5 / farther, whole)

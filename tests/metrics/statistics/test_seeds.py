@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 from tests.conftest import FULL_SIZE
 
 from flowgauge.metrics.statistics.differences import paired_differences
@@ -29,7 +30,19 @@ def test_a_crossed_table_by_hand() -> None:
     assert known.freedom == pytest.approx(known.variance**2 / (of_instances**2 / 3 + square))
     assert square == pytest.approx(between**2 / 2 + interaction**2 / 6)
     alone = moments(units._replace(seeds=None))
-    assert known.skewness * known.variance**1.5 == pytest.approx(alone.skewness * alone.variance**1.5)
+    nearer = stats.t.ppf(0.975, 3) / stats.t.ppf(0.975, known.freedom)
+    assert known.skewness * known.variance**1.5 == pytest.approx(alone.skewness * alone.variance**1.5 * nearer)
+
+
+def test_degrees_of_freedom_are_those_of_the_seeds_or_more() -> None:
+    """Instances that agree on average, and differ from seed to seed: what is taken off leaves less than the seeds' own part."""
+    rng = np.random.default_rng(8)
+    drawn = np.array([[0.0], [0.5], [1.0]]) + rng.normal(size=(3, 12))
+    drawn[2] = 1.5 - drawn[0] - drawn[1] + 0.3 * rng.normal(size=12)
+    units = with_seeds(sampling_units(drawn.mean(0)[None], np.full(12, "x")), {0: drawn}, np.full(12, "x"))
+    assert units.seeds is not None and units.seeds.least.tolist() == [2]
+    known = moments(units)
+    assert known.variance**2 < 2 * units.seeds.square and known.freedom.tolist() == [2]
 
 
 def test_the_variance_of_a_crossed_mean_is_unbiased() -> None:
