@@ -1,7 +1,6 @@
 """Every shell and Python block of the README and of docs/ is run, page by page, in one process and in an empty folder.
 
-- A block is fenced as `bash`, `python` or `text`, or indented in the README. `title="name"`, or a first line `# name.py`, writes
-  a file.
+- A block is fenced as `bash`, `python` or `text`; `title="name"` writes a file.
 - `flowgauge ...` runs in this process, and the target of `make ...` is looked up in the Makefile. Samples are cut to `LIMIT`
   sentences, except where the next block says what is printed.
 - `<!-- prints -->`, or `<!-- prints: command -->`, before a text block: the lines are among those that the last block, or that
@@ -34,12 +33,7 @@ PAGES = sorted(
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
     if path.parent.name != "adr"
 )
-THERE = {
-    "README.md": {"plan.yaml": "{tasks: sva/obj, methods: [saliency], metrics: [comprehensiveness], limit: 4, store: planned}"}
-}
-"""Files that a page takes for granted."""
 FENCE = re.compile(r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL)
-INDENTED = re.compile(r"(?<=\n\n)(?:    .*\n(?:\n(?=    ))?)+")
 NOTE = re.compile(r"<!-- (not run|prints|in the repository)(?:: ((?:(?!-->).)+))? -->\s*$")
 NUMBER = re.compile(r"(?<![\w.])[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?(?![\w.]*\w)")
 
@@ -57,20 +51,11 @@ class Block(NamedTuple):
 def blocks_of(page: str) -> list[Block]:
     """The blocks of a page, in order."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    fenced = [(match.start(), match["language"], match["title"] or "", match["text"]) for match in FENCE.finditer(text)]
-    without_fences = FENCE.sub(lambda match: "x" * len(match[0]), text)
-    for match in INDENTED.finditer(without_fences):
-        code = re.sub("^    ", "", match[0], flags=re.MULTILINE)
-        name = re.match(r"# ([\w.]+)\n", code)
-        if name and (command := re.search(r"^flowgauge ", code, re.MULTILINE)):
-            fenced.append((match.start(), "python", name[1], code[: command.start()]))
-            fenced.append((match.start() + command.start(), "bash", "", code[command.start() :]))
-        else:
-            fenced.append((match.start(), "python" if re.match("import |from ", code) else "bash", "", code))
     noted = []
-    for start, language, title, code in sorted(fenced):
-        note = NOTE.search(text[:start])
-        noted.append(Block(language, title, code, note[1] if note else "", (note[2] or "") if note else ""))
+    for match in FENCE.finditer(text):
+        note = NOTE.search(text[: match.start()])
+        kind, reason = (note[1], note[2] or "") if note else ("", "")
+        noted.append(Block(match["language"], match["title"] or "", match["text"], kind, reason))
     return noted
 
 
@@ -157,8 +142,6 @@ def test_every_block_of_a_page_runs(page: str, tmp_path: Path, monkeypatch) -> N
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setenv("NO_COLOR", "1")
     blocks = blocks_of(page)
-    for name, text in THERE.get(page, {}).items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
     run = PageRun()
     for block, following in zip(blocks, [*blocks[1:], None], strict=True):
         run.exact = following is not None and following.note == "prints" and not following.reason
