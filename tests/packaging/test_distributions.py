@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -103,13 +104,14 @@ def test_the_wheel_declares_the_command_and_its_licence(wheel: Path) -> None:
 
 def test_the_wheel_runs_without_the_repository(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    code = "import flowgauge.cli, sys; print(flowgauge.__file__); sys.argv[1:] = ['list', 'models']; flowgauge.cli.main()"
+    code = "import flowgauge.cli, sys; print(flowgauge.__file__); sys.argv[1:] = ['list', '--json']; flowgauge.cli.main()"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(tmp_path / "site")},
     )  # fmt: skip
-    where, *models = done.stdout.splitlines()
+    where, _, listed = done.stdout.partition("\n")
     assert Path(where).is_relative_to(tmp_path)
-    assert any(line.split()[:1] == ["agreement-bert"] for line in models)
+    entries = {entry["name"]: entry for entry in json.loads(listed)}
+    assert "agreement-bert" in entries and entries["conductance"]["cost"]["ratio"] > 0
     weights = zipfile.ZipFile(wheel).getinfo("flowgauge/models/zoo/agreement-bert/model.safetensors")
     assert weights.file_size < 5_000_000
