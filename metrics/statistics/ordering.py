@@ -86,7 +86,9 @@ def resampled_means(
         weights: How often each unit is drawn, where other tables have the same draws; None: drawn by `drawn_weights`.
     """
     weights = drawn_weights(units.strata, seed, resamples) if weights is None else weights
-    means: np.ndarray = weights @ units.sums.T / (weights @ units.sizes)[:, None]
+    mean = units.sums.sum(1) / units.sizes.sum()
+    # Not the ratio of two resampled sums: few clusters of very different sizes would bring its denominator near 0.
+    means: np.ndarray = mean + weights @ (units.sums - mean[:, None] * units.sizes).T / units.sizes.sum()
     if units.seeds is not None:
         better = np.random.default_rng([seed, 1]).normal(size=means.shape) * np.sqrt(units.seeds.variance)
         means += -better if higher_is_better is False else better
@@ -156,9 +158,9 @@ class OverallOrder(NamedTuple):
         behind, behind_low, behind_high: Mean score of the first method less that of each, in the direction that is better, with
             its 95 % interval; 0 of the first.
         first: Share of resamples in which a method has the best mean rank; methods that tie share it.
-        separated: Pairs whose scores and mean ranks differ, in the same direction. Scores: in standard deviations of each table,
-            averaged over tables, tested by sign flips, corrected by Holm over all pairs. Mean ranks: by more than their resampled
-            standard error explains at the level of the same correction.
+        separated: Pairs whose scores and mean ranks differ, in the same direction. Scores: in standard deviations of each table
+            (of the means of its clusters, if it has any), averaged over tables, tested by sign flips, corrected by Holm over all
+            pairs. Mean ranks: by more than their resampled standard error explains at the level of the same correction.
     """
 
     rank: Float[np.ndarray, " methods"]
@@ -309,7 +311,8 @@ def _standardised(samples: Sequence[RankedSample]) -> Units:
         units = sample.units
         sizes[own] = np.maximum(sizes[own], units.sizes)
         mean = units.sums.sum(1, keepdims=True) / units.sizes.sum()
-        deviation = np.sqrt((units.sums - mean * units.sizes).var(1).mean())
+        # Of a unit's mean: that of its sum would grow with the clusters, and a task of large ones would hardly count.
+        deviation = np.sqrt((units.sums - mean * units.sizes).var(1).mean()) / units.sizes.mean()
         if deviation > 0:
             scale = (-1 if sample.higher_is_better is False else 1) / (deviation * len(samples) * units.sizes.sum())
             total[:, own] += units.sums * scale

@@ -39,6 +39,17 @@ def test_resampled_means_have_the_variance_of_the_moments() -> None:
     assert np.array_equal(resampled_means(sample), resampled_means(sample)) and len(drawn) == 20_000
 
 
+@pytest.mark.parametrize("sizes", [(300, 50), (583, 100, 3, 4)])
+def test_few_clusters_of_very_different_sizes_are_resampled_with_the_variance_of_the_moments(sizes: tuple[int, ...]) -> None:
+    """The ratio of resampled sums has 5 and 60 times the standard error."""
+    of_cluster = np.array(sizes, float)
+    sums = 0.5 * of_cluster + np.array([[3.0, -2, 1, 0], [1, 4, -1, 2]])[:, : len(sizes)]
+    sample = Units(np.concatenate([sums, 0.4 * of_cluster[None]]), of_cluster, np.zeros(len(sizes), int))
+    drawn, known = resampled_means(sample, resamples=20_000), moments(sample)
+    assert drawn.mean(0) == pytest.approx(known.mean, abs=1e-3)
+    assert drawn.var(0) == pytest.approx(known.variance, rel=0.05, abs=1e-20)
+
+
 def test_rank_bounds_hold_all_true_ranks_at_once() -> None:
     """Of 12 methods, six pairs of which are equal: in 95 % of the samples or more every true rank lies in its bounds."""
     truth, rng, held = np.repeat(np.arange(6), 2) * 0.5, np.random.default_rng(1), 0
@@ -142,3 +153,14 @@ def test_scores_that_differ_on_one_table_only_do_not_separate_mean_ranks() -> No
         tables.append(RankedSample(units(values), str(task)))
     order = overall_order(tables)
     assert not order.separated.any() and order.low[0] < 1.5 < order.high[0]
+
+
+def test_a_task_of_large_clusters_weighs_as_others_do() -> None:
+    """The same questions once by themselves, where the first method leads, and in clusters of ten, where the other leads by more."""
+    rng, names = np.random.default_rng(5), np.array([f"p{n // 10}" for n in range(400)])
+    shared = np.repeat(rng.normal(size=(2, 40)), 10, axis=1)
+    alone = RankedSample(sampling_units(rng.normal(size=(2, 400)) + [[0.5], [0.0]], np.full(400, "x")), "alone")
+    scores = 0.3 * shared + 0.1 * rng.normal(size=(2, 400)) + [[0.0], [0.3]]
+    tables = [RankedSample(sampling_units(scores, np.full(400, "x"), names), task) for task in ("one", "two")]
+    assert overall_order([alone, *tables]).rank.tolist() == pytest.approx([5 / 3, 4 / 3])
+    assert overall_order([alone, *tables]).separated[0, 1]
