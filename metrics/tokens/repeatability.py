@@ -5,7 +5,7 @@ Variants: `batch`, explained alone instead of beside others (the ranked one); `s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,6 @@ from pydantic import PositiveInt
 from ...core.errors import NotApplicable
 from ...core.settings import Settings
 from ...methods.explanation import Explanation
-from ...models.batch import Batch
 from ...models.layered import Layered
 from ..base import ExplainedBatch
 from ..registry import metric
@@ -40,13 +39,13 @@ NO_SCORES = "the method gives patterns alone, and no scores."
 class Repeatability(Settings):
     """How far an explanation moves when what it must not depend on is changed: the rest of the batch, or the seed.
 
-    max over instances and views of ||a - b|| / ||a||, with a the scores of an instance explained in a batch with the others and b
-    those of the same instance explained alone without padding (`batch`), or in the batch with other random numbers (`seed`).
+    max over instances and views of ||a - b|| / ||a||. For `batch`, a are the scores of an instance explained beside the longest
+    one of its batch, and b those of the same instance by itself; for `seed`, a are the latter, b those with other random numbers.
     For `seed` a method that is trained is not trained again: `flowgauge run` with several seeds and the metric `stability` do
     that. For the gold answer, rounded to four decimals. At least 0; 0 is best, and no merit by itself.
 
     Attributes:
-        instances: How many are explained anew, spread over the batch with the longest texts.
+        instances: How many are explained anew, spread from the shortest to the longest text, whatever the size of batches.
     """
 
     instances: PositiveInt = 3
@@ -57,27 +56,33 @@ class Repeatability(Settings):
         Raises:
             NotApplicable: The method cannot be run here, or gives patterns alone.
         """
-        last = explained[len(explained) - 1]
-        if last.explain is None:
-            raise NotApplicable(METHOD_MISSING)
-        picked = np.unique(np.linspace(0, len(last.batch) - 1, self.instances).round().astype(int))
-        rows = last.batch.rows(torch.as_tensor(picked, device=last.batch.ids.device))
-        beside = last.explain(rows)
-        again = last.explain(replace(rows, names=tuple(f"{name}, drawn again" for name in rows.names)))
-        alone = [explanation for each in _apart(rows, last.explain) for explanation in each]
+        places = [(index, row) for index, each in enumerate(explained) for row in range(len(each.batch))]
+        picked = np.unique(np.linspace(0, len(places) - 1, self.instances).round().astype(int)).tolist()
+        moved = [_three_ways(explained[index], row) for index, row in map(places.__getitem__, picked)]
+        alone, again, beside = zip(*moved, strict=True)
         reason = f"{NO_INTERVAL} a mean, and this is the largest of {len(picked)} instances."
-        values = {"batch": _largest(beside, alone), "seed": _largest(beside, again)}
+        values = {"batch": _largest(beside, alone), "seed": _largest(alone, again)}
         return Scores(
             frame([]),
             tuple(Aggregate(name, value, np.nan, np.nan, len(picked), reason=reason) for name, value in values.items()),
         )
 
 
-def _apart(rows: Batch, explain: Callable[[Batch], list[Explanation]]) -> Iterator[list[Explanation]]:
-    """The explanation of each row, explained by itself and without padding."""
-    for row in range(len(rows)):
-        single = rows.rows(torch.tensor([row], device=rows.ids.device))
-        yield explain(single.only(single.attention_mask))
+def _three_ways(explained: ExplainedBatch, row: int) -> tuple[Explanation, Explanation, Explanation]:
+    """An instance explained by itself, by itself with other random numbers, and beside the longest text of its batch.
+
+    Raises:
+        NotApplicable: The method cannot be run here.
+    """
+    if explained.explain is None:
+        raise NotApplicable(METHOD_MISSING)
+    batch, last = explained.batch, len(explained.batch) - 1
+    other = last if row < last else 0
+    single, pair = (batch.rows(torch.tensor(index, device=batch.ids.device)) for index in ([row], [row, other]))
+    single, pair = (part.only(part.attention_mask) for part in (single, pair))
+    (alone,) = explained.explain(single)
+    (again,) = explained.explain(replace(single, names=(f"{single.names[0]}, drawn again",)))
+    return alone, again, explained.explain(pair if len(batch) > 1 else single)[0]
 
 
 def _largest(one: Sequence[Explanation], other: Sequence[Explanation]) -> float:

@@ -13,6 +13,7 @@ from flowgauge.benchmark.engine.resolve import resolve
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.leaderboards.comparison.scorecard import scorecards
+from flowgauge.metrics.scores import frame
 
 from ..conftest import record, rows, score, write
 
@@ -77,6 +78,16 @@ def test_chance_and_truth_stand_beside_a_metric_that_knows_them(tmp_path: Path) 
         write(filled, record(method, [named], instances=40), {"pointing@1": table})
     (_, _, lines), _ = scorecards(filled, filled.records())
     assert lines[0] == "pointing: a random order gets 0.250, the truth itself 1.000."
+
+
+def test_how_far_explanations_move_is_the_largest_over_seeds(tmp_path: Path) -> None:
+    filled = Store(str(tmp_path / "store"))
+    for seed, moved in enumerate((0.25, 0.75, 0.5)):
+        named = score("repeatability", {"batch": 0.0, "seed": moved}, ranked="batch", scope="set", higher_is_better=False)
+        write(filled, record("good", [named], seed=seed), {"repeatability@1": frame([])})
+    ((_, table, _),) = scorecards(filled, filled.records())
+    columns = dict(zip(table[0], table[1], strict=True))
+    assert columns["moves with\nthe batch"] == "0.0000" and columns["moves with\nthe seed"] == "0.7500"
 
 
 def test_a_single_method_and_methods_that_tie_are_said_to(tmp_path: Path) -> None:

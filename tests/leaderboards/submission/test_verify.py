@@ -173,12 +173,12 @@ def test_honest_scores_of_every_kind_pass(tmp_path: Path) -> None:
     assert all(len(record.scores) == len(metrics) for record in checked.records)
 
 
-def test_a_metric_that_explains_anew_is_recomputed(tmp_path: Path) -> None:
-    store = str(tmp_path / "store")
-    run(tasks="sva/obj", methods="saliency", metrics="sensitivity:samples=2", limit=4, store=store, device="cpu")
+def test_metrics_that_explain_anew_are_recomputed_also_with_batches_of_another_size(tmp_path: Path) -> None:
+    store, metrics = str(tmp_path / "store"), ["sensitivity:samples=2", "repeatability"]
+    run(tasks="sva/obj", methods="saliency", metrics=metrics, limit=4, batch_size=3, store=store, device="cpu")
     pack(store, tmp_path / "bundle", "a tester")
     checked = verify(tmp_path / "bundle", ScoreRecomputer(device="cpu"), sample=2)
-    assert checked.problems == () and list(checked.rescored.values()) == [2]
+    assert checked.problems == () and list(checked.rescored.values()) == [2, 2]
 
 
 def test_the_table_of_chances_is_computed() -> None:

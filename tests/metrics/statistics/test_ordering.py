@@ -156,11 +156,11 @@ def test_scores_that_differ_on_one_table_only_do_not_separate_mean_ranks() -> No
 
 
 def test_a_task_of_large_clusters_weighs_as_others_do() -> None:
-    """The same questions once by themselves, where the first method leads, and in clusters of ten, where the other leads by more."""
+    """One task of single instances, where the first method leads, and two of clusters of ten, where the other leads by more."""
     rng, names = np.random.default_rng(5), np.array([f"p{n // 10}" for n in range(400)])
     shared = np.repeat(rng.normal(size=(2, 40)), 10, axis=1)
-    alone = RankedSample(sampling_units(rng.normal(size=(2, 400)) + [[0.5], [0.0]], np.full(400, "x")), "alone")
-    scores = 0.3 * shared + 0.1 * rng.normal(size=(2, 400)) + [[0.0], [0.3]]
+    alone = RankedSample(sampling_units(rng.normal(size=(2, 400)) + np.array([[0.5], [0.0]]), np.full(400, "x")), "alone")
+    scores = 0.3 * shared + 0.1 * rng.normal(size=(2, 400)) + np.array([[0.0], [0.3]])
     tables = [RankedSample(sampling_units(scores, np.full(400, "x"), names), task) for task in ("one", "two")]
     assert overall_order([alone, *tables]).rank.tolist() == pytest.approx([5 / 3, 4 / 3])
     assert overall_order([alone, *tables]).separated[0, 1]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
@@ -50,6 +51,23 @@ def test_scores_that_grow_with_padding_are_found(model, make) -> None:
         return [Explanation(heads=np.full((3, 4), float(rows.ids.shape[1]))) for _ in rows.lengths]
 
     assert scored(model, make, explain)["batch"] == pytest.approx((8 - 4) / 8)
+
+
+def test_the_size_of_batches_does_not_choose_the_instances(model, make) -> None:
+    """Whoever verifies a bundle may have other batches."""
+    method = METHODS.create("random")
+    whole = make.batch(model, [4, 5, 7, 8])
+
+    def values(*parts: list[int]) -> list[float]:
+        shown = []
+        for index in parts:
+            batch = whole.rows(torch.tensor(index))
+            explained = make.by_hand(model, batch, method.explain(model, batch))
+            shown.append(replace(explained, explain=lambda rows: method.explain(model, reseed(rows, 0))))
+        return [a.value for a in Repeatability().score(model, shown, None).aggregates]
+
+    together = values([0, 1, 2, 3])
+    assert together == values([0, 1, 2], [3]) == values([0], [1], [2, 3]) and together[1] > 0.5
 
 
 def test_without_the_method_or_scores_it_is_not_applicable(model, make) -> None:
