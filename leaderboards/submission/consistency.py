@@ -41,9 +41,9 @@ ROWS, LETTERS = 10**7, 10_000
 """The most rows of a score, and the most bytes of a text in them."""
 KINDS = {"float64": "double"}
 """Arrow's names of column types, where they differ from pandas' names."""
-VALUES = ("value", "count", "undefined", "clusters")
+VALUES = ("value", "count", "undefined", "clusters", "sd_draws")
 """Numbers of an aggregate that rows give, whatever the metric."""
-SUMMARY = ("value", "low", "high", "count", "undefined", "clusters", "bias")
+SUMMARY = ("value", "low", "high", "count", "undefined", "clusters", "sd_draws", "bias")
 """The same with the ends of today's interval, and the bias that it is corrected for."""
 
 

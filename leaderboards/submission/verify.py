@@ -296,7 +296,7 @@ def _aggregates_differ(score: Score, rows: pd.DataFrame, ours: Scores) -> Iterat
     names = SUMMARY if ours.aggregates and not is_old(score) else VALUES
     if is_old(score):
         expected = tuple(_without_new_reason(aggregate, theirs[aggregate.variant].reason) for aggregate in expected)
-    yield from aggregate_faults(theirs, expected, (*names, "sd_draws", "reason"), "recomputed", TOLERANCE)
+    yield from aggregate_faults(theirs, expected, (*names, "reason"), "recomputed", TOLERANCE)
 
 
 def _without_new_reason(aggregate: Aggregate, old: str) -> Aggregate:

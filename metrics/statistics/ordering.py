@@ -208,7 +208,7 @@ def overall_order(samples: Sequence[RankedSample], seed: int = 0, resamples: int
     return OverallOrder(
         rank, low, high, *_over_tasks(of_task), of_task.min(0), of_task.max(0), halves, *_behind(samples, rank),
         (tied / tied.sum(1, keepdims=True)).mean(0) if several else none,
-        _separated([_standardised(members) for members in known if members], rank, np.cov(replicates.T))
+        _separated([_standardised(members) for members in known if members], rank, np.atleast_2d(np.cov(replicates.T)))
     )  # fmt: skip
 
 

@@ -325,12 +325,12 @@ def a_count_of_undefined_instances(bundle: Path) -> None:
     edit_aggregate(bundle, "saliency", AOPC, "aopc", undefined=3)
 
 
-@caught_by("sd_draws of aopc is")
+@caught_by("sd_draws of aopc is 1e-09, its rows give")
 def a_spread_of_draws(bundle: Path) -> None:
     edit_aggregate(bundle, "random", AOPC, "aopc", sd_draws=1e-9)
 
 
-@caught_by("sd_draws of aopc is 0.1, recomputed nan")
+@caught_by("sd_draws of aopc is 0.1, its rows give nan")
 def a_spread_of_a_method_without_draws(bundle: Path) -> None:
     edit_aggregate(bundle, "saliency", AOPC, "aopc", sd_draws=0.1)
 

@@ -33,4 +33,4 @@ def test_the_first_difference_of_each_variant_is_said() -> None:
     assert list(aggregate_faults(theirs, ours, SUMMARY, "its rows give")) == ["low of a is 0.41, its rows give 0.4."]
     assert list(aggregate_faults(theirs, ours, SUMMARY, "recomputed", 0.1)) == ["count of a is 9, recomputed 8."]
     other = {"a": ours[0], "b": Aggregate("b", 0.5, 0.4, 0.6, 8)}
-    assert list(aggregate_faults(other, ours, (*SUMMARY, "sd_draws"), "recomputed")) == ["sd_draws of b is nan, recomputed 0.1."]
+    assert list(aggregate_faults(other, ours, SUMMARY, "recomputed")) == ["sd_draws of b is nan, recomputed 0.1."]

@@ -164,3 +164,8 @@ def test_a_task_of_large_clusters_weighs_as_others_do() -> None:
     tables = [RankedSample(sampling_units(scores, np.full(400, "x"), names), task) for task in ("one", "two")]
     assert overall_order([alone, *tables]).rank.tolist() == pytest.approx([5 / 3, 4 / 3])
     assert overall_order([alone, *tables]).separated[0, 1]
+
+
+def test_a_single_method_is_first() -> None:
+    order = overall_order([RankedSample(units(RNG.normal(size=(1, 20))), "a")])
+    assert order.rank.tolist() == [1] and order.first.tolist() == [1] and order.separated.tolist() == [[False]]
