@@ -11,7 +11,7 @@ DOCS ?= results/docs
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt
-CODE := benchmark leaderboards methods metrics models src/flowgauge/cli src/flowgauge/core tasks
+CODE := benchmark leaderboards methods metrics models src/flowgauge/cli src/flowgauge/core src/flowgauge/display tasks
 SOURCES := $(shell find $(CODE) -name '*.py' -o -name '*.toml' -o -name '*.safetensors') $(PLAN)
 
 .DEFAULT_GOAL := help
@@ -31,16 +31,18 @@ $(VENV)/.tested: $(VENV)/.installed
 	@$(PIP) -e '.[docs,test]'
 	@touch $@
 
-demo: $(STORE)/.shown ## run the six agreement tasks with influence patterns and baselines on the embedded model, and show the ranking
-	@$(BIN)/flowgauge show $(STORE)
+demo: $(STORE)/.shown ## run the six agreement tasks with influence patterns and baselines on the embedded model, and show the ranking and the scorecard
+	@cat $(STORE)/.shown
 	@echo
-	@echo "results  $(STORE)  (a folder for each cell; as a table: flowgauge show $(STORE) --csv)"
+	@echo "results  $(STORE)  (a folder for each cell; again: flowgauge show $(STORE), flowgauge compare $(STORE))"
 	@echo "figures  $(FIGURES)"
 
 $(STORE)/.shown: $(VENV)/.installed $(SOURCES)
 	@$(BIN)/flowgauge run $(PLAN) --store $(STORE) >/dev/null
 	@$(BIN)/flowgauge plot $(STORE) --out $(FIGURES) >/dev/null
-	@touch $@
+	@$(BIN)/flowgauge show $(STORE) >$@.new
+	@$(BIN)/flowgauge show $(STORE) --scorecard >>$@.new
+	@mv $@.new $@
 
 $(VENV)/.charted: $(VENV)/.installed
 	@$(PIP) -e '.[site]'

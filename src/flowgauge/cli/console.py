@@ -19,6 +19,7 @@ from ..core.errors import FlowgaugeError, in_words, printable, shortened
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..benchmark.store.record import Record
     from ..benchmark.store.renewal import Renewal
     from ..benchmark.store.results import RunRecords
 
@@ -117,19 +118,24 @@ def print_results(results: RunRecords, quiet: bool, scorecard: bool = False) -> 
     if quiet:
         return
     if scorecard:
-        from ..benchmark.store.store import Store
-        from ..leaderboards.comparison.scorecard import scorecards
-
-        for title, rows, lines in scorecards(Store(results.store), results.records):
-            typer.echo(title)
-            print_rows(rows)
-            typer.echo("\n".join(lines))
+        print_scorecards(results.store, results.records)
     else:
         print_rows(results.summary())
     typer.echo(
         f"{len(results.records)} cells in {results.store}; `flowgauge show {results.store}` shows more, and why a score is n/a.",
         err=True,
     )
+
+
+def print_scorecards(store: str, records: Sequence[Record]) -> None:
+    """Prints the scorecard of every task of some cells of a store."""
+    from ..benchmark.store.store import Store
+    from ..leaderboards.comparison.scorecard import scorecards
+
+    for title, rows, lines in scorecards(Store(store), records):
+        typer.echo(title)
+        print_rows(rows)
+        typer.echo("\n".join(lines))
 
 
 def report_renewal(renewal: Renewal, command: str) -> None:

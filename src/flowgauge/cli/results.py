@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from ..core.errors import UsageError
 from .completion import complete_method, complete_task
-from .console import print_tables, reporting
+from .console import print_scorecards, print_tables, reporting
 from .options import Csv, Debug, Json, OnlyMethods, OnlyModel, OnlyTasks, StoreUrl
 
 
@@ -20,10 +21,21 @@ def show(
     over_seeds: Annotated[
         bool, typer.Option("--over-seeds", help="Show mean, interval and range of each score over seeds instead.")
     ] = False,
+    scorecard: Annotated[
+        bool,
+        typer.Option("--scorecard", help="Show who is best in each group of metrics, as `flowgauge run` without --metric does."),
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Show the scores that a store has so far."""
     with reporting(debug):
+        if scorecard:
+            from ..leaderboards.stored.records import stored_records
+
+            if as_json or as_csv or over_seeds:
+                raise UsageError("--scorecard is a text by itself: leave out --json, --csv and --over-seeds.")
+            print_scorecards(store, stored_records(store))
+            return
         if over_seeds:
             from ..leaderboards.stored.records import stored_records
             from ..leaderboards.tables.over_seeds import over_seeds as over_seeds_table
