@@ -100,20 +100,22 @@ def test_a_single_method_and_methods_that_tie_are_said_to(tmp_path: Path) -> Non
         assert line == f"pointing: {words}"
 
 
-@pytest.mark.parametrize("view", ["tokens", "nodes", "heads", "edges"])
+@pytest.mark.parametrize("view", ["tokens", "nodes", "heads", "edges", "patterns"])
 def test_a_method_of_one_view_has_a_number_for_each_metric_that_reads_it(view: str, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(METHOD.format(view=view))
-    store = str(tmp_path / "store")
-    words = ["run", "--task", "sva/obj", "--method", str(tmp_path / "mine.py"), "--limit", "4", "--store", store]
+    store, name = str(tmp_path / "store"), "influence-patterns" if view == "patterns" else f"only-{view}"
+    if view != "patterns":
+        (tmp_path / "mine.py").write_text(METHOD.format(view=view))
+    method = "influence-patterns:samples=5" if view == "patterns" else str(tmp_path / "mine.py")
+    words = ["run", "--task", "sva/obj", "--method", method, "--limit", "4", "--store", store]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     records = {record.method: record for record in Store(store).records()}
-    scores = records[f"only-{view}"].scores
-    assert {"random", f"only-{view}"} <= records.keys() and scores
+    scores = records[name].scores
+    assert {"random", name} <= records.keys() and scores
     unscored = {name for name, of in scores.items() if of.status != "done"}
     assert unscored <= {"completeness_error@1"}, unscored
     assert "passes" not in done.stdout.split("cost and promises")[0] and "moves with" in done.stdout
-    assert f"only-{view}" in done.stdout and "faithfulness of" in done.stdout
+    assert name in done.stdout and "faithfulness of" in done.stdout
 
 
 def test_patterns_have_the_whole_scorecard_and_named_metrics_none() -> None:
