@@ -28,8 +28,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	@$(PIP) -e '.[docs,test]'
-	@touch $@
+	@$(PIP) -e '.[docs,site,test]'
+	@touch $(VENV)/.charted $(VENV)/.documented $@
 
 demo: $(STORE)/.shown ## run the six agreement tasks with influence patterns and baselines on the embedded model, and show the ranking and the scorecard
 	@cat $(STORE)/.shown
