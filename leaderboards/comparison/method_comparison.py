@@ -63,7 +63,7 @@ class MethodComparison(Ranking):
 
     def text(self) -> tuple[str, list[tuple[str, ...]], list[str]]:
         """A title, the table, and the lines below it."""
-        group = self.group
+        group, shared = self.group, self._shared_metrics() if self.missing else []
         title = f"{group.model} on {group.task}{f' ({group.note})' if group.note else ''}, {self.unit}"
         way = {True: "higher is better", False: "lower is better", None: "neither end is better"}[self.scores.higher_is_better]
         head = (
@@ -71,9 +71,23 @@ class MethodComparison(Ranking):
             "instances; those of ranks hold all at once: they are the ranks that the separated pairs leave."
         )
         missing = [f"{name}: {reason}" for name, reason in self.missing.items()]
+        missing += [f"Every method has a score of {', '.join(shared)}: --metric compares by one of them."] if shared else []
         once = note_lines({m: note for m, note in group.trained_once.items() if m in self.scores.methods})
         operators = [line for panel in self.panels for line in panel.lines()]
         return title, self.table(), [head, *self.sentences, *once, *missing, *operators, ""]
+
+    def _shared_metrics(self) -> list[str]:
+        """Metrics that give every method a number for each instance."""
+        scored = [
+            {
+                score.name
+                for record in records
+                for score in record.scores.values()
+                if score.status == "done" and score.scope == "instance"
+            }
+            for records in self.group.by_method().values()
+        ]
+        return sorted(set.intersection(*scored))
 
     def table(self) -> list[tuple[str, ...]]:
         """A head, then a row a method: rank with its interval, mean with its interval, letters of its ties."""

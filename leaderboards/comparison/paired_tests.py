@@ -173,8 +173,9 @@ def sentence(d: Difference, metric: str, higher_is_better: bool | None) -> str:
     if higher_is_better is False:
         d = d.swapped()  # the better one first, so that the sign says which way better is
     value, low, high = (round(x, 9) + 0.0 for x in (d.value, d.low_corrected, d.high_corrected))  # what rounding left of 0 is 0
-    interval = f"{low:.3g}, {high:.3g}" if low == low else without_interval(d.instances, clusters=d.clusters)
-    size = f"{value:+.3g} [{interval}], p = {d.p_holm:.2g}, {count_in_words(d.instances, d.clusters)}"
+    start, end = ("(" if d.separated and not low else "["), (")" if d.separated and not high else "]")  # 0 is not in it then
+    interval = f"{start}{low:.3g}, {high:.3g}{end}" if low == low else f"[{without_interval(d.instances, clusters=d.clusters)}]"
+    size = f"{value:+.3g} {interval}, p = {d.p_holm:.2g}, {count_in_words(d.instances, d.clusters)}"
     if d.pairs > 1:
         size += f", corrected over {d.pairs} pairs"
     if d.against:

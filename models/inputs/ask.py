@@ -119,7 +119,7 @@ def _ask_gap(model: Layered, texts: Sequence[str], good: str | None, bad: str | 
     chosen = "answers that you named"
     if good is None:
         good, bad = _best_fillings(model, texts, 2, ())
-        chosen = "the two words that the model finds likeliest"
+        chosen = "the two words that the model finds likeliest; name good and bad to ask about others"
     elif bad is None:
         (bad,) = _best_fillings(model, texts, 1, (good,))
         chosen = "the word that you named, against the likeliest other"

@@ -19,6 +19,7 @@ from ..problem_types import problem_type
 from ..shapes import Outputs
 from .labels import label_ids
 from .tokenise import Encoding, tokenise
+from .unknown_words import describe_unknown, unknown_words
 
 log = logging.getLogger(__name__)
 TRACE_BUDGET = 2**30
@@ -255,6 +256,7 @@ def batches(
         message = "%d of the %d instances drawn are left out and %d stay; first: %s"
         log.warning(message, len(skipped), len(instances), len(usable), skipped[0])
     cut = _warn_of_cut(model, [row for row, _ in usable])
+    _warn_of_unknown_words(model, usable)
     usable.sort(key=lambda pair: len(pair[0].ids))
     groups = list(_groups(model, usable, batch_size, samples))
     return EncodedInstances(
@@ -264,6 +266,14 @@ def batches(
         cut=cut,
         places={instance.id: place for place, instance in enumerate(instances)},
     )
+
+
+def _warn_of_unknown_words(model: Layered, usable: Sequence[tuple[Encoding, Instance]]) -> None:
+    """Says once which words the model does not know: whatever they are, it reads the same."""
+    found = [unknown_words(model, row.ids, row.words, instance.segments) for row, instance in usable]
+    words = tuple(dict.fromkeys(word for of_instance in found for word in of_instance))
+    if words:
+        log.warning("%s, in %d of %d instances.", describe_unknown(model, words), sum(map(bool, found)), len(found))
 
 
 def _groups(

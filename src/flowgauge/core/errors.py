@@ -80,7 +80,7 @@ class UnknownName(UsageError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
-        known = sorted(known)
+        known = sorted(set(known))
         near = difflib.get_close_matches(name[:LONGEST_NAME], known, n=3, cutoff=0.5)
         guess = (
             f"did you mean {' or '.join(shortened(one, LONGEST_NAME) for one in near)}?"

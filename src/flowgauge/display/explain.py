@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..models.layered import Layered
 
 DEFAULT_METHOD = "influence-patterns"
-MOST_NOTED = 5
-"""How many unknown words a note names."""
 
 
 def explain(
@@ -220,14 +218,7 @@ def _span(asked: AskedText, sentence: ExplainedSentence, ends: Sequence[int]) ->
 
 def _notes(model: Layered, asked: AskedText, sentence: ExplainedSentence) -> tuple[str, ...]:
     """Words of the text that the model does not know, in a sentence."""
-    unknown_token = getattr(model.tokenizer, "unk_token_id", None)
-    is_unknown = [token == unknown_token for token in asked.batch.ids[0].tolist()]
-    split = [text.split() for text in asked.instance.segments]
-    words = list(
-        dict.fromkeys(split[s][w] for (s, w), unknown in zip(sentence.words, is_unknown, strict=True) if unknown and s >= 0)
-    )
-    if not words:
-        return ()
-    more = f" and {len(words) - MOST_NOTED} more" if len(words) > MOST_NOTED else ""
-    read_as = f"it reads {'them' if len(words) > 1 else 'it'} as {model.tokenizer.unk_token}"
-    return (f"{model.name} does not know {', '.join(words[:MOST_NOTED])}{more}: {read_as}.",)
+    from ..models.inputs.unknown_words import describe_unknown, unknown_words
+
+    words = unknown_words(model, asked.batch.ids[0].tolist(), sentence.words, asked.instance.segments)
+    return (f"{describe_unknown(model, words)}.",) if words else ()

@@ -31,7 +31,7 @@ def test_a_masked_model_is_asked_about_its_two_likeliest_words(heads):
     best = [token for token in logits.argsort(descending=True).tolist() if token not in special][:2]
     assert [asked.batch.answer.item(), asked.batch.against.item()] == best
     assert [*asked.instance.answer, *asked.instance.against] == [model.tokenizer.decode([token]) for token in best]
-    assert asked.chosen == "the two words that the model finds likeliest"
+    assert asked.chosen == "the two words that the model finds likeliest; name good and bad to ask about others"
 
 
 def test_named_words_are_asked_about_as_a_task_asks(heads):
