@@ -319,7 +319,6 @@ score nowhere --metric stability | nowhere
 score {store} --metric nope | nope
 score {store} --metric empty.py | defines no metric
 score {store} --metric stability --model {label} | model
-score {store} | --metric
 show nowhere | nowhere
 show folder | folder
 show good.tsv | good.tsv
