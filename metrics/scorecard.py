@@ -35,7 +35,7 @@ def metrics_for(views: Iterable[Collection[str]], tasks: Iterable[str]) -> tuple
         tasks: Names of the tasks.
 
     >>> metrics_for([{"heads"}], ["sva/obj"])
-    ('retention_curve', 'deletion_curve', 'head_pruning')
+    ('retention_curve', 'deletion_curve', 'head_pruning', 'repeatability')
     """
     given = set().union(*views)
     planted = any(task.startswith(PLANTED) for task in tasks)
