@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,3 +206,17 @@ def shared_data() -> Path:
 def shared_models(shared_data: Path) -> Path:
     """The developers' real models, beside their data."""
     return shared_data.parent / "models"
+
+
+@pytest.fixture(scope="module")  # while it is open, asyncio is taken: notebooks could not run
+def browser() -> Iterator[Any]:
+    """Chromium without a window, for tests marked `browser`; where it or Playwright is missing they are skipped."""
+    sync = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright.")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("the browser tests need Chromium: apt-get install chromium.")
+    with sync.sync_playwright() as running:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        opened = running.chromium.launch(executable_path=chromium, headless=True, args=flags)
+        yield opened
+        opened.close()

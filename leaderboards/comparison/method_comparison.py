@@ -63,7 +63,7 @@ class MethodComparison(Ranking):
 
     def text(self) -> tuple[str, list[tuple[str, ...]], list[str]]:
         """A title, the table, and the lines below it."""
-        group, shared = self.group, self._shared_metrics() if self.missing else []
+        group, shared = self.group, self._metrics_of_all()
         title = f"{group.model} on {group.task}{f' ({group.note})' if group.note else ''}, {self.unit}"
         way = {True: "higher is better", False: "lower is better", None: "neither end is better"}[self.scores.higher_is_better]
         head = (
@@ -76,8 +76,8 @@ class MethodComparison(Ranking):
         operators = [line for panel in self.panels for line in panel.lines()]
         return title, self.table(), [head, *self.sentences, *once, *missing, *operators, ""]
 
-    def _shared_metrics(self) -> list[str]:
-        """Metrics that give every method a number for each instance."""
+    def _metrics_of_all(self) -> list[str]:
+        """Metrics of which every method has scores, where it has none of this one."""
         scored = [
             {
                 score.name
@@ -87,7 +87,8 @@ class MethodComparison(Ranking):
             }
             for records in self.group.by_method().values()
         ]
-        return sorted(set.intersection(*scored))
+        everywhere = set.intersection(*scored)
+        return [] if Spec.parse(self.metric.partition("/")[0]).name in everywhere else sorted(everywhere)
 
     def table(self) -> list[tuple[str, ...]]:
         """A head, then a row a method: rank with its interval, mean with its interval, letters of its ties."""

@@ -6,8 +6,6 @@ Screenshots are kept in the folder that `FLOWGAUGE_SCREENSHOTS` names.
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +20,6 @@ from flowgauge.methods.explanation import Explanation
 from .conftest import EDGES, HEADS, NODES, TOKENS
 
 pytestmark = pytest.mark.browser
-sync = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright.")
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if BROWSER is None:
-    pytest.skip("the browser tests need Chromium: apt-get install chromium.", allow_module_level=True)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=BROWSER, headless=True, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

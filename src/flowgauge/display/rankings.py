@@ -32,7 +32,7 @@ class RankedMetric:
 
     @property
     def where(self) -> str:
-        """Model, task and instances."""
+        """The model and the task, with what else tells these cells from others, such as the sample."""
         group = self.ranking.group
         return f"{group.model} on {group.task}{f' ({group.note})' if group.note else ''}"
 

@@ -44,6 +44,18 @@ def test_scores_are_means_over_draws_and_seeds(store: Store) -> None:
     assert found.missing == {"broken": "no luck"}
 
 
+def test_a_metric_of_all_methods_is_named_where_one_has_no_score_of_this_one(tmp_path: Path) -> None:
+    made = Store(str(tmp_path / "store"))
+    for method, names in (("nodes", ("accuracy", "words")), ("twin", ("accuracy", "words")), ("words", ("words",))):
+        scores = [score(name, {"all": 0.5}, ranked="all", unit="share", higher_is_better=True) for name in names]
+        write(made, record(method, scores, instances=40), {f"{name}@1": rows(EASY) for name in names})
+    hint = "Every method has a score of words: --metric compares by one of them."
+    ((_, _, lines),) = [side.text() for side in compare_methods(made.url, "accuracy")]
+    assert hint in lines
+    ((_, _, lines),) = [side.text() for side in compare_methods(made.url, "words")]
+    assert hint not in lines
+
+
 def test_methods_stand_in_the_order_of_their_ranks(store: Store) -> None:
     """Seeds with means of .875 and .25 do not separate their method from one with .875 or .25."""
     (side,) = compare_methods(store.url)
