@@ -149,16 +149,16 @@ def sentence(template: Template, condition: str, lemmas: Mapping[str, str]) -> I
         lemmas: A lemma for each slot.
 
     Returns:
-        The instance, with lemmas and features in `truth`.
+        The instance, with lemmas and features in `truth`; its counterpart is the sentence whose subject has the other feature.
+        The words before the gap decide the answer, since the subject stands there.
 
     >>> sentence(templates()["sva/app"], "SP", {"SUBJ": "author", "PREP": "next to", "ATTR": "guard", "ADJ": "tall"}).segments
     ('the author next to the guards [MASK] tall .',)
     """
-    words, slots = [], []
-    for name in template.words:
-        filled = template.inflected(name, lemmas[name], condition).split() if name in lemmas else [name]
-        words += filled
-        slots += [name] if len(filled) == 1 else [f"{name}{i}" for i in range(1, len(filled) + 1)]
+    words = filled_in(template, condition, lemmas)
+    slots = []
+    for name, forms in words:
+        slots += [name] if len(forms) == 1 else [f"{name}{i}" for i in range(1, len(forms) + 1)]
     subject_feature = condition[0]
     feature = "gender" if template.gendered else "number"
     features = {
@@ -167,13 +167,55 @@ def sentence(template: Template, condition: str, lemmas: Mapping[str, str]) -> I
     wrong_feature = next(letter for letter in template.answers if letter != subject_feature)
     return Instance(
         id=f"{template.name}/{condition}/{'-'.join(lemmas[slot].replace(' ', '-') for slot in template.slots)}",
-        segments=(" ".join(words),),
+        segments=(_joined(words),),
         answer=(template.answers[subject_feature],),
         against=(template.answers[wrong_feature],),
         condition=condition,
         slots=tuple(numbered(slots)),
         truth={**{slot: lemmas[slot] for slot in template.slots}, **features},
+        left_to_right=True,
+        counterpart=(_joined(filled_in(template, *flipped(template, condition, lemmas))),),
     )
+
+
+def filled_in(template: Template, condition: str, lemmas: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Each word of a template with the words that stand in its place, inflected for the condition.
+
+    Args:
+        template: The template.
+        condition: Number or gender of the subject, then of the intervening noun.
+        lemmas: A lemma for each slot.
+    """
+    return [
+        (name, template.inflected(name, lemmas[name], condition).split() if name in lemmas else [name]) for name in template.words
+    ]
+
+
+def _joined(words: list[tuple[str, list[str]]]) -> str:
+    return " ".join(form for _, forms in words for form in forms)
+
+
+def flipped(template: Template, condition: str, lemmas: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Condition and lemmas of the counterpart: the subject has the other feature, and all else is the same.
+
+    A noun of the other gender is the one at the same place of the other list (queen for king), or the one behind it where that is
+    the intervening noun already.
+
+    Args:
+        template: The template.
+        condition: Of the sentence.
+        lemmas: Of the sentence.
+
+    >>> flipped(templates()["sva/app"], "SP", {"SUBJ": "author", "ATTR": "guard"})
+    ('PP', {'SUBJ': 'author', 'ATTR': 'guard'})
+    """
+    other = next(letter for letter in template.answers if letter != condition[0]) + condition[1]
+    if not template.gendered:
+        return other, dict(lemmas)
+    nouns = template.lists[other][SUBJECT]
+    place = template.lists[condition][SUBJECT].index(lemmas[SUBJECT])
+    partner = nouns[place] if nouns[place] != lemmas[ATTRACTOR] else nouns[(place + 1) % len(nouns)]
+    return other, {**lemmas, SUBJECT: partner}
 
 
 def numbered(slots: list[str]) -> list[str]:

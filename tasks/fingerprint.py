@@ -11,11 +11,16 @@ from typing import Any
 from ..core.errors import UsageError
 from .instance import Instance
 
+BY_TEMPLATE = ("left_to_right", "counterpart")
+"""Fields that follow from the others in an instance of a template."""
+
 
 def fingerprint(instances: Iterable[Instance]) -> str:
     """Sha256 over every field of every instance, in order, as canonical JSON (sorted keys, ASCII, one instance a line).
 
-    An empty `also` or `cluster` is left out, so that instances without it keep the fingerprint that they had before it existed.
+    Fields that came later (`also`, `cluster`, `left_to_right`, `counterpart`) are left out where they are empty, so that
+    instances without them keep their fingerprint. The last two are also left out where words have slots, since they follow from
+    the template.
 
     Args:
         instances: In the task's order.
@@ -32,8 +37,8 @@ def fingerprint(instances: Iterable[Instance]) -> str:
     digest = hashlib.sha256()
     for instance in instances:
         values = {field.name: _plain(getattr(instance, field.name), instance.id) for field in fields(instance)}
-        for later in ("also", "cluster"):
-            if not getattr(instance, later):
+        for later in ("also", "cluster", *BY_TEMPLATE):
+            if not getattr(instance, later) or (instance.slots and later in BY_TEMPLATE):
                 del values[later]
         digest.update(json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n")
     return digest.hexdigest()

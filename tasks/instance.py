@@ -42,6 +42,11 @@ class Instance:
         against: The competing output, one an output head. Empty: the strongest other output, fixed on the clean input.
         also: Further answers that are as right, each written as `answer` is. The one that the model finds likeliest on the clean
             input is explained, so that a model that gives any of them is right.
+        left_to_right: Whether the words before the gap decide between the answers, so that a model of the next word can be asked
+            with these words alone. Where only punctuation follows the gap, this need not be said.
+        counterpart: The texts with the feature that decides flipped, so that what stands against the answer is right: for methods
+            that exchange states between two runs. Each has as many words as the text that it stands for, with its gap at the same
+            word. Empty: there is none.
         cluster: The source that the instance shares with others, such as the passage of several questions, as `cluster_of` names
             it. Intervals and tests take the instances of a cluster as drawn together. Empty: the instance is drawn by itself.
         condition: The group that intervals are stratified by, such as `SP`.
@@ -49,8 +54,8 @@ class Instance:
         truth: Planted answers and lexical items, for metrics only; never part of a batch.
 
     Raises:
-        UsageError: No text or more than two, no answer, as many answers and competing outputs as do not match, or another number
-            of slot names than of words.
+        UsageError: No text or more than two, no answer, as many answers and competing outputs as do not match, another number of
+            slot names than of words, or a counterpart whose words or gaps are not as many as those of the texts.
     """
 
     id: str
@@ -62,6 +67,8 @@ class Instance:
     truth: Mapping[str, object] = field(default_factory=dict)
     also: tuple[tuple[int | str, ...], ...] = ()
     cluster: str = ""
+    left_to_right: bool = False
+    counterpart: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.segments) <= 2 or not all(s.strip() for s in self.segments):
@@ -80,6 +87,17 @@ class Instance:
         words = sum(len(s.split()) for s in self.segments)
         if self.slots and len(self.slots) != words:
             raise UsageError(f"instance {self.id!r}: {words} words but {len(self.slots)} slot names.")
+        if self.counterpart and [_form(text) for text in self.counterpart] != [_form(text) for text in self.segments]:
+            raise UsageError(
+                f"instance {self.id!r}: the counterpart {self.counterpart!r} must have as many texts as {self.segments!r}, each "
+                f"with as many words and with {GAP} where the text has it."
+            )
+
+
+def _form(text: str) -> tuple[int, tuple[int, ...]]:
+    """How many words a text has, and which of them hold a gap."""
+    words = text.split()
+    return len(words), tuple(index for index, word in enumerate(words) if GAP in word)
 
 
 def cluster_of(text: str) -> str:

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowgauge.core.errors import NoSplit, UnknownName, UsageError
-from flowgauge.tasks.agreement import AgreementTask, capacity, decode, numbered, sentence
+from flowgauge.tasks.agreement import AgreementTask, capacity, decode, flipped, numbered, sentence
 from flowgauge.tasks.instance import Quantity, Task
-from flowgauge.tasks.lexicon import noun_pairs_of_tests, templates
+from flowgauge.tasks.lexicon import ATTRACTOR, SUBJECT, noun_pairs_of_tests, templates
 from flowgauge.tasks.registry import TASKS
 
 NAMES = ("sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na", "ra/ga")
@@ -76,6 +76,46 @@ def test_the_answer_is_decided_by_the_subject_alone(name: str) -> None:
     for instance in AgreementTask(name).instances():
         assert instance.answer == (right[instance.condition[0]],)
         assert {*instance.answer, *instance.against} == set(templates()[name].answers.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_words_before_the_gap_decide_the_answer(name: str) -> None:
+    instances = AgreementTask(name).instances()
+    assert all(i.left_to_right for i in instances)
+    answers: dict[str, set[object]] = {}
+    for instance in instances:
+        answers.setdefault(instance.segments[0].partition("[MASK]")[0], set()).update(instance.answer)
+    assert all(len(found) == 1 for found in answers.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_counterpart_has_the_subject_s_other_feature_and_the_other_answer(name: str) -> None:
+    template, task = templates()[name], AgreementTask(name)
+    for instance in task.instances():
+        lemmas = {slot: str(instance.truth[slot]) for slot in template.slots}
+        condition, other_lemmas = flipped(template, instance.condition, lemmas)
+        other = sentence(template, condition, other_lemmas)
+        assert instance.counterpart == other.segments and len(other.slots) == len(instance.slots)
+        assert (other.answer, other.against) == (instance.against, instance.answer)
+        assert other.condition[1] == instance.condition[1] and other.condition[0] != instance.condition[0]
+        assert other_lemmas[ATTRACTOR] == lemmas[ATTRACTOR] != other_lemmas[SUBJECT]
+        changed = {
+            slot for slot, word, new in zip(instance.slots, *map(str.split, (*instance.segments, *other.segments)), strict=True)
+            if word != new
+        }  # fmt: skip
+        assert changed == ({"SUBJ", "EVERB"} if name == "sva/subj" else {"SUBJ"})
+
+
+def test_counterparts_of_numbers_are_their_own_and_gendered_nouns_have_partners() -> None:
+    for name in NAMES[:5]:
+        template = templates()[name]
+        lemmas = decode(template, "SP", 5)
+        assert flipped(template, *flipped(template, "SP", lemmas)) == ("SP", lemmas)
+    template = templates()["ra/ga"]
+    lemmas = decode(template, "MM", 0)
+    assert flipped(template, "MF", {**lemmas, "SUBJ": "king", "ATTR": "woman"})[1]["SUBJ"] == "queen"
+    assert flipped(template, "MF", {**lemmas, "SUBJ": "king", "ATTR": "queen"})[1]["SUBJ"] == "woman"
+    assert flipped(template, "FM", {**lemmas, "SUBJ": "girl", "ATTR": "boy"})[1]["SUBJ"] == "king"
 
 
 @pytest.mark.parametrize("name", NAMES)

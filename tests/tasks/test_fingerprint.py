@@ -34,6 +34,8 @@ CHANGES: list[dict[str, Any]] = [
     {"truth": {"SUBJ": "café", "weights": (0.5, 2)}},
     {"also": (("was",),), "against": ()},
     {"cluster": "passage 7"},
+    {"slots": (), "left_to_right": True},
+    {"slots": (), "counterpart": ("the cafés [MASK] .",)},
 ]
 
 
@@ -44,6 +46,13 @@ def test_it_has_a_fixed_value() -> None:
 @pytest.mark.parametrize("change", CHANGES, ids=lambda c: next(iter(c)))
 def test_any_changed_field_changes_it(change: dict[str, Any]) -> None:
     assert fingerprint([replace(ONE, **change)]) != VALUE
+
+
+def test_what_follows_from_a_template_is_left_out() -> None:
+    assert fingerprint([replace(ONE, left_to_right=True, counterpart=("the cafés [MASK] .",))]) == VALUE
+    plain = replace(ONE, slots=())
+    assert fingerprint([replace(plain, left_to_right=True)]) != fingerprint([plain])
+    assert fingerprint([replace(plain, counterpart=("the cafés [MASK] .",))]) != fingerprint([plain])
 
 
 def test_a_number_is_not_its_text() -> None:

@@ -20,6 +20,9 @@ from flowgauge.tasks.instance import Instance, Quantity
         ({"against": ("no", "maybe")}, "instance 'i': 1 answers but 2 outputs to hold against them"),
         ({"also": (("yes", "no"),)}, "further answers need as many parts as the answer \\(1\\)"),
         ({"also": (("no",),), "against": ("maybe",)}, "nothing held against them"),
+        ({"counterpart": ("two long words",)}, "the counterpart .* must have as many texts .*, each with as many words"),
+        ({"counterpart": ("two words", "two words")}, "must have as many texts"),
+        ({"segments": ("a [MASK]",), "counterpart": ("[MASK] a",)}, r"with \[MASK\] where the text has it"),
         ({"slots": ("SUBJ",)}, "instance 'i': 2 words but 1 slot names"),
     ],
 )
@@ -32,3 +35,4 @@ def test_defaults_ask_for_the_logit_difference_of_the_gold_answer() -> None:
     assert Quantity() == Quantity("logit_difference", "gold")
     instance = Instance("i", ("two words",), ("yes",), slots=("A", "B"))
     assert (instance.against, instance.also, instance.condition, dict(instance.truth)) == ((), (), "", {})
+    assert (instance.left_to_right, instance.counterpart) == (False, ())
