@@ -13,6 +13,13 @@ GAP = "[MASK]"
 SHORT = 32
 """Characters up to which a text names its own cluster."""
 Head = Literal["masked", "next", "label", "span"]
+FITTING: Mapping[Head, tuple[Head, ...]] = {
+    "masked": ("masked", "next"),
+    "next": ("next",),
+    "label": ("label",),
+    "span": ("span",),
+}
+"""The heads that instances of a head can be asked of. A model of the next word is asked for a gap with the words before it."""
 Form = Literal["logit_difference", "logit", "probability", "log_probability"]
 Label = Literal["gold", "predicted"]
 

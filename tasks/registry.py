@@ -12,7 +12,7 @@ from ..core.registry import Registry, Spec, parameters
 from .declare import checked
 from .file_rows import is_table
 from .file_tasks import FileTask, kind_of, pairs
-from .instance import Task
+from .instance import FITTING, Task
 
 TASKS = Registry(
     "task",
@@ -87,14 +87,14 @@ def tasks_for_head(head: str, classes_match: Callable[[Sequence[str]], bool]) ->
     """Names of the built-in tasks for any model with a given head.
 
     Args:
-        head: The head of the model.
+        head: The head of the model; one of the next word fits tasks with a gap, too (`instance.FITTING`).
         classes_match: Whether the classes of a task are those of the model.
     """
     tasks = {name: TASKS.create(name) for name in TASKS.builtin}
     return [
         name
         for name, task in tasks.items()
-        if task.head == head and not getattr(task, "model", "") and classes_match(getattr(task, "classes", ()))
+        if head in FITTING[task.head] and not getattr(task, "model", "") and classes_match(getattr(task, "classes", ()))
     ]
 
 

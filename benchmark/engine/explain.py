@@ -252,7 +252,7 @@ def _sentence(model: Layered, batch: Batch, predicted: Batch, row: int, instance
 
 def _texts(model: Layered, tokens: Sequence[str], outputs: list[int], label: int | None) -> tuple[str, ...]:
     """Outputs as text: words of the vocabulary, names of classes, a label or its negation, or `token@position`."""
-    if model.head == "masked":
+    if model.head in ("masked", "next"):
         return tuple(model.tokenizer.convert_ids_to_tokens(outputs))
     if model.head == "span":
         return tuple(f"{tokens[i]}@{i}" for i in outputs)

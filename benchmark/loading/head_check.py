@@ -7,13 +7,14 @@ from typing import Any
 from ...core.errors import UsageError
 from ...models.inputs.labels import classes_match, describe_classes, label_ids
 from ...models.layered import Layered
+from ...tasks.instance import FITTING
 from ...tasks.registry import tasks_for_head
 
 HEADS = {"masked": "masked-LM", "label": "sequence-classification", "next": "next-token", "span": "span"}
 
 
 def check_head(model: Layered, task: Any) -> dict[str, int]:
-    """Checks that a model has the head and the classes of a task.
+    """Checks that a model has the head and the classes of a task; a model of the next word can be asked for a gap.
 
     Returns:
         The index of the model's output for each of the task's classes; empty for a task without classes.
@@ -23,7 +24,7 @@ def check_head(model: Layered, task: Any) -> dict[str, int]:
     """
     classes = tuple(getattr(task, "classes", ()))
     try:
-        if task.head != model.head:
+        if model.head not in FITTING[task.head]:
             raise UsageError(
                 f"task {task.name!r} needs a model with a {HEADS[task.head]} head, but model {model.name!r} has a "
                 f"{HEADS[model.head]} head{f' ({describe_classes(model)})' if model.head == 'label' else ''}."

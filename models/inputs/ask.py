@@ -15,6 +15,7 @@ from ..problem_types import problem_type
 from ..tokenizer import run_tokenizer
 from .encode import encode, relabel
 from .labels import label_ids, output_of
+from .next_word import kept, prefix_of
 from .tokenise import count_tokens, texts_of, tokenise
 
 MOST_TRIED = 1000
@@ -39,13 +40,15 @@ class AskedText:
 def ask(model: Layered, text: str, text2: str | None = None, *, good: str | None = None, bad: str | None = None) -> AskedText:
     """Asks why a model answers a text as it does.
 
-    A masked LM is asked about its two best fillings of the gap, each a whole word; a classifier about its predicted class and the
+    A masked LM is asked about its two best fillings of the gap, each a whole word; a model of the next word about the two best
+    words behind the text, or behind what stands before the gap; a classifier about its predicted class and the
     strongest other class, of labels that may each be true about the likeliest, and of a score about the score itself; a model of
     spans about the span that it predicts, against the best start and the best end beside its own.
 
     Args:
         model: The model.
-        text: The text, with `[MASK]` where a masked LM fills in a word; of a pair, the first (for spans, the question).
+        text: The text, with `[MASK]` where a masked LM fills in a word (for a model of the next word, at the end or left out);
+            of a pair, the first (for spans, the question).
         text2: The second text of a pair (for spans, the passage).
         good: The answer to ask about, instead of the model's own: a word, the name of a class, or the words of a span.
         bad: What the answer is held against; None: the model's strongest other output.
@@ -59,7 +62,7 @@ def ask(model: Layered, text: str, text2: str | None = None, *, good: str | None
     if bad is not None and good is None:
         raise UsageError(f"{quoted(bad, 100)} is to be held against an answer: name the answer too, as --good or `good`.")
     try:
-        if model.head == "masked":
+        if model.head in ("masked", "next"):
             return _ask_gap(model, texts, good, bad)
         if model.head == "span":
             return _ask_span(model, texts, good, bad)
@@ -88,7 +91,9 @@ def _check_texts(model: Layered, texts: Sequence[str]) -> None:
             f"the text {what}: write {GAP} once, where model {name!r} is to fill in a word ('The author {GAP} tall .'), "
             "or choose a classifier with --model."
         )
-    if model.head != "masked" and gaps:
+    if model.head == "next":
+        _check_prefix(model, texts)
+    elif model.head != "masked" and gaps:
         raise UsageError(
             f"the text has {GAP}, and model {name!r} fills no gaps: leave it out, or choose a masked LM such as agreement-bert."
         )
@@ -104,6 +109,22 @@ def _check_texts(model: Layered, texts: Sequence[str]) -> None:
         )
 
 
+def _check_prefix(model: Layered, texts: Sequence[str]) -> None:
+    """Refuses what a model of the next word cannot go on with.
+
+    Raises:
+        UsageError: Says what to change.
+    """
+    if len(texts) == 2:
+        raise UsageError(f"model {model.name!r} goes on with one text and was given a pair: write both into one text.")
+    try:
+        prefix_of(model, _instance(texts, ("",)))
+    except UnfitSentence as error:
+        raise UsageError(
+            f"{str(error).rpartition(': choose')[0]}: end the text where the next word is to stand, or choose a masked LM."
+        ) from error
+
+
 def _segments(model: Layered) -> int | None:
     """How many segments a model tells apart, where its configuration says so and its family uses them."""
     config = getattr(getattr(model, "hf", None), "config", None)
@@ -115,7 +136,7 @@ def _instance(texts: Sequence[str], answer: tuple[int | str, ...], against: tupl
 
 
 def _ask_gap(model: Layered, texts: Sequence[str], good: str | None, bad: str | None) -> AskedText:
-    """Asks a masked LM about its best fillings, or about named words."""
+    """Asks a masked LM about its best fillings, or a model of the next word about its best words, or either about named words."""
     chosen = "answers that you named"
     if good is None:
         good, bad = _best_fillings(model, texts, 2, ())
@@ -129,19 +150,21 @@ def _ask_gap(model: Layered, texts: Sequence[str], good: str | None, bad: str | 
 
 @torch.no_grad()
 def _best_fillings(model: Layered, texts: Sequence[str], count: int, named: Sequence[str]) -> list[str]:
-    """The likeliest words for the gap, besides named ones: tokens that the tokenizer reads in the gap as themselves.
+    """The likeliest words for the gap or the end, besides named ones: tokens that the tokenizer reads there as themselves.
 
     Raises:
         UsageError: There are fewer among the `MOST_TRIED` likeliest tokens.
     """
     tokenizer, instance = model.tokenizer, _instance(texts, ("",))
-    encoded = run_tokenizer(tokenizer, *texts_of(model, instance), what="the text")
-    ids = torch.tensor([encoded["input_ids"]], device=model.device)
     zero = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+    encoded = run_tokenizer(tokenizer, *texts_of(model, instance), what="the text", return_offsets_mapping=True)
+    read = kept(tokenizer, encoded) if model.head == "next" else len(encoded["input_ids"])
+    ids = torch.tensor([encoded["input_ids"][:read]], device=model.device)
+    target = (ids == tokenizer.mask_token_id).long().argmax(1) if model.head == "masked" else zero[:, 0] + read - 1
     batch = Batch(
         ids=ids, attention_mask=torch.ones_like(ids, dtype=torch.bool), token_type_ids=torch.zeros_like(ids),
         word_ids=torch.zeros(*ids.shape, 2, dtype=torch.long, device=model.device), answer=zero, against=zero,
-        target=(ids == tokenizer.mask_token_id).long().argmax(1), names=("text",), seeds=(0,),
+        target=target, names=("text",), seeds=(0,),
     )  # fmt: skip
     logits = model.outputs(batch)[0][0]
     words, used = list[str](), {_token(model, texts, word) for word in named}
@@ -152,13 +175,13 @@ def _best_fillings(model: Layered, texts: Sequence[str], count: int, named: Sequ
         if len(words) == count:
             return words
     raise UsageError(
-        f"none of the {MOST_TRIED} tokens that model {model.name!r} finds likeliest in the gap is a word of its own: "
+        f"none of the {MOST_TRIED} tokens that model {model.name!r} finds likeliest is a word of its own: "
         "name two words, as --good and --bad."
     )
 
 
 def _token(model: Layered, texts: Sequence[str], word: str) -> int | None:
-    """The token that a word is in the gap; None where it is not one."""
+    """The token that a word is in the gap or behind the text; None where it is not one."""
     try:
         return tokenise(model, _instance(texts, (word,)), {}).answer[0]
     except UnfitSentence:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -77,7 +77,7 @@ def _warn_of_cut(model: Layered, rows: Sequence[Encoding]) -> int:
 
 def _collate(model: Layered, instances: Sequence[Instance], rows: Sequence[Encoding], quantity: Quantity, seed: int = 0) -> Batch:
     """The padded batch of tokenised instances."""
-    length, pad = max(len(r.ids) for r in rows), model.tokenizer.pad_token_id or 0
+    length, pad = max(len(r.ids) for r in rows), _padding(model.tokenizer)
     ids, segments = torch.full((len(rows), length), pad), torch.zeros(len(rows), length, dtype=torch.long)
     mask, word_ids = torch.zeros(len(rows), length, dtype=torch.bool), torch.full((len(rows), length, 2), -1)
     for i, row in enumerate(rows):
@@ -109,6 +109,12 @@ def _collate(model: Layered, instances: Sequence[Instance], rows: Sequence[Encod
         spans=model.head == "span",
     )
     return batch if batch.pairwise else _fill_against(model, batch, rows)
+
+
+def _padding(tokenizer: Any) -> int:
+    """The token of padding, which the attention mask hides: that of the tokenizer, else its end of text, else the first one."""
+    tokens = (tokenizer.pad_token_id, getattr(tokenizer, "eos_token_id", None))
+    return next((token for token in tokens if token is not None), 0)
 
 
 def _answered(model: Layered, quantity: Quantity) -> Quantity:
@@ -291,7 +297,9 @@ def _groups(
 
 
 def token_slots(batch: Batch, row: int, instance: Instance) -> list[str]:
-    """The slot name of each real token: `[CLS]` or `[SEP]`, else the template's name, else the index of the word.
+    """The slot name of each real token: `[CLS]`, `[BOS]` or `[SEP]`, else the template's name, else the index of the word.
+
+    A special token that begins a text is `[BOS]` where none ends it, as in models of the next word.
 
     Args:
         batch: The batch of the instance.
@@ -301,10 +309,11 @@ def token_slots(batch: Batch, row: int, instance: Instance) -> list[str]:
     before = [0]
     for text in instance.segments:
         before.append(before[-1] + len(text.split()))
-    names = []
-    for position, (segment, word) in enumerate(batch.word_ids[row][batch.attention_mask[row]].tolist()):
+    names, places = [], batch.word_ids[row][batch.attention_mask[row]].tolist()
+    first = "[CLS]" if places[-1][0] < 0 else "[BOS]"
+    for position, (segment, word) in enumerate(places):
         if segment < 0:
-            names.append("[CLS]" if position == 0 else "[SEP]")
+            names.append(first if position == 0 else "[SEP]")
         else:
             index = before[segment] + word
             names.append(instance.slots[index] if instance.slots else str(index))

@@ -15,6 +15,7 @@ from ..problem_types import problem_type
 from ..tokenizer import run_tokenizer
 from .label_question import label_question
 from .labels import output_of
+from .next_word import kept, next_token, prefix_of
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Encoding:
         ids: Token ids, special tokens included.
         segments: Index of the segment of each token.
         words: Segment and blank-separated word of each token; (-1, -1) for special tokens.
-        target: The position that q reads; 0 for heads that read no single position.
+        target: The position that q reads: of the gap, of the last token of a model of the next word or of a classifier that reads
+            there; else 0.
         answer: The explained output, one for each output head.
         against: The competing output, one for each output head; empty where it is not yet chosen.
         cut: How many tokens were cut off.
@@ -47,6 +49,9 @@ class Encoding:
 def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> Encoding:
     """Tokenises an instance for a model.
 
+    A model of the next word reads the words before the gap, with the special tokens that its tokenizer sets before them and none
+    behind them; q is read at the last.
+
     Args:
         model: For its tokenizer, head and number of positions.
         instance: The instance.
@@ -54,11 +59,12 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
 
     Raises:
         UsageError: A missing gap, an unknown label, an answer that is no span of its text.
-        UnfitSentence: A word or an answer that the tokenizer does not have as one token, or an answer without a token.
+        UnfitSentence: A word or an answer that the tokenizer does not have as one token, an answer without a token, or for a
+            model of the next word a gap with words behind it that may decide.
         TooLong: A text of too many tokens that cannot be cut.
     """
     tokenizer = model.tokenizer
-    masked = model.head == "masked"
+    masked, prefix = model.head == "masked", prefix_of(model, instance) if model.head == "next" else None
     gaps = sum(s.count(GAP) for s in instance.segments)
     if masked and gaps != 1:
         raise UsageError(
@@ -68,11 +74,12 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
     texts = texts_of(model, instance)
     what = f"instance {instance.id!r}"
     encoded = run_tokenizer(tokenizer, *texts, what=what, return_offsets_mapping=True)
-    ids: list[int] = encoded["input_ids"]
+    read = kept(tokenizer, encoded) if prefix else len(encoded["input_ids"])
+    ids: list[int] = encoded["input_ids"][:read]
     limit = model.max_tokens
     cut = max(0, len(ids) - limit) if limit else 0
     if cut:
-        if model.head in ("masked", "span") or instance.slots:
+        if model.head in ("masked", "next", "span") or instance.slots:
             raise TooLong(
                 f"instance {instance.id!r} has {len(ids)} tokens, more than the {limit} that model {model.name!r} reads; cut, "
                 "it could lose what is asked about. Choose another model, or leave such sentences out with --on-split skip.",
@@ -81,24 +88,27 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
         shorter = {"truncation": "longest_first", "max_length": limit}
         encoded = run_tokenizer(tokenizer, *texts, what=what, return_offsets_mapping=True, **shorter)
         ids = encoded["input_ids"]
-    words = _word_ids(encoded, texts)
-    segments = encoded.get("token_type_ids") or [0] * len(ids)
+    words = _word_ids(encoded, texts)[: len(ids)]
+    segments = (encoded.get("token_type_ids") or [0] * len(ids))[: len(ids)]
     if instance.slots:
-        _check_whole_words(model, instance, ids, words)
+        _check_whole_words(model, instance, texts, ids, words)
+    last = len(ids) - 1 if prefix or getattr(model, "reads_last_token", False) else 0
     if problem_type(model) != "single_label_classification":
         label, right = label_question(model, instance, labels)
-        return Encoding(ids=ids, segments=segments, words=words, target=0, answer=[right], against=[], cut=cut, label=label)
-    target = ids.index(tokenizer.mask_token_id) if masked else 0
+        return Encoding(ids=ids, segments=segments, words=words, target=last, answer=[right], against=[], cut=cut, label=label)
+    target = ids.index(tokenizer.mask_token_id) if masked else last
 
     def outputs(named: tuple[int | str, ...]) -> list[int]:
         if masked:
             return [_one_token(model, instance, texts, ids, target, str(word)) for word in named]
+        if prefix:
+            return [next_token(model, instance, prefix, ids, str(word)) for word in named]
         if model.head == "span" and named:
             return _tokens_of(instance, encoded, named)
         return _labels(model, instance, named, labels)
 
     answer, against = outputs(instance.answer), outputs(instance.against)
-    if masked and set(answer) & set(against):
+    if (masked or prefix) and set(answer) & set(against):
         raise UnfitSentence(
             f"the answers {instance.answer[0]!r} and {instance.against[0]!r} of instance {instance.id!r} are one token to model "
             f"{model.name!r}, so q would be 0; choose other words, or leave such sentences out with --on-split skip."
@@ -108,7 +118,9 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
 
 
 def texts_of(model: Layered, instance: Instance) -> list[str]:
-    """The texts of an instance as the model's tokenizer takes them: with its own mask token in the gap."""
+    """The texts of an instance as the model's tokenizer takes them: with its own mask token in the gap, or up to the gap."""
+    if model.head == "next":
+        return [prefix_of(model, instance).text]
     if model.head != "masked":
         return list(instance.segments)
     return [text.replace(GAP, model.tokenizer.mask_token or GAP) for text in instance.segments]
@@ -116,7 +128,9 @@ def texts_of(model: Layered, instance: Instance) -> list[str]:
 
 def count_tokens(model: Layered, instance: Instance) -> int:
     """How many tokens an instance has for a model, special ones included and before any is cut off."""
-    return len(run_tokenizer(model.tokenizer, *texts_of(model, instance), what=f"instance {instance.id!r}")["input_ids"])
+    texts, what = texts_of(model, instance), f"instance {instance.id!r}"
+    encoded = run_tokenizer(model.tokenizer, *texts, what=what, return_offsets_mapping=True)
+    return kept(model.tokenizer, encoded) if model.head == "next" else len(encoded["input_ids"])
 
 
 def token_span(offsets: Sequence[tuple[int, int]], inside: Sequence[bool], start: int, end: int) -> tuple[int, int] | None:
@@ -169,23 +183,25 @@ def _word_ids(encoded: Any, texts: Sequence[str]) -> list[tuple[int, int]]:
     word_ids = []
     for (start, end), sequence in zip(encoded["offset_mapping"], encoded.sequence_ids(), strict=True):
         real = sequence is not None and end > start
-        word_ids.append((sequence, int(word_at[sequence][end - 1])) if real else (-1, -1))
+        word_ids.append((sequence, max(0, int(word_at[sequence][end - 1]))) if real else (-1, -1))
     return word_ids
 
 
-def _check_whole_words(model: Layered, instance: Instance, ids: list[int], words: list[tuple[int, int]]) -> None:
-    """Refuses an instance with a word that is not one known token.
+def _check_whole_words(
+    model: Layered, instance: Instance, texts: Sequence[str], ids: list[int], words: list[tuple[int, int]]
+) -> None:
+    """Refuses an instance with a word, among those that the model reads, that is not one known token.
 
     Raises:
         UnfitSentence: Such a word.
     """
-    texts = [text.split() for text in instance.segments]
-    for segment, word in ((s, w) for s, text in enumerate(texts) for w in range(len(text))):
+    split = [text.split() for text in texts]
+    for segment, word in ((s, w) for s, text in enumerate(split) for w in range(len(text))):
         positions = [i for i, w in enumerate(words) if w == (segment, word)]
         if len(positions) != 1 or ids[positions[0]] == model.tokenizer.unk_token_id:
             how = "does not know it" if len(positions) == 1 else f"splits it into {len(positions)} tokens"
             raise UnfitSentence(
-                f"the word {texts[segment][word]!r} of instance {instance.id!r} must be one token, but model {model.name!r} "
+                f"the word {split[segment][word]!r} of instance {instance.id!r} must be one token, but model {model.name!r} "
                 f"{how}; choose another model, or leave such sentences out with --on-split skip."
             )
 

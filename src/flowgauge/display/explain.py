@@ -186,9 +186,9 @@ def question_about(model: Layered, asked: AskedText, sentence: ExplainedSentence
     with torch.no_grad():
         q = float(value(model.outputs(asked.batch), asked.batch)[0])
     unit = UNITS.get(asked.batch.quantity.form, "units of q")
-    if model.head == "masked":
+    if model.head in ("masked", "next"):
         good, bad = asked.instance.answer[0], asked.instance.against[0]
-        where = " in the gap"
+        where = " in the gap" if model.head == "masked" else " as the next word"
     elif model.head == "span":
         tokens = [int(end.rpartition("@")[2]) for end in (*sentence.answer, *sentence.against)]
         good, bad = _span(asked, sentence, tokens[:2]), _span(asked, sentence, tokens[2:])

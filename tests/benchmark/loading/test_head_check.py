@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from flowgauge.benchmark.engine.plan import Plan
 from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.loading.head_check import check_head
 from flowgauge.core.errors import UsageError
+from flowgauge.tasks.registry import load_task
 
 
 @pytest.fixture
@@ -34,6 +37,19 @@ def test_a_head_that_does_not_fit_is_named_with_the_tasks_it_fits(plan: Callable
         run(plan(tasks="sva/obj", data_dir=None, limit=4))
     with pytest.raises(UsageError, match=r"has 2 classes: negative, positive, the task has 3: .* It fits sst2, sst/binary\."):
         run(plan(tasks="mnli"))
+
+
+def test_a_model_of_the_next_word_is_asked_for_gaps_but_for_nothing_else() -> None:
+    model: Any = SimpleNamespace(name="tiny-gpt", head="next", labels={})
+    assert check_head(model, load_task("sva/obj")) == {}
+    assert check_head(model, SimpleNamespace(name="mine", head="next")) == {}
+    with pytest.raises(
+        UsageError, match=r"needs a model with a sequence-classification head, .* next-token head\. It fits sva/obj"
+    ):
+        check_head(model, load_task("sst2"))
+    masked: Any = SimpleNamespace(name="tiny-bert", head="masked", labels={})
+    with pytest.raises(UsageError, match="'mine' needs a model with a next-token head, but model 'tiny-bert' has a masked-LM"):
+        check_head(masked, SimpleNamespace(name="mine", head="next"))
 
 
 def test_a_classifier_is_told_that_it_does_not_fit(tiny_folder: Any, tiny_data: Path, tmp_path: Path) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
 
 from flowgauge.core.errors import UsageError
+from flowgauge.models.batch import Batch
 from flowgauge.models.inputs.ask import ask
 from flowgauge.models.inputs.encode import encode
 from flowgauge.models.load import load_model
@@ -121,3 +126,53 @@ def test_words_of_sub_word_tokens_are_no_fillings(heads):
         assert best not in ask(model, GAP).instance.answer + ask(model, GAP).instance.against
     finally:
         del model.tokenizer.decode
+
+
+def going_on(*likeliest: str) -> Any:
+    """What `ask` needs of a model of the next word whose likeliest tokens are given; a part of a word is none."""
+    vocabulary = ["<s>", "<unk>", "the", "author", "is", "are", "tall", "##s"]
+    raw = Tokenizer(models.WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token="<unk>"))
+    raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    raw.post_processor = processors.TemplateProcessing(single="<s> $A <s>", special_tokens=[("<s>", 0)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", unk_token="<unk>")
+    tokenizer.decode = lambda ids, **more: vocabulary[ids[0]].replace("##s", "<s>")
+
+    def outputs(batch: Batch) -> tuple[torch.Tensor]:
+        assert batch.target is not None and batch.target.tolist() == [n - 1 for n in batch.lengths]
+        logits = torch.zeros(len(batch), len(vocabulary))
+        for place, word in enumerate(likeliest):
+            logits[:, vocabulary.index(word)] = 10.0 - place
+        return (logits,)
+
+    return SimpleNamespace(
+        tokenizer=tokenizer, name="tiny-gpt", head="next", max_tokens=10, one_target=True, device=torch.device("cpu"), labels={},
+        dtype=torch.float32, outputs=outputs,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["the author", "the author [MASK]", "the author [MASK] ."])
+def test_a_model_of_the_next_word_is_asked_about_the_two_likeliest_words_behind_the_text(text):
+    model = going_on("<s>", "##s", "is", "tall", "are")
+    asked = ask(model, text)
+    assert (asked.instance.answer, asked.instance.against) == (("is",), ("tall",)), "tokens that are no words are passed over"
+    assert model.tokenizer.convert_ids_to_tokens(asked.batch.ids[0].tolist()) == ["<s>", "the", "author"]
+    named = ask(model, text, good="are")
+    assert (named.instance.answer, named.instance.against) == (("are",), ("is",))
+    assert torch.equal(named.batch.target, torch.tensor([2]))
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (("the author [MASK] tall",), "end the text where the next word is to stand, or choose a masked LM."),
+        (("[MASK] tall",), "end the text where the next word is to stand"),
+        (("[MASK]",), "has nothing to go on with: end the text"),
+        (("the author", "tall"), "goes on with one text and was given a pair: write both into one text."),
+        (("the [MASK] [MASK]",), "needs [MASK] once at most"),
+        (("the author " * 9,), "shorten it by 9 tokens"),
+    ],
+)
+def test_what_a_model_of_the_next_word_cannot_go_on_with_is_refused_with_a_remedy(texts, said):
+    with pytest.raises(UsageError) as refusal:
+        ask(going_on("is", "are"), *texts)
+    assert said in str(refusal.value) and "--on-split" not in str(refusal.value)
