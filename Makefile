@@ -72,7 +72,7 @@ published: $(VENV)/.installed ## run the published plan again and replace the bo
 	@$(BIN)/flowgauge leaderboard merge results/bundles/others $(PUBLISHED)/board --explanations 0 --trust maintained --why '$(WHY)'
 
 test: $(VENV)/.tested ## run all tests and doctests offline
-	@HF_HUB_OFFLINE=1 $(BIN)/pytest -n $(JOBS) --dist worksteal --doctest-modules --pyargs tests flowgauge scripts/agreement_bert
+	@HF_HUB_OFFLINE=1 $(BIN)/pytest -n $(JOBS) --dist worksteal --doctest-modules --pyargs tests flowgauge scripts/agreement_bert scripts/agreement_gpt2 scripts/agreement_models
 
 check: $(VENV)/.tested lint types imports test ## run every check: format, lint, types, import contracts, tests
 

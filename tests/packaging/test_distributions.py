@@ -70,6 +70,7 @@ def test_the_wheel_holds_every_source_and_data_file(wheel: Path) -> None:
         "cli/app.py",
         "tasks/lexicon.toml",
         "models/zoo/agreement-bert/model.safetensors",
+        "models/zoo/agreement-gpt2/model.safetensors",
         "benchmark/plans/demo.yaml",
         "display/templates/explained.html",
         "leaderboards/site/templates/index.html",
@@ -79,13 +80,14 @@ def test_the_wheel_holds_every_source_and_data_file(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(FOLDERS) or "/published/" in name]
 
 
-def test_the_wheel_holds_the_embedded_model_and_not_its_training_script(wheel: Path) -> None:
+def test_the_wheel_holds_the_embedded_models_and_not_their_training_scripts(wheel: Path) -> None:
     names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     assert {name for name in names if name.startswith("flowgauge/models/zoo/") and name.count("/") == 3} == {
         "flowgauge/models/zoo/__init__.py"
     }
     assert "flowgauge/models/zoo/agreement-bert/recipe.json" in names
-    assert not [name for name in names if "agreement_bert" in name or "scripts" in name or not name.startswith("flowgauge/")]
+    assert "flowgauge/models/zoo/agreement-gpt2/recipe.json" in names
+    assert not [name for name in names if "agreement_" in name or "scripts" in name or not name.startswith("flowgauge/")]
 
 
 def test_the_sdist_holds_the_licence_and_the_pins(sdist: Path) -> None:

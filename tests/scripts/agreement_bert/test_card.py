@@ -1,4 +1,4 @@
-"""The card's numbers: accuracy by task and condition with Wilson's interval, and those of the embedded model."""
+"""The card's numbers are those of the embedded model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from agreement_bert.card import Accuracy, card, correct, wilson
+from agreement_bert.card import card, correct
 from agreement_bert.train import PretrainingConfig
 from flowgauge.models.zoo import ZOO
 from flowgauge.tasks.agreement import AgreementTask
@@ -24,17 +24,6 @@ def loaded() -> tuple[Any, Any]:
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
     return AutoModelForMaskedLM.from_pretrained(FOLDER, dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(FOLDER)
-
-
-def test_wilson_has_its_textbook_values() -> None:
-    assert [round(x, 4) for x in wilson(8, 10)] == [0.4902, 0.9433]
-    assert [round(x, 4) for x in wilson(0, 20)] == [0.0, 0.1611]
-
-
-def test_the_card_tells_each_task_and_condition() -> None:
-    text = card(asdict(PretrainingConfig(steps=7)), [Accuracy("sva/obj", "SS", 250, 250), Accuracy("sva/obj", "SP", 200, 250)])
-    assert "| `sva/obj` | 500 | 0.900 | 0.871 to 0.923 | SS 1.000, SP 0.800 |" in text
-    assert "--steps 7 --seed 0" in text
 
 
 def test_the_embedded_model_has_the_default_recipe() -> None:

@@ -1,15 +1,12 @@
-"""The embedded model: it loads, knows every task word as one token, and does as well as its card says."""
+"""What agreement-bert is trained on: masked sentences."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
-from agreement_bert.grammar import load_grammar
 from agreement_bert.train import (
     CLS,
     IGNORED,
@@ -20,9 +17,8 @@ from agreement_bert.train import (
     main,
     make_tokenizer,
     masked_batch,
-    train,
 )
-from flowgauge.core.errors import UsageError
+from agreement_models.grammar import load_grammar
 
 
 def test_masked_batches_hide_words_as_the_recipe_says() -> None:
@@ -43,49 +39,6 @@ def test_masked_batches_hide_words_as_the_recipe_says() -> None:
     _, labels = masked_batch(sentences, ids, PretrainingConfig(cued=0.0, random_share=0.5), rng)
     words = sum(len(s.words) for s in sentences)
     assert 0.46 < (labels != IGNORED).sum().item() / words < 0.54
-
-
-def test_the_rate_warms_up_and_falls_to_zero() -> None:
-    recipe = PretrainingConfig(steps=300, warmup=100, rate=1.0)
-    assert [round(recipe.rate_at(s), 4) for s in (0, 49, 99, 100, 200, 300)] == [0.01, 0.5, 1.0, 1.0, 0.5, 0.0]
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Callable[..., PretrainingConfig]:
-    """A recipe that takes a second, with checkpoints at every second step."""
-    monkeypatch.setattr("agreement_bert.train.EVERY", 2)
-    return lambda steps: PretrainingConfig(steps=steps, batch=2, warmup=2)
-
-
-@pytest.mark.slow
-def test_training_that_was_interrupted_goes_on_as_if_it_was_not(
-    tmp_path: Path, small: Callable[..., PretrainingConfig], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = train(tmp_path / "whole", small(4)).state_dict()
-    rate_at = PretrainingConfig.rate_at
-
-    def stop(self: PretrainingConfig, step: int) -> float:
-        if step == 3:
-            raise KeyboardInterrupt
-        return rate_at(self, step)
-
-    monkeypatch.setattr(PretrainingConfig, "rate_at", stop)
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "parts", small(4))
-    monkeypatch.setattr(PretrainingConfig, "rate_at", rate_at)
-    parts = train(tmp_path / "parts", small(4)).state_dict()
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
-    assert sorted(p.name for p in (tmp_path / "parts").iterdir()) == sorted(p.name for p in (tmp_path / "whole").iterdir())
-
-
-def test_a_checkpoint_of_another_recipe_is_refused(
-    tmp_path: Path, small: Callable[..., PretrainingConfig], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agreement_bert.train.save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, small(2))
-    with pytest.raises(UsageError, match=r"checkpoint\.pt belongs to another recipe"):
-        train(tmp_path, small(3))
 
 
 @pytest.mark.slow

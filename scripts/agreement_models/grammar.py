@@ -1,4 +1,4 @@
-"""Sentences that agreement-bert is trained on: a wider grammar than that of the agreement tasks, without their sentences.
+"""Sentences that the embedded models are trained on: a wider grammar than that of the agreement tasks, without their sentences.
 
 The rule: no training sentence holds two nouns that can stand together in a task's sentence (`noun_pairs_of_tests`), whatever
 its structure. Every sentence of every agreement task holds such a pair, so none of them can occur.

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from agreement_bert.grammar import Grammar, GrammarSentence, Noun, allowed, load_grammar, noun_pairs
+from agreement_models.grammar import Grammar, GrammarSentence, Noun, allowed, load_grammar, noun_pairs
 from flowgauge.tasks.agreement import AgreementTask
 from flowgauge.tasks.lexicon import templates
 
@@ -35,6 +35,15 @@ def test_no_task_sentence_occurs_in_training_by_the_rule_and_in_a_sample(sample:
         for instance in AgreementTask(name).instances():
             assert not allowed((str(instance.truth["SUBJ"]), str(instance.truth["ATTR"])))
             assert instance.segments[0].replace("[MASK]", str(instance.answer[0])) not in trained
+
+
+def test_both_nouns_of_a_task_stand_before_its_gap() -> None:
+    """So that a model that reads from left to right has not seen a prefix either."""
+    for name in templates():
+        for instance in AgreementTask(name, 20).instances():
+            before = instance.segments[0].partition("[MASK]")[0].split()
+            nouns = {str(instance.truth[slot]) for slot in ("SUBJ", "ATTR")}
+            assert nouns <= {form for word in before for form in (word, word.removesuffix("s"))}
 
 
 def test_a_sentence_lists_every_noun_in_it(grammar: Grammar, sample: list[GrammarSentence]) -> None:
