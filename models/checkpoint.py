@@ -12,14 +12,22 @@ from typing import Any
 from ..core.errors import UsageError, printable, shortened
 from ..tasks.instance import Head
 from .checkpoint_files import local_folder, read_json, weight_files
+from .checkpoint_size import check_memory, described, stored_weights
 from .families.registry import FAMILIES
 from .problem_types import check_problem_type, stated_problem_type
 from .zoo import ZOO
 
-HEADS: Mapping[str, Head] = {"ForMaskedLM": "masked", "ForSequenceClassification": "label", "ForQuestionAnswering": "span"}
+HEADS: Mapping[str, Head] = {
+    "ForMaskedLM": "masked", "ForCausalLM": "next", "LMHeadModel": "next", "ForSequenceClassification": "label",
+    "ForQuestionAnswering": "span",
+}  # fmt: skip
 """The ending of `architectures` in a configuration to the head that it names."""
+ENCODERS = {
+    "albert", "bert", "camembert", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta",
+}  # fmt: skip
+"""Families that are run as encoders alone, though some of them can be configured as decoders."""
 LAYERS, OUTPUTS = 1000, 100_000
-"""The most layers and the most outputs of a classifier that are built; published encoders have at most 48 layers."""
+"""The most layers and the most outputs of a classifier that are built; published models have at most 126 layers."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +46,12 @@ class Checkpoint:
     revision: str | None
     config: Mapping[str, Any]
 
-    def check_encoder(self) -> None:
-        """Refuses what has no encoder that flowgauge runs.
+    def check_family(self) -> None:
+        """Refuses what flowgauge does not run.
 
         Raises:
-            UsageError: Another family, a decoder, or positions that transformers 5 does not compute.
+            UsageError: Another family, quantised weights, an encoder that is configured as a decoder, attention to a second
+                text, or positions that transformers 5 does not compute.
         """
         family, architecture = self.config.get("model_type"), self.architecture
         if family not in FAMILIES:
@@ -53,9 +62,23 @@ class Checkpoint:
                 f"model {self.name!r} {stated}; flowgauge has adapters for {', '.join(sorted(FAMILIES))}{own}: "
                 "choose a checkpoint of one of these families."
             )
-        if self.config.get("is_decoder") or self.config.get("add_cross_attention"):
+        quantised = self.config.get("quantization_config") or self.config.get("compression_config")
+        if quantised:
+            kind = quantised.get("quant_method") if isinstance(quantised, Mapping) else None
+            how = f" by {printable(str(kind)[:50])}" if kind else ""
             raise UsageError(
-                f"model {self.name!r} is configured as a decoder (is_decoder or add_cross_attention): choose an encoder."
+                f"the weights of model {self.name!r} are quantised{how} (quantization_config in config.json), and methods cannot "
+                "take gradients through them: choose the checkpoint that it was made from; --dtype bfloat16 halves its memory."
+            )
+        if family not in ENCODERS and self.config.get("add_cross_attention"):
+            raise UsageError(
+                f"model {self.name!r} reads a second text (add_cross_attention in config.json): choose a decoder that reads one."
+            )
+        as_decoder = self.config.get("is_decoder") or self.config.get("add_cross_attention")
+        if family in ENCODERS and (as_decoder or HEADS.get(self.ending) == "next"):
+            raise UsageError(
+                f"model {self.name!r} is configured as a decoder (is_decoder, add_cross_attention or saved as ...LMHeadModel): "
+                "choose an encoder, or a checkpoint of a family of decoders."
             )
         positions = self.config.get("position_embedding_type") or "absolute"
         if positions != "absolute":
@@ -85,6 +108,11 @@ class Checkpoint:
         stated = self.config.get("architectures")
         return printable(str(stated[0])[:100]) if isinstance(stated, list) and stated else ""
 
+    @property
+    def ending(self) -> str:
+        """The ending of the architecture that names its head (`HEADS`); empty where it is another."""
+        return next((ending for ending in HEADS if self.architecture.endswith(ending)), "")
+
     def head(self) -> Head:
         """The head that the configuration states.
 
@@ -94,20 +122,20 @@ class Checkpoint:
         architecture = self.architecture
         train = f"train one (`flowgauge train --model {self.name} --task TASK --out DIR`)"
         if not architecture:
-            prefix = {"bert": "Bert", "distilbert": "DistilBert", "electra": "Electra", "roberta": "Roberta"}
+            prefix = {"bert": "Bert", "distilbert": "DistilBert", "electra": "Electra", "roberta": "Roberta", "gpt2": "GPT2"}
             example = prefix.get(str(self.config.get("model_type")), "Bert")
             raise UsageError(
                 f"config.json of model {self.name!r} does not state its head (architectures): if it has one, add "
-                f'"architectures": ["{example}ForSequenceClassification"], or ...ForMaskedLM or ...ForQuestionAnswering; '
-                f"otherwise {train}."
+                f'"architectures": ["{example}ForSequenceClassification"], or ...ForMaskedLM, ...ForCausalLM or '
+                f"...ForQuestionAnswering; otherwise {train}."
             )
         if architecture == "BertForPreTraining":  # a masked-LM head beside that for next sentences
             return "masked"
-        head = next((head for ending, head in HEADS.items() if architecture.endswith(ending)), None)
+        head = HEADS.get(self.ending)
         if head is None:
             raise UsageError(
                 f"model {self.name!r} was saved as {architecture}, {_description(architecture, self.source)}; {train}, or choose "
-                "a checkpoint saved as ...ForMaskedLM, ...ForSequenceClassification or ...ForQuestionAnswering."
+                "a checkpoint saved as ...ForMaskedLM, ...ForCausalLM, ...ForSequenceClassification or ...ForQuestionAnswering."
             )
         if head == "label":
             check_problem_type(*stated_problem_type(self.config), self.name)
@@ -122,23 +150,33 @@ class Checkpoint:
         Raises:
             UsageError: More weights than bytes.
         """
-        sizes = [
-            getattr(config, key, 0) or 0 for key in ("num_hidden_layers", "hidden_size", "vocab_size", "max_position_embeddings")
-        ]
-        inner = getattr(config, "intermediate_size", None) or getattr(config, "hidden_dim", None) or 0
-        layers, width, words, positions = sizes
-        rows = words + positions + (getattr(config, "type_vocab_size", 0) or 0)
-        stacked = layers * (4 * width**2 + 2 * width * inner) if self.config.get("model_type") in FAMILIES else 0
-        count = stacked + rows * (getattr(config, "embedding_size", 0) or width)
+        sizes = described(config, self.config.get("model_type") in FAMILIES)
         folder = Path(self.source)
         if not folder.is_dir():
             return
         available = sum(path.stat().st_size for path in weight_files(folder, self.config) if path.is_file())
-        if available and count > available:
+        if available and sizes.weights > available:
             raise UsageError(
-                f"config.json of model {self.name!r} describes at least {count:,} weights ({layers} layers of width {width}, "
-                f"{words} words), but its files of weights have {available:,} bytes: it is the configuration of another model."
+                f"config.json of model {self.name!r} describes at least {sizes.weights:,} weights ({sizes.layers} layers of "
+                f"width {sizes.width}, {sizes.words} words), but its files of weights have {available:,} bytes: it is the "
+                "configuration of another model."
             )
+
+    def check_memory(self, config: Any, dtype: str, device: str) -> None:
+        """Refuses a model whose weights do not fit into memory, before they are read.
+
+        Args:
+            config: The configuration as transformers reads it, with its defaults.
+            dtype: The floating-point type that they are loaded in.
+            device: The torch device that they go to.
+
+        Raises:
+            UsageError: Says how much is needed and free.
+        """
+        folder = Path(self.source)
+        stored = stored_weights(weight_files(folder, self.config)) if folder.is_dir() else None
+        sizes = described(config, self.config.get("model_type") in FAMILIES)
+        check_memory(self.name, stored or sizes.weights, dtype, device)
 
 
 def open_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
@@ -234,7 +272,7 @@ def fetch(load: Callable[[], Any], name: str, what: str = "a model") -> Any:
                 "model.safetensors"
             )
         if "discards the imaginary part" in text:
-            reason = "its weights are complex numbers, which no encoder has"
+            reason = "its weights are complex numbers, which no model has"
         raise UsageError(
             f"cannot load {what} from {name!r}: {reason}. "
             f"Embedded models: {', '.join(ZOO)}; a folder with a checkpoint works too."
@@ -291,7 +329,7 @@ def _description(architecture: str, source: str) -> str:
         return "a sentence-transformers model, which turns texts into vectors and has no head"
     head = next((text for ending, text in known.items() if architecture.endswith(ending)), None)
     return (
-        f"which has {head} and neither a masked-LM nor a classification nor a span head"
+        f"which has {head} and neither a masked-LM nor a next-token nor a classification nor a span head"
         if head
-        else "which has neither a masked-LM nor a sequence-classification nor a span head"
+        else "which has neither a masked-LM nor a next-token nor a sequence-classification nor a span head"
     )

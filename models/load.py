@@ -22,12 +22,14 @@ from .tokenizer import load_tokenizer
 log = logging.getLogger(__name__)
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 AUTO = {
-    "masked": "AutoModelForMaskedLM", "label": "AutoModelForSequenceClassification", "span": "AutoModelForQuestionAnswering",
+    "masked": "AutoModelForMaskedLM", "next": "AutoModelForCausalLM", "label": "AutoModelForSequenceClassification",
+    "span": "AutoModelForQuestionAnswering",
 }  # fmt: skip
 """The class of transformers that loads each head."""
-LEFT_OUT = re.compile(r"pooler|seq_relationship")
-"""Weights whose absence changes no number that is explained: the pooler and the next-sentence head beside another head."""
-ENCODER = re.compile(r"embeddings|\.layer\.\d+\.")
+LEFT_OUT = re.compile(r"pooler|seq_relationship|attn\.(masked_)?bias$|attention\.(masked_)?bias$|rotary_emb\.inv_freq")
+"""Weights whose absence changes no number that is explained: the pooler and the next-sentence head beside another head, and
+what older files of decoders hold and is computed now (the causal mask, the angles of rotary positions)."""
+ENCODER = re.compile(r"embed|\bw[tp]e\b|\b(layer|layers|h)\.\d+\.")
 """Weights below the head."""
 
 
@@ -44,15 +46,16 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
         The model, with every weight frozen.
 
     Raises:
-        UsageError: No such model, no tokenizer, an unsupported head or family, an unknown dtype or device.
+        UsageError: No such model, no tokenizer, an unsupported head or family, quantised weights, more of them than fit into
+            memory, an unknown dtype or device.
     """
     if dtype not in DTYPES:
         raise UsageError(f"no dtype is called {dtype!r}; choose one of {', '.join(DTYPES)}.")
     torch_device = check_device(device)
     checkpoint = open_checkpoint(name, revision)
-    checkpoint.check_encoder()
+    checkpoint.check_family()
     head = checkpoint.head()
-    tokenizer = _tokenizer(checkpoint, masked=head == "masked")
+    tokenizer = _tokenizer(checkpoint, masked=head == "masked", dtype=dtype, device=device)
     hf, loading = _weights(checkpoint, AUTO[head], dtype=DTYPES[dtype])
     if loading["mismatched_keys"]:
         key, stored, expected = sorted(loading["mismatched_keys"])[0]
@@ -101,7 +104,7 @@ def load_base(name: str, classes: Sequence[str] | None, revision: str | None = N
         UsageError: No such model, no tokenizer, a family that flowgauge has no adapter for, weights of another configuration.
     """
     checkpoint = open_checkpoint(name, revision)
-    checkpoint.check_encoder()
+    checkpoint.check_family()
     tokenizer = _tokenizer(checkpoint, masked=False)
     if tokenizer.pad_token_id is None:
         raise UsageError(
@@ -142,15 +145,16 @@ def load_word_vectors(name: str, revision: str | None = None) -> WordVectors:
     return WordVectors(hf.get_input_embeddings().weight.detach(), tokenizer)
 
 
-def _tokenizer(checkpoint: Checkpoint, masked: bool) -> Any:
-    """The tokenizer, held against the configuration, whose size is held against the files of weights."""
+def _tokenizer(checkpoint: Checkpoint, masked: bool, dtype: str = "float32", device: str = "cpu") -> Any:
+    """The tokenizer, held against the configuration, whose size is held against the files of weights and against memory."""
     from transformers import AutoConfig
 
     options = {"revision": checkpoint.revision, "trust_remote_code": False}
     config = fetch(lambda: AutoConfig.from_pretrained(checkpoint.source, **options), checkpoint.name)
     checkpoint.check_size(config)
+    checkpoint.check_memory(config, dtype, device)
     tokenizer = load_tokenizer(checkpoint)
-    check_tokenizer(checkpoint.name, tokenizer, config.vocab_size, masked)
+    check_tokenizer(checkpoint.name, tokenizer, config.get_text_config().vocab_size, masked)
     return tokenizer
 
 

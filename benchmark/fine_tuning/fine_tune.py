@@ -95,7 +95,7 @@ def train(
     loaded_task = load_task(with_where(with_data(Spec.parse(task), data_dir), where or {}), columns)
     head = head_of(loaded_task)
     splits = {"train": loaded_task.instances("train", limit, seed), "validation": loaded_task.instances("validation", None, 0)}
-    open_checkpoint(model, revision).check_encoder()
+    open_checkpoint(model, revision).check_family()
     base, base_fingerprint = None, model_fingerprint(model_source(model), revision)
     if base_fingerprint is None:  # loading the model brings its files to this machine
         base = _load(model, head, revision, seed)

@@ -113,7 +113,7 @@ class ModelHandle:
         source = model_source(self.name)
         if self._fingerprint is None and not is_built(self.name):
             checkpoint = open_checkpoint(self.name, self.revision)
-            checkpoint.check_encoder()
+            checkpoint.check_family()
             checkpoint.head()
             self._fingerprint = model_fingerprint(source, self.revision)
             if self._fingerprint is None:  # its files are not on this machine yet

@@ -35,17 +35,24 @@ def variant(tiny_folder: Callable[..., Path], tmp_path: Path) -> Variant:
 @pytest.mark.parametrize(
     ("config", "text"),
     [
-        ({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}, r"is of family 'gpt2' \(saved as GPT2LMHeadModel\)"),
+        ({"model_type": "xlnet", "architectures": ["XLNetLMHeadModel"]}, r"is of family 'xlnet' \(saved as XLNetLMHeadModel\)"),
         (
-            {"model_type": "llama", "architectures": ["LlamaForCausalLM"]},
-            "is of family 'llama'.*choose a checkpoint of one of these",
+            {"model_type": "rwkv", "architectures": ["RwkvForCausalLM"]},
+            "is of family 'rwkv'.*choose a checkpoint of one of these",
         ),
+        (
+            {"quantization_config": {"quant_method": "gptq", "bits": 4}},
+            r"are quantised by gptq \(quantization_config in config.json\).*choose the checkpoint that it was made from",
+        ),
+        ({"quantization_config": "int8"}, r"are quantised \(quantization_config"),
+        ({"compression_config": {"format": "int-quantized"}}, "are quantised"),
         (
             {"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}},
             r"family 'own'.*code that comes with a checkpoint \(auto_map\)",
         ),
         ({"model_type": None}, "states no model_type"),
         ({"is_decoder": True}, "is configured as a decoder"),
+        ({"architectures": ["BertLMHeadModel"]}, r"is configured as a decoder \(.*saved as ...LMHeadModel\): choose an encoder"),
         (
             {"position_embedding_type": "relative_key"},
             "position_embedding_type 'relative_key', which transformers 5 does not compute",
@@ -79,7 +86,7 @@ def test_a_family_or_size_that_cannot_be_run_is_refused_before_weights_are_read(
             {"architectures": ["ElectraForPreTraining"]},
             r"a head that finds replaced words \(a discriminator\).*`flowgauge train --mod",
         ),
-        ({"architectures": ["BertModel"]}, "saved as BertModel, which has neither a masked-LM nor a sequence-classification"),
+        ({"architectures": ["BertModel"]}, "saved as BertModel, which has neither a masked-LM nor a next-token nor a seq"),
         (
             {"architectures": None},
             r'does not state its head \(architectures\): if it has one, add "architectures": \["BertForSeq',

@@ -115,8 +115,8 @@ def _other_weights(folder: Path, change: Callable[[Tensor], Any], ending: str) -
             "bin",
             r"bert.encoder.layer.1.output.dense.weight in the shape \(7, 5\), where its config.json asks for",
         ),
-        (lambda w: w.to(torch.complex64), "safetensors", "complex numbers, which no encoder has"),
-        (lambda w: w.to(torch.complex64), "bin", "complex numbers, which no encoder has"),
+        (lambda w: w.to(torch.complex64), "safetensors", "complex numbers, which no model has"),
+        (lambda w: w.to(torch.complex64), "bin", "complex numbers, which no model has"),
         (
             lambda _: Program(),
             "bin",
