@@ -13,15 +13,22 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from ..core.errors import NoSplit, UnknownName, UsageError
 from .file_rows import read_table, split_names, stem
-from .gaps import filled, gap_between, gapped
+from .gaps import Gapped, filled, gap_between, gapped
 from .instance import GAP, Head, Instance, Quantity, cluster_of
 from .sampling import balanced
 from .table import LONG_TEXT, NUMBER, BrokenRowError, FileRow, Table, as_text, hint_of_header
 
 log = logging.getLogger(__name__)
-COLUMNS = ("sentence", "sentence2", "target_idx", "good", "bad", "label", "condition", "cluster")
+COLUMNS = (
+    "sentence", "sentence2", "prefix", "target_idx", "good", "bad", "label", "condition", "cluster", "left_to_right",
+    "counterpart",
+)  # fmt: skip
 WHOLE = {"sentence_good": "good", "sentence_bad": "bad"}
 """What files call the two sentences of a pair (BLiMP), and the columns that they are taken for."""
+ALIASES = {**WHOLE, "one_prefix_method": "left_to_right"}
+"""The same, and what BLiMP calls a pair whose sentences are the same before the word in which they differ."""
+YES, NO = {"1", "1.0", "true", "yes"}, {"", "0", "0.0", "false", "no"}
+"""What says in the column `left_to_right` that the words before the gap decide, and what says that they may not."""
 NO_LABEL = ("-", "nan", "<na>", "n/a", "null")
 """Texts in the place of a label that say that there is none: that of SNLI and those of pandas and SQL; so does an empty cell."""
 TRUE_NAMES = "write the names of the labels that are true, not whether each of them is."
@@ -43,11 +50,12 @@ SECOND_TEXTS = (
 
 
 class UsableRows(NamedTuple):
-    """The instances of a split, how many rows were left out as broken, and the names of the classes where the file has them."""
+    """The instances of a split, how many rows are broken, the names of the classes if the file has them, what is left out."""
 
     instances: tuple[Instance, ...]
     broken: int
     classes: tuple[str, ...]
+    left_out: str
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,10 @@ class FileTask(abc.ABC):
         """How many rows were left out because no instance could be built of them."""
         return self._usable(first_split(self.path)).broken
 
+    def left_out(self, split: str) -> str:
+        """How many rows of a split are left out, and why the first is; empty where none is."""
+        return self._usable(split).left_out
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes in the order of their numbers, where the file has them; else empty."""
@@ -158,15 +170,20 @@ class FileTask(abc.ABC):
             try:
                 instances.append(self._instance(f"{before}{row.number}", row, table))
             except BrokenRowError as error:
-                reason = f"{self.path}, line {row.line}: {error}"
+                reason = f"line {row.line}: {error}"
                 if self.on_broken == "error":
-                    raise UsageError(f"{reason} To leave such rows out, write {self.path}:on_broken=skip.") from error
+                    raise UsageError(
+                        f"{self.path}, {reason} To leave such rows out, write {self.path}:on_broken=skip."
+                    ) from error
                 reasons.append(reason)
         if not instances:
-            raise UsageError(f"none of the {len(rows)} rows of {self.path} can be used; the first: {reasons[0]}")
+            raise UsageError(f"none of the {len(rows)} rows of {self.path} can be used; the first: {self.path}, {reasons[0]}")
+        said = ""
         if reasons:
-            log.warning("%d of %d rows of %s left out, the first: %s", len(reasons), len(rows), self.source, reasons[0])
-        return UsableRows(tuple(self._finished(instances, table, stored)), len(reasons), table.classes.get("label", ()))
+            said = f"{len(reasons)} of {len(rows)} rows of {self.source} left out, the first: {reasons[0]}"
+            log.warning(said)
+        classes = table.classes.get("label", ())
+        return UsableRows(tuple(self._finished(instances, table, stored)), len(reasons), classes, said)
 
     def _chosen(self, table: Table) -> list[FileRow]:
         """The rows that `where` keeps."""
@@ -201,13 +218,17 @@ class FileTask(abc.ABC):
 class MinimalPairs(FileTask):
     """Minimal pairs: `sentence` with one [MASK] or `target_idx` (index of a word); `good`, `bad`; maybe `condition`, `cluster`.
 
-    Without a sentence, `good` and `bad` are whole sentences that differ in one word, which becomes the gap.
+    Without a sentence, `good` and `bad` are whole sentences that differ in one word, which becomes the gap, or the two words that
+    may follow a `prefix`. `left_to_right` says whether the words before the gap decide, so that a model of the next word can be
+    asked with these; `counterpart` is the sentence with its gap, in which `bad` is right.
     """
 
     head: ClassVar[Head] = "masked"
 
     def _required(self, table: Table) -> tuple[str, ...]:
         several_words = len(as_text(table.rows[0].cells.get("good")).split()) > 1
+        if "prefix" in table.columns and "sentence" not in table.columns and not several_words:
+            return ("prefix", "good", "bad")
         return ("good", "bad") if several_words else ("sentence", "good", "bad")
 
     def _instance(self, name: str, row: FileRow, table: Table) -> Instance:
@@ -216,8 +237,16 @@ class MinimalPairs(FileTask):
             raise BrokenRowError(f"good and bad are both {good!r}.")
         has_gap = GAP in row.text("sentence") or row.text("target_idx")
         is_whole = not has_gap and len(good.split()) > 1 and len(bad.split()) > 1
-        pair = gap_between(good, bad) if is_whole else gapped(row, good, bad)
-        return Instance(name, (pair.text,), (pair.good,), (pair.bad,), row.text("condition"), cluster=_cluster(row))
+        if is_whole:
+            pair = gap_between(good, bad)
+        elif "prefix" in table.columns and "sentence" not in table.columns:
+            pair = Gapped(f"{filled(row, 'prefix')} {GAP}", good, bad)
+        else:
+            pair = gapped(row, good, bad)
+        return Instance(
+            name, (pair.text,), (pair.good,), (pair.bad,), row.text("condition"), cluster=_cluster(row),
+            left_to_right=_left_to_right(row), counterpart=_counterpart(row, pair.text),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -271,6 +300,31 @@ class LabelledTexts(FileTask):
 def _cluster(row: FileRow) -> str:
     """The cluster of a row's instance: that of the text in its column `cluster`, such as a passage or the name of a document."""
     return cluster_of(row.text("cluster"))
+
+
+def _left_to_right(row: FileRow) -> bool:
+    """Whether a row says that the words before its gap decide.
+
+    Raises:
+        BrokenRowError: It says something else than yes or no.
+    """
+    said = row.text("left_to_right").lower()
+    if said not in YES | NO:
+        raise BrokenRowError(f"left_to_right must be true or false, got {said[:20]!r}.")
+    return said in YES
+
+
+def _counterpart(row: FileRow, text: str) -> tuple[str, ...]:
+    """The sentence of a row in which the other word is right; empty where there is none.
+
+    Raises:
+        BrokenRowError: It has another number of words, or its gap elsewhere.
+    """
+    given = row.text("counterpart")
+    places = [[GAP in word for word in sentence.split()] for sentence in (given, text)]
+    if given and places[0] != places[1]:
+        raise BrokenRowError(f"the counterpart must have as many words as {text!r}, and {GAP} at the same place, got {given!r}.")
+    return (given,) if given else ()
 
 
 def _question(instance: Instance, label: str) -> Instance:
@@ -367,7 +421,7 @@ def renamed(path: Path, table: Table, columns: Mapping[str, str]) -> Table:
     for column, name_in_file in columns.items():
         if name_in_file not in table.columns:
             raise UnknownName(f"column of {path.name}", name_in_file, table.columns, f"(it was named for {column})")
-    whole = {ours: name for name, ours in WHOLE.items() if name in table.columns and ours not in table.columns}
+    whole = {ours: name for name, ours in ALIASES.items() if name in table.columns and ours not in table.columns}
     mapping = {**whole, **{WHOLE.get(ours, ours): name for ours, name in columns.items()}}
     moved = {name for name in mapping.values() if name in COLUMNS and name not in mapping}
 

@@ -127,7 +127,8 @@ class Task(Protocol):
     """Instances, the model head they need and the quantity that is explained.
 
     A task may also have `doc`, the one line that `flowgauge list` shows, `reference`, the publication that it follows, `classes`,
-    the names of its classes, and `model`, the one model that it is made for.
+    the names of its classes, `model`, the one model that it is made for, and `left_out(split)`, which says in one line how many
+    of its rows are no instances and why, for the record.
     """
 
     @property

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,12 @@ def _shown(path: Path, folder: Path) -> str:
     return f"{path.relative_to(folder).as_posix()}{part}"
 
 
+def first_file(folder: Path, stems: Iterable[str]) -> Path | None:
+    """The first of several files of a data folder, each in any text format, plain or gzipped; None where there is none."""
+    names = [stem + ending for stem in stems for ending in TEXT_FORMATS]
+    return next((path for name in names for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
 def read_rows(name: str, corpus: Corpus, split: str, data_dir: str | Path | None) -> Iterator[PublishedRow]:
     """The rows of a split, in the order of the data.
 
@@ -180,7 +186,7 @@ def _from_hub(name: str, corpus: Corpus, split: str) -> Iterator[PublishedRow]:
     remedy = f"put {describe_file(corpus, split)} into a folder and name it with --data-dir DIR (or {DATA_DIR}=DIR)"
     if corpus.hub is None:
         raise UsageError(f"task {name!r} is not on the Hub with labels of single words: {remedy}.")
-    table = _load(name, corpus.hub, _hub_splits(corpus)[split], remedy)
+    table = hub_table(name, corpus.hub, _hub_splits(corpus)[split], remedy)
     where = f"{' '.join(corpus.hub)} {_hub_splits(corpus)[split]}"
     absent = [column for column in corpus.columns if column not in table.column_names]
     if absent:
@@ -195,7 +201,18 @@ def _from_hub(name: str, corpus: Corpus, split: str) -> Iterator[PublishedRow]:
         yield PublishedRow(f"{where}, row {index}", str(row.get("id", row.get("idx", index))), texts, label)
 
 
-def _load(name: str, hub: tuple[str, str], split: str, remedy: str) -> Any:
+def hub_table(name: str, hub: tuple[str, str], split: str, remedy: str) -> Any:
+    """A split of a data set on the Hub, as `datasets` gives it.
+
+    Args:
+        name: The task's name, for messages.
+        hub: Data set and configuration.
+        split: The split.
+        remedy: What the message tells a user to do who cannot reach the Hub.
+
+    Raises:
+        UsageError: The data cannot be read.
+    """
     import datasets
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it logs every retry; the error below is enough

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -13,8 +14,23 @@ from .declare import checked
 from .file_rows import is_table
 from .file_tasks import FileTask, kind_of, pairs
 from .instance import FITTING, Task
+from .pairs.blimp import PARADIGMS, SEVERAL_WORDS, several_words
 
-TASKS = Registry(
+MOST_SIBLINGS = 6
+"""Tasks of one family, such as `blimp/`, from which on messages name the family alone."""
+
+
+class TaskRegistry(Registry):
+    """The tasks; of a name that cannot be a task, it says why."""
+
+    def _target(self, name: str) -> str:
+        family, _, paradigm = name.partition("/")
+        if family == "blimp" and paradigm in SEVERAL_WORDS:
+            raise UsageError(several_words(paradigm))
+        return super()._target(name)
+
+
+TASKS = TaskRegistry(
     "task",
     "flowgauge.tasks",
     {
@@ -24,6 +40,10 @@ TASKS = Registry(
         "sva/app": "flowgauge.tasks.agreement:sva_app",
         "ra/na": "flowgauge.tasks.agreement:ra_na",
         "ra/ga": "flowgauge.tasks.agreement:ra_ga",
+        "ioi": "flowgauge.tasks.pairs.indirect_objects:IndirectObjects",
+        "greater-than": "flowgauge.tasks.pairs.greater_than:GreaterThan",
+        "gulordava": "flowgauge.tasks.pairs.gulordava:Gulordava",
+        **{f"blimp/{paradigm}": f"flowgauge.tasks.pairs.blimp:blimp({paradigm})" for paradigm in PARADIGMS},
         "sst2": "flowgauge.tasks.classification:sst2",
         "sst": "flowgauge.tasks.classification:sst",
         "sst/binary": "flowgauge.tasks.classification:sst_binary",
@@ -84,18 +104,21 @@ def takes_data(spec: Spec) -> bool:
 
 
 def tasks_for_head(head: str, classes_match: Callable[[Sequence[str]], bool]) -> list[str]:
-    """Names of the built-in tasks for any model with a given head.
+    """Names of the built-in tasks for any model with a given head; a family of many is named by its pattern, `blimp/*`.
 
     Args:
         head: The head of the model; one of the next word fits tasks with a gap, too (`instance.FITTING`).
         classes_match: Whether the classes of a task are those of the model.
     """
     tasks = {name: TASKS.create(name) for name in TASKS.builtin}
-    return [
+    fitting = [
         name
         for name, task in tasks.items()
         if head in FITTING[task.head] and not getattr(task, "model", "") and classes_match(getattr(task, "classes", ()))
     ]
+    siblings = Counter(name.partition("/")[0] for name in fitting)
+    families = ((name, name.partition("/")[0]) for name in fitting)
+    return list(dict.fromkeys(f"{family}/*" if siblings[family] > MOST_SIBLINGS else name for name, family in families))
 
 
 def _from_table(spec: Spec, columns: Mapping[str, str]) -> FileTask:

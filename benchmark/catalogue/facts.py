@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal, get_args
 
 from ...core.errors import UnknownName
-from ...core.plugin_docs import PluginDocs, imported_docs, plugin_docs
+from ...core.plugin_docs import PluginDocs, imported_docs, plugin_docs, target_parts
 from ...core.registry import Registry, Spec, declared_in, load_file, plugin_file, plugin_name
 from ...methods.registry import METHODS
 from ...metrics.registry import METRICS
@@ -38,6 +39,7 @@ GROUPS = {
     "tasks.agreement": "Agreement, in sentences from templates",
     "tasks.classification": "Classification of published texts",
     "tasks.squad": "Questions about a passage",
+    "tasks.pairs": "Minimal pairs, and the next word of a text",
     "tasks.planted": "Planted paths, which are known",
     "tasks.toy_counting": "A toy whose answer is known",
     "models.zoo": "Comes with the package",
@@ -118,6 +120,16 @@ def all_facts(kind: Kind) -> list[PluginFacts]:
     return [facts(kind, name) for name in names(kind)]
 
 
+def families(entries: Iterable[PluginFacts]) -> list[list[PluginFacts]]:
+    """Entries, with neighbours together that are one plug-in under several names, such as the paradigms of BLiMP.
+
+    >>> next(len(family) for family in families(all_facts("task")) if family[0].name.startswith("blimp/"))
+    48
+    """
+    grouped = groupby(entries, key=lambda entry: (entry.group, entry.docs.summary, entry.source))
+    return [list(family) for _, family in grouped]
+
+
 def facts(kind: Kind, name: str) -> PluginFacts:
     """The facts of a registered name.
 
@@ -141,7 +153,7 @@ def facts(kind: Kind, name: str) -> PluginFacts:
     cost = cost_table().methods.get(name) if kind == "method" else None
     declared = _declared(kind, name, docs)
     source = declared.pop("source", "") or docs.source
-    settings = declared_settings(*target.split(":"))
+    settings = declared_settings(*target_parts(target))
     return PluginFacts(kind, name, GROUPS[group], docs, settings, source, str(docs.declared.get("misleads", "")), cost, declared)
 
 

@@ -16,7 +16,7 @@ SCOPES = {
     "cells": "one number for several stored cells, by `flowgauge compare`",
 }
 HEADS = {
-    "masked": "a masked language model",
+    "masked": "a masked language model, or one of the next word where the words before the gap decide",
     "next": "a model that predicts the next word",
     "label": "a classifier",
     "span": "a model that marks spans",

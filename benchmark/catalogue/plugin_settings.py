@@ -42,7 +42,7 @@ class NoDefault:
 NO_DEFAULT = NoDefault()
 
 
-def declared_settings(module: str, name: str) -> tuple[PluginSetting, ...]:
+def declared_settings(module: str, name: str, argument: str = "") -> tuple[PluginSetting, ...]:
     """The settings of a plug-in: the fields of a dataclass and of its bases, or the arguments of a function or constructor.
 
     What the docstring of a function leaves out is taken from the class that the function returns.
@@ -50,6 +50,7 @@ def declared_settings(module: str, name: str) -> tuple[PluginSetting, ...]:
     Args:
         module: Name of the module.
         name: Name of the class or function in it.
+        argument: What the first argument of the function is set to, which is then no setting; empty: nothing.
 
     >>> [(s.name, s.default) for s in declared_settings("flowgauge.methods.random", "Random")]
     [('draws', 20)]
@@ -59,7 +60,7 @@ def declared_settings(module: str, name: str) -> tuple[PluginSetting, ...]:
         return ()
     if isinstance(node, ast.FunctionDef):
         calls = [getattr(d.func, "id", "") for d in node.decorator_list if isinstance(d, ast.Call)]
-        leading = next((LEADING[call] for call in calls if call in LEADING), 0)
+        leading = next((LEADING[call] for call in calls if call in LEADING), 0) + bool(argument)
         built = definition(*_home(module, ast.unparse(node.returns))) if node.returns else None
         texts = documented((ast.get_docstring(built) or "") if isinstance(built, ast.ClassDef) else "")
         return tuple(_arguments(module, node, {**texts, **documented(ast.get_docstring(node) or "")}, leading))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...models.inputs.encode import TRACE_SAMPLES, EncodedInstances, batches
@@ -82,6 +82,9 @@ def encode_group(group: JobGroup, metrics: Sequence[Any] = (), batch_size: int |
         batch_size=batch_size or BATCH_SIZE, max_tokens=group.max_tokens, on_split=group.on_split, labels=labels or None,
         samples=TRACE_SAMPLES if _takes_paths(group, metrics) else 1,
     )  # fmt: skip
+    left_out = getattr(group.task, "left_out", None)
+    if callable(left_out) and (reason := left_out(group.key.split)):  # rows that are no instances, in one line
+        encoded = replace(encoded, skipped=(reason, *encoded.skipped))
     return PreparedBatches(model, encoded, labels)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FOLDERS = """
-tasks: what to explain: instance.py registry.py agreement.py classification.py squad.py planted.py toy_counting.py file_tasks.py
+tasks: what to explain: instance.py registry.py pairs agreement.py classification.py squad.py planted.py toy_counting.py
 models: a model as a flow graph: inputs flow families interventions built zoo
 methods: explain a prediction: gradients patterns attention perturbation masks noise
 metrics: how faithful that is: nodes summary.py tokens heads edges patterns masks reduced_models statistics calibration

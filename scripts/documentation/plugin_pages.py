@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from flowgauge.benchmark.catalogue.costs import cost_table, in_words
-from flowgauge.benchmark.catalogue.facts import REGISTRIES, Kind, PluginFacts, all_facts
+from flowgauge.benchmark.catalogue.facts import REGISTRIES, Kind, PluginFacts, all_facts, families
 from flowgauge.benchmark.catalogue.plugin_settings import NO_DEFAULT
 from flowgauge.core.needs import NEEDS
 from flowgauge.metrics.scorecard import SCORECARD
@@ -124,7 +124,8 @@ def _index(kind: Kind) -> str:
 def _tasks_and_models() -> str:
     parts = ["# Tasks and models", "`flowgauge list tasks` and `flowgauge list models` print these lists.", "## Tasks"]
     for group, members in by_group("task").items():
-        rows = [f"| `{plugin.name}` | {_cell(plugin.docs.summary)} | {_cell(plugin.source)} |" for plugin in members]
+        named = [(", ".join(f"`{plugin.name}`" for plugin in family), family[0]) for family in families(members)]
+        rows = [f"| {names} | {_cell(plugin.docs.summary)} | {_cell(plugin.source)} |" for names, plugin in named]
         parts += [f"### {group}", _table(("task", "what is asked", "source"), rows)]
     models = [f"| `{plugin.name}` | {_cell(plugin.docs.summary)} |" for plugin in built_in("model")]
     parts += [

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +145,7 @@ def test_a_broken_row_stops_with_its_line_or_is_left_out_and_counted(tmp_path: P
         task = load_task(f"{path}:on_broken=skip")
     assert isinstance(task, MinimalPairs)
     assert (task.broken, [i.id for i in task.instances("test", None, 0)]) == (1, ["set/1", "set/3"])
-    assert caplog.messages == [f"1 of 3 rows of set.tsv left out, the first: {path}, line 3: {message}"]
+    assert caplog.messages == [f"1 of 3 rows of set.tsv left out, the first: line 3: {message}"]
 
 
 def test_a_file_of_broken_rows_only_is_refused_even_when_they_may_be_left_out(tmp_path: Path) -> None:
@@ -441,3 +444,44 @@ def test_sst2_loads_as_labelled(shared_data: Path) -> None:
     instances = task.instances("test", None, 0)
     assert (task.name, task.head, len(instances), sum(int(i.answer[0]) for i in instances)) == ("file/dev", "label", 872, 444)
     assert instances[0] == Instance("dev/1", ("it 's a charming and often affecting journey .",), (1,))
+
+
+def test_a_prefix_with_two_words_is_a_pair_whose_gap_is_last(tmp_path: Path) -> None:
+    path = write(tmp_path, "prefix\tgood\tbad\ncondition\tis\tare\n".replace("condition", "the author near the guards"))
+    (instance,) = load_task(str(path)).instances("test", None, 0)
+    assert instance == Instance("set/1", ("the author near the guards [MASK]",), ("is",), ("are",))
+    with pytest.raises(UsageError, match="line 2: the cell prefix is empty"):
+        load_task(str(write(tmp_path, "prefix\tgood\tbad\n\tis\tare\n", "empty.tsv")))
+
+
+def test_a_file_may_say_that_the_words_before_decide_and_give_a_counterpart(tmp_path: Path) -> None:
+    header = "sentence\tgood\tbad\tleft_to_right\tcounterpart\n"
+    text = "the cats [MASK] here .\tare\tis\tTrue\tthe cat [MASK] here .\nthe cats [MASK] here .\tare\tis\t0\t\n"
+    first, second = load_task(str(write(tmp_path, header + text))).instances("test", None, 0)
+    assert (first.left_to_right, first.counterpart) == (True, ("the cat [MASK] here .",))
+    assert (second.left_to_right, second.counterpart) == (False, ())
+    assert fingerprint([replace(first, id="x")]) != fingerprint([replace(second, id="x")])
+    for row, said in {
+        "a [MASK] b\tare\tis\tmaybe\t\n": "left_to_right must be true or false, got 'maybe'",
+        "a [MASK] b\tare\tis\t\ta [MASK]\n": "the counterpart must have as many words as 'a [MASK] b'",
+        "a [MASK] b\tare\tis\t\t[MASK] a b\n": "and [MASK] at the same place",
+    }.items():
+        with pytest.raises(UsageError, match=re.escape(said)):
+            load_task(str(write(tmp_path, header + row, "broken.tsv")))
+
+
+def test_published_pairs_of_blimp_say_whether_their_prefix_decides(tmp_path: Path) -> None:
+    rows = [
+        {"sentence_good": "Ann hurt herself.", "sentence_bad": "Ann hurt himself.", "one_prefix_method": True},
+        {"sentence_good": "These cats slept.", "sentence_bad": "This cats slept.", "one_prefix_method": False},
+    ]
+    path = write(tmp_path, "\n".join(map(json.dumps, rows)), "paradigm.jsonl")
+    assert [i.left_to_right for i in load_task(str(path)).instances("test", None, 0)] == [True, False]
+
+
+def test_the_record_is_told_which_rows_are_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path, PAIRS + "the cats [MASK] here .\t\tare\tis\tP\nno gap\t\tare\tis\tP\n")
+    task: Any = load_task(f"{path}:on_broken=skip")
+    assert task.left_out("test").startswith("1 of 2 rows of set.tsv left out, the first: line 3: there is no [MASK]")
+    whole: Any = load_task(str(write(tmp_path, PAIRS + "the cats [MASK] here .\t\tare\tis\tP\n", "whole.tsv")))
+    assert whole.left_out("test") == ""

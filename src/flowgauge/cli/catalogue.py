@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, cast
@@ -77,18 +77,27 @@ def _singular(kind: ListedKind) -> Kind:
 
 def _in_groups(entries: Iterable[PluginFacts], prefix: str) -> str:
     """Entries under the headings of their groups: name and summary, and the source below."""
-    from ..benchmark.catalogue.facts import GROUPS, OUTSIDE_GROUP
+    from ..benchmark.catalogue.facts import GROUPS, OUTSIDE_GROUP, families
 
     order = [*GROUPS.values(), OUTSIDE_GROUP]
     entries = sorted(entries, key=lambda entry: order.index(entry.group))
-    margin, blocks = 4 + max(len(entry.name) for entry in entries), list[str]()
-    for heading, group in groupby(entries, key=lambda entry: entry.group):
+    shown = [(_family_name(family), family) for family in families(entries)]
+    margin, blocks = 4 + max(len(name) for name, _ in shown), list[str]()
+    for heading, group in groupby(shown, key=lambda pair: pair[1][0].group):
         lines = [prefix + heading[0].lower() + heading[1:] if prefix else heading]
-        for entry in group:
-            lines.append(f"  {entry.name:<{margin - 2}}{entry.docs.summary}")
-            lines += [" " * margin + entry.source] if entry.source else []
+        for name, family in group:
+            lines.append(f"  {name:<{margin - 2}}{family[0].docs.summary}")
+            lines += [" " * margin + family[0].source] if family[0].source else []
+            if len(family) > 1:
+                names = ", ".join(entry.name.partition("/")[2] for entry in family)
+                lines += [" " * margin + line for line in textwrap.wrap(names, WIDEST - margin)]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def _family_name(family: Sequence[PluginFacts]) -> str:
+    """The name of an entry, or the pattern of several: `blimp/...`."""
+    return family[0].name if len(family) == 1 else f"{family[0].name.partition('/')[0]}/..."
 
 
 def _page(entry: PluginFacts, width: int) -> list[str]:

@@ -42,17 +42,28 @@ def plugin_docs(target: str) -> PluginDocs:
     """What the source of a plug-in says of it; all of it is empty where no source file or no such definition is there.
 
     Args:
-        target: `module:name` of a class or function.
+        target: `module:name` of a class or function, or `module:name(argument)`.
 
     >>> plugin_docs("flowgauge.core.plugin_docs:PluginDocs").summary
     'A plug-in in words.'
     """
-    module, _, name = target.partition(":")
+    module, name, _ = target_parts(target)
     node = definition(module, name)
     if node is None:
         return PluginDocs()
     declared = _declared(module_tree(module), node)
     return _from_docstring(ast.get_docstring(node) or "", declared)
+
+
+def target_parts(target: str) -> tuple[str, str, str]:
+    """Module, name, and the text that the first argument is set to (empty: none) of a target of a registry.
+
+    >>> target_parts("os.path:join"), target_parts("os.path:join(a)")
+    (('os.path', 'join', ''), ('os.path', 'join', 'a'))
+    """
+    module, _, name = target.partition(":")
+    name, _, argument = name.removesuffix(")").partition("(")
+    return module, name, argument
 
 
 @cache

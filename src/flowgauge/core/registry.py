@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import FunctionType, MappingProxyType, ModuleType, UnionType
@@ -20,7 +20,7 @@ import yaml
 
 from .errors import FlowgaugeError, UnknownName, UsageError, in_words, quoted
 from .foreign_code import PluginFault, foreign_code, is_foreign
-from .plugin_docs import PluginDocs, plugin_docs
+from .plugin_docs import PluginDocs, plugin_docs, target_parts
 from .plugin_source import forget_edited_imports
 
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -102,7 +102,8 @@ class Registry:
     Args:
         kind: What messages call one of them, such as `method`.
         group: The group of entry points that other packages register in, such as `flowgauge.methods`.
-        builtin: Name to target, `module:attribute`; nothing is imported before it is needed.
+        builtin: Name to target, `module:attribute`, or `module:attribute(text)` of a function whose first argument is this text;
+            nothing is imported before it is needed.
     """
 
     def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
@@ -154,10 +155,10 @@ class Registry:
         path, name_in_file = plugin_file(name)
         if path is not None:
             return self._from_file(path, name_in_file)
-        module, _, attribute = self._target(name).partition(":")
+        module, attribute, argument = target_parts(self._target(name))
         if name in self.builtin:
             factory: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-            return factory
+            return _with_argument(factory, argument) if argument else factory
         try:
             with foreign_code(f"the module {module}"):
                 factory = getattr(importlib.import_module(module), attribute)
@@ -206,6 +207,13 @@ class Registry:
         if not name and len(declared) > 1:
             raise UsageError(f"{path} defines several {self.kind}s ({', '.join(sorted(declared))}): name one as {path}:name.")
         return declared[name] if name else next(iter(declared.values()))
+
+
+def _with_argument(function: Callable[..., Any], argument: str) -> Callable[..., Any]:
+    """A function whose first argument is set, with its docstring and its home."""
+    bound = partial(function, argument)
+    bound.__doc__, bound.__module__, bound.__name__ = function.__doc__, function.__module__, function.__name__  # type: ignore[attr-defined]
+    return bound
 
 
 def plugin_file(text: str) -> tuple[Path | None, str]:
@@ -276,6 +284,7 @@ def _typed(owner: str, factory: Callable[..., Any], given: Mapping[str, Any]) ->
     """
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+    factory = factory.func if isinstance(factory, partial) else factory
     kind = getattr(factory, "function", factory)
     try:
         hints = get_type_hints(kind.__init__ if inspect.isclass(kind) and not is_dataclass(kind) else kind)

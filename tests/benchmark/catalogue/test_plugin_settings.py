@@ -14,6 +14,7 @@ from flowgauge.benchmark.catalogue.plugin_settings import (
     documented,
     imported_settings,
 )
+from flowgauge.core.plugin_docs import target_parts
 from flowgauge.core.registry import Registry, parameters
 from flowgauge.methods.registry import METHODS
 from flowgauge.metrics.registry import METRICS
@@ -122,7 +123,7 @@ def test_sections_end_where_the_next_paragraph_begins() -> None:
 @pytest.mark.parametrize("registry", [METHODS, METRICS, TASKS, MODELS], ids=lambda registry: registry.kind)
 def test_settings_of_builtin_plugins_are_those_of_an_import_and_documented(registry: Registry) -> None:
     for name, target in registry.builtin.items():
-        read = declared_settings(*target.split(":"))
+        read = declared_settings(*target_parts(target))
         imported = parameters(registry.factory(name)).values()
         assert {s.name: s.default for s in read} == {
             p.name: NO_DEFAULT if p.default is p.empty else p.default for p in imported

@@ -53,3 +53,12 @@ def test_sentences_that_are_too_long_and_another_head_are_refused(make_plan, tin
         encode_group(group_of(make_plan(max_tokens=10, limit=None)))
     with pytest.raises(UsageError, match="needs a model with a sequence-classification head"):
         encode_group(group_of(make_plan(tasks="sst2", limit=2, data_dir=str(tiny_data))))
+
+
+def test_rows_that_are_no_instances_are_told_once_with_the_sentences_that_do_not_fit(make_plan, tmp_path) -> None:
+    path = tmp_path / "pairs.tsv"
+    rows = ["the author [MASK] tall .\tis\tare", "no gap here\tis\tare", "the author [MASK] tall .\tsupercalifragilistic\tare"]
+    path.write_text("\n".join(["sentence\tgood\tbad", *rows]) + "\n")
+    group = group_of(make_plan(tasks=f"{path}:on_broken=skip", limit=None, on_split="skip"))
+    first, second = encode_group(group).encoded.skipped
+    assert first.startswith("1 of 3 rows of pairs.tsv left out, the first: line 3:") and second.startswith("pairs/3:")

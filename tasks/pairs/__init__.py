@@ -1,0 +1,1 @@
+"""Minimal pairs of published sets, and prompts whose next word is known."""
