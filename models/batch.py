@@ -97,6 +97,11 @@ class Batch:
         return [int(n) for n in self.attention_mask.sum(1)]
 
     @property
+    def positions(self) -> Int[Tensor, "batch tokens"]:
+        """The position of each token, counted over real tokens from 0, so that padding on the left does not move them."""
+        return (self.attention_mask.cumsum(1) - 1).clamp(min=0)
+
+    @property
     def required_positions(self) -> Int[Tensor, "batch positions"]:
         """Positions without which q is not defined: the target, or the ends of the answer's and the competing span, or none."""
         if self.spans:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 FOLDERS = """
 tasks: what to explain: instance.py registry.py pairs agreement.py classification.py squad.py planted.py toy_counting.py
-models: a model as a flow graph: inputs flow families interventions built zoo
+models: a model as a flow graph: inputs flow layers families interventions built zoo
 methods: explain a prediction: gradients patterns attention perturbation masks noise
 metrics: how faithful that is: nodes summary.py tokens heads edges patterns masks reduced_models statistics calibration
 benchmark: run, store, resume: engine loading store external verification fine_tuning conformance speed catalogue

@@ -116,14 +116,16 @@ class CleanAttention:
     Attributes:
         attention: Attention weights of each layer (B, A, N, N).
         value: Value vectors of each layer (B, N, A, d).
-        start: Residual stream after each layer's attention (`Layer.join`), if the layer attends to nothing (B, N, D).
-        step: The part that the layer's attention adds to it (B, N, D).
+        skip: What each layer's residual carries (B, N, D).
+        start: The output of each layer's attention (`Layer.attended`) if the layer attends to nothing: its bias (B, N, D).
+        step: What the layer's attention weights add to it (B, N, D).
         output: F (B,).
         gradients: dF/dcontext of each layer, at the end of its path (B, N, A, d).
     """
 
     attention: list[Float[Tensor, "batch heads _ tokens"]]
     value: list[Float[Tensor, "batch tokens heads size"]]
+    skip: list[Float[Tensor, "batch _ hidden"]]
     start: list[Float[Tensor, "batch _ hidden"]]
     step: list[Float[Tensor, "batch _ hidden"]]
     output: Float[Tensor, " batch"]
@@ -141,24 +143,34 @@ def _run_clean(model: FlowModel, batch: Batch) -> CleanAttention:
         [trace.whole(site, layer).detach() for layer in depth] for site in ("attention", "value", "context", "skip")
     )
     with torch.no_grad():
-        start = [layer.join(s, torch.zeros_like(c)) for layer, s, c in zip(model.layers, skip, context, strict=True)]
-        step = [layer.join(s, c) - b for layer, s, c, b in zip(model.layers, skip, context, start, strict=True)]
-    return CleanAttention(attention, values, start, step, output.detach(), list(gradients))
+        start = [layer.attended(torch.zeros_like(c)) for layer, c in zip(model.layers, context, strict=True)]
+        step = [layer.attended(c) - b for layer, c, b in zip(model.layers, context, start, strict=True)]
+        values = [layer.attention.shared(v) for layer, v in zip(model.layers, values, strict=True)]
+    return CleanAttention(attention, values, skip, start, step, output.detach(), list(gradients))
 
 
 def _scaled(
-    model: FlowModel, batch: Batch, start: Sequence[Tensor], step: Sequence[Tensor], alpha: Float[Tensor, " steps"]
+    model: FlowModel, batch: Batch, clean: CleanAttention, at: Int[Tensor, " rows"], start: Sequence[Tensor], alpha: Tensor
 ) -> Float[Tensor, "layers batch steps"]:
     """F with each layer's attention scaled by each alpha.
 
-    The stream after a layer's attention, start + alpha step, is linear in A: no layer up to there is computed again, and the
-    rows of all layers go on from there as one growing batch.
+    The output of a layer's attention, start + alpha step, is linear in A: no layer up to there is computed again, and the rows of
+    all layers go on from there as one growing batch.
+
+    Args:
+        model: The model.
+        batch: The instances.
+        clean: The run on the input itself.
+        at: The instances' rows in it.
+        start: The output of each layer's attention at alpha = 0.
+        alpha: The factors.
     """
-    rows = batch.rows(torch.arange(len(batch), device=model.device).repeat_interleave(len(alpha)))
-    paths = enumerate(zip(model.layers, start, step, strict=True), 1)
-    traces = model.run(*(Rows(rows, layer.feed(a, b, alpha), depth) for depth, (layer, a, b) in paths), target_only=True)
+    rows = batch.rows(at.repeat_interleave(len(alpha)))
+    paths = enumerate(zip(model.layers, clean.skip, start, clean.step, strict=True), 1)
+    entered = [Rows(rows, layer.feed(skip[at], a, step[at], alpha), depth) for depth, (layer, skip, a, step) in paths]
+    traces = model.run(*entered, target_only=True)
     outputs = [value(model.readout(trace.site("hidden", model.n_layers), rows), rows) for trace in traces]
-    return torch.stack(outputs).unflatten(1, (len(batch), len(alpha)))
+    return torch.stack(outputs).unflatten(1, (len(at), len(alpha)))
 
 
 def _mean_gradients(model: FlowModel, batch: Batch, clean: CleanAttention, rule: Quadrature) -> list[Tensor]:
@@ -170,21 +182,18 @@ def _mean_gradients(model: FlowModel, batch: Batch, clean: CleanAttention, rule:
         with torch.enable_grad():
             # All points of a path share one start, so that its gradient is their weighted sum.
             start = [x[rows].clone().requires_grad_(True) for x in clean.start]
-            outputs = _scaled(model, batch.rows(rows), start, [x[rows] for x in clean.step], nodes[steps])
+            outputs = _scaled(model, batch, clean, rows, start, nodes[steps])
             gradients = torch.autograd.grad((outputs @ weights[steps]).sum(), start)
         for mean, gradient in zip(means, gradients, strict=True):
             mean[rows] += gradient
     end = float(rule.weights[~inner].sum())
-    return [layer.join_vjp(mean) + end * last for layer, mean, last in zip(model.layers, means, clean.gradients, strict=True)]
+    return [layer.attended_vjp(mean) + end * last for layer, mean, last in zip(model.layers, means, clean.gradients, strict=True)]
 
 
 def _without_attention(model: FlowModel, batch: Batch, clean: CleanAttention) -> Float[Tensor, "layers batch"]:
     """F(0) of each layer: the layer attends to nothing, and only the bias of its output projection remains."""
     nothing = clean.output.new_zeros(1)
-    parts = [
-        _scaled(model, batch.rows(rows), [x[rows] for x in clean.start], [x[rows] for x in clean.step], nothing)
-        for rows, _ in _parts(model, batch, 1)
-    ]
+    parts = [_scaled(model, batch, clean, rows, [x[rows] for x in clean.start], nothing) for rows, _ in _parts(model, batch, 1)]
     return torch.cat(parts, 1)[..., 0]
 
 

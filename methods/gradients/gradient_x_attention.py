@@ -51,9 +51,9 @@ class GradientXAttention(Settings):
         check_classes_for(model, self.output, "output")
         trace, gradients = context_gradients(model, batch, self.output, {"attention", "value"})
         edges = [
-            trace.site("attention", layer).detach()
-            * torch.einsum("bihd,bphd->bhip", gradient, trace.site("value", layer).detach())
-            for layer, gradient in enumerate(gradients)
+            trace.site("attention", index).detach()
+            * torch.einsum("bihd,bphd->bhip", gradient, layer.attention.shared(trace.site("value", index).detach()))
+            for index, (layer, gradient) in enumerate(zip(model.layers, gradients, strict=True))
         ]
         rows = torch.arange(len(batch), device=batch.ids.device)
         tokens = edges[-1][rows, :, batch.target].sum(1)

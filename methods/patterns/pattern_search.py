@@ -16,8 +16,8 @@ from torch import Tensor
 from ...core.errors import UsageError
 from ...models.flow import chain_rule
 from ...models.flow.graph import SKIP
-from ...models.flow.layer import Projected, select
 from ...models.flow.trace import PathTrace
+from ...models.layers.base import Projected, select
 
 ENUMERATION_LIMIT = 20_000
 """Largest number N^(L-1) of patterns of one word that exact enumeration walks."""

@@ -26,8 +26,8 @@ from ...core.errors import NotApplicable
 from ...models.flow import chain_rule
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import SKIP, Patterns
-from ...models.flow.layer import select
 from ...models.flow.trace import PathSettings, PathTrace
+from ...models.layers.base import select
 from ..base import BatchMetric, ExplainedBatch, ExplainedDraw, score_row
 from ..registry import metric
 from .pattern_cases import MIXED, NO_HEADS, edges, pattern_cases, single_paths

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...tasks.instance import Head
 from ..batch import Batch
-from ..flow.layer import Layer
+from ..layers.base import Layer
 from ..problem_types import ProblemType
 
 LastHidden = Float[Tensor, "*rows hidden"]
@@ -33,6 +33,7 @@ class ModelParts:
         inner_width: Width of the feed-forward block's inner vectors.
         max_tokens: The most tokens that the model has positions for; None: no limit is stated.
         problem_type: What the outputs of a sequence-classification head are.
+        reads_last_token: Whether q is read at the last real token, as decoders do, and not at a gap or at the first token.
     """
 
     word_embedding: nn.Embedding
@@ -45,3 +46,4 @@ class ModelParts:
     inner_width: int
     max_tokens: int | None
     problem_type: ProblemType = "single_label_classification"
+    reads_last_token: bool = False

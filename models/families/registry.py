@@ -1,4 +1,4 @@
-"""The model families by Hugging Face's `model_type`. A new family is one file of this folder and one line here."""
+"""The model families by Hugging Face's `model_type`. A new family is one file of `encoders` or `decoders` and one line here."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ if TYPE_CHECKING:
     from .base import ModelParts
 
 FAMILIES = {
-    "bert": "bert:bert_parts",
-    "distilbert": "distilbert:distilbert_parts",
-    "electra": "electra:electra_parts",
-    "roberta": "roberta:roberta_parts",
+    "bert": "encoders.bert:bert_parts",
+    "distilbert": "encoders.distilbert:distilbert_parts",
+    "electra": "encoders.electra:electra_parts",
+    "gpt2": "decoders.gpt2:gpt2_parts",
+    "llama": "decoders.llama:llama_parts",
+    "mistral": "decoders.llama:llama_parts",
+    "qwen2": "decoders.llama:llama_parts",
+    "qwen3": "decoders.llama:llama_parts",
+    "roberta": "encoders.roberta:roberta_parts",
 }
-"""`model_type` to `module:function` in this folder; the function has the arguments of `model_parts`."""
+"""`model_type` to `module:function` below this folder; the function has the arguments of `model_parts`."""
 
 
 def model_parts(hf: Any, name: str) -> ModelParts:
     """The parts of a Hugging Face model.
 
     Args:
-        hf: A model of one of `FAMILIES`, with a masked-LM, sequence-classification or span head.
+        hf: A model of one of `FAMILIES`, with a masked-LM, next-token, sequence-classification or span head.
         name: What messages call it.
 
     Raises:

@@ -3,8 +3,11 @@
 A pattern's tangent lives at one position a layer (k positions for a bundle), so a whole layer's Jacobian is never needed. With
 P the attention, s the scale, ctx_i = sum_j P[i, j] v_j, a tangent (dq, dk, dv) of the projections at position p moves ctx_i by
 
-    P[i, p] (dv + s <q_i, dk> (v_p - ctx_i))                         through value and key, any i
-    sum_j P[i, j] s <dq, k_j> (v_j - ctx_i)                          through the query, only i = p
+    P[i, p] dv + W[i, p] s <q_i, dk> (v_p - ctx_i)                   through value and key, any i
+    sum_j W[i, j] s <dq, k_j> (v_j - ctx_i)                          through the query, only i = p
+
+where W = P, times the derivative of the soft cap of scores where a model has one. Scores of distances that queries or keys
+multiply (DeBERTa) are added to s <q_i, dk> and s <dq, k_j>.
 
 Everything here is per head and sample, batched over instances and patterns. Source: design of Lu et al. 2021, section 3;
 the split of one layer into position-wise parts and attention is what makes it cheap.
@@ -21,7 +24,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from .layer import Projected, select
+from ..layers.base import Projected, select
 from .trace import PathTrace
 
 # The unnamed axis is k; sources and targets of one step may differ in it.
@@ -51,7 +54,7 @@ def edge_scores(
         moved: The tangents of query, key and value vectors, from `project`.
     """
     q, k, v = (x.transpose(1, 2) for x in trace.projected[layer])  # (R, A, N, d)
-    weights, scale = trace.attention[layer], trace.model.layers[layer].scale
+    weights, response = trace.attention[layer], trace.response[layer]
     grad = trace.grad_context[layer]
     grad_heads = grad.transpose(1, 2)
     dq, dk, dv = (x.transpose(1, 2) for x in moved)  # (R, A, M, d)
@@ -59,13 +62,17 @@ def edge_scores(
     centre = (trace.context[layer] * grad).sum(-1)  # (R, N, A): <ctx_i, G_i>
     v_at = select(trace.projected[layer].value.flatten(0, 1), at).permute(0, 2, 3, 1)  # (R, A, d, M)
     spread = position.repeat_interleave(trace.samples, 0)
-    from_p = weights.gather(3, spread[:, None, None].expand(-1, weights.shape[1], weights.shape[2], -1))  # (R, A, N, M)
     through = (grad_heads @ v_at).sub_(centre.transpose(1, 2)[..., None])
-    through.mul_(q @ dk.transpose(2, 3)).mul_(scale).add_(grad_heads @ dv.transpose(2, 3)).mul_(from_p)
+    through.mul_(_scores_of_keys(trace, layer, q, dk, spread))
+    by_value = grad_heads @ dv.transpose(2, 3)
+    if response is weights:
+        through.add_(by_value).mul_(_columns_of(weights, spread))
+    else:
+        through.mul_(_columns_of(response, spread)).addcmul_(by_value, _columns_of(weights, spread))
     grad_at = select(grad.flatten(0, 1), at).transpose(1, 2)  # (R, A, M, d)
     by_query = (grad_at @ v.transpose(2, 3)).sub_(select(centre.flatten(0, 1), at).transpose(1, 2)[..., None])
-    by_query.mul_(dq @ k.transpose(2, 3)).mul_(_rows_of(weights, spread))
-    own = by_query.sum(-1).mul_(scale)  # (R, A, M): through the query, i = p
+    by_query.mul_(_scores_of_queries(trace, layer, dq, k, spread)).mul_(_rows_of(response, spread))
+    own = by_query.sum(-1)  # (R, A, M): through the query, i = p
     heads = trace.mean(through)
     index = position[:, None, None].expand(-1, heads.shape[1], 1, -1)
     heads.scatter_add_(2, index, trace.mean(own)[:, :, None])
@@ -76,6 +83,27 @@ def edge_scores(
 def _rows_of(weights: Float[Tensor, "rows heads tokens tokens"], position: Int[Tensor, "rows nodes"]) -> Tensor:
     """P[i, :] for each node's own position i: (R, A, M, N)."""
     return weights.gather(2, position[:, None, :, None].expand(-1, weights.shape[1], -1, weights.shape[3]))
+
+
+def _columns_of(weights: Float[Tensor, "rows heads tokens tokens"], position: Int[Tensor, "rows nodes"]) -> Tensor:
+    """P[:, p] for each node's own position p: (R, A, N, M)."""
+    return weights.gather(3, position[:, None, None].expand(-1, weights.shape[1], weights.shape[2], -1))
+
+
+def _scores_of_keys(trace: PathTrace, layer: int, query: Tensor, key: Tensor, at: Int[Tensor, "rows nodes"]) -> Tensor:
+    """Tangents of the scores that every query gives, from tangents of the keys at some positions: (R, A, N, M)."""
+    attention = trace.model.layers[layer].attention
+    scores = (query @ key.transpose(2, 3)).mul_(attention.scale)
+    added = None if attention.relative is None else attention.relative.keyed(key, at, None, query.shape[2])
+    return scores if added is None else scores.add_(added.transpose(2, 3))
+
+
+def _scores_of_queries(trace: PathTrace, layer: int, query: Tensor, key: Tensor, at: Int[Tensor, "rows nodes"]) -> Tensor:
+    """Tangents of the scores of every key, from tangents of the queries at some positions: (R, A, M, N)."""
+    attention = trace.model.layers[layer].attention
+    scores = (query @ key.transpose(2, 3)).mul_(attention.scale)
+    added = None if attention.relative is None else attention.relative.asking(query, at, key.shape[2])
+    return scores if added is None else scores.add_(added)
 
 
 def project(trace: PathTrace, layer: int, nodes: Nodes, tangent: State) -> Projected:
@@ -102,18 +130,44 @@ def context_tangents(
     at_source, at_to = trace.at(source), trace.at(to)
     n = weights.shape[-1]
     pair = at_to[..., :, None] * n + source.repeat_interleave(trace.samples, 0)[..., None, :]  # row, i, p
-    weight = select(weights.transpose(1, 2).transpose(2, 3).flatten(0, 2), pair)[..., None]  # (R, M, T, F, A, 1)
+    weight = _of_pairs(weights, pair)
     q = select(projected.query.flatten(0, 1), at_to)[..., :, None, :, :]
     v = select(projected.value.flatten(0, 1), at_source)[..., None, :, :, :]
     c = select(context.flatten(0, 1), at_to)[..., :, None, :, :]
     key, value = moved.key[..., None, :, :, :], moved.value[..., None, :, :, :]
-    score = (q * key).sum(-1, keepdim=True) * trace.model.layers[layer].scale
-    out = (v - c).mul_(score).add_(value).mul_(weight)
+    score = (q * key).sum(-1, keepdim=True) * trace.model.layers[layer].attention.scale
+    distances = _pair_scores(trace, layer, source, to, moved.key)
+    score = score if distances is None else score + distances
+    if trace.response[layer] is trace.attention[layer]:
+        out = (v - c).mul_(score).add_(value).mul_(weight)
+    else:
+        out = (v - c).mul_(score).mul_(_of_pairs(trace.response[layer], pair)).addcmul_(value, weight)
     same = to[..., :, None] == source[..., None, :]
     if same.any():
         own = _own_query(trace, layer, source, moved.query)[..., None, :, :, :]
         out.addcmul_(own, _spread(trace, same)[..., None, None].to(out.dtype))
     return out
+
+
+def _of_pairs(weights: Float[Tensor, "rows heads tokens tokens"], pair: Int[Tensor, "rows m t f"]) -> Tensor:
+    """P[i, p] for pairs (row, i, p): (R, M, T, F, A, 1)."""
+    return select(weights.transpose(1, 2).transpose(2, 3).flatten(0, 2), pair)[..., None]
+
+
+def _flat_pairs(trace: PathTrace, source: Nodes, to: Nodes) -> tuple[Tensor, Tensor]:
+    """The positions of all sources (R, M F), and those of the targets of each (R, M F, T)."""
+    at = _spread(trace, source.flatten(1))
+    targets = to[:, :, None].expand(-1, -1, source.shape[2], -1).flatten(1, 2)
+    return at, _spread(trace, targets)
+
+
+def _pair_scores(trace: PathTrace, layer: int, source: Nodes, to: Nodes, key: Tensor) -> Tensor | None:
+    """Tangents of scores of distances from tangents of the keys (R, M, F, A, d): (R, M, T, F, A, 1), or None without them."""
+    relative = trace.model.layers[layer].attention.relative
+    if relative is None:
+        return None
+    added = relative.keyed(key.flatten(1, 2).transpose(1, 2), *_flat_pairs(trace, source, to), trace.batch.ids.shape[1])
+    return None if added is None else added.unflatten(2, source.shape[1:]).permute(0, 2, 4, 3, 1)[..., None]
 
 
 def _spread(trace: PathTrace, values: Tensor) -> Tensor:
@@ -125,8 +179,8 @@ def _own_query(trace: PathTrace, layer: int, source: Nodes, query: Tensor) -> Fl
     """Tangents of the context vector at each source's own position through its query."""
     _, k, v = (x.transpose(1, 2) for x in trace.projected[layer])
     dq = query.flatten(1, 2).transpose(1, 2)
-    share = _rows_of(trace.attention[layer], _spread(trace, source.flatten(1)))
-    share = (dq @ k.transpose(2, 3)).mul_(share).mul_(trace.model.layers[layer].scale)  # (R, A, M F, N)
+    at = _spread(trace, source.flatten(1))
+    share = _scores_of_queries(trace, layer, dq, k, at).mul_(_rows_of(trace.response[layer], at))  # (R, A, M F, N)
     moved = (share @ v).transpose(1, 2).unflatten(1, source.shape[1:])
     total = share.sum(-1).transpose(1, 2).unflatten(1, source.shape[1:])[..., None]
     return moved.sub_(select(trace.context[layer].flatten(0, 1), trace.at(source)).mul_(total))
@@ -143,24 +197,30 @@ def context_pull(trace: PathTrace, layer: int, source: Nodes, to: Nodes, grad: T
         grad: Gradients of the context vectors at `to` (R, M, T, A, d).
     """
     projected, context = trace.projected[layer], trace.context[layer]
-    scale, n = trace.model.layers[layer].scale, trace.batch.ids.shape[1]
+    attention, n = trace.model.layers[layer].attention, trace.batch.ids.shape[1]
     at_source, at_to = trace.at(source), trace.at(to)
     pair = at_to[..., :, None] * n + _spread(trace, source)[..., None, :]
-    weight = select(trace.attention[layer].transpose(1, 2).transpose(2, 3).flatten(0, 2), pair)[..., None]
+    weight, response = _of_pairs(trace.attention[layer], pair), _of_pairs(trace.response[layer], pair)
     g = grad[..., :, None, :, :]
     q = select(projected.query.flatten(0, 1), at_to)
     v = select(projected.value.flatten(0, 1), at_source)[..., None, :, :, :]
     centre = (select(context.flatten(0, 1), at_to) * grad).sum(-1, keepdim=True)  # (R, M, T, A, 1): <ctx_i, G_i>
-    pulled = ((v * g).sum(-1, keepdim=True) - centre[..., :, None, :, :]).mul_(weight).mul_(scale)
-    value, key = (weight * g).sum(-4), (pulled * q[..., :, None, :, :]).sum(-4)
+    pulled = ((v * g).sum(-1, keepdim=True) - centre[..., :, None, :, :]).mul_(response)  # of the scores
+    value, key = (weight * g).sum(-4), (pulled * q[..., :, None, :, :]).sum(-4).mul_(attention.scale)
+    if attention.relative is not None:
+        of_sources = pulled[..., 0].permute(0, 4, 1, 3, 2).flatten(2, 3)  # (R, A, M F, T)
+        added = attention.relative.keyed_pull(of_sources, *_flat_pairs(trace, source, to))
+        key = key if added is None else key + added.transpose(1, 2).unflatten(1, source.shape[1:])
     same = to[..., :, None] == source[..., None, :]
     if not same.any():
         return Projected(torch.zeros_like(value), key, value)
     _, k, values = (x.transpose(1, 2) for x in projected)
-    flat = grad.flatten(1, 2).transpose(1, 2)  # (R, A, M T, d)
+    flat, at = grad.flatten(1, 2).transpose(1, 2), _spread(trace, to.flatten(1))  # (R, A, M T, d)
     share = (flat @ values.transpose(2, 3)).sub_(centre[..., 0].flatten(1, 2).transpose(1, 2)[..., None])
-    share.mul_(_rows_of(trace.attention[layer], _spread(trace, to.flatten(1)))).mul_(scale)
-    at_query = (share @ k).transpose(1, 2).unflatten(1, to.shape[1:])  # (R, M, T, A, d)
+    share.mul_(_rows_of(trace.response[layer], at))
+    at_query = (share @ k).mul_(attention.scale)
+    added = None if attention.relative is None else attention.relative.asking_pull(share, at)
+    at_query = (at_query if added is None else at_query + added).transpose(1, 2).unflatten(1, to.shape[1:])  # (R, M, T, A, d)
     query = (at_query[..., :, None, :, :] * _spread(trace, same)[..., None, None]).sum(-4)
     return Projected(query, key, value)
 
@@ -211,13 +271,16 @@ def single(trace: PathTrace, row: int) -> PathTrace:
     span = slice(row * trace.samples, (row + 1) * trace.samples)
     cut = lambda values: [x[span] for x in values]  # noqa: E731
     instance, n = slice(row, row + 1), trace.batch.ids.shape[1]
+    attention = cut(trace.attention)
+    pairs = zip(trace.response, trace.attention, attention, strict=True)
+    response = [mine if whole is weights else whole[span] for whole, weights, mine in pairs]  # one tensor, where it is one there
     return replace(
         trace,
         batch=trace.batch.rows(torch.tensor([row], device=trace.g.device)),
         delta=trace.delta[instance], g=trace.g[instance], completeness=trace.completeness[instance],
         q=trace.q[instance], q_baseline=trace.q_baseline[instance],
         projected=[Projected(*cut(p)) for p in trace.projected],
-        attention=cut(trace.attention), context=cut(trace.context), skip=cut(trace.skip),
+        attention=attention, response=response, context=cut(trace.context), skip=cut(trace.skip),
         grad_hidden=cut(trace.grad_hidden), grad_context=cut(trace.grad_context), grad_skip=cut(trace.grad_skip),
         tangents=[t.cut(slice(span.start * n, span.stop * n)) for t in trace.tangents], start=trace.start[span],
     )  # fmt: skip
@@ -277,8 +340,9 @@ def layer_flow(trace: PathTrace, layer: int, tangent: Float[Tensor, "rows tokens
     moved = trace.tangents[layer].project_jvp(None, tangent.flatten(0, 1))
     dq, dk, dv = (x.unflatten(0, tangent.shape[:2]).transpose(1, 2) for x in moved)
     q, k, v = (x.transpose(1, 2) for x in trace.projected[layer])
-    weights = trace.attention[layer]
-    scores = (dq @ k.transpose(2, 3)).add_(q @ dk.transpose(2, 3)).mul_(trace.model.layers[layer].scale).mul_(weights)
+    weights, everywhere = trace.attention[layer], torch.arange(tangent.shape[1], device=tangent.device).expand(tangent.shape[:2])
+    scores = _scores_of_queries(trace, layer, dq, k, everywhere).add_(_scores_of_keys(trace, layer, q, dk, everywhere))
+    scores.mul_(trace.response[layer])
     scores = scores.sub_(weights * scores.sum(-1, keepdim=True))
     context = (scores @ v).add_(weights @ dv).transpose(1, 2)
     arriving = (context * trace.grad_context[layer]).sum((-1, -2)) + (tangent * trace.grad_skip[layer]).sum(-1)

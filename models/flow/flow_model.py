@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ..batch import Batch, Rows, Site, Trace
 from ..families.registry import model_parts
+from ..layers.attention import KeyMask, mix
+from ..layers.base import Tape
 from ..shapes import Hidden, Mask, Outputs, Words
-from .attention import attention_weights, fused, mix
-from .layer import Tape
 from .work import note_layer
 
 
@@ -22,8 +22,8 @@ class FlowModel:
     """A transformer as project, attend, finish; every site of the loop can be kept and edited.
 
     Args:
-        hf: A Hugging Face model of a family in `families/registry.py`, with a masked-LM, sequence-classification or span head. It
-            is put in evaluation mode, and its weights are frozen.
+        hf: A Hugging Face model of a family in `families/registry.py`, with a masked-LM, next-token, sequence-classification or
+            span head. It is put in evaluation mode, and its weights are frozen.
         tokenizer: Its fast tokenizer.
         name: The name in results.
 
@@ -40,6 +40,7 @@ class FlowModel:
         self.n_layers, self.n_heads = len(parts.layers), parts.n_heads
         self.width, self.inner_width, self.max_tokens = parts.width, parts.inner_width, parts.max_tokens
         self.one_target, self.problem_type = self.head != "span", parts.problem_type
+        self.reads_last_token = parts.reads_last_token
 
     @property
     def device(self) -> torch.device:
@@ -169,6 +170,8 @@ class _Loop:
         self.inside: list[tuple[slice, Rows]] = []
         self.spans: dict[int, slice] = {}
         self.kept: dict[tuple[str, int], Tensor] = {}
+        self.masks: dict[tuple[int, bool, int | None], KeyMask] = {}
+        self.positions: dict[int, Tensor] = {}
         self.opened = {"query", "key", "value", "attention"} & keep.union(*(r.edits for r in rows))
 
     def run(self) -> list[Trace]:
@@ -179,7 +182,7 @@ class _Loop:
             if layer == model.n_layers:
                 break
             if len(hidden):
-                hidden = self._layer(layer, hidden, self._mask())
+                hidden = self._layer(layer, hidden)
         assert hidden is not None
         self.kept["hidden", model.n_layers] = hidden
         return [Trace(self.spans[i], self.kept, entered) for i, entered in enumerate(self.entered)]
@@ -201,10 +204,24 @@ class _Loop:
             return first[:0]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _mask(self) -> Tensor | None:
-        """True at the real tokens of all rows in the batch; None without padding, which is faster."""
-        mask = torch.cat([rows.batch.attention_mask for _, rows in self.inside])
-        return None if bool(mask.all()) else mask
+    def _real(self) -> Tensor:
+        """True at the real tokens of all rows in the batch."""
+        return torch.cat([rows.batch.attention_mask for _, rows in self.inside])
+
+    def _mask(self, index: int) -> KeyMask:
+        """The keys that each query of a layer attends to; layers with one rule share it until another group enters."""
+        attention = self.model.layers[index].attention
+        rule = (len(self.inside), attention.causal, attention.window)
+        if rule not in self.masks:
+            self.masks[rule] = attention.mask(self._real())
+        return self.masks[rule]
+
+    def _positions(self) -> Tensor:
+        """The position of every token of all rows in the batch."""
+        count = len(self.inside)
+        if count not in self.positions:
+            self.positions[count] = torch.cat([rows.batch.positions for _, rows in self.inside])
+        return self.positions[count]
 
     def _site(self, site: Site, layer: int, value: Tensor) -> Tensor:
         """The value at a site after the groups' edits; kept if it was asked for."""
@@ -223,18 +240,20 @@ class _Loop:
             self.kept[site, layer] = value
         return value
 
-    def _layer(self, index: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    def _layer(self, index: int, hidden: Tensor) -> Tensor:
         """hidden[index + 1] from hidden[index]."""
         layer = self.model.layers[index]
         note_layer(len(hidden))
         if self.target_only and index == self.model.n_layers - 1:
             asking = torch.cat([at_target(hidden[span], rows.batch) for span, rows in self.inside])
+            at = torch.cat([rows.batch.required_positions for _, rows in self.inside])
         else:
-            asking = hidden
-        if asking is not hidden and not self.opened:
-            context = layer.attend_once(asking, hidden, mask)
+            asking, at = hidden, None
+        if at is not None and layer.attention.plain and not self.opened:
+            mask = layer.attention.mask(self._real(), at)
+            context = layer.attention.context_once(layer.normed(asking), layer.normed(hidden), mask)
         else:
-            context = self._attend(index, asking, hidden, mask)
+            context = self._attend(index, asking, hidden, at)
         context = self._site("context", index, context)
         skip = self._site("skip", index, asking.view_as(asking))  # a view, so that its gradient is that of the residual alone
         tape: Tape | None = None if self.tapes is None else {}
@@ -242,14 +261,16 @@ class _Loop:
             self.tapes.append(tape)
         return layer.finish(skip, context, tape)
 
-    def _attend(self, index: int, asking: Tensor, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Context vectors of the positions `asking`, with edits at every site on the way."""
-        layer = self.model.layers[index]
-        projected = layer.project(hidden)
-        key = self._site("key", index, projected.key)
-        value = self._site("value", index, projected.value)
-        query = self._site("query", index, projected.query if asking is hidden else layer.project(asking).query)
+    def _attend(self, index: int, asking: Tensor, hidden: Tensor, at: Tensor | None) -> Tensor:
+        """Context vectors of the positions `at` (None: all), whose states are `asking`, with edits at every site on the way."""
+        layer, positions = self.model.layers[index], self._positions()
+        attention = layer.attention
+        projected = layer.project(hidden, positions)
+        key = attention.shared(self._site("key", index, projected.key))
+        value = attention.shared(self._site("value", index, projected.value))
+        query = projected.query if at is None else layer.project(asking, positions.gather(1, at)).query
+        query = self._site("query", index, query)
+        mask = self._mask(index) if at is None else attention.mask(self._real(), at)
         if "attention" in self.opened:
-            weights = self._site("attention", index, attention_weights(query, key, layer.scale, mask))
-            return mix(weights, value)
-        return fused(query, key, value, layer.scale, mask)
+            return mix(self._site("attention", index, attention.weights(query, key, mask, at)), value)
+        return attention.context(query, key, value, mask, at)

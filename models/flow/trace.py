@@ -15,9 +15,9 @@ from ...core.settings import Settings
 from ..baseline import Baseline, baseline_words
 from ..batch import Batch, Rows
 from ..layered import Layered
+from ..layers.base import Projected, Tangents, Tape
 from ..outputs import value
 from .flow_model import FlowModel
-from .layer import Projected, Tangents, Tape
 from .quadrature import Quadrature, Rule, check_quadrature, quadrature
 from .work import Work, counting
 
@@ -35,8 +35,9 @@ class PathTrace:
         g: Distributional influence of each token, sum_E delta * E_z[dq/dz] (B, N): integrated gradients (units of q).
         completeness: |sum_j g_j - (q(x) - q(x_b))| (B,), units of q.
         q, q_baseline: q at the input and at the baseline (B,).
-        projected: Query, key and value vectors of each layer (R, N, A, d).
+        projected: Query, key and value vectors of each layer, as each query head reads them (R, N, A, d).
         attention: P of each layer (R, A, N, N); rows are queries.
+        response: P times the derivative of the soft cap of scores, which is P itself where there is none (R, A, N, N).
         context: Context vectors of each layer (R, N, A, d).
         skip: What each layer's residual carries (R, N, D).
         grad_hidden: dq/dhidden[l], l = 0..L (R, N, D).
@@ -57,6 +58,7 @@ class PathTrace:
     q_baseline: Tensor
     projected: list[Projected]
     attention: list[Tensor]
+    response: list[Tensor]
     context: list[Tensor]
     skip: list[Tensor]
     grad_hidden: list[Tensor]
@@ -157,7 +159,8 @@ def _trace(model: FlowModel, batch: Batch, rule: Quadrature, baseline: Baseline)
     mean_grad = (weights @ grads[0].unflatten(0, (len(batch), n_samples)).flatten(2)).unflatten(-1, x.shape[1:])
     g = (delta * mean_grad).sum(-1) * batch.attention_mask
     detached = lambda site: [trace.whole(site, layer).detach() for layer in range(n_layers)]  # noqa: E731
-    context, skip = detached("context"), detached("skip")
+    context, skip, attention = detached("context"), detached("skip"), detached("attention")
+    projected = _as_heads_read(model, detached("query"), detached("key"), detached("value"))
     return PathTrace(
         model=model,
         batch=batch,
@@ -168,17 +171,32 @@ def _trace(model: FlowModel, batch: Batch, rule: Quadrature, baseline: Baseline)
         completeness=(g.sum(1) - (ends[0] - ends[1])).abs(),
         q=ends[0],
         q_baseline=ends[1],
-        projected=[Projected(*p) for p in zip(detached("query"), detached("key"), detached("value"), strict=True)],
-        attention=detached("attention"),
+        projected=projected,
+        attention=attention,
+        response=_response(model, projected, attention),
         context=context,
         skip=skip,
         grad_hidden=list(grads[1 + 2 * n_layers :]),
         grad_context=list(grads[1 : 1 + n_layers]),
         grad_skip=list(grads[1 + n_layers : 1 + 2 * n_layers]),
-        tangents=[layer.tangents(s, c, t) for layer, s, c, t in zip(model.layers, skip, context, tapes, strict=True)],
+        tangents=[
+            layer.tangents(s, c, rows.positions, t) for layer, s, c, t in zip(model.layers, skip, context, tapes, strict=True)
+        ],
         start=start,
         work=Work(),
     )
+
+
+def _as_heads_read(model: FlowModel, *vectors: list[Tensor]) -> list[Projected]:
+    """Query, key and value vectors of each layer, keys and values repeated for the query heads that share them."""
+    layers = zip(model.layers, *vectors, strict=True)
+    return [Projected(q, layer.attention.shared(k), layer.attention.shared(v)) for layer, q, k, v in layers]
+
+
+def _response(model: FlowModel, projected: list[Projected], attention: list[Tensor]) -> list[Tensor]:
+    """P times the derivative of the soft cap, layer by layer."""
+    slopes = [layer.attention.slope(p.query, p.key) for layer, p in zip(model.layers, projected, strict=True)]
+    return [weights if slope is None else weights * slope for slope, weights in zip(slopes, attention, strict=True)]
 
 
 def _ends(model: FlowModel, batch: Batch, x: Tensor, x_b: Tensor) -> tuple[Tensor, Tensor]:

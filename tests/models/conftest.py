@@ -1,4 +1,4 @@
-"""Tiny random models of four families and random batches, in float64 unless asked otherwise."""
+"""Tiny random models of every family and random batches, in float64 unless asked otherwise."""
 
 from __future__ import annotations
 
@@ -9,24 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import (
-    BertConfig,
-    BertForMaskedLM,
-    BertForQuestionAnswering,
-    BertForSequenceClassification,
-    DistilBertConfig,
-    DistilBertForMaskedLM,
-    DistilBertForQuestionAnswering,
-    DistilBertForSequenceClassification,
-    ElectraConfig,
-    ElectraForMaskedLM,
-    ElectraForQuestionAnswering,
-    ElectraForSequenceClassification,
-    RobertaConfig,
-    RobertaForMaskedLM,
-    RobertaForQuestionAnswering,
-    RobertaForSequenceClassification,
-)
+import transformers
 
 from flowgauge.models.batch import Batch
 from flowgauge.models.built.recurrent import Recurrent
@@ -42,52 +25,66 @@ SIZES = {
     "vocab_size": VOCABULARY,
     "pad_token_id": PAD,
 }
-FAMILIES: dict[str, tuple[Any, tuple[Any, Any, Any], dict[str, Any]]] = {
-    "bert": (BertConfig, (BertForMaskedLM, BertForSequenceClassification, BertForQuestionAnswering), SIZES),
-    "roberta": (RobertaConfig, (RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForQuestionAnswering), SIZES),
-    "electra": (
-        ElectraConfig,
-        (ElectraForMaskedLM, ElectraForSequenceClassification, ElectraForQuestionAnswering),
-        {**SIZES, "embedding_size": 8},
-    ),
+SPECIAL = {"vocab_size": VOCABULARY, "pad_token_id": PAD, "bos_token_id": 2, "eos_token_id": 3}
+GROUPED = {**SIZES, "num_key_value_heads": 2, "head_dim": 6}
+MASKED = {"masked": "ForMaskedLM", "label": "ForSequenceClassification", "span": "ForQuestionAnswering"}
+NEXT = {"next": "ForCausalLM", "label": "ForSequenceClassification", "span": "ForQuestionAnswering"}
+FAMILIES: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
+    "bert": ("Bert", MASKED, SIZES),
+    "roberta": ("Roberta", MASKED, SIZES),
+    "electra": ("Electra", MASKED, {**SIZES, "embedding_size": 8}),
     "distilbert": (
-        DistilBertConfig,
-        (DistilBertForMaskedLM, DistilBertForSequenceClassification, DistilBertForQuestionAnswering),
+        "DistilBert",
+        MASKED,
         {"n_layers": 3, "dim": 16, "n_heads": 4, "hidden_dim": 32, "vocab_size": VOCABULARY, "pad_token_id": PAD},
     ),
+    "gpt2": ("GPT2", {**NEXT, "next": "LMHeadModel"}, {"n_embd": 16, "n_layer": 3, "n_head": 4, "n_inner": 32, **SPECIAL}),
+    "llama": ("Llama", NEXT, {**GROUPED, "head_dim": 4}),
+    "mistral": ("Mistral", NEXT, {**GROUPED, "sliding_window": 3}),
+    "qwen2": ("Qwen2", NEXT, {**SIZES, "num_key_value_heads": 2}),
+    "qwen3": ("Qwen3", NEXT, GROUPED),
 }
+"""Prefix of the classes of transformers, their endings by head, and sizes: 3 layers, 4 heads, 16 wide, 32 inner units."""
+DECODERS = tuple(family for family, (_, heads, _) in FAMILIES.items() if "next" in heads)
 
 
 def make_model(
-    family: str = "bert", head: str = "masked", dtype: torch.dtype = torch.float64, seed: int = 0, **sizes: Any
+    family: str = "bert", head: str = "", dtype: torch.dtype = torch.float64, seed: int = 0, **sizes: Any
 ) -> FlowModel:
-    """A random model whose weights are large enough for words to matter."""
-    config, kinds, default = FAMILIES[family]
+    """A random model whose weights are large enough for words to matter; by default it predicts a masked or the next word."""
+    prefix, endings, default = FAMILIES[family]
+    head = head or next(iter(endings))
     labels = {"num_labels": 2 if head == "span" else 3}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        hf = dict(zip(("masked", "label", "span"), kinds, strict=True))[head](config(**{**default, **labels, **sizes}))
+        config = getattr(transformers, f"{prefix}Config")(**{**default, **labels, **sizes})
+        hf = getattr(transformers, prefix + endings[head])(config)
         with torch.no_grad():
             for name, weight in hf.named_parameters():
                 if weight.ndim == 2:
-                    weight.mul_(6 if "embeddings" not in name else 20)
-                elif "LayerNorm" in name or "layer_norm" in name:
+                    weight.mul_(20 if "embed" in name or "wte" in name or "wpe" in name else 6)
+                elif "norm" in name.lower() or ".ln_" in name:
                     weight.add_(0.2 * torch.randn_like(weight))
     tokenizer = SimpleNamespace(mask_token_id=MASK, pad_token_id=PAD)
     return FlowModel(hf.to(dtype), tokenizer, f"tiny-{family}")
 
 
 def make_batch(model: FlowModel, lengths: list[int], seed: int = 0, target: int = 2) -> Batch:
-    """Random tokens with [MASK] at the target (masked), the target at 0 (label), or the span (1, 2) against (3, 0)."""
+    """Random tokens with [MASK] at the target (masked), the target at 0 (label), or the span (1, 2) against (3, 0).
+
+    Decoders' target is the last token (next, label).
+    """
     generator = torch.Generator().manual_seed(seed)
     count, width = len(lengths), max(lengths)
     ids = torch.randint(5, VOCABULARY, (count, width), generator=generator)
     mask = torch.arange(width) < torch.tensor(lengths)[:, None]
     at = torch.full((count,), target if model.head == "masked" else 0)
+    if model.reads_last_token:
+        at = torch.tensor(lengths) - 1
     if model.head == "masked":
         ids[:, target] = MASK
     ids = torch.where(mask, ids, PAD)
-    pair = {"masked": ([7], [8]), "label": ([1], [2]), "span": ([1, 2], [3, 0])}[model.head]
+    pair = {"masked": ([7], [8]), "next": ([7], [8]), "label": ([1], [2]), "span": ([1, 2], [3, 0])}[model.head]
     answer, against = (torch.tensor(a).repeat(count, 1) for a in pair)
     names = tuple(f"i{n}" for n in range(count))
     words = torch.stack([torch.zeros_like(ids), torch.arange(width).expand_as(ids)], -1)

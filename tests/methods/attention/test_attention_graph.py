@@ -10,7 +10,7 @@ from flowgauge.methods.attention.attention_flow import AttentionFlow
 from flowgauge.methods.attention.attention_paths import AttentionPaths
 from flowgauge.methods.attention.attention_rollout import AttentionRollout
 from flowgauge.methods.attention.raw_attention import RawAttention
-from flowgauge.models.flow.layer import PostNorm
+from flowgauge.models.layers.post_norm import PostNorm
 
 METHODS = [RawAttention(), AttentionRollout(), AttentionRollout(0.3, 2), AttentionFlow(), AttentionFlow(normalise=False)]
 
@@ -40,12 +40,13 @@ def test_the_order_of_heads_is_nothing_to_rollout_and_flow(models, batches, meth
 
 def turn_heads(layer: PostNorm, order: list[int]) -> None:
     """The same layer with its heads in another order."""
-    rows = torch.arange(layer.query.out_features).unflatten(0, (layer.heads, -1))[order].flatten()
+    y = layer.attention
+    rows = torch.arange(len(y.query.weight)).unflatten(0, (y.heads, -1))[order].flatten()
     with torch.no_grad():
-        for part in (layer.query, layer.key, layer.value):
+        for part in (y.query, y.key, y.value):
             part.weight.copy_(part.weight[rows].clone())
             part.bias.copy_(part.bias[rows].clone())
-        layer.output.weight.copy_(layer.output.weight[:, rows].clone())
+        y.output.weight.copy_(y.output.weight[:, rows].clone())
 
 
 @pytest.mark.parametrize("method", [AttentionRollout, AttentionFlow, RawAttention])

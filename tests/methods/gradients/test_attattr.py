@@ -14,10 +14,10 @@ from flowgauge.core.errors import UsageError
 from flowgauge.methods.gradients import attattr
 from flowgauge.methods.gradients.attattr import AttAttr, path_nodes
 from flowgauge.models.batch import Batch, Rows
-from flowgauge.models.flow.attention import mix
 from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.flow.trace import trace_bytes
 from flowgauge.models.inputs.encode import relabel
+from flowgauge.models.layers.attention import mix
 from flowgauge.models.outputs import value
 from flowgauge.tasks.instance import Quantity
 
@@ -186,8 +186,9 @@ def test_a_heads_scores_sum_to_its_mean_gradient_times_its_context(model, batch)
 def test_a_head_without_values_or_output_weights_gets_nothing(models, batches):
     model = models()
     with torch.no_grad():
-        model.layers[0].value.weight[4:8], model.layers[0].value.bias[4:8] = 0, 0  # head 1: no values; below, head 2: no output
-        model.layers[1].output.weight[:, 8:12] = 0
+        values = model.layers[0].attention.value
+        values.weight[4:8], values.bias[4:8] = 0, 0  # head 1: no values; below, head 2: no output
+        model.layers[1].attention.output.weight[:, 8:12] = 0
     edges = explained(model, batches(model, [6]), steps=3)[0]
     assert (edges[0, 1] == 0).all() and abs(edges[1, 2]).max() == 0
     assert abs(edges[0, 0]).max() > 1e-5 and abs(edges[1, 3]).max() > 1e-5
@@ -196,7 +197,7 @@ def test_a_head_without_values_or_output_weights_gets_nothing(models, batches):
 def test_permuting_heads_permutes_scores(models, batches):
     model, other = models(), models()
     order, rows = [2, 0, 3, 1], torch.arange(16).view(4, 4)[[2, 0, 3, 1]].flatten()
-    y = other.layers[1]
+    y = other.layers[1].attention
     with torch.no_grad():
         for part in (y.query, y.key, y.value):
             part.weight[:], part.bias[:] = part.weight[rows].clone(), part.bias[rows].clone()
@@ -212,8 +213,8 @@ def test_without_attention_the_block_gives_its_bias(model, batch):
     zero = torch.stack([with_attention(model, batch, layer, torch.zeros_like) for layer in range(model.n_layers)])
     assert (found - zero).abs().max() < 1e-14
     y, start = model.layers[0], model.embed(model.words(asked), asked)
-    entered = y.norm1(start + y.output.bias)
-    hidden = y.norm2(entered + y.outer(y.act(y.inner(entered))))
+    entered = y.norm1(start + y.attention.output.bias)
+    hidden = y.norm2(entered + y.ff(entered))
     (trace,) = model.run(Rows(asked, hidden, 1))
     assert torch.allclose(value(model.readout(trace.site("hidden", 3), asked), asked), found[0], atol=1e-14)
 

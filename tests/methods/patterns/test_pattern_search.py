@@ -19,8 +19,8 @@ from flowgauge.models.flow.chain_rule import (
     start_tangents,
 )
 from flowgauge.models.flow.graph import SKIP
-from flowgauge.models.flow.layer import Projected
 from flowgauge.models.flow.trace import PathTrace, path_trace
+from flowgauge.models.layers.base import Projected
 
 
 def naive(trace: PathTrace, row: int, positions, heads=None) -> float:

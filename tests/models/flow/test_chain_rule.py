@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from torch.func import jvp
 
 from flowgauge.models.batch import Batch
-from flowgauge.models.flow.attention import attention_weights, mix
 from flowgauge.models.flow.chain_rule import (
     context_pull,
     context_tangents,
@@ -21,10 +20,12 @@ from flowgauge.models.flow.chain_rule import (
 )
 from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.flow.graph import SKIP
-from flowgauge.models.flow.layer import Projected
 from flowgauge.models.flow.trace import PathTrace, path_trace
+from flowgauge.models.layers.attention import mix
+from flowgauge.models.layers.base import Projected
 
 TOLERANCE = 1e-9
+FAMILIES = ["bert", "gpt2", "mistral", "qwen3"]
 
 
 @pytest.fixture
@@ -32,6 +33,7 @@ def trace(model: FlowModel, batch: Batch) -> PathTrace:
     return path_trace(model, batch, samples=6)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lengths=st.lists(st.integers(3, 6), min_size=1, max_size=3),
@@ -39,9 +41,12 @@ def trace(model: FlowModel, batch: Batch) -> PathTrace:
     layer=st.integers(0, 2),
     data=st.data(),
 )
-def test_edge_scores_equal_the_jvp_of_the_whole_layer_and_split_into_heads_and_skip(model, batches, lengths, seed, layer, data):
+def test_edge_scores_equal_the_jvp_of_the_whole_layer_and_split_into_heads_and_skip(
+    models, batches, family, lengths, seed, layer, data
+):
+    model = models(family)
     batch = batches(model, lengths, seed)
-    trace = path_trace(model, batch, samples=3)
+    trace = path_trace(model, batch, samples=3, baseline="zero")
     source = torch.tensor([[data.draw(st.integers(0, n - 1))] for n in lengths])
     n = max(lengths)
     tangent = torch.randn(len(trace.start), 1, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
@@ -68,12 +73,16 @@ def test_edge_scores_equal_the_jvp_of_the_whole_layer_and_split_into_heads_and_s
     )
 
 
-def test_context_pull_is_the_transpose_of_context_tangents(trace):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_context_pull_is_the_transpose_of_context_tangents(models, batches, family):
+    model = models(family)
+    trace = path_trace(model, batches(model, [6, 5, 4]), samples=6, baseline="zero")
     generator = torch.Generator().manual_seed(0)
     draw = lambda *shape: torch.randn(*shape, dtype=torch.float64, generator=generator)  # noqa: E731
     source, to = torch.randint(0, 4, (3, 5, 2), generator=generator), torch.randint(0, 4, (3, 5, 3), generator=generator)
     rows = len(trace.start)
-    moved, grad = Projected(*(draw(rows, 5, 2, 4, 4) for _ in range(3))), draw(rows, 5, 3, 4, 4)
+    size = trace.context[1].shape[-1]
+    moved, grad = Projected(*(draw(rows, 5, 2, 4, size) for _ in range(3))), draw(rows, 5, 3, 4, size)
     forward = (context_tangents(trace, 1, source, to, moved).sum(3) * grad).sum((2, 3, 4))
     pulled = context_pull(trace, 1, source, to, grad)
     backward = sum((a * b).sum((2, 3, 4)) for a, b in zip(pulled, moved, strict=True))
@@ -86,11 +95,12 @@ def test_a_skip_between_different_positions_carries_nothing(trace):
 
 def whole_layer(trace: PathTrace, layer: int, tangent: torch.Tensor, head: int | None = None) -> torch.Tensor:
     """JVP of a whole layer by torch.func; with `head`, only what passes that head (SKIP: the residual)."""
-    y, mask = trace.model.layers[layer], trace.rows.attention_mask
+    y = trace.model.layers[layer]
+    attention, mask = y.attention, y.attention.mask(trace.rows.attention_mask)
 
     def attend(h):
-        q, k, v = y.project(h)
-        return mix(attention_weights(q, k, y.scale, mask), v)
+        q, k, v = y.project(h, trace.rows.positions)
+        return mix(attention.weights(q, attention.shared(k), mask), attention.shared(v))
 
     context, moved = jvp(attend, (trace.skip[layer],), (tangent,))[:2]
     skip = tangent

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...core.errors import UsageError
-from .base import ModelParts
+from ....core.errors import UsageError
+from ..base import ModelParts
 from .encoder import bert_layers, encoder_parts
 
 
@@ -22,7 +22,9 @@ def bert_parts(hf: Any, name: str) -> ModelParts:
         hf,
         name,
         word_embedding=base.embeddings.word_embeddings,
-        embed=lambda words, batch: base.embeddings(inputs_embeds=words, token_type_ids=batch.token_type_ids),
+        embed=lambda words, batch: base.embeddings(
+            inputs_embeds=words, token_type_ids=batch.token_type_ids, position_ids=batch.positions
+        ),
         layers=bert_layers(base.encoder, hf.config.num_attention_heads),
         masked=hf.cls.predictions if hasattr(hf, "cls") else None,
         label=lambda x: hf.classifier(base.pooler(x[:, None])),

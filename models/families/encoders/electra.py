@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..batch import Batch
-from .base import ModelParts
+from ...batch import Batch
+from ..base import ModelParts
 from .encoder import bert_layers, encoder_parts, on_first_token
 
 
@@ -16,7 +16,7 @@ def electra_parts(hf: Any, name: str) -> ModelParts:
     base = hf.electra
 
     def embed(words: Tensor, batch: Batch) -> Tensor:
-        hidden: Tensor = base.embeddings(inputs_embeds=words, token_type_ids=batch.token_type_ids)
+        hidden: Tensor = base.embeddings(inputs_embeds=words, token_type_ids=batch.token_type_ids, position_ids=batch.positions)
         return base.embeddings_project(hidden) if hasattr(base, "embeddings_project") else hidden
 
     def masked(x: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..batch import Batch
-from .base import ModelParts
+from ...batch import Batch
+from ..base import ModelParts
 from .encoder import bert_layers, encoder_parts, on_first_token
 
 

@@ -7,11 +7,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...core.errors import UsageError
-from ...tasks.instance import Head
-from ..flow.layer import PostNorm
-from ..problem_types import ProblemType, check_problem_type, stated_problem_type
-from .base import Embed, ModelParts, Readout
+from ....core.errors import UsageError
+from ....tasks.instance import Head
+from ...layers.base import Layer
+from ...layers.feed_forward import FeedForward
+from ...layers.norms import layer_norm_of
+from ...layers.post_norm import PostNorm
+from ...layers.self_attention import SelfAttention
+from ...problem_types import ProblemType, check_problem_type, stated_problem_type
+from ..base import Embed, ModelParts, Readout
 
 
 def encoder_parts(
@@ -20,7 +24,7 @@ def encoder_parts(
     *,
     word_embedding: nn.Embedding,
     embed: Embed,
-    layers: tuple[PostNorm, ...],
+    layers: tuple[Layer, ...],
     masked: Readout | None,
     label: Readout,
     padding_positions: int = 0,
@@ -55,15 +59,20 @@ def encoder_parts(
         layers=layers,
         readout=hf.qa_outputs if head == "span" else masked or label,
         head=head,
-        n_heads=layers[0].heads,
-        width=layers[0].norm2.normalized_shape[0],
-        inner_width=layers[0].inner.out_features,
+        n_heads=layers[0].attention.heads,
+        width=hf.config.hidden_size,
+        inner_width=layers[0].ff.inner.weight.shape[0],
         max_tokens=limit - padding_positions if limit else None,
-        problem_type=_problem_type(hf.config, name) if head == "label" else "single_label_classification",
+        problem_type=explained_problem_type(hf.config, name) if head == "label" else "single_label_classification",
     )
 
 
-def _problem_type(config: Any, name: str) -> ProblemType:
+def explained_problem_type(config: Any, name: str) -> ProblemType:
+    """What the outputs of a classification head are.
+
+    Raises:
+        UsageError: Outputs that are not explained.
+    """
     stated = {"id2label": config.id2label, "problem_type": config.problem_type}
     return check_problem_type(*stated_problem_type(stated), name)
 
@@ -72,17 +81,17 @@ def bert_layers(encoder: Any, n_heads: int) -> tuple[PostNorm, ...]:
     """The layers of an encoder with BERT's module names, which RoBERTa and ELECTRA share."""
     return tuple(
         PostNorm(
-            query=layer.attention.self.query,
-            key=layer.attention.self.key,
-            value=layer.attention.self.value,
-            output=layer.attention.output.dense,
-            norm1=layer.attention.output.LayerNorm,
-            inner=layer.intermediate.dense,
-            act=layer.intermediate.intermediate_act_fn,
-            outer=layer.output.dense,
-            norm2=layer.output.LayerNorm,
-            heads=n_heads,
-            scale=layer.attention.self.scaling,
+            attention=SelfAttention(
+                query=layer.attention.self.query,
+                key=layer.attention.self.key,
+                value=layer.attention.self.value,
+                output=layer.attention.output.dense,
+                heads=n_heads,
+                scale=layer.attention.self.scaling,
+            ),
+            norm1=layer_norm_of(layer.attention.output.LayerNorm),
+            ff=FeedForward(layer.intermediate.dense, layer.intermediate.intermediate_act_fn, layer.output.dense),
+            norm2=layer_norm_of(layer.output.LayerNorm),
         )
         for layer in encoder.layer
     )

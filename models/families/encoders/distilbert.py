@@ -7,9 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..batch import Batch
-from ..flow.layer import PostNorm
-from .base import ModelParts
+from ...batch import Batch
+from ...layers.feed_forward import FeedForward
+from ...layers.norms import layer_norm_of
+from ...layers.post_norm import PostNorm
+from ...layers.self_attention import SelfAttention
+from ..base import ModelParts
 from .encoder import encoder_parts
 
 
@@ -18,7 +21,7 @@ def distilbert_parts(hf: Any, name: str) -> ModelParts:
     base, n_heads = hf.distilbert, hf.config.n_heads
 
     def embed(words: Tensor, batch: Batch) -> Tensor:
-        hidden: Tensor = base.embeddings(None, words, torch.arange(words.shape[1], device=words.device)[None])
+        hidden: Tensor = base.embeddings(None, words, batch.positions)
         return hidden
 
     def masked(x: Tensor) -> Tensor:
@@ -37,16 +40,12 @@ def distilbert_parts(hf: Any, name: str) -> ModelParts:
 
 
 def _layer(layer: Any, n_heads: int, width: int) -> PostNorm:
+    attention = layer.attention
     return PostNorm(
-        query=layer.attention.q_lin,
-        key=layer.attention.k_lin,
-        value=layer.attention.v_lin,
-        output=layer.attention.out_lin,
-        norm1=layer.sa_layer_norm,
-        inner=layer.ffn.lin1,
-        act=layer.ffn.activation,
-        outer=layer.ffn.lin2,
-        norm2=layer.output_layer_norm,
-        heads=n_heads,
-        scale=(width // n_heads) ** -0.5,
+        attention=SelfAttention(
+            attention.q_lin, attention.k_lin, attention.v_lin, attention.out_lin, n_heads, scale=(width // n_heads) ** -0.5
+        ),
+        norm1=layer_norm_of(layer.sa_layer_norm),
+        ff=FeedForward(layer.ffn.lin1, layer.ffn.activation, layer.ffn.lin2),
+        norm2=layer_norm_of(layer.output_layer_norm),
     )

@@ -1,0 +1,29 @@
+"""Layers that normalise after each residual: lines of streams, and the transpose of the output projection."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
+def test_feeding_a_line_of_attention_outputs_equals_finishing_each(models, family):
+    layer = models(family).layers[1]
+    generator = torch.Generator().manual_seed(2)
+    skip = torch.randn(2, 5, 16, dtype=torch.float64, generator=generator)
+    start, end = (torch.randn(2, 5, 4, 4, dtype=torch.float64, generator=generator) for _ in range(2))
+    alpha = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)
+    contexts = (start[:, None] + alpha[:, None, None, None] * (end - start)[:, None]).flatten(0, 1)
+    each = layer.finish(skip.repeat_interleave(3, 0), contexts)
+    low, high = layer.attended(start), layer.attended(end)
+    assert torch.allclose(layer.feed(skip, low, high - low, alpha), each, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
+def test_the_gradient_of_context_vectors_is_the_transpose_of_the_output_projection(models, family):
+    layer = models(family).layers[0]
+    generator = torch.Generator().manual_seed(3)
+    grad = torch.randn(2, 16, dtype=torch.float64, generator=generator)
+    context = torch.randn(2, 4, 4, dtype=torch.float64, generator=generator)
+    change = layer.attended(context) - layer.attended(torch.zeros_like(context))
+    assert torch.allclose((layer.attended_vjp(grad) * context).sum(), (grad * change).sum(), atol=1e-12)
