@@ -34,8 +34,8 @@ def with_biases(model: FlowModel, size: float = 0.3) -> FlowModel:
     generator = torch.Generator().manual_seed(9)
     layers: Any = model.layers
     for y in layers:
-        y.norm1.eps = 0.01
-        for part in (y.query, y.key, y.value, y.output, y.inner, y.outer):
+        object.__setattr__(y.norm1, "eps", 0.01)
+        for part in (y.attention.query, y.attention.key, y.attention.value, y.attention.output, y.ff.inner, y.ff.outer):
             part.bias.add_(torch.randn(part.bias.shape, generator=generator, dtype=part.bias.dtype), alpha=size)
     return model
 

@@ -62,7 +62,7 @@ def test_gradient_x_attention_of_all_classes_sums_to_zero(models, batches):
 
 def test_a_head_whose_values_are_zero_gets_nothing(models, batches):
     model = models()
-    value_of = model.layers[1].value
+    value_of = model.layers[1].attention.value
     with torch.no_grad():
         value_of.weight[4:8] = 0  # head 1 of width 4
         value_of.bias[4:8] = 0

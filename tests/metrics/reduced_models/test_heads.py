@@ -22,7 +22,7 @@ def literally(model: FlowModel, batch, row: int, kept: np.ndarray) -> torch.Tens
     n = batch.lengths[row]
     cut = {name: getattr(one, name)[:, :n] for name in ("ids", "attention_mask", "token_type_ids", "word_ids")}
     one = replace(one, **cut, cache={})
-    size, weights = model.width // HEADS, [layer.output.weight.data for layer in cast(Any, model.layers)]
+    size, weights = model.width // HEADS, [layer.attention.output.weight.data for layer in cast(Any, model.layers)]
     saved = [weight.clone() for weight in weights]
     try:
         for weight, heads in zip(weights, kept, strict=True):
