@@ -18,6 +18,8 @@ from ...layers.self_attention import SelfAttention
 from ..base import Embed, ModelParts, Readout
 from ..encoders.encoder import explained_problem_type
 
+HEADS = "a next-token, sequence-classification or span head"
+
 
 def decoder_parts(
     hf: Any,
@@ -52,7 +54,7 @@ def decoder_parts(
     heads: dict[str, Head] = {"qa_outputs": "span", "score": "label", "lm_head": "next"}
     found = next((key for key in heads if hasattr(hf, key)), None)
     if found is None or hasattr(hf, "multiple_choice_head"):
-        raise UsageError(f"model {name!r} is a {type(hf).__name__}: expected a next-token, sequence-classification or span head.")
+        raise UsageError(f"model {name!r} is a {type(hf).__name__}: expected {HEADS}.")
     module = getattr(hf, found)
 
     def readout(hidden: Tensor) -> Tensor:
@@ -75,8 +77,14 @@ def decoder_parts(
     )
 
 
-def base_of(hf: Any) -> Any:
-    """The decoder below the head."""
+def base_of(hf: Any, name: str) -> Any:
+    """The decoder below the head.
+
+    Raises:
+        UsageError: There is no head.
+    """
+    if not hasattr(hf, hf.base_model_prefix):
+        raise UsageError(f"model {name!r} is a {type(hf).__name__}: expected {HEADS}.")
     return getattr(hf, hf.base_model_prefix)
 
 

@@ -23,7 +23,7 @@ def gpt2_parts(hf: Any, name: str) -> ModelParts:
     Raises:
         UsageError: Scores in float32 in a model of another type, or what `decoder_parts` refuses.
     """
-    base = base_of(hf)
+    base = base_of(hf, name)
     if hf.config.reorder_and_upcast_attn:
         raise UsageError(
             f"model {name!r} computes scores in float32 (reorder_and_upcast_attn): set it to false in config.json, which changes "

@@ -12,7 +12,7 @@ from .decoder import base_of, decoder_parts, llama_layer
 
 def llama_parts(hf: Any, name: str) -> ModelParts:
     """The parts of a Llama (Touvron et al. 2023), Mistral (Jiang et al. 2023), Qwen 2 (2024) or Qwen 3 (2025)."""
-    base = base_of(hf)
+    base = base_of(hf, name)
     rotary = Rotary(base.rotary_emb)
     return decoder_parts(
         hf,
