@@ -25,8 +25,9 @@ def check_head(model: Layered, task: Any) -> dict[str, int]:
     classes = tuple(getattr(task, "classes", ()))
     try:
         if model.head not in FITTING[task.head]:
+            wanted = " or ".join(HEADS[head] for head in FITTING[task.head])
             raise UsageError(
-                f"task {task.name!r} needs a model with a {HEADS[task.head]} head, but model {model.name!r} has a "
+                f"task {task.name!r} needs a model with a {wanted} head, but model {model.name!r} has a "
                 f"{HEADS[model.head]} head{f' ({describe_classes(model)})' if model.head == 'label' else ''}."
             )
         return label_ids(model, classes) if classes else {}

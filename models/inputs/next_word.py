@@ -49,7 +49,8 @@ def prefix_of(model: Layered, instance: Instance) -> Prefix:
     if any(letter.isalnum() for letter in after) and not instance.left_to_right:
         raise UnfitSentence(
             f"the words {quoted(after.strip(), 60)} behind the gap of instance {instance.id!r} may decide its answer, and model "
-            f"{model.name!r} reads only those before it: choose a masked LM, {REMEDY}."
+            f"{model.name!r} reads only those before it: choose a masked LM, {REMEDY} (a file can say in a column "
+            "left_to_right that the words before the gap decide)."
         )
     text = before.rstrip()
     if not text:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from flowgauge.cli import app
 from flowgauge.methods.registry import METHODS
 from flowgauge.metrics.registry import METRICS
+from flowgauge.tasks.registry import TASKS
 
 from .conftest import one_line
 
@@ -27,6 +28,15 @@ def test_a_list_has_groups_with_sources() -> None:
     assert lines[2].strip().startswith("Lu et al. 2021, Influence Patterns")
     assert [name for name in METHODS.builtin if not any(line.startswith(f"  {name} ") for line in lines)] == []
     assert lines.index("Control") > lines.index("Gradients")
+
+
+def test_a_plugin_of_many_names_is_listed_once_with_all_of_them() -> None:
+    lines = printed("list", "tasks").splitlines()
+    at = next(index for index, line in enumerate(lines) if line.startswith("  blimp/... "))
+    assert "differ" in lines[at] and "Warstadt et al. 2020" in lines[at + 1]
+    names = " ".join(line.strip() for line in lines[at + 2 : lines.index("", at)]).split(", ")
+    assert names == [name.removeprefix("blimp/") for name in TASKS.builtin if name.startswith("blimp/")]
+    assert len(json.loads(printed("list", "tasks", "--json"))) == len(TASKS.builtin)
 
 
 def test_without_a_kind_everything_is_listed() -> None:

@@ -15,6 +15,8 @@ from flowgauge.core.errors import UsageError
 from flowgauge.tasks.agreement import AgreementTask
 from flowgauge.tasks.fingerprint import fingerprint
 from flowgauge.tasks.instance import Instance
+from flowgauge.tasks.pairs.greater_than import GreaterThan
+from flowgauge.tasks.pairs.indirect_objects import IndirectObjects
 
 ONE = Instance(
     "a", ("the café [MASK] .",), ("is",), ("are",), "S", ("the", "SUBJ", "[MASK]", "."), {"SUBJ": "café", "weights": (0.5, 1)}
@@ -91,6 +93,12 @@ def test_the_default_instances_are_those_that_results_were_published_for() -> No
         fingerprint(AgreementTask("ra/ga").instances("test", None, 0))
         == "a10d5f54ff4e2fdedfe1ee5f732036e9616e441c81c37971035ac02c0521162c"
     )
+
+
+def test_the_drawn_tasks_keep_their_instances() -> None:
+    """A change here moves scores: raise the task's `version` and say so under "Scores" in the change log."""
+    assert fingerprint(IndirectObjects().instances()) == "634a6d2fed82ccffdf1ee07fbe8d344bf62b733bdb1a9b9a96599e8b3ebe880a"
+    assert fingerprint(GreaterThan().instances()) == "e3fd00e3985f2bacf0769bfd4144ed6136c7fd3ad62266b421aa24d2623bc4cc"
 
 
 def test_another_process_with_another_hash_seed_agrees() -> None:
