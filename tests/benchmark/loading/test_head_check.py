@@ -33,7 +33,9 @@ def test_a_head_that_does_not_fit_is_named_with_the_tasks_it_fits(plan: Callable
     text = str(error.value)
     assert "needs a model with a sequence-classification head" in text and "has a masked-LM head" in text
     assert "It fits sva/obj, sva/subj" in text and "flowgauge train --model BASE --task sst2 --out DIR" in text
-    with pytest.raises(UsageError, match=r"masked-LM head, .* sequence-classification head \(2 classes: negative, positive\)"):
+    with pytest.raises(
+        UsageError, match=r"masked-LM or next-token head, .* sequence-classification head \(2 classes: negative, positive\)"
+    ):
         run(plan(tasks="sva/obj", data_dir=None, limit=4))
     with pytest.raises(UsageError, match=r"has 2 classes: negative, positive, the task has 3: .* It fits sst2, sst/binary\."):
         run(plan(tasks="mnli"))
