@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from ..core.errors import UnknownName, UsageError, in_words
+from ..core.errors import UnknownName, UsageError, how_to_install, in_words
 from .store.record import Record
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def run_log(tracker: str) -> Report:
     try:
         module = import_module(tracker)
     except ImportError as error:
-        raise UsageError(f"--log {tracker} needs the package {tracker}: pip install 'flowgauge[{tracker}]'.") from error
+        raise UsageError(f"--log {tracker} needs the package {tracker}: {how_to_install(tracker)}.") from error
     send, failed = TRACKERS[tracker], False
 
     def report(record: Record) -> None:

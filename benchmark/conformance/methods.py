@@ -20,7 +20,7 @@ from ...models.flow.flow_model import FlowModel
 from ...tasks.instance import Instance
 from ..engine.explain import check_returned
 from .declaration import PluginUnderTest, require_declared, require_described, require_settings, under_test
-from .finding import UNCHANGED, Finding, require, run_checks
+from .finding import UNCHANGED, BrokenPromise, Finding, require, run_checks
 from .subject import Subject, flat, padded, require_equal, require_unchanged, subject, tensors
 
 Checks = list[tuple[str, Callable[[], str | None]]]
@@ -96,6 +96,15 @@ def _require_shapes(plugin: Any, explanations: Any, batch: Batch, model: FlowMod
         )
 
 
+WITHOUT_OTHER_ROWS = (
+    "each sentence is explained as if it were alone: compute nothing across the rows of a batch, and leave out padding "
+    "(`batch.attention_mask` is False there) from every sum, mean, maximum and softmax."
+)
+FROM_THE_BATCH = "draw random numbers from batch.generators() alone, and keep nothing from one call to the next."
+CACHED = "what `model.outputs` and path traces return is shared with other methods: do not change it in place."
+REBUILT = "results may depend on the settings in the signature alone: keep no other state in the method."
+
+
 def _repetitions(tested: PluginUnderTest, sample: Subject, batch: Batch, explanations: list[Explanation]) -> Checks:
     """Checks that the same instances in other batches have the same explanations."""
     count, pad = len(sample.instances), sample.model.tokenizer.pad_token_id or 0
@@ -104,27 +113,35 @@ def _repetitions(tested: PluginUnderTest, sample: Subject, batch: Batch, explana
         repeated: list[Explanation] = tested.plugin.explain(sample.model, batch)
         return repeated
 
-    def require_same(repeated: list[Explanation], tolerance: float) -> None:
+    def require_same(repeated: list[Explanation], tolerance: float, remedy: str) -> None:
         require(len(repeated) == count, f"{len(repeated)} explanations of {count} instances.")
-        require_equal(explanations, repeated, batch.names, tolerance)
+        try:
+            require_equal(explanations, repeated, batch.names, tolerance)
+        except BrokenPromise as broken:
+            raise BrokenPromise(f"{str(broken).rstrip('.')}: {remedy}") from broken
 
     def in_rebuilt() -> None:
         rebuilt = tested.factory(**settings(tested.plugin))
-        require_same(rebuilt.explain(sample.model, sample.batch()), 0)
+        require_same(rebuilt.explain(sample.model, sample.batch()), 0, REBUILT)
 
     def one_by_one() -> None:
-        require_same([e for instance in sample.instances for e in explain(sample.batch([instance]))], sample.tolerance)
+        alone = [e for instance in sample.instances for e in explain(sample.batch([instance]))]
+        require_same(alone, sample.tolerance, WITHOUT_OTHER_ROWS)
 
     def in_reversed_order() -> None:
-        require_same(explain(sample.batch().rows(torch.arange(count).flip(0)))[::-1], sample.tolerance)
+        turned = explain(sample.batch().rows(torch.arange(count).flip(0)))[::-1]
+        require_same(turned, sample.tolerance, WITHOUT_OTHER_ROWS)
+
+    def with_more_padding() -> None:
+        require_same(explain(padded(sample.batch(), 3, pad)), sample.tolerance, WITHOUT_OTHER_ROWS)
 
     return [
-        ("the same a second time", lambda: require_same(explain(sample.batch()), 0)),
-        ("the same from a batch with work cached on it", lambda: require_same(explain(batch), sample.tolerance)),
+        ("the same a second time", lambda: require_same(explain(sample.batch()), 0, FROM_THE_BATCH)),
+        ("the same from a batch with work cached on it", lambda: require_same(explain(batch), sample.tolerance, CACHED)),
         ("the same for a new object with its settings", in_rebuilt),
         ("the same one instance at a time", one_by_one),
         ("the same in any order", in_reversed_order),
-        ("the same with more padding", lambda: require_same(explain(padded(sample.batch(), 3, pad)), sample.tolerance)),
+        ("the same with more padding", with_more_padding),
         ("the seed matters if and only if it is declared stochastic", lambda: _require_seed(tested, sample, explanations)),
     ]
 

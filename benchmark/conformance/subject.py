@@ -146,7 +146,19 @@ def require_equal(first: Sequence[Explanation], second: Sequence[Explanation], n
             size = scale if view.startswith("values.") or view.endswith("gap") else float(np.abs(a).max())
             allowed = tolerance * size if a.dtype.kind == "f" else 0.0
             difference = float(np.abs(a.astype(float) - b.astype(float)).max())
-            require(difference <= allowed, f"instance {name!r}: {view} differs by {difference:.3g}, allowed {allowed:.3g}.")
+            require(
+                difference <= allowed, f"instance {name!r}: {_named(view)} differs by {difference:.3g}, allowed {allowed:.3g}."
+            )
+
+
+def _named(array: str) -> str:
+    """An array of `flat` in words.
+
+    >>> _named("0/tokens"), _named("2/heads"), _named("values.gap")
+    ('tokens', 'heads of draw 2', 'values.gap')
+    """
+    draw, _, view = array.rpartition("/")
+    return view if draw in ("", "0") else f"{view} of draw {draw}"
 
 
 def digest(explanations: Sequence[Explanation]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import transformers
 
-from ...core.errors import FlowgaugeError, UsageError
+from ...core.errors import FlowgaugeError, UsageError, how_to_install
 from ...core.progress import Progress
 from ...core.registry import Spec
 from ...models.checkpoint import open_checkpoint
@@ -88,7 +88,7 @@ def train(
         FlowgaugeError: The training diverged: weights are not finite.
     """
     if importlib.util.find_spec("accelerate") is None:
-        raise UsageError("training needs the package accelerate: pip install 'flowgauge[train]'.")
+        raise UsageError(f"training needs the package accelerate: {how_to_install('train')}.")
     _check_settings(seed, epochs=epochs, lr=lr, batch_size=batch_size, max_length=max_length, limit=limit)
     cpu = check_cpu(device)
     quieten()

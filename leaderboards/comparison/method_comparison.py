@@ -18,7 +18,7 @@ from ...metrics.scores import with_interval
 from ...metrics.statistics.letters import letters
 from ..stored.comparable_cells import ComparableCells, groups, note_lines
 from ..stored.records import stored_records
-from ..stored.score_table import CellSource, metrics_of
+from ..stored.score_table import CellSource, metrics_of, without_version
 from ..tables.columns import RANKED
 from ..tables.ranking import Ranking, rank_methods
 from .operator_sensitivity import OperatorSensitivity, panels
@@ -190,6 +190,7 @@ def _metric(metric: str, chosen: Sequence[ComparableCells]) -> tuple[str, str]:
     """Name (settings included) and variant of the metric that a user means."""
     scored = metrics_of(chosen)
     name, _, variant = metric.partition("/")
+    name = without_version(name, (record for group in chosen for record in group.records))
     if not name:
         name = RANKED[0] if RANKED[0] in scored or not scored else scored[0]
     plain = Spec.parse(name).name

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ...benchmark.store.record import Record
 from ...benchmark.store.results import table as long_table
-from ...core.errors import UsageError
+from ...core.errors import UsageError, how_to_install
 from ..comparison.method_comparison import pairs_table
 from ..comparison.operator_sensitivity import panel_table
 from ..comparison.standings import ModelBoard, TaskBoard, model_boards, read_task_boards
@@ -87,7 +87,7 @@ def build(urls: Sequence[str], out: str | Path, title: str = "flowgauge leaderbo
     """
     for package in ("altair", "vl_convert"):
         if find_spec(package) is None:
-            raise UsageError(f"the charts of a site need the package {package}: pip install 'flowgauge[site]'.")
+            raise UsageError(f"the charts of a site need the package {package}: {how_to_install('site')}.")
     reader = open_board(urls)
     with site_folder(out) as folder:
         _SiteWriter(reader, folder, title).write(instances)

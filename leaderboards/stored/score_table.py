@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress, repeat
 from typing import Protocol
@@ -237,6 +237,18 @@ def stored_sizes(url: str) -> dict[str, int]:
 def metrics_of(cells: Sequence[ComparableCells]) -> list[str]:
     """Plain names of the metrics that any cell has a score of, in order of appearance."""
     return list(dict.fromkeys(score.name for group in cells for record in group.records for score in record.scores.values()))
+
+
+def without_version(metric: str, records: Iterable[Record]) -> str:
+    """The plain name of a metric that is named with its version, as in `Results.to_pandas`, where both mean the same scores.
+
+    Args:
+        metric: Such as `comprehensiveness@1`; a name that is no score's identity is returned as it is.
+        records: Cells that may have a score of it.
+    """
+    plain = metric.rpartition("@")[0]
+    found = [(score, find_score(record, plain)) for record in records if plain and (score := find_score(record, metric))]
+    return plain if found and all(score is by_plain_name for score, by_plain_name in found) else metric
 
 
 def _cell_means(

@@ -30,11 +30,13 @@ class AskedText:
         instance: The text. Where the model's own prediction is asked about, its answer only holds the place of the batch's.
         batch: The same text as the one row of a batch; its answer and competing output are those that are asked about.
         chosen: Who chose the answer and what it is held against, as a clause.
+        own_words: Whether both are words that the model chose, so that nobody has said that their difference matters.
     """
 
     instance: Instance
     batch: Batch
     chosen: str
+    own_words: bool = False
 
 
 def ask(model: Layered, text: str, text2: str | None = None, *, good: str | None = None, bad: str | None = None) -> AskedText:
@@ -137,7 +139,7 @@ def _instance(texts: Sequence[str], answer: tuple[int | str, ...], against: tupl
 
 def _ask_gap(model: Layered, texts: Sequence[str], good: str | None, bad: str | None) -> AskedText:
     """Asks a masked LM about its best fillings, or a model of the next word about its best words, or either about named words."""
-    chosen = "answers that you named"
+    chosen, own_words = "answers that you named", good is None
     if good is None:
         good, bad = _best_fillings(model, texts, 2, ())
         chosen = "the two words that the model finds likeliest; name good and bad to ask about others"
@@ -145,7 +147,7 @@ def _ask_gap(model: Layered, texts: Sequence[str], good: str | None, bad: str | 
         (bad,) = _best_fillings(model, texts, 1, (good,))
         chosen = "the word that you named, against the likeliest other"
     instance = _instance(texts, (good,), (bad or "",))
-    return AskedText(instance, encode(model, [instance]), chosen)
+    return AskedText(instance, encode(model, [instance]), chosen, own_words)
 
 
 @torch.no_grad()

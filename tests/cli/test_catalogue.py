@@ -47,6 +47,11 @@ def test_without_a_kind_everything_is_listed() -> None:
     assert kinds == {"model", "task", "method", "metric"}
 
 
+def test_a_kind_that_does_not_exist_is_refused_with_the_nearest() -> None:
+    one_line(CliRunner().invoke(app, ["list", "method"]), 2, "no list is called 'method': did you mean methods")
+    one_line(CliRunner().invoke(app, ["list", "nothing"]), 2, "known: methods, metrics, models, tasks")
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "source"),
     [

@@ -94,7 +94,7 @@ def test_rows_that_go_to_a_file_are_not_folded(capsys: pytest.CaptureFixture[str
         (["run", "-t", "sva/obj", "-m", "a", "--model", "b"], "it is given twice"),
         (["leaderboard", "build", "a", "--out", "x", "--out", "y"], "'--out': it is given twice"),
         (["leaderboard", "verify"], "Missing argument 'BUNDLE': `"),
-        (["list", "nothing"], "'KIND'"),
+        (["calibration", "--level"], "--level"),
         (["shwo"], "No such command 'shwo'"),
         (["run", "--lmit", "3"], "--lmit"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,20 @@ def test_the_default_model_answers_a_text_with_a_gap():
     )
     assert explained.words[int(explained.word_scores["influence-patterns"].argmax())].text == "author"
     assert explained.q > 0 and explained.notes == ()
+
+
+def test_a_close_question_of_the_models_own_is_said_to_be_one():
+    torn, sure, named = (
+        explain("the author [MASK] tall", method="saliency", device="cpu"),
+        explain("the author that the guards like [MASK] tall .", method="saliency", device="cpu"),
+        explain("the author [MASK] tall", method="saliency", good="laughs", bad="sings", device="cpu"),
+    )
+    assert abs(torn.q) < math.log(2) < abs(sure.q) and abs(named.q) < math.log(2)
+    (note,) = torn.notes
+    assert f"(odds {math.exp(abs(torn.q)):.2f} to 1)" in note and "--good and --bad" in note and "full stop" in note
+    assert sure.notes == () and named.notes == ()
+    (tense,) = explain("the author near the guards [MASK] tall .", method="saliency", device="cpu").notes
+    assert "odds" in tense and "full stop" not in tense
 
 
 def test_the_value_of_q_is_that_of_the_models_logits(model):

@@ -31,7 +31,17 @@ def real() -> Results:
 def test_repr_is_short_and_says_what_there_is(real, made):
     assert repr(real).startswith(f"Results(2 cells in {FIXTURE!r}, 2 done; tasks: sva/obj; methods: attention, diffmask-single")
     assert all(len(repr(results)) < 800 and "\n" not in repr(results) for results in (real, made))
+    assert repr(real).endswith("; scored with 1 metric)")
     assert repr(Results("nowhere", ())) == "Results(0 cells in 'nowhere', none)"
+
+
+def test_metrics_may_be_named_as_in_the_table(made):
+    for name in dict.fromkeys(made.to_pandas().metric):
+        plain = name.partition("@")[0]
+        assert [each.rows() for each in made.rankings(name)] == [each.rows() for each in made.rankings(plain)]
+        assert {each.metric for each in made.rankings(name)} == {plain}
+    with pytest.raises(UnknownName, match="metric of these results"):
+        made.rankings(f"{made.metrics[0]}@99")
 
 
 def test_the_table_is_tidy(made):

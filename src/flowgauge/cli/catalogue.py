@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from ..core.errors import UnknownName
 from .completion import complete_name
 from .console import reporting
 from .options import Debug
@@ -34,7 +35,10 @@ class ListedKind(StrEnum):
 
 def list_(
     kind: Annotated[
-        ListedKind | None, typer.Argument(metavar="KIND", show_default="all", help="models, tasks, methods or metrics.")
+        str | None,
+        typer.Argument(
+            metavar="KIND", show_default="all", help="models, tasks, methods or metrics.", autocompletion=lambda: [*ListedKind]
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with everything that `flowgauge info` says.")] = False,
     debug: Debug = False,
@@ -43,7 +47,9 @@ def list_(
     with reporting(debug):
         from ..benchmark.catalogue.facts import all_facts
 
-        listed = [all_facts(_singular(each)) for each in ([kind] if kind else ListedKind)]
+        if kind is not None and kind not in [*ListedKind]:
+            raise UnknownName("list", kind, [*ListedKind])
+        listed = [all_facts(_singular(each)) for each in ([ListedKind(kind)] if kind else ListedKind)]
         if as_json:
             typer.echo(json.dumps([entry.to_json() for entries in listed for entry in entries], indent=1))
             return

@@ -90,6 +90,15 @@ class UnknownName(UsageError):
         super().__init__(f"no {kind} is called {quoted(name, LONGEST_NAME)}: {guess}{' ' + hint if hint else ''}")
 
 
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra of the package, for an installed package and for a checkout.
+
+    >>> how_to_install("site")
+    "pip install 'flowgauge[site]' (in a checkout: pip install -c constraints.txt '.[site]')"
+    """
+    return f"pip install 'flowgauge[{extra}]' (in a checkout: pip install -c constraints.txt '.[{extra}]')"
+
+
 class SharedStateChanged(FlowgaugeError):
     """A plug-in changed what other cells of the run are computed from; the run stops before anything else can use it."""
 

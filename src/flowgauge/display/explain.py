@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ..models.layered import Layered
 
 DEFAULT_METHOD = "influence-patterns"
+CLOSE = 2.0
+"""A question that the model chose itself is close where the odds of its two words are below this, so that q is below log 2."""
 
 
 def explain(
@@ -82,7 +85,7 @@ def explain(
     question = question_about(loaded, asked, sentence)
     return ExplainedText(
         model=loaded.name, texts=asked.instance.segments, sentence=sentence, question=question.text, q=question.q,
-        unit=question.unit, explanations=explanations, notes=_notes(loaded, asked, sentence),
+        unit=question.unit, explanations=explanations, notes=_notes(loaded, asked, sentence, question),
     )  # fmt: skip
 
 
@@ -216,9 +219,22 @@ def _span(asked: AskedText, sentence: ExplainedSentence, ends: Sequence[int]) ->
     return " ".join(joined.values())
 
 
-def _notes(model: Layered, asked: AskedText, sentence: ExplainedSentence) -> tuple[str, ...]:
-    """Words of the text that the model does not know, in a sentence."""
+def _notes(model: Layered, asked: AskedText, sentence: ExplainedSentence, question: AskedQuestion) -> tuple[str, ...]:
+    """Sentences on what a reader should know: that the question is a close one, and which words the model does not know."""
     from ..models.inputs.unknown_words import describe_unknown, unknown_words
 
     words = unknown_words(model, asked.batch.ids[0].tolist(), sentence.words, asked.instance.segments)
-    return (f"{describe_unknown(model, words)}.",) if words else ()
+    return (*_close(model, asked, question), *([f"{describe_unknown(model, words)}."] if words else []))
+
+
+def _close(model: Layered, asked: AskedText, question: AskedQuestion) -> tuple[str, ...]:
+    """Says that neither of the two words that the model chose itself is much likelier, so that there is little to explain."""
+    odds = math.exp(abs(question.q))
+    if not asked.own_words or odds >= CLOSE:
+        return ()
+    ended = asked.instance.segments[0].rstrip().endswith(tuple(".!?"))
+    stop = ", or end the text with a full stop, as in what models are trained on" if model.head == "masked" and not ended else ""
+    return (
+        f"Neither word is much likelier than the other (odds {odds:.2f} to 1), so that there is little to explain: name two "
+        f"words whose difference matters as --good and --bad (in Python good and bad), such as 'is' and 'are'{stop}.",
+    )

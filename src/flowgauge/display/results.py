@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..benchmark.store.results import RunRecords
 from ..benchmark.store.store import Store
 from ..core.errors import UnknownName, UsageError, listing, shortened
+from ..leaderboards.stored.score_table import without_version
 from ..methods.explanation import Explanation
 from ..tasks.instance import Label
 from .rankings import RankedMetric, metrics_in, rankings
@@ -28,8 +29,9 @@ class Results(RunRecords):
 
     def __repr__(self) -> str:
         states = ", ".join(f"{count} {state}" for state, count in Counter(record.status for record in self.records).items())
-        named = (("tasks", self.tasks), ("methods", self.methods), ("metrics", self.metrics))
+        named = (("tasks", self.tasks), ("methods", self.methods))
         parts = [f"{what}: {listing(names)}" for what, names in named if names]
+        parts += [f"scored with {len(self.metrics)} metric{'s' * (len(self.metrics) != 1)}"] if self.metrics else []
         head = f"{len(self.records)} cells in {shortened(self.store, 100)!r}, {states or 'none'}"
         return f"Results({'; '.join([head, *([shortened('; '.join(parts), 500)] if parts else [])])})"
 
@@ -52,12 +54,12 @@ class Results(RunRecords):
         """The methods of every model and task on a metric, with the numbers of `flowgauge compare`.
 
         Args:
-            metric: Its name; empty: the one that tables rank by, else the first.
+            metric: Its name, also with its version as in `to_pandas`; empty: the one that tables rank by, else the first.
 
         Raises:
             UnknownName: No cell has a score of it.
         """
-        known = self.metrics
+        known, metric = self.metrics, without_version(metric, self.records)
         if metric and metric not in known:
             raise UnknownName("metric of these results", metric, known)
         return rankings(Store(self.store), self.records, metric or known[0]) if known else []
@@ -114,7 +116,7 @@ class Results(RunRecords):
         """Means with their 95 % intervals, a panel for every model and task, the best method on top.
 
         Args:
-            metric: Its name; empty: the one that tables rank by, else the first.
+            metric: Its name, also with its version as in `to_pandas`; empty: the one that tables rank by, else the first.
 
         Raises:
             UnknownName: No cell has a score of it.

@@ -51,6 +51,23 @@ def test_a_method_that_breaks_a_promise(name: str, check: str, plugins: ModuleTy
     assert len(found) == TOO.get(name, 1), found
 
 
+@pytest.mark.parametrize(
+    ("name", "check", "remedy"),
+    [
+        ("by_padding", "the same with more padding", "`batch.attention_mask` is False there"),
+        ("by_batch", ALONE, "compute nothing across the rows of a batch"),
+        ("by_place", ORDER, "compute nothing across the rows of a batch"),
+        ("forgetful", "the same a second time", "keep nothing from one call to the next"),
+        ("cached", "the same from a batch with work cached on it", "do not change it in place"),
+    ],
+)
+def test_a_repetition_that_differs_comes_with_its_remedy(
+    name: str, check: str, remedy: str, plugins: ModuleType, model: FlowModel
+) -> None:
+    (finding,) = [finding for finding in check_method(getattr(plugins, name), model) if finding.check == check]
+    assert not finding.ok and remedy in finding.detail and "\n" not in finding.detail
+
+
 def test_what_is_not_a_plug_in_is_told_what_it_lacks(model: FlowModel) -> None:
     (finding, *_) = check_method(type("Nothing", (), {"explain": print, "name": "nothing"}), model)
     assert (finding.check, finding.ok) == ("declared", False)

@@ -11,7 +11,7 @@ import pytest
 
 from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.stored.comparable_cells import groups
-from flowgauge.leaderboards.stored.score_table import ScoreTable, metrics_of, ranked_score, read_scores
+from flowgauge.leaderboards.stored.score_table import ScoreTable, metrics_of, ranked_score, read_scores, without_version
 from flowgauge.metrics.scores import COLUMNS
 from flowgauge.metrics.statistics.intervals import t_intervals
 from flowgauge.metrics.statistics.units import Units, moments
@@ -125,6 +125,18 @@ def test_the_ranked_variant_is_that_of_the_first_cell_that_has_the_metric(store:
     assert score is not None and (score.ranked, score.higher_is_better, score.unit) == ("auc", False, "share")
     assert ranked_score(group, "absent") is None
     assert sorted(metrics_of([group])) == ["kept", "late"]
+
+
+def test_a_version_is_left_out_where_the_plain_name_means_the_same_scores() -> None:
+    fixture = Path(__file__).parents[2] / "fixtures" / "store-3"
+    records = list(Store(str(fixture)).records())
+    (default, *_) = [each for record in records for each in record.scores.values()]
+    assert default.metric != default.name == without_version(default.metric, records)
+    assert without_version(default.name, records) == default.name
+    assert without_version(f"{default.name}@99", records) == f"{default.name}@99"
+    other = default.model_copy(update={"metric": f"{default.metric}-0123abcd"})
+    both = [records[0].model_copy(update={"scores": {each.metric: each for each in (default, other)}})]
+    assert without_version(other.metric, both) == other.metric and without_version(default.metric, both) == default.name
 
 
 def test_units_are_named_by_their_cluster_or_instance() -> None:
