@@ -11,7 +11,7 @@ from flowgauge.models.batch import SITES, Batch, Rows
 from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.outputs import value
 
-FAMILIES = ["bert", "roberta", "electra", "distilbert", "gpt2", "mistral", "qwen3"]
+FAMILIES = ["bert", "roberta", "electra", "distilbert", "gpt2", "gpt_neox", "mistral", "qwen3", "gemma2", "gemma3_text", "opt"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

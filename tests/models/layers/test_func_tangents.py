@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.models.conftest import FAMILIES
 
 from flowgauge.models.flow.trace import path_trace
 from flowgauge.models.layers.base import Projected
@@ -12,7 +13,7 @@ from flowgauge.models.layers.func_tangents import FuncTangents
 TOLERANCE = 1e-9
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert", "gpt2", "llama", "mistral", "qwen2", "qwen3"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_closed_forms_equal_torch_func(models, batches, family):
     model = models(family)
     trace = path_trace(model, batches(model, [5, 4]), samples=2, baseline="zero")
