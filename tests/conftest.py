@@ -194,6 +194,14 @@ def agreement_model() -> FlowModel:
 
 
 @pytest.fixture(scope="session")
+def agreement_decoder() -> FlowModel:
+    """The embedded decoder."""
+    from flowgauge.models.load import load_model
+
+    return load_model("agreement-gpt2")
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The developers' data: `$FLOWGAUGE_SHARED/data`, else `../shared/data` beside the repository; skips where absent."""
     shared = Path(os.environ.get("FLOWGAUGE_SHARED", ROOT.parent / "shared"))

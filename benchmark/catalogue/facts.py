@@ -55,6 +55,11 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     },
 }  # fmt: skip
 """What the decorators of methods and metrics declare, and what holds where they leave it out."""
+SIZES = {
+    "family": ("model_type",), "layers": ("num_hidden_layers", "n_layer"), "heads": ("num_attention_heads", "n_head"),
+    "width": ("hidden_size", "n_embd"), "positions": ("max_position_embeddings", "n_positions"), "vocabulary": ("vocab_size",),
+}  # fmt: skip
+"""The sizes of an embedded model, and their names in the configurations of encoders and of GPT-2."""
 
 
 @dataclass(frozen=True)
@@ -211,10 +216,7 @@ def _declared(kind: Kind, name: str, docs: PluginDocs) -> dict[str, Any]:
 def _sizes(name: str) -> dict[str, Any]:
     """The sizes of an embedded model, from its configuration."""
     config = json.loads((zoo_path(name) / "config.json").read_text(encoding="utf-8"))
-    return {
-        "family": config["model_type"], "layers": config["num_hidden_layers"], "heads": config["num_attention_heads"],
-        "width": config["hidden_size"], "positions": config["max_position_embeddings"], "vocabulary": config["vocab_size"],
-    }  # fmt: skip
+    return {said: next(config[key] for key in keys if key in config) for said, keys in SIZES.items()}
 
 
 def _of_embedded(name: str) -> tuple[str, ...]:

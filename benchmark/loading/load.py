@@ -19,8 +19,8 @@ def load_model(
     """Loads the model called `name`, in evaluation mode, with every weight frozen.
 
     Args:
-        name: As `flowgauge run --model` takes it: an embedded model (`agreement-bert`), one that flowgauge builds (`planted`), a
-            folder with a Hugging Face checkpoint, or a name on the Hub.
+        name: As `flowgauge run --model` takes it: an embedded model (`agreement-bert`, `agreement-gpt2`), one that
+            flowgauge builds (`planted`), a folder with a Hugging Face checkpoint, or a name on the Hub.
         dtype: One of float32, float64, bfloat16, float16.
         device: A torch device, such as `cpu` or `cuda`; `auto`: the GPU if there is one.
         revision: Branch, tag or commit on the Hub.

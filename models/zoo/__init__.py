@@ -12,7 +12,10 @@ from ...core.errors import UnknownName
 __all__ = ["SUMMARIES", "ZOO", "zoo_path"]
 
 SUMMARIES: Mapping[str, str] = MappingProxyType(
-    {"agreement-bert": "A 6-layer, 8-head BERT, one token a word, trained on generated sentences for sva/* and ra/*."}
+    {
+        "agreement-bert": "A 6-layer, 8-head BERT, one token a word, trained on generated sentences for sva/* and ra/*.",
+        "agreement-gpt2": "A 6-layer, 8-head GPT-2, a decoder trained on the same sentences, for sva/* and ra/* up to the gap.",
+    }
 )
 """The line of each embedded model in `flowgauge list models`."""
 ZOO: Mapping[str, Path] = MappingProxyType({name: Path(str(files(__package__).joinpath(name))) for name in SUMMARIES})

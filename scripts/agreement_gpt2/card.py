@@ -66,7 +66,8 @@ Recipe: {settings}.
 
 The words of each sentence, and `<eos>` after it, are predicted from left to right. In the mean of the cross-entropies a word that
 agrees with a noun (is/are, was/were, a present-tense verb, a reflexive) weighs `weight`, any other 1. AdamW, linear warm-up,
-cosine to zero, gradients clipped at norm 1.
+cosine to zero, gradients clipped at norm 1. Eight minutes on one CPU core. Two trainings with the default recipe, each on
+one thread of the same machine, gave the same `model.safetensors`, whose sha256 begins with `a8e5205d67bc621c`.
 
 ## Held-out accuracy
 

@@ -85,7 +85,7 @@ def test_info_of_a_method_has_every_fact() -> None:
 
 @pytest.mark.parametrize("width", [60, 100, 200])
 def test_pages_are_wrapped_and_have_no_empty_lines_in_a_row(width: int) -> None:
-    for name in (*METHODS.builtin, *METRICS.builtin, "planted", "agreement-bert", "sst2", "toy/counting"):
+    for name in (*METHODS.builtin, *METRICS.builtin, "planted", "agreement-bert", "agreement-gpt2", "sst2", "toy/counting"):
         shown = printed("info", name, width=width)
         assert max(map(len, shown.splitlines())) <= min(width, 110), name
         assert "\n\n\n" not in shown and not any(line.endswith(" ") for line in shown.splitlines()), name

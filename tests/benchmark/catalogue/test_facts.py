@@ -75,6 +75,9 @@ def test_facts_are_those_of_the_declaration() -> None:
     assert (toy["model"], toy["classes"], toy["explains"]) == ("toy-counting", ["no", "yes"], "logit_difference")
     embedded = facts("model", "agreement-bert")
     assert embedded.declared["layers"] == 6 and embedded.docs.paragraphs[0].startswith("A small masked language model")
+    decoder = facts("model", "agreement-gpt2")
+    assert decoder.declared == {"family": "gpt2", "layers": 6, "heads": 8, "width": 128, "positions": 32, "vocabulary": 239}
+    assert decoder.docs.paragraphs[0].startswith("A small causal language model")
 
 
 def test_a_file_of_a_user_has_the_facts_that_it_declares(mine: Path) -> None:

@@ -1,4 +1,4 @@
-"""The embedded decoder has every word of the tasks as one token, begins texts with `<bos>` and ends sentences."""
+"""The embedded decoder loads, has every word of the tasks as one token, and answers the tasks' sentences read as prefixes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from flowgauge.models.zoo import ZOO
+from flowgauge.tasks.agreement import AgreementTask
 from flowgauge.tasks.lexicon import templates
 
-FOLDER = ZOO["agreement-bert"].parent / "agreement-gpt2"
+FOLDER = ZOO["agreement-gpt2"]
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +58,14 @@ def test_it_ends_a_sentence_that_it_continues(loaded: tuple[Any, Any]) -> None:
     words = tokenizer.convert_ids_to_tokens(ids)
     assert words[7] in ("is", "was") or words[7].endswith("s")
     assert words[-2:] == [".", "<eos>"]
+
+
+@pytest.mark.parametrize("name", list(templates()))
+def test_the_flow_model_agrees(agreement_decoder: Any, name: str) -> None:
+    from flowgauge.models.inputs.encode import batches
+    from flowgauge.models.outputs import value
+
+    encoded = batches(agreement_decoder, AgreementTask(name).instances("test", 20, 3))
+    assert encoded.skipped == ()
+    with torch.no_grad():
+        assert all((value(agreement_decoder.outputs(batch), batch) > 0).all() for batch in encoded.batches)

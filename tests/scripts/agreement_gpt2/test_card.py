@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from flowgauge.tasks.agreement import AgreementTask
 from flowgauge.tasks.instance import Instance
 from flowgauge.tasks.lexicon import templates
 
-FOLDER = ZOO["agreement-bert"].parent / "agreement-gpt2"
+FOLDER = ZOO["agreement-gpt2"]
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,11 @@ def test_the_embedded_models_card_is_the_one_that_is_written_now() -> None:
     written = card(asdict(NextWordConfig()), [])
     for part in written.split("| task |")[0], "Reproduce with" + written.rpartition("Reproduce with")[2]:
         assert part in stored
+
+
+def test_the_card_names_the_weights_that_lie_beside_it() -> None:
+    checksum = hashlib.sha256((FOLDER / "model.safetensors").read_bytes()).hexdigest()
+    assert f"`{checksum[:16]}`" in (FOLDER / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", list(templates()))
