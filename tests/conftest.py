@@ -35,8 +35,14 @@ SIZES: dict[str, dict[str, Any]] = {
     "roberta": BERT_LIKE,
     "electra": {**BERT_LIKE, "embedding_size": 16},
     "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48},
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 48},
+    "llama": {**BERT_LIKE, "num_key_value_heads": 2, "bos_token_id": 2, "eos_token_id": 3},
 }
-CLASSES = {"bert": "Bert", "roberta": "Roberta", "electra": "Electra", "distilbert": "DistilBert"}
+CLASSES = {
+    "bert": "Bert", "roberta": "Roberta", "electra": "Electra", "distilbert": "DistilBert", "gpt2": "GPT2", "llama": "Llama",
+}  # fmt: skip
+DECODERS = {"gpt2": "LMHeadModel", "llama": "ForCausalLM"}
+"""Families of decoders, and what their heads for the next word are called."""
 HEADS = {
     "masked": "ForMaskedLM", "label": "ForSequenceClassification", "span": "ForQuestionAnswering",
     "score": "ForSequenceClassification", "labels": "ForSequenceClassification",
@@ -67,7 +73,8 @@ def agreement_words() -> tuple[str, ...]:
 def save_tiny(folder: Path, family: str = "bert", head: str = "masked", seed: int = 1) -> Path:
     """Saves a random model of a family, with a word-level tokenizer that has every agreement word as one token.
 
-    Weights are drawn wide (0.3), so that words and layers matter as they do in a trained model.
+    Tokenizers of decoders have neither padding nor a mask token; GPT-2's sets no token before a text, Llama's one. Weights are
+    drawn wide (0.3), so that words and layers matter as they do in a trained model.
     """
     import torch
     import transformers
@@ -77,10 +84,12 @@ def save_tiny(folder: Path, family: str = "bert", head: str = "masked", seed: in
     raw = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     raw.normalizer, raw.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.WhitespaceSplit()
     ends = [("[CLS]", 2), ("[SEP]", 3)]
-    raw.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
-    )
     tokens = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+    single, pair = "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1"
+    if family in DECODERS:
+        tokens = {"unk_token": "[UNK]", "bos_token": "[CLS]", "eos_token": "[SEP]"}
+        single, pair = ("$A", "$A $B") if family == "gpt2" else ("[CLS] $A", "[CLS] $A $B")
+    raw.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=ends)
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=raw, **tokens)
     common = {
         "vocab_size": len(vocabulary),
@@ -92,7 +101,7 @@ def save_tiny(folder: Path, family: str = "bert", head: str = "masked", seed: in
     config = getattr(transformers, f"{CLASSES[family]}Config")(**common, **SIZES[family], **OUTPUTS.get(head, {}))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = getattr(transformers, CLASSES[family] + HEADS[head])(config)
+        model = getattr(transformers, CLASSES[family] + (DECODERS[family] if head == "next" else HEADS[head]))(config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -42,10 +42,10 @@ def execute(
     if not unfinished:
         return
     from ..loading.trained_weights import TrainedWeights
-    from .prepared import encode_group  # these import torch, which takes seconds and a finished plan does not need
+    from .prepared import encode_or_refuse  # these import torch, which takes seconds and a finished plan does not need
     from .worker import work
 
-    encoded = [(group, jobs, group.prepared or encode_group(group, metrics, batch_size)) for group, jobs in unfinished]
+    encoded = [(group, jobs, group.prepared or encode_or_refuse(group, metrics, batch_size)) for group, jobs in unfinished]
     trained_weights = TrainedWeights(store, quiet)
     with Progress(sum(len(jobs) * (len(batches) + len(metrics)) for _, jobs, batches in encoded), quiet) as progress:
         for group, jobs, batches in encoded:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ...core.errors import NotApplicable
 from ...models.inputs.encode import TRACE_SAMPLES, EncodedInstances, batches
 from ...models.layered import Layered
 from ...models.shared_model import SharedModel
@@ -25,12 +26,14 @@ class PreparedBatches:
         model: The model that is explained.
         encoded: The instances as batches, and which were skipped or cut.
         labels: The model's output of each class of the task; empty for a task without classes.
+        refusal: Why none of the instances can be asked of the model; empty where there are batches.
         shared: The model as it is lent to plug-ins.
     """
 
     model: Layered
     encoded: EncodedInstances
     labels: Mapping[str, int] = field(default_factory=dict)
+    refusal: str = ""
     shared: SharedModel = field(init=False)
     _prepared: dict[int, PreparedBatch] = field(default_factory=dict)
     _current: int = -1
@@ -74,6 +77,7 @@ def encode_group(group: JobGroup, metrics: Sequence[Any] = (), batch_size: int |
 
     Raises:
         UsageError: The model lacks the head or the classes that the task needs, or cannot take a sentence.
+        NotApplicable: The model cannot be asked any of them.
     """
     model: Layered = group.model.load()
     labels = check_head(model, group.task)
@@ -86,6 +90,14 @@ def encode_group(group: JobGroup, metrics: Sequence[Any] = (), batch_size: int |
     if callable(left_out) and (reason := left_out(group.key.split)):  # rows that are no instances, in one line
         encoded = replace(encoded, skipped=(reason, *encoded.skipped))
     return PreparedBatches(model, encoded, labels)
+
+
+def encode_or_refuse(group: JobGroup, metrics: Sequence[Any], batch_size: int | None) -> PreparedBatches:
+    """The same; where the model cannot be asked any instance, no batches and the reason, which becomes that of every cell."""
+    try:
+        return encode_group(group, metrics, batch_size)
+    except NotApplicable as reason:
+        return PreparedBatches(group.model.load(), EncodedInstances((), (), ()), refusal=str(reason))
 
 
 def _takes_paths(group: JobGroup, metrics: Sequence[Any]) -> bool:

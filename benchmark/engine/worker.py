@@ -49,6 +49,7 @@ def work(
     for job in jobs:
         if job.method is not None:
             job.record = mend(job.cell)
+            job.not_applicable = shortened(batches.refusal) or job.not_applicable
     _explain(group, jobs, batches, progress, trainer)
 
     def show(job: Job) -> ExplainedBatches:
@@ -150,7 +151,9 @@ def _record(group: JobGroup, job: Job, batches: PreparedBatches, started: str) -
         labels=dict(batches.labels),
         scores=scores,
         cost=Cost.of_parts(costs),
-        provenance=earlier.provenance if earlier else provenance(batches.model, max(map(len, batches.encoded.batches))),
+        provenance=earlier.provenance
+        if earlier
+        else provenance(batches.model, max(map(len, batches.encoded.batches), default=0)),
         task_source=str(group.task.source),
         asked=job.request,
         started=earlier.started if earlier else started,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from ...core.errors import TooLong, UnfitSentence, UsageError
+from ...core.errors import CannotAsk, NotApplicable, TooLong, UnfitSentence, UsageError
 from ...tasks.instance import Instance, Quantity
 from ..batch import Batch, cell_seed
 from ..flow.trace import trace_bytes
@@ -234,11 +234,13 @@ def batches(
 
     Raises:
         UsageError: An instance that cannot be encoded, or no instance left.
+        NotApplicable: No instance is left because the model cannot be asked any of them, such as one of the next word for gaps
+            that words behind them decide.
     """
     ids = _ids(model, labels)
     usable: list[tuple[Encoding, Instance]] = []
     skipped: list[str] = []
-    any_too_long = False
+    any_too_long, all_unasked = False, True
     for instance in instances:
         try:
             row = tokenise(model, instance, ids)
@@ -252,6 +254,9 @@ def batches(
                 raise
             skipped.append(f"{instance.id}: {error}")
             any_too_long |= is_too_long
+            all_unasked &= isinstance(error, CannotAsk)
+    if not usable and skipped and all_unasked:
+        raise NotApplicable(f"none of the {len(instances)} instances can be asked: {skipped[0].partition(': choose')[0]}.")
     if not usable:
         remedy = f"; choose a larger --max-tokens than {max_tokens}." if any_too_long else ""
         raise UsageError(

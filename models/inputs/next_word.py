@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ...core.errors import UnfitSentence, UsageError, quoted
+from ...core.errors import CannotAsk, UnfitSentence, UsageError, quoted
 from ...tasks.instance import GAP, Instance
 from ..layered import Layered
 from ..tokenizer import run_tokenizer
@@ -29,14 +29,14 @@ def prefix_of(model: Layered, instance: Instance) -> Prefix:
 
     Raises:
         UsageError: Several gaps.
-        UnfitSentence: Two texts, a gap at the start, or one with words behind it that may decide.
+        CannotAsk: Two texts, a gap at the start, or one with words behind it that may decide.
 
     >>> from types import SimpleNamespace
     >>> prefix_of(SimpleNamespace(name="m"), Instance("i", ("Ann hurt [MASK].",), ("herself",)))
     Prefix(text='Ann hurt', joint=' ')
     """
     if len(instance.segments) != 1:
-        raise UnfitSentence(
+        raise CannotAsk(
             f"instance {instance.id!r} is a pair of texts, and model {model.name!r}, which predicts the next word, goes on with "
             f"one: choose another model, {REMEDY}."
         )
@@ -47,14 +47,14 @@ def prefix_of(model: Layered, instance: Instance) -> Prefix:
             f"{instance.segments[0]!r}."
         )
     if any(letter.isalnum() for letter in after) and not instance.left_to_right:
-        raise UnfitSentence(
+        raise CannotAsk(
             f"the words {quoted(after.strip(), 60)} behind the gap of instance {instance.id!r} may decide its answer, and model "
             f"{model.name!r} reads only those before it: choose a masked LM, {REMEDY} (a file can say in a column "
             "left_to_right that the words before the gap decide)."
         )
     text = before.rstrip()
     if not text:
-        raise UnfitSentence(
+        raise CannotAsk(
             f"the gap of instance {instance.id!r} is its first word, so that model {model.name!r}, which predicts the next word, "
             f"has nothing to go on with: choose a masked LM, {REMEDY}."
         )

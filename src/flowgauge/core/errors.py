@@ -27,6 +27,10 @@ class UnfitSentence(UsageError):
     """An instance that does not fit the model; a user may leave such instances out (`--on-split skip`)."""
 
 
+class CannotAsk(UnfitSentence):
+    """An instance whose question a kind of model cannot be asked, whatever its words."""
+
+
 class TooLong(UnfitSentence):
     """An instance with more tokens than the model reads, which cannot be cut.
 
