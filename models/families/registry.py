@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from .base import ModelParts
 
 FAMILIES = {
+    "albert": "encoders.albert:albert_parts",
     "bert": "encoders.bert:bert_parts",
+    "camembert": "encoders.roberta:roberta_parts",
+    "deberta-v2": "encoders.deberta:deberta_parts",
     "distilbert": "encoders.distilbert:distilbert_parts",
     "electra": "encoders.electra:electra_parts",
     "gemma2": "decoders.gemma:gemma_parts",
@@ -20,10 +23,13 @@ FAMILIES = {
     "gpt_neox": "decoders.gpt_neox:gpt_neox_parts",
     "llama": "decoders.llama:llama_parts",
     "mistral": "decoders.llama:llama_parts",
+    "modernbert": "encoders.modernbert:modernbert_parts",
+    "mpnet": "encoders.mpnet:mpnet_parts",
     "opt": "decoders.opt:opt_parts",
     "qwen2": "decoders.llama:llama_parts",
     "qwen3": "decoders.llama:llama_parts",
     "roberta": "encoders.roberta:roberta_parts",
+    "xlm-roberta": "encoders.roberta:roberta_parts",
 }
 """`model_type` to `module:function` below this folder; the function has the arguments of `model_parts`."""
 

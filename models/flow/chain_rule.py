@@ -209,7 +209,7 @@ def context_pull(trace: PathTrace, layer: int, source: Nodes, to: Nodes, grad: T
     value, key = (weight * g).sum(-4), (pulled * q[..., :, None, :, :]).sum(-4).mul_(attention.scale)
     if attention.relative is not None:
         of_sources = pulled[..., 0].permute(0, 4, 1, 3, 2).flatten(2, 3)  # (R, A, M F, T)
-        added = attention.relative.keyed_pull(of_sources, *_flat_pairs(trace, source, to))
+        added = attention.relative.keyed_pull(of_sources, *_flat_pairs(trace, source, to), n)
         key = key if added is None else key + added.transpose(1, 2).unflatten(1, source.shape[1:])
     same = to[..., :, None] == source[..., None, :]
     if not same.any():

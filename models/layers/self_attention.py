@@ -18,6 +18,12 @@ from .norms import Norm, NormSlopes
 from .rotary import Rotary
 
 HeadFirst = Float[Tensor, "rows heads vectors size"]
+At = Int[Tensor, "rows vectors"]
+"""The positions of vectors."""
+To = Int[Tensor, "rows vectors others"]
+"""Positions that each of the vectors is paired with."""
+Pairs = Float[Tensor, "rows heads vectors others"]
+"""A number for each vector and each position that it is paired with."""
 
 
 class RelativeScores(Protocol):
@@ -37,24 +43,20 @@ class RelativeScores(Protocol):
         """
         ...
 
-    def asking(self, query: HeadFirst, at: Int[Tensor, "rows vectors"], tokens: int) -> Weights | None:
+    def asking(self, query: HeadFirst, at: At, tokens: int) -> Pairs | None:
         """The part that is linear in the queries at some positions: their scores for every key (R, A, M, N)."""
         ...
 
-    def keyed(
-        self, key: HeadFirst, at: Int[Tensor, "rows vectors"], to: Int[Tensor, "rows vectors queries"] | None, tokens: int
-    ) -> Weights | None:
+    def keyed(self, key: HeadFirst, at: At, to: To | None, tokens: int) -> Pairs | None:
         """The part that is linear in the keys at some positions: their scores by queries at `to` (None: all), (R, A, M, T)."""
         ...
 
-    def asking_pull(self, grad: Weights, at: Int[Tensor, "rows vectors"]) -> HeadFirst | None:
+    def asking_pull(self, grad: Pairs, at: At) -> HeadFirst | None:
         """The transpose of `asking`."""
         ...
 
-    def keyed_pull(
-        self, grad: Weights, at: Int[Tensor, "rows vectors"], to: Int[Tensor, "rows vectors queries"]
-    ) -> HeadFirst | None:
-        """The transpose of `keyed`."""
+    def keyed_pull(self, grad: Pairs, at: At, to: To, tokens: int) -> HeadFirst | None:
+        """The transpose of `keyed`, in a sentence of `tokens` tokens."""
         ...
 
 

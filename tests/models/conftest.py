@@ -26,6 +26,18 @@ SIZES = {
     "pad_token_id": PAD,
 }
 SPECIAL = {"vocab_size": VOCABULARY, "pad_token_id": PAD, "bos_token_id": 2, "eos_token_id": 3}
+DISTANCES = {
+    "relative_attention": True,
+    "position_buckets": 4,
+    "max_relative_positions": 16,
+    "pos_att_type": ["p2c", "c2p"],
+    "share_att_key": True,
+    "norm_rel_ebd": "layer_norm",
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+    "layer_norm_eps": 1e-7,
+}
+"""What DeBERTa v3 is published with, but for the number of buckets."""
 GROUPED = {**SIZES, "num_key_value_heads": 2, "head_dim": 6}
 MASKED = {"masked": "ForMaskedLM", "label": "ForSequenceClassification", "span": "ForQuestionAnswering"}
 NEXT = {"next": "ForCausalLM", "label": "ForSequenceClassification", "span": "ForQuestionAnswering"}
@@ -42,6 +54,16 @@ FAMILIES: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
         MASKED,
         {"n_layers": 3, "dim": 16, "n_heads": 4, "hidden_dim": 32, "vocab_size": VOCABULARY, "pad_token_id": PAD},
     ),
+    "albert": ("Albert", MASKED, {**SIZES, "embedding_size": 8}),
+    "camembert": ("Camembert", MASKED, SIZES),
+    "deberta-v2": ("DebertaV2", MASKED, {**SIZES, **DISTANCES}),
+    "modernbert": (
+        "ModernBert",
+        MASKED,
+        {**SIZES, "local_attention": 4, "layer_types": ["full_attention"] + ["sliding_attention"] * 2},
+    ),
+    "mpnet": ("MPNet", MASKED, SIZES),
+    "xlm-roberta": ("XLMRoberta", MASKED, SIZES),
     "gpt2": ("GPT2", {**NEXT, "next": "LMHeadModel"}, {"n_embd": 16, "n_layer": 3, "n_head": 4, "n_inner": 32, **SPECIAL}),
     "gpt_neox": ("GPTNeoX", NEXT, {**SIZES, **SPECIAL, "rotary_pct": 0.5}),
     "opt": ("OPT", NEXT, {**OPT, **SPECIAL}),

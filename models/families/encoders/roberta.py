@@ -1,4 +1,4 @@
-"""RoBERTa with a masked-LM, classification or span head (Liu et al. 2019)."""
+"""RoBERTa (Liu et al. 2019) and the families with its module names: XLM-RoBERTa and CamemBERT."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from torch import Tensor
 
 from ...batch import Batch
 from ..base import ModelParts
-from .encoder import bert_layers, encoder_parts, on_first_token
+from .encoder import bert_layers, encoder_parts, on_first_token, padded_positions
 
 
 def roberta_parts(hf: Any, name: str) -> ModelParts:
-    """The parts of a RoBERTa, which has no token types and counts positions of real tokens from `padding_idx + 1`."""
+    """The parts of a RoBERTa, XLM-RoBERTa (Conneau et al. 2020) or CamemBERT (Martin et al. 2020).
+
+    None of them has token types, and all count positions of real tokens from `padding_idx + 1`.
+    """
     base = hf.roberta
-    padding = base.embeddings.padding_idx
 
     def embed(words: Tensor, batch: Batch) -> Tensor:
-        positions = torch.cumsum(batch.attention_mask, 1) * batch.attention_mask + padding
+        positions = padded_positions(batch, base.embeddings.padding_idx)
         no_types = torch.zeros_like(batch.token_type_ids)
         hidden: Tensor = base.embeddings(inputs_embeds=words, token_type_ids=no_types, position_ids=positions)
         return hidden

@@ -25,7 +25,7 @@ from flowgauge.models.layers.attention import mix
 from flowgauge.models.layers.base import Projected
 
 TOLERANCE = 1e-9
-FAMILIES = ["bert", "gpt2", "gpt_neox", "mistral", "qwen3", "gemma2"]
+FAMILIES = ["bert", "gpt2", "gpt_neox", "mistral", "qwen3", "gemma2", "albert", "deberta-v2", "modernbert", "mpnet"]
 
 
 @pytest.fixture

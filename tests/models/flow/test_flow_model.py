@@ -11,7 +11,22 @@ from flowgauge.models.batch import SITES, Batch, Rows
 from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.outputs import value
 
-FAMILIES = ["bert", "roberta", "electra", "distilbert", "gpt2", "gpt_neox", "mistral", "qwen3", "gemma2", "gemma3_text", "opt"]
+NEWER = ["albert", "deberta-v2", "modernbert", "mpnet"]
+"""One family of each kind of layer of encoders besides BERT's."""
+FAMILIES = [
+    "bert",
+    "roberta",
+    "electra",
+    "distilbert",
+    *NEWER,
+    "gpt2",
+    "gpt_neox",
+    "mistral",
+    "qwen3",
+    "gemma2",
+    "gemma3_text",
+    "opt",
+]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -75,8 +90,23 @@ def test_target_only_leaves_out_what_the_readout_does_not_read(models, batches, 
         assert torch.equal(cut[0].site("value", 2), whole[0].site("value", 2))
 
 
+@pytest.mark.parametrize("family", NEWER)
+def test_target_only_leaves_every_familys_readout_as_it_is(models, batches, family):
+    model = models(family)
+    batch = batches(model, [6, 4, 5])
+    start = model.embed(model.words(batch), batch)
+    for keep in (set(), {"attention", "query"}):
+        (whole,), (cut,) = (model.run(Rows(batch, start), keep=keep, target_only=only) for only in (False, True))
+        expected, found = (model.readout(trace.site("hidden", 3), batch)[0] for trace in (whole, cut))
+        assert cut.site("hidden", 3).shape[1] == 1
+        assert torch.allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["bert", *NEWER])
 @pytest.mark.parametrize("site", SITES)
-def test_every_edit_bites_at_every_layer_and_only_its_own_rows(model: FlowModel, batch: Batch, site):
+def test_every_edit_bites_at_every_layer_and_only_its_own_rows(models, batches, family, site):
+    model = models(family)
+    batch = batches(model, [6, 5, 4])
     start = model.embed(model.words(batch), batch)
     clean = model.outputs(batch)[0]
     for wanted in range(3):
@@ -86,7 +116,10 @@ def test_every_edit_bites_at_every_layer_and_only_its_own_rows(model: FlowModel,
         assert (model.readout(edited.site("hidden", 3), batch)[0] - clean).abs().max() > 1e-6
 
 
-def test_a_kept_value_is_the_edited_one_and_carries_the_gradient(model: FlowModel, batch: Batch):
+@pytest.mark.parametrize("family", ["bert", *NEWER])
+def test_a_kept_value_is_the_edited_one_and_carries_the_gradient(models, batches, family):
+    model = models(family)
+    batch = batches(model, [6, 5, 4])
     start = model.embed(model.words(batch), batch).requires_grad_(True)
     keep = {"hidden", "query", "key", "value", "skip", "context"}
     (trace,) = model.run(Rows(batch, start, edits={"context": lambda layer, x: x * 2}), keep=keep)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 
@@ -17,3 +18,8 @@ def test_two_positions_are_the_paddings_and_token_types_are_not_read(models, bat
     batch = batches(model, [6, 6])
     second = replace(batch, token_type_ids=torch.ones_like(batch.ids), cache={})
     assert torch.equal(model.outputs(batch)[0], model.outputs(second)[0])
+
+
+@pytest.mark.parametrize("family", ["xlm-roberta", "camembert"])
+def test_the_families_with_its_module_names_equal_their_hugging_face_models(logits_equal, family) -> None:
+    logits_equal(family)
