@@ -109,6 +109,13 @@ FILES: dict[str, str | bytes] = {
     "name.py": "import flowgauge\nflowgauge.method('../a', gives={'tokens'})(print)\n",
     "needs.py": "import flowgauge\nflowgauge.method('a', gives={'tokens'}, needs={'magic'})(print)\n",
     "bounds.py": "import flowgauge\nflowgauge.metric('a', reads='tokens', higher_is_better=True, unit='q', bounds=(1, 0))\n",
+    "middle.tsv": "sentence\tgood\tbad\nthe author [MASK] tall .\tis\tare\n",
+    "split-answer.tsv": "prefix\tgood\tbad\nthe author\tsupercalifragilistic\tare\n",
+    "first.tsv": "sentence\tgood\tbad\n[MASK] .\tis\tare\n",
+    "pairs-of-texts.tsv": "sentence\tsentence2\tlabel\nthe author\tis tall\tyes\n",
+    "prefix.tsv": "prefix\tgood\tbad\n\tis\tare\n",
+    "undecided.tsv": "prefix\tgood\tbad\tleft_to_right\nthe author\tis\tare\tmaybe\n",
+    "counterpart.tsv": "prefix\tgood\tbad\tcounterpart\nthe author\tis\tare\tauthors [MASK]\n",
     "builtin.py": "from flowgauge.methods.registry import METHODS\nMETHODS.builtin['attention'] = 'os:getcwd'\n",
     "raises.py": a_method("raise KeyError('gold')"),
     "returns.py": a_method("return 3"),
@@ -258,6 +265,31 @@ run long.yaml | split
 # models
 run --task sva/obj --limit 2 --model folder | folder
 run --task sva/obj --limit 2 --model gpt2 | gpt2
+run --task sva/obj --limit 2 --model another | of family 'xlnet'
+run --task sva/obj --limit 2 --model quantised | are quantised by gptq
+run --task sva/obj --limit 2 --model own-code | code that comes with a checkpoint (auto_map) is not run
+run --task sva/obj --limit 2 --model huge | take 40000.0 GB in float32
+run --task sva/obj --limit 2 --model as-decoder | is configured as a decoder
+run --task sva/obj --limit 2 --model reads-two | reads a second text
+# models of the next word
+run --task middle.tsv --model {gpt} | choose a masked LM
+run --task first.tsv --model {gpt} | has nothing to go on with
+run --task split-answer.tsv --model {gpt} | supercalifragilistic
+run --task two.tsv --model {gpt} | two.tsv
+run --task pairs-of-texts.tsv --model {gpt} | sequence-classification head
+run --task labelled.tsv --model {gpt} | It fits sva/obj
+run --task blimp/adjunct_island --model {gpt} | differ in several words
+run --task blimp/passive_3 --model {gpt} | did you mean blimp/passive_
+run --task gulordava --model {gpt} | --data-dir
+run --task ioi:sentences=0 --model {gpt} | sentences
+run --task ioi --limit 2 --model {gpt} | --on-split skip
+run --task prefix.tsv --model {gpt} | the cell prefix is empty
+run --task undecided.tsv --model {gpt} | left_to_right must be true or false
+run --task counterpart.tsv --model {gpt} | the counterpart must have as many words
+explain 'the author [MASK] tall' --model {gpt} | end the text where the next word is to stand
+explain '[MASK] tall' --model {gpt} | end the text where the next word is to stand
+explain 'the author' --text2 'tall' --model {gpt} | write both into one text
+explain 'the author' --good supercalifragilistic --model {gpt} | name another word
 run --task sva/obj --limit 2 --model headless | headless
 run --task sva/obj --limit 2 --model torn-config | torn-config
 run --task sva/obj --limit 2 --model deep-model | deep-model
@@ -395,9 +427,21 @@ def variant(of: Path, folder: Path, **config: Any) -> None:
     (folder / "config.json").write_text(json.dumps(json.loads((of / "config.json").read_text()) | config))
 
 
-def save_odd_models(tiny: Path, label: Path, home: Path) -> None:
+def save_odd_models(tiny: Path, label: Path, gpt: Path, home: Path) -> None:
     """Checkpoints that are damaged, or of another kind than what is asked of them."""
     variant(tiny, home / "gpt2", model_type="gpt2", architectures=["GPT2LMHeadModel"])
+    variant(tiny, home / "another", model_type="xlnet", architectures=["XLNetLMHeadModel"])
+    variant(tiny, home / "quantised", quantization_config={"quant_method": "gptq", "bits": 4})
+    variant(tiny, home / "own-code", model_type="own", auto_map={"AutoConfig": "own.Own"})
+    variant(tiny, home / "as-decoder", architectures=["BertLMHeadModel"])
+    variant(gpt, home / "reads-two", add_cross_attention=True)
+    variant(tiny, home / "huge")
+    (home / "huge" / "model.safetensors").unlink()
+    count = 10**13
+    header = json.dumps({"x": {"dtype": "F16", "shape": [count], "data_offsets": [0, 2 * count]}}).encode()
+    with (home / "huge" / "model.safetensors").open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        os.truncate(file.fileno(), 10**9)  # of which the disk holds next to nothing
     variant(tiny, home / "headless", architectures=["BertModel"])
     variant(tiny, home / "wide", vocab_size=7)
     variant(tiny, home / "deep-model", num_hidden_layers=100_000)
@@ -420,6 +464,7 @@ def save_odd_models(tiny: Path, label: Path, home: Path) -> None:
 def words(tiny_folder: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The folder that all commands run in, and what the names in braces stand for."""
     home, tiny, label = tmp_path_factory.mktemp("bad"), tiny_folder(), tiny_folder(head="label")
+    gpt = tiny_folder("gpt2", "next")
     for name, content in FILES.items():
         (home / name).write_bytes(content.encode() if isinstance(content, str) else content)
     for name in ("folder", "torn-bundle", "future-bundle", "linked-bundle", "no-method"):
@@ -432,7 +477,7 @@ def words(tiny_folder: Callable[..., Path], tmp_path_factory: pytest.TempPathFac
         record.write_text(record.read_text().replace('"schema_version": 3', '"schema_version": 99'))
     for record in (home / "damaged").rglob("record.json"):
         record.write_text("{")
-    save_odd_models(tiny, label, home)
+    save_odd_models(tiny, label, gpt, home)
     bundle = home / "bundle"
     shutil.copytree(FIXTURES / "bundle-1", bundle)
     shutil.copytree(bundle, home / "cut-bundle")
@@ -445,7 +490,7 @@ def words(tiny_folder: Callable[..., Path], tmp_path_factory: pytest.TempPathFac
     before = os.getcwd()
     os.chdir(home)
     yield {
-        "tiny": str(tiny), "label": str(label), "store": "store", "bundle": "bundle", "long": "the " * 60,
+        "tiny": str(tiny), "label": str(label), "gpt": str(gpt), "store": "store", "bundle": "bundle", "long": "the " * 60,
         "plain": f"--task sva/obj --limit 2 --device cpu --model {tiny}",
         "go": f"--task sva/obj --limit 2 --method attention --device cpu --model {tiny}",
     }  # fmt: skip
