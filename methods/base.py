@@ -35,7 +35,8 @@ class Method(Protocol):
         gives: The views that it returns.
         stochastic: Whether its explanations depend on the seed.
 
-    `@method` adds `source`: who published the method.
+    `@method` adds `source`: who published the method. A method may have `loads`: names of modules that `explain` imports at its
+    first call, which runs import before they time it.
     """
 
     name: ClassVar[str]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ...models.inputs.encode import relabel, reseed, token_slots
 from ...models.inputs.label_question import label_name
 from ...models.inputs.labels import nameless
 from ...models.layered import Layered
+from ...models.outputs import value
 from ...models.problem_types import problem_type
 from ...models.shared_model import lent_copy
 from ...tasks.instance import Instance
@@ -120,6 +122,22 @@ def explain_batch(model: Layered, method: Any, prepared: PreparedBatch, seed: in
         "peak_bytes": peak.read(),
     }
     return Part(prepared.sentences, tuple(gold.explanations), tuple(predicted), cost)
+
+
+def warm_up(model: Layered, batch: Batch, methods: Iterable[Any] = ()) -> None:
+    """Imports what methods load at their first call, and runs one row forward and back, so that no method is timed with either.
+
+    Args:
+        model: The model that is explained.
+        batch: Any batch of its instances.
+        methods: The methods that will be timed.
+    """
+    for module in {name for each in methods for name in getattr(each, "loads", ())}:
+        import_module(module)
+    row = batch.rows(torch.zeros(1, dtype=torch.long, device=batch.ids.device))
+    with suppress(Exception), torch.enable_grad():  # a model without gradients is told of by the methods that need them
+        words = model.words(row).detach().requires_grad_()
+        torch.autograd.grad(value(model.outputs(replace(row, word_vectors=words)), row).sum(), [words])
 
 
 def check_returned(method: Any, returned: Any, batch: Batch, model: Layered) -> None:

@@ -16,7 +16,7 @@ from ..loading.trained_weights import TrainedWeights
 from ..store.damage import mend
 from ..store.record import Cost, Record, Score, Status
 from ..store.renewal import renewable
-from .explain import PreparedBatch, explain_batch
+from .explain import PreparedBatch, explain_batch, warm_up
 from .jobs import Job, JobGroup
 from .method_trainer import MethodTrainer
 from .prepared import PreparedBatches
@@ -91,11 +91,14 @@ def _without_source(key: dict[str, Any]) -> dict[str, Any]:
 
 def _explain(group: JobGroup, jobs: Sequence[Job], batches: PreparedBatches, progress: Progress, trainer: MethodTrainer) -> None:
     """Explains the instances that are not stored yet, by this process or another; a cell that fails is left and others go on."""
-    first = 0
+    first, warm = 0, False
     for index, batch in enumerate(batches.encoded.batches):
         for job in jobs:
             while not job.is_settled and (rows := _missing(job, batch)):
                 progress.step(f"{group.task.name}: {job.name}", 0)
+                if not warm:
+                    warm_up(batches.model, batch, [each.method for each in jobs])
+                    warm = True
                 _explain_job(batches.shared, job, batches(index, rows), first + rows[0], trainer)
         progress.step(group.task.name, len(jobs))
         first += len(batch)

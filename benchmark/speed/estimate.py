@@ -91,6 +91,11 @@ class Preview:
             unknown = sum(cell.seconds is None for cell in self.cells if cell.state == EXPLAIN)
             more = f", and {_counted(unknown, 'cell')} whose time is unknown" if unknown else ""
             lines.append(f"Estimated time of explaining: {in_time(self.seconds)}{more}. Scoring comes on top.")
+        if any("probe" in cell.basis for cell in self.cells):
+            lines.append(
+                "Cost table: the multiples of integrated gradients that `flowgauge info METHOD` gives as cost. "
+                "Probe: a short run of integrated gradients on this machine."
+            )
         if self.memory:
             lines.append(f"Estimated memory of the process: {self.memory / 2**30:.1f} GiB.")
         return [*lines, *self.notes]

@@ -13,7 +13,8 @@ RANKED = (ABLATED, "embedding/matched/predicted")
 Format = Literal["share", "small", "number"]
 
 MEANINGS = {
-    "accuracy": "accuracy: reduced to as many nodes as Pi_+, guided by the predicted class (ranked)",
+    "accuracy": "accuracy: reduced to as many nodes as Pi_+ (the nodes on patterns of words with positive influence), guided by "
+    "the predicted class (ranked)",
     "agreement": "agrees: same prediction as the whole model",
     "gold": "gold: accuracy, guided by the right answer, which leaks it",
     "heads": "heads: reduced at the attention level, heads and skips too",
@@ -29,6 +30,17 @@ MEANINGS = {
     "random_p": "rand p: random patterns with at least as much influence, mean p",
     "completeness": "compl err: |sum - (q(x) - q(baseline))|, units of q",
 }
+
+
+VARIANTS = {
+    "aopc": "mean over the top 1, 5, 10, 20 and 50 % of the words",
+    "auc": "area under the curve",
+    "hit": "1 if it is, 0 if not",
+    "embedding/matched/predicted": "as many nodes as influence patterns keep, chosen for the answer that the model gives",
+    "least-first/auc": "area under the curve, least important heads first",
+    "nodes/auroc": "share of pairs of a planted node and another in the right order",
+}
+"""What the variants are that metrics rank by, where the name does not say it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,8 @@ class Column:
         if not self.unit:
             return MEANINGS.get(self.key, "")
         better = {True: "; higher is better", False: "; lower is better", None: ""}[self.higher_is_better]
-        return f"{self.key}: {self.variant}, {self.unit}{better}"
+        variant = f"{self.variant} ({VARIANTS[self.variant]})" if self.variant in VARIANTS else self.variant
+        return f"{self.key}: {variant}, {self.unit}{better}"
 
 
 ACCURACY = Column("accuracy", "accuracy", *RANKED, "share")

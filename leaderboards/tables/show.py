@@ -29,6 +29,11 @@ OutputFormat = Literal["text", "json", "csv"]
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 ABREAST = 2
 """Metrics with their intervals in one table: more do not fit the width."""
+PAPER_WORDS = (
+    "e: nodes are hidden states (embedding level); a: nodes are heads and skips (attention level); Pi_+: the nodes on the "
+    "patterns of words with positive influence; random: as many nodes as these, drawn at random"
+)
+"""The paper's names of rows."""
 NEVER_ASKED = ("not run", "not scored with")
 """Beginnings of the reasons that a dash stands for without a note."""
 
@@ -267,8 +272,9 @@ def _write_paper(console: Console, table: PaperTable) -> None:
         text.add_row("guided by the predicted class", *("" for _ in table.tasks))
         _paper_rows(text, table.predicted, spreads, notes)
     console.print(text)
+    named = [PAPER_WORDS] if any(title.startswith(("Pi_+", "random ", "conc", "share")) for title in shown) else []
     counted = ["share a is counted exactly; the published value is not comparable"] if "share a (1e-6)" in shown else []
-    _write_lines(console, (*counted, *notes.lines()))
+    _write_lines(console, (*named, *counted, *notes.lines()))
 
 
 def _paper_rows(text: Table, rows: dict[str, tuple[TableEntry, ...]], spreads: set[str], notes: Notes) -> list[str]:

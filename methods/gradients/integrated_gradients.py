@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -56,6 +56,7 @@ class IntegratedGradients(Settings):
     baseline: Baseline = "mask"
     nodes: bool = True
     states: States = "path"
+    loads: ClassVar[tuple[str, ...]] = ("captum.attr",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
@@ -38,6 +38,7 @@ class Saliency(Settings):
     """
 
     norm: Literal["l1", "l2"] = "l2"
+    loads: ClassVar[tuple[str, ...]] = ("captum.attr",)
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Computes the gradients of every instance."""
@@ -62,6 +63,8 @@ class GradientXInput:
     tokens[j] = <dq/dx_j, x_j>: the decrease of q, to first order at x, when x_j is set to 0. Source: Shrikumar et al. 2016,
     section 2 (gradient times input). Units of q; signed; unbounded; 0 at positions that the model does not allow to be masked.
     """
+
+    loads: ClassVar[tuple[str, ...]] = ("captum.attr",)
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Computes the gradients of every instance."""

@@ -39,6 +39,7 @@ class WordSampling(Settings):
 
     baseline: Baseline = "mask"
     has_ends: ClassVar[bool] = True
+    loads: ClassVar[tuple[str, ...]] = ("captum.attr",)
     """Whether the scores sum to the change of q from the baseline."""
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:

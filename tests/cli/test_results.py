@@ -23,6 +23,7 @@ def test_show_and_plot_read_a_store(invoke: Invoke, tmp_path: Path) -> None:
     assert json.loads(CliRunner().invoke(app, ["show", store, "--json"]).stdout)
     scorecard = CliRunner().invoke(app, ["show", store, "--scorecard"])
     assert scorecard.exit_code == 0 and "4 instances: cost and promises" in scorecard.stdout
+    assert "\npasses: forward passes" in scorecard.stdout and "\nRows: the best" in scorecard.stdout
     one_line(CliRunner().invoke(app, ["show", store, "--scorecard", "--json"]), 2, "--scorecard is a text by itself")
     drawn = CliRunner().invoke(
         app, ["plot", store, "--what", "pattern", "--method", "attention", "--out", str(tmp_path / "figures")]

@@ -131,11 +131,17 @@ def print_scorecards(store: str, records: Sequence[Record]) -> None:
     """Prints the scorecard of every task of some cells of a store."""
     from ..benchmark.store.store import Store
     from ..leaderboards.comparison.scorecard import scorecards
+    from ..leaderboards.comparison.scorecard_words import legend
 
+    heads = list[str]()
     for title, rows, lines in scorecards(Store(store), records):
         typer.echo(title)
         print_rows(rows)
-        typer.echo("\n".join(lines))
+        if lines:
+            typer.echo("\n".join(lines))
+        heads += rows[0]
+    if heads:
+        typer.echo("\n".join(["", *legend(heads)]))
 
 
 def report_renewal(renewal: Renewal, command: str) -> None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+import flowgauge
+from flowgauge.benchmark.engine.explain import warm_up
 from flowgauge.benchmark.engine.run import run
+from flowgauge.methods.registry import METHODS
 from flowgauge.tasks.registry import load_task
 
 
@@ -40,6 +48,23 @@ def test_shared_work_is_charged(make_plan, plug) -> None:
     assert one.cost.peak_bytes > 1 << 20
     layers = 2  # of the model of these tests
     assert one.cost.passes == 0 and two.cost.passes == pytest.approx(6 * shared / layers / two.cost.explanations)
+
+
+def test_what_methods_load_is_imported_before_they_are_timed(tiny_flow, tmp_path, monkeypatch) -> None:
+    (tmp_path / "loaded_late.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    batch = flowgauge.encode(tiny_flow, load_task("sva/obj").instances("test", 2, 0))
+    warm_up(tiny_flow, batch, [SimpleNamespace(loads=("loaded_late",)), object()])
+    assert sys.modules.pop("loaded_late") and all(p.grad is None for p in tiny_flow.hf.parameters()) and batch.cache == {}
+
+
+def test_every_method_that_calls_captum_says_that_it_loads_it() -> None:
+    targets = {name: target.partition(":")[0] for name, target in METHODS.builtin.items()}
+    of_captum = {
+        name for name, module in targets.items() if "from captum.attr import" in Path(find_spec(module).origin).read_text()
+    }
+    assert {"saliency", "gradient-x-input", "integrated-gradients", "shapley-sampling", "lime", "kernel-shap"} <= of_captum
+    assert [name for name in of_captum if METHODS.create(name).loads != ("captum.attr",)] == []
 
 
 def test_passes_count_the_rows_that_run_through_the_layers(make_plan) -> None:
