@@ -1,4 +1,4 @@
-"""`flowgauge check`, `speed` and `calibration`: the commands that test plug-ins, times and statistics."""
+"""`flowgauge check`, `check-model`, `speed` and `calibration`: the commands that test plug-ins, times and statistics."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .console import print_rows, reporting
 from .options import Debug, Device, Json
 
 if TYPE_CHECKING:
+    from ..benchmark.conformance.finding import Finding
     from ..metrics.calibration.coverage import Calibration
 
 
@@ -25,12 +26,41 @@ def check(
     with reporting(debug):
         from ..benchmark.conformance import check_file
 
-        findings = check_file(file)
-        for finding in findings:
-            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check}{f' ({finding.detail})' if finding.detail else ''}")
-        failed = sum(not finding.ok for finding in findings)
-        typer.echo(f"{len(findings) - failed} of {len(findings)} checks passed", err=True)
+        failed = _print_findings(check_file(file))
     raise typer.Exit(1 if failed else 0)
+
+
+def check_model(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A folder with a checkpoint, a name on the Hub, or an embedded model.")
+    ],
+    dtype: Annotated[str, typer.Option(help="Type of the weights: float32, float64, bfloat16 or float16.")] = "float32",
+    device: Device = "cpu",
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Check that a checkpoint runs in flowgauge as it does in transformers; exit code 1 if it does not.
+
+    Logits, padding on both sides, causal masks, edits at every site of every layer, and closed-form derivatives.
+    """
+    with reporting(debug):
+        from ..benchmark.conformance.models import check_model as checked
+        from ..benchmark.conformance.models import described
+        from ..models.load import load_model
+
+        loaded = load_model(model, dtype, device, revision)
+        typer.echo(described(loaded))
+        failed = _print_findings(checked(loaded))
+    raise typer.Exit(1 if failed else 0)
+
+
+def _print_findings(findings: Sequence[Finding]) -> int:
+    """A line a finding; returns how many promises are broken."""
+    for finding in findings:
+        typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check}{f' ({finding.detail})' if finding.detail else ''}")
+    failed = sum(not finding.ok for finding in findings)
+    typer.echo(f"{len(findings) - failed} of {len(findings)} checks passed", err=True)
+    return failed
 
 
 def speed(
