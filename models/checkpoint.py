@@ -225,6 +225,8 @@ def _opened(name: str, source: str, revision: str | None) -> Checkpoint:
 def check_tokenizer(name: str, tokenizer: Any, vocabulary: int, masked: bool) -> None:
     """Holds a tokenizer against the table of word vectors and the head.
 
+    Special tokens that no text has by itself, such as that for an image, may lie beyond the table.
+
     Args:
         name: What messages call the model.
         tokenizer: The tokenizer.
@@ -234,7 +236,11 @@ def check_tokenizer(name: str, tokenizer: Any, vocabulary: int, masked: bool) ->
     Raises:
         UsageError: Tokens beyond the table, or no mask token.
     """
-    largest = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    kinds = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+    used = {getattr(tokenizer, f"{kind}_token_id", None) for kind in kinds}
+    unused = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special} - used
+    words = ((word, index) for word, index in tokenizer.get_vocab().items() if index not in unused)
+    largest = max(words, key=lambda item: item[1])
     if largest[1] >= vocabulary:
         raise UsageError(
             f"the tokenizer of model {name!r} has tokens up to {largest[1]} ({largest[0]!r}), but the model has word vectors for "

@@ -76,6 +76,7 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
     encoded = run_tokenizer(tokenizer, *texts, what=what, return_offsets_mapping=True)
     read = kept(tokenizer, encoded) if prefix else len(encoded["input_ids"])
     ids: list[int] = encoded["input_ids"][:read]
+    _check_known(model, instance, ids)
     limit = model.max_tokens
     cut = max(0, len(ids) - limit) if limit else 0
     if cut:
@@ -185,6 +186,21 @@ def _word_ids(encoded: Any, texts: Sequence[str]) -> list[tuple[int, int]]:
         real = sequence is not None and end > start
         word_ids.append((sequence, max(0, int(word_at[sequence][end - 1]))) if real else (-1, -1))
     return word_ids
+
+
+def _check_known(model: Layered, instance: Instance, ids: Sequence[int]) -> None:
+    """Refuses a text with a token that the model has no vector for, such as that for an image in a model of texts.
+
+    Raises:
+        UnfitSentence: Such a token.
+    """
+    table = getattr(model, "word_embedding", None)
+    beyond = [] if table is None else [token for token in ids if token >= len(table.weight)]
+    if beyond:
+        raise UnfitSentence(
+            f"the text of instance {instance.id!r} has the token {model.tokenizer.convert_ids_to_tokens(beyond[0])!r}, for which "
+            f"model {model.name!r} has no vector; leave it out of the text, or such sentences out with --on-split skip."
+        )
 
 
 def _check_whole_words(

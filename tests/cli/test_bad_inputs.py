@@ -439,9 +439,9 @@ def save_odd_models(tiny: Path, label: Path, gpt: Path, home: Path) -> None:
     (home / "huge" / "model.safetensors").unlink()
     count = 10**13
     header = json.dumps({"x": {"dtype": "F16", "shape": [count], "data_offsets": [0, 2 * count]}}).encode()
-    with (home / "huge" / "model.safetensors").open("wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-        os.truncate(file.fileno(), 10**9)  # of which the disk holds next to nothing
+    with (home / "huge" / "model.safetensors").open("wb") as stream:
+        stream.write(len(header).to_bytes(8, "little") + header)
+        os.truncate(stream.fileno(), 10**9)  # of which the disk holds next to nothing
     variant(tiny, home / "headless", architectures=["BertModel"])
     variant(tiny, home / "wide", vocab_size=7)
     variant(tiny, home / "deep-model", num_hidden_layers=100_000)

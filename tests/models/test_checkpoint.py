@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from flowgauge.core.errors import UsageError
+from flowgauge.core.errors import UnfitSentence, UsageError
 from flowgauge.models.checkpoint import check_tokenizer, fetch, looks_like_path, open_checkpoint
+from flowgauge.models.inputs.encode import encode
 from flowgauge.models.load import load_base, load_model
+from flowgauge.tasks.instance import Instance
 
 Variant = Callable[..., Path]
 
@@ -154,6 +156,11 @@ def test_a_tokenizer_that_does_not_fit_is_told_when_the_model_is_loaded(variant:
         UsageError, match=rf"has tokens up to {last} \('entirely-new'\), but the model has word vectors for 0 to {last - 1}"
     ):
         load_model(str(folder))
+    tokenizer = AutoTokenizer.from_pretrained(variant())
+    tokenizer.add_special_tokens({"pad_token": "<beyond>"})
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(UsageError, match=rf"has tokens up to {last} \('<beyond>'\)"):
+        load_model(str(folder))
     tokenizer = AutoTokenizer.from_pretrained(variant(), mask_token=None)
     with pytest.raises(UsageError, match="predicts masked words, but its tokenizer has no mask token: name it"):
         check_tokenizer("m", tokenizer, 10**6, masked=True)
@@ -198,3 +205,20 @@ def test_a_loader_that_fails_in_any_way_is_told_in_one_line() -> None:
         fetch(panic, "m", "a tokenizer")
     with pytest.raises(UsageError, match=r"code of its own \(auto_map\), and code that comes with a checkpoint is not run"):
         fetch(asks, "m")
+
+
+def test_special_tokens_that_no_text_has_may_lie_beyond_the_table(variant: Variant) -> None:
+    """As that for an image in the text models of Gemma 3."""
+    from transformers import AutoTokenizer
+
+    folder = variant()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["<image>"], special_tokens=True)
+    tokenizer.save_pretrained(folder)
+    model = load_model(str(folder))
+    plain, image = (Instance("i", (f"the author{text} [MASK] tall .",), ("is",), ("are",)) for text in ("", " <image>"))
+    assert len(encode(model, [plain])) == 1
+    with pytest.raises(
+        UnfitSentence, match=r"the text of instance 'i' has the token '<image>', for which model .* has no vector"
+    ):
+        encode(model, [image])
