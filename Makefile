@@ -34,7 +34,7 @@ $(VENV)/.tested: $(VENV)/.installed
 demo: $(STORE)/.shown ## run the six agreement tasks with influence patterns and baselines on the embedded model, and show the ranking and the scorecard
 	@cat $(STORE)/.shown
 	@echo
-	@echo "results  $(STORE)  (a folder for each cell; again: flowgauge show $(STORE), flowgauge compare $(STORE))"
+	@echo "results  $(STORE)  (a folder for each cell; again: $(BIN)/flowgauge show $(STORE), $(BIN)/flowgauge compare $(STORE))"
 	@echo "figures  $(FIGURES)"
 
 $(STORE)/.shown: $(VENV)/.installed $(SOURCES)

@@ -11,6 +11,8 @@ from mkdocs.structure.files import File
 from documentation.api_page import api_page
 from documentation.notebooks import NOTEBOOKS, notebook_page
 from documentation.plugin_pages import PluginPage, by_group, plugin_pages
+from flowgauge.methods.registry import METHODS
+from flowgauge.metrics.registry import METRICS
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = {
@@ -20,8 +22,22 @@ COPIED = {
     "models/zoo/agreement-gpt2/README.md": "agreement-gpt2.md",
 }
 """Pages of the repository outside docs/ that are pages of the site, too."""
-ELSEWHERE = {**COPIED, "README.md": "index.md", "docs/adr": "adr/index.md"}
+ELSEWHERE = {
+    **COPIED,
+    "README.md": "index.md",
+    "docs/adr": "adr/index.md",
+    "methods": "methods/index.md",
+    "metrics": "metrics/index.md",
+    "src/flowgauge/__init__.py": "api.md",
+    **{f"docs/notebooks/{path.name}": f"notebooks/{path.stem}.md" for path in NOTEBOOKS.glob("*.ipynb")},
+}
 """Where links lead that go to a path of the repository."""
+SOURCES = {
+    (f"{registry.builtin[name].partition(':')[0].removeprefix('flowgauge.').replace('.', '/')}.py", name): f"{kind}s/{name}.md"
+    for kind, registry in (("method", METHODS), ("metric", METRICS))
+    for name in registry.builtin
+}
+"""The page of a built-in plug-in, by its source and its name."""
 
 
 def on_config(config: Any) -> Any:
@@ -77,8 +93,9 @@ def moved(source: str, markdown: str) -> str:
         if re.match(r"[a-z]+:", address) or not address:
             return match[0]
         path = (ROOT / PurePosixPath(source).parent / address).resolve().relative_to(ROOT).as_posix()
-        if path in ELSEWHERE:
-            target, anchor = ELSEWHERE[path], ""
+        page = ELSEWHERE.get(path) or _page_of(path, text)
+        if page:
+            target, anchor = page, ""
         elif path.startswith("docs/"):
             target = path.removeprefix("docs/")
         else:
@@ -86,6 +103,12 @@ def moved(source: str, markdown: str) -> str:
         return f"[{text}]({'../' * len(home.parts)}{target}{anchor})"
 
     return re.sub(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<address>[^)#\s]*)(?P<anchor>#[^)]*)?\)", link, markdown)
+
+
+def _page_of(path: str, text: str) -> str:
+    """The page of the plug-in of a source file that a link's text names, or the only one there; empty where there is none."""
+    pages = {name: page for (file, name), page in SOURCES.items() if file == path}
+    return pages.get(text.strip("`").replace(" ", "-")) or (next(iter(pages.values())) if len(pages) == 1 else "")
 
 
 def decisions() -> list[Path]:
