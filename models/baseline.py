@@ -7,21 +7,38 @@ from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core.errors import NotApplicable, UsageError
 from .batch import Batch
 from .layered import Layered
 
 Baseline = Literal["mask", "zero", "pad", "mean", "mask-words", "zero-words", "pad-words", "mean-words"]
-"""[MASK], zeros, padding, or the mean over the vocabulary: of every token, or of words alone, so that [CLS], [SEP] and other
-special tokens keep their own vectors, as they do in most other tools."""
-RemovedWord = Literal["zero", "mask"]
-"""The one vector that takes the place of every removed word, in methods that learn none: zeros or [MASK]."""
+"""[MASK], zeros, padding (where there is none, the end of text), or the mean over the vocabulary: of every token, or of words
+alone, so that [CLS], [SEP], the begin of text and other special tokens keep their own vectors, as they do in most other tools.
+
+Each model has a default, by its family: [MASK] for encoders, and padding for decoders, which are trained without [MASK]."""
+RemovedWord = Literal["zero", "mask", "pad"]
+"""The one vector that takes the place of every removed word, in methods that learn none: zeros, [MASK] or padding."""
+CHUNK = 4096
+"""Words whose vectors are averaged at once."""
+
+
+def default_baseline(model: Layered) -> Baseline:
+    """The baseline of a model where nobody chooses one: that of its family, else [MASK]."""
+    baseline: Baseline = getattr(model, "default_baseline", "mask")
+    return baseline
+
+
+def filling_token(model: Layered, kind: str) -> int | None:
+    """The id of the token `mask` or `pad` (where there is no padding, of the end of text); None where there is none."""
+    names = ("pad", "eos") if kind == "pad" else (kind,)
+    tokens = (getattr(model.tokenizer, f"{name}_token_id", None) for name in names)
+    return next((token for token in tokens if token is not None), None)
 
 
 def baseline_words(model: Layered, batch: Batch, baseline: Baseline) -> Float[Tensor, "batch tokens word"]:
-    """Word vectors of a baseline: of [MASK], of padding, zeros, or the mean over the vocabulary.
+    """Word vectors of a baseline: of [MASK], of padding, zeros, or the mean over the vocabulary of the model's word vectors.
 
     Positions that the model does not let be masked keep their own vectors; padding has the baseline's. With `-words`, special
     tokens keep theirs, too.
@@ -29,7 +46,7 @@ def baseline_words(model: Layered, batch: Batch, baseline: Baseline) -> Float[Te
     Args:
         model: Any model; `mean` needs one with a table of words, `mask` and `pad` a tokenizer with that token.
         batch: The instances.
-        baseline: One of `Baseline`.
+        baseline: One of `Baseline`; `mask` where nobody chose one (a run resolves the model's default before).
 
     Raises:
         NotApplicable: The model has no table of words, or its tokenizer no such token.
@@ -45,16 +62,30 @@ def baseline_words(model: Layered, batch: Batch, baseline: Baseline) -> Float[Te
         table = getattr(model, "word_embedding", None)
         if table is None:
             raise NotApplicable(f"the model {model.name!r} has no table of words to take the mean of; choose baseline zero.")
-        rows = table.weight.mean(0)
+        rows = _mean_word(table)
     elif kind in ("mask", "pad"):
-        token = getattr(model.tokenizer, f"{kind}_token_id")
+        token = filling_token(model, kind)
         if token is None:
-            usable = "zero or mean" if hasattr(model, "word_embedding") else "zero"
-            raise NotApplicable(f"the tokenizer of {model.name!r} has no {kind} token; choose baseline {usable}.")
+            raise NotApplicable(f"the tokenizer of {model.name!r} has no {kind} token; choose baseline {_usable(model)}.")
         rows = model.words(replace(batch, ids=torch.full_like(batch.ids, token), word_vectors=None, cache={}))
     else:
         raise UsageError(f"no baseline is called {baseline!r}; there are {', '.join(get_args(Baseline))}.")
     return torch.where((moved | ~batch.attention_mask)[..., None], rows, words)
+
+
+def _usable(model: Layered) -> str:
+    """The baselines that a model has in any case, in words."""
+    names = ["pad"] * (filling_token(model, "pad") is not None) + ["zero"] + ["mean"] * hasattr(model, "word_embedding")
+    return " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+
+
+def _mean_word(table: nn.Embedding) -> Float[Tensor, " word"]:
+    """The mean word vector as the model looks it up: Gemma's table multiplies its rows by a factor."""
+    if type(table).forward is nn.Embedding.forward:
+        return table.weight.mean(0)
+    ids = torch.arange(len(table.weight), device=table.weight.device)
+    total = torch.stack([table(part).sum(0, dtype=torch.float64) for part in ids.split(CHUNK)]).sum(0)
+    return (total / len(ids)).to(table.weight.dtype)
 
 
 def moving_words(model: Layered, batch: Batch, baseline: Baseline = "mask") -> Bool[Tensor, "batch tokens"]:
@@ -65,31 +96,33 @@ def moving_words(model: Layered, batch: Batch, baseline: Baseline = "mask") -> B
 
 
 def blanked(model: Layered, batch: Batch) -> Batch:
-    """The batch with the word vector of [MASK] at every position that may be masked.
+    """The batch with the word vector of [MASK], on decoders of padding, at every position that may be masked.
 
     Raises:
-        NotApplicable: The tokenizer has no mask token.
+        NotApplicable: The tokenizer has no such token.
     """
     words, free = model.words(batch), (batch.attention_mask & model.maskable(batch))[..., None]
-    return replace(batch, word_vectors=torch.where(free, baseline_words(model, batch, "mask"), words), cache={})
+    blank = baseline_words(model, batch, default_baseline(model))
+    return replace(batch, word_vectors=torch.where(free, blank, words), cache={})
 
 
 @torch.no_grad()
 def removed_word(model: Layered, batch: Batch, baseline: RemovedWord) -> Float[Tensor, " word"]:
-    """The vector that takes the place of every removed word: zeros, or the mask token's word vector.
+    """The vector that takes the place of every removed word: zeros, or the word vector of the mask token or of padding.
 
     Args:
         model: Any model.
         batch: Instances of the model; their words do not matter.
-        baseline: `zero` or `mask`.
+        baseline: One of `RemovedWord`.
 
     Raises:
-        NotApplicable: The tokenizer has no mask token.
+        NotApplicable: The tokenizer has no such token.
     """
     first = batch.rows(torch.zeros(1, dtype=torch.long, device=batch.ids.device))
     if baseline == "zero":
         return torch.zeros_like(model.words(first)[0, 0])
-    token = getattr(model.tokenizer, "mask_token_id", None)
+    token = filling_token(model, baseline)
     if token is None:
-        raise NotApplicable(f"the tokenizer of {model.name!r} has no mask token: use baseline=zero.")
+        usable = "pad or zero" if filling_token(model, "pad") is not None else "zero"
+        raise NotApplicable(f"the tokenizer of {model.name!r} has no {baseline} token: use baseline={usable}.")
     return model.words(replace(first, ids=torch.full_like(first.ids, token), word_vectors=None, cache={}))[0, 0]

@@ -49,4 +49,4 @@ def execute(
     trained_weights = TrainedWeights(store, quiet)
     with Progress(sum(len(jobs) * (len(batches) + len(metrics)) for _, jobs, batches in encoded), quiet) as progress:
         for group, jobs, batches in encoded:
-            work(group, jobs, metrics, batches, progress, trained_weights, report)
+            work(group, jobs, group.own(metrics), batches, progress, trained_weights, report)

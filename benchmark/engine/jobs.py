@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ...methods.registry import METHODS
 from ...tasks.instance import Instance
+from ..loading.model_defaults import for_model
 from ..loading.model_handle import ModelHandle
 from ..store.damage import find_damage
 from ..store.key import TaskKey, method_key, metric_id
@@ -105,19 +106,26 @@ class JobGroup:
     on_split: Literal["error", "skip"] = "error"
     references: dict[str, Job | None] = field(default_factory=dict)
     prepared: Any = None
+    _of_model: dict[int, tuple[Any, Any]] = field(default_factory=dict, repr=False)
+
+    def own(self, plugins: Sequence[Any]) -> tuple[Any, ...]:
+        """Methods or metrics with the defaults of the group's model (`model_defaults`); each is built once."""
+        for plugin in plugins:
+            if id(plugin) not in self._of_model:
+                self._of_model[id(plugin)] = (plugin, for_model(plugin, self.model.default_baseline()))
+        return tuple(self._of_model[id(plugin)][1] for plugin in plugins)
 
     def match_budgets(self, metrics: Sequence[Any], others: Sequence[Job] = ()) -> None:
         """Notes the job whose budget each metric is matched to, among the group's jobs and `others`."""
-        for metric in metrics:
-            self.references[metric_id(metric)] = reference_job(metric, [*others, *self.jobs])
+        for metric in self.own(metrics):
+            self.references[metric_id(metric)] = self.reference_job(metric, [*others, *self.jobs])
 
-
-def reference_job(metric: Any, jobs: Sequence[Job]) -> Job | None:
-    """The job of the method whose budget a metric is matched to; None where the metric names no method or has no such job."""
-    if not metric.reference:
-        return None
-    reference = method_key(METHODS.create(metric.reference))
-    return next((job for job in jobs if job.key["method"] == reference), None)
+    def reference_job(self, metric: Any, jobs: Sequence[Job]) -> Job | None:
+        """The job of the method whose budget a metric is matched to; None where it names no method or has no such job."""
+        if not metric.reference:
+            return None
+        reference = method_key(for_model(METHODS.create(metric.reference), self.model.default_baseline()))
+        return next((job for job in jobs if job.key["method"] == reference), None)
 
 
 def finished(job: Job, group: JobGroup, metrics: Sequence[Any]) -> bool:
@@ -126,7 +134,7 @@ def finished(job: Job, group: JobGroup, metrics: Sequence[Any]) -> bool:
         return False
     if job.record.status == "not-applicable":
         return True
-    return all(_scored(job, metric_id(m), group.references.get(metric_id(m))) for m in metrics)
+    return all(_scored(job, metric_id(m), group.references.get(metric_id(m))) for m in group.own(metrics))
 
 
 def _scored(job: Job, metric: str, reference: Job | None) -> bool:

@@ -23,6 +23,7 @@ from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import Instance
 from ...tasks.registry import TASKS, is_path, load_task, takes_data
 from ...tasks.sampling import balanced
+from ..loading.model_defaults import SETTING
 from ..loading.model_handle import ModelHandle, check_model
 from ..store.key import TaskKey, canonical, method_key
 from .plan import CONTROL, DEFAULT_MODEL, Plan, unique
@@ -223,10 +224,10 @@ def model_of(plan: Plan, task: Any) -> str:
 def make_methods(plan: Plan, metrics: Sequence[Any]) -> list[tuple[Spec, Any]]:
     """The plan's methods with the specs that name them, and those that a metric's budget is matched to."""
     specs = unique([*plan.methods, *(Spec.parse(m.reference) for m in metrics if m.reference)])
-    methods: dict[str, tuple[Spec, Any]] = {}  # two specs may name the same code with the same settings: the first stays
+    methods: dict[tuple[str, bool], tuple[Spec, Any]] = {}  # specs may name one code with one setting: the first stays
     for spec in specs:
         method = METHODS.create(spec)
-        methods.setdefault(canonical(method_key(method)), (spec, method))
+        methods.setdefault((canonical(method_key(method)), SETTING in spec.settings), (spec, method))
     return list(methods.values())
 
 

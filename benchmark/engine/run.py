@@ -62,7 +62,9 @@ def _open_group(store: Store, resolved: ResolvedPlan, sample: TaskSample, model:
     is_any_trained = any(hasattr(method, "fit") for _, method in resolved.methods)
     training_sample, no_training = draw_train(plan, sample) if is_any_trained else (None, "")
     shown, fingerprint = model.shown, model.fingerprint()  # each looks at installed packages or files
-    for spec, method in resolved.methods:
+    opened: dict[str, None] = {}
+    for spec, named in resolved.methods:
+        (method,) = group.own([named])
         is_trained = hasattr(method, "fit")
         first = cell_key(
             fingerprint=fingerprint, dtype=plan.dtype, task=sample.key, max_tokens=plan.max_tokens, on_split=plan.on_split,
@@ -70,7 +72,10 @@ def _open_group(store: Store, resolved: ResolvedPlan, sample: TaskSample, model:
         )  # fmt: skip
         for seed in plan.seeds if method.stochastic else (0,):
             key = {**first, "seed": seed} if method.stochastic else first  # a plan may have a hundred thousand seeds
-            cell = store.cell(shown, sample.task.name, folder_name(method.name, key))
+            if (folder := folder_name(method.name, key)) in opened:
+                continue  # named twice, with the model's default and without
+            opened[folder] = None
+            cell = store.cell(shown, sample.task.name, folder)
             job = Job(
                 cell=cell, key=key, method=method, name=method.name, seed=seed, record=cell.record(),
                 request=request_of(plan, model.name, sample.spec, as_mapping(spec)),

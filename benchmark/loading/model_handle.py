@@ -12,12 +12,14 @@ from ...core.foreign_code import plugin_call
 from ...core.plugin_source import source_hash
 from ...core.registry import Spec, parameters, settings
 from ...models.checkpoint import open_checkpoint
+from ...models.families.registry import default_baseline
 from ...models.registry import MODELS, is_built
 from ...models.zoo import ZOO
 from ..store.key import short_hash
 from .model_fingerprint import model_fingerprint
 
 if TYPE_CHECKING:
+    from ...models.baseline import Baseline
     from ...models.layered import Layered
 
 
@@ -102,6 +104,7 @@ class ModelHandle:
     read_only: bool = False
     _loaded: Layered | None = None
     _fingerprint: str | None = None
+    _baseline: Baseline | None = None
 
     @property
     def shown(self) -> str:
@@ -124,6 +127,14 @@ class ModelHandle:
             source = source_hash(model)  # of a user's own class of models, whose code its weights do not show
             self._fingerprint = model.fingerprint() if not source else short_hash([model.fingerprint(), source], 64)
         return self._fingerprint
+
+    def default_baseline(self) -> Baseline:
+        """What removed words become where nobody says: by the family in the configuration, else as the loaded model says."""
+        if self._baseline is None and is_built(self.name):
+            self._baseline = getattr(self.load(), "default_baseline", None)
+        elif self._baseline is None:
+            self._baseline = default_baseline(str(open_checkpoint(self.name, self.revision).config.get("model_type")))
+        return self._baseline or "mask"
 
     def load(self) -> Layered:
         """The model in evaluation mode; loaded or built by the first call.

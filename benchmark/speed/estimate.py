@@ -15,6 +15,7 @@ from ..engine.jobs import Job, JobGroup, finished
 from ..engine.plan import Plan
 from ..engine.resolve import ResolvedPlan, resolve
 from ..engine.run import open_groups
+from ..loading.model_defaults import for_model
 from ..loading.model_handle import NotTrained
 from ..store.key import method_key
 from ..store.record import Record
@@ -158,7 +159,7 @@ def _untrained(part: ResolvedPlan) -> Iterator[PlannedCell]:
 
 
 def _planned(group: JobGroup, job: Job, resolved: ResolvedPlan, estimates: _Estimates) -> PlannedCell:
-    spec = next(spec for spec, method in resolved.methods if method is job.method)
+    spec = next(spec for spec, method in resolved.methods if group.own([method])[0] is job.method)
     left, seconds, basis = 0, None, ""
     if finished(job, group, resolved.metrics):
         state = STORED
@@ -202,7 +203,8 @@ class _Estimates:
             return None, "no measurement"
         unit = self._probe()
         training = (known.training or 0.0) * unit
-        is_default = job.key["method"] == method_key(METHODS.create(job.name))
+        default = for_model(METHODS.create(job.name), self.group.model.default_baseline())
+        is_default = job.key["method"] == method_key(default)
         basis = f"cost table{'' if is_default else ' (of default settings)'} and probe{', with training' if training else ''}"
         return known.ratio * unit * left + training, basis
 
@@ -218,7 +220,8 @@ class _Estimates:
             few = replace(self.group, instances=tuple(by_length[middle : middle + PROBED]))
             prepared = encode_group(few, batch_size=PROBED)
             batch, table = prepared.encoded.batches[0], cost_table()
-            explain = METHODS.create({"name": PROBE, "samples": PROBE_SAMPLES}).explain
+            probe = METHODS.create({"name": PROBE, "samples": PROBE_SAMPLES})
+            explain = for_model(probe, self.group.model.default_baseline()).explain
             taken: list[float] = []
             for _ in range(3):  # the fastest, since other programs and the first call only slow it down
                 started = time.perf_counter()

@@ -19,7 +19,7 @@ from ...metrics.summary import summarise
 from ...models.batch import Batch
 from ...models.inputs.encode import reseed
 from ...models.shared_model import lent_copy
-from ..engine.jobs import Job, JobGroup, reference_job
+from ..engine.jobs import Job, JobGroup
 from ..engine.method_trainer import MethodTrainer
 from ..engine.prepared import PreparedBatches, encode_group
 from ..engine.rescore import regroup
@@ -182,7 +182,7 @@ def _budget(score: Score, metric: Any, group: JobGroup) -> Job | None:
     """
     if score.reference and not any(job.cell.folder == score.reference for job in group.jobs):
         raise FlowgaugeError(f"the cell {score.reference} that its budget is matched to is not there.")
-    budget = reference_job(metric, group.jobs)
+    budget = group.reference_job(metric, group.jobs)
     if score.reference != (budget.cell.folder if budget else ""):
         raise FlowgaugeError(f"its budget is matched to {score.reference or 'nothing'}, expected a cell of {metric.reference}.")
     return budget

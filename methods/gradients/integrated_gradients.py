@@ -45,8 +45,8 @@ class IntegratedGradients(Settings):
     Attributes:
         rule: Quadrature rule of captum: midpoint, trapezoid or gauss-legendre.
         samples: Number of nodes of the rule.
-        baseline: Word vectors at which the path starts. The default moves [CLS] and [SEP] to [MASK] too; most other tools leave
-            special tokens as they are, as `mask-words` does.
+        baseline: Word vectors at which the path starts; on decoders the default is `pad`. The default moves [CLS] and [SEP] to
+            [MASK] too; most other tools leave special tokens as they are, as `mask-words` and `pad-words` do.
         nodes: Whether hidden states are explained too (about L/2 times the cost of tokens alone).
         states: Start of the line of a layer's hidden states: the states of the baseline's words (`path`), or `zero`.
     """

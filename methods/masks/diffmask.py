@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ...core.errors import NotApplicable, UsageError
+from ...models.baseline import default_baseline, filling_token
 from ...models.batch import Batch
 from ...models.built.training import TrainingSession
 from ...models.interventions.states import clean_states
@@ -26,7 +27,7 @@ from .gates import Gates, may_be_masked
 from .lagrangian import Multipliers
 from .probes import Kind, Probes
 
-Baseline = Literal["learned", "zero", "mask", "mean"]
+Baseline = Literal["learned", "zero", "mask", "pad", "mean"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ class DiffMask(GateTrainingSettings, Amortised):
         baseline_lr: Learning rate of the vectors that replace masked states.
         lambda_lr: Learning rate of the multipliers, each of which moves only when its depth is drawn, once in L + 2 steps.
         warmup: Steps, over all depths, in which the learning rates of probes and vectors rise.
-        baseline: Vector of masked states: a `learned` one (which starts at [MASK]'s word vector, or at the mean state), `zero`,
-            the `mask` token's word vector, or the `mean` state of the train split.
+        baseline: Vector of masked states: a `learned` one (which starts at the word vector of [MASK], of decoders at that of
+            padding, or at the mean state), `zero`, the word vector of the `mask` token or of padding (`pad`), or the `mean` state
+            of the train split.
         gate: Whether log alpha is `bounded` to (c - 10, c + 10) or `plain`.
         width: Width of the probes' inner layer; 0: a quarter of the model's width, 32 at least.
         probe: Weights trained before (`weights.safetensors` of a folder in <store>/fits), which are used unchanged.
@@ -61,8 +63,10 @@ class DiffMask(GateTrainingSettings, Amortised):
         super().__post_init__()
         if self.probe and not Path(self.probe).is_file():
             raise UsageError(f"there is no probe {self.probe!r}: name the weights.safetensors of a folder in <store>/fits.")
-        if self.baseline == "mask" and not self.at_words:
-            raise UsageError("baseline=mask is a word vector and cannot replace hidden states: use learned, zero or mean.")
+        if self.baseline in ("mask", "pad") and not self.at_words:
+            raise UsageError(
+                f"baseline={self.baseline} is a word vector and cannot replace hidden states: use learned, zero or mean."
+            )
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -143,12 +147,13 @@ class DiffMask(GateTrainingSettings, Amortised):
     def _fills(self, model: Layered, data: Sequence[Batch]) -> list[Tensor]:
         """The vectors of masked states before training, by depth: one for words, else one for each depth."""
         depths = 1 if self.at_words else model.n_layers + 2
-        mask_id = getattr(model.tokenizer, "mask_token_id", None)
-        if self.at_words and (self.baseline == "mask" or (self.baseline == "learned" and mask_id is not None)):
-            if mask_id is None:
-                raise NotApplicable(f"the tokenizer of {model.name!r} has no mask token: use baseline learned, zero or mean.")
+        kind = default_baseline(model) if self.baseline == "learned" else self.baseline
+        token = filling_token(model, kind) if kind in ("mask", "pad") else None
+        if self.at_words and (self.baseline in ("mask", "pad") or token is not None):
+            if token is None:
+                raise NotApplicable(f"the tokenizer of {model.name!r} has no {kind} token: use baseline learned, zero or mean.")
             first = data[0].rows(torch.zeros(1, dtype=torch.long, device=data[0].ids.device))
-            return [model.words(replace(first, ids=torch.full_like(first.ids, mask_id)))[0, 0]]
+            return [model.words(replace(first, ids=torch.full_like(first.ids, token)))[0, 0]]
         if self.baseline == "zero":
             return [torch.zeros_like(states[0, 0]) for states in clean_states(model, data[0])[:depths]]
         totals, count = [model.words(data[0]).new_zeros(())] * depths, 0

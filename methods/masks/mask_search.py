@@ -81,7 +81,7 @@ class MaskSearch(Settings):
         margin: Divergence (nats) that masking may cost.
         lr: Learning rate of the logits.
         lambda_lr: Learning rate of the multipliers.
-        baseline: Word vector of masked words: zero, mask.
+        baseline: Word vector of masked words: zero, mask, pad.
     """
 
     steps: PositiveInt = 1000

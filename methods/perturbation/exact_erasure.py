@@ -49,7 +49,7 @@ class ExactErasure(Settings):
     Attributes:
         limit: Largest number of positions to search over: the 25 words of the source with two special tokens.
         masks: Largest number of sets to try for a sentence.
-        baseline: Word vector of words that are not kept: zero, mask.
+        baseline: Word vector of words that are not kept: zero, mask, pad.
     """
 
     limit: PositiveInt = 27

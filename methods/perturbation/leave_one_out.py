@@ -37,7 +37,7 @@ class LeaveOneOut(Settings):
     ("erasure"), section 3; Jain & Wallace 2019, section 4.1. Units of q; signed; unbounded.
 
     Attributes:
-        baseline: Word vector of the removed word: mask, zero, pad, mean; or delete.
+        baseline: Word vector of the removed word: mask, zero, pad, mean; or delete. On decoders the default is `pad`.
     """
 
     baseline: Removal = "mask"

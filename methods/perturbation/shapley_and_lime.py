@@ -34,7 +34,7 @@ class WordSampling(Settings):
     """The setting and the loop over instances that all three methods share.
 
     Attributes:
-        baseline: Word vectors of absent words: mask, zero, pad, mean.
+        baseline: Word vectors of absent words: mask, zero, pad, mean. On decoders the default is `pad`.
     """
 
     baseline: Baseline = "mask"

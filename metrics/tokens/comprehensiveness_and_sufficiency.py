@@ -17,6 +17,7 @@ from torch import Tensor
 from ...core.errors import NotApplicable
 from ...core.settings import Settings
 from ...methods.views import token_scores
+from ...models.baseline import default_baseline, filling_token
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.outputs import check_classes
@@ -38,7 +39,7 @@ class _WordRemoval(Settings, BatchMetric):
     """The setting and the computation that both metrics share.
 
     Attributes:
-        operator: `delete` takes the removed tokens out, `mask` puts the mask token in their place.
+        operator: `delete` takes the removed tokens out, `mask` puts the mask token in their place (on decoders, padding).
         keep: Whether the top words are what is left, or what is removed.
     """
 
@@ -152,12 +153,15 @@ def probabilities(
 
 
 def masked(model: FlowModel, batch: Batch, stay: Bool[Tensor, "batch tokens"]) -> Batch:
-    """The batch with the mask token (else the unknown one, else padding) in place of the tokens that do not stay.
+    """The batch with another token in place of those that do not stay: of encoders [MASK], else the unknown token, else padding.
+
+    Decoders have padding, or the end of text where their tokenizer has none.
 
     Raises:
         NotApplicable: The tokenizer has none of them.
     """
-    tokens = (getattr(model.tokenizer, f"{kind}_token_id", None) for kind in ("mask", "unk", "pad"))
+    kinds = ("pad",) if default_baseline(model) == "pad" else ("mask", "unk", "pad")
+    tokens = (filling_token(model, kind) for kind in kinds)
     token = next((token for token in tokens if token is not None), None)
     if token is None:
         raise NotApplicable(f"the tokenizer of {model.name!r} has no mask, unknown or padding token; use operator=delete.")

@@ -40,7 +40,7 @@ class Infidelity(Settings, BatchMetric):
 
     Attributes:
         samples: Number of random removals.
-        baseline: Word vectors that replace those of removed words.
+        baseline: Word vectors that replace those of removed words; on decoders the default is `pad`.
     """
 
     samples: Annotated[int, Field(ge=2)] = 100

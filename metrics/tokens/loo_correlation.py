@@ -37,7 +37,7 @@ class LooCorrelation(Settings, BatchMetric):
     Jain & Wallace 2019, section 4.1.
 
     Attributes:
-        baseline: Word vector that replaces that of the word left out.
+        baseline: Word vector that replaces that of the word left out; on decoders the default is `pad`.
     """
 
     baseline: Baseline = "mask"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.errors import UsageError
 
 if TYPE_CHECKING:
+    from ..baseline import Baseline
     from .base import ModelParts
 
 FAMILIES = {
@@ -32,6 +33,17 @@ FAMILIES = {
     "xlm-roberta": "encoders.roberta:roberta_parts",
 }
 """`model_type` to `module:function` below this folder; the function has the arguments of `model_parts`."""
+DEFAULT_BASELINES: dict[str, Baseline] = {"encoders": "mask", "decoders": "pad"}
+"""What removed words become where nobody says, by kind of family: decoders are trained without [MASK]."""
+
+
+def default_baseline(family: str) -> Baseline:
+    """The baseline of a family's models where nobody chooses one; for families that flowgauge does not know, [MASK].
+
+    >>> default_baseline("bert"), default_baseline("gpt2")
+    ('mask', 'pad')
+    """
+    return DEFAULT_BASELINES.get(FAMILIES.get(family, "").partition(".")[0], "mask")
 
 
 def model_parts(hf: Any, name: str) -> ModelParts:

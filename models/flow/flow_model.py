@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..batch import Batch, Rows, Site, Trace
-from ..families.registry import model_parts
+from ..families.registry import default_baseline, model_parts
 from ..layers.attention import KeyMask, mix
 from ..layers.base import Tape
 from ..shapes import Hidden, Mask, Outputs, Words
@@ -41,6 +41,7 @@ class FlowModel:
         self.width, self.inner_width, self.max_tokens = parts.width, parts.inner_width, parts.max_tokens
         self.one_target, self.problem_type = self.head != "span", parts.problem_type
         self.reads_last_token = parts.reads_last_token
+        self.default_baseline = default_baseline(hf.config.model_type)
 
     @property
     def device(self) -> torch.device:

@@ -92,7 +92,7 @@ class PathSettings(Settings):
     Attributes:
         rule: Quadrature rule of the path integral: midpoint, paper (the published one), trapezoid, gauss-legendre.
         samples: Number of nodes of the rule.
-        baseline: Word vectors at which the path starts: mask, zero, pad, mean.
+        baseline: Word vectors at which the path starts: mask, zero, pad, mean. On decoders the default is `pad`.
     """
 
     rule: Rule = "midpoint"

@@ -4,7 +4,7 @@
     mean        the mean state of that depth over every token of every scored instance
     resample    the state at that position and depth in another instance (Chan et al. 2022), the same one for every method: one
                 with as many tokens, else a longer one
-    mask        the state at that position and depth in a sentence of mask tokens
+    mask        the state at that position and depth in a sentence of mask tokens; on decoders, which have none, of padding
     cut         zeros that no position attends to: the softmax is over what is kept
     own         what the method itself puts in the place of a masked state
 

@@ -58,6 +58,16 @@ def test_the_default_model_answers_a_text_with_a_gap():
     assert explained.q > 0 and explained.notes == ()
 
 
+def test_a_decoder_has_its_own_word_in_the_place_of_removed_ones():
+    text = "the authors that the chef likes [MASK] tall ."
+    methods = ["leave-one-out", "leave-one-out:baseline=pad", "leave-one-out:baseline=zero"]
+    found = explain(text, "agreement-gpt2", methods).explanations
+    left_out, pad, zero = (found[method].tokens for method in methods)
+    assert (left_out == pad).all() and not (left_out == zero).all()
+    with pytest.raises(UsageError, match="has no mask token; choose baseline pad, zero or mean"):
+        explain(text, "agreement-gpt2", "leave-one-out:baseline=mask")
+
+
 def test_a_close_question_of_the_models_own_is_said_to_be_one():
     torn, sure, named = (
         explain("the author [MASK] tall", method="saliency", device="cpu"),

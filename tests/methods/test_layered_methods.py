@@ -105,7 +105,7 @@ def test_the_baseline_leaves_the_query(model, batch) -> None:
     words, zero = model.words(batch), baseline_words(model, batch, "zero")
     read = model.maskable(batch)
     assert (zero[read] == 0).all() and (zero[:, :2] == words[:, :2]).all()
-    with pytest.raises(NotApplicable, match=r"no mask token; choose baseline zero\."):
+    with pytest.raises(NotApplicable, match=r"no mask token; choose baseline pad or zero\."):
         baseline_words(model, batch, "mask")
     with pytest.raises(NotApplicable, match=r"no table of words .* choose baseline zero"):
         baseline_words(model, batch, "mean")

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tests.models.conftest import DECODERS, FAMILIES
 
 from flowgauge.core.errors import NotApplicable, UsageError
-from flowgauge.models.baseline import baseline_words, blanked, moving_words, removed_word
+from flowgauge.models.baseline import baseline_words, blanked, default_baseline, moving_words, removed_word
 
 
 def test_every_baseline_is_its_vector_where_words_may_be_masked(model, batch, monkeypatch):
@@ -42,9 +43,43 @@ def test_a_blanked_batch_has_the_mask_vector_at_its_words(model, batch, monkeypa
 def test_the_vector_of_removed_words(model, batch, monkeypatch):
     assert not removed_word(model, batch, "zero").any()
     assert torch.equal(removed_word(model, batch, "mask"), model.word_embedding.weight[model.tokenizer.mask_token_id])
+    assert torch.equal(removed_word(model, batch, "pad"), model.word_embedding.weight[model.tokenizer.pad_token_id])
     monkeypatch.setattr(model, "tokenizer", SimpleNamespace())
-    with pytest.raises(NotApplicable, match="has no mask token: use baseline=zero"):
+    with pytest.raises(NotApplicable, match=r"has no mask token: use baseline=zero\."):
         removed_word(model, batch, "mask")
+
+
+def test_padding_is_the_end_of_text_where_there_is_none(models, batches, monkeypatch):
+    model = models("gpt2")
+    batch = batches(model, [4, 6])
+    table = model.word_embedding.weight
+    assert torch.equal(baseline_words(model, batch, "pad"), table[model.tokenizer.pad_token_id].expand(2, 6, -1))
+    monkeypatch.setattr(model, "tokenizer", SimpleNamespace(pad_token_id=None, eos_token_id=3, mask_token_id=None))
+    assert torch.equal(baseline_words(model, batch, "pad"), table[3].expand(2, 6, -1))
+    with pytest.raises(NotApplicable, match=r"has no mask token; choose baseline pad, zero or mean\."):
+        baseline_words(model, batch, "mask")
+    assert torch.equal(blanked(model, batch).word_vectors[batch.attention_mask], table[3].expand(10, -1))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_has_the_default_of_its_kind(models, family):
+    model = models(family)
+    assert default_baseline(model) == ("pad" if family in DECODERS else "mask")
+    assert default_baseline(SimpleNamespace()) == "mask", "a model of no family"
+
+
+def test_the_mean_word_is_the_mean_of_what_the_model_looks_up(model, batch, monkeypatch):
+    class Scaled(torch.nn.Embedding):
+        """As Gemma's table."""
+
+        def forward(self, ids):
+            return 3 * super().forward(ids)
+
+    table = Scaled.from_pretrained(model.word_embedding.weight)
+    expected = 3 * table.weight.mean(0)
+    monkeypatch.setattr(model, "word_embedding", table)
+    monkeypatch.setattr("flowgauge.models.baseline.CHUNK", 7)
+    torch.testing.assert_close(baseline_words(model, batch, "mean")[0, 0], expected)
 
 
 @pytest.mark.parametrize("kind", ["mask", "zero", "mean"])

@@ -9,6 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, is_dataclass
 from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
@@ -167,7 +168,7 @@ class Registry:
         return factory
 
     def create(self, spec: str | Mapping[str, Any] | Spec) -> Any:
-        """Builds a plug-in with its settings.
+        """Builds a plug-in with its settings; its attribute `flowgauge_given` says which of them were given.
 
         Raises:
             UsageError: An unknown plug-in or setting, a setting without value, or a value that is refused; the text lists what is
@@ -187,11 +188,14 @@ class Registry:
         typed, home = _typed(f"{self.kind} {spec.name!r}", factory, spec.settings), plugin_file(spec.name)[0]
         try:
             with foreign_code(f"{self.kind} {spec.name!r}", home.absolute() if home else ""):
-                return factory(**typed)
+                plugin = factory(**typed)
         except PluginFault as fault:
             reason = fault if is_foreign(factory) else in_words(fault.__cause__ or fault)
             given = quoted(dict(spec.settings), 200)
             raise UsageError(f"{self.kind} {spec.name!r} refused its settings {given}: {reason}") from fault
+        with suppress(AttributeError, TypeError):  # a class of a user's may have slots
+            object.__setattr__(plugin, "flowgauge_given", frozenset(spec.settings))
+        return plugin
 
     def _from_file(self, path: Path, name: str) -> Callable[..., Any]:
         """The plug-in of this kind that a file declares under a name, or its only one where the name is empty."""

@@ -64,13 +64,16 @@ def explain(
     Raises:
         UsageError: A text, an answer, a model or a method that does not suit the others; the message says what to do.
     """
-    methods = methods_of(method)
+    named = methods_of(method)
     loaded = _loaded(model, text, device, revision)
     from ..benchmark.engine.explain import PreparedBatch, explain_batch, prepare
+    from ..benchmark.loading.model_defaults import for_model
+    from ..models.baseline import default_baseline
     from ..models.inputs.ask import ask
     from ..models.shared_model import SharedModel
 
     _check_pair(loaded, text2)
+    methods = {label: for_model(one, default_baseline(loaded)) for label, one in named.items()}
     asked, shared = ask(loaded, text, text2, good=good, bad=bad), SharedModel(loaded)
     prepared = prepare(loaded, asked.batch, [asked.instance])
     alone = PreparedBatch(asked.batch, asked.batch, (), None, prepared.instances, prepared.sentences)
@@ -120,7 +123,10 @@ def _method(given: Any) -> Any:
     if isinstance(given, (str, Spec)):
         return METHODS.create(given)
     declared = inspect.isclass(given) or not hasattr(given, "explain")
-    one = given() if declared and getattr(given, "flowgauge_kind", "") == "method" else given
+    one = given
+    if declared and getattr(given, "flowgauge_kind", "") == "method":
+        one = given()
+        object.__setattr__(one, "flowgauge_given", frozenset())  # its defaults are the model's
     if not hasattr(one, "explain") or inspect.isclass(one):
         raise UsageError(f"{quoted(given, 100)} is no method: give a name, or what `@flowgauge.method` declared.")
     return one

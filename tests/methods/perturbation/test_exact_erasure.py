@@ -91,7 +91,7 @@ def test_limits_are_named(counting, digits):
         ExactErasure(masks=5).explain(counting, digits)
     with pytest.raises(UsageError, match="limit must be above 0, got 0"):
         ExactErasure(limit=0)
-    with pytest.raises(UsageError, match="baseline must be zero or mask, got 'pad'"):
-        ExactErasure(baseline="pad")  # type: ignore[arg-type]
-    with pytest.raises(NotApplicable, match="has no mask token: use baseline=zero"):
+    with pytest.raises(UsageError, match="baseline must be zero, mask or pad, got 'mean'"):
+        ExactErasure(baseline="mean")  # type: ignore[arg-type]
+    with pytest.raises(NotApplicable, match="has no mask token: use baseline=pad or zero"):
         ExactErasure(baseline="mask").explain(counting, digits)

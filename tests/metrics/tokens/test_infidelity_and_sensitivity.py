@@ -99,7 +99,7 @@ def test_recurrent_models_are_asked_about_what_may_be_masked():
     assert found["plain"].tolist() == found["loud"].tolist() and (found["plain"] > 0).any()
     for metric in (LooCorrelation(), Infidelity()):
         assert "transformer" not in metric.needs
-        with pytest.raises(NotApplicable, match="has no mask token; choose baseline zero"):
+        with pytest.raises(NotApplicable, match="has no mask token; choose baseline pad or zero"):
             metric.score(model, [shown], None)
 
 

@@ -1,0 +1,47 @@
+"""Settings that depend on the model where nobody chooses them: the word that a removed word becomes (ADR 23)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import UsageError
+from ...core.registry import settings
+
+if TYPE_CHECKING:
+    from ...models.baseline import Baseline
+
+SETTING, DEFAULT = "baseline", "mask"
+"""The setting, and its default in methods and metrics, which encoders have."""
+
+
+def for_model(plugin: Any, baseline: Baseline) -> Any:
+    """A method or metric with the model's own default for the setting `baseline`, so that its key says what was used.
+
+    Only the default `mask` gives way, and only where the plug-in was named without this setting: what a user chooses stays, also
+    where it is `mask`, and so does a method that was built in Python.
+
+    Args:
+        plugin: A method or a metric.
+        baseline: The model's default (`FlowModel.default_baseline`).
+    """
+    given = getattr(plugin, "flowgauge_given", None)
+    if baseline == DEFAULT or given is None or SETTING in given or settings(plugin).get(SETTING) != DEFAULT:
+        return plugin
+    return _rebuilt(plugin, {**settings(plugin), SETTING: baseline}, given)
+
+
+def all_for_model(plugins: Iterable[Any], baseline: Baseline) -> tuple[Any, ...]:
+    """Every plug-in as `for_model` gives it."""
+    return tuple(for_model(plugin, baseline) for plugin in plugins)
+
+
+def _rebuilt(plugin: Any, chosen: dict[str, Any], given: frozenset[str]) -> Any:
+    """The plug-in with other settings; a user's own that does not take the baseline stays as it is."""
+    build = getattr(plugin, "function", None)
+    try:
+        new = type(plugin)(build, chosen) if build is not None else type(plugin)(**chosen)
+    except UsageError:
+        return plugin
+    object.__setattr__(new, "flowgauge_given", given)
+    return new
