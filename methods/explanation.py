@@ -9,9 +9,10 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 from jaxtyping import Bool, Float
 
+from ..models.circuits.circuit_graph import CircuitGraph
 from ..models.flow.graph import Patterns
 
-VIEWS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns")
+VIEWS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns", "circuit")
 MASK_COMPANIONS = ("gate", "fill", "sets")
 """Arrays beside a mask: with `gate` and `fill` a metric runs the masked model as the method does; `sets` are equally good."""
 MOST_VALUES = 1000
@@ -38,6 +39,8 @@ class Explanation:
             depth of the mask masks the words.
         sets: All smallest sets of words that, kept alone, keep the prediction, where all are known; the mask is one of them.
         patterns: Paths with their influence.
+        circuit: Score of the edge from each writer to each reader, in the order of `models.circuits.circuit_graph`; 0 where there
+            is no edge.
         values: Numbers about the explanation itself, such as `q_baseline`: the value of q to which the tokens' sum is relative.
         draws: Several independent draws of a random explanation; then the views above are empty.
     """
@@ -53,6 +56,7 @@ class Explanation:
     fill: Float[np.ndarray, "one_or_depths_and_words width"] | None = None
     sets: Bool[np.ndarray, "sets tokens"] | None = None
     patterns: Patterns | None = None
+    circuit: Float[np.ndarray, "writers readers"] | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     draws: tuple[Explanation, ...] = ()
 
@@ -69,6 +73,8 @@ class Explanation:
                 count = int((~np.isfinite(view)).sum())
                 raise ValueError(f"the view {name!r} has {count} of {view.size} values that are NaN or infinite.")
         self._check_mask_companions()
+        if self.circuit is not None and self.circuit[~CircuitGraph.of_shape(self.circuit.shape).edges()].any():
+            raise ValueError("the view 'circuit' has scores where there is no edge: a writer after or in the block that reads.")
         if len(self.values) > MOST_VALUES:
             raise ValueError(f"an explanation has at most {MOST_VALUES} values, got {len(self.values)}: put scores into views.")
         for name, value in self.values.items():

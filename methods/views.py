@@ -6,6 +6,7 @@ flows    -> each word's strongest node in every layer; a node's score is the flo
 edges    -> the best path of each word by dynamic programming; a node's score is that of the best path through it; negative
             edges count as 0
          -> heads, each by its largest edge (Hao et al. 2021, section 5.1)
+circuit  -> heads, each by the sum of its outgoing edges: for gradients, attribution patching of the head's output (Nanda 2023)
 units    -> heads, each by its largest unit
 nodes    -> the strongest node in every layer
 mask     -> nodes, hidden[0] and words, by keep probability; a mask that acts on the words at every depth has no scores of hidden
@@ -21,6 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ..core.errors import NotApplicable
+from ..models.circuits.circuit_graph import CircuitGraph
 from .explanation import Explanation
 
 Select = Literal["signed", "absolute"]
@@ -192,10 +194,10 @@ def node_flows(explanation: Explanation, target: int) -> Float[np.ndarray, "toke
 
 
 def head_scores(explanation: Explanation) -> Float[np.ndarray, "layers heads"]:
-    """Head scores: the explanation's own, else the largest edge (l, i, p) of each head, else its largest unit (l, i).
+    """Head scores: the explanation's own, else each head's largest edge (l, i, p), its largest unit (l, i), or from its circuit.
 
     Raises:
-        NotApplicable: The explanation has neither heads nor edges or units of single heads.
+        NotApplicable: The explanation has neither heads nor a circuit, nor edges or units of single heads.
 
     >>> head_scores(Explanation(edges=np.array([[[[0.1, 0.9], [0.2, 0.3]], [[0.5, 0.4], [0.6, 0.0]]]]))).tolist()
     [[0.9, 0.6]]
@@ -207,11 +209,43 @@ def head_scores(explanation: Explanation) -> Float[np.ndarray, "layers heads"]:
         scores = explanation.edges.max((2, 3))
     elif explanation.units is not None:
         scores = explanation.units[..., :-1].max(1)
+    elif explanation.circuit is not None:
+        scores = circuit_heads(explanation.circuit)
     elif explanation.edges is not None:
         raise NotApplicable("the method gives edges for all heads together, from which heads cannot be ranked.")
     else:
         raise NotApplicable(f"the method gives {', '.join(sorted(explanation.views))}, from which heads cannot be ranked.")
     return scores
+
+
+def circuit_scores(explanation: Explanation, select: Select) -> Float[np.ndarray, "writers readers"]:
+    """The scores of the edges of a circuit, as they are (`signed`) or their absolute values (`absolute`).
+
+    Attention edges and flows between positions say nothing of which writer's output a reader takes, so that no circuit is derived
+    from them.
+
+    Raises:
+        NotApplicable: The explanation has no circuit.
+
+    >>> circuit = np.array([[1.0, 0, 0, 0, -2], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
+    >>> circuit_scores(Explanation(circuit=circuit), "absolute")[0].tolist()
+    [1.0, 0.0, 0.0, 0.0, 2.0]
+    """
+    if explanation.circuit is None:
+        raise NotApplicable(f"the method gives {describe_views(explanation)}, from which no circuit of edges can be read.")
+    return np.abs(explanation.circuit) if select == "absolute" else explanation.circuit
+
+
+def circuit_heads(circuit: Float[np.ndarray, "writers readers"]) -> Float[np.ndarray, "layers heads"]:
+    """Head scores from a circuit: the sum of each head's outgoing edges, signs included.
+
+    To first order, this is the change of q when the head's output is exchanged as a whole: every reader of it counts once.
+
+    >>> circuit_heads(np.array([[1.0, 1, 1, 1, 1], [0, 0, 0, 2, -3], [0, 0, 0, 0, 4]])).tolist()
+    [[-1.0]]
+    """
+    graph = CircuitGraph.of_shape(circuit.shape)
+    return np.stack([circuit[graph.head_writers(layer)].sum(1) for layer in range(graph.layers)])
 
 
 def node_scores(explanation: Explanation) -> Float[np.ndarray, "depths tokens"] | None:

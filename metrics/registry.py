@@ -10,7 +10,7 @@ from ..core.errors import UsageError
 from ..core.needs import check_needs
 from ..core.registry import Registry, check_name
 
-READS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns", "values")
+READS = ("tokens", "nodes", "flows", "units", "heads", "edges", "mask", "patterns", "circuit", "values")
 SCOPES = ("instance", "set", "cells")
 
 METRICS = Registry(
@@ -22,6 +22,8 @@ METRICS = Registry(
         "deletion_curve": "flowgauge.metrics.nodes.retention_curve:DeletionCurve",
         "head_pruning": "flowgauge.metrics.heads.head_pruning:HeadPruning",
         "layer_head_pruning": "flowgauge.metrics.heads.head_pruning:LayerHeadPruning",
+        "circuit_performance": "flowgauge.metrics.circuits.circuit_faithfulness:CircuitPerformance",
+        "circuit_distance": "flowgauge.metrics.circuits.circuit_faithfulness:CircuitDistance",
         "receptive_field": "flowgauge.metrics.edges.receptive_field:ReceptiveField",
         "head_universality": "flowgauge.metrics.heads.head_universality:HeadUniversality",
         "stability": "flowgauge.metrics.tokens.stability:Stability",

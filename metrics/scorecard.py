@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 
 _WORDS = frozenset({"tokens", "mask"})
 _NODES = frozenset({"nodes", "patterns", "flows", "edges", "mask"})
-_HEADS = frozenset({"heads", "units", "edges"})
+_HEADS = frozenset({"heads", "units", "edges", "circuit"})
+_CIRCUITS = frozenset({"circuit"})
 _ANY = _WORDS | _NODES | _HEADS
 
 SCORECARD: dict[str, dict[str, frozenset[str]]] = {
@@ -14,6 +15,7 @@ SCORECARD: dict[str, dict[str, frozenset[str]]] = {
     "faithfulness of nodes and heads": {
         "retention_curve": _NODES | _HEADS, "deletion_curve": _NODES | _HEADS, "ablated_accuracy": _NODES, "head_pruning": _HEADS,
     },
+    "faithfulness of circuits": {"circuit_performance": _CIRCUITS, "circuit_distance": _CIRCUITS},
     "truth, where the task knows it": {"pointing": _WORDS, "ground_truth": _NODES | _WORDS},
     "promises": {"completeness_error": _WORDS, "repeatability": _ANY},
 }  # fmt: skip

@@ -34,7 +34,7 @@ def cell_seed(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7], "big")
 
 
-ROWS = ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against", "target", "label")
+ROWS = ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against", "target", "label", "counterpart")
 """Tensors of a batch with a row an instance."""
 
 
@@ -56,6 +56,8 @@ class Batch:
         pairwise: True where only answer and against compete for the prediction (minimal pairs).
         spans: True where answer and against are positions: the ends of spans.
         label: The label that each instance asks a multi-label head about, whose outputs are then no (0) and yes (1); else None.
+        counterpart: Token ids of the same texts with what decides flipped (`Instance.counterpart`), token for token; -1
+            throughout where an instance has none of as many tokens. None: no instance has one.
         word_vectors: Word vectors in place of the word-embedding lookup (path samples, baselines).
         cache: Shared work such as path samples, for exactly these rows.
 
@@ -76,6 +78,7 @@ class Batch:
     pairwise: bool = False
     spans: bool = False
     label: Int[Tensor, " batch"] | None = None
+    counterpart: Int[Tensor, "batch tokens"] | None = None
     word_vectors: Float[Tensor, "batch tokens word"] | None = None
     cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
@@ -141,6 +144,7 @@ class Batch:
             token_type_ids=self.token_type_ids[kept],
             attention_mask=torch.arange(order.shape[1], device=order.device) < counts[:, None],
             word_ids=self.word_ids[kept],
+            counterpart=None if self.counterpart is None else self.counterpart[kept],
             word_vectors=None if self.word_vectors is None else self.word_vectors[kept],
             cache={},
         )

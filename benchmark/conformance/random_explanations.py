@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...methods.explanation import Explanation
+from ...models.circuits.circuit_graph import CircuitGraph
 from ...models.flow.graph import SKIP, Patterns
 from .subject import Subject
 
@@ -22,7 +23,7 @@ def random_explanations(subject: Subject) -> tuple[dict[str, Explanation], dict[
 
 
 def _explanation(rng: np.random.Generator, n: int, target: int, layers: int, heads: int, width: int) -> Explanation:
-    tokens = rng.normal(size=n)
+    tokens, graph = rng.normal(size=n), CircuitGraph(layers, heads)
     return Explanation(
         tokens=tokens,
         nodes=rng.random((layers + 1, n)),
@@ -33,6 +34,7 @@ def _explanation(rng: np.random.Generator, n: int, target: int, layers: int, hea
         mask=rng.random((layers + 2, n)),
         gate=rng.random((layers + 2, n)),
         fill=np.zeros((layers + 2, width)),
+        circuit=rng.normal(size=graph.shape) * graph.edges(),
         patterns=_patterns(rng, tokens, target, layers, heads),
         values={"completeness_error": 0.01, "q": 2.0, "q_baseline": 0.5},
     )

@@ -98,6 +98,8 @@ def padded(batch: Batch, extra: int, pad: int) -> Batch:
     wider: dict[str, Any] = {
         name: torch.nn.functional.pad(getattr(batch, name), (0, extra), value=fill) for name, fill in widths.items()
     }
+    if batch.counterpart is not None:
+        wider["counterpart"] = torch.nn.functional.pad(batch.counterpart, (0, extra), value=pad)
     return replace(batch, **wider, word_ids=torch.nn.functional.pad(batch.word_ids, (0, 0, 0, extra), value=-1), cache={})
 
 

@@ -16,6 +16,7 @@ import torch
 from ...core.errors import NotApplicable
 from ...methods.explanation import Explanation
 from ...models.batch import Batch
+from ...models.circuits.circuit_graph import CircuitGraph
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.work import Work, counting, total
 from ...models.inputs.encode import relabel, reseed, token_slots
@@ -170,6 +171,7 @@ def _check_shapes(where: str, explanation: Explanation, n: int, layers: int, hea
         "heads": (layers, heads),
         "edges": (layers, (1, heads), n, n),
         "mask": (layers + 2, n),
+        "circuit": CircuitGraph(layers, heads).shape,
     }
     for view, shape in expected.items():
         array = getattr(explanation, view)

@@ -61,6 +61,7 @@ def read_in(model: Recurrent, instances: Sequence[Instance], labels: Mapping[str
         against=torch.cat([part.against for part in parts]),
         names=tuple(name for part in parts for name in part.names),
         seeds=tuple(seed for part in parts for seed in part.seeds),
+        counterpart=None,
         cache={},
     )
 

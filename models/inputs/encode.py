@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from ...core.errors import CannotAsk, NotApplicable, TooLong, UnfitSentence, UsageError
 from ...tasks.instance import Instance, Quantity
@@ -17,6 +19,7 @@ from ..layered import Layered
 from ..outputs import likeliest, prediction, strongest_other
 from ..problem_types import problem_type
 from ..shapes import Outputs
+from .counterpart import counterpart_ids
 from .labels import label_ids
 from .tokenise import Encoding, tokenise
 from .unknown_words import describe_unknown, unknown_words
@@ -92,6 +95,7 @@ def _collate(model: Layered, instances: Sequence[Instance], rows: Sequence[Encod
     target = torch.tensor([r.target for r in rows]).to(model.device) if model.one_target else None
     answer = torch.tensor([r.answer for r in rows])
     against = torch.tensor([r.against or r.answer for r in rows])
+    counterpart = _counterparts(model, instances, rows, length)
     label = None if rows[0].label is None else torch.tensor([r.label for r in rows]).to(model.device)
     batch = Batch(
         ids=ids.to(model.device),
@@ -105,10 +109,27 @@ def _collate(model: Layered, instances: Sequence[Instance], rows: Sequence[Encod
         seeds=tuple(cell_seed(seed, i.id) for i in instances),
         quantity=_answered(model, quantity),
         label=label,
+        counterpart=counterpart,
         pairwise=names_against == {True},
         spans=model.head == "span",
     )
     return batch if batch.pairwise else _fill_against(model, batch, rows)
+
+
+def _counterparts(
+    model: Layered, instances: Sequence[Instance], rows: Sequence[Encoding], length: int
+) -> Int[Tensor, "batch tokens"] | None:
+    """The padded tokens of every counterpart, -1 throughout for an instance without one; None where no instance has one."""
+    tokens_of = [counterpart_ids(model, instance, row) for instance, row in zip(instances, rows, strict=True)]
+    if all(tokens is None for tokens in tokens_of):
+        return None
+    ids = torch.full((len(rows), length), _padding(model.tokenizer))
+    for row, tokens in enumerate(tokens_of):
+        if tokens is None:
+            ids[row] = -1
+        else:
+            ids[row, : len(tokens)] = torch.tensor(tokens)
+    return ids.to(model.device)
 
 
 def _padding(tokenizer: Any) -> int:

@@ -89,7 +89,7 @@ def tokenise(model: Layered, instance: Instance, labels: Mapping[str, int]) -> E
         shorter = {"truncation": "longest_first", "max_length": limit}
         encoded = run_tokenizer(tokenizer, *texts, what=what, return_offsets_mapping=True, **shorter)
         ids = encoded["input_ids"]
-    words = _word_ids(encoded, texts)[: len(ids)]
+    words = word_places(encoded, texts)[: len(ids)]
     segments = (encoded.get("token_type_ids") or [0] * len(ids))[: len(ids)]
     if instance.slots:
         _check_whole_words(model, instance, texts, ids, words)
@@ -175,7 +175,7 @@ def _tokens_of(instance: Instance, encoded: Any, named: tuple[int | str, ...]) -
     return list(span)
 
 
-def _word_ids(encoded: Any, texts: Sequence[str]) -> list[tuple[int, int]]:
+def word_places(encoded: Any, texts: Sequence[str]) -> list[tuple[int, int]]:
     """(segment, blank-separated word) of every token, by character offsets; (-1, -1) for special tokens."""
     word_at = []
     for text in texts:

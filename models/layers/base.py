@@ -76,6 +76,23 @@ class Layer(Protocol):
         """The gradient of the context vectors from that of their output projection."""
         ...
 
+    @property
+    def parallel(self) -> bool:
+        """Whether the feed-forward block reads the residual before attention."""
+        ...
+
+    def merged(self, skip: Vectors, attended: Vectors) -> Vectors:
+        """The residual after attention, from the one before it and the attention's output."""
+        ...
+
+    def fed(self, stream: Vectors, tape: Tape | None = None) -> Vectors:
+        """The feed-forward block's output, from the residual that it reads: after attention, or before it where `parallel`."""
+        ...
+
+    def left(self, middle: Vectors, fed: Vectors) -> Vectors:
+        """The next hidden states, from the residual after attention and the feed-forward block's output."""
+        ...
+
     def feed(self, skip: Vectors, start: Vectors, step: Vectors, alpha: Float[Tensor, " steps"]) -> Vectors:
         """The next hidden states (R * steps, N, D) from the residual and the attention's output start + alpha step."""
         ...

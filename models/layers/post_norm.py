@@ -49,6 +49,23 @@ class PostNorm:
         """Back through the output projection."""
         return (grad @ self.attention.output.weight).unflatten(-1, (self.attention.heads, -1))
 
+    @property
+    def parallel(self) -> bool:
+        """Never: the feed-forward block reads the residual after attention."""
+        return False
+
+    def merged(self, skip: Vectors, attended: Vectors) -> Vectors:
+        """norm1 of the sum."""
+        return self.norm1(attended + skip)
+
+    def fed(self, stream: Vectors, tape: Tape | None = None) -> Vectors:
+        """The feed-forward block."""
+        return self.ff(stream, tape)
+
+    def left(self, middle: Vectors, fed: Vectors) -> Vectors:
+        """norm2 of the sum."""
+        return self.norm2(fed + middle)
+
     def feed(self, skip: Vectors, start: Vectors, step: Vectors, alpha: Float[Tensor, " steps"]) -> Vectors:
         """Residuals, norms and feed-forward block at every point start + alpha step of the attention's output.
 

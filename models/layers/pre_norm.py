@@ -57,6 +57,18 @@ class PreNorm:
         """Back through the output projection."""
         return (grad @ self.attention.output.weight).unflatten(-1, (self.attention.heads, -1))
 
+    def merged(self, skip: Vectors, attended: Vectors) -> Vectors:
+        """The sum, the attention's output after its norm."""
+        return skip + (attended if self.post1 is None else self.post1(attended))
+
+    def fed(self, stream: Vectors, tape: Tape | None = None) -> Vectors:
+        """The feed-forward block behind its norm."""
+        return self.ff(self.norm2(stream), tape)
+
+    def left(self, middle: Vectors, fed: Vectors) -> Vectors:
+        """The sum, the feed-forward block's output after its norm."""
+        return middle + (fed if self.post2 is None else self.post2(fed))
+
     def feed(self, skip: Vectors, start: Vectors, step: Vectors, alpha: Float[Tensor, " steps"]) -> Vectors:
         """Residuals, norms and feed-forward block at every point start + alpha step of the attention's output."""
         points = (start[:, None] + alpha[:, None, None] * step[:, None]).flatten(0, 1)
@@ -67,12 +79,12 @@ class PreNorm:
         return self._after(skip, self.attended(context), tape)
 
     def _after(self, skip: Vectors, attended: Vectors, tape: Tape | None = None) -> Vectors:
-        middle = skip + (attended if self.post1 is None else self.post1(attended))
+        middle = self.merged(skip, attended)
         read = skip if self.parallel else middle
-        fed = self.ff(self.norm2(read), tape)
+        fed = self.fed(read, tape)
         if tape is not None:
             tape.update(attended=attended, read=read, fed=fed)
-        return middle + (fed if self.post2 is None else self.post2(fed))
+        return self.left(middle, fed)
 
     def tangents(self, skip: Vectors, context: HeadVectors, positions: Positions, tape: Tape) -> PreNormTangents:
         """Closed forms from the tape."""

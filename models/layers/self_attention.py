@@ -113,13 +113,46 @@ class SelfAttention:
 
     def project(self, x: Vectors, positions: Positions) -> Projected:
         """Query vectors (*rows, A, d), key and value vectors (*rows, K, d)."""
-        query, key, value = self.raw(x)
+        return self._turned(self.raw(x), positions)
+
+    def _turned(self, raw: Projected, positions: Positions) -> Projected:
+        """The vectors after their norms and turns."""
+        query, key, value = raw
         query = query if self.query_norm is None else self.query_norm(query)
         key = key if self.key_norm is None else self.key_norm(key)
         if self.rotary is not None:
             turn = self.rotary.at(query, positions)
             query, key = turn(query), turn(key)
         return Projected(query, key, value)
+
+    def each(self, query: Rows, key: Rows, value: Rows, positions: Positions) -> Projected:
+        """As `project`, with an input for each query head: of its query, of its key and of its value (R, N, A, D).
+
+        Heads that share a key head each read their own copy of it, so that what one of them reads can be changed alone.
+
+        Args:
+            query: What each head's query is projected from.
+            key: What each head's key is projected from.
+            value: What each head's value is projected from.
+            positions: Of the vectors (R, N).
+
+        Returns:
+            Query, key and value vectors of each query head (R, N, A, d).
+        """
+        key_heads = self.key_heads or self.heads
+        parts = []
+        for part, x, heads in ((self.query, query, self.heads), (self.key, key, key_heads), (self.value, value, key_heads)):
+            repeats = self.heads // heads
+            weight = part.weight.unflatten(0, (heads, -1)).repeat_interleave(repeats, 0)
+            vectors = torch.einsum("rnah,adh->rnad", x, weight)
+            if part.bias is not None:
+                vectors = vectors + part.bias.unflatten(0, (heads, -1)).repeat_interleave(repeats, 0)
+            parts.append(vectors)
+        return self._turned(Projected(*parts), positions)
+
+    def outputs(self, context: HeadVectors) -> Float[Tensor, "*rows heads hidden"]:
+        """Each head's part of the output projection, whose bias belongs to none of them."""
+        return torch.einsum("...ad,oad->...ao", context, self.output.weight.unflatten(1, (self.heads, -1)))
 
     def shared(self, vectors: Float[Tensor, "*rows keyheads size"]) -> Float[Tensor, "*rows heads size"]:
         """Key or value vectors as each query head reads them (*rows, A, d)."""

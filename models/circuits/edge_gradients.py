@@ -1,0 +1,138 @@
+"""The first-order effect of every edge: the gradient at its reader, carried back along the residual stream to its writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import vjp, vmap
+
+from ..batch import Batch
+from ..flow.flow_model import FlowModel
+from ..outputs import value
+from .passes import PlainStream, Written, counterpart_of, graph_of, repeated, run_plain
+
+MOST_NUMBERS = 2**26
+"""Gradients of all readers that are held at a time."""
+Circuit = Float[Tensor, "batch writers readers"]
+
+
+class EdgeEffects(NamedTuple):
+    """First-order effects, in units of q; positive where the text's own value supports q.
+
+    Attributes:
+        circuit: Of every edge, 0 where there is none (B, W, R).
+        nodes: Of hidden[l][i] (B, L + 1, N).
+        q: q of the text (B,).
+        q_counterpart: q of the counterpart, for the same answers (B,).
+    """
+
+    circuit: Circuit
+    nodes: Float[Tensor, "batch depths tokens"]
+    q: Float[Tensor, " batch"]
+    q_counterpart: Float[Tensor, " batch"]
+
+
+def edge_effects(model: FlowModel, batch: Batch, points: Float[Tensor, " points"]) -> EdgeEffects:
+    """The mean first-order effect of giving each reader a writer's value on the text in place of that on the counterpart.
+
+    effect(w -> r) = <w(x) - w(x'), mean_s J_s(w -> r)^T dq/dr_s>, summed over positions. r_s is what the reader reads at the
+    point h' + alpha_s (h - h') between the embeddings of counterpart and text, and J_s the derivative of the reader's own copy of
+    the residual stream by what the writer writes: the identity in a stream without norms, else the product of the norms'
+    derivatives.
+
+    Args:
+        model: The transformer.
+        batch: The instances.
+        points: alpha_s, from 0 (the counterpart) to 1 (the text).
+
+    Raises:
+        NotApplicable: An instance has no counterpart.
+    """
+    counterpart_of(batch)
+    per_row = graph_of(model).shape[1] * batch.ids.shape[1] * model.width * len(points)
+    parts = torch.arange(len(batch), device=batch.ids.device).split(max(1, MOST_NUMBERS // per_row))
+    effects = [_effects(model, batch.rows(part), points) for part in parts]
+    return EdgeEffects(*(torch.cat(part) for part in zip(*effects, strict=True)))
+
+
+def _effects(model: FlowModel, batch: Batch, points: Tensor) -> EdgeEffects:
+    other = counterpart_of(batch)
+    with torch.no_grad():
+        start, start_other = (model.embed(model.words(rows), rows) for rows in (batch, other))
+        clean, clean_stream = run_plain(model, batch, start)
+        flipped, flipped_stream = run_plain(model, other, start_other)
+        ends = [value(model.readout(stream.fed[-1], batch), batch) for stream in (clean_stream, flipped_stream)]
+    rows, row = repeated(batch, len(points))
+    alpha = points.to(start).repeat(len(batch))[:, None, None]
+    between = (start_other[row] + alpha * (start - start_other)[row]).requires_grad_(True)
+    with torch.enable_grad():
+        written, stream = run_plain(model, rows, between)
+        q = value(model.readout(stream.fed[-1], rows), rows)
+        readers = [*(part for read in stream.read for part in read), *stream.fed]
+        grads = torch.autograd.grad(q.sum(), [*readers, *stream.residual])
+    with torch.no_grad():
+        count, n_layers = len(readers), model.n_layers
+        deltas = _differences(clean, flipped)
+        circuit = _carried_back(model, stream, written, grads[:count], deltas, row)
+        hidden = zip(clean_stream.residual, flipped_stream.residual, grads[count:], strict=True)
+        nodes = torch.stack([((a - b)[row] * grad).sum(-1) for a, b, grad in hidden], 1)
+    mean = lambda x: x.unflatten(0, (len(batch), len(points))).mean(1)  # noqa: E731
+    assert nodes.shape[1] == n_layers + 1
+    return EdgeEffects(mean(circuit), mean(nodes), *ends)
+
+
+def _differences(clean: Written, flipped: Written) -> Written:
+    """What each writer wrote on the text minus what it wrote on the counterpart."""
+    pairs = lambda name: zip(getattr(clean, name), getattr(flipped, name), strict=True)  # noqa: E731
+    lists = {name: [a - b for a, b in pairs(name)] for name in ("heads", "attended", "fed")}
+    return Written(clean.start - flipped.start, **lists)
+
+
+def _carried_back(
+    model: FlowModel, stream: PlainStream, written: Written, grads: tuple[Tensor, ...], deltas: Written, row: Tensor
+) -> Circuit:
+    """Effects of every edge at every point, by one walk from the logits down, on which the gradients of all readers are carried.
+
+    Args:
+        model: The transformer.
+        stream: What the readers read at each point.
+        written: What the writers wrote at each point.
+        grads: dq/dr of each layer's queries, keys and values by head, then of each layer's feed-forward block and the logits.
+        deltas: Differences of each writer (B, ...).
+        row: The instance of each point's row.
+    """
+    graph, layers = graph_of(model), model.layers
+    read, fed = grads[: 3 * len(layers)], grads[3 * len(layers) :]
+    circuit = written.start.new_zeros(len(row), *graph.shape)
+    carried = written.start.new_zeros(graph.shape[1], *written.start.shape)
+    carried[-1] = fed[-1]
+    for index in reversed(range(len(layers))):
+        layer, above = layers[index], graph.head_readers(index).stop + 1
+        middle = stream.middle[index]
+        to_middle, to_fed = _back(layer.left, middle, written.fed[index], carried[above:])
+        circuit[:, graph.feed_forward_writer(index), above:] = torch.einsum("rnd,mrnd->rm", deltas.fed[index][row], to_fed)
+        carried[above:] = to_middle
+        own = graph.feed_forward_reader(index)
+        if not layer.parallel:
+            carried[own] = fed[index]
+        first = above if layer.parallel else own
+        to_skip, to_attended = _back(layer.merged, stream.residual[index], written.attended[index], carried[first:])
+        from_heads = torch.einsum("rnad,mrnd->ram", deltas.heads[index][row], to_attended)
+        circuit[:, graph.head_writers(index), first:] = from_heads
+        carried[first:] = to_skip
+        if layer.parallel:
+            carried[own] = fed[index]
+        parts = torch.stack(read[3 * index : 3 * index + 3]).movedim(3, 1).flatten(0, 1)  # query, key, value by head
+        carried[graph.head_readers(index)] = parts
+    circuit[:, 0] = torch.einsum("rnd,mrnd->rm", deltas.start[row], carried)
+    return circuit
+
+
+def _back(join: Callable[[Tensor, Tensor], Tensor], residual: Tensor, block: Tensor, grads: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of the residual and of the block's output from those of what they are joined to, of every reader at once."""
+    to_residual, to_block = vmap(vjp(join, residual.detach(), block.detach())[1])(grads)
+    return to_residual, to_block
