@@ -156,7 +156,8 @@ class CircuitPerformance(_Faithfulness):
     source="Mueller et al. 2025, MIB: A Mechanistic Interpretability Benchmark, section 3 (integrated circuit-model distance)",
     misleads="A circuit that keeps what works for the answer and loses what works against it is as far from the model as one "
     "that loses the answer. Signed instead of absolute ranking moved a published value from .38 to .72 "
-    "(hannamw/MIB-circuit-track, issue 19). The mean of distances is at least the distance of the mean, which is `task/area/corpus`.",
+    "(hannamw/MIB-circuit-track, issue 19). The mean of distances is at least the distance of the mean, "
+    "`task/area/corpus`.",
 )
 @dataclass(frozen=True)
 class CircuitDistance(_Faithfulness):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from flowgauge.methods.explanation import Explanation
+from flowgauge.models.circuits.circuit_graph import CircuitGraph
 from flowgauge.models.flow.graph import Patterns, Subgraph
 
 
@@ -33,3 +34,14 @@ def test_explanations_refuse_what_is_not_one():
 def test_numbers_are_real_and_values_are_few(fields, said):
     with pytest.raises(ValueError, match=said):
         Explanation(**fields)
+
+
+def test_a_circuit_has_a_shape_of_a_transformer_and_scores_on_edges_alone():
+    shape = CircuitGraph(2, 3).shape
+    with pytest.raises(ValueError, match="no transformer has 9 writers and 20 readers"):
+        Explanation(circuit=np.zeros((9, 20)))
+    backwards = np.zeros(shape)
+    backwards[-1, 0] = 1
+    with pytest.raises(ValueError, match="where there is no edge"):
+        Explanation(circuit=backwards)
+    assert Explanation(circuit=1.0 * CircuitGraph(2, 3).edges()).views == {"circuit"}

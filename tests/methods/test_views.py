@@ -9,7 +9,8 @@ import pytest
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
-from flowgauge.methods.views import best_paths, edge_flows, head_scores, mean_edges, positive_words, rank_nodes
+from flowgauge.methods.views import best_paths, circuit_scores, edge_flows, head_scores, mean_edges, positive_words, rank_nodes
+from flowgauge.models.circuits.circuit_graph import CircuitGraph
 from flowgauge.models.flow.graph import Patterns
 
 
@@ -75,3 +76,13 @@ def test_rank_nodes_reads_each_view():
         rank_nodes(Explanation(tokens=np.ones(3)), np.array([0]), 2)
     with pytest.raises(NotApplicable, match="gives nodes, from which no word's sign"):
         positive_words(Explanation(nodes=nodes))
+
+
+def test_heads_of_a_circuit_are_sums_of_outgoing_edges_and_circuits_are_not_derived():
+    graph = CircuitGraph(2, 2)
+    circuit = np.random.default_rng(0).normal(size=graph.shape) * graph.edges()
+    by_hand = [[circuit[1].sum(), circuit[2].sum()], [circuit[4].sum(), circuit[5].sum()]]
+    assert head_scores(Explanation(circuit=circuit)) == pytest.approx(np.array(by_hand))
+    assert np.array_equal(circuit_scores(Explanation(circuit=circuit), "absolute"), abs(circuit))
+    with pytest.raises(NotApplicable, match="gives edges, from which no circuit"):
+        circuit_scores(Explanation(edges=np.ones((2, 2, 3, 3))), "signed")

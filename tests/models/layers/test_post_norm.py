@@ -27,3 +27,11 @@ def test_the_gradient_of_context_vectors_is_the_transpose_of_the_output_projecti
     context = torch.randn(2, 4, 4, dtype=torch.float64, generator=generator)
     change = layer.attended(context) - layer.attended(torch.zeros_like(context))
     assert torch.allclose((layer.attended_vjp(grad) * context).sum(), (grad * change).sum(), atol=1e-12)
+
+
+def test_the_steps_of_the_residual_make_the_layer(models) -> None:
+    layer = models("bert").layers[1]
+    skip, context = (torch.randn(*shape, dtype=torch.float64) for shape in ((2, 3, 16), (2, 3, 4, 4)))
+    middle = layer.merged(skip, layer.attended(context))
+    assert not layer.parallel
+    torch.testing.assert_close(layer.left(middle, layer.fed(middle)), layer.finish(skip, context))

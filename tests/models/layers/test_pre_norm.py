@@ -37,3 +37,12 @@ def test_values_and_derivatives_by_hand(models, variants) -> None:
     torch.testing.assert_close(tangents.finish_jvp(at, *moved), jvp(layer.finish, rows, moved)[1])
     for found, right in zip(tangents.finish_vjp(at, moved[0]), vjp(layer.finish, *rows)[1](moved[0]), strict=True):
         torch.testing.assert_close(found, right)
+
+
+@pytest.mark.parametrize("variants", [(), ("parallel",), ("post1", "post2"), ("no norm1",), ("parallel", "post1")])
+def test_the_steps_of_the_residual_make_the_layer(models, variants) -> None:
+    layer = layer_of(models, *variants)
+    skip, context = (torch.randn(*shape, dtype=torch.float64) for shape in ((2, 3, 16), (2, 3, 4, 4)))
+    middle = layer.merged(skip, layer.attended(context))
+    fed = layer.fed(skip if layer.parallel else middle)
+    torch.testing.assert_close(layer.left(middle, fed), layer.finish(skip, context))

@@ -65,3 +65,26 @@ def test_the_slope_of_the_soft_cap_is_its_derivative() -> None:
     (slope,) = torch.autograd.grad((0.5 * torch.tanh(scores / 0.5)).sum(), scores)
     torch.testing.assert_close(y.slope(query, key), slope)
     assert attention().slope(query, key) is None
+
+
+@pytest.mark.parametrize("key_heads", [None, 2, 1])
+def test_each_head_may_read_an_input_of_its_own(key_heads) -> None:
+    y = attention(key_heads=key_heads)
+    whole = y.project(STATES, POSITIONS)
+    copies = STATES[:, :, None].expand(-1, -1, 4, -1)
+    same = y.each(copies, copies, copies, POSITIONS)
+    for one, other in zip(same, (whole.query, y.shared(whole.key), y.shared(whole.value)), strict=True):
+        torch.testing.assert_close(one, other)
+    moved = copies.clone()
+    moved[:, :, 2] += 1
+    apart = y.each(copies, moved, copies, POSITIONS)
+    assert torch.equal(apart.query, same.query) and torch.equal(apart.value, same.value)
+    differs = (apart.key != same.key).flatten(3).any(-1).any(0).any(0).tolist()
+    assert differs == [False, False, True, False]
+    torch.testing.assert_close(apart.key[:, :, 2], y.shared(y.project(STATES + 1, POSITIONS).key)[:, :, 2])
+
+
+def test_heads_and_the_bias_sum_to_the_output() -> None:
+    y = attention()
+    context = torch.randn(2, 5, 4, 3, dtype=torch.float64)
+    torch.testing.assert_close(y.outputs(context).sum(-2) + y.output.bias, y.output(context.flatten(-2)))
