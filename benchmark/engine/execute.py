@@ -21,7 +21,8 @@ def execute(
 ) -> None:
     """Does what is left to do for every job of the groups; each job ends with a record.
 
-    All groups are encoded before anything is explained, so that a sentence that a model cannot take stops the run at once.
+    All groups are encoded before anything is explained, so that a sentence that a model cannot take stops the run at once. Where
+    such sentences are left out and none of a task is left, its cells say so, and a run of several tasks goes on.
 
     Args:
         store: URL of the store, where weights of methods that are trained are kept too.
@@ -42,10 +43,14 @@ def execute(
     if not unfinished:
         return
     from ..loading.trained_weights import TrainedWeights
-    from .prepared import encode_or_refuse  # these import torch, which takes seconds and a finished plan does not need
+    from .prepared import (
+        encode_group,
+        encode_or_refuse,
+    )  # these import torch, which takes seconds and a finished plan does not need
     from .worker import work
 
-    encoded = [(group, jobs, group.prepared or encode_or_refuse(group, metrics, batch_size)) for group, jobs in unfinished]
+    encoding = encode_group if len(groups) == 1 else encode_or_refuse
+    encoded = [(group, jobs, group.prepared or encoding(group, metrics, batch_size)) for group, jobs in unfinished]
     trained_weights = TrainedWeights(store, quiet)
     with Progress(sum(len(jobs) * (len(batches) + len(metrics)) for _, jobs, batches in encoded), quiet) as progress:
         for group, jobs, batches in encoded:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...core.errors import NotApplicable
+from ...core.errors import NoneLeft
 from ...models.inputs.encode import TRACE_SAMPLES, EncodedInstances, batches
 from ...models.layered import Layered
 from ...models.shared_model import SharedModel
@@ -77,7 +77,7 @@ def encode_group(group: JobGroup, metrics: Sequence[Any] = (), batch_size: int |
 
     Raises:
         UsageError: The model lacks the head or the classes that the task needs, or cannot take a sentence.
-        NotApplicable: The model cannot be asked any of them.
+        NoneLeft: None of the sentences fits the model.
     """
     model: Layered = group.model.load()
     labels = check_head(model, group.task)
@@ -93,10 +93,10 @@ def encode_group(group: JobGroup, metrics: Sequence[Any] = (), batch_size: int |
 
 
 def encode_or_refuse(group: JobGroup, metrics: Sequence[Any], batch_size: int | None) -> PreparedBatches:
-    """The same; where the model cannot be asked any instance, no batches and the reason, which becomes that of every cell."""
+    """The same; where none of the sentences fits the model, no batches and the reason, which becomes that of every cell."""
     try:
         return encode_group(group, metrics, batch_size)
-    except NotApplicable as reason:
+    except NoneLeft as reason:
         return PreparedBatches(group.model.load(), EncodedInstances((), (), ()), refusal=str(reason))
 
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from ...core.errors import CannotAsk, NotApplicable, TooLong, UnfitSentence, UsageError
+from ...core.errors import CannotAsk, NoneLeft, TooLong, UnfitSentence, UsageError
 from ...tasks.instance import Instance, Quantity
 from ..batch import Batch, cell_seed
 from ..flow.trace import trace_bytes
@@ -254,9 +254,8 @@ def batches(
         samples: Path samples that will be taken of each instance; 1 without path samples.
 
     Raises:
-        UsageError: An instance that cannot be encoded, or no instance left.
-        NotApplicable: No instance is left because the model cannot be asked any of them, such as one of the next word for gaps
-            that words behind them decide.
+        UsageError: An instance that cannot be encoded, or no instance short enough.
+        NoneLeft: No instance is left, because none has answers of one token, or the model cannot be asked any of them.
     """
     ids = _ids(model, labels)
     usable: list[tuple[Encoding, Instance]] = []
@@ -277,10 +276,12 @@ def batches(
             any_too_long |= is_too_long
             all_unasked &= isinstance(error, CannotAsk)
     if not usable and skipped and all_unasked:
-        raise NotApplicable(f"none of the {len(instances)} instances can be asked: {skipped[0].partition(': choose')[0]}.")
+        raise NoneLeft(
+            f"none of the {len(instances)} instances can be asked of model {model.name!r}: {skipped[0].partition(': choose')[0]}."
+        )
     if not usable:
         remedy = f"; choose a larger --max-tokens than {max_tokens}." if any_too_long else ""
-        raise UsageError(
+        raise (UsageError if any_too_long else NoneLeft)(
             f"none of the {len(instances)} instances is left for model {model.name!r}; "
             f"first reason: {(skipped or ['the task is empty'])[0]}{remedy}"
         )

@@ -31,6 +31,10 @@ class CannotAsk(UnfitSentence):
     """An instance whose question a kind of model cannot be asked, whatever its words."""
 
 
+class NoneLeft(UsageError):
+    """A task of which no instance fits the model, though those that do not fit are left out."""
+
+
 class TooLong(UnfitSentence):
     """An instance with more tokens than the model reads, which cannot be cut.
 

@@ -106,8 +106,12 @@ def test_a_task_that_cannot_be_asked_stops_a_run_or_is_not_applicable(run_on: Ca
         run_on("gpt2", tasks, **options)
     refused, done = run_on("gpt2", tasks, **{**options, "limit": 4}, on_split="skip").records
     assert (refused.task, refused.status, refused.instances) == ("file/gaps", "not-applicable", 0)
-    assert refused.error.startswith("none of the 2 instances can be asked: gaps/1: the words 'tall .' behind the gap")
+    assert refused.error.startswith(
+        "none of the 2 instances can be asked of model 'tiny-gpt2-next-1': gaps/1: the words 'tall .' behind the gap"
+    )
     assert (done.task, done.status, done.instances) == ("sva/obj", "done", 4)
+    with pytest.raises(UsageError, match="none of the 2 instances can be asked of model"):
+        run_on("gpt2", str(path), **options, on_split="skip", seeds=(1,))
     again, _ = run_on("gpt2", tasks, **{**options, "limit": 4}, on_split="skip").records
     assert again == refused, "it is finished and not tried again"
 
@@ -121,8 +125,10 @@ def test_a_task_with_some_sentences_that_can_be_asked_is_scored_on_these(
     assert (record.status, record.instances, len(record.skipped)) == ("done", 1, 1)
 
 
-def test_where_no_answer_is_one_token_the_run_stops_as_on_any_model(run_on: Callable[..., RunRecords], tmp_path: Path) -> None:
+def test_where_no_answer_is_one_token_a_run_of_one_task_stops(run_on: Callable[..., RunRecords], tmp_path: Path) -> None:
     path = tmp_path / "unknown.tsv"
     path.write_text("prefix\tgood\tbad\nthe author\tsupercalifragilistic\tare\n")
     with pytest.raises(UsageError, match=r"none of the 1 instances is left .* does not know it"):
         run_on("gpt2", str(path), methods="gradient-x-input", limit=None, on_split="skip")
+    refused, done = run_on("gpt2", [str(path), "ra/na"], methods="gradient-x-input", limit=4, on_split="skip").records
+    assert (refused.status, done.status) == ("not-applicable", "done") and "supercalifragilistic" in refused.error
