@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
 PLAN ?= benchmark/plans/demo.yaml
+DECODER_PLAN ?= benchmark/plans/patterns.yaml
+DECODER_LIMIT ?= 16
 STORE ?= results/demo
 FIGURES ?= $(STORE)-figures
 PUBLISHED := leaderboards/published
@@ -12,7 +14,7 @@ DOCS ?= results/docs
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt
 CODE := benchmark leaderboards methods metrics models src/flowgauge/cli src/flowgauge/core src/flowgauge/display tasks
-SOURCES := $(shell find $(CODE) -name '*.py' -o -name '*.toml' -o -name '*.safetensors') $(PLAN)
+SOURCES := $(shell find $(CODE) -name '*.py' -o -name '*.toml' -o -name '*.safetensors') $(PLAN) $(DECODER_PLAN)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo site docs published test check format schemas lint types imports clean
@@ -31,7 +33,7 @@ $(VENV)/.tested: $(VENV)/.installed
 	@$(PIP) -e '.[docs,site,test]'
 	@touch $(VENV)/.charted $(VENV)/.documented $@
 
-demo: $(STORE)/.shown ## run the six agreement tasks with influence patterns and baselines on the embedded model, and show the ranking and the scorecard
+demo: $(STORE)/.shown ## run the six agreement tasks with influence patterns and baselines on the embedded encoder and decoder, and show the ranking and the scorecard
 	@cat $(STORE)/.shown
 	@echo
 	@echo "results  $(STORE)  (a folder for each cell; again: $(BIN)/flowgauge show $(STORE), $(BIN)/flowgauge compare $(STORE))"
@@ -39,6 +41,7 @@ demo: $(STORE)/.shown ## run the six agreement tasks with influence patterns and
 
 $(STORE)/.shown: $(VENV)/.installed $(SOURCES)
 	@$(BIN)/flowgauge run $(PLAN) --store $(STORE) >/dev/null
+	@$(BIN)/flowgauge run $(DECODER_PLAN) --limit $(DECODER_LIMIT) --store $(STORE) >/dev/null
 	@$(BIN)/flowgauge plot $(STORE) --out $(FIGURES) >/dev/null
 	@$(BIN)/flowgauge show $(STORE) >$@.new
 	@$(BIN)/flowgauge show $(STORE) --scorecard >>$@.new

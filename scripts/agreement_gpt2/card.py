@@ -51,7 +51,7 @@ model.
 - **Architecture**: `GPT2LMHeadModel`, 6 layers, 8 heads, hidden size 128, feed-forward size 512, 32 positions, no dropout.
 - **Tokens**: one a word or punctuation mark, lower-cased; every word of the six agreement tasks is in the vocabulary. `<bos>`
   stands before each text, where `agreement-bert` has `[CLS]`; nothing stands behind it. `<eos>` followed each sentence in
-  training; there is no mask token.
+  training. There is no mask token, and `<pad>`, which takes its part in explanations, was never read in training.
 - **Weights**: stored in float16 (safetensors), meant to be loaded as float32.
 - **Licence**: that of flowgauge; the training sentences are generated, no outside text was used.
 
