@@ -29,7 +29,7 @@ AUTO = {
 LEFT_OUT = re.compile(r"pooler|seq_relationship|attn\.(masked_)?bias$|attention\.(masked_)?bias$|rotary_emb\.inv_freq")
 """Weights whose absence changes no number that is explained: the pooler and the next-sentence head beside another head, and
 what older files of decoders hold and is computed now (the causal mask, the angles of rotary positions)."""
-ENCODER = re.compile(r"embed|\bw[tp]e\b|\b(layer|layers|h)\.\d+\.")
+ENCODER = re.compile(r"embed|\bw[tp]e\b|(\b|_)(layer|layers|h)\.\d+\.|\bencoder\.|\bfinal_(layer_)?norm\b")
 """Weights below the head."""
 
 

@@ -35,11 +35,22 @@ SIZES: dict[str, dict[str, Any]] = {
     "roberta": BERT_LIKE,
     "electra": {**BERT_LIKE, "embedding_size": 16},
     "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48},
+    "albert": {**BERT_LIKE, "embedding_size": 16},
+    "camembert": BERT_LIKE,
+    "deberta-v2": {
+        **BERT_LIKE, "relative_attention": True, "position_buckets": 8, "max_relative_positions": 40,
+        "pos_att_type": ["p2c", "c2p"], "share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False,
+    },
+    "modernbert": {**BERT_LIKE, "local_attention": 8, "layer_types": ["full_attention", "sliding_attention"]},
+    "mpnet": BERT_LIKE,
+    "xlm-roberta": BERT_LIKE,
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 48},
     "llama": {**BERT_LIKE, "num_key_value_heads": 2, "bos_token_id": 2, "eos_token_id": 3},
-}
+}  # fmt: skip
 CLASSES = {
     "bert": "Bert", "roberta": "Roberta", "electra": "Electra", "distilbert": "DistilBert", "gpt2": "GPT2", "llama": "Llama",
+    "albert": "Albert", "camembert": "Camembert", "deberta-v2": "DebertaV2", "modernbert": "ModernBert", "mpnet": "MPNet",
+    "xlm-roberta": "XLMRoberta",
 }  # fmt: skip
 DECODERS = {"gpt2": "LMHeadModel", "llama": "ForCausalLM"}
 """Families of decoders, and what their heads for the next word are called."""

@@ -75,6 +75,8 @@ FAMILIES: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
     "qwen3": ("Qwen3", NEXT, GROUPED),
 }
 """Prefix of the classes of transformers, their endings by head, and sizes: 3 layers, 4 heads, 16 wide, 32 inner units."""
+ENCODERS = ("bert", "roberta", "electra", "distilbert", "albert", "deberta-v2", "modernbert", "mpnet")
+"""One family for each code of encoders."""
 DECODERS = tuple(family for family, (_, heads, _) in FAMILIES.items() if "next" in heads)
 
 

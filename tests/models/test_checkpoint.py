@@ -189,6 +189,8 @@ def test_an_encoder_with_random_weights_is_not_trained_on(variant: Variant) -> N
         UsageError, match=r"lacks weights of the encoder in the shapes of its config.json \(bert.embeddings.position"
     ):
         load_base(str(variant(max_position_embeddings=41)), ("no", "yes"))
+    with pytest.raises(UsageError, match=r"\(albert.encoder.albert_layer_groups.0.albert_layers.0.ffn"):
+        load_base(str(variant(family="albert", intermediate_size=40)), ("no", "yes"))
 
 
 def test_a_loader_that_fails_in_any_way_is_told_in_one_line() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import tokenizers
 import torch
+from tests.models.conftest import ENCODERS
 
 from flowgauge.core.errors import SharedStateChanged
 from flowgauge.core.foreign_code import PluginFault
@@ -73,7 +74,7 @@ def test_a_class_that_is_changed_for_every_model_is_noticed(model: FlowModel, mo
         monkeypatch.setattr(FlowModel, "readout", lambda *_: None)
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
+@pytest.mark.parametrize("family", ENCODERS)
 def test_what_runs_the_model_and_takes_gradients_changes_nothing(family: str, tiny_flows: Callable[..., FlowModel]) -> None:
     model = tiny_flows(family)
     shared = SharedModel(model)

@@ -45,7 +45,7 @@ def quick(plugin: str) -> str:
 
 
 @parametrize("method")
-@pytest.mark.parametrize("family", ["bert", "distilbert"])
+@pytest.mark.parametrize("family", ["bert", "distilbert", "deberta-v2", "modernbert"])
 def test_methods(plugin, family, tiny_flows) -> None:
     findings = check_method(quick(plugin), tiny_flows(family), THREE)
     assert not failed(findings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.models.conftest import ENCODERS
 
 from flowgauge.core.errors import UsageError
 from flowgauge.methods.attention.attention_flow import AttentionFlow
@@ -15,7 +16,7 @@ from flowgauge.models.layers.post_norm import PostNorm
 METHODS = [RawAttention(), AttentionRollout(), AttentionRollout(0.3, 2), AttentionFlow(), AttentionFlow(normalise=False)]
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
+@pytest.mark.parametrize("family", ENCODERS)
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_padding_changes_nothing(models, batches, single, family, method):
     for head in ("masked", "label"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-FAMILIES = ["bert", "roberta", "electra", "distilbert"]
+from tests.models.conftest import ENCODERS
+
+FAMILIES = list(ENCODERS)
 
 
 def start(model, batch):

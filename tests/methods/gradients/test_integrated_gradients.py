@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import LayerIntegratedGradients
+from tests.models.conftest import ENCODERS
 
 from flowgauge.methods.gradients.integrated_gradients import IntegratedGradients
 from flowgauge.models.flow.trace import path_trace
@@ -23,7 +24,7 @@ def hf_q(model, batch):
 
 
 @pytest.mark.parametrize(("rule", "captum_rule"), [("midpoint", "riemann_middle"), ("gauss-legendre", "gausslegendre")])
-@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
+@pytest.mark.parametrize("family", ENCODERS)
 def test_integrated_gradients_equal_captums_layer_integrated_gradients(models, batches, family, rule, captum_rule):
     model = models(family)
     model.hf.set_attn_implementation("eager")

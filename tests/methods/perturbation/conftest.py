@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from tests.models.conftest import ENCODERS
 
 from flowgauge.models.batch import Batch
 from flowgauge.models.built.recurrent import Recurrent
 from flowgauge.models.inputs.encode import encode
 from flowgauge.tasks.toy_counting import CountingTask
 
-FAMILIES = ["bert", "roberta", "electra", "distilbert"]
+FAMILIES = list(ENCODERS)
 
 
 def hf_q(model, batch, row):
