@@ -22,9 +22,7 @@ HEADS: Mapping[str, Head] = {
     "ForQuestionAnswering": "span",
 }  # fmt: skip
 """The ending of `architectures` in a configuration to the head that it names."""
-ENCODERS = {
-    "albert", "bert", "camembert", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta",
-}  # fmt: skip
+ENCODERS = {family for family, where in FAMILIES.items() if where.startswith("encoders.")}
 """Families that are run as encoders alone, though some of them can be configured as decoders."""
 LAYERS, OUTPUTS = 1000, 100_000
 """The most layers and the most outputs of a classifier that are built; published models have at most 126 layers."""

@@ -43,6 +43,7 @@ SIZES: dict[str, dict[str, Any]] = {
     },
     "modernbert": {**BERT_LIKE, "local_attention": 8, "layer_types": ["full_attention", "sliding_attention"]},
     "mpnet": BERT_LIKE,
+    "roberta-prelayernorm": BERT_LIKE,
     "xlm-roberta": BERT_LIKE,
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 48},
     "llama": {**BERT_LIKE, "num_key_value_heads": 2, "bos_token_id": 2, "eos_token_id": 3},
@@ -50,7 +51,7 @@ SIZES: dict[str, dict[str, Any]] = {
 CLASSES = {
     "bert": "Bert", "roberta": "Roberta", "electra": "Electra", "distilbert": "DistilBert", "gpt2": "GPT2", "llama": "Llama",
     "albert": "Albert", "camembert": "Camembert", "deberta-v2": "DebertaV2", "modernbert": "ModernBert", "mpnet": "MPNet",
-    "xlm-roberta": "XLMRoberta",
+    "roberta-prelayernorm": "RobertaPreLayerNorm", "xlm-roberta": "XLMRoberta",
 }  # fmt: skip
 DECODERS = {"gpt2": "LMHeadModel", "llama": "ForCausalLM"}
 """Families of decoders, and what their heads for the next word are called."""

@@ -30,6 +30,7 @@ FAMILIES = {
     "qwen2": "decoders.llama:llama_parts",
     "qwen3": "decoders.llama:llama_parts",
     "roberta": "encoders.roberta:roberta_parts",
+    "roberta-prelayernorm": "encoders.roberta_prelayernorm:roberta_prelayernorm_parts",
     "xlm-roberta": "encoders.roberta:roberta_parts",
 }
 """`model_type` to `module:function` below this folder; the function has the arguments of `model_parts`."""

@@ -63,6 +63,7 @@ FAMILIES: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
         {**SIZES, "local_attention": 4, "layer_types": ["full_attention"] + ["sliding_attention"] * 2},
     ),
     "mpnet": ("MPNet", MASKED, SIZES),
+    "roberta-prelayernorm": ("RobertaPreLayerNorm", MASKED, SIZES),
     "xlm-roberta": ("XLMRoberta", MASKED, SIZES),
     "gpt2": ("GPT2", {**NEXT, "next": "LMHeadModel"}, {"n_embd": 16, "n_layer": 3, "n_head": 4, "n_inner": 32, **SPECIAL}),
     "gpt_neox": ("GPTNeoX", NEXT, {**SIZES, **SPECIAL, "rotary_pct": 0.5}),

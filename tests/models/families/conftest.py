@@ -12,7 +12,7 @@ import torch
 from flowgauge.models.batch import Batch, Rows
 from flowgauge.models.flow.flow_model import FlowModel
 
-OWN_POSITIONS = {"camembert", "mpnet", "roberta", "xlm-roberta"}
+OWN_POSITIONS = {"camembert", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta"}
 """Families whose model in transformers counts positions itself, over real tokens."""
 
 
