@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from ...tasks.instance import GAP, Head, Instance
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", "[MASK]")
 WORDS = tuple(f"w{number}" for number in range(40))
 SIZES: dict[str, Any] = {
-    "vocab_size": len(SPECIAL) + len(WORDS), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
     "intermediate_size": 32, "max_position_embeddings": 40, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3,
     "initializer_range": 0.3,
 }  # fmt: skip
@@ -66,7 +66,9 @@ def heads_of(family: str) -> tuple[Head, ...]:
     return tuple(head for head in (word, "label", "span") if config in getattr(transformers, MAPPINGS[head]))
 
 
-def small_model(family: str, head: Head, dtype: torch.dtype = torch.float32, seed: int = 0) -> FlowModel:
+def small_model(
+    family: str, head: Head, dtype: torch.dtype = torch.float32, seed: int = 0, words: Sequence[str] = WORDS
+) -> FlowModel:
     """A random model with two layers of four heads, whose weights are drawn wide, so that words and layers matter.
 
     Args:
@@ -74,6 +76,7 @@ def small_model(family: str, head: Head, dtype: torch.dtype = torch.float32, see
         head: What it predicts.
         dtype: The type of its weights.
         seed: Of its weights.
+        words: Its vocabulary besides special tokens.
 
     Raises:
         NotApplicable: transformers has no such model.
@@ -82,20 +85,20 @@ def small_model(family: str, head: Head, dtype: torch.dtype = torch.float32, see
 
     if head not in heads_of(family):
         raise NotApplicable(f"transformers has no {family} with a head for {head}.")
-    labels = {"num_labels": 2}
-    config = transformers.CONFIG_MAPPING[family](**{**SIZES, **OWN.get(family, {}), **labels})
+    sizes = {"vocab_size": len(SPECIAL) + len(words), "num_labels": 2}
+    config = transformers.CONFIG_MAPPING[family](**{**SIZES, **OWN.get(family, {}), **sizes})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         hf = getattr(transformers, MAPPINGS[head])[type(config)](config)
-    return FlowModel(hf.to(dtype), word_tokenizer(not is_decoder(family)), f"small-{family}")
+    return FlowModel(hf.to(dtype), word_tokenizer(not is_decoder(family), words), f"small-{family}")
 
 
-def word_tokenizer(encoder: bool) -> Any:
+def word_tokenizer(encoder: bool, words: Sequence[str] = WORDS) -> Any:
     """A tokenizer with one token a word: `<s> ... </s>` for an encoder, which has a mask token, `<s> ...` for a decoder."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    raw = Tokenizer(models.WordLevel({word: i for i, word in enumerate((*SPECIAL, *WORDS))}, unk_token="<unk>"))
+    raw = Tokenizer(models.WordLevel({word: i for i, word in enumerate((*SPECIAL, *words))}, unk_token="<unk>"))
     raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     single, pair = ("<s> $A </s>", "<s> $A </s> $B:1 </s>:1") if encoder else ("<s> $A", "<s> $A $B:1")
     raw.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=[("<s>", 2), ("</s>", 3)])
