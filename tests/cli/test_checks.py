@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from flowgauge.benchmark.speed.measure import SpeedReport, TimedRow
+from flowgauge.benchmark.speed.peak_memory import MemoryRow
 from flowgauge.cli import app
 from flowgauge.metrics.calibration.coverage import Calibration, Sizes
 
@@ -62,6 +64,22 @@ def test_speed_prints_conditions_and_ratios(monkeypatch: pytest.MonkeyPatch) -> 
     assert lines[4].split() == ["peer", "1.0000", "s", "0.50", "x", "[0.40,", "0.60]", "of", "plain", "pass"]
     printed = json.loads(CliRunner().invoke(app, ["speed", "--json"]).stdout)
     assert printed["repeats"] == 3 and printed["rows"][1]["ratio"] == 0.5
+
+
+def test_speed_prints_a_row_of_memory_for_each_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def rows(shapes: Any, tokens: Any, methods: Any, *, layers: Any, timeout: float, quiet: bool) -> list[MemoryRow]:
+        asked.append((shapes, tokens, methods, layers, timeout))
+        return [MemoryRow("gpt2", 30, "lime", 3.2, 2**29), MemoryRow("gpt2", 30, "attattr", 9.0, 0, "not finished in 9 s")]
+
+    monkeypatch.setattr("flowgauge.benchmark.speed.peak_memory.measure_memory", rows)
+    options = ["speed", "--memory", "--shape", "gpt2", "--tokens", "30", "-x", "lime", "-x", "attattr", "--layers", "2"]
+    lines = CliRunner().invoke(app, [*options, "--timeout", "9"]).stdout.splitlines()
+    assert asked == [(["gpt2"], [30], ["lime", "attattr"], 2, 9.0)]
+    assert lines[1].split() == ["gpt2", "30", "lime", "3", "s", "0.50", "GiB"]
+    assert lines[2].split() == ["gpt2", "30", "attattr", "9", "s", "not", "finished", "in", "9", "s"]
+    assert json.loads(CliRunner().invoke(app, [*options, "--json"]).stdout)[0]["bytes"] == 2**29
 
 
 def test_calibration_takes_its_numbers_from_a_store_or_from_options(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .completion import complete_method
 from .console import print_rows, reporting
-from .options import Debug, Device, Json
+from .options import PLUGIN_SPEC, Debug, Device, Json
 
 if TYPE_CHECKING:
     from ..benchmark.conformance.finding import Finding
     from ..metrics.calibration.coverage import Calibration
+
+MEMORY_ROW = "{:<9}  {:>6}  {:<40}  {:>9}  {:>11}  {}"
 
 
 def check(
@@ -66,11 +69,33 @@ def _print_findings(findings: Sequence[Finding]) -> int:
 def speed(
     device: Device = "cpu",
     repeats: Annotated[int, typer.Option(min=1, help="Timed repeats, after one that is not timed.")] = 5,
+    memory: Annotated[bool, typer.Option("--memory", help="Measure time and peak memory of each method on long texts.")] = False,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(show_default="bert-base and gpt2", help="With --memory: the shape of the random model; repeatable."),
+    ] = None,
+    layers: Annotated[int | None, typer.Option(min=1, show_default="the shape's", help="With --memory: its layers.")] = None,
+    tokens: Annotated[
+        list[int] | None,
+        typer.Option(min=4, show_default="30, 120 and 512", help="With --memory: tokens of the text; repeatable."),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-x", autocompletion=complete_method, show_default="all", help=f"With --memory: {PLUGIN_SPEC}"),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="With --memory: give a method up after so many seconds.")] = 300,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure the time of methods and of other implementations, as multiples of one pass of integrated gradients."""
+    """Measure the time of methods and of other implementations, as multiples of one pass of integrated gradients.
+
+    With --memory: how long every method takes for one text of each length, and its peak memory above that of the loaded model.
+    Every explanation runs in a process of its own; one that takes longer than --timeout is stopped and says so.
+    """
     with reporting(debug):
+        if memory:
+            _print_memory(shape, tokens, method, layers, timeout, as_json)
+            return
         from ..benchmark.speed.measure import UNIT, measure
 
         report = measure(device, repeats)
@@ -84,6 +109,30 @@ def speed(
         for row in report.rows:
             unit = "" if row.unit == UNIT else f" of {row.unit}"
             typer.echo(f"{row.name:<{width}}  {row.seconds:9.4f} s  {row.ratio:8.2f} x  [{row.low:.2f}, {row.high:.2f}]{unit}")
+
+
+def _print_memory(
+    shapes: list[str] | None,
+    tokens: list[int] | None,
+    methods: list[str] | None,
+    layers: int | None,
+    timeout: float,
+    as_json: bool,
+) -> None:
+    """Prints a row of the table of memory as soon as it is measured, or all of them as JSON."""
+    from ..benchmark.speed.peak_memory import LENGTHS, MEMORY_HEAD, measure_memory
+
+    rows = []
+    if not as_json:
+        typer.echo(MEMORY_ROW.format(*MEMORY_HEAD).rstrip())
+    for row in measure_memory(
+        shapes or ("bert-base", "gpt2"), tokens or LENGTHS, methods or (), layers=layers, timeout=timeout, quiet=False
+    ):
+        rows.append(asdict(row))
+        if not as_json:
+            typer.echo(MEMORY_ROW.format(*row.cells()).rstrip())
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
 
 
 def calibration(
