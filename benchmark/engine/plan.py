@@ -11,6 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeI
 from ...core.errors import UnknownName, UsageError, quoted
 from ...core.registry import Spec
 from ...core.text_files import parse_yaml, read_text
+from ...models.memory import DEFAULT as DEFAULT_MEMORY
+from ...models.memory import memory_bytes
 
 DEFAULT_MODEL = "agreement-bert"
 DEFAULT_METHODS = ("influence-patterns", "attention", "conductance", "random")
@@ -27,6 +29,11 @@ def _spec(entry: Any) -> Any:
 
 def _path_as_text(entry: Any) -> Any:
     return str(entry) if isinstance(entry, PurePath) else entry
+
+
+def _memory(entry: Any) -> str:
+    memory_bytes(entry)
+    return str(entry)
 
 
 def _several(entry: Any) -> Any:
@@ -78,6 +85,7 @@ class Plan(BaseModel):
         dtype: Floating-point type of the weights.
         device: A torch device; `auto`: the GPU if there is one.
         batch_size: Instances a batch; None: 32, fewer for long sentences.
+        memory: What explaining and scoring may take at once above the loaded model, such as 4GiB; work is split to stay below.
         max_tokens: Sentences with more tokens are left out, before `limit` draws.
         on_split: Whether a word that is not one token stops the run or leaves the sentence out.
         columns: The file's name of each of flowgauge's columns, for tasks from a file.
@@ -101,6 +109,7 @@ class Plan(BaseModel):
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
     device: str = "auto"
     batch_size: PositiveInt | None = None
+    memory: Annotated[str, BeforeValidator(_memory)] = DEFAULT_MEMORY
     max_tokens: PositiveInt | None = None
     on_split: Literal["error", "skip"] = "error"
     columns: dict[str, str] = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...core.errors import UsageError
 from ...core.registry import Spec
+from ...models.memory import DEFAULT, memory_bytes, within_memory
 from ...tasks.instance import Quantity
 from ..loading.model_handle import ModelHandle, check_model
 from ..store.key import TaskKey, canonical, question
@@ -28,6 +29,7 @@ def rescore(
     data_dir: str | None = None,
     device: str = "auto",
     batch_size: int | None = None,
+    memory: str = DEFAULT,
     quiet: bool = True,
 ) -> RunRecords:
     """Adds metrics to every explained cell of a store, after renewing intervals of version 0.1 (`benchmark.store.renewal`).
@@ -39,6 +41,7 @@ def rescore(
         data_dir: Where the tasks' published data are now, if not where they were.
         device: A torch device.
         batch_size: Instances a batch; None: 32, fewer for long sentences.
+        memory: What scoring may take at once above the loaded model.
         quiet: Shows no progress bar.
 
     Returns:
@@ -50,6 +53,7 @@ def rescore(
     specs = [Spec.parse(text) for text in metrics]
     if not specs:
         raise UsageError("name at least one metric to score with.")
+    memory_bytes(memory)
     scorers = make_metrics(specs)
     store = Store(url)
     renew(url)
@@ -62,7 +66,8 @@ def rescore(
         group.model.display_name = records[0].model
         group.match_budgets(scorers)
         groups.append(group)
-        execute(url, [group], scorers, batch_size=batch_size, quiet=quiet)
+        with within_memory(memory_bytes(memory)):
+            execute(url, [group], scorers, batch_size=batch_size, quiet=quiet)
     return results_of(url, groups)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...models.memory import memory_bytes, within_memory
 from ..loading.model_handle import ModelHandle
 from ..run_logs import run_log
 from ..store.key import cell_key, folder_name
@@ -35,7 +36,8 @@ def run(plan: Plan | None = None, *, quiet: bool = True, log: str | None = None,
     report = run_log(log) if log else None
     resolved = resolve(Plan.make(**{**(dict(plan) if plan else {}), **fields}), quiet)
     groups = open_groups(resolved)
-    execute(resolved.plan.store, groups, resolved.metrics, batch_size=resolved.plan.batch_size, quiet=quiet, report=report)
+    with within_memory(memory_bytes(resolved.plan.memory)):
+        execute(resolved.plan.store, groups, resolved.metrics, batch_size=resolved.plan.batch_size, quiet=quiet, report=report)
     return results_of(resolved.plan.store, groups)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ...methods.registry import METHODS
+from ...models.memory import memory_budget, memory_bytes, within_memory
 from ..catalogue.costs import cost_table
 from ..engine.jobs import Job, JobGroup, finished
 from ..engine.plan import Plan
@@ -129,6 +130,11 @@ def preview(plan: Plan) -> Preview:
     Raises:
         UsageError: Unknown names, unreadable files, or a model that has to be trained before sentences can be counted.
     """
+    with within_memory(memory_bytes(plan.memory)):
+        return _preview(plan)
+
+
+def _preview(plan: Plan) -> Preview:
     resolved = resolve(plan, read_only=True)
     store = Store(resolved.plan.store)
     records = store.records() if store.files.fs.isdir(store.files.root) else []
@@ -229,8 +235,9 @@ class _Estimates:
                 taken.append(time.perf_counter() - started)
             whole = min(taken) * table.samples / PROBE_SAMPLES / len(batch)
             self._unit = whole / table.methods[PROBE].ratio
-            traces = BATCH_SIZE * trace_bytes(prepared.model, batch.ids.shape[1], TRACE_SAMPLES)
+            longest = encode_group(replace(self.group, instances=tuple(by_length[-1:]))).encoded.batches[0].ids.shape[1]
+            one = trace_bytes(prepared.model, longest, TRACE_SAMPLES)
             scale = 1 if sys.platform == "darwin" else 1024
             used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
-            self.memory = max(self.memory, used + min(TRACE_BUDGET, traces))
+            self.memory = max(self.memory, used + min(memory_budget(), max(one, min(TRACE_BUDGET, BATCH_SIZE * one))))
         return self._unit

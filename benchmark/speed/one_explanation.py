@@ -19,15 +19,13 @@ from ...methods.registry import METHODS
 from ...models.batch import Batch
 from ...models.built.training import InMemorySession
 from ...models.flow.flow_model import FlowModel
+from ...models.memory import DEFAULT, memory_bytes, within_memory
 from .published_attattr import batch_of
 
 WORDS, SPECIAL = 30522, 3
 """Words of the vocabulary, and the token that stands for [MASK] and padding."""
-WARM_UP = {"layers": 1, "heads": 2, "width": 16, "inner": 32}
-"""The model that a method runs on first, so that modules which it imports late are not counted."""
-
-
-WARM_UP_TOKENS = 5
+WARM_UP_TOKENS, WARM_UP_LAYERS = 5, 1
+"""The text and the model that a method runs on first, so that modules which it imports late are not counted."""
 
 
 class Shape(NamedTuple):
@@ -116,12 +114,14 @@ class OneExplanation:
         tokens: Tokens of the random text.
         method: Name of the method.
         settings: Its settings.
+        budget: The memory budget (bytes).
     """
 
     shape: Shape
     tokens: int
     method: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    budget: int = memory_bytes(DEFAULT)
 
 
 class Taken(NamedTuple):
@@ -148,7 +148,7 @@ def explain_once(job: OneExplanation, to: Connection) -> None:
         to: Where it is sent.
     """
     spec = {"name": job.method, **job.settings}
-    tiny = shaped_model(job.shape._replace(**WARM_UP), job.tokens)
+    tiny = shaped_model(Shape(job.shape.family, layers=WARM_UP_LAYERS, heads=2, width=16, inner=32), job.tokens)
     with suppress(FlowgaugeError):
         few = random_text(tiny, WARM_UP_TOKENS)
         ready(spec, tiny, few).explain(tiny, few)
@@ -159,7 +159,8 @@ def explain_once(job: OneExplanation, to: Connection) -> None:
     to.send(Taken(loaded))
     started, refused = time.perf_counter(), ""
     try:
-        ready(spec, model, batch).explain(model, batch)
+        with within_memory(job.budget):
+            ready(spec, model, batch).explain(model, batch)
     except NotApplicable as reason:
         refused = str(reason)
     except Exception as error:

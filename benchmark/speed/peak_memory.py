@@ -13,6 +13,7 @@ from ...core.progress import Progress
 from ...core.registry import Spec
 from ...methods.registry import METHODS
 from ...models.checkpoint_size import free_memory
+from ...models.memory import DEFAULT, memory_bytes
 from .estimate import in_time
 from .one_explanation import SHAPES, OneExplanation, Taken, explain_once, peak
 
@@ -60,6 +61,7 @@ def measure_memory(
     methods: Sequence[str] = (),
     *,
     layers: int | None = None,
+    budget: int = memory_bytes(DEFAULT),
     timeout: float = 300.0,
     most: int | None = None,
     quiet: bool = True,
@@ -71,6 +73,7 @@ def measure_memory(
         tokens: Numbers of tokens, at least 4.
         methods: Methods as on the command line; none: every built-in one, with few steps where it takes many equal ones.
         layers: Layers of the models; None: those of the shape.
+        budget: The memory budget (bytes) that methods split their work by.
         timeout: Seconds after which an explanation is given up.
         most: Bytes of a process above which it is given up; None: half of the memory that is free.
         quiet: Shows no progress.
@@ -89,11 +92,12 @@ def measure_memory(
     limit = most or (free_memory("cpu") or 2**34) // 2
     with Progress(len(shapes) * len(tokens) * len(specs), quiet) as progress:
         for shape in shapes:
-            sizes = SHAPES[shape]._replace(**({} if layers is None else {"layers": layers}))
+            sizes = SHAPES[shape]
+            sizes = sizes if layers is None else sizes._replace(layers=layers)
             for count in tokens:
                 for spec in specs:
                     progress.step(f"{shape}, {count} tokens, {spec.name}", 0)
-                    taken = _explain(OneExplanation(sizes, count, spec.name, spec.settings), timeout, limit)
+                    taken = _explain(OneExplanation(sizes, count, spec.name, spec.settings, budget), timeout, limit)
                     progress.step("", 1)
                     given = ",".join(f"{key}={value}" for key, value in spec.settings.items())
                     yield MemoryRow(shape, count, f"{spec.name}:{given}" if given else spec.name, *taken)

@@ -25,6 +25,19 @@ def attention_maps(model: FlowModel, batch: Batch) -> list[Attention]:
     return [trace.site("attention", layer) for layer in range(model.n_layers)]
 
 
+@torch.no_grad()
+def mean_attention(model: FlowModel, batch: Batch) -> Float[Tensor, "batch layers tokens tokens"]:
+    """The mean over heads of `attention_maps`, of which only those of one layer are in memory at once."""
+    means: list[Tensor] = []
+
+    def note(_: int, weights: Tensor) -> Tensor:
+        means.append(weights.mean(1))
+        return weights
+
+    model.run(Rows(batch, model.embed(model.words(batch), batch), edits={"attention": note}))
+    return torch.stack(means, 1)
+
+
 def attention_graph(model: FlowModel, batch: Batch, residual: float) -> Float[Tensor, "batch layers tokens tokens"]:
     """Edge weights R_l[i, p] = residual * [i = p] + (1 - residual) * mean over heads of A_l[i, p]; rows sum to 1.
 
@@ -38,7 +51,7 @@ def attention_graph(model: FlowModel, batch: Batch, residual: float) -> Float[Te
     Returns:
         The weights (B, L, N, N) by instance, layer, query and key.
     """
-    attention = torch.stack([weights.mean(1) for weights in attention_maps(model, batch)], 1)
+    attention = mean_attention(model, batch)
     identity = torch.eye(attention.shape[-1], dtype=attention.dtype, device=attention.device)
     return (1 - residual) * attention + residual * identity
 

@@ -18,6 +18,7 @@ from ...models.flow.flow_model import FlowModel
 from ...models.flow.quadrature import LARGEST, Quadrature, quadrature
 from ...models.flow.trace import trace_bytes
 from ...models.inputs.encode import relabel
+from ...models.memory import memory_budget
 from ...models.outputs import value
 from ..base import explanations, method
 from ..explanation import Explanation
@@ -150,9 +151,15 @@ def _run_clean(model: FlowModel, batch: Batch) -> CleanAttention:
 
 
 def _scaled(
-    model: FlowModel, batch: Batch, clean: CleanAttention, at: Int[Tensor, " rows"], start: Sequence[Tensor], alpha: Tensor
+    model: FlowModel,
+    batch: Batch,
+    clean: CleanAttention,
+    at: Int[Tensor, " rows"],
+    layers: range,
+    start: Sequence[Tensor],
+    alpha: Tensor,
 ) -> Float[Tensor, "layers batch steps"]:
-    """F with each layer's attention scaled by each alpha.
+    """F with the attention of each of some layers scaled by each alpha.
 
     The output of a layer's attention, start + alpha step, is linear in A: no layer up to there is computed again, and the rows of
     all layers go on from there as one growing batch.
@@ -162,12 +169,15 @@ def _scaled(
         batch: The instances.
         clean: The run on the input itself.
         at: The instances' rows in it.
-        start: The output of each layer's attention at alpha = 0.
+        layers: The layers.
+        start: The output of the attention of each of them at alpha = 0.
         alpha: The factors.
     """
     rows = batch.rows(at.repeat_interleave(len(alpha)))
-    paths = enumerate(zip(model.layers, clean.skip, start, clean.step, strict=True), 1)
-    entered = [Rows(rows, layer.feed(skip[at], a, step[at], alpha), depth) for depth, (layer, skip, a, step) in paths]
+    entered = [
+        Rows(rows, model.layers[layer].feed(clean.skip[layer][at], a, clean.step[layer][at], alpha), layer + 1)
+        for layer, a in zip(layers, start, strict=True)
+    ]
     traces = model.run(*entered, target_only=True)
     outputs = [value(model.readout(trace.site("hidden", model.n_layers), rows), rows) for trace in traces]
     return torch.stack(outputs).unflatten(1, (len(at), len(alpha)))
@@ -178,32 +188,55 @@ def _mean_gradients(model: FlowModel, batch: Batch, clean: CleanAttention, rule:
     inner = rule.nodes < 1
     nodes, weights = (torch.as_tensor(x[inner]).to(clean.output) for x in (rule.nodes, rule.weights))
     means = [torch.zeros_like(step) for step in clean.step]
-    for rows, steps in _parts(model, batch, len(nodes)):
+    for rows, steps, layers in _parts(model, batch, len(nodes)):
         with torch.enable_grad():
             # All points of a path share one start, so that its gradient is their weighted sum.
-            start = [x[rows].clone().requires_grad_(True) for x in clean.start]
-            outputs = _scaled(model, batch, clean, rows, start, nodes[steps])
+            start = [clean.start[layer][rows].clone().requires_grad_(True) for layer in layers]
+            outputs = _scaled(model, batch, clean, rows, layers, start, nodes[steps])
             gradients = torch.autograd.grad((outputs @ weights[steps]).sum(), start)
-        for mean, gradient in zip(means, gradients, strict=True):
-            mean[rows] += gradient
+        for layer, gradient in zip(layers, gradients, strict=True):
+            means[layer][rows] += gradient
     end = float(rule.weights[~inner].sum())
     return [layer.attended_vjp(mean) + end * last for layer, mean, last in zip(model.layers, means, clean.gradients, strict=True)]
 
 
 def _without_attention(model: FlowModel, batch: Batch, clean: CleanAttention) -> Float[Tensor, "layers batch"]:
     """F(0) of each layer: the layer attends to nothing, and only the bias of its output projection remains."""
-    nothing = clean.output.new_zeros(1)
-    parts = [_scaled(model, batch, clean, rows, [x[rows] for x in clean.start], nothing) for rows, _ in _parts(model, batch, 1)]
-    return torch.cat(parts, 1)[..., 0]
+    nothing, outputs = clean.output.new_zeros(1), clean.output.new_zeros(model.n_layers, len(batch))
+    for rows, _, layers in _parts(model, batch, 1):
+        start = [clean.start[layer][rows] for layer in layers]
+        outputs[layers.start : layers.stop, rows] = _scaled(model, batch, clean, rows, layers, start, nothing)[..., 0]
+    return outputs
 
 
-def _parts(model: FlowModel, batch: Batch, n_steps: int) -> Iterator[tuple[Int[Tensor, " rows"], slice]]:
-    """All steps of all instances, in parts that fit the budget; a step has about (L + 1) / 2 rows in every layer."""
-    most = max(1, 4 * BUDGET // (trace_bytes(model, batch.ids.shape[1], 1) * (model.n_layers + 1)))
+def _parts(model: FlowModel, batch: Batch, n_steps: int) -> Iterator[tuple[Int[Tensor, " rows"], slice, range]]:
+    """All steps of all instances and layers, in parts that fit the budget; a step has about (L + 1) / 2 rows in every layer.
+
+    Layers are split where a single step of a single instance does not fit: those of a part have as many rows together as fit.
+    """
+    budget = min(4 * BUDGET, memory_budget() // 2)
+    each, depth = trace_bytes(model, batch.ids.shape[1], 1), model.n_layers
+    most = max(1, budget // (each * (depth + 1)))
     rows = torch.arange(len(batch), device=model.device)
-    for start in range(0, n_steps, most):
-        for part in rows.split(max(1, most // n_steps)):
-            yield part, slice(start, start + most)
+    for layers in _layers(depth, budget * depth // (2 * each)):
+        for start in range(0, n_steps, most):
+            for part in rows.split(max(1, most // n_steps)):
+                yield part, slice(start, start + most), layers
+
+
+def _layers(depth: int, room: int) -> Iterator[range]:
+    """The layers in parts with room for so many rows in all layers: the row of layer l enters at l + 1 and runs through the rest.
+
+    >>> list(_layers(4, 6)), list(_layers(4, 3)), list(_layers(4, 0))
+    ([range(0, 4)], [range(0, 1), range(1, 4)], [range(0, 1), range(1, 2), range(2, 3), range(3, 4)])
+    """
+    start, rows = 0, 0
+    for layer in range(depth):
+        rows += depth - 1 - layer
+        if rows > room and layer > start:
+            yield range(start, layer)
+            start, rows = layer, depth - 1 - layer
+    yield range(start, depth)
 
 
 def _edges(clean: CleanAttention, layer: int, mean: Tensor, batch: Batch) -> Float[Tensor, "batch heads tokens tokens"]:

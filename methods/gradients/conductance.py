@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ...models.batch import Batch
 from ...models.flow.chain_rule import layer_flow, layer_tangent
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.trace import PathSettings, PathTrace
+from ...models.memory import affordable
 from ..base import explanations, method
 from ..explanation import Explanation
 from ..patterns.pattern_search import traced_words
+
+TANGENTS = 1 / 8
+"""Share of the memory budget of the tangents of words that go through the layers together."""
 
 
 @method(
@@ -40,9 +45,11 @@ class Conductance(PathSettings):
             words, traced = traced_words(trace)
             n_tokens = batch.ids.shape[1]
             flows = trace.g.new_zeros(len(batch), n_tokens, model.n_layers + 1, n_tokens)
-            for w in range(words.shape[1]):
-                flow = word_flow(trace, words[:, w]) * traced[:, w, None, None]
-                flows.scatter_add_(1, words[:, w, None, None, None].expand(-1, 1, *flow.shape[1:]), flow[:, None])
+            for piece in trace.pieces():
+                each = len(batch) * piece.samples * n_tokens * model.width * trace.g.element_size()
+                for some in torch.arange(words.shape[1], device=words.device).split(affordable(each, TANGENTS)):
+                    flow = word_flows(piece, words[:, some]) * traced[:, some, None, None]
+                    flows.scatter_add_(1, words[:, some, None, None].expand_as(flow), flow)
         sign = torch.where(trace.g < 0, -1.0, 1.0).to(flows.dtype)
         values = [
             {"completeness_error": float(e), "q_baseline": float(b)}
@@ -51,26 +58,35 @@ class Conductance(PathSettings):
         return explanations(batch, tokens=trace.g, nodes=flows.sum(1), flows=flows * sign[..., None, None], values=values)
 
 
-def word_flow(trace: PathTrace, word: Tensor) -> Tensor:
-    """Influence I([x_j, h^l_i] -> q) of one word of every instance through each hidden state.
+def word_flows(trace: PathTrace, words: Int[Tensor, "batch words"]) -> Float[Tensor, "batch words depths tokens"]:
+    """Influence I([x_j, h^l_i] -> q) of some words of every instance through each hidden state.
 
     Args:
-        trace: The path trace of B instances.
-        word: Position j of the word of each instance (B,).
+        trace: The path trace of B instances, or a piece of it.
+        words: Positions j of the words.
 
     Returns:
-        The influence (B, L + 1, N), in units of q.
+        The influence (B, W, L + 1, N), in units of q.
     """
+    tangents, last = [_word_tangent(trace, word) for word in words.T], trace.model.n_layers - 1
+    flows = [torch.stack([trace.mean((tangent * trace.grad_hidden[0]).sum(-1)) for tangent in tangents], 1)]
+    for layer in range(last):
+        arriving = []
+        for place, tangent in enumerate(tangents):
+            sent = layer_flow(trace, layer, tangent)
+            arriving.append(sent.influence)
+            if layer < last - 1:
+                tangents[place] = layer_tangent(trace, layer, tangent, sent)
+        flows.append(torch.stack(arriving, 1))
+    assert trace.batch.target is not None
+    at = trace.batch.target[:, None, None].expand(-1, words.shape[1], 1)
+    end = torch.zeros_like(flows[0]).scatter_(2, at, flows[-1].sum(2, keepdim=True))
+    return torch.stack([*flows, end], 2)  # q reads hidden[L] at the target only, so all of the flow ends there
+
+
+def _word_tangent(trace: PathTrace, word: Int[Tensor, " batch"]) -> Tensor:
+    """The tangent of hidden[0] (R, N, D) that one word of every instance makes."""
     tangent = torch.zeros_like(trace.start)
     rows, position = torch.arange(len(tangent), device=word.device), word.repeat_interleave(trace.samples)
     tangent[rows, position] = trace.start[rows, position]
-    flow = [trace.mean((tangent * trace.grad_hidden[0]).sum(-1))]
-    last = trace.model.n_layers - 1
-    for layer in range(last):
-        sent = layer_flow(trace, layer, tangent)
-        flow.append(sent.influence)
-        if layer < last - 1:
-            tangent = layer_tangent(trace, layer, tangent, sent)
-    assert trace.batch.target is not None
-    end = torch.zeros_like(flow[0]).scatter_(1, trace.batch.target[:, None], flow[-1].sum(1, keepdim=True))
-    return torch.stack([*flow, end], 1)  # q reads hidden[L] at the target only, so all of the flow ends there
+    return tangent

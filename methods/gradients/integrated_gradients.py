@@ -14,6 +14,7 @@ from ...models.batch import Batch
 from ...models.flow.quadrature import check_quadrature
 from ...models.interventions.states import clean_states, outputs_from
 from ...models.layered import Layered
+from ...models.memory import rows_at_once
 from ...models.outputs import value
 from ..base import explanations, method
 from ..explanation import Explanation
@@ -21,7 +22,7 @@ from ..explanation import Explanation
 CAPTUM_RULES = {"midpoint": "riemann_middle", "trapezoid": "riemann_trapezoid", "gauss-legendre": "gausslegendre"}
 States = Literal["path", "zero"]
 ROWS = 512
-"""Largest number of rows that captum runs at once."""
+"""Largest number of rows that captum runs at once, where the memory budget has room for so many."""
 
 
 @method(
@@ -95,8 +96,9 @@ class IntegratedGradients(Settings):
             return value(outputs_from(model, rows, depth, values), rows)
 
         row = torch.arange(len(batch), device=x.device)
+        at_once = max(rows_at_once(model, batch.ids.shape[1], ROWS, gradients=True), len(batch))
         scores, error = Captum(forward).attribute(
             x, x_b, additional_forward_args=(row,), n_steps=self.samples, method=CAPTUM_RULES[self.rule],
-            internal_batch_size=max(ROWS, len(batch)), return_convergence_delta=True,
+            internal_batch_size=at_once, return_convergence_delta=True,
         )  # fmt: skip
         return scores.sum(-1).to(x.dtype) * batch.attention_mask, error

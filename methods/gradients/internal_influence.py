@@ -33,5 +33,5 @@ class InternalInfluence(PathSettings):
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Averages the gradients of every instance."""
         trace = self.trace(model, batch)
-        nodes = torch.stack([trace.mean(grad.sum(-1)) for grad in trace.grad_hidden], 1)
-        return explanations(batch, nodes=nodes)
+        pieces = [torch.stack([piece.mean(grad.sum(-1)) for grad in piece.grad_hidden], 1) for piece in trace.pieces()]
+        return explanations(batch, nodes=torch.stack(pieces).sum(0))

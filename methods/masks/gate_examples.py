@@ -12,10 +12,12 @@ from torch import Tensor
 from ...models.batch import Batch
 from ...models.interventions.states import clean_states
 from ...models.layered import Layered
+from ...models.memory import memory_budget
 from ...models.shapes import Outputs
 
 CACHE = 2**30
-"""Bytes of clean states that are kept for the whole training; larger data are run again at every step."""
+"""Bytes of clean states that are kept for the whole training, and a quarter of the memory budget at most; larger data are run
+again at every step."""
 HELD, HELD_SHARE = 64, 0.1
 """Number of train instances held out to choose the checkpoint: a tenth, at most 64."""
 SPLIT = 0
@@ -75,8 +77,8 @@ class GateExamples:
         self.used = [np.flatnonzero(~part) for part in parts]
         self.held = [np.flatnonzero(part) for part in parts] if count else self.used
         tokens = sum(batch.ids.numel() for batch in data)
-        fits = tokens * model.width * (model.n_layers + 2) * torch.finfo(model.dtype).bits // 8 <= CACHE
-        self.cached = [CleanRun.of(model, batch) for batch in data] if fits else []
+        size = tokens * model.width * (model.n_layers + 2) * torch.finfo(model.dtype).bits // 8
+        self.cached = [CleanRun.of(model, batch) for batch in data] if size <= min(CACHE, memory_budget() // 4) else []
 
     def get(self, index: int, rows: np.ndarray) -> CleanRun:
         """The clean run of rows of one batch."""

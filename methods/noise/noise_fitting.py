@@ -16,6 +16,7 @@ from ...core.settings import Settings
 from ...models.batch import Batch
 from ...models.interventions.states import clean_states, outputs_from_each
 from ...models.layered import Layered
+from ...models.memory import rows_at_once
 from ...models.outputs import value
 from ...models.shapes import Outputs
 from ..centred_rmsprop import CentredRMSprop
@@ -121,7 +122,8 @@ def fit_chunks(model: Layered, batch: Batch) -> Iterator[tuple[Tensor, FitChunk]
     """Splits a batch into chunks of instances of similar length with as many depths as fit; yields row indices and chunk."""
     order = torch.tensor(batch.lengths, device=batch.ids.device).argsort(descending=True, stable=True)
     while len(order):
-        rows = max(1, TOKENS // int(batch.attention_mask[order[0]].sum()))
+        longest = int(batch.attention_mask[order[0]].sum())
+        rows = min(max(1, TOKENS // longest), rows_at_once(model, longest, gradients=True))
         depths = tuple(range(model.n_layers + 2))
         index = order[: max(1, rows // len(depths))]
         order = order[len(index) :]

@@ -7,7 +7,8 @@ F and T nodes of a prefix at the lower and the upper layer (1, or k), N tokens, 
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,11 +19,16 @@ from ...models.flow import chain_rule
 from ...models.flow.graph import SKIP
 from ...models.flow.trace import PathTrace
 from ...models.layers.base import Projected, select
+from ...models.memory import affordable
 
 ENUMERATION_LIMIT = 20_000
 """Largest number N^(L-1) of patterns of one word that exact enumeration walks."""
 CHUNK = 1024
 """Patterns that exact enumeration walks at once."""
+WORDS, TANGENTS = 1 / 4, 8
+"""Share of the memory budget of what a search keeps of every word and sample, and how many vectors that is in a layer."""
+PIECE, SCORES = 1 / 8, 10
+"""Share of the scores of a layer for the samples of one piece, and how many numbers that is for each head and pair of tokens."""
 
 
 class EmbeddingPatterns(NamedTuple):
@@ -87,10 +93,38 @@ def search(trace: PathTrace, beam: int = 1, k: int = 1) -> EmbeddingPatterns:
         raise UsageError(f"k={k} nodes a layer, but {name!r} has {shortest} tokens: take a smaller k.")
     words, traced = traced_words(trace)
     total = trace.g.gather(1, words)
-    walk = _Walk(trace, words, torch.where(total < 0, -1.0, 1.0).to(total.dtype), beam, k)
-    for layer in range(trace.model.n_layers):
-        walk.step(layer)
-    return EmbeddingPatterns(traced, total, walk.nodes, walk.influence, walk.heads, walk.skips, walk.totals)
+    sign = torch.where(total < 0, -1.0, 1.0).to(total.dtype)
+    size = _words_at_once(trace, TANGENTS * beam * k, beam * k)
+    parts = []
+    for some, signs in zip(words.split(size, 1), sign.split(size, 1), strict=True):
+        walk = _Walk(trace, some, signs, beam, k)
+        for layer in range(trace.model.n_layers):
+            walk.step(layer)
+        parts.append((walk.nodes, walk.influence, walk.heads, walk.skips, walk.totals))
+    return EmbeddingPatterns(traced, total, *(_joined(each) for each in zip(*parts, strict=True)))
+
+
+def _words_at_once(trace: PathTrace, vectors: int, prefixes: int) -> int:
+    """How many words' patterns may be refined at once.
+
+    Args:
+        trace: The path trace.
+        vectors: Vectors of the model's width that are kept of each word and sample.
+        prefixes: Nodes of each word that are at work in a layer, each with scores of all heads and positions.
+    """
+    model, number, tokens = trace.model, trace.g.element_size(), trace.batch.ids.shape[1]
+    kept = affordable(trace.samples * len(trace.batch) * vectors * model.width * number, WORDS)
+    rows = trace.samples_at_once * len(trace.batch)
+    return min(kept, affordable(rows * prefixes * SCORES * model.n_heads * tokens * number, PIECE))
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Results of some words after the other as one, along the axis of words; of each layer, where they are lists."""
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], list):
+        return [torch.cat(layer, 1) for layer in zip(*parts, strict=True)]
+    return torch.cat(list(parts), 1)
 
 
 class _Walk:
@@ -102,15 +136,13 @@ class _Walk:
         self.heads: list[Tensor] = []
         self.skips: list[Tensor] = []
         self.totals: list[Tensor] = []
-        self.tangent = chain_rule.start_tangents(trace, self.nodes[0])
+        self.tangents = [chain_rule.start_tangents(piece, self.nodes[0]) for piece in trace.pieces()]
         self.influence = sign
 
     def step(self, layer: int) -> None:
         """Continues the prefixes by a node of the layer above, and keeps the best."""
         trace, source = self.trace, self.nodes[-1]
-        moved = chain_rule.project(trace, layer, source, self.tangent)
-        flat = Projected(*(x.flatten(1, 2) for x in moved))
-        scores = chain_rule.edge_scores(trace, layer, source.flatten(1), self.tangent.flatten(1, 2), flat)
+        scores, moved = self._scores(layer, source)
         heads = scores.heads.unflatten(-1, source.shape[1:]).permute(0, 3, 2, 4, 1)  # (B, M, N, F, A)
         skip = scores.skip.unflatten(-1, source.shape[1:])[:, :, None]  # (B, M, 1, F)
         # An edge carries the sum over its heads; the skip adds to the one edge that stays at the position.
@@ -118,8 +150,8 @@ class _Walk:
         last = layer == trace.model.n_layers - 1
         to, parent = self._arrive(totals) if last else self._choose(totals)
         if self.beam > 1:
-            self.tangent = _pick_rows(self.tangent, parent, trace)
-            moved = Projected(*(_pick_rows(x, parent, trace) for x in moved))
+            self.tangents = [_pick_rows(tangent, parent) for tangent in self.tangents]
+            moved = [Projected(*(_pick_rows(x, parent) for x in each)) for each in moved]
             source, heads, skip, totals = (_pick(x, parent) for x in (source, heads, skip, totals))
             self.nodes, self.heads, self.skips, self.totals = (
                 [_pick(x, parent) for x in kept] for kept in (self.nodes, self.heads, self.skips, self.totals)
@@ -130,10 +162,21 @@ class _Walk:
         self.influence = totals.gather(2, to).sum(-1)
         self.nodes.append(to)
         if not last:
-            context = _sum_sources(chain_rule.context_tangents(trace, layer, source, to, moved))
-            self.tangent = chain_rule.advance(
-                trace, layer, to, chain_rule.skip_tangents(trace, source, to, self.tangent), context
-            )
+            for place, piece in enumerate(trace.pieces()):
+                context = _sum_sources(chain_rule.context_tangents(piece, layer, source, to, moved[place]))
+                skips = chain_rule.skip_tangents(piece, source, to, self.tangents[place])
+                self.tangents[place] = chain_rule.advance(piece, layer, to, skips, context)
+
+    def _scores(self, layer: int, source: Tensor) -> tuple[chain_rule.EdgeScores, list[Projected]]:
+        """Edge scores of the last nodes, summed over pieces of the samples, and what `project` makes of each piece."""
+        total, moved = None, []
+        for piece, tangent in zip(self.trace.pieces(), self.tangents, strict=True):
+            moved.append(chain_rule.project(piece, layer, source, tangent))
+            flat = Projected(*(x.flatten(1, 2) for x in moved[-1]))
+            scores = chain_rule.edge_scores(piece, layer, source.flatten(1), tangent.flatten(1, 2), flat)
+            total = scores if total is None else chain_rule.EdgeScores(*(a + b for a, b in zip(total, scores, strict=True)))
+        assert total is not None
+        return total, moved
 
     def _choose(self, totals: Float[Tensor, "batch prefixes tokens"]) -> tuple[Tensor, Tensor]:
         """The next nodes (B, M', T) of the prefixes kept, and which prefix (B, M') each continues; low positions win ties."""
@@ -178,9 +221,9 @@ def _pick(values: Tensor, parent: Int[Tensor, "batch kept"]) -> Tensor:
     return values[torch.arange(len(values), device=parent.device)[:, None], parent]
 
 
-def _pick_rows(values: Tensor, parent: Int[Tensor, "batch kept"], trace: PathTrace) -> Tensor:
+def _pick_rows(values: Tensor, parent: Int[Tensor, "batch kept"]) -> Tensor:
     """Values (R, M, ...) of the prefixes kept, in the rows of every sample."""
-    return _pick(values, parent.repeat_interleave(trace.samples, 0))
+    return _pick(values, parent.repeat_interleave(len(values) // len(parent), 0))
 
 
 def _pick_next(heads: Float[Tensor, "b m n f a"], to: Int[Tensor, "b m t"]) -> Float[Tensor, "b m t f a"]:
@@ -205,13 +248,33 @@ def refine(trace: PathTrace, patterns: EmbeddingPatterns, free_suffix: bool = Fa
     Returns:
         The choice of every edge, and the influence of the attention-level pattern.
     """
-    nodes, choices = patterns.nodes, []
-    grads = _suffix_gradients(trace, nodes)
-    tangent, influence = chain_rule.start_tangents(trace, nodes[0]), patterns.influence
+    k, count = max(nodes.shape[2] for nodes in patterns.nodes), patterns.total.shape[1]
+    size = _words_at_once(trace, k * (2 * trace.model.n_layers + k * TANGENTS), k)
+    parts = [
+        _refine(trace, _of_words(patterns, slice(start, start + size)), free_suffix) for start in range(0, max(1, count), size)
+    ]
+    return AttentionPatterns(*(_joined(each) for each in zip(*parts, strict=True)))
+
+
+def _of_words(patterns: EmbeddingPatterns, words: slice) -> EmbeddingPatterns:
+    """The patterns of some of the words."""
+    fields: Iterator[Any] = ([x[:, words] for x in each] if isinstance(each, list) else each[:, words] for each in patterns)
+    return EmbeddingPatterns(*fields)
+
+
+def _refine(trace: PathTrace, patterns: EmbeddingPatterns, free_suffix: bool) -> AttentionPatterns:
+    """Refines the patterns of some words together; see `refine`."""
+    nodes, choices, influence = patterns.nodes, list[Tensor](), patterns.influence
+    grads = [_suffix_gradients(piece, nodes) for piece in trace.pieces()]
+    tangents = [chain_rule.start_tangents(piece, nodes[0]) for piece in trace.pieces()]
     for layer in range(trace.model.n_layers):
         source, to = nodes[layer], nodes[layer + 1]
-        context = chain_rule.context_tangents(trace, layer, source, to, chain_rule.project(trace, layer, source, tangent))
-        heads, skips = _constrained_scores(trace, source, to, tangent, context, *grads[layer])
+        contexts, scores = [], []
+        for piece, tangent, suffix in zip(trace.pieces(), tangents, grads, strict=True):
+            moved = chain_rule.project(piece, layer, source, tangent)
+            contexts.append(chain_rule.context_tangents(piece, layer, source, to, moved))
+            scores.append(_constrained_scores(piece, source, to, tangent, contexts[-1], *suffix[layer]))
+        heads, skips = (parts[0] if len(scores) == 1 else torch.stack(parts).sum(0) for parts in zip(*scores, strict=True))
         choice = (
             _choose(patterns.heads[layer], patterns.skips[layer], patterns) if free_suffix else _choose(heads, skips, patterns)
         )
@@ -223,9 +286,10 @@ def refine(trace: PathTrace, patterns: EmbeddingPatterns, free_suffix: bool = Fa
             break
         # The tangent goes on through the chosen head or skip alone; rows of samples repeat the choice of their instance.
         kept = torch.arange(trace.model.n_heads, device=choice.device) == choice[..., None]
-        spread = kept.repeat_interleave(trace.samples, 0)[..., None]
-        follow = skipped.repeat_interleave(trace.samples, 0).to(tangent.dtype) @ tangent
-        tangent = chain_rule.advance(trace, layer, to, follow, _sum_sources(context.mul_(spread)))
+        for place, piece in enumerate(trace.pieces()):
+            spread = kept.repeat_interleave(piece.samples, 0)[..., None]
+            follow = skipped.repeat_interleave(piece.samples, 0).to(tangents[place].dtype) @ tangents[place]
+            tangents[place] = chain_rule.advance(piece, layer, to, follow, _sum_sources(contexts[place].mul_(spread)))
     return AttentionPatterns(choices, influence)
 
 

@@ -17,7 +17,7 @@ from ...models.outputs import value
 
 Forward = Callable[[Tensor, Tensor], Tensor]
 ROWS = 256
-"""Largest number of rows that captum runs at once."""
+"""Largest number of rows that captum runs at once, where the memory budget has room for so many."""
 
 
 def forward_of_words(model: Layered, batch: Batch) -> Forward:

@@ -19,6 +19,7 @@ from ...models.baseline import RemovedWord, removed_word
 from ...models.batch import Batch
 from ...models.built.recurrent import Recurrent
 from ...models.layered import Layered
+from ...models.memory import rows_at_once
 from ...models.outputs import divergence, prediction
 from ...models.shapes import Outputs
 from ..base import explanations, method
@@ -161,7 +162,8 @@ class Search:
     def _in_batches(self, rows: list[int], size: int) -> Iterator[tuple[Tensor, Tensor, Outputs]]:
         """Instance, set and outputs of every set, many sets of many instances in one run."""
         pairs = chain.from_iterable(((row, words) for words in combinations(self._positions(row), size)) for row in rows)
-        while part := list(islice(pairs, ROWS)):
+        at_once = rows_at_once(self.model, self.words.shape[1], ROWS)
+        while part := list(islice(pairs, at_once)):
             row = torch.tensor([index for index, _ in part], device=self.words.device)
             keep = torch.zeros(len(part), self.words.shape[1], dtype=torch.bool, device=row.device)
             if size:

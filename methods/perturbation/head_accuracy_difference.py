@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...models.batch import Batch, Rows
 from ...models.flow.flow_model import FlowModel
+from ...models.memory import rows_at_once
 from ...models.outputs import correct
 from ..base import explanations, method
 from ..explanation import Explanation
@@ -48,7 +49,7 @@ def _right_without(model: FlowModel, batch: Batch, layer: int, skip: Tensor, con
     """Whether each instance is right without each head of a layer (B, A), a chunk of heads at a time."""
     instances, right = torch.arange(len(batch), device=skip.device), []
     kept_heads = 1 - torch.eye(model.n_heads, dtype=context.dtype, device=context.device)
-    for gates in kept_heads.split(max(1, ROWS // len(batch))):
+    for gates in kept_heads.split(max(1, rows_at_once(model, batch.ids.shape[1], ROWS) // len(batch))):
         rows = batch.rows(instances.repeat(len(gates)))
         without = context * gates[:, None, None, :, None]  # (heads, B, N, A, d)
         hidden = model.layers[layer].finish(skip.expand(len(gates), *skip.shape).flatten(0, 1), without.flatten(0, 1))

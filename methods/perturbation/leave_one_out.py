@@ -12,6 +12,7 @@ from ...core.settings import Settings
 from ...models.baseline import Baseline, baseline_words
 from ...models.batch import Batch
 from ...models.layered import Layered
+from ...models.memory import rows_at_once
 from ...models.outputs import value
 from ..base import explanations, method
 from ..explanation import Explanation
@@ -51,7 +52,7 @@ class LeaveOneOut(Settings):
         row, position = removable.nonzero(as_tuple=True)
         tokens = torch.zeros(batch.ids.shape, dtype=model.dtype, device=batch.ids.device)
         clean = value(model.outputs(batch), batch)
-        for part in torch.arange(len(row), device=row.device).split(ROWS):
+        for part in torch.arange(len(row), device=row.device).split(rows_at_once(model, batch.ids.shape[1], ROWS)):
             rows = self._without(model, batch.rows(row[part]), position[part])
             tokens[row[part], position[part]] = clean[row[part]] - value(model.outputs(rows), rows)
         return explanations(batch, tokens=tokens)

@@ -21,6 +21,7 @@ from ...core.settings import Settings
 from ...models.baseline import Baseline
 from ...models.batch import Batch
 from ...models.layered import Layered
+from ...models.memory import rows_at_once
 from ..base import explanations, method
 from ..explanation import Explanation
 from .captum_words import ROWS, Forward, all_present, baseline_values, forward_of_presence, seeded, single_instances
@@ -51,17 +52,19 @@ class WordSampling(Settings):
                     maskable = model.maskable(single)[0]
                     present, index = all_present(model, single)
                     forward = _forward_of_maskable(forward_of_presence(model, single, self.baseline), maskable)
-                    scores = self.attribute(forward, present[:, maskable], index)
+                    at_once = rows_at_once(model, present.shape[1], ROWS)
+                    scores = self.attribute(forward, present[:, maskable], index, at_once)
                 tokens[row, : len(maskable)][maskable] = scores[0].to(tokens.dtype)
         return explanations(batch, tokens=tokens, values=baseline_values(model, batch, self.baseline) if self.has_ends else None)
 
-    def attribute(self, forward: Forward, present: Tensor, row: Tensor) -> Tensor:
+    def attribute(self, forward: Forward, present: Tensor, row: Tensor, at_once: int = ROWS) -> Tensor:
         """The scores (1, n) of one instance's words that may be masked.
 
         Args:
             forward: Computes q from which words are present.
             present: Every word present (1, n).
             row: The index of the instance for `forward`.
+            at_once: Rows that captum runs at once.
         """
         raise NotImplementedError
 
@@ -88,11 +91,11 @@ class ShapleySampling(WordSampling):
 
     samples: PositiveInt = 25
 
-    def attribute(self, forward: Forward, present: Tensor, row: Tensor) -> Tensor:
+    def attribute(self, forward: Forward, present: Tensor, row: Tensor, at_once: int = ROWS) -> Tensor:
         """The Shapley values of one instance."""
         from captum.attr import ShapleyValueSampling
 
-        return _run(ShapleyValueSampling(forward), present, row, self.samples)
+        return _run(ShapleyValueSampling(forward), present, row, self.samples, at_once)
 
 
 @method(
@@ -122,7 +125,7 @@ class Lime(WordSampling):
     alpha: NonNegativeFloat = 0.01
     has_ends: ClassVar[bool] = False
 
-    def attribute(self, forward: Forward, present: Tensor, row: Tensor) -> Tensor:
+    def attribute(self, forward: Forward, present: Tensor, row: Tensor, at_once: int = ROWS) -> Tensor:
         """The coefficients of one instance."""
         from captum._utils.models.linear_model import SkLearnLinearRegression
         from captum.attr import Lime as Captum
@@ -130,7 +133,7 @@ class Lime(WordSampling):
 
         linear = RelativeLasso(self.alpha) if self.alpha else SkLearnLinearRegression()
         kernel = get_exp_kernel_similarity_function("cosine", self.width)
-        return _run(Captum(forward, linear, kernel), present, row, self.samples)
+        return _run(Captum(forward, linear, kernel), present, row, self.samples, at_once)
 
 
 @dataclass
@@ -182,7 +185,7 @@ class KernelShap(WordSampling):
 
     samples: Annotated[int, Field(ge=3)] = 200
 
-    def attribute(self, forward: Forward, present: Tensor, row: Tensor) -> Tensor:
+    def attribute(self, forward: Forward, present: Tensor, row: Tensor, at_once: int = ROWS) -> Tensor:
         """The Shapley values of one instance."""
         from captum.attr import KernelShap as Captum
 
@@ -192,7 +195,7 @@ class KernelShap(WordSampling):
         if n_coalitions <= self.samples:
             subsets = coalitions(present)
             shap.perturb_func, shap.similarity_func = lambda *_, **__: next(subsets), shapley_kernel
-        return _run(shap, present, row, min(n_coalitions, self.samples))
+        return _run(shap, present, row, min(n_coalitions, self.samples), at_once)
 
 
 def _forward_of_maskable(forward: Forward, maskable: Tensor) -> Forward:
@@ -206,8 +209,8 @@ def _forward_of_maskable(forward: Forward, maskable: Tensor) -> Forward:
     return restricted
 
 
-def _run(captum: Any, present: Tensor, row: Tensor, samples: int) -> Tensor:
-    scores: Tensor = captum.attribute(present, additional_forward_args=(row,), n_samples=samples, perturbations_per_eval=ROWS)
+def _run(captum: Any, present: Tensor, row: Tensor, samples: int, at_once: int) -> Tensor:
+    scores: Tensor = captum.attribute(present, additional_forward_args=(row,), n_samples=samples, perturbations_per_eval=at_once)
     return scores
 
 

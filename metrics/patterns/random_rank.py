@@ -22,7 +22,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from scipy.special import ndtr
 
 from ...models.baseline import moving_words
-from ...models.flow.chain_rule import pattern_influence, single
+from ...models.flow.chain_rule import pattern_influence
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import SKIP
 from ...models.flow.trace import PathSettings, PathTrace
@@ -82,7 +82,7 @@ class RandomRank(PathSettings):
             for traced, row in enumerate(picked):
                 for turn, word in enumerate(words[row]):
                     rng = np.random.default_rng([self.seed, part.seeds[traced], turn])
-                    rows += self._word(single(trace, traced), cases[row], int(sources[index][row][word]), turn, rng)
+                    rows += self._word(trace.one(traced), cases[row], int(sources[index][row][word]), turn, rng)
         table = frame(rows)
         return Scores(table, tuple(replace(a, sd_draws=None) for a in summarise(table, (0.0, None))))
 

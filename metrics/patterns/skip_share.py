@@ -85,7 +85,7 @@ class SkipShare(PathSettings, BatchMetric):
             reason = MIXED if paths is None else "no word has a pattern."
             yield from (score_row(case.instance, name, np.nan, case.draw, reason) for name in names)
             return
-        skips, total = skip_parts(chain_rule.single(trace, case.row), torch.from_numpy(paths).to(trace.g.device))
+        skips, total = skip_parts(trace.one(case.row), torch.from_numpy(paths).to(trace.g.device))
         skip, heads = skips.abs(), (total[:, None] - skips).abs()
         same = paths[:, 1:] == paths[:, :-1]
         reasons = ("the patterns carry no influence.", "no edge stays at its position.")
@@ -149,12 +149,18 @@ def skip_parts(
     """
     nodes = [depth[None, :, None] for depth in paths.T]
     with torch.no_grad():
-        skips, contexts = _forwards(trace, nodes)
-        gradients = _backwards(trace, nodes)
-        parts = [trace.mean((skip * grad).sum((-1, -2)))[0] for skip, (grad, _) in zip(skips, gradients, strict=True)]
-        # Every path takes the first layer by its heads or by its skip: both parts make up its influence.
-        by_heads = (contexts * gradients[0][1]).sum((-1, -2, -3))
-        return torch.stack(parts, 1), trace.mean(by_heads)[0] + parts[0]
+        pieces = [_skip_parts(piece, nodes) for piece in trace.pieces()]
+    skips, heads = (parts[0] if len(pieces) == 1 else torch.stack(parts).sum(0) for parts in zip(*pieces, strict=True))
+    # Every path takes the first layer by its heads or by its skip: both parts make up its influence.
+    return skips, heads + skips[:, 0]
+
+
+def _skip_parts(trace: PathTrace, nodes: Sequence[Int[Tensor, "1 patterns 1"]]) -> tuple[Tensor, Tensor]:
+    """Each path's part by the skip of each layer (patterns, layers), and its part by the heads of the first one (patterns,)."""
+    skips, contexts = _forwards(trace, nodes)
+    gradients = _backwards(trace, nodes)
+    parts = [trace.mean((skip * grad).sum((-1, -2)))[0] for skip, (grad, _) in zip(skips, gradients, strict=True)]
+    return torch.stack(parts, 1), trace.mean((contexts * gradients[0][1]).sum((-1, -2, -3)))[0]
 
 
 def _forwards(trace: PathTrace, nodes: Sequence[Int[Tensor, "1 patterns 1"]]) -> tuple[list[Tensor], Tensor]:

@@ -20,6 +20,7 @@ from ...methods.views import token_scores
 from ...models.baseline import default_baseline, filling_token
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
+from ...models.memory import rows_at_once
 from ...models.outputs import check_classes
 from ..base import BatchMetric, ExplainedBatch
 from ..registry import metric
@@ -144,8 +145,9 @@ def probabilities(
     """
     inputs, back = np.unique(np.column_stack([row, left]), axis=0, return_inverse=True)
     parts = []
-    for start in range(0, len(inputs), ROWS):
-        chunk = torch.from_numpy(inputs[start : start + ROWS]).to(batch.ids.device)
+    at_once = rows_at_once(model, batch.ids.shape[1], ROWS)
+    for start in range(0, len(inputs), at_once):
+        chunk = torch.from_numpy(inputs[start : start + at_once]).to(batch.ids.device)
         part = batch.rows(chunk[:, 0])
         stay = chunk[:, 1:].bool() | ~part.attention_mask
         parts.append(clean_probability(model, part.only(stay) if operator == "delete" else masked(model, part, stay)))

@@ -17,7 +17,6 @@ Letters: B instances, R = B S rows, M patterns an instance, F and T nodes a patt
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -260,30 +259,9 @@ def pattern_influence(
         heads: The head of each edge, or -1 for the skip, which carries nothing where positions differ; None: every head and the
             skip together.
     """
-    prefixes = _Prefixes(single(trace, row), positions[None], None if heads is None else heads[None])
-    return prefixes.influence()[0]
-
-
-def single(trace: PathTrace, row: int) -> PathTrace:
-    """The trace of one of its instances, as views."""
-    if len(trace.batch) == 1:
-        return trace
-    span = slice(row * trace.samples, (row + 1) * trace.samples)
-    cut = lambda values: [x[span] for x in values]  # noqa: E731
-    instance, n = slice(row, row + 1), trace.batch.ids.shape[1]
-    attention = cut(trace.attention)
-    pairs = zip(trace.response, trace.attention, attention, strict=True)
-    response = [mine if whole is weights else whole[span] for whole, weights, mine in pairs]  # one tensor, where it is one there
-    return replace(
-        trace,
-        batch=trace.batch.rows(torch.tensor([row], device=trace.g.device)),
-        delta=trace.delta[instance], g=trace.g[instance], completeness=trace.completeness[instance],
-        q=trace.q[instance], q_baseline=trace.q_baseline[instance],
-        projected=[Projected(*cut(p)) for p in trace.projected],
-        attention=attention, response=response, context=cut(trace.context), skip=cut(trace.skip),
-        grad_hidden=cut(trace.grad_hidden), grad_context=cut(trace.grad_context), grad_skip=cut(trace.grad_skip),
-        tangents=[t.cut(slice(span.start * n, span.stop * n)) for t in trace.tangents], start=trace.start[span],
-    )  # fmt: skip
+    chosen = None if heads is None else heads[None]
+    parts = [_Prefixes(piece, positions[None], chosen).influence()[0] for piece in trace.one(row).pieces()]
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
 
 
 class _Prefixes:

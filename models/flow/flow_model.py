@@ -117,7 +117,12 @@ class FlowModel:
         return self.readout(trace.site("hidden", self.n_layers), batch)
 
     def run(
-        self, *rows: Rows, keep: Collection[Site] = (), tapes: list[Tape] | None = None, target_only: bool = False
+        self,
+        *rows: Rows,
+        keep: Collection[Site] = (),
+        tapes: list[Tape] | None = None,
+        target_only: bool = False,
+        until: int | None = None,
     ) -> list[Trace]:
         """Runs groups of rows through the layers as one growing batch; each group enters at its own layer.
 
@@ -128,6 +133,7 @@ class FlowModel:
             target_only: Computes in the last layer only what `readout` reads: query, attention, context, skip and hidden[L] have
                 one position there, the target. A group that enters at L may have that one position alone. Without effect where
                 the readout reads every position.
+            until: Stops at hidden[until], which is kept in the place of hidden[L]; None: L.
 
         Returns:
             One trace for each group, in the order given.
@@ -135,7 +141,9 @@ class FlowModel:
         Raises:
             ValueError: Groups of different numbers of tokens, or an edit that changes a shape.
         """
-        loop = _Loop(self, rows, frozenset(keep), tapes, target_only and self.one_target)
+        loop = _Loop(
+            self, rows, frozenset(keep), tapes, target_only and self.one_target, self.n_layers if until is None else until
+        )
         return loop.run()
 
 
@@ -160,12 +168,18 @@ class _Loop:
     """The state of one `FlowModel.run`: the growing batch, the groups of rows in it, and the kept sites."""
 
     def __init__(
-        self, model: FlowModel, rows: Sequence[Rows], keep: frozenset[str], tapes: list[Tape] | None, target_only: bool
+        self,
+        model: FlowModel,
+        rows: Sequence[Rows],
+        keep: frozenset[str],
+        tapes: list[Tape] | None,
+        target_only: bool,
+        until: int,
     ) -> None:
         widths = {r.hidden.shape[1] for r in rows if not (target_only and r.layer == model.n_layers)}
         if len(widths) > 1:
             raise ValueError(f"rows that run together must have the same number of tokens, got {sorted(widths)}.")
-        self.model, self.keep, self.tapes, self.target_only = model, keep, tapes, target_only
+        self.model, self.keep, self.tapes, self.target_only, self.until = model, keep, tapes, target_only, until
         self.queue = sorted(enumerate(rows), key=lambda pair: pair[1].layer)
         self.entered = [r.layer for r in rows]
         self.inside: list[tuple[slice, Rows]] = []
@@ -176,16 +190,15 @@ class _Loop:
         self.opened = {"query", "key", "value", "attention"} & keep.union(*(r.edits for r in rows))
 
     def run(self) -> list[Trace]:
-        model = self.model
         hidden: Tensor | None = None
-        for layer in range(model.n_layers + 1):
+        for layer in range(self.until + 1):
             hidden = self._site("hidden", layer, self._join(hidden, layer))
-            if layer == model.n_layers:
+            if layer == self.until:
                 break
             if len(hidden):
                 hidden = self._layer(layer, hidden)
         assert hidden is not None
-        self.kept["hidden", model.n_layers] = hidden
+        self.kept["hidden", self.until] = hidden
         return [Trace(self.spans[i], self.kept, entered) for i, entered in enumerate(self.entered)]
 
     def _join(self, hidden: Tensor | None, layer: int) -> Tensor:

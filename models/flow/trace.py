@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -15,16 +16,23 @@ from ...core.settings import Settings
 from ..baseline import Baseline, baseline_words
 from ..batch import Batch, Rows
 from ..layered import Layered
-from ..layers.base import Projected, Tangents, Tape
+from ..layers.base import Layer, Projected, Tangents, Tape
+from ..memory import memory_budget
 from ..outputs import value
 from .flow_model import FlowModel
 from .quadrature import Quadrature, Rule, check_quadrature, quadrature
 from .work import Work, counting
 
+WHOLE = 1 / 2
+"""Share of the memory budget that a trace with all its sites may take; a larger one is split."""
+
 
 @dataclass(eq=False)
 class PathTrace:
     """Sites and gradients at the samples of a path, for a batch. Rows run over (instance, sample), samples fastest.
+
+    Where the samples of a long text do not fit into the memory budget, the trace is a `SplitTrace`, whose sites are in its
+    `pieces` alone; what needs means over samples sums over pieces in either case.
 
     Attributes:
         model: The model.
@@ -56,15 +64,15 @@ class PathTrace:
     completeness: Tensor
     q: Tensor
     q_baseline: Tensor
-    projected: list[Projected]
-    attention: list[Tensor]
-    response: list[Tensor]
-    context: list[Tensor]
-    skip: list[Tensor]
-    grad_hidden: list[Tensor]
-    grad_context: list[Tensor]
-    grad_skip: list[Tensor]
-    tangents: list[Tangents]
+    projected: Sequence[Projected]
+    attention: Sequence[Tensor]
+    response: Sequence[Tensor]
+    context: Sequence[Tensor]
+    skip: Sequence[Tensor]
+    grad_hidden: Sequence[Tensor]
+    grad_context: Sequence[Tensor]
+    grad_skip: Sequence[Tensor]
+    tangents: Sequence[Tangents]
     start: Tensor
     work: Work
 
@@ -72,6 +80,36 @@ class PathTrace:
     def rows(self) -> Batch:
         """The batch with every instance repeated for each of its samples."""
         return self.batch.rows(torch.arange(len(self.batch), device=self.g.device).repeat_interleave(self.samples))
+
+    @property
+    def samples_at_once(self) -> int:
+        """Samples of the largest of its pieces."""
+        return self.samples
+
+    def pieces(self) -> Iterator[PathTrace]:
+        """The trace in pieces of its samples, whose means add up to means over all samples: itself, where all fit into memory."""
+        yield self
+
+    def one(self, row: int) -> PathTrace:
+        """The trace of one of its instances, as views."""
+        if len(self.batch) == 1:
+            return self
+        span = slice(row * self.samples, (row + 1) * self.samples)
+        cut = lambda values: [x[span] for x in values]  # noqa: E731
+        instance, n = slice(row, row + 1), self.batch.ids.shape[1]
+        attention = cut(self.attention)
+        pairs = zip(self.response, self.attention, attention, strict=True)
+        response = [mine if whole is weights else whole[span] for whole, weights, mine in pairs]  # one tensor, where it is one
+        return replace(
+            self,
+            batch=self.batch.rows(torch.tensor([row], device=self.g.device)),
+            delta=self.delta[instance], g=self.g[instance], completeness=self.completeness[instance],
+            q=self.q[instance], q_baseline=self.q_baseline[instance],
+            projected=[Projected(*cut(p)) for p in self.projected],
+            attention=attention, response=response, context=cut(self.context), skip=cut(self.skip),
+            grad_hidden=cut(self.grad_hidden), grad_context=cut(self.grad_context), grad_skip=cut(self.grad_skip),
+            tangents=[t.cut(slice(span.start * n, span.stop * n)) for t in self.tangents], start=self.start[span],
+        )  # fmt: skip
 
     def mean(self, values: Float[Tensor, "rows *rest"]) -> Float[Tensor, "batch *rest"]:
         """E_z: the weighted mean over the samples of each instance."""
@@ -129,7 +167,12 @@ def path_trace(
         return cached
     started = time.perf_counter()
     with counting() as count:
-        trace = _trace(model, batch, quadrature(rule, samples), baseline)
+        if len(batch) * trace_bytes(model, batch.ids.shape[1], samples) <= WHOLE * memory_budget():
+            trace = _trace(model, batch, quadrature(rule, samples), baseline)
+        else:
+            from .split_trace import split_trace
+
+            trace = split_trace(model, batch, quadrature(rule, samples), baseline)
     trace.work = Work(time.perf_counter() - started, count.rows)
     batch.cache[key] = trace
     return trace
@@ -153,14 +196,15 @@ def _trace(model: FlowModel, batch: Batch, rule: Quadrature, baseline: Baseline)
         sites += [trace.whole("hidden", layer) for layer in range(n_layers + 1)]
         grads = torch.autograd.grad(q.sum(), [words, *sites])
     with torch.no_grad():
-        ends = _ends(model, batch, x, x_b)
+        ends = ends_of(model, batch, x, x_b)
         start = jvp(lambda w: model.embed(w, rows), (words.detach(),), (delta.repeat_interleave(n_samples, 0),))[1]
     weights = torch.as_tensor(rule.weights, dtype=x.dtype, device=x.device)
     mean_grad = (weights @ grads[0].unflatten(0, (len(batch), n_samples)).flatten(2)).unflatten(-1, x.shape[1:])
     g = (delta * mean_grad).sum(-1) * batch.attention_mask
     detached = lambda site: [trace.whole(site, layer).detach() for layer in range(n_layers)]  # noqa: E731
     context, skip, attention = detached("context"), detached("skip"), detached("attention")
-    projected = _as_heads_read(model, detached("query"), detached("key"), detached("value"))
+    vectors = zip(model.layers, detached("query"), detached("key"), detached("value"), strict=True)
+    projected = [as_heads_read(*parts) for parts in vectors]
     return PathTrace(
         model=model,
         batch=batch,
@@ -173,7 +217,7 @@ def _trace(model: FlowModel, batch: Batch, rule: Quadrature, baseline: Baseline)
         q_baseline=ends[1],
         projected=projected,
         attention=attention,
-        response=_response(model, projected, attention),
+        response=[response_of(*parts) for parts in zip(model.layers, projected, attention, strict=True)],
         context=context,
         skip=skip,
         grad_hidden=list(grads[1 + 2 * n_layers :]),
@@ -187,19 +231,18 @@ def _trace(model: FlowModel, batch: Batch, rule: Quadrature, baseline: Baseline)
     )
 
 
-def _as_heads_read(model: FlowModel, *vectors: list[Tensor]) -> list[Projected]:
-    """Query, key and value vectors of each layer, keys and values repeated for the query heads that share them."""
-    layers = zip(model.layers, *vectors, strict=True)
-    return [Projected(q, layer.attention.shared(k), layer.attention.shared(v)) for layer, q, k, v in layers]
+def as_heads_read(layer: Layer, query: Tensor, key: Tensor, value: Tensor) -> Projected:
+    """Query, key and value vectors of a layer, keys and values repeated for the query heads that share them."""
+    return Projected(query, layer.attention.shared(key), layer.attention.shared(value))
 
 
-def _response(model: FlowModel, projected: list[Projected], attention: list[Tensor]) -> list[Tensor]:
-    """P times the derivative of the soft cap, layer by layer."""
-    slopes = [layer.attention.slope(p.query, p.key) for layer, p in zip(model.layers, projected, strict=True)]
-    return [weights if slope is None else weights * slope for slope, weights in zip(slopes, attention, strict=True)]
+def response_of(layer: Layer, projected: Projected, weights: Tensor) -> Tensor:
+    """P times the derivative of the soft cap: P itself, where there is none."""
+    slope = layer.attention.slope(projected.query, projected.key)
+    return weights if slope is None else weights * slope
 
 
-def _ends(model: FlowModel, batch: Batch, x: Tensor, x_b: Tensor) -> tuple[Tensor, Tensor]:
+def ends_of(model: FlowModel, batch: Batch, x: Tensor, x_b: Tensor) -> tuple[Tensor, Tensor]:
     """q (B,) at the input and at the baseline."""
     both = batch.rows(torch.arange(len(batch), device=x.device).repeat(2))
     (trace,) = model.run(Rows(both, model.embed(torch.cat([x, x_b]), both)))

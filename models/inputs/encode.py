@@ -14,8 +14,9 @@ from torch import Tensor
 from ...core.errors import CannotAsk, NoneLeft, TooLong, UnfitSentence, UsageError
 from ...tasks.instance import Instance, Quantity
 from ..batch import Batch, cell_seed
-from ..flow.trace import trace_bytes
+from ..flow.trace import WHOLE, trace_bytes
 from ..layered import Layered
+from ..memory import memory_budget
 from ..outputs import likeliest, prediction, strongest_other
 from ..problem_types import problem_type
 from ..shapes import Outputs
@@ -26,7 +27,8 @@ from .unknown_words import describe_unknown, unknown_words
 
 log = logging.getLogger(__name__)
 TRACE_BUDGET = 2**30
-"""Bytes that the path trace of a batch may take; larger ones were slower, because the system has to provide new memory pages."""
+"""Bytes that the path trace of a batch of several instances may take, of a half of the memory budget; larger ones were slower,
+because the system has to provide new memory pages."""
 TRACE_SAMPLES = 50
 """Path samples of each instance that a batch makes room for by default."""
 
@@ -313,10 +315,9 @@ def _groups(
     model: Layered, usable: Sequence[tuple[Encoding, Instance]], batch_size: int, samples: int
 ) -> Iterator[tuple[tuple[Encoding, ...], tuple[Instance, ...]]]:
     """Groups of rows, sorted by length, whose path traces do not exceed the budget."""
-    group: list[tuple[Encoding, Instance]] = []
+    group, budget = list[tuple[Encoding, Instance]](), min(TRACE_BUDGET, int(WHOLE * memory_budget()))
     for row, instance in usable:
-        affordable = TRACE_BUDGET // trace_bytes(model, len(row.ids), samples)
-        if group and len(group) >= min(batch_size, affordable):
+        if group and len(group) >= min(batch_size, budget // trace_bytes(model, len(row.ids), samples)):
             yield tuple(row for row, _ in group), tuple(instance for _, instance in group)
             group = []
         group.append((row, instance))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -83,6 +83,9 @@ def speed(
         list[str] | None,
         typer.Option("--method", "-x", autocompletion=complete_method, show_default="all", help=f"With --memory: {PLUGIN_SPEC}"),
     ] = None,
+    budget: Annotated[
+        str | None, typer.Option(show_default="4GiB", help="With --memory: the budget that `run --memory` would set.")
+    ] = None,
     timeout: Annotated[float, typer.Option(min=1, help="With --memory: give a method up after so many seconds.")] = 300,
     as_json: Json = False,
     debug: Debug = False,
@@ -94,7 +97,7 @@ def speed(
     """
     with reporting(debug):
         if memory:
-            _print_memory(shape, tokens, method, layers, timeout, as_json)
+            _print_memory(shape, tokens, method, as_json, budget, layers=layers, timeout=timeout)
             return
         from ..benchmark.speed.measure import UNIT, measure
 
@@ -115,18 +118,19 @@ def _print_memory(
     shapes: list[str] | None,
     tokens: list[int] | None,
     methods: list[str] | None,
-    layers: int | None,
-    timeout: float,
     as_json: bool,
+    budget: str | None,
+    **limits: Any,
 ) -> None:
     """Prints a row of the table of memory as soon as it is measured, or all of them as JSON."""
     from ..benchmark.speed.peak_memory import LENGTHS, MEMORY_HEAD, measure_memory
+    from ..models.memory import DEFAULT, memory_bytes
 
-    rows = []
+    rows, allowed = [], memory_bytes(budget or DEFAULT)
     if not as_json:
         typer.echo(MEMORY_ROW.format(*MEMORY_HEAD).rstrip())
     for row in measure_memory(
-        shapes or ("bert-base", "gpt2"), tokens or LENGTHS, methods or (), layers=layers, timeout=timeout, quiet=False
+        shapes or ("bert-base", "gpt2"), tokens or LENGTHS, methods or (), budget=allowed, quiet=False, **limits
     ):
         rows.append(asdict(row))
         if not as_json:

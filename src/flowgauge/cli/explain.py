@@ -11,7 +11,7 @@ import typer
 from ..core.errors import UsageError
 from .completion import complete_method, complete_model
 from .console import reporting
-from .options import PLUGIN_SPEC, Debug, Json, Revision
+from .options import PLUGIN_SPEC, Debug, Json, Memory, Revision
 
 PICTURES = (".png", ".svg")
 
@@ -44,6 +44,7 @@ def explain(
     out: Annotated[Path | None, typer.Option(help="Draw a picture into this file, which ends in .png or .svg.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of random methods.")] = 0,
     device: Annotated[str, typer.Option(help="A torch device; auto is the GPU if there is one.")] = "auto",
+    memory: Memory = None,
     revision: Revision = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -54,10 +55,20 @@ def explain(
             raise UsageError(f"--out {out} must end in {' or '.join(PICTURES)}.")
         from ..display.explain import DEFAULT_METHOD
         from ..display.explain import explain as explain_text
+        from ..models.memory import DEFAULT, memory_bytes, within_memory
 
-        explained = explain_text(
-            text, model, method or [DEFAULT_METHOD], text2=text2, good=good, bad=bad, seed=seed, device=device, revision=revision
-        )
+        with within_memory(memory_bytes(memory or DEFAULT)):
+            explained = explain_text(
+                text,
+                model,
+                method or [DEFAULT_METHOD],
+                text2=text2,
+                good=good,
+                bad=bad,
+                seed=seed,
+                device=device,
+                revision=revision,
+            )
         if html is not None:
             from ..display.page import write_page
 

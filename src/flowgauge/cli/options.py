@@ -107,6 +107,13 @@ OnlyModel = Annotated[str | None, typer.Option("--model", "-m", autocompletion=c
 # How it is computed and shown.
 Device = Annotated[str, typer.Option(help="A torch device; auto is the GPU if there is one.")]
 BatchSize = Annotated[int | None, typer.Option(min=1, show_default="32, fewer for long texts", help="Instances in one batch.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        show_default="4GiB",
+        help="What explaining and scoring may take at once above the loaded model; work is split to stay below it.",
+    ),
+]
 Log = Annotated[
     str | None, typer.Option(show_default="none", help="Send each cell's scores to a tracker as they come: trackio or mlflow.")
 ]

@@ -22,6 +22,7 @@ from .options import (
     Limit,
     Log,
     MaxTokens,
+    Memory,
     Metrics,
     Model,
     MoreMetrics,
@@ -75,6 +76,7 @@ def run(
     device: Annotated[str | None, typer.Option(show_default="auto, the GPU if there is one", help="A torch device.")] = None,
     dtype: Dtype = None,
     batch_size: BatchSize = None,
+    memory: Memory = None,
     max_tokens: MaxTokens = None,
     on_split: OnSplit = None,
     column: Columns = None,
@@ -93,7 +95,7 @@ def run(
         options = {
             "model": model, "tasks": task, "methods": method, "metrics": metric, "limit": limit, "seeds": seed, "split": split,
             "fit_limit": fit_limit, "sample_seed": sample_seed, "store": store, "device": device, "dtype": dtype,
-            "batch_size": batch_size, "max_tokens": max_tokens, "on_split": on_split,
+            "batch_size": batch_size, "memory": memory, "max_tokens": max_tokens, "on_split": on_split,
             "columns": mapping_of("--column", column), "where": mapping_of("--where", where),
             "revision": revision, "data_dir": data_dir,
         }  # fmt: skip
@@ -122,6 +124,7 @@ def score(
     data_dir: DataDir = None,
     device: Device = "auto",
     batch_size: BatchSize = None,
+    memory: Memory = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -133,8 +136,18 @@ def score(
             report_renewal(renew(store), f"flowgauge score {store}")
             return
         from ..benchmark.engine.rescore import rescore
+        from ..models.memory import DEFAULT
 
-        results = rescore(store, metric, model=model, data_dir=data_dir, device=device, batch_size=batch_size, quiet=quiet)
+        results = rescore(
+            store,
+            metric,
+            model=model,
+            data_dir=data_dir,
+            device=device,
+            batch_size=batch_size,
+            memory=memory or DEFAULT,
+            quiet=quiet,
+        )
         print_results(results, quiet)
     raise typer.Exit(results.exit_code)
 

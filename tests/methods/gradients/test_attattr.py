@@ -236,7 +236,7 @@ def test_the_budget_changes_nothing(model, batch, monkeypatch, rule):
     monkeypatch.setattr(attattr, "BUDGET", 1)
     assert largest_difference(explained(model, batch, rule=rule, steps=4), whole) < 1e-15
     monkeypatch.setattr(attattr, "BUDGET", 8 * trace_bytes(model, 6, 1))  # 8 steps: two instances at once
-    assert [len(rows) for rows, _ in attattr._parts(model, batch, 4)] == [2, 1]
+    assert [(len(rows), layers) for rows, _, layers in attattr._parts(model, batch, 4)] == [(2, range(3)), (1, range(3))]
     assert largest_difference(explained(model, batch, rule=rule, steps=4), whole) < 1e-15
 
 

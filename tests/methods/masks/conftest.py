@@ -22,7 +22,7 @@ from flowgauge.tasks.toy_counting import CountingTask
 class Linear:
     """Word vectors 3 e_i + 1 at position i of four; one logit of 4 h_0 + h_1, the other 0; position 3 may not be masked."""
 
-    name, n_layers, width = "linear", 0, 4
+    name, n_layers, width, dtype = "linear", 0, 4, torch.float64
     weights = torch.tensor([4.0, 1.0, 0.0, 0.0], dtype=torch.float64)
 
     def maskable(self, batch):

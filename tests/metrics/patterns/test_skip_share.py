@@ -11,7 +11,7 @@ from tests.metrics.patterns.conftest import T
 from flowgauge.core.errors import UsageError
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.patterns.skip_share import SkipShare, skip_parts
-from flowgauge.models.flow.chain_rule import pattern_influence, single
+from flowgauge.models.flow.chain_rule import pattern_influence
 from flowgauge.models.flow.graph import SKIP, Patterns
 from flowgauge.models.flow.trace import path_trace
 
@@ -51,7 +51,7 @@ def test_skip_parts_are_those_of_brute_force(make, model):
     batch = make.batch(model, [5, 4])
     trace = path_trace(model, batch, samples=3)
     paths = torch.tensor([[0, 0, 0, T], [1, 1, T, T], [0, 3, 1, T]])
-    skips, total = skip_parts(single(trace, 0), paths)
+    skips, total = skip_parts(trace.one(0), paths)
     codes = torch.cartesian_prod(*[torch.arange(-1, 4)] * 3)
     for m, path in enumerate(paths):
         every = pattern_influence(trace, 0, path.expand(len(codes), 4), codes)
@@ -68,7 +68,7 @@ def test_influence_weighted_skips(make, model, value_of):
     trace = path_trace(model, batch, samples=3)
     for row, name in enumerate(batch.names):
         positions = shown.gold[row].patterns.positions[..., 0]
-        skips, total = (x.numpy() for x in skip_parts(single(trace, row), torch.from_numpy(positions)))
+        skips, total = (x.numpy() for x in skip_parts(trace.one(row), torch.from_numpy(positions)))
         assert total == pytest.approx(shown.gold[row].patterns.influence, abs=1e-10)
         heads, same = abs(total[:, None] - skips), positions[:, 1:] == positions[:, :-1]
         assert value_of(scores, "influence_weighted", name) == pytest.approx(abs(skips).sum() / (abs(skips) + heads).sum())
