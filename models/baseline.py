@@ -14,10 +14,11 @@ from .batch import Batch
 from .layered import Layered
 
 Baseline = Literal["mask", "zero", "pad", "mean", "mask-words", "zero-words", "pad-words", "mean-words"]
-"""[MASK], zeros, padding (where there is none, the end of text), or the mean over the vocabulary: of every token, or of words
-alone, so that [CLS], [SEP], the begin of text and other special tokens keep their own vectors, as they do in most other tools.
+"""[MASK], zeros, padding (where there is none, or a decoder's is zeros, the end of text), or the mean over the vocabulary.
 
-Each model has a default, by its family: [MASK] for encoders, and padding for decoders, which are trained without [MASK]."""
+All of them of every token, or of words alone (`-words`), so that [CLS], [SEP], the begin of text and other special tokens keep
+their own vectors, as they do in most other tools. Each model has a default, by its family: [MASK] for encoders, and padding for
+decoders, which are trained without [MASK]."""
 RemovedWord = Literal["zero", "mask", "pad"]
 """The one vector that takes the place of every removed word, in methods that learn none: zeros, [MASK] or padding."""
 CHUNK = 4096
@@ -31,10 +32,17 @@ def default_baseline(model: Layered) -> Baseline:
 
 
 def filling_token(model: Layered, kind: str) -> int | None:
-    """The id of the token `mask` or `pad` (where there is no padding, of the end of text); None where there is none."""
+    """The id of the token `mask` or `pad` (where there is no padding, of the end of text); None where there is none.
+
+    On decoders, padding whose word vector is zeros, as it is before any training, gives way to the end of text: norms without a
+    mean (RMSNorm) turn a path from zeros into a jump at its start, which no samples of the path meet.
+    """
     names = ("pad", "eos") if kind == "pad" else (kind,)
-    tokens = (getattr(model.tokenizer, f"{name}_token_id", None) for name in names)
-    return next((token for token in tokens if token is not None), None)
+    found = [token for name in names if (token := getattr(model.tokenizer, f"{name}_token_id", None)) is not None]
+    table = getattr(model, "word_embedding", None)
+    if len(found) == 2 and table is not None and default_baseline(model) == "pad" and not table.weight[found[0]].any():
+        return found[1]
+    return next(iter(found), None)
 
 
 def baseline_words(model: Layered, batch: Batch, baseline: Baseline) -> Float[Tensor, "batch tokens word"]:

@@ -26,6 +26,7 @@ from ...methods.explanation import Explanation
 from ...methods.gradients.attribution_graph import TAU, layer_scores
 from ...methods.views import describe_views
 from ...models.flow.flow_model import FlowModel
+from ...models.flow.graph import Attends
 from ...tasks.instance import Instance
 from ..base import Aggregate, ExplainedBatch, Scores, frame, score_row
 from ..registry import metric
@@ -54,7 +55,9 @@ class ReceptiveField(Settings):
     A layer's edges are summed over heads, a_ij = sum_h edges_h[i, j]; |i - j| is averaged over those with i != j. `graph` counts
     the edges of the published graph equally: a_ij / max(a) > tau, the largest of all entries, and at the last layer a_ij > 0;
     edges of all instances are pooled. `score` weighs positive edges by a_ij, every instance equally. At the last layer only edges
-    of the target position count, for q reads no other. Intervals of layers are of ratios of sums over
+    of the target position count, for q reads no other. On decoders pairs of a position and a later one cannot be connected, nor
+    those further apart than a layer's window, and `relative` leaves them out. A decoder's begin of text takes the part of
+    [CLS]. Intervals of layers are of ratios of sums over
     instances, by the jackknife. Source: Hao et al. 2020 (arXiv 2004.11207v1), section 5.1 and figure 4; the graph's removal of
     repeated and reversed edges is left out, for it drops a lower layer's edge because of a higher one. At least 1; neither end is
     better.
@@ -79,8 +82,10 @@ class ReceptiveField(Settings):
         instances: list[Instance] = []
         for batch in explained:
             targets = [None] * len(batch.batch) if batch.batch.target is None else batch.batch.target.tolist()
-            for instance, explanation, target in zip(batch.instances, batch.gold, targets, strict=True):
-                sums = np.mean([self._sums(draw, target) for draw in explanation.each()], 0)
+            parts = zip(batch.instances, batch.gold, targets, batch.batch.lengths, strict=True)
+            for instance, explanation, target, size in parts:
+                attends = model.attends(size)
+                sums = np.mean([self._sums(draw, target, attends) for draw in explanation.each()], 0)
                 connected = sums[:, 0] > 0
                 value = float((sums[connected, 1] / sums[connected, 0]).mean()) if connected.any() else np.nan
                 rows.append(score_row(instance, "mean", value, reason="" if connected.any() else NO_EDGES))
@@ -89,7 +94,9 @@ class ReceptiveField(Settings):
         table = frame(rows)
         return Scores(table, (*summarise(table, (1.0, None)), *self._layers(every_sum, instances)))
 
-    def _sums(self, explanation: Explanation, target: int | None) -> Float[np.ndarray, "layers features"]:
+    def _sums(
+        self, explanation: Explanation, target: int | None, attends: Attends | None
+    ) -> Float[np.ndarray, "layers features"]:
         """Sums over the edges of each layer: weight, and weight times distance, chance distance, locality and each bin."""
         if explanation.edges is None:
             raise NotApplicable(f"the method gives {describe_views(explanation)}, and this metric reads edges.")
@@ -97,6 +104,8 @@ class ReceptiveField(Settings):
         n = score.shape[-1]
         distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
         counted = np.broadcast_to(distance > 0, score.shape).copy()
+        if attends is not None:
+            counted &= attends
         if target is not None:
             counted[-1, np.arange(n) != target] = False  # q reads no other position of the last layer
         weight = self._weights(score, counted)

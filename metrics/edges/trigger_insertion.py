@@ -50,7 +50,8 @@ def insert(
     """One row for each pair of an instance and a trigger, whose pieces go into the same segment at the same relative places.
 
     Pieces go in raw, as ids. A sentence that gets longer than `longest` tokens (or than the model takes, but not than it was)
-    loses tokens from the end of its longer segment, never the target. Pieces for a segment that a sentence has not are left out.
+    loses tokens from the end of its longer segment, never the target. Models that read q at the last
+    token do so here, too. Pieces for a segment that a sentence has not are left out.
 
     Args:
         model: The attacked model, for its largest number of tokens and its padding.
@@ -61,34 +62,42 @@ def insert(
     """
     rows = batch.rows(torch.tensor(row, device=batch.ids.device))
     limit = min(longest, model.max_tokens or longest)
-    sentences = [_attacked(rows, index, pieces, limit) for index, pieces in enumerate(triggers)]
+    free = rows.target is None or _reads_last(model)
+    sentences = [_attacked(rows, index, pieces, limit, free) for index, pieces in enumerate(triggers)]
 
     def tensor(name: str, fill: int) -> Tensor:
         lines = [torch.tensor([getattr(token, name) for token in tokens]) for tokens in sentences]
         return pad_sequence(lines, batch_first=True, padding_value=fill).to(batch.ids.device)
 
     ids, origin = tensor("id", model.tokenizer.pad_token_id or 0), tensor("origin", -2)
-    target = rows.target
+    target = None if rows.target is None else (origin == rows.target[:, None]).int().argmax(1)
+    if target is not None and _reads_last(model):
+        target = (origin > -2).sum(1) - 1
     return replace(
         rows,
         ids=ids,
         attention_mask=origin > -2,
         token_type_ids=tensor("kind", 0),
         word_ids=torch.stack([tensor("segment", -1), tensor("word", -1)], 2),
-        target=None if target is None else (origin == target[:, None]).int().argmax(1),
+        target=target,
         cache={},
     )
 
 
-def _attacked(rows: Batch, index: int, pieces: Sequence[WordPiece], limit: int) -> list[_Token]:
-    """The tokens of a sentence with the pieces inserted, cut to the limit."""
+def _reads_last(model: FlowModel) -> bool:
+    """Whether q is read at the last token, wherever that is after the insertion."""
+    return bool(getattr(model, "reads_last_token", False))
+
+
+def _attacked(rows: Batch, index: int, pieces: Sequence[WordPiece], limit: int, free: bool) -> list[_Token]:
+    """The tokens of a sentence with the pieces inserted, cut to the limit; `free`: no token has to stay."""
     real = rows.attention_mask[index]
     fields = (part[index][real].tolist() for part in (rows.ids, rows.token_type_ids, rows.word_ids))
     tokens = [
         _Token(id, kind, segment, word, position)
         for position, (id, kind, (segment, word)) in enumerate(zip(*fields, strict=True))
     ]
-    target = -1 if rows.target is None else int(rows.target[index])
+    target = -1 if free or rows.target is None else int(rows.target[index])
     for segment in sorted({piece.segment for piece in pieces}):
         tokens = _into(tokens, segment, [piece for piece in pieces if piece.segment == segment])
     for _ in range(len(tokens) - max(limit, int(real.sum()))):

@@ -35,6 +35,7 @@ class PathShare(BatchMetric):
 
     Source-to-target paths inside the subgraph of Pi_+ (every pattern with a positive total; all patterns of a method without
     signs) over N^L, or (N A + 1)^L at the attention level, by dynamic programming in exact integers; 0 without such words.
+    On decoders, and in layers with a window, only paths along positions that attend to each other count, in both numbers.
     In [0, 1]; lower is sparser. Source: Lu et al. 2021, section 4.4, which does not say how it counts at the attention level, so
     its value there is not comparable.
     """
@@ -42,10 +43,12 @@ class PathShare(BatchMetric):
     def batch_rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
         """One score row for each instance and level."""
         for case in pattern_cases([explained]):
+            attends = model.attends(case.size)
             positive = case.patterns.select(case.patterns.total > 0)
             for level, heads in (("embedding", None), ("attention", model.n_heads)):
                 if heads is not None and positive.heads is None:
                     yield score_row(case.instance, level, np.nan, case.draw, NO_HEADS)
                     continue
-                kept = positive.subgraph(case.size, heads).paths(case.target)
-                yield score_row(case.instance, level, kept / all_paths(model.n_layers, case.size, heads), case.draw)
+                kept = positive.subgraph(case.size, heads).paths(case.target, attends)
+                share = kept / all_paths(model.n_layers, case.size, heads, attends, case.target)
+                yield score_row(case.instance, level, share, case.draw)

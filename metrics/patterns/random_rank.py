@@ -24,7 +24,7 @@ from scipy.special import ndtr
 from ...models.baseline import moving_words
 from ...models.flow.chain_rule import pattern_influence
 from ...models.flow.flow_model import FlowModel
-from ...models.flow.graph import SKIP
+from ...models.flow.graph import SKIP, Attends
 from ...models.flow.trace import PathSettings, PathTrace
 from ..base import ExplainedBatch, ExplainedDraw, Scores, frame, score_row
 from ..registry import metric
@@ -54,7 +54,8 @@ class RandomRank(PathSettings):
 
     For each of some words, drawn with a seed (one an instance, then a second, ...) and the same for every method, its pattern's
     influence I(x, pi) is ranked among those of random patterns from the same word to the target, in the direction of g. Random
-    heads and skips are valid choices only: no skip between two positions. Every influence is computed anew on the same path
+    heads and skips are valid choices only: no skip between two positions. So are random nodes where not every position attends to
+    every other (decoders, windows): each path that exists is as likely. Every influence is computed anew on the same path
     samples, so patterns of any method can be ranked. Higher counts are better. Source: Lu et al. 2021, appendix B.2.
 
     Attributes:
@@ -96,7 +97,7 @@ class RandomRank(PathSettings):
         lacks = MIXED if paths is None else NO_PATTERN
         levels: dict[str, tuple[np.ndarray, np.ndarray | None] | str] = dict.fromkeys(("embedding", "attention", "heads"), lacks)
         if paths is not None and word is not None:
-            free = random_paths(paths[word], self.patterns, case.size, rng)
+            free = random_paths(paths[word], self.patterns, case.size, rng, trace.model.attends(case.size))
             fixed = np.repeat(paths[word][None], self.patterns + 1, 0)
             levels["embedding"] = free, None
             levels |= dict.fromkeys(
@@ -146,18 +147,29 @@ def draw_words(
 
 
 def random_paths(
-    path: Int[np.ndarray, " depths"], count: int, size: int, rng: np.random.Generator
+    path: Int[np.ndarray, " depths"], count: int, size: int, rng: np.random.Generator, attends: Attends | None = None
 ) -> Int[np.ndarray, "patterns depths"]:
-    """The path itself, then `count` paths with uniformly drawn nodes between its ends.
+    """The path itself, then `count` paths drawn uniformly among all that have its ends.
 
     Args:
         path: Positions at depths 0..L.
         count: How many random paths to draw.
         size: Number of tokens.
         rng: Draws the nodes.
+        attends: The edges that there are; None: from every position to every other. With them a node is drawn in proportion to
+            the number of paths that go on from it to the end.
     """
     paths = np.repeat(path[None], count + 1, 0)
-    paths[1:, 1:-1] = rng.integers(0, size, (count, len(path) - 2))
+    if attends is None:
+        paths[1:, 1:-1] = rng.integers(0, size, (count, len(path) - 2))
+        return paths
+    ways = [np.eye(size)[path[-1]]]
+    for layer in attends[:0:-1]:
+        ways.append(ways[-1] @ layer)
+    for depth, onward in enumerate(ways[:0:-1], start=1):
+        open_to = attends[depth - 1][:, paths[1:, depth - 1]].T * onward  # (count, size)
+        shares = open_to.cumsum(1)
+        paths[1:, depth] = (shares <= rng.random((count, 1)) * shares[:, -1:]).sum(1).clip(max=size - 1)
     return paths
 
 

@@ -37,7 +37,8 @@ class Pointing(BatchMetric):
 
     Such words are the subject of an agreement task, the first word of a planted path, and the digits that a counting model must
     read. `hit` is 1 or 0, `reciprocal_rank` 1 over the rank of the first such word; words with equal scores share the expectation
-    over their orders. Special tokens and the gap do not compete. The truth is that of the task: a model that is right for another
+    over their orders. Special tokens and the gap do not compete; the last word that a decoder reads
+    does. The truth is that of the task: a model that is right for another
     reason makes a faithful explanation miss. For the gold answer. In [0, 1]; higher is better. Sources: Zhang et al. 2018,
     section 4.2; Voorhees 1999.
     """
@@ -47,8 +48,8 @@ class Pointing(BatchMetric):
         words = explained.batch.word_ids.cpu().numpy()
         for case in explained.draws():
             free = words[case.row, : case.size, 0] >= 0
-            if explained.batch.target is not None:
-                free[case.target] = False
+            if model.head == "masked":
+                free[case.target] = False  # the gap; the target of a decoder is a word like others
             deciding = deciding_tokens(case.instance, words[case.row, : case.size]) & free
             if not deciding.any() or deciding[free].all():
                 yield from case.score_rows(dict.fromkeys(("hit", "reciprocal_rank"), (np.nan, NOTHING_ELSE)))

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,6 +16,7 @@ from ..families.registry import default_baseline, model_parts
 from ..layers.attention import KeyMask, mix
 from ..layers.base import Tape
 from ..shapes import Hidden, Mask, Outputs, Words
+from .graph import Attends
 from .work import note_layer
 
 
@@ -79,6 +81,18 @@ class FlowModel:
     def maskable(self, batch: Batch) -> Mask:
         """The positions that may be masked, erased or noised: all real ones."""
         return batch.attention_mask
+
+    def attends(self, n_tokens: int) -> Attends | None:
+        """Which positions each position can attend to in a text of `n_tokens`: [layer, query, key]; None: all of them everywhere.
+
+        Decoders attend to no later position, and layers with a window to none further away.
+        """
+        real = torch.ones(1, n_tokens, dtype=torch.bool)
+        masks = [layer.attention.mask(real) for layer in self.layers]
+        if all(mask is None for mask in masks):
+            return None
+        every = np.ones((n_tokens, n_tokens), bool)
+        return np.stack([every if mask is None else mask[0, 0].expand(n_tokens, -1).numpy() for mask in masks])
 
     def words(self, batch: Batch) -> Words:
         """Word vectors (B, N, E): the lookup, or the batch's own."""

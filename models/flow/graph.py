@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+Attends = Bool[np.ndarray, "layers tokens tokens"]
+"""Whether position i can attend to position p at each layer: [l, i, p]."""
 SKIP, ALL_HEADS, NO_EDGE = -1, -2, -3
 """Codes in `Patterns.heads` besides the indices of heads: the skip node, every head at once, no edge."""
 
@@ -122,34 +124,46 @@ class Subgraph:
         if self.skips is not None and self.skips.shape != (depths - 1, tokens):
             raise ValueError(f"skips must be ({depths - 1}, {tokens}), got {self.skips.shape}.")
 
-    def paths(self, target: int) -> int:
+    def paths(self, target: int, attends: Attends | None = None) -> int:
         """Retained paths from any hidden[0] node to hidden[L][target], counted exactly by dynamic programming.
+
+        Args:
+            target: Where paths end.
+            attends: The edges that there are; None: from every position to every other.
 
         >>> Subgraph(np.ones((3, 4), bool)).paths(0)
         16
         """
         count = [int(n) for n in self.nodes[0]]
         for layer in range(len(self.nodes) - 1):
-            total = sum(count)
+            seen = None if attends is None else [np.flatnonzero(keys).tolist() for keys in attends[layer]]
+            totals = [sum(count)] * len(count) if seen is None else [sum(count[p] for p in keys) for keys in seen]
             if self.heads is None or self.skips is None:
-                arriving = [total] * len(count)
+                arriving = totals
             else:
                 arriving = [
-                    int(self.heads[layer, i].sum()) * total + (count[i] if self.skips[layer, i] else 0) for i in range(len(count))
+                    int(self.heads[layer, i].sum()) * totals[i] + (count[i] if self.skips[layer, i] else 0)
+                    for i in range(len(count))
                 ]
             count = [n if kept else 0 for n, kept in zip(arriving, self.nodes[layer + 1], strict=True)]
         return count[target]
 
 
-def all_paths(n_layers: int, n_tokens: int, n_heads: int | None = None) -> int:
-    """The exact number of paths to the target: N^L in `G_e`, (N A + 1)^L in `G_a`.
+def all_paths(n_layers: int, n_tokens: int, n_heads: int | None = None, attends: Attends | None = None, target: int = -1) -> int:
+    """The exact number of paths to the target: N^L in `G_e`, (N A + 1)^L in `G_a`; fewer where not every edge is there.
 
     Args:
         n_layers: L.
         n_tokens: N.
         n_heads: A; None: count in `G_e`.
+        attends: The edges that there are; None: from every position to every other.
+        target: Where paths end, which matters only with `attends`.
 
-    >>> all_paths(6, 11), all_paths(6, 11, 8)
-    (1771561, 496981290961)
+    >>> all_paths(6, 11), all_paths(6, 11, 8), all_paths(2, 3, attends=np.tril(np.ones((2, 3, 3), bool)), target=2)
+    (1771561, 496981290961, 6)
     """
+    if attends is not None:
+        nodes = np.ones((n_layers + 1, n_tokens), bool)
+        units = () if n_heads is None else (np.ones((n_layers, n_tokens, n_heads), bool), nodes[1:])
+        return Subgraph(nodes, *units).paths(target, attends)
     return int(n_tokens**n_layers if n_heads is None else (n_tokens * n_heads + 1) ** n_layers)

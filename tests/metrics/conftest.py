@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests.models.conftest import batches, models
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
 from flowgauge.methods.explanation import Explanation
@@ -21,6 +22,8 @@ from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.flow.graph import NO_EDGE, Patterns
 from flowgauge.models.inputs.encode import relabel
 from flowgauge.tasks.instance import Instance
+
+__all__ = ["batches", "models"]
 
 VOCABULARY, MASK, TARGET = 40, 4, 2
 SIZES = {"num_hidden_layers": 3, "hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 24, "vocab_size": VOCABULARY}

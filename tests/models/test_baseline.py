@@ -61,6 +61,15 @@ def test_padding_is_the_end_of_text_where_there_is_none(models, batches, monkeyp
     assert torch.equal(blanked(model, batch).word_vectors[batch.attention_mask], table[3].expand(10, -1))
 
 
+@pytest.mark.parametrize(("family", "token"), [("gpt2", 1), ("llama", 3), ("bert", 1)])
+def test_padding_of_zeros_gives_way_to_the_end_of_text_on_decoders(models, batches, family, token):
+    model = models(family)
+    model.tokenizer.eos_token_id = 3
+    assert model.word_embedding.weight[1].any() == (family == "gpt2"), "GPT-2 has no row for padding"
+    words = baseline_words(model, batches(model, [4]), "pad")
+    assert torch.equal(words, model.word_embedding.weight[token].expand_as(words))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_family_has_the_default_of_its_kind(models, family):
     model = models(family)

@@ -121,3 +121,14 @@ def test_other_views_are_not_applicable(make, model):
 def test_refused_settings(settings, message):
     with pytest.raises(UsageError, match=message):
         ReceptiveField(**settings)
+
+
+@pytest.mark.parametrize("window", [2, 9])
+def test_a_decoder_is_held_against_pairs_that_it_can_connect(models, batches, make, window):
+    model = models("mistral", sliding_window=window)
+    explanation = Explanation(edges=np.ones((3, 1, 6, 6)))
+    shown = make.by_hand(model, batches(model, [6]), [explanation])
+    found = values(ReceptiveField().score(model, [shown], None))
+    pairs = [i - p for i in range(6) for p in range(i) if i - p < window]
+    assert found["layer/1/mean"] == pytest.approx(np.mean(pairs)) and found["layer/1/relative"] == pytest.approx(1.0)
+    assert found["layer/3/mean"] == pytest.approx(np.mean([d for d in range(1, 6) if d < window])), "the last position asks"

@@ -78,3 +78,12 @@ def test_nothing_inserted_is_the_same_prediction(classifier):
     alone = insert(classifier, batch, [1], [(WordPiece(30, 0, 1.0),)])
     padded = insert(classifier, batch, [1, 0], [(WordPiece(30, 0, 1.0),), (WordPiece(30, 1, 1.0),) * 4])
     torch.testing.assert_close(classifier.outputs(alone)[0][0], classifier.outputs(padded)[0][0], rtol=0, atol=1e-12)
+
+
+def test_a_decoder_reads_the_last_token_of_the_attacked_text(models, batches):
+    model = models("gpt2", "label")
+    batch = batches(model, [4, 3])
+    made = insert(model, batch, [0, 1, 1], [(WordPiece(30, 0, 1.0),), (WordPiece(31, 0, 1.0),), ()])
+    assert made.ids[0].tolist() == [*batch.ids[0].tolist(), 30] and made.target.tolist() == [4, 3, 2]
+    short = insert(model, batch, [0], [(WordPiece(30, 0, 1 / 4),)], longest=4)
+    assert short.target.tolist() == [3] and 30 in short.ids[0].tolist()

@@ -26,3 +26,12 @@ def test_path_share_of_no_words_and_of_no_heads(make, model, value_of):
     scores = PathShare().score(model, [make.by_hand(model, batch, [negative, everything])], None)
     assert [value_of(scores, "embedding", name) for name in batch.names] == [0.0, 1.0]
     assert aggregate(scores, "attention").reason == "the patterns have no attention level."
+
+
+def test_on_a_decoder_only_paths_that_do_not_go_back_count(models, batches, make, value_of):
+    model = models("gpt2")
+    batch = batches(model, [4])
+    found = make.explained(4, make.paths([1.0, 1.0], [[0, 0, 2, 3], [1, 1, 3, 3]]))
+    scores = PathShare().score(model, [make.by_hand(model, batch, [found])], None)
+    # from 0: (0 or, of the other's nodes, 1), then 2 or 3; from 1: 1 alone, then 2 or 3. All paths: walks that never fall, 20.
+    assert value_of(scores, "embedding", batch.names[0]) == (2 * 2 + 1 * 2) / 20

@@ -138,3 +138,15 @@ def test_what_has_no_rank_says_why(make, model):
     nodes = make.by_hand(model, batch, [Explanation(nodes=np.ones((4, 5)))])
     with pytest.raises(NotApplicable, match="this metric reads patterns"):
         metric.score(model, [nodes], None)
+
+
+@pytest.mark.parametrize("window", [2, 9])
+def test_random_paths_are_uniform_among_those_that_there_are(window):
+    distance = np.subtract.outer(np.arange(4), np.arange(4))
+    attends = np.repeat(((distance >= 0) & (distance < window))[None], 3, 0)
+    paths = random_paths(np.array([1, 2, 2, 3]), 6000, 4, np.random.default_rng(0), attends)
+    assert paths[0].tolist() == [1, 2, 2, 3]
+    there = [(1, a, b, 3) for a in range(4) for b in range(4) if attends[0, a, 1] and attends[1, b, a] and attends[2, 3, b]]
+    drawn, counts = np.unique(paths[1:], axis=0, return_counts=True)
+    assert [tuple(path) for path in drawn.tolist()] == there and len(there) == {2: 3, 9: 6}[window]
+    assert counts / 6000 == pytest.approx(np.full(len(there), 1 / len(there)), abs=0.03)

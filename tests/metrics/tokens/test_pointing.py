@@ -54,3 +54,12 @@ def test_a_sentence_of_deciding_words_alone_is_undefined(model, make):
     asked = Instance("i0-0", ("a b c",), ("w",), truth={"positions": ((0, 0), (0, 1), (0, 2))})
     rows = Pointing().score(model, [replace(shown, instances=(asked,))], None).rows
     assert rows["value"].isna().all() and rows["reason"].str.startswith("every word").all()
+
+
+def test_the_last_word_that_a_decoder_reads_competes(models, batches, make, value_of):
+    model = models("gpt2")
+    batch = batches(model, [3])
+    asked = Instance("i0", ("the old author [MASK]",), ("is",), slots=("DET", "ADJ", "SUBJ", "COP"))
+    shown = replace(make.by_hand(model, batch, tokens([1, 2, 3])), instances=(asked,))
+    scores = Pointing().score(model, [shown], None)
+    assert value_of(scores, "hit") == 1.0 and value_of(scores, "hit/chance") == pytest.approx(1 / 3)

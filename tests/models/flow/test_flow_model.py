@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
@@ -164,3 +165,11 @@ def test_a_run_to_the_target_alone_keeps_all_positions(models, batches):
         for only in (False, True)
     )
     assert torch.equal(whole, cut)
+
+
+def test_which_positions_attend_to_which(models):
+    assert models("bert").attends(4) is None
+    causal, window = models("gpt2").attends(4), models("mistral", sliding_window=2).attends(4)
+    lower = np.tril(np.ones((4, 4), bool))
+    assert causal.shape == (3, 4, 4) and (causal == lower).all()
+    assert (window == lower & ~np.tril(np.ones((4, 4), bool), -2)).all()

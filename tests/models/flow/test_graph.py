@@ -76,3 +76,20 @@ def test_path_counts_equal_enumeration():
         assert Subgraph(nodes, heads, skips).paths(1) == count_heads
     whole = Subgraph(np.ones((7, 11), bool), np.ones((6, 11, 8), bool), np.ones((6, 11), bool))
     assert whole.paths(7) == all_paths(6, 11, 8) == 89**6
+
+
+@pytest.mark.parametrize("window", [2, 9])
+def test_path_counts_follow_the_edges_that_there_are(window):
+    rng, distance = np.random.default_rng(1), np.subtract.outer(np.arange(4), np.arange(4))
+    attends = np.repeat(((distance >= 0) & (distance < window))[None], 3, 0)
+    nodes, heads, skips = rng.random((4, 4)) < 0.8, rng.random((3, 4, 2)) < 0.7, rng.random((3, 4)) < 0.7
+    nodes[-1, 3] = True
+    walks = [(*walk, 3) for walk in itertools.product(range(4), repeat=3)]
+    there = [w for w in walks if all(attends[at, w[at + 1], w[at]] for at in range(3))]
+    assert all_paths(3, 4, attends=attends, target=3) == len(there) < 4**3
+    kept = [w for w in there if all(nodes[depth, w[depth]] for depth in range(4))]
+    assert Subgraph(nodes).paths(3, attends) == len(kept) > 0
+    ways = [np.prod([heads[at, w[at + 1]].sum() + (skips[at, w[at]] and w[at] == w[at + 1]) for at in range(3)]) for w in kept]
+    assert Subgraph(nodes, heads, skips).paths(3, attends) == sum(ways)
+    every = [np.prod([2 + (w[at] == w[at + 1]) for at in range(3)]) for w in there]
+    assert all_paths(3, 4, 2, attends, 3) == sum(every)
