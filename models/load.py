@@ -107,18 +107,33 @@ def load_base(name: str, classes: Sequence[str] | None, revision: str | None = N
     checkpoint = open_checkpoint(name, revision)
     checkpoint.check_family()
     tokenizer = _tokenizer(checkpoint, masked=False)
-    if tokenizer.pad_token_id is None:
-        raise UsageError(
-            f"the tokenizer of model {name!r} has no padding token, which training needs: name it, as "
-            f"`AutoTokenizer.from_pretrained({name!r}, pad_token='[PAD]').save_pretrained({name!r})` does."
-        )
+    padded = tokenizer.pad_token_id is not None
+    _name_padding(name, tokenizer)
     options: dict[str, Any] = {"num_labels": 2, "dtype": torch.float32}
     if classes is not None:
         labels = {"id2label": dict(enumerate(classes)), "label2id": {label: index for index, label in enumerate(classes)}}
         options |= {"num_labels": len(classes), "problem_type": "single_label_classification", **labels}
     hf, loading = _weights(checkpoint, AUTO["span" if classes is None else "label"], **options)
     _check_encoder_weights(name, loading)
+    if not padded or hf.config.pad_token_id is None:  # by which classifiers of transformers that read the last token find it
+        hf.config.pad_token_id = tokenizer.pad_token_id
     return Base(hf, tokenizer, model_parts(hf, name).max_tokens)
+
+
+def _name_padding(name: str, tokenizer: Any) -> None:
+    """Names a padding token, which training needs: the end of the text, where the tokenizer does not set it behind each text.
+
+    Raises:
+        UsageError: There is no such token.
+    """
+    end = tokenizer.eos_token_id
+    if tokenizer.pad_token_id is None and end is not None and tokenizer("a")["input_ids"][-1:] != [end]:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token_id is None:
+        raise UsageError(
+            f"the tokenizer of model {name!r} has no padding token, which training needs: name it, as "
+            f"`AutoTokenizer.from_pretrained({name!r}, pad_token='[PAD]').save_pretrained({name!r})` does."
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from flowgauge.core.errors import UsageError
+from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.inputs.encode import encode
 from flowgauge.models.load import load_base, load_model
 from flowgauge.tasks.instance import Instance
@@ -133,3 +134,26 @@ def test_weights_that_do_not_fit_are_named(tiny_model: Path, tmp_path: Path, cha
     with pytest.raises(UsageError, match=said):
         load_model(str(folder))
     assert "a program of the checkpoint ran" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_decoder_is_fine_tuned_with_the_end_of_the_text_as_padding(tiny_folder: Callable[..., Path], family: str) -> None:
+    """transformers finds the last word by the padding token, and flowgauge by the attention mask: both read the same one."""
+    base = load_base(str(tiny_folder(family, "next")), ("no", "yes"))
+    assert base.tokenizer.pad_token == "[SEP]" and base.hf.config.pad_token_id == base.tokenizer.pad_token_id == 3
+    texts = ["the author is tall .", "the guard that the chef likes is old ."]
+    padded = base.tokenizer(texts, padding=True, return_tensors="pt")
+    model = FlowModel(base.hf.double(), base.tokenizer, "base")
+    batch = encode(model, [Instance(str(i), (text,), (i,)) for i, text in enumerate(texts)])
+    with torch.no_grad():
+        expected = base.hf(input_ids=padded["input_ids"], attention_mask=padded["attention_mask"]).logits
+    assert (model.outputs(batch)[0] - expected).abs().max() < 1e-5
+    assert not torch.equal(expected[0], expected[1])
+
+
+def test_without_an_end_of_text_padding_is_asked_for(tiny_folder: Callable[..., Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_folder("gpt2", "next"), tmp_path / "endless")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "eos_token": None}))
+    with pytest.raises(UsageError, match="has no padding token, which training needs: name it"):
+        load_base(str(folder), ("no", "yes"))

@@ -159,7 +159,7 @@ def train(
             "--model",
             "-m",
             autocompletion=complete_model,
-            help="The encoder: an embedded model, a name on the Hugging Face Hub, or a folder.",
+            help="The model: an embedded one, a name on the Hugging Face Hub, or a folder.",
         ),
     ],
     task: Annotated[
@@ -189,7 +189,7 @@ def train(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Fine-tune an encoder on a task with classes or spans; the same command continues a training that was stopped."""
+    """Fine-tune a model on a task with classes or spans; the same command continues a training that was stopped."""
     with reporting(debug, continues=True):
         from ..benchmark.fine_tuning.fine_tune import train as fine_tune
 
