@@ -11,6 +11,8 @@ from tests.metrics.tokens.conftest import tokens
 
 from flowgauge.core.errors import NotApplicable
 from flowgauge.metrics.tokens.pointing import Pointing, deciding_tokens, pointing
+from flowgauge.models.inputs.encode import batches
+from flowgauge.tasks.agreement import AgreementTask
 from flowgauge.tasks.instance import Instance
 
 
@@ -35,6 +37,17 @@ def test_the_subject_is_a_hit_and_special_tokens_do_not_compete(model, make, val
     assert value_of(scores, "hit") == value_of(scores, "reciprocal_rank") == value_of(scores, "hit/oracle") == 1.0
     free = [row for row, (segment, _) in enumerate(words) if segment >= 0 and row != int(batch.target[0])]
     assert value_of(scores, "hit/chance") == pytest.approx(1 / len(free))
+
+
+def test_the_last_word_that_a_decoder_reads_competes_like_the_others(agreement_decoder, make, value_of):
+    """In `the bankers said the author`, it is the subject."""
+    instance = AgreementTask("sva/wsc", 1).instances("test", 1)[0]
+    (batch,) = batches(agreement_decoder, [instance]).batches
+    last = int(batch.target[0])
+    shown = make.by_hand(agreement_decoder, batch, tokens(np.arange(last + 1) == last))
+    scores = Pointing().score(agreement_decoder, [replace(shown, instances=(instance,))], None)
+    assert last == 5 and value_of(scores, "hit") == 1.0
+    assert value_of(scores, "hit/chance") == pytest.approx(1 / 5)
 
 
 def test_words_are_known_by_their_places_too():
