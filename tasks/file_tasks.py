@@ -315,12 +315,14 @@ def _left_to_right(row: FileRow) -> bool:
 
 
 def _counterpart(row: FileRow, text: str) -> tuple[str, ...]:
-    """The sentence of a row in which the other word is right; empty where there is none.
+    """The sentence of a row in which the other word is right, with its gap or, of a prefix, without; empty where there is none.
 
     Raises:
         BrokenRowError: It has another number of words, or its gap elsewhere.
     """
     given = row.text("counterpart")
+    if given and GAP not in given and text.endswith(f" {GAP}"):  # of a prefix, which has no gap either
+        given = f"{given} {GAP}"
     places = [[GAP in word for word in sentence.split()] for sentence in (given, text)]
     if given and places[0] != places[1]:
         raise BrokenRowError(f"the counterpart must have as many words as {text!r}, and {GAP} at the same place, got {given!r}.")

@@ -485,3 +485,19 @@ def test_the_record_is_told_which_rows_are_left_out(tmp_path: Path) -> None:
     assert task.left_out("test").startswith("1 of 2 rows of set.tsv left out, the first: line 3: there is no [MASK]")
     whole: Any = load_task(str(write(tmp_path, PAIRS + "the cats [MASK] here .\t\tare\tis\tP\n", "whole.tsv")))
     assert whole.left_out("test") == ""
+
+
+def test_the_counterpart_of_a_prefix_is_a_prefix(tmp_path: Path) -> None:
+    path = write(tmp_path, "prefix\tgood\tbad\tcounterpart\nthe author\tis\tare\tthe authors\n")
+    (instance,) = load_task(str(path)).instances("test", None, 0)
+    assert instance.counterpart == ("the authors [MASK]",)
+
+
+def test_published_prompts_of_indirect_objects_are_prefixes_with_counterparts(shared_data: Path) -> None:
+    columns = {"prefix": "clean", "good": "indirect_object", "bad": "subject", "counterpart": "corrupted_swap"}
+    instances = load_task(str(shared_data / "mechanistic" / "ioi.tsv"), columns).instances("test", None, 0)
+    assert len(instances) == 499
+    for instance in instances:
+        words, others = instance.segments[0].split(), instance.counterpart[0].split()
+        changed = [(word, other) for word, other in zip(words, others, strict=True) if word != other]
+        assert changed == [(instance.against[0], instance.answer[0])] and words[-1] == "[MASK]"
