@@ -120,11 +120,12 @@ class Checkpoint:
         architecture = self.architecture
         train = f"train one (`flowgauge train --model {self.name} --task TASK --out DIR`)"
         if not architecture:
-            prefix = {"bert": "Bert", "distilbert": "DistilBert", "electra": "Electra", "roberta": "Roberta", "gpt2": "GPT2"}
-            example = prefix.get(str(self.config.get("model_type")), "Bert")
+            from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as CLASSES
+
+            example = CLASSES.get(str(self.config.get("model_type")), "BertForSequenceClassification")
             raise UsageError(
                 f"config.json of model {self.name!r} does not state its head (architectures): if it has one, add "
-                f'"architectures": ["{example}ForSequenceClassification"], or ...ForMaskedLM, ...ForCausalLM or '
+                f'"architectures": ["{example}"], or ...ForMaskedLM, ...ForCausalLM or '
                 f"...ForQuestionAnswering; otherwise {train}."
             )
         if architecture == "BertForPreTraining":  # a masked-LM head beside that for next sentences

@@ -63,7 +63,8 @@ def require_settings(tested: PluginUnderTest) -> None:
                 default[name] == parameter.default,
                 f"the setting {name!r} is {parameter.default!r} but was stored as {default[name]!r}.",
             )
-    extra = sorted(set(getattr(tested.plugin, "__dict__", {})) - set(stored) - {"function", "options"})
+    own = {"function", "options", "flowgauge_given"}  # what flowgauge itself stores
+    extra = sorted(set(getattr(tested.plugin, "__dict__", {})) - set(stored) - own)
     require(
         not extra,
         f"the constructor stores {', '.join(extra)}, which are no settings: compute them when the plug-in is called, not before.",

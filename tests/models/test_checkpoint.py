@@ -184,6 +184,11 @@ def test_weights_that_the_configuration_leaves_out_are_named(variant: Variant, c
     assert "16 weights of its file have no place in its config.json and are left out (bert.encoder.layer.1." in caplog.text
 
 
+def test_a_head_that_is_not_stated_is_asked_for_in_the_familys_own_words(variant: Variant) -> None:
+    with pytest.raises(UsageError, match=r'"architectures": \["DebertaV2ForSequenceClassification"\], or \.\.\.ForMaskedLM'):
+        load_model(str(variant(family="deberta-v2", architectures=None)))
+
+
 def test_an_encoder_with_random_weights_is_not_trained_on(variant: Variant) -> None:
     with pytest.raises(
         UsageError, match=r"lacks weights of the encoder in the shapes of its config.json \(bert.embeddings.position"
