@@ -36,6 +36,8 @@ METHODS = Registry(
         "exact-erasure": "flowgauge.methods.perturbation.exact_erasure:ExactErasure",
         "diffmask-single": "flowgauge.methods.masks.diffmask_single:DiffMaskSingle",
         "reinforce-mask": "flowgauge.methods.masks.reinforce_mask:ReinforceMask",
+        "activation-patching": "flowgauge.methods.circuits.patching:ActivationPatching",
+        "edge-patching": "flowgauge.methods.circuits.patching:EdgePatching",
         "attribution-patching": "flowgauge.methods.circuits.eap_ig:AttributionPatching",
         "eap-ig": "flowgauge.methods.circuits.eap_ig:EapIg",
         "random": "flowgauge.methods.random:Random",

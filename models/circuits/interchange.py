@@ -41,14 +41,14 @@ def circuit_values(
     per_row = 3 * model.n_heads * batch.ids.shape[1] * model.width
     values = []
     for part in torch.arange(len(row), device=row.device).split(max(1, MOST_NUMBERS // per_row)):
-        streams = _Mixed(model, kept.flatten(0, 1)[part].to(start.dtype), flipped, row[part])
+        streams = MixedStreams(model, kept.flatten(0, 1)[part].to(start.dtype), flipped, row[part])
         some = rows.rows(part)
         _, last = run_readers(model, some, start[row[part]], streams.reads, streams.feeds)
         values.append(value(model.readout(last, some), some))
     return torch.cat(values).unflatten(0, (len(batch), count))
 
 
-class _Mixed:
+class MixedStreams:
     """The stream of every reader: writers as they are now along kept edges, and as on the counterpart along the others.
 
     Args:
@@ -69,29 +69,29 @@ class _Mixed:
 
     def reads(self, layer: int, written: Written) -> Projected:
         """The streams of the queries, keys and values of a layer's heads."""
-        streams = self._residual(layer, self.graph.head_readers(layer), written)
+        streams = self.residual(layer, self.graph.head_readers(layer), written)
         return Projected(*streams.movedim(1, 2).unflatten(2, (3, -1)).unbind(2))
 
     def feeds(self, layer: int, written: Written) -> Stream:
         """The stream of a layer's feed-forward block, or of the logits."""
         reader = self.graph.feed_forward_reader(layer) if layer < self.model.n_layers else self.graph.shape[1] - 1
         own = slice(reader, reader + 1)
-        residual = self._residual(layer, own, written)
+        residual = self.residual(layer, own, written)
         if layer < self.model.n_layers and not self.model.layers[layer].parallel:
-            residual = self.model.layers[layer].merged(residual, self._attended(layer, own, written))
+            residual = self.model.layers[layer].merged(residual, self.attended_by(layer, own, written))
         return residual[:, 0]
 
-    def _residual(self, layer: int, readers: slice, written: Written) -> Float[Tensor, "rows readers tokens hidden"]:
+    def residual(self, layer: int, readers: slice, written: Written) -> Float[Tensor, "rows readers tokens hidden"]:
         """hidden[layer] as some readers see it."""
         stream = self._mixed(0, self.start, written.start, readers)
         for below in range(layer):
             block = self.model.layers[below]
-            middle = block.merged(stream, self._attended(below, readers, written))
+            middle = block.merged(stream, self.attended_by(below, readers, written))
             fed = self._mixed(self.graph.feed_forward_writer(below), self.fed[below], written.fed[below], readers)
             stream = block.left(middle, fed)
         return stream
 
-    def _attended(self, layer: int, readers: slice, written: Written) -> Float[Tensor, "rows readers tokens hidden"]:
+    def attended_by(self, layer: int, readers: slice, written: Written) -> Float[Tensor, "rows readers tokens hidden"]:
         kept = self.kept[:, self.graph.head_writers(layer), readers]
         change = torch.einsum("ram,rnad->rmnd", kept, written.heads[layer] - self.heads[layer])
         return self.attended[layer][:, None] + change
