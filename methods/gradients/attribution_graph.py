@@ -101,7 +101,7 @@ def attribution_graph(
         scores: Signed scores [l, i, p]; see `layer_scores`.
         root: The token at the top: the position at which the output is read.
         tau: Share of the layer's largest score, in [0, 1).
-        separators: Positions of [SEP].
+        separators: Positions of [SEP], or of other special tokens that end a text; decoders have none.
         connected_only: Whether an edge is taken only if its query is reached from the root; the printed algorithm has no such
             condition.
 
@@ -161,7 +161,7 @@ def attribution_tree(scores: Scores, target: int = 0, *, tau: float = TAU) -> At
 
     Args:
         scores: Signed scores [l, i, p]; see `layer_scores`.
-        target: The position at which the output is read, [CLS].
+        target: The position at which the output is read: [CLS], or the last token of a decoder.
         tau: Share of the layer's largest score, in [0, 1).
 
     Returns:

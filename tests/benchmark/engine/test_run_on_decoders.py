@@ -12,6 +12,7 @@ import torch
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.store.results import RunRecords
 from flowgauge.core.errors import UsageError
+from flowgauge.metrics.registry import METRICS as ALL_METRICS
 from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.inputs.encode import batches, encode
 from flowgauge.tasks.instance import Instance
@@ -22,6 +23,7 @@ CLOSE = {"gpt2": 1e-9, "llama": 1e-5}
 """How near logits come to those of Hugging Face, which computes the angles of rotary positions in float32."""
 METHODS = ["random:draws=2", "gradient-x-input", "attention-rollout", "leave-one-out:baseline=zero"]
 METRICS = ["comprehensiveness", "sufficiency", "retention_curve"]
+CIRCUITS = {"circuit_performance", "circuit_distance"}
 
 
 @pytest.fixture
@@ -132,3 +134,21 @@ def test_where_no_answer_is_one_token_a_run_of_one_task_stops(run_on: Callable[.
         run_on("gpt2", str(path), methods="gradient-x-input", limit=None, on_split="skip")
     refused, done = run_on("gpt2", [str(path), "ra/na"], methods="gradient-x-input", limit=4, on_split="skip").records
     assert (refused.status, done.status) == ("not-applicable", "done") and "supercalifragilistic" in refused.error
+
+
+def test_every_metric_scores_a_decoder_or_says_why(run_on: Callable[..., RunRecords]) -> None:
+    smaller = {"random_rank": "random_rank:patterns=20,words=4,samples=3", "sensitivity": "sensitivity:samples=1"}
+    metrics = [smaller.get(name, name) for name in ALL_METRICS.builtin if ALL_METRICS.create(name).scope != "cells"]
+    metrics += [f"ablated_accuracy:operator={operator}" for operator in ("mean", "resample", "mask", "cut")]
+    methods = ["influence-patterns:samples=3", "attattr:steps=2", "diffmask-single:steps=6", "random"]
+    results = run_on("llama", "sva/obj", methods=methods, metrics=metrics, limit=2)
+    scores = {record.method: record.scores.values() for record in results.records}
+    assert [record.status for record in results.records] == ["done"] * 4
+    assert not [(score.metric, score.reason) for of in scores.values() for score in of if score.status == "failed"]
+    scored = {score.name for of in scores.values() for score in of if score.status == "done"}
+    reasons = [(score.name, score.reason) for of in scores.values() for score in of if score.name not in scored]
+    unfit = {name: [reason for other, reason in reasons if other == name] for name, _ in reasons}
+    assert set(unfit) == {"plausibility", "ground_truth_divergence", "ground_truth", "depth_kept"} | (set(unfit) & CIRCUITS)
+    assert all(any("the task's instances" in reason for reason in unfit[name]) for name in set(unfit) - CIRCUITS)
+    replaced = {score.settings.get("baseline") for score in scores["influence-patterns"] if "baseline" in score.settings}
+    assert replaced == {"pad"}
