@@ -74,12 +74,16 @@ def shaped_model(shape: Shape, tokens: int) -> FlowModel:
 
 
 def random_text(model: FlowModel, tokens: int) -> Batch:
-    """One text of random tokens, asked about its gap in the middle or about the word after its end."""
+    """One text of random tokens, asked about its gap in the middle or about the word after its end.
+
+    Its counterpart has another first token.
+    """
     ids = torch.randint(1000, 30000, (1, tokens), generator=torch.Generator().manual_seed(0))
     target = tokens // 2 if model.head == "masked" else tokens - 1
     if model.head == "masked":
         ids[:, target] = SPECIAL
-    return batch_of(ids, 2003, 2024, target, pairwise=True)
+    batch = batch_of(ids, 2003, 2024, target, pairwise=True)
+    return replace(batch, counterpart=torch.cat([ids[:, :1] + 1, ids[:, 1:]], 1))
 
 
 def ready(spec: dict[str, Any], model: FlowModel, batch: Batch) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,11 +12,12 @@ from torch.func import vjp, vmap
 
 from ..batch import Batch
 from ..flow.flow_model import FlowModel
+from ..memory import affordable
 from ..outputs import value
 from .passes import PlainStream, Written, counterpart_of, graph_of, repeated, run_plain
 
-MOST_NUMBERS = 2**26
-"""Gradients of all readers that are held at a time."""
+MOST_NUMBERS, COPIES = 2**26, 6
+"""Gradients of all readers that are held at a time, and how many numbers are at work for each."""
 Circuit = Float[Tensor, "batch writers readers"]
 
 
@@ -53,10 +54,24 @@ def edge_effects(model: FlowModel, batch: Batch, points: Float[Tensor, " points"
         NotApplicable: An instance has no counterpart.
     """
     counterpart_of(batch)
-    per_row = graph_of(model).shape[1] * batch.ids.shape[1] * model.width * len(points)
-    parts = torch.arange(len(batch), device=batch.ids.device).split(max(1, MOST_NUMBERS // per_row))
-    effects = [_effects(model, batch.rows(part), points) for part in parts]
+    numbers = graph_of(model).shape[1] * batch.ids.shape[1] * model.width
+    most = affordable(COPIES * numbers * torch.finfo(model.dtype).bits // 8, 1 / 2, max(1, MOST_NUMBERS // numbers))
+    parts = torch.arange(len(batch), device=batch.ids.device).split(max(1, most // len(points)))
+    effects = [_mean_effects(model, batch.rows(part), points.split(most)) for part in parts]
     return EdgeEffects(*(torch.cat(part) for part in zip(*effects, strict=True)))
+
+
+def _mean_effects(model: FlowModel, batch: Batch, points: Sequence[Tensor]) -> EdgeEffects:
+    """The mean over all points, some of them at a time."""
+    parts = [_effects(model, batch, some) for some in points]
+    if len(parts) == 1:
+        return parts[0]
+    count = sum(map(len, points))
+    circuit, nodes = (
+        torch.stack([getattr(part, name) * (len(some) / count) for part, some in zip(parts, points, strict=True)]).sum(0)
+        for name in ("circuit", "nodes")
+    )
+    return parts[0]._replace(circuit=circuit, nodes=nodes)
 
 
 def _effects(model: FlowModel, batch: Batch, points: Tensor) -> EdgeEffects:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,6 +37,7 @@ FEW = {
 
 
 def explain(model, name: str, batch, **settings):
+    batch = replace(batch, counterpart=torch.where(batch.attention_mask, batch.ids.flip(1).clamp(min=5), batch.ids))
     method = METHODS.create({"name": name, **FEW.get(name, {}), **settings})
     if hasattr(method, "fit"):
         method = method.trained(method.fit(model, [batch.rows(torch.arange(len(batch)))], InMemorySession()))
@@ -43,7 +45,7 @@ def explain(model, name: str, batch, **settings):
 
 
 def numbers(explanation) -> Iterator[tuple[str, np.ndarray]]:
-    for name in ("tokens", "nodes", "flows", "edges", "heads", "mask", "gate", "units", "sets"):
+    for name in ("tokens", "nodes", "flows", "edges", "heads", "mask", "gate", "units", "sets", "circuit"):
         if (view := getattr(explanation, name, None)) is not None:
             yield name, view
     yield from ((f"values/{name}", np.array(value)) for name, value in explanation.values.items())

@@ -81,3 +81,11 @@ def test_paths_of_pathlib_are_paths(tmp_path: Path) -> None:
     names = {"model": tmp_path / "model", "store": tmp_path / "store", "data_dir": tmp_path}
     text = Plan.make(tasks=str(tmp_path / "a.tsv"), **{field: str(path) for field, path in names.items()})
     assert Plan.make(tasks=[tmp_path / "a.tsv"], **names) == Plan.make(tasks=tmp_path / "a.tsv", **names) == text
+
+
+def test_a_memory_budget_is_a_size():
+    assert Plan.make(tasks="sva/obj").memory == "4GiB" and Plan.make(tasks="sva/obj", memory="2 GB").memory == "2 GB"
+    assert Plan.make(tasks="sva/obj", memory=2**30).memory == str(2**30)
+    for size in ("much", "1KiB", 0):
+        with pytest.raises(UsageError, match="memory budget"):
+            Plan.make(tasks="sva/obj", memory=size)

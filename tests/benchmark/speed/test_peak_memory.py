@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from flowgauge.benchmark.speed import peak_memory
-from flowgauge.benchmark.speed.one_explanation import peak
+from flowgauge.benchmark.speed.one_explanation import SHAPES, peak, shaped_model
 from flowgauge.benchmark.speed.peak_memory import MemoryRow, measure_memory
 from flowgauge.core.errors import UsageError
 from flowgauge.methods.registry import METHODS
+from flowgauge.models.flow.trace import trace_bytes
 
 counted = pytest.mark.skipif(peak() == 0, reason="the system does not count the peak of a process")
 
@@ -22,6 +23,24 @@ def test_longer_texts_take_more_and_methods_that_refuse_say_why():
     short, long = rows[0], rows[2]
     assert 0 <= short.bytes < long.bytes and long.bytes > 2**26 and long.seconds > 0 and not long.unfinished
     assert "searches over 27 positions" in rows[3].unfinished and rows[3].bytes == 0
+
+
+SMALL, ROOM = 2**26, 2**25
+"""A budget of 64 MiB, and 32 MiB for Python's objects and for what torch's allocator holds on to."""
+SPLITTING = (
+    "influence-patterns:samples=12", "internal-influence:samples=12", "integrated-gradients:samples=30,nodes=false",
+    "attattr:steps=4", "lime:samples=60", "eap-ig",
+)  # fmt: skip
+"""A method of each kind that splits its work, with settings by which it takes seconds."""
+
+
+@counted
+def test_methods_stay_within_a_small_budget():
+    """A text of 200 tokens, whose path samples alone would take 110 MiB with all their sites."""
+    assert trace_bytes(shaped_model(SHAPES["bert-tiny"], 200), 200, 12) > SMALL + ROOM
+    rows = list(measure_memory(["bert-tiny"], [200], SPLITTING, budget=SMALL, timeout=600))
+    assert {row.method: row.unfinished for row in rows if row.unfinished} == {}
+    assert {row.method: row.bytes for row in rows if row.bytes > SMALL + ROOM} == {}
 
 
 @counted
