@@ -12,6 +12,7 @@ from ...models.batch import Batch
 from ...models.built.training import TrainingSession
 from ...models.inputs.encode import batches
 from ...models.layered import Layered
+from ...models.memory import DEFAULT, memory_bytes, within_memory
 from ...models.shared_model import lent_copy
 from ..loading.trained_weights import TrainedWeights
 from ..store.key import canonical
@@ -62,8 +63,10 @@ class MethodTrainer:
         name = canonical({name: job.key[name] for name in ("trained_on", "max_tokens", "on_split")})
         if name not in self._batches:
             sample = job.training_sample
-            self._batches[name] = batches(
-                self.model, sample.instances, sample.key.quantity, batch_size=BATCH_SIZE, max_tokens=job.key["max_tokens"],
-                on_split=job.key["on_split"], labels=self.labels or None, samples=1,
-            ).batches  # fmt: skip
+            # A step of training draws from one batch, and weights are kept without the memory budget, which must not move them.
+            with within_memory(memory_bytes(DEFAULT)):
+                self._batches[name] = batches(
+                    self.model, sample.instances, sample.key.quantity, batch_size=BATCH_SIZE, max_tokens=job.key["max_tokens"],
+                    on_split=job.key["on_split"], labels=self.labels or None, samples=1,
+                ).batches  # fmt: skip
         return tuple(lent_copy(replace(batch, cache={}), job.method) for batch in self._batches[name])

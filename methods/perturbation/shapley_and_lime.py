@@ -40,8 +40,8 @@ class WordSampling(Settings):
 
     baseline: Baseline = "mask"
     has_ends: ClassVar[bool] = True
-    loads: ClassVar[tuple[str, ...]] = ("captum.attr",)
     """Whether the scores sum to the change of q from the baseline."""
+    loads: ClassVar[tuple[str, ...]] = ("captum.attr",)
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
         """Explains one instance after the other: captum draws for a whole batch, but each must draw from its own seed."""

@@ -80,6 +80,7 @@ def insert(
         token_type_ids=tensor("kind", 0),
         word_ids=torch.stack([tensor("segment", -1), tensor("word", -1)], 2),
         target=target,
+        counterpart=None,
         cache={},
     )
 

@@ -141,6 +141,6 @@ class PreNormTangents:
 
     def finish_vjp(self, at: Index, grad: Vectors) -> tuple[Vectors, HeadVectors]:
         read = self.norm2.vjp(at, self.ff.vjp(at, norms.vjp(self.post2, at, grad)))
-        middle = grad if self.layer.parallel else grad + read
         skip = grad + read
+        middle = grad if self.layer.parallel else skip
         return skip, self.layer.attended_vjp(norms.vjp(self.post1, at, middle))

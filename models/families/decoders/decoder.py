@@ -88,11 +88,11 @@ def base_of(hf: Any, name: str) -> Any:
     return getattr(hf, hf.base_model_prefix)
 
 
-def llama_layer(layer: Any, config: Any, index: int, rotary: Rotary, shift: float = 0.0) -> PreNorm:
+def llama_layer(layer: Any, config: Any, index: int, rotary: Rotary, shift: float = 0.0, cap: float | None = None) -> PreNorm:
     """A layer with Llama's module names: RMSNorm, rotary positions, grouped heads and a gated feed-forward block.
 
-    Norms of queries and keys (Qwen 3, Gemma 3), norms after each block (Gemma 2 and 3), a soft cap of scores (Gemma 2) and a
-    sliding window are used where the layer has them.
+    Norms of queries and keys (Qwen 3, Gemma 3), norms after each block (Gemma 2 and 3) and a sliding window are used where the
+    layer has them.
 
     Args:
         layer: The layer of transformers.
@@ -100,6 +100,7 @@ def llama_layer(layer: Any, config: Any, index: int, rotary: Rotary, shift: floa
         index: Which of the layers it is.
         rotary: The turn of queries and keys.
         shift: Added to the weights of its norms.
+        cap: Soft cap of its scores, or None.
     """
     attention, mlp = layer.self_attn, layer.mlp
     norm = lambda owner, key: _norm(getattr(owner, key, None), shift)  # noqa: E731
@@ -119,7 +120,7 @@ def llama_layer(layer: Any, config: Any, index: int, rotary: Rotary, shift: floa
             key_heads=config.num_key_value_heads,
             causal=True,
             window=getattr(config, "sliding_window", None) if slides else None,
-            cap=getattr(config, "attn_logit_softcapping", None),
+            cap=cap,
             rotary=rotary,
             query_norm=norm(attention, "q_norm"),
             key_norm=norm(attention, "k_norm"),

@@ -26,12 +26,13 @@ def gemma_parts(hf: Any, name: str) -> ModelParts:
     else:  # local and global layers turn by angles of their own
         rotary = [Rotary(partial(base.rotary_emb, layer_type=kind)) for kind in hf.config.layer_types]
     layers = enumerate(zip(base.layers, rotary, strict=False))
+    cap = hf.config.attn_logit_softcapping if hf.config.model_type == "gemma2" else None  # transformers runs Gemma 3 without
     return decoder_parts(
         hf,
         name,
         word_embedding=base.embed_tokens,
         embed=lambda words, batch: words,
-        layers=tuple(llama_layer(layer, hf.config, index, turn, shift=1.0) for index, (layer, turn) in layers),
+        layers=tuple(llama_layer(layer, hf.config, index, turn, shift=1.0, cap=cap) for index, (layer, turn) in layers),
         norm=rms_norm_of(base.norm, shift=1.0),
         max_tokens=hf.config.max_position_embeddings,
         cap=hf.config.final_logit_softcapping,

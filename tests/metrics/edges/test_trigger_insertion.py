@@ -87,3 +87,10 @@ def test_a_decoder_reads_the_last_token_of_the_attacked_text(models, batches):
     assert made.ids[0].tolist() == [*batch.ids[0].tolist(), 30] and made.target.tolist() == [4, 3, 2]
     short = insert(model, batch, [0], [(WordPiece(30, 0, 1 / 4),)], longest=4)
     assert short.target.tolist() == [3] and 30 in short.ids[0].tolist()
+
+
+def test_an_attacked_text_has_no_counterpart(models, batches):
+    model = models()
+    batch = batches(model, [6, 4])
+    made = insert(model, replace(batch, counterpart=batch.ids), [0, 1], [(WordPiece(30, 0, 1.0),)] * 2)
+    assert made.counterpart is None and made.only(made.attention_mask).lengths == [7, 5]

@@ -24,3 +24,11 @@ def test_word_vectors_are_those_of_the_scaled_table_and_caps_bound_scores_and_lo
 def test_attention_to_later_positions_is_refused(models) -> None:
     with pytest.raises(UsageError, match="attends to later positions"):
         models("gemma3_text", use_bidirectional_attention=True)
+
+
+def test_gemma_3_has_no_cap_of_scores_whatever_its_configuration_says(models, batches) -> None:
+    model = models("gemma3_text", attn_logit_softcapping=0.5)
+    batch = batches(model, [6])
+    with torch.no_grad():
+        expected = model.hf(input_ids=batch.ids).logits[:, -1]
+    torch.testing.assert_close(model.outputs(batch)[0], expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
