@@ -133,6 +133,4 @@ def _outputs(model: Layered) -> int:
 
 
 def _bytes(model: Layered, numbers: int) -> int:
-    import torch
-
-    return int(numbers * torch.finfo(model.dtype).bits // 8)
+    return numbers * model.dtype.itemsize

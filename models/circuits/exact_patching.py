@@ -155,12 +155,13 @@ def _head_edges(
     attention, mask = block.attention, block.attention.mask(batch.attention_mask.repeat_interleave(before, 0))
     rows, row = repeated(batch, before)
     copies = lambda x: block.normed(x).unsqueeze(-2).expand(-1, -1, n_heads, -1)  # noqa: E731
-    plain = attention.each(*[copies(skip)] * 3, batch.positions)
-    moved = attention.each(*[copies(residual.flatten(0, 1))] * 3, rows.positions)
+    same, other = copies(skip), copies(residual.flatten(0, 1))
+    plain = attention.each(same, same, same, batch.positions)
+    moved = attention.each(other, other, other, rows.positions)
     lost = []
     for part in range(3):
-        inputs = [m if index == part else p[row] for index, (p, m) in enumerate(zip(plain, moved, strict=True))]
-        change = attention.outputs(attention.context(*inputs, mask)) - written.heads[layer][row]
+        query, key, value = (m if index == part else p[row] for index, (p, m) in enumerate(zip(plain, moved, strict=True)))
+        change = attention.outputs(attention.context(query, key, value, mask)) - written.heads[layer][row]
         by_head, of_head = repeated(rows, n_heads)
         losses = q.new_zeros(len(of_head))
         for some in _parts(len(of_head), batch.ids.shape[1] * model.width, row.device):
