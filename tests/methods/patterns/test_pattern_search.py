@@ -22,6 +22,9 @@ from flowgauge.models.flow.graph import SKIP
 from flowgauge.models.flow.trace import PathTrace, path_trace
 from flowgauge.models.layers.base import Projected
 
+FAMILIES = ["bert", "albert", "deberta-v2", "modernbert"]
+"""One family of each kind of attention and layer among encoders."""
+
 
 def naive(trace: PathTrace, row: int, positions, heads=None) -> float:
     """I(x, pi) by whole-layer derivatives, keeping one node a layer."""
@@ -69,7 +72,9 @@ def pattern_prefix(trace, nodes, word, layer):
     return tangent[rows, spread[layer + 1]][:, None]
 
 
-def test_all_patterns_sum_to_g_and_the_best_is_never_below_the_found_one(model, batches):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_patterns_sum_to_g_and_the_best_is_never_below_the_found_one(models, batches, family):
+    model = models(family)
     batch = batches(model, [4, 3])
     trace = path_trace(model, batch, samples=4)
     found, wide = search(trace), search(trace, beam=16)
@@ -110,8 +115,11 @@ def greedy_heads(trace, row, positions, sign, free):
     return chosen
 
 
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("free", [False, True])
-def test_heads_and_skips_are_the_greedy_ones_and_their_influence_is_exact(trace, free):
+def test_heads_and_skips_are_the_greedy_ones_and_their_influence_is_exact(models, batches, family, free):
+    model = models(family)
+    trace = path_trace(model, batches(model, [6, 5, 4]), samples=6)
     found = search(trace)
     refined = refine(trace, found, free)
     for row in range(3):
@@ -126,7 +134,9 @@ def test_heads_and_skips_are_the_greedy_ones_and_their_influence_is_exact(trace,
             assert all(head != SKIP or positions[i] == positions[i + 1] for i, head in enumerate(heads))
 
 
-def test_a_bundle_of_all_nodes_carries_the_whole_influence(model, batches):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_bundle_of_all_nodes_carries_the_whole_influence(models, batches, family):
+    model = models(family)
     trace = path_trace(model, batches(model, [5]), samples=4)
     everything = search(trace, k=5)
     assert torch.allclose(everything.influence, everything.total, atol=TOLERANCE)
