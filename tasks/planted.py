@@ -257,12 +257,23 @@ class PlantedTask(Wiring):
             answer=(NUMBERS[number],),
             condition=name,
             slots=tuple(f"w{n + 1}" for n in range(len(words))),
+            counterpart=(" ".join(_other_number(words, every[route].positions[0] - 1)),),
             truth={
                 "path": every[route].positions,
                 "heads": every[route].heads,
                 "distractors": tuple(r.positions[0] for r in every[self.routes : self.routes + self.distractors]),
             },
         )
+
+
+def _other_number(words: list[str], at: int) -> list[str]:
+    """The words with the other number of one noun.
+
+    >>> _other_number(["now", "guards"], 1)
+    ['now', 'guard']
+    """
+    noun = words[at]
+    return [*words[:at], noun.removesuffix("s") if noun.endswith("s") else noun + "s", *words[at + 1 :]]
 
 
 def _conditions(wiring: Wiring) -> list[tuple[int, str, str]]:

@@ -17,6 +17,7 @@ from ..stored.comparable_cells import ComparableCells
 from ..tables.columns import PATTERNS
 from .aggregate import LEAST, aggregate_figure, superpose
 from .attribution import attribution_drawing, attribution_figure
+from .circuit import circuit_drawing, circuit_figure
 from .counting import choose_examples, counting_cells, counting_example, counting_figure
 from .curves import CURVES, UNITS, curve_figure
 from .depth_kept import depth_figure
@@ -32,6 +33,8 @@ from .style import save, settings
 
 ATTRIBUTION = "attattr"
 """The method whose attribution graphs and heads are drawn by default."""
+CIRCUIT = "eap-ig"
+"""The method whose circuits are drawn by default."""
 MASKS = ("diffmask-input", "diffmask-hidden")
 """The methods whose masks are drawn by default."""
 T = TypeVar("T")
@@ -76,13 +79,13 @@ def plot(
 
     Args:
         store_url: A folder or fsspec URL of results.
-        what: `pattern`, `aggregate`, `entropy`, `curve`, `pruning`, `receptive`, `attribution`, `heads`, `mask`, `texts`,
-            `depth`, `counting`, `gallery`, or `all` for every figure that the store has data for.
+        what: `pattern`, `aggregate`, `entropy`, `curve`, `pruning`, `receptive`, `attribution`, `heads`, `circuit`,
+            `mask`, `texts`, `depth`, `counting`, `gallery`, or `all` for every figure that the store has data for.
         out: The folder to write into.
         model: Limits the figures to one model.
         task: Limits the figures to one task.
         method: Limits the figures to one method. By default, curves and depths show all methods, attribution and heads show
-            attattr, mask and texts show both DiffMask methods, and other figures show influence-patterns.
+            attattr, circuits eap-ig, mask and texts show both DiffMask methods, and other figures show influence-patterns.
         instance: Identifiers of instances; by default the first instance of each condition.
         condition: The condition of an aggregate; by default every condition.
         share: Words with a smaller share of the sum of |g| are left out.
@@ -277,6 +280,12 @@ def _heads(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
         yield _stem("heads", group, explained.label, id), heads_figure(maps)
 
 
+def _circuit(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
+    for (group, explained, *_), id in _instances(source, options, CIRCUIT):
+        drawing = circuit_drawing(explained.label, explained.sentences[id], explained.gold[id])
+        yield _stem("circuit", group, explained.label, id), circuit_figure(drawing)
+
+
 def _counting(source: ExplanationSource, options: FigureOptions) -> NamedFigures:
     def examples_of(group: ComparableCells) -> NamedFigures:
         cells = counting_cells(source, group)
@@ -322,6 +331,7 @@ FIGURES: dict[str, Callable[[ExplanationSource, FigureOptions], NamedFigures]] =
     "gallery": _gallery,
     "attribution": _attribution,
     "heads": _heads,
+    "circuit": _circuit,
     "counting": _counting,
     "mask": _mask,
     "texts": _texts,

@@ -79,3 +79,11 @@ def test_every_view_without_words_is_listed_even_if_all_is_zero():
 def test_scores_have_a_sign_and_three_digits_of_the_largest():
     assert [signed(x, 123.4) for x in (123.4, -0.4, 0.4)] == ["+123", "0", "0"]
     assert signed(-2.5e-5, 2.5e-5) == "-0.0000250" and signed(0.0, 0.0) == "0.00"
+
+
+def test_edges_of_a_circuit_are_named_by_writer_and_reader() -> None:
+    circuit = np.zeros((4, 8))
+    circuit[0, 2], circuit[1, 7] = 0.5, -2.0
+    assert strongest_of(Explanation(circuit=circuit), ())["edges"] == [
+        Strongest("layer 1 head 1 to logits", -2.0), Strongest("embedding to layer 1 head 1 key", 0.5)
+    ]  # fmt: skip

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from flowgauge.core.errors import NoSplit, UsageError
-from flowgauge.tasks.planted import FILLERS, NOUNS, SKIP
+from flowgauge.tasks.planted import FILLERS, NOUNS, SKIP, PlantedTask
 from flowgauge.tasks.registry import TASKS
 
 NAMES = ["planted/relay", "planted/skip", "planted/attractor", "planted/fork", "planted/superposed"]
@@ -74,3 +74,11 @@ def test_a_task_names_the_model_with_its_wiring(spec, model) -> None:
 def test_settings_out_of_range_are_refused(settings, said) -> None:
     with pytest.raises(UsageError, match=said):
         TASKS.create(f"planted/relay:{settings}")
+
+
+def test_the_counterpart_has_the_other_number_of_the_subject_alone() -> None:
+    for instance in PlantedTask(distractors=1).instances("test", 8, 0):
+        words, other = instance.segments[0].split(), instance.counterpart[0].split()
+        at = instance.truth["path"][0] - 1
+        assert [n for n, (a, b) in enumerate(zip(words, other, strict=True)) if a != b] == [at]
+        assert sorted((words[at], other[at]))[1] == sorted((words[at], other[at]))[0] + "s"

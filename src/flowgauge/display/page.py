@@ -18,7 +18,7 @@ from .colours import is_faint
 from .explained_text import ExplainedText
 from .pictures import graphs, picture_bytes
 from .results import Results
-from .views import Strongest, head_table, node_table, signed, strongest_edges
+from .views import Strongest, head_table, node_table, signed, strongest_circuit_edges, strongest_edges
 
 
 class ShadedCell(NamedTuple):
@@ -146,6 +146,8 @@ def _head_grids(explained: ExplainedText) -> Iterator[ShadedGrid]:
 
 
 def _edges(explained: ExplainedText, label: str) -> list[ShadedCell]:
-    edges: list[Strongest] = strongest_edges(explained[label], explained.sentence.tokens)
+    edges: list[Strongest] = strongest_edges(explained[label], explained.sentence.tokens) or strongest_circuit_edges(
+        explained[label]
+    )
     largest = max((abs(edge.score) for edge in edges), default=0.0)
     return [_cell(edge.name, edge.score, largest) for edge in edges]

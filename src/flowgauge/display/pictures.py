@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from ..benchmark.store.atomic_files import write_file
 from ..core.errors import NotApplicable, UsageError
 from ..leaderboards.figures.attribution import attribution_drawing, attribution_figure
+from ..leaderboards.figures.circuit import circuit_drawing, circuit_figure
 from ..leaderboards.figures.masks import mask_figure
 from ..leaderboards.figures.pattern import pattern_figure
 from ..leaderboards.figures.pattern_panel import make_panel
@@ -133,7 +134,7 @@ def _draw_bars(figure: Figure, bottom: float, high: float, title: str, entries: 
 
 
 def graph_of(explained: ExplainedText, label: str) -> Figure:
-    """The pattern of one method, else its attribution graph, else its mask.
+    """The pattern of one method, else its attribution graph, else its mask, else its circuit.
 
     Raises:
         NotApplicable: The method gives none of them; the text says why the first cannot be drawn.
@@ -143,6 +144,7 @@ def graph_of(explained: ExplainedText, label: str) -> Figure:
         lambda: pattern_figure([make_panel(label, sentence, explanation, unit=explained.unit)]),
         lambda: attribution_figure(attribution_drawing(label, sentence, explanation)),
         lambda: mask_figure(label, sentence, explanation),
+        lambda: circuit_figure(circuit_drawing(label, sentence, explanation)),
     ):
         try:
             with settings():

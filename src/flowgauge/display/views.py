@@ -15,6 +15,7 @@ from ..core.errors import NotApplicable
 from ..leaderboards.figures.pattern_strokes import word_totals
 from ..methods.explanation import Explanation
 from ..methods.views import head_scores, node_scores, word_mask
+from ..models.circuits.circuit_graph import CircuitGraph
 
 STRONGEST = 8
 """How many of the strongest nodes, heads or edges are listed."""
@@ -136,6 +137,16 @@ def strongest_edges(explanation: Explanation, tokens: Sequence[str], count: int 
     ]
 
 
+def strongest_circuit_edges(explanation: Explanation, count: int = STRONGEST) -> list[Strongest]:
+    """The edges of a circuit with the largest scores, whatever their sign: from what writes to what reads it."""
+    circuit = explanation.each()[0].circuit
+    if circuit is None:
+        return []
+    graph = CircuitGraph.of_shape((circuit.shape[0], circuit.shape[1]))
+    writers, readers = graph.writers(), graph.readers()
+    return [Strongest(f"{writers[w]} to {readers[r]}", float(circuit[w, r])) for w, r in _largest(circuit, count)]
+
+
 def strongest_of(explanation: Explanation, tokens: Sequence[str], count: int = STRONGEST) -> dict[str, list[Strongest]]:
     """The strongest nodes, heads and edges, each where the explanation has them; for methods that score no words.
 
@@ -147,7 +158,7 @@ def strongest_of(explanation: Explanation, tokens: Sequence[str], count: int = S
     listed = {
         "nodes": strongest_nodes(explanation, tokens, count),
         "heads": strongest_heads(explanation, count),
-        "edges": strongest_edges(explanation, tokens, count),
+        "edges": strongest_edges(explanation, tokens, count) or strongest_circuit_edges(explanation, count),
     }
     return {what: entries for what, entries in listed.items() if entries}
 

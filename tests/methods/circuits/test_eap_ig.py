@@ -11,10 +11,15 @@ from tests.models.circuits.conftest import any_model, paired
 
 from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.circuits.eap_ig import AttributionPatching, EapIg
+from flowgauge.methods.circuits.patching import EdgePatching
 from flowgauge.methods.views import head_scores
 from flowgauge.models.circuits.circuit_graph import CircuitGraph
 from flowgauge.models.circuits.passes import run_plain
+from flowgauge.models.inputs.encode import encode
 from flowgauge.models.outputs import value
+from flowgauge.models.registry import MODELS
+from flowgauge.tasks.planted import SKIP
+from flowgauge.tasks.registry import load_task
 
 __all__ = ["any_model", "paired"]
 
@@ -50,6 +55,28 @@ def test_midpoints_are_complete_and_words_that_are_the_same_score_nothing(any_mo
         same = (batch.ids[row] == batch.counterpart[row])[: batch.lengths[row]].numpy()
         assert not explanation.tokens[same].any() and np.abs(explanation.tokens[~same]).max() > 0
         assert explanation.circuit[0].sum() == pytest.approx(explanation.tokens.sum())
+
+
+@pytest.mark.parametrize("plugin", [AttributionPatching(), EapIg(), EdgePatching()])
+@pytest.mark.parametrize("spec", ["planted/relay", "planted/skip", "planted/relay:depth=3,routes=3,seed=2"])
+def test_the_planted_circuit_of_a_bert_is_found(spec, plugin) -> None:
+    """From the embedding by the values of the heads on the planted path to the logits, and next to nothing else."""
+    task = load_task(spec)
+    model = MODELS.create(task.model).build({}).to(torch.device("cpu"), torch.float64)
+    instances = task.instances("test", 4, 0)
+    graph = CircuitGraph(model.n_layers, model.n_heads)
+    readers = list(graph.readers())
+    for instance, explanation in zip(instances, plugin.explain(model, encode(model, instances, task.quantity)), strict=True):
+        writer, planted = 0, set()
+        for layer, head in enumerate(instance.truth["heads"]):
+            if head != SKIP:
+                planted.add((writer, readers.index(f"layer {layer + 1} head {head + 1} value")))
+                writer = graph.head_writers(layer).start + head
+        planted.add((writer, len(readers) - 1))
+        strongest = np.argsort(-np.abs(explanation.circuit), axis=None)[: len(planted)]
+        assert {tuple(map(int, np.unravel_index(i, graph.shape))) for i in strongest} == planted
+        rest = np.abs(explanation.circuit).sum() - sum(abs(explanation.circuit[edge]) for edge in planted)
+        assert rest < 0.01 * min(explanation.circuit[edge] for edge in planted)
 
 
 def test_instances_do_not_depend_on_their_batch(any_model, paired) -> None:
