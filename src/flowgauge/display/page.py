@@ -146,8 +146,7 @@ def _head_grids(explained: ExplainedText) -> Iterator[ShadedGrid]:
 
 
 def _edges(explained: ExplainedText, label: str) -> list[ShadedCell]:
-    edges: list[Strongest] = strongest_edges(explained[label], explained.sentence.tokens) or strongest_circuit_edges(
-        explained[label]
-    )
+    explanation = explained[label]
+    edges: list[Strongest] = strongest_edges(explanation, explained.sentence.tokens) or strongest_circuit_edges(explanation)
     largest = max((abs(edge.score) for edge in edges), default=0.0)
     return [_cell(edge.name, edge.score, largest) for edge in edges]

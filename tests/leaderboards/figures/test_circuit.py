@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.leaderboards.figures.conftest import SENTENCE, keep, record, svg
+from tests.leaderboards.conftest import keep, record
+from tests.leaderboards.figures.conftest import SENTENCE, svg
 
 from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import NotApplicable, UsageError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from flowgauge.models.circuits.passes import run_plain
 from flowgauge.models.inputs.encode import encode
 from flowgauge.models.outputs import value
 from flowgauge.models.registry import MODELS
-from flowgauge.tasks.planted import SKIP
+from flowgauge.tasks.planted import SKIP, PlantedTask
 from flowgauge.tasks.registry import load_task
 
 __all__ = ["any_model", "paired"]
@@ -62,13 +63,15 @@ def test_midpoints_are_complete_and_words_that_are_the_same_score_nothing(any_mo
 def test_the_planted_circuit_of_a_bert_is_found(spec, plugin) -> None:
     """From the embedding by the values of the heads on the planted path to the logits, and next to nothing else."""
     task = load_task(spec)
+    assert isinstance(task, PlantedTask)
     model = MODELS.create(task.model).build({}).to(torch.device("cpu"), torch.float64)
     instances = task.instances("test", 4, 0)
     graph = CircuitGraph(model.n_layers, model.n_heads)
     readers = list(graph.readers())
     for instance, explanation in zip(instances, plugin.explain(model, encode(model, instances, task.quantity)), strict=True):
-        writer, planted = 0, set()
-        for layer, head in enumerate(instance.truth["heads"]):
+        writer, planted = 0, set[tuple[int, int]]()
+        heads: Any = instance.truth["heads"]
+        for layer, head in enumerate(heads):
             if head != SKIP:
                 planted.add((writer, readers.index(f"layer {layer + 1} head {head + 1} value")))
                 writer = graph.head_writers(layer).start + head
