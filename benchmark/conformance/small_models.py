@@ -109,13 +109,15 @@ def word_tokenizer(encoder: bool, words: Sequence[str] = WORDS) -> Any:
 
 
 def small_instances(head: Head) -> tuple[Instance, ...]:
-    """Two sentences of different lengths that ask a model with this head."""
+    """Two sentences of different lengths that ask a model with this head, each with a counterpart whose first word differs."""
     texts = ("w1 w2 w3 w4 w5 w6 w7", "w8 w9 w10 w11 w12")
+    others = ("w16 w2 w3 w4 w5 w6 w7", "w17 w9 w10 w11 w12")
+    pairs = enumerate(zip(texts, others, strict=True))
     if head in ("masked", "next"):
         return tuple(
-            Instance(f"i{n}", (f"{text} {GAP}",), (f"w{20 + n}",), (f"w{30 + n}",), left_to_right=True)
-            for n, text in enumerate(texts)
+            Instance(f"i{n}", (f"{a} {GAP}",), (f"w{20 + n}",), (f"w{30 + n}",), left_to_right=True, counterpart=(f"{b} {GAP}",))
+            for n, (a, b) in pairs
         )
     if head == "label":
-        return tuple(Instance(f"i{n}", (text,), (n,), (1 - n,)) for n, text in enumerate(texts))
-    return tuple(Instance(f"i{n}", ("w14 w15", text), (3, 8)) for n, text in enumerate(texts))
+        return tuple(Instance(f"i{n}", (a,), (n,), (1 - n,), counterpart=(b,)) for n, (a, b) in pairs)
+    return tuple(Instance(f"i{n}", ("w14 w15", a), (3, 8), counterpart=("w14 w16", a)) for n, (a, _) in pairs)
