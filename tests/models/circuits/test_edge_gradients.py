@@ -75,7 +75,9 @@ def _flipped(model, batch):
 
 def test_midpoints_reach_the_difference_of_text_and_counterpart(any_model, paired) -> None:
     effects = edge_effects(any_model, paired(any_model), (torch.arange(100, dtype=torch.float64) + 0.5) / 100)
-    torch.testing.assert_close(effects.circuit[:, 0].sum(-1), effects.q - effects.q_counterpart, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        effects.circuit[:, 0].sum(-1), effects.q - effects.q_counterpart, rtol=1e-3, atol=5e-4
+    )  # OPT has kinks
 
 
 def test_parts_of_a_batch_give_what_the_batch_gives(any_model, paired, monkeypatch) -> None:
