@@ -17,6 +17,7 @@ from .families.registry import FAMILIES
 from .problem_types import check_problem_type, stated_problem_type
 from .zoo import ZOO
 
+log = logging.getLogger(__name__)
 HEADS: Mapping[str, Head] = {
     "ForMaskedLM": "masked", "ForCausalLM": "next", "LMHeadModel": "next", "ForSequenceClassification": "label",
     "ForQuestionAnswering": "span",
@@ -48,7 +49,8 @@ class Checkpoint:
         """Refuses what flowgauge does not run.
 
         Raises:
-            UsageError: Another family, quantised weights, an encoder that is configured as a decoder, attention to a second
+            UsageError: Another family, code of the checkpoint's own, quantised weights,
+                an encoder that is configured as a decoder, attention to a second
                 text, or positions that transformers 5 does not compute.
         """
         family, architecture = self.config.get("model_type"), self.architecture
@@ -60,6 +62,8 @@ class Checkpoint:
                 f"model {self.name!r} {stated}; flowgauge has adapters for {', '.join(sorted(FAMILIES))}{own}: "
                 "choose a checkpoint of one of these families."
             )
+        if "auto_map" in self.config:
+            self._check_own_code()
         quantised = self.config.get("quantization_config") or self.config.get("compression_config")
         if quantised:
             kind = quantised.get("quant_method") if isinstance(quantised, Mapping) else None
@@ -84,6 +88,23 @@ class Checkpoint:
                 f"model {self.name!r} was trained with position_embedding_type {positions!r}, which transformers 5 does not "
                 "compute: choose a checkpoint with absolute positions."
             )
+
+    def _check_own_code(self) -> None:
+        """Refuses a checkpoint whose own code computes its outputs, though it states a known family.
+
+        Raises:
+            UsageError: It was saved as a class that transformers does not have.
+        """
+        import transformers
+
+        if self.architecture and not hasattr(transformers, self.architecture):
+            raise UsageError(
+                f"model {self.name!r} was saved as {self.architecture}, a class of its own (auto_map), and code that comes with "
+                "a checkpoint is not run: choose a checkpoint that transformers runs by itself."
+            )
+        log.warning(
+            "model %r names code of its own (auto_map), which is not run: transformers' %s is.", self.name, self.architecture
+        )
 
     def check_counts(self) -> None:
         """Refuses numbers of layers or outputs that no encoder has, before anything of that size is built.

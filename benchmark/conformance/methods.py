@@ -98,7 +98,8 @@ def _require_shapes(plugin: Any, explanations: Any, batch: Batch, model: FlowMod
 
 WITHOUT_OTHER_ROWS = (
     "each sentence is explained as if it were alone: compute nothing across the rows of a batch, and leave out padding "
-    "(`batch.attention_mask` is False there) from every sum, mean, maximum and softmax."
+    "(`batch.attention_mask` is False there) from every sum, mean, maximum and softmax. A method that draws random numbers draws "
+    "them from each sentence's own batch.generators(), as many as it has real tokens."
 )
 FROM_THE_BATCH = "draw random numbers from batch.generators() alone, and keep nothing from one call to the next."
 CACHED = "what `model.outputs` and path traces return is shared with other methods: do not change it in place."

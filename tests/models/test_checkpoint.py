@@ -52,6 +52,10 @@ def variant(tiny_folder: Callable[..., Path], tmp_path: Path) -> Variant:
             {"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}},
             r"family 'own'.*code that comes with a checkpoint \(auto_map\)",
         ),
+        (
+            {"auto_map": {"AutoModel": "own.Own"}, "architectures": ["OwnForMaskedLM"]},
+            "saved as OwnForMaskedLM, a class of its own",
+        ),
         ({"model_type": None}, "states no model_type"),
         ({"is_decoder": True}, "is configured as a decoder"),
         ({"architectures": ["BertLMHeadModel"]}, r"is configured as a decoder \(.*saved as ...LMHeadModel\): choose an encoder"),
