@@ -70,7 +70,8 @@ class Checkpoint:
             how = f" by {printable(str(kind)[:50])}" if kind else ""
             raise UsageError(
                 f"the weights of model {self.name!r} are quantised{how} (quantization_config in config.json), and methods cannot "
-                "take gradients through them: choose the checkpoint that it was made from; --dtype bfloat16 halves its memory."
+                "take gradients through them: choose the checkpoint that it was made from "
+                "(--dtype bfloat16 halves the memory that one takes)."
             )
         if family not in ENCODERS and self.config.get("add_cross_attention"):
             raise UsageError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import UsageError
@@ -29,11 +28,6 @@ def for_model(plugin: Any, baseline: Baseline) -> Any:
     if baseline == DEFAULT or given is None or SETTING in given or settings(plugin).get(SETTING) != DEFAULT:
         return plugin
     return _rebuilt(plugin, {**settings(plugin), SETTING: baseline}, given)
-
-
-def all_for_model(plugins: Iterable[Any], baseline: Baseline) -> tuple[Any, ...]:
-    """Every plug-in as `for_model` gives it."""
-    return tuple(for_model(plugin, baseline) for plugin in plugins)
 
 
 def _rebuilt(plugin: Any, chosen: dict[str, Any], given: frozenset[str]) -> Any:

@@ -32,7 +32,10 @@ def counterpart_of(batch: Batch) -> Batch:
         NotApplicable: An instance has no counterpart of as many tokens.
     """
     if batch.counterpart is None:
-        raise NotApplicable("it exchanges states between a text and its counterpart, and this task has no counterparts.")
+        raise NotApplicable(
+            "it exchanges states between a text and its counterpart, and no text here has a counterpart: choose a task whose "
+            "sentences have one (a file: its column `counterpart`)."
+        )
     missing = (batch.counterpart < 0).all(1).nonzero()[:, 0].tolist()
     if missing:
         raise NotApplicable(

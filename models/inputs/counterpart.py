@@ -22,7 +22,7 @@ def counterpart_ids(model: Layered, instance: Instance, row: Encoding) -> list[i
 
     Returns:
         As many token ids as the text has; None where there is no counterpart, where the tokenizer splits its words otherwise than
-        those of the text or does not know one of them, or where the text was cut.
+        those of the text or does not know one of them, where both texts are the same tokens, or where the text was cut.
     """
     if not instance.counterpart or row.cut:
         return None
@@ -39,5 +39,7 @@ def counterpart_ids(model: Layered, instance: Instance, row: Encoding) -> list[i
         return None
     unknown = getattr(model.tokenizer, "unk_token_id", None)
     if any(token == unknown != own for token, own in zip(ids, row.ids, strict=True)):
+        return None
+    if ids == row.ids:  # what is flipped is one unknown word on both sides
         return None
     return ids if model.head != "masked" or ids[row.target] == row.ids[row.target] else None

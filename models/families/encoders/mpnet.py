@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ....core.errors import UsageError
 from ...batch import Batch
 from ...layers.post_norm import PostNorm
 from ...layers.relative import DistanceBias
@@ -13,9 +14,22 @@ from ...layers.self_attention import SelfAttention
 from ..base import ModelParts
 from .encoder import bert_layer, encoder_parts, on_first_token, padded_positions
 
+BUCKETS = 32
+"""Distances that transformers tells apart in every MPNet."""
+
 
 def mpnet_parts(hf: Any, name: str) -> ModelParts:
-    """The parts of an MPNet, which has RoBERTa's positions and a bias of scores for each distance, the same in every layer."""
+    """The parts of an MPNet, which has RoBERTa's positions and a bias of scores for each distance, the same in every layer.
+
+    Raises:
+        UsageError: Another number of distances than transformers computes, or what `encoder_parts` refuses.
+    """
+    buckets = hf.config.relative_attention_num_buckets
+    if buckets != BUCKETS:
+        raise UsageError(
+            f"model {name!r} has {buckets} distances (relative_attention_num_buckets), and transformers computes {BUCKETS} "
+            "whatever is stated: choose another checkpoint."
+        )
     base, encoder = hf.mpnet, hf.mpnet.encoder
     bias = DistanceBias(encoder.relative_attention_bias, lambda apart: encoder.relative_position_bucket(-apart))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowgauge.benchmark.engine.run import run
-from flowgauge.benchmark.loading.model_defaults import all_for_model, for_model
+from flowgauge.benchmark.loading.model_defaults import for_model
 from flowgauge.benchmark.loading.model_handle import ModelHandle
 from flowgauge.core.registry import settings
 from flowgauge.methods.gradients.integrated_gradients import IntegratedGradients
@@ -33,7 +33,7 @@ def test_a_default_gives_way_and_what_is_given_stays() -> None:
     built = IntegratedGradients()
     assert for_model(built, "pad") is built, "a user built it"
     zero, none = METHODS.create("exact-erasure"), METHODS.create("attention")
-    assert all_for_model([zero, none], "pad") == (zero, none)
+    assert for_model(zero, "pad") is zero and for_model(none, "pad") is none
     assert for_model(METRICS.create("loo_correlation"), "pad").baseline == "pad"
 
 

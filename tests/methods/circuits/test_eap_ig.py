@@ -91,7 +91,7 @@ def test_instances_do_not_depend_on_their_batch(any_model, paired) -> None:
 
 
 def test_what_cannot_be_computed_is_refused(models, batches) -> None:
-    with pytest.raises(NotApplicable, match="this task has no counterparts"):
+    with pytest.raises(NotApplicable, match="no text here has a counterpart"):
         EapIg().explain(models(), batches(models(), [4]))
     with pytest.raises(UsageError, match="steps"):
         EapIg(steps=0)

@@ -47,7 +47,7 @@ def test_edges_to_the_logits_of_a_sum_are_estimated_well(models, paired) -> None
 
 def test_what_cannot_be_exchanged_is_refused(models, batches) -> None:
     for plugin in (ActivationPatching(), EdgePatching()):
-        with pytest.raises(NotApplicable, match="this task has no counterparts"):
+        with pytest.raises(NotApplicable, match="no text here has a counterpart"):
             plugin.explain(models(), batches(models(), [4]))
     with pytest.raises(UsageError, match="into"):
         ActivationPatching("both")  # type: ignore[arg-type]

@@ -94,7 +94,7 @@ def test_what_has_no_circuit_or_no_counterpart_is_not_applicable(model, make, pa
     tokens = make.by_hand(model, paired, [Explanation(tokens=np.ones(n)) for n in paired.lengths])
     with pytest.raises(NotApplicable, match="gives tokens, from which no circuit of edges can be read"):
         CircuitPerformance().score(model, [tokens], None)
-    with pytest.raises(NotApplicable, match="this task has no counterparts"):
+    with pytest.raises(NotApplicable, match="no text here has a counterpart"):
         CircuitPerformance().score(model, [explained(model, make, replace(paired, counterpart=None))], None)
 
 

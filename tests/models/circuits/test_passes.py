@@ -39,7 +39,7 @@ def test_counterparts_take_the_place_of_the_texts_and_back(any_model, paired) ->
 
 def test_what_has_no_counterpart_is_not_applicable_with_the_first_name(models, batches) -> None:
     batch = batches(models(), [4, 3])
-    with pytest.raises(NotApplicable, match="this task has no counterparts"):
+    with pytest.raises(NotApplicable, match="no text here has a counterpart"):
         counterpart_of(batch)
     ids = batch.ids.clone()
     ids[1] = -1

@@ -28,6 +28,8 @@ def test_the_tokens_are_those_of_the_counterpart_by_hand(tiny_flow) -> None:
 def test_words_that_the_model_does_not_know_or_splits_otherwise_are_no_counterpart(tiny_flow) -> None:
     unknown = pair("the author [MASK] tall .", "the zorgs [MASK] tall .")
     assert counterpart_ids(tiny_flow, unknown, tokenise(tiny_flow, unknown, {})) is None
+    both = pair("the zorg [MASK] tall .", "the zorgs [MASK] tall .")
+    assert counterpart_ids(tiny_flow, both, tokenise(tiny_flow, both, {})) is None
     none = pair("the author [MASK] tall .", "")
     assert counterpart_ids(tiny_flow, none, tokenise(tiny_flow, none, {})) is None
     row = tokenise(tiny_flow, TALL, {})

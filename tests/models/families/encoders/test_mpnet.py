@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+
+from flowgauge.core.errors import UsageError
 
 
 def test_logits_equal_the_hugging_face_model(logits_equal) -> None:
     logits_equal("mpnet")
+
+
+def test_another_number_of_distances_is_refused(models) -> None:
+    with pytest.raises(UsageError, match=r"has 16 distances .* transformers computes 32"):
+        models("mpnet", relative_attention_num_buckets=16)
 
 
 def test_the_bias_of_distances_is_read_and_two_positions_are_the_paddings(models, batches) -> None:
