@@ -182,6 +182,16 @@ def save_tiny_data(folder: Path) -> Path:
         files[f"sst/trees_{split}.txt"] = [f"({i % 5} (2 ({i % 5} the) (2 {noun})) (2 tall))" for i, noun in enumerate(nouns)]
     for split, turn in (("train", 0), ("dev", 3)):
         files[f"squad/{split}.jsonl"] = [squad_row(i, noun, nouns[(i + turn + 1) % 8]) for i, noun in enumerate(nouns * 2)]
+    from flowgauge.tasks.pairs.blimp import PARADIGMS
+
+    agreement = [(f"the {noun} is {word} .", f"the {noun} are {word} .") for noun in nouns for word in ("tall", "short")]
+    minimal = [{"sentence_good": good, "sentence_bad": bad, "pairID": str(n)} for n, (good, bad) in enumerate(agreement)]
+    files |= {f"blimp/{name}.jsonl": [json.dumps(row | {"UID": name}) for row in minimal] for name in PARADIGMS}
+    columns = "pattern\tconstr_id\tsent_id\ttype\tsentence\tgood\tbad\tcorrect_number"
+    files["gulordava/english_pairs.tsv"] = [
+        columns,
+        *(f"L\t{n}\t{n}\toriginal\tthe {noun} [MASK] tall .\tis\tare\tsing" for n, noun in enumerate(nouns)),
+    ]
     for name, lines in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -84,7 +84,7 @@ class ReceptiveField(Settings):
             targets = [None] * len(batch.batch) if batch.batch.target is None else batch.batch.target.tolist()
             parts = zip(batch.instances, batch.gold, targets, batch.batch.lengths, strict=True)
             for instance, explanation, target, size in parts:
-                attends = model.attends(size)
+                attends = model.attends(size) if isinstance(model, FlowModel) else None
                 sums = np.mean([self._sums(draw, target, attends) for draw in explanation.each()], 0)
                 connected = sums[:, 0] > 0
                 value = float((sums[connected, 1] / sums[connected, 0]).mean()) if connected.any() else np.nan

@@ -13,7 +13,7 @@ from flowgauge.metrics.scorecard import SCORECARD
 
 from .example_pictures import method_pictures, metric_picture
 
-NO_EXAMPLE = "The published board has no scores by this metric, so that no example is drawn."
+NO_EXAMPLE = "The published board has none of its results, so that no example is drawn."
 
 
 class PluginPage(NamedTuple):

@@ -43,13 +43,18 @@ def plan() -> Plan:
     return Plan.load(HOME / "plan.yaml")
 
 
+CIRCUITS = {"activation-patching", "attribution-patching", "eap-ig", "edge-patching"}
+"""Methods that are newer than the board."""
+
+
 @cache
 def records() -> dict[str, Record]:
     return {name_of(record): record for record in BOARD.records()}
 
 
 def test_every_method_on_every_agreement_task_is_there() -> None:
-    assert {(r.method, r.task) for r in records().values()} == {(m, t) for m in METHODS.builtin for t in AGREEMENT}
+    methods = set(METHODS.builtin) - CIRCUITS
+    assert {(r.method, r.task) for r in records().values()} == {(m, t) for m in methods for t in AGREEMENT}
     for record in records().values():
         assert (record.status, record.instances) == ("done", plan().limit), name_of(record)
 

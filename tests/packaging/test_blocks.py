@@ -156,7 +156,8 @@ def test_few_blocks_are_not_run_and_each_says_why() -> None:
     left_out = {page: [b.reason for b in blocks_of(page) if b.note == "not run"] for page in PAGES}
     assert all(all(reasons) for reasons in left_out.values())
     assert {page: len(reasons) for page, reasons in left_out.items() if reasons and page != "README.md"} == {
-        "docs/how-to/compare-on-my-sentences.md": 2, "docs/measurements.md": 8, "docs/results.md": 1, "docs/start.md": 1,
+        "docs/how-to/compare-on-my-sentences.md": 2, "docs/how-to/benchmark-my-method.md": 1, "docs/concepts/next-word.md": 1,
+        "docs/measurements.md": 10, "docs/results.md": 2, "docs/start.md": 1,
     }  # fmt: skip
     assert len(left_out["README.md"]) <= 5
 

@@ -12,7 +12,7 @@ import typer
 
 from .completion import complete_method
 from .console import print_rows, reporting
-from .options import PLUGIN_SPEC, Debug, Device, Json
+from .options import PLUGIN_SPEC, Debug, Device, Json, Revision
 
 if TYPE_CHECKING:
     from ..benchmark.conformance.finding import Finding
@@ -39,7 +39,7 @@ def check_model(
     ],
     dtype: Annotated[str, typer.Option(help="Type of the weights: float32, float64, bfloat16 or float16.")] = "float32",
     device: Device = "cpu",
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
+    revision: Revision = None,
     debug: Debug = False,
 ) -> None:
     """Check that a checkpoint runs in flowgauge as it does in transformers; exit code 1 if it does not.

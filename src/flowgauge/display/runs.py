@@ -12,6 +12,7 @@ from ..benchmark.engine.run import run as run_plan
 from ..benchmark.external.importer import import_explanations as import_cell
 from ..benchmark.store.results import RunRecords
 from ..core.progress import in_notebook
+from ..models.memory import DEFAULT
 from .results import Results
 
 
@@ -43,6 +44,7 @@ def rescore(
     data_dir: str | None = None,
     device: str = "auto",
     batch_size: int | None = None,
+    memory: str = DEFAULT,
     quiet: bool | None = None,
 ) -> Results:
     """Adds metrics to every explained cell of a store.
@@ -54,6 +56,7 @@ def rescore(
         data_dir: Where the tasks' published data are now, if not where they were.
         device: A torch device.
         batch_size: Instances a batch; None: 32, fewer for long sentences.
+        memory: What scoring may take at once above the loaded model, such as `2GiB`.
         quiet: Shows no progress bar. None: shows one in a notebook only.
 
     Returns:
@@ -62,7 +65,7 @@ def rescore(
     Raises:
         UsageError: Unknown metrics, no such store, a model or task that is not the one that was explained.
     """
-    options = {"model": model, "data_dir": data_dir, "device": device, "batch_size": batch_size}
+    options = {"model": model, "data_dir": data_dir, "device": device, "batch_size": batch_size, "memory": memory}
     return _shown(rescore_cells(url, metrics, quiet=_is_quiet(quiet), **options))  # type: ignore[arg-type]
 
 

@@ -72,7 +72,7 @@ def test_what_may_not_be_masked_is_kept(counting):
 def test_settings_out_of_range_are_refused():
     with pytest.raises(UsageError, match="steps must be above 0, got 0"):
         DiffMaskSingle(steps=0)
-    with pytest.raises(UsageError, match="baseline must be zero or mask, got 'mean'"):
+    with pytest.raises(UsageError, match="baseline must be zero, mask or pad, got 'mean'"):
         ReinforceMask(baseline="mean")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="reinforce_scale must be none or lambda, got 'all'"):
         ReinforceMask(reinforce_scale="all")  # type: ignore[arg-type]

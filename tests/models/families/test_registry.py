@@ -26,7 +26,7 @@ def test_every_family_has_an_adapter_and_a_test() -> None:
 
 
 def test_the_documentation_names_the_families_of_the_registry() -> None:
-    named = re.findall(r"^\| `([a-z0-9_-]+)` \|", PAGE.read_text(), re.M)
+    named = re.findall(r"^\| `([a-z0-9_-]+)` \|", PAGE.read_text().partition("## Which methods run")[0], re.M)
     assert named == sorted(FAMILIES)
 
 
