@@ -4,7 +4,7 @@ VENV ?= .venv
 JOBS ?= 2
 PLAN ?= benchmark/plans/demo.yaml
 DECODER_PLAN ?= benchmark/plans/patterns.yaml
-DECODER_LIMIT ?= 16
+DECODER_LIMIT ?= 8
 STORE ?= results/demo
 FIGURES ?= $(STORE)-figures
 PUBLISHED := leaderboards/published
@@ -42,9 +42,8 @@ demo: $(STORE)/.shown ## run the six agreement tasks with influence patterns and
 $(STORE)/.shown: $(VENV)/.installed $(SOURCES)
 	@$(BIN)/flowgauge run $(PLAN) --store $(STORE) >/dev/null
 	@$(BIN)/flowgauge run $(DECODER_PLAN) --limit $(DECODER_LIMIT) --store $(STORE) >/dev/null
-	@$(BIN)/flowgauge plot $(STORE) --out $(FIGURES) >/dev/null
-	@$(BIN)/flowgauge show $(STORE) >$@.new
-	@$(BIN)/flowgauge show $(STORE) --scorecard >>$@.new
+	@$(BIN)/flowgauge plot $(STORE) --out $(FIGURES) >/dev/null & drawing=$$!; \
+		$(BIN)/flowgauge show $(STORE) >$@.new && $(BIN)/flowgauge show $(STORE) --scorecard >>$@.new && wait $$drawing
 	@mv $@.new $@
 
 $(VENV)/.charted: $(VENV)/.installed
