@@ -27,8 +27,8 @@ BEGIN, END = "<!-- begin: flowgauge.benchmark.conformance.family_table -->", "<!
 QUICK = {
     "diffmask-single": "diffmask-single:steps=4",
     "reinforce-mask": "reinforce-mask:steps=12",
-    "diffmask-input": "diffmask-input:steps=4,margin=50",
-    "diffmask-hidden": "diffmask-hidden:steps=4,margin=50",
+    "diffmask-input": "diffmask-input:steps=10,margin=50",
+    "diffmask-hidden": "diffmask-hidden:steps=10,margin=50",
     "ib-attribution": "ib-attribution:steps=4",
     "information-mask": "information-mask:steps=4",
     "shapley-sampling": "shapley-sampling:samples=2",

@@ -118,7 +118,7 @@ class CleanAttention:
         attention: Attention weights of each layer (B, A, N, N).
         value: Value vectors of each layer (B, N, A, d).
         skip: What each layer's residual carries (B, N, D).
-        start: The output of each layer's attention (`Layer.attended`) if the layer attends to nothing: its bias (B, N, D).
+        start: The output of each layer's attention (`SelfAttention.attended`) if it attends to nothing: its bias (B, N, D).
         step: What the layer's attention weights add to it (B, N, D).
         output: F (B,).
         gradients: dF/dcontext of each layer, at the end of its path (B, N, A, d).
@@ -144,8 +144,8 @@ def _run_clean(model: FlowModel, batch: Batch) -> CleanAttention:
         [trace.whole(site, layer).detach() for layer in depth] for site in ("attention", "value", "context", "skip")
     )
     with torch.no_grad():
-        start = [layer.attended(torch.zeros_like(c)) for layer, c in zip(model.layers, context, strict=True)]
-        step = [layer.attended(c) - b for layer, c, b in zip(model.layers, context, start, strict=True)]
+        start = [layer.attention.attended(torch.zeros_like(c)) for layer, c in zip(model.layers, context, strict=True)]
+        step = [layer.attention.attended(c) - b for layer, c, b in zip(model.layers, context, start, strict=True)]
         values = [layer.attention.shared(v) for layer, v in zip(model.layers, values, strict=True)]
     return CleanAttention(attention, values, skip, start, step, output.detach(), list(gradients))
 
@@ -197,7 +197,10 @@ def _mean_gradients(model: FlowModel, batch: Batch, clean: CleanAttention, rule:
         for layer, gradient in zip(layers, gradients, strict=True):
             means[layer][rows] += gradient
     end = float(rule.weights[~inner].sum())
-    return [layer.attended_vjp(mean) + end * last for layer, mean, last in zip(model.layers, means, clean.gradients, strict=True)]
+    return [
+        layer.attention.attended_vjp(mean) + end * last
+        for layer, mean, last in zip(model.layers, means, clean.gradients, strict=True)
+    ]
 
 
 def _without_attention(model: FlowModel, batch: Batch, clean: CleanAttention) -> Float[Tensor, "layers batch"]:

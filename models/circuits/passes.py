@@ -90,7 +90,7 @@ def run_readers(model: FlowModel, batch: Batch, start: Stream, reads: Reads, fee
         projected = attention.each(query, key, value, batch.positions)
         context = attention.context(*projected, attention.mask(real))
         written.heads.append(attention.outputs(context))
-        written.attended.append(layer.attended(context))
+        written.attended.append(layer.attention.attended(context))
         written.fed.append(layer.fed(feeds(index, written)))
     return written, feeds(model.n_layers, written)
 

@@ -68,14 +68,6 @@ class Layer(Protocol):
         """Query, key and value vectors of each position."""
         ...
 
-    def attended(self, context: HeadVectors) -> Vectors:
-        """The output projection of the heads' context vectors with its bias."""
-        ...
-
-    def attended_vjp(self, grad: Vectors) -> HeadVectors:
-        """The gradient of the context vectors from that of their output projection."""
-        ...
-
     @property
     def parallel(self) -> bool:
         """Whether the feed-forward block reads the residual before attention."""

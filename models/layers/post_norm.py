@@ -41,14 +41,6 @@ class PostNorm:
         """Query, key and value vectors of each position."""
         return self.attention.project(hidden, positions)
 
-    def attended(self, context: HeadVectors) -> Vectors:
-        """Output projection, without the residual."""
-        return self.attention.output(context.flatten(-2))
-
-    def attended_vjp(self, grad: Vectors) -> HeadVectors:
-        """Back through the output projection."""
-        return (grad @ self.attention.output.weight).unflatten(-1, (self.attention.heads, -1))
-
     @property
     def parallel(self) -> bool:
         """Never: the feed-forward block reads the residual after attention."""
@@ -89,7 +81,7 @@ class PostNorm:
 
     def finish(self, skip: Vectors, context: HeadVectors, tape: Tape | None = None) -> Vectors:
         """Output projection, residuals, norms and feed-forward block."""
-        before1 = self.attended(context) + skip
+        before1 = self.attention.attended(context) + skip
         if tape is not None:
             tape["before1"] = before1
         return self._after(self.norm1(before1), tape)
@@ -138,4 +130,4 @@ class PostNormTangents:
     def finish_vjp(self, at: Index, grad: Vectors) -> tuple[Vectors, HeadVectors]:
         after = self.norm2.vjp(at, grad)
         skip = self.norm1.vjp(at, self.ff.vjp(at, after).add_(after))
-        return skip, self.layer.attended_vjp(skip)
+        return skip, self.layer.attention.attended_vjp(skip)

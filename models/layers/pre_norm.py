@@ -49,14 +49,6 @@ class PreNorm:
         """Query, key and value vectors of each position."""
         return self.attention.project(self.normed(hidden), positions)
 
-    def attended(self, context: HeadVectors) -> Vectors:
-        """Output projection, without the residual."""
-        return self.attention.output(context.flatten(-2))
-
-    def attended_vjp(self, grad: Vectors) -> HeadVectors:
-        """Back through the output projection."""
-        return (grad @ self.attention.output.weight).unflatten(-1, (self.attention.heads, -1))
-
     def merged(self, skip: Vectors, attended: Vectors) -> Vectors:
         """The sum, the attention's output after its norm."""
         return skip + (attended if self.post1 is None else self.post1(attended))
@@ -76,7 +68,7 @@ class PreNorm:
 
     def finish(self, skip: Vectors, context: HeadVectors, tape: Tape | None = None) -> Vectors:
         """Output projection, residuals, norms and feed-forward block."""
-        return self._after(skip, self.attended(context), tape)
+        return self._after(skip, self.attention.attended(context), tape)
 
     def _after(self, skip: Vectors, attended: Vectors, tape: Tape | None = None) -> Vectors:
         middle = self.merged(skip, attended)
@@ -143,4 +135,4 @@ class PreNormTangents:
         read = self.norm2.vjp(at, self.ff.vjp(at, norms.vjp(self.post2, at, grad)))
         skip = grad + read
         middle = grad if self.layer.parallel else skip
-        return skip, self.layer.attended_vjp(norms.vjp(self.post1, at, middle))
+        return skip, self.layer.attention.attended_vjp(norms.vjp(self.post1, at, middle))

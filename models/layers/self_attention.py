@@ -150,6 +150,14 @@ class SelfAttention:
             parts.append(vectors)
         return self._turned(Projected(*parts), positions)
 
+    def attended(self, context: HeadVectors) -> Vectors:
+        """The output projection of the heads' context vectors with its bias."""
+        return self.output(context.flatten(-2))
+
+    def attended_vjp(self, grad: Vectors) -> HeadVectors:
+        """The gradient of the context vectors from that of their output projection."""
+        return (grad @ self.output.weight).unflatten(-1, (self.heads, -1))
+
     def outputs(self, context: HeadVectors) -> Float[Tensor, "*rows heads hidden"]:
         """Each head's part of the output projection, whose bias belongs to none of them."""
         return torch.einsum("...ad,oad->...ao", context, self.output.weight.unflatten(1, (self.heads, -1)))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.conftest import CIRCUITS
 
 from flowgauge.benchmark.engine import prepared
 from flowgauge.benchmark.engine.plan import Plan
@@ -41,10 +42,6 @@ RENEW = "the plan or what it names has changed: `make published WHY='...'` makes
 @cache
 def plan() -> Plan:
     return Plan.load(HOME / "plan.yaml")
-
-
-CIRCUITS = {"activation-patching", "attribution-patching", "eap-ig", "edge-patching"}
-"""Methods that are newer than the board."""
 
 
 @cache

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from flowgauge.benchmark.conformance import check_method, check_metric, check_task, failed, parametrize
+from flowgauge.benchmark.conformance.family_table import QUICK
 from flowgauge.core.registry import parameters
 from flowgauge.methods.registry import METHODS
 from flowgauge.models.flow.flow_model import FlowModel
@@ -24,16 +25,6 @@ PLANTED = [
 OWN = {"ground_truth": PLANTED, **dict.fromkeys(("plausibility", "ground_truth_divergence", "depth_kept"), LABELLED)}
 """Sentences for metrics that need a known answer."""
 SMALLER = {"sensitivity": "sensitivity:samples=2", "random_rank": "random_rank:patterns=20,words=9,samples=8"}
-QUICK = {
-    "diffmask-single": "diffmask-single:steps=4",
-    "reinforce-mask": "reinforce-mask:steps=12",
-    "diffmask-input": "diffmask-input:steps=10,margin=50",
-    "diffmask-hidden": "diffmask-hidden:steps=10,margin=50",
-    "ib-attribution": "ib-attribution:steps=4",
-    "information-mask": "information-mask:steps=4",
-    "shapley-sampling": "shapley-sampling:samples=2",
-}
-"""Methods that take as many steps as they are told."""
 THREE = [instance for name in ("sva/wsc", "sva/obj", "ra/ga") for instance in load_task(name).instances("test", 1, 0)]
 """Sentences of 10, 11 and 13 tokens: fewer than the six that a plug-in is checked on, and padded as those are."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import CIRCUITS
 
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.store.results import RunRecords
@@ -17,7 +18,6 @@ from flowgauge.metrics.registry import METRICS
 UNTRAINED = [name for name in METHODS.builtin if "training" not in METHODS.create(name).needs]
 QUICK = {"diffmask-single": "diffmask-single:steps=12", "reinforce-mask": "reinforce-mask:steps=12"}
 NEED_TARGET = {name for name in UNTRAINED if "target" in METHODS.create(name).needs}
-NEED_COUNTERPART = {"activation-patching", "attribution-patching", "eap-ig", "edge-patching"}
 SMALLER = {"random_rank": "random_rank:patterns=20,words=9,samples=8", "sensitivity": "sensitivity:samples=1"}
 
 
@@ -38,11 +38,11 @@ def test_every_method_runs_or_says_that_it_needs_one_position(store: tuple[str, 
     records = {record.method: record for record in made.records}
     assert set(records) == set(UNTRAINED)
     unfit = {name for name, record in records.items() if record.status == "not-applicable"}
-    assert unfit == NEED_TARGET | NEED_COUNTERPART
+    assert unfit == NEED_TARGET | CIRCUITS
     assert {"attention", "attention-rollout", "influence-patterns"} <= unfit
     assert {"integrated-gradients", "attattr", "leave-one-out", "head-taylor"}.isdisjoint(unfit)
     for name, record in records.items():
-        if name in NEED_COUNTERPART:
+        if name in CIRCUITS:
             assert "no text here has a counterpart" in record.error
         elif name in unfit:
             assert record.error == f"{name} needs one position to read q at, and this task reads several."

@@ -22,7 +22,7 @@ def test_the_residual_is_that_of_the_model(any_model, paired) -> None:
     for layer, block in enumerate(any_model.layers):
         bias = block.attention.output.bias
         total = written.heads[layer].sum(-2) + (0 if bias is None else bias)
-        torch.testing.assert_close(total, block.attended(trace.site("context", layer)), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(total, block.attention.attended(trace.site("context", layer)), rtol=1e-9, atol=1e-9)
 
 
 def test_the_graph_knows_parallel_blocks(models) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from flowgauge.benchmark.conformance.models import padded_left
 from flowgauge.models.batch import Batch, Rows
 from flowgauge.models.flow.flow_model import FlowModel
 
@@ -41,16 +41,6 @@ def one_capped(model: FlowModel, batch: Batch) -> torch.Tensor:
 def side_by_side(batch: Batch, outputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
     """All outputs side by side, those of padding as 0."""
     return torch.cat([logits.masked_fill(~batch.attention_mask, 0) for logits in outputs], 1) if len(outputs) > 1 else outputs[0]
-
-
-def padded_left(batch: Batch) -> Batch:
-    """The same sentences with their padding on the left."""
-    width = batch.ids.shape[1]
-    order = (torch.arange(width) + torch.tensor(batch.lengths)[:, None]) % width
-    turned = {name: getattr(batch, name).gather(1, order) for name in ("ids", "attention_mask", "token_type_ids")}
-    words = batch.word_ids.gather(1, order[..., None].expand(-1, -1, 2))
-    target = None if batch.target is None else batch.target + width - torch.tensor(batch.lengths)
-    return replace(batch, **turned, word_ids=words, target=target, cache={})
 
 
 @pytest.fixture(params=[(head, side) for head in ("word", "label", "span") for side in ("none", "right", "left")], ids=str)

@@ -43,6 +43,6 @@ def test_values_and_derivatives_by_hand(models, variants) -> None:
 def test_the_steps_of_the_residual_make_the_layer(models, variants) -> None:
     layer = layer_of(models, *variants)
     skip, context = (torch.randn(*shape, dtype=torch.float64) for shape in ((2, 3, 16), (2, 3, 4, 4)))
-    middle = layer.merged(skip, layer.attended(context))
+    middle = layer.merged(skip, layer.attention.attended(context))
     fed = layer.fed(skip if layer.parallel else middle)
     torch.testing.assert_close(layer.left(middle, fed), layer.finish(skip, context))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.conftest import CIRCUITS
 
 from documentation.plugin_pages import NO_EXAMPLE, built_in, plugin_pages
 from flowgauge.methods.registry import METHODS
@@ -13,8 +14,6 @@ PUBLISHED = {
     "masked_accuracy", "retention_curve", "sufficiency",
 }  # fmt: skip
 """The metrics that the published board has scores of."""
-CIRCUITS = {"activation-patching", "attribution-patching", "eap-ig", "edge-patching"}
-"""The methods that it has no explanations of."""
 
 
 @pytest.mark.slow
