@@ -34,7 +34,7 @@ def counterpart_of(batch: Batch) -> Batch:
     if batch.counterpart is None:
         raise NotApplicable(
             "it exchanges states between a text and its counterpart, and no text here has a counterpart: choose a task whose "
-            "sentences have one (a file: its column `counterpart`)."
+            "sentences have one (a file: its column `counterpart`; one text: --counterpart)."
         )
     missing = (batch.counterpart < 0).all(1).nonzero()[:, 0].tolist()
     if missing:

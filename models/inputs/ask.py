@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,6 +14,7 @@ from ..batch import Batch
 from ..layered import Layered
 from ..problem_types import problem_type
 from ..tokenizer import run_tokenizer
+from .counterpart import counterpart_ids
 from .encode import encode, relabel
 from .labels import label_ids, output_of
 from .next_word import kept, prefix_of
@@ -39,7 +41,15 @@ class AskedText:
     own_words: bool = False
 
 
-def ask(model: Layered, text: str, text2: str | None = None, *, good: str | None = None, bad: str | None = None) -> AskedText:
+def ask(
+    model: Layered,
+    text: str,
+    text2: str | None = None,
+    *,
+    good: str | None = None,
+    bad: str | None = None,
+    counterpart: str | None = None,
+) -> AskedText:
     """Asks why a model answers a text as it does.
 
     A masked LM is asked about its two best fillings of the gap, each a whole word; a model of the next word about the two best
@@ -54,6 +64,7 @@ def ask(model: Layered, text: str, text2: str | None = None, *, good: str | None
         text2: The second text of a pair (for spans, the passage).
         good: The answer to ask about, instead of the model's own: a word, the name of a class, or the words of a span.
         bad: What the answer is held against; None: the model's strongest other output.
+        counterpart: `text` with what decides flipped, in as many tokens, for methods that exchange states between two runs.
 
     Raises:
         UsageError: An empty text, one with more tokens than the model reads, a text or an answer that does not suit the model's
@@ -64,13 +75,30 @@ def ask(model: Layered, text: str, text2: str | None = None, *, good: str | None
     if bad is not None and good is None:
         raise UsageError(f"{quoted(bad, 100)} is to be held against an answer: name the answer too, as --good or `good`.")
     try:
-        if model.head in ("masked", "next"):
-            return _ask_gap(model, texts, good, bad)
-        if model.head == "span":
-            return _ask_span(model, texts, good, bad)
-        return _ask_label(model, texts, good, bad)
+        ask_head = {"masked": _ask_gap, "next": _ask_gap, "span": _ask_span}.get(model.head, _ask_label)
+        asked = ask_head(model, texts, good, bad)
+        return asked if counterpart is None else _with_counterpart(model, asked, counterpart)
     except UnfitSentence as error:  # what it advises is for a file of many sentences
         raise UsageError(f"{str(error).partition('; choose')[0]}: name another word, or choose another model.") from error
+
+
+def _with_counterpart(model: Layered, asked: AskedText, text: str) -> AskedText:
+    """The same question, with the tokens of the text's counterpart.
+
+    Raises:
+        UsageError: The counterpart has no token for each token of the text, or the same tokens.
+    """
+    ids = None
+    with suppress(UsageError):  # another number of words
+        instance = replace(asked.instance, counterpart=(text, *asked.instance.segments[1:]))
+        ids = counterpart_ids(model, instance, tokenise(model, instance, {}))
+    if ids is None:
+        raise UsageError(
+            f"the counterpart {quoted(text, 100)} must be the text with other words of as many tokens in the same places, all "
+            f"known to model {model.name!r}: flip what decides the answer and leave the rest."
+        )
+    counterpart = torch.tensor([ids], device=asked.batch.ids.device)
+    return replace(asked, instance=instance, batch=replace(asked.batch, counterpart=counterpart, cache={}))
 
 
 def _check_texts(model: Layered, texts: Sequence[str]) -> None:

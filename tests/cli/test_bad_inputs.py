@@ -289,6 +289,8 @@ run --task counterpart.tsv --model {gpt} | the counterpart must have as many wor
 explain 'the author [MASK] tall' --model {gpt} | end the text where the next word is to stand
 explain '[MASK] tall' --model {gpt} | end the text where the next word is to stand
 explain 'the author' --text2 'tall' --model {gpt} | write both into one text
+explain 'the author' --model {gpt} --method eap-ig | one text: --counterpart
+explain 'the author' --model {gpt} --method eap-ig --counterpart 'the' | flip what decides the answer and leave the rest
 explain 'the author' --good supercalifragilistic --model {gpt} | name another word
 run --task sva/obj --limit 2 --model headless | headless
 run --task sva/obj --limit 2 --model torn-config | torn-config

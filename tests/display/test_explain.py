@@ -108,6 +108,25 @@ def test_questions_of_the_other_heads(tiny_folder):
     assert [word.segment for word in pair.words] == [-1, 0, 0, -1, 1, 1, 1, 1, -1]
 
 
+def test_a_counterpart_is_what_states_are_exchanged_with(model, tiny_folder, tmp_path):
+    other = TEXT.replace("author", "authors")
+    explained = explain(TEXT, model, ["eap-ig", "activation-patching"], good="is", bad="are", counterpart=other)
+    file = tmp_path / "pair.jsonl"
+    file.write_text(json.dumps({"sentence": TEXT, "good": "is", "bad": "are", "counterpart": other}))
+    named = {"tasks": str(file), "model": str(tiny_folder()), "store": str(tmp_path / "store"), "device": "cpu"}
+    results = flowgauge.run(methods=["eap-ig"], metrics="none", **named)
+    cell = results.cell(results.records[0])
+    stored = cell.explanations(list(cell.sentences()))[0][0]
+    np.testing.assert_allclose(explained["eap-ig"].tokens, stored.tokens, rtol=1e-5, atol=1e-7)
+    assert [i for i, score in enumerate(explained["eap-ig"].tokens) if score] == [2]
+
+
+@pytest.mark.parametrize("other", ["the author near [MASK] tall .", TEXT, "the zebra near the guards [MASK] tall ."])
+def test_a_counterpart_of_other_tokens_is_refused(model, other):
+    with pytest.raises(UsageError, match="must be the text with other words of as many tokens in the same places"):
+        explain(TEXT, model, "eap-ig", counterpart=other)
+
+
 def test_methods_are_names_files_functions_and_objects(model):
     assert list(methods_of("saliency")) == ["saliency"]
     assert list(methods_of(["lime:samples=50", f"{PLUGINS}:by-position"])) == ["lime:samples=50", "by-position"]

@@ -40,6 +40,10 @@ def explain(
     bad: Annotated[
         str | None, typer.Option(show_default="the model's strongest other", help="What the answer is held against.")
     ] = None,
+    counterpart: Annotated[
+        str | None,
+        typer.Option(help="TEXT with what decides flipped, in as many tokens; methods such as eap-ig exchange states with it."),
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with the words shaded to this file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Draw a picture into this file, which ends in .png or .svg.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of random methods.")] = 0,
@@ -65,6 +69,7 @@ def explain(
                 text2=text2,
                 good=good,
                 bad=bad,
+                counterpart=counterpart,
                 seed=seed,
                 device=device,
                 revision=revision,

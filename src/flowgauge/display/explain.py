@@ -33,6 +33,7 @@ def explain(
     text2: str | None = None,
     good: str | None = None,
     bad: str | None = None,
+    counterpart: str | None = None,
     seed: int = 0,
     device: str = "auto",
     revision: str | None = None,
@@ -54,6 +55,8 @@ def explain(
         text2: The second text of a pair (for spans, the passage).
         good: The answer to ask about.
         bad: What the answer is held against.
+        counterpart: `text` with what decides the answer flipped, in as many tokens, for methods that exchange states between two
+            runs (`eap-ig`, `activation-patching` and others).
         seed: The seed of random methods.
         device: A torch device; `auto`: the GPU if there is one. A loaded model stays where it is.
         revision: Branch, tag or commit of a model on the Hugging Face Hub.
@@ -74,7 +77,7 @@ def explain(
 
     _check_pair(loaded, text2)
     methods = {label: for_model(one, default_baseline(loaded)) for label, one in named.items()}
-    asked, shared = ask(loaded, text, text2, good=good, bad=bad), SharedModel(loaded)
+    asked, shared = ask(loaded, text, text2, good=good, bad=bad, counterpart=counterpart), SharedModel(loaded)
     prepared = prepare(loaded, asked.batch, [asked.instance])
     alone = PreparedBatch(asked.batch, asked.batch, (), None, prepared.instances, prepared.sentences)
     explanations = {}
