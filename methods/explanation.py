@@ -37,7 +37,8 @@ class Explanation:
         gate: Expected gate of each state of the mask, where it differs from the keep probability.
         fill: Vectors that replace masked states: one for each depth, of the depth's width; or a single word vector, where every
             depth of the mask masks the words.
-        sets: All smallest sets of words that, kept alone, keep the prediction, where all are known; the mask is one of them.
+        sets: All smallest sets of words that, kept alone, keep the output (or the prediction), where all are known; the mask is
+            one of them.
         patterns: Paths with their influence.
         circuit: Score of the edge from each writer to each reader, in the order of `models.circuits.circuit_graph`; 0 where there
             is no edge.

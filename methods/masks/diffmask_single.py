@@ -15,6 +15,7 @@ from .mask_search import Logits, MaskObjective, MaskProblem, MaskSearch
 @method(
     "diffmask-single",
     gives={"tokens", "mask"},
+    version=2,
     stochastic=True,
     source="De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, section 4",
     misleads="Gates that are fitted to one sentence may find words by which the model happens to give the same output, rather "
@@ -26,11 +27,11 @@ class DiffMaskSingle(MaskSearch):
 
     For every sentence separately, with z ~ HardConcrete(log alpha) and one log alpha for each word, which starts at 5:
 
-        min over log alpha, max over lambda in [0, 200] of  lambda (KL(clean || masked) - margin) + mean_words log P(z != 0)
+        min over log alpha, max over lambda in [0, 200] of  lambda (KL(clean || masked) - margin) + mean_words P(z != 0)
 
-    `mask` is P(z != 0), the same at every depth, and masks the words; `tokens` is the same. Source: De Cao et al. 2020, section 4
-    ("non-amortised"); their published code for the logarithm and the ranges, with larger learning rates, since theirs cannot
-    close the gates within the number of steps.
+    or the mean of log P(z != 0) with `penalty=log`. `tokens` is P(z != 0), and so is `mask` unless `readout=prefix`; it is the
+    same at every depth and masks the words. Source: De Cao et al. 2020, section 4 ("non-amortised"); their published code for the
+    logarithm and the ranges, with larger learning rates, since theirs cannot close the gates within the number of steps.
     """
 
     def objective(
@@ -39,7 +40,8 @@ class DiffMaskSingle(MaskSearch):
         """The Lagrangian at drawn gates, reparameterised: the gradient passes through the draws."""
         gates = HardConcrete(logits)
         divergence = problem.divergence(gates.sample(uniform))
-        return MaskObjective(weight * (divergence - self.margin) + problem.mean(gates.log_kept()), divergence.detach())
+        sparsity = problem.mean(gates.kept() if self.penalty == "l0" else gates.log_kept())
+        return MaskObjective(weight * (divergence - self.margin) + sparsity, divergence.detach())
 
     def kept(self, logits: Logits) -> Logits:
         """The probability P(z != 0) of every word."""

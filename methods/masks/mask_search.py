@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -24,6 +24,8 @@ from ..explanation import Explanation
 from .lagrangian import Multipliers
 
 Logits = Float[Tensor, "batch tokens"]
+Penalty = Literal["l0", "log"]
+Readout = Literal["threshold", "prefix"]
 WIDEST = 10.0
 """Logits are clamped to [-10, 10], as in the code of De Cao et al. 2020."""
 BLOCK = 50
@@ -79,6 +81,12 @@ class MaskSearch(Settings):
     Attributes:
         steps: Number of steps of the descent.
         margin: Divergence (nats) that masking may cost.
+        penalty: What is kept small beside the divergence, averaged over the words of a sentence: `l0`, the probability that a
+            word is kept, whose sum is the expected number of words kept (De Cao et al. 2020, equation 1); or `log`, its
+            logarithm, as in their published code.
+        readout: Which words the mask keeps: `threshold` leaves every word its probability, and a word counts as kept above 1/2;
+            `prefix` ranks the words by their probability and keeps the fewest of the first ones, and no other word, that cost
+            `margin` at most. The mask then has 0 and 1 alone.
         lr: Learning rate of the logits.
         lambda_lr: Learning rate of the multipliers.
         baseline: Word vector of masked words: zero, mask, pad.
@@ -86,6 +94,8 @@ class MaskSearch(Settings):
 
     steps: PositiveInt = 1000
     margin: PositiveFloat = 0.1
+    penalty: Penalty = "l0"
+    readout: Readout = "threshold"
     lr: PositiveFloat = 0.02
     lambda_lr: PositiveFloat = 0.3
     baseline: RemovedWord = "zero"
@@ -113,20 +123,24 @@ class MaskSearch(Settings):
         return None
 
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Optimises the masks: `tokens`, and every depth of `mask`, is the probability of each word to be kept.
+        """Optimises the masks: `tokens` is the probability of each word to be kept, and `mask`, at every depth, what is read out.
 
         `values` describe the end of the descent: `divergence` (nats) of drawn masks and the mean `change` of the probabilities
-        over the last tenth of the steps; the multiplier `lambda`; `hard_divergence`, that of the mask of the words with a
-        probability above 1/2; and `kept`, the mean probability.
+        over the last tenth of the steps; the multiplier `lambda`; `hard_divergence`, that of the words above 1/2 in the mask; and
+        `kept`, the mean of the mask. Beside them stands the `margin`.
         """
         problem = MaskProblem(model, batch, self.baseline)
         logits, numbers = self._descend(problem)
         with torch.no_grad():
             kept, gate = self.kept(logits), self.gate(logits)
-            numbers["hard_divergence"] = problem.divergence((kept > 0.5).to(kept))
-            numbers["kept"] = problem.mean(kept)
+            if self.readout == "prefix":
+                mask, gate = smallest_prefix(problem, logits, self.margin), None
+            else:
+                mask = kept
+            numbers["hard_divergence"] = problem.divergence((mask > 0.5).to(mask))
+            numbers |= {"kept": problem.mean(mask), "margin": torch.full_like(mask[:, 0], self.margin, dtype=torch.float64)}
         free, depths = problem.free[:, None].bool(), (-1, model.n_layers + 2, -1)
-        views = {"mask": kept} | ({} if gate is None else {"gate": gate})
+        views = {"mask": mask} | ({} if gate is None else {"gate": gate})
         spread = {name: torch.where(free, view[:, None], 1.0).expand(depths) for name, view in views.items()}
         values = [{name: float(value[row]) for name, value in numbers.items()} for row in range(len(batch))]
         spread |= {"tokens": kept * problem.free, "fill": problem.fill.expand(len(batch), 1, -1)}
@@ -166,3 +180,27 @@ class MaskSearch(Settings):
             for row, (generator, length) in enumerate(zip(generators, lengths, strict=True)):
                 drawn[:, row, :length] = torch.rand(count, length, generator=generator, dtype=torch.float64)
             yield from drawn.to(problem.free)
+
+
+@torch.no_grad()
+def smallest_prefix(problem: MaskProblem, scores: Logits, margin: float) -> Logits:
+    """The fewest words of a ranking, from its first on, that cost the margin at most when they are kept alone.
+
+    All prefixes are tried, since the divergence need not fall with every further word.
+
+    Args:
+        problem: The instances.
+        scores: Score of each word; larger ones come first, earlier words first on ties. Words that may not be masked have none.
+        margin: Divergence (nats) that masking may cost.
+
+    Returns:
+        1 at the words of the prefix and 0 at all others. Where no shorter prefix is good, it has every word, which is the clean
+        input.
+    """
+    sizes = problem.free.sum(1)
+    rank = scores.masked_fill(problem.free == 0, -torch.inf).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    count = sizes.clone()
+    for size in reversed(range(int(sizes.max()))):
+        good = (problem.divergence((rank < size).to(problem.free)) <= margin) & (size < sizes)
+        count = torch.where(good, size, count)
+    return (rank < count[:, None]).to(problem.free) * problem.free

@@ -20,6 +20,7 @@ SMOOTHING = 0.99
 @method(
     "reinforce-mask",
     gives={"tokens", "mask"},
+    version=2,
     stochastic=True,
     source="Williams 1992, Simple Statistical Gradient-Following Algorithms; De Cao et al. 2020, section 4",
     misleads="The estimate of the gradient is noisy: in the source it finds a smallest set for 9 % of the sentences, against "
@@ -53,8 +54,8 @@ class ReinforceMask(MaskSearch):
         state["average"] = SMOOTHING * average + (1 - SMOOTHING) * cost
         scale = weight if self.reinforce_scale == "lambda" else 1.0
         log_p = (log_probability(logits, masks) * problem.free).sum(1)
-        loss = scale * (cost - average) * log_p + problem.mean(torch.nn.functional.logsigmoid(logits))
-        return MaskObjective(loss, divergence)
+        sparsity = problem.mean(torch.sigmoid(logits) if self.penalty == "l0" else torch.nn.functional.logsigmoid(logits))
+        return MaskObjective(scale * (cost - average) * log_p + sparsity, divergence)
 
     def kept(self, logits: Logits) -> Logits:
         """The probability P(z = 1) of every word."""

@@ -1,4 +1,4 @@
-"""Exact erasure (De Cao et al. 2020): the smallest sets of words that keep the model's prediction."""
+"""Exact erasure (De Cao et al. 2020): the smallest sets of words that keep the model's output, or its prediction."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, combinations, islice
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from ...core.errors import NotApplicable
@@ -26,6 +27,7 @@ from ..base import explanations, method
 from ..explanation import Explanation
 from .prefix_tree import PrefixTree
 
+Criterion = Literal["divergence", "prediction"]
 ROWS = 512
 """Largest number of masked sentences that run at once."""
 
@@ -33,26 +35,38 @@ ROWS = 512
 @method(
     "exact-erasure",
     gives={"tokens", "mask"},
+    version=2,
     source="De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, sections 2.1 and 4",
-    misleads="Where the model predicts the same class without any word, the smallest set is empty, which says nothing about "
-    "the words. That a word can be dropped does not mean that the model does not use it (De Cao et al. 2020 call this "
-    "hindsight bias).",
+    misleads="Where the model gives the same output without any word, the smallest set is empty, which says nothing about the "
+    "words; with criterion=prediction that is frequent, because an unsure model may keep its class by chance. That a word can be "
+    "dropped does not mean that the model does not use it (De Cao et al. 2020 call this hindsight bias).",
 )
 @dataclass(frozen=True)
 class ExactErasure(Settings):
-    """Smallest sets of words that, kept alone, keep the prediction, by exhaustive search (De Cao et al. 2020).
+    """Smallest sets of words that, kept alone, keep the output, by exhaustive search (De Cao et al. 2020).
 
-    All sets of 0, 1, 2, ... words are tried until one of that size gives the same prediction with every other word's vector
-    replaced; positions stay. `sets` has all such sets of this smallest size; `mask` is, at every depth, the set whose outputs are
-    closest to the clean ones (KL); `tokens` is the share of the sets that contain the word. Positions that the model does not
-    allow to be masked are always kept and in no set. Source: De Cao et al. 2020, sections 2.1 and 4.
+    All sets of 0, 1, 2, ... words are tried until one of that size meets the criterion with every other word's vector replaced;
+    positions stay. With `criterion=divergence` a set S is good if
+
+        KL(clean || S alone) <= margin
+
+    which is the constraint under which `diffmask-single` and `reinforce-mask` look for few words (De Cao et al. 2020, equation
+    2); with `criterion=prediction`, if the largest output stays the largest. `sets` has all good sets of the smallest size;
+    `mask` is, at every depth, the one whose outputs are closest to the clean ones (KL); `tokens` is the share of the sets that
+    contain the word. Positions that the model does not allow to be masked are always kept and in no set. `values` has the `size`,
+    the number of `sets`, that of the sets `tried`, and the `margin` (nats) where the criterion is the divergence. Source: De Cao
+    et al. 2020, sections 2.1 and 4, which leave open whether "the same prediction" means the class or the distribution.
 
     Attributes:
+        criterion: What a set must keep: the output up to a `divergence` of `margin`, or the `prediction` (the largest output).
+        margin: Divergence (nats) that a set may cost; not read with `criterion=prediction`.
         limit: Largest number of positions to search over: the 25 words of the source with two special tokens.
         masks: Largest number of sets to try for a sentence.
         baseline: Word vector of words that are not kept: zero, mask, pad.
     """
 
+    criterion: Criterion = "divergence"
+    margin: PositiveFloat = 0.1
     limit: PositiveInt = 27
     masks: PositiveInt = 2**20
     baseline: RemovedWord = "zero"
@@ -64,7 +78,8 @@ class ExactErasure(Settings):
         Raises:
             NotApplicable: A sentence exceeds `limit` or `masks`; the text names it.
         """
-        search = Search(model, batch, removed_word(model, batch, self.baseline))
+        margin = self.margin if self.criterion == "divergence" else None
+        search = Search(model, batch, removed_word(model, batch, self.baseline), margin)
         for row, size in enumerate(search.sizes):
             if size > self.limit:
                 raise NotApplicable(
@@ -101,10 +116,11 @@ class Search:
         model: The model.
         batch: The batch.
         fill: Vector of replaced words.
+        margin: Divergence (nats) from the clean outputs that a set may cost; None: a set must keep the prediction instead.
     """
 
-    def __init__(self, model: Layered, batch: Batch, fill: Float[Tensor, " word"]) -> None:
-        self.model, self.batch, self.fill = model, batch, fill
+    def __init__(self, model: Layered, batch: Batch, fill: Float[Tensor, " word"], margin: float | None) -> None:
+        self.model, self.batch, self.fill, self.margin = model, batch, fill, margin
         self.words, self.clean = model.words(batch), model.outputs(batch)
         self.predicted = prediction(self.clean, batch)
         self.free = model.maskable(batch) & batch.attention_mask  # positions that may be masked
@@ -132,14 +148,15 @@ class Search:
             for row in rows:
                 results[row].tried += math.comb(self.sizes[row], size)
                 if results[row].tried > masks:
+                    kept = "its prediction" if self.margin is None else f"its output within {self.margin:.3g} nats"
                     raise NotApplicable(
-                        f"exact-erasure tries {masks} sets a sentence at most; {self.batch.names[row]!r} keeps its prediction "
+                        f"exact-erasure tries {masks} sets a sentence at most; {self.batch.names[row]!r} keeps {kept} "
                         f"with no {size - 1} of its {self.sizes[row]} positions, and of {size} there are "
                         f"{math.comb(self.sizes[row], size)} sets: leave long sentences out (--max-tokens), or raise the setting "
                         "masks."
                     )
             whole = [row for row in rows if self.sizes[row] == size]
-            for row in whole:  # the set of all words is the clean input itself, so that rounding cannot change the prediction
+            for row in whole:  # the set of all words is the clean input itself, so that rounding cannot make it fail
                 results[row].sets, results[row].divergence = [self.free[row].cpu().numpy()], [0.0]
             self._try_size([row for row in rows if row not in whole], size, results)
             if all(kept.sets for kept in results):
@@ -147,15 +164,16 @@ class Search:
         return results
 
     def _try_size(self, rows: list[int], size: int, results: list[KeptWords]) -> None:
-        """Tries all sets of a size, and adds those that keep the prediction to the results."""
+        """Tries all sets of a size, and adds those that meet the criterion to the results."""
         trials = self._by_prefix(rows, size) if isinstance(self.model, Recurrent) else self._in_batches(rows, size)
         for row, keep, outputs in trials:
-            tried = self.batch.rows(row)
-            right = (prediction(outputs, tried) == self.predicted[row]).all(1)
-            if not right.any():
-                continue
-            distances = divergence(tuple(o[right] for o in outputs), tuple(o[row][right] for o in self.clean))
-            for index, words, distance in zip(row[right].tolist(), keep[right].cpu().numpy(), distances.tolist(), strict=True):
+            distances = divergence(outputs, tuple(o[row] for o in self.clean))
+            if self.margin is None:
+                good = (prediction(outputs, self.batch.rows(row)) == self.predicted[row]).all(1)
+            else:
+                good = distances <= self.margin
+            found = row[good].tolist(), keep[good].cpu().numpy(), distances[good].tolist()
+            for index, words, distance in zip(*found, strict=True):
                 results[index].sets.append(words)
                 results[index].divergence.append(distance)
 
@@ -194,11 +212,14 @@ def _explanation(model: Layered, kept: KeptWords, row: int, search: Search) -> E
     index = torch.tensor([row], device=search.words.device)
     single, free = search.batch.rows(index), search.free[row]
     mask = torch.from_numpy(sets[best]).to(free.device) | ~free
+    values = {"size": float(sets[0].sum()), "sets": float(len(sets)), "tried": float(kept.tried)}
+    if search.margin is not None:
+        values["margin"] = search.margin
     (explanation,) = explanations(
         single,
         tokens=torch.from_numpy(sets.mean(0))[None],
         mask=mask.expand(1, model.n_layers + 2, -1),
         fill=search.fill[None, None],
-        values=[{"size": float(sets[0].sum()), "sets": float(len(sets)), "tried": float(kept.tried)}],
+        values=[values],
     )
     return replace(explanation, sets=sets[:, : single.lengths[0]])

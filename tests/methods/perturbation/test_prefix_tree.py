@@ -12,7 +12,7 @@ from flowgauge.models.baseline import removed_word
 
 
 def test_the_leaves_of_the_tree_are_all_sets_with_the_grus_own_outputs(counting, digits):
-    search = Search(counting, digits, removed_word(counting, digits, "zero"))
+    search = Search(counting, digits, removed_word(counting, digits, "zero"), None)
     for size in range(4):
         whole: dict[tuple[int, ...], torch.Tensor] = {}
         for row, keep, outputs in search._in_batches(list(range(len(digits))), size):

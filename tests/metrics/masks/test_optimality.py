@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flowgauge.core.errors import NotApplicable
+from flowgauge.core.errors import NotApplicable, UsageError
 from flowgauge.methods.explanation import Explanation
 from flowgauge.methods.perturbation.exact_erasure import ExactErasure
+from flowgauge.methods.registry import METHODS
 from flowgauge.metrics.masks.optimality import Optimality, of_mask
+from flowgauge.metrics.registry import METRICS
 
 SETS = np.array([[1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [0, 0, 0, 0, 1, 1]], bool)
 
@@ -22,7 +24,8 @@ def masked(words, depths=5, **more) -> Explanation:
 
 
 def shown_of(make, model, batch, explanation, sets=SETS):
-    reference = Explanation(mask=np.repeat(sets[:1].astype(float), 5, 0), sets=sets, tokens=sets.mean(0))
+    mask, margin = np.repeat(sets[:1].astype(float), 5, 0), {"margin": 0.1}
+    reference = Explanation(mask=mask, sets=sets, tokens=sets.mean(0), values=margin)
     one = batch.rows(batch.ids.new_tensor([0]))
     return make.by_hand(model, one, [explanation]), make.by_hand(model, one, [reference])
 
@@ -88,7 +91,7 @@ def test_exact_erasure_is_optimal_and_draws_are_scored_each(make, model, batch):
     means = rows.groupby("variant")["value"].mean()
     assert means["optimal"] == means["f1"] == means["precision"] == means["recall"] == 1
     assert means["l0"] == pytest.approx(np.mean([e.values["size"] / n for e, n in zip(made, wide.lengths, strict=True)]))
-    drawn = [Explanation(draws=(replace(e, values={}), masked([1.0] * n))) for e, n in zip(made, wide.lengths, strict=True)]
+    drawn = [Explanation(draws=(e, masked([1.0] * n))) for e, n in zip(made, wide.lengths, strict=True)]
     rows = Optimality().score(model, [make.by_hand(model, wide, drawn)], [exact]).rows
     l0 = rows[rows["variant"] == "l0"].groupby("draw")["value"].mean()
     assert l0[1] == 1 and l0[0] == pytest.approx(means["l0"])
@@ -100,3 +103,44 @@ def test_without_sets_there_is_a_reason(make, model, batch):
         Optimality().score(model, [shown], None)
     with pytest.raises(NotApplicable, match="hold no sets"):
         Optimality().score(model, [shown], [shown])
+
+
+@pytest.fixture
+def exact(make, model, batch):
+    """The batch with its smallest sets by a criterion, explained by hand."""
+    wide = replace(batch, pairwise=False, cache={})
+    return lambda **settings: make.by_hand(model, wide, ExactErasure(**settings).explain(model, wide))
+
+
+def test_masks_of_another_margin_or_criterion_are_refused_and_never_scored(make, model, exact):
+    near, far, by_class = exact(margin=0.1), exact(margin=0.5), exact(criterion="prediction")
+    with pytest.raises(NotApplicable, match=r"may cost 0.5 nats, .* those of 0.1: score it by optimality:margin=0.5"):
+        Optimality().score(model, [far], [near])
+    with pytest.raises(
+        NotApplicable, match=r"keeps the prediction and has no margin: score it by optimality:criterion=prediction"
+    ):
+        Optimality().score(model, [by_class], [near])
+    for metric, wrong in (
+        (Optimality(), far), (Optimality(), by_class), (Optimality(margin=0.5), near), (Optimality("prediction"), near)
+    ):  # fmt: skip
+        with pytest.raises(NotApplicable, match=f"the stored sets are not those of {metric.reference}: run it too"):
+            metric.score(model, [near], [wrong])
+    for metric, right in ((Optimality(margin=0.5), far), (Optimality("prediction"), by_class)):
+        rows = metric.score(model, [right], [right]).rows
+        assert rows[rows["variant"] == "optimal"]["value"].eq(1).all()
+
+
+def test_by_prediction_a_mask_of_any_margin_is_scored(model, exact):
+    by_class = exact(criterion="prediction")
+    rows = Optimality("prediction").score(model, [exact(margin=1e-9)], [by_class]).rows
+    means = rows.groupby("variant")["value"].mean()
+    assert means["l0"] == 1 and means["recall"] == 1 and means["optimal"] < 1
+
+
+def test_the_reference_has_the_criterion_and_the_margin_of_the_metric():
+    assert Optimality().reference == "exact-erasure" and Optimality(margin=0.05).reference == "exact-erasure:margin=0.05"
+    assert METHODS.create(Optimality(margin=1e-5).reference) == ExactErasure(margin=1e-5)
+    assert METHODS.create(Optimality("prediction").reference) == ExactErasure("prediction")
+    assert METHODS.create("exact-erasure").margin == METRICS.create("optimality").margin
+    with pytest.raises(UsageError, match="margin must be above 0, got 0"):
+        Optimality(margin=0.0)
