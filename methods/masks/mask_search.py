@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
@@ -14,6 +15,7 @@ from torch import Tensor
 from ...core.settings import Settings
 from ...models.baseline import RemovedWord, removed_word
 from ...models.batch import Batch
+from ...models.flow.work import Work, counting
 from ...models.interventions.states import blend
 from ...models.layered import Layered
 from ...models.outputs import divergence
@@ -130,7 +132,7 @@ class MaskSearch(Settings):
         `kept`, the mean of the mask. Beside them stands the `margin`.
         """
         problem = MaskProblem(model, batch, self.baseline)
-        logits, numbers = self._descend(problem)
+        logits, numbers = self._shared_descent(problem)
         with torch.no_grad():
             kept, gate = self.kept(logits), self.gate(logits)
             if self.readout == "prefix":
@@ -145,6 +147,19 @@ class MaskSearch(Settings):
         values = [{name: float(value[row]) for name, value in numbers.items()} for row in range(len(batch))]
         spread |= {"tokens": kept * problem.free, "fill": problem.fill.expand(len(batch), 1, -1)}
         return explanations(batch, patterns=None, values=values, **spread)
+
+    def _shared_descent(self, problem: MaskProblem) -> tuple[Logits, dict[str, PerRow]]:
+        """The descent, which both read-outs take from the batch's cache; `charges` has the shared work."""
+        cache, key = problem.batch.cache, ("mask descent", replace(self, readout="threshold"), problem.batch.seeds)
+        if key in cache:
+            logits, numbers, work = cache[key]
+            cache.setdefault("charges", []).append(work)
+            return logits, dict(numbers)
+        started = time.perf_counter()
+        with counting() as count:
+            logits, numbers = self._descend(problem)
+        cache[key] = logits, dict(numbers), Work(time.perf_counter() - started, count.rows)
+        return logits, numbers
 
     def _descend(self, problem: MaskProblem) -> tuple[Logits, dict[str, PerRow]]:
         """Logits after all steps, and numbers about their convergence."""

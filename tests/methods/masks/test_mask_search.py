@@ -16,6 +16,7 @@ from flowgauge.methods.masks.hard_concrete import HardConcrete
 from flowgauge.methods.masks.mask_search import MaskProblem, smallest_prefix
 from flowgauge.methods.masks.reinforce_mask import ReinforceMask
 from flowgauge.methods.perturbation.exact_erasure import ExactErasure
+from flowgauge.models.inputs.encode import reseed
 from flowgauge.models.outputs import divergence
 
 
@@ -104,7 +105,13 @@ def test_the_prefix_of_the_exact_ranking_is_the_exact_set(counting):
 @pytest.mark.parametrize("kind", [DiffMaskSingle, ReinforceMask])
 def test_reading_a_prefix_changes_the_mask_and_not_the_scores(counting, kind):
     batch = short(counting, 6)
-    whole, prefix = (kind(steps=60, lr=0.1, readout=readout).explain(counting, batch) for readout in ("threshold", "prefix"))
+    methods = [kind(steps=60, lr=0.1, readout=readout) for readout in ("threshold", "prefix")]
+    whole, prefix = (method.explain(counting, batch) for method in methods)
+    assert len(batch.cache.pop("charges")) == 1, "the second takes the descent of the first"
+    alone = methods[1].explain(counting, replace(batch, cache={}))
+    assert all((a.mask == b.mask).all() and a.values == b.values for a, b in zip(alone, prefix, strict=True))
+    other = methods[1].explain(counting, reseed(batch, 7))
+    assert "charges" not in batch.cache and any((a.tokens != b.tokens).any() for a, b in zip(other, prefix, strict=True))
     for soft, hard in zip(whole, prefix, strict=True):
         np.testing.assert_array_equal(soft.tokens, hard.tokens)
         kept = hard.mask[0, 2:]
