@@ -139,6 +139,9 @@ def marked(positions: Int[np.ndarray, " rows"], size: int) -> Bool[np.ndarray, "
 def auroc(scores: Float[np.ndarray, " some"], planted: Bool[np.ndarray, " some"]) -> float:
     """AUROC: the share of pairs (planted, not planted) in the right order, ties half.
 
+    Of n scores with mean ranks, k of them planted: (sum of the planted ranks - k (k + 1) / 2) / (k (n - k)) (Mann and Whitney
+    1947). scikit-learn's function gives the same number and spends a millisecond on each of many thousand layers.
+
     Raises:
         NotApplicable: Everything is planted, or nothing.
 
@@ -146,11 +149,12 @@ def auroc(scores: Float[np.ndarray, " some"], planted: Bool[np.ndarray, " some"]
     0.5
     """
     from scipy.stats import rankdata
-    from sklearn.metrics import roc_auc_score
 
-    if planted.all() or not planted.any():
+    count = int(planted.sum())
+    if count in (0, len(planted)):
         raise NotApplicable("every node is planted, or none is, so there are no pairs to order.")
-    return float(roc_auc_score(planted, rankdata(scores)))  # ranks: what no word reaches scores -inf
+    pairs = count * (len(planted) - count)
+    return float((rankdata(scores)[planted].sum() - count * (count + 1) / 2) / pairs)
 
 
 def f1(scores: Float[np.ndarray, " some"], planted: Bool[np.ndarray, " some"]) -> float:
