@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, WithJsonSchema
 
 from ...core.errors import UnknownName, UsageError, quoted
-from ...core.registry import Spec
+from ...core.registry import Spec, plugin_file
 from ...core.text_files import parse_yaml, read_text
 from ...models.memory import DEFAULT as DEFAULT_MEMORY
 from ...models.memory import memory_bytes
@@ -142,7 +142,8 @@ class Plan(BaseModel):
         """A plan from a YAML file.
 
         Args:
-            path: The file, or the name of a plan that comes with the package, such as `demo`.
+            path: The file, or the name of a plan that comes with the package, such as `demo`. Plug-in files that it names and
+                that are not in the working folder are those beside it.
             flags: Fields that override the file's, unless they are None.
 
         Raises:
@@ -155,7 +156,7 @@ class Plan(BaseModel):
         if not isinstance(stored, dict):
             raise UsageError(f"the plan {path} must be a mapping with tasks, methods and so on, got {type(stored).__name__}.")
         overriding = {key: value for key, value in flags.items() if value is not None}
-        return cls.make(**{str(key): value for key, value in stored.items()} | overriding)
+        return cls.make(**{str(key): _beside(value, path) for key, value in stored.items()} | overriding)
 
 
 def _find(path: str | Path) -> Path:
@@ -166,6 +167,17 @@ def _find(path: str | Path) -> Path:
     if str(path) not in packaged:
         raise UnknownName("plan", str(path), packaged, "A plan of your own is a file with a name ending in .yaml.")
     return packaged[str(path)]
+
+
+def _beside(entry: Any, plan: Path) -> Any:
+    """What a plan says, with the path of each plug-in file that lies beside the plan and not in the working folder."""
+    if isinstance(entry, list):
+        return [_beside(one, plan) for one in entry]
+    if isinstance(entry, Mapping) and "name" in entry:
+        return {**entry, "name": _beside(entry["name"], plan)}
+    file = plugin_file(entry)[0] if isinstance(entry, str) else None
+    there = file is not None and not file.is_file() and (plan.parent / file).is_file()
+    return str(plan.parent / entry) if there else entry
 
 
 def _fault(error: Mapping[str, Any]) -> str:
