@@ -17,7 +17,7 @@ models: a model as a flow graph: inputs flow layers families interventions circu
 methods: explain a prediction: gradients patterns attention perturbation masks noise circuits
 metrics: how faithful that is: nodes summary.py tokens heads edges patterns masks circuits reduced_models statistics calibration
 benchmark: run, store, resume: engine loading store external verification fine_tuning conformance speed catalogue
-leaderboards: compare, show, publish: stored tables comparison site figures export submission
+leaderboards: compare, show, publish: stored tables comparison site figures export submission report_cards
 """
 """Folder: caption: its rooms (folders) and, where it has files alone, some of these."""
 

@@ -1,4 +1,4 @@
-"""`flowgauge show`, `compare` and `plot`: the commands that read what there is."""
+"""`flowgauge show`, `compare`, `plot` and `report-card`: the commands that read what there is."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import typer
 
 from ..core.errors import UsageError
 from .completion import complete_method, complete_task
-from .console import print_scorecards, print_tables, reporting
+from .console import print_rows, print_scorecards, print_tables, reporting
 from .options import Csv, Debug, Json, OnlyMethods, OnlyModel, OnlyTasks, StoreUrl
+
+REPORT_CARDS = "results/report-cards"
+"""Where the plan `report-cards` puts its results."""
 
 
 def show(
@@ -123,3 +126,41 @@ def plot(
 
         for path in draw(store, what, out, model=model, task=task, method=method, instance=instance or (), condition=condition):
             typer.echo(str(path))
+
+
+def report_card(
+    store: Annotated[
+        str,
+        typer.Argument(
+            metavar="[STORE]", help="Results of `flowgauge run report-cards`, or any others: a folder or an fsspec URL."
+        ),
+    ] = REPORT_CARDS,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", show_default="all", help="Only the card of this metric; repeatable.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            show_default="print only", help="Folder for the cards as Markdown, HTML and JSON, and the correlations as a figure."
+        ),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say what each metric of a store can be trusted with: noise, power, agreement with the truth and with other metrics."""
+    with reporting(debug):
+        from ..leaderboards.report_cards.cards import report_cards
+        from ..leaderboards.report_cards.pages import LEGEND, cards_table, notes, to_json, write_pages
+
+        if out is not None and metric:
+            raise UsageError("--out writes the cards of all metrics: leave out --metric.")
+        cards = report_cards(store, metric or (), quiet=as_json)
+        if out is not None:
+            for path in write_pages(cards, out):
+                typer.echo(str(path), err=as_json)
+        if as_json:
+            typer.echo(to_json(cards))
+        elif out is None:
+            table = cards_table(cards)
+            print_rows([tuple(table.columns), *table.itertuples(index=False, name=None)])
+            typer.echo("\n".join([*LEGEND, *notes(cards)]))

@@ -1,0 +1,66 @@
+"""Cards as text, Markdown, HTML and JSON: the same numbers, and nothing undefined without a reason."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from flowgauge.core.errors import UsageError
+from flowgauge.leaderboards.report_cards.cards import ReportCard, report_cards
+from flowgauge.leaderboards.report_cards.pages import (
+    cards_table,
+    correlation_table,
+    notes,
+    number,
+    to_json,
+    write_pages,
+)
+
+
+@pytest.fixture(scope="module")
+def cards(known_store: str) -> list[ReportCard]:
+    return report_cards(known_store)
+
+
+def test_a_row_a_metric(cards) -> None:
+    rows = cards_table(cards).set_index("metric")
+    assert list(rows.index) == ["ground_truth", "copy", "error", "dice", "constant", "share"]
+    assert rows.loc["copy", "power, noise 1"].startswith("1.00") and rows.loc["copy", "truth"] == "1.00"
+    assert rows.loc["share", "power, noise 1"] == rows.loc["share", "truth"] == rows.loc["share", "operators"] == "-"
+    assert rows.loc["dice", "level"] == number(cards[3].level)
+
+
+def test_what_is_undefined_has_a_line(cards) -> None:
+    lines = list(notes(cards))
+    assert "truth of share: the metric says of no end that it is better." in lines
+    assert "truth of ground_truth, copy: the truth itself." in lines
+    assert "sufficiency" in lines[-1] and "ground_truth," not in lines[-1]
+
+
+def test_correlations_are_symmetric(cards) -> None:
+    table = correlation_table(cards)
+    assert table.loc["copy", "error"] == table.loc["error", "copy"] == table.loc["copy", "copy"] == 1
+    assert table.loc["copy", "share"] != table.loc["copy", "share"]
+
+
+def test_json_has_null_beside_a_reason(cards) -> None:
+    by_name = {card["metric"]: card for card in json.loads(to_json(cards))}
+    assert by_name["share"]["truth"] == {
+        "value": None, "low": None, "high": None, "tasks": 0, "reason": "the metric says of no end that it is better"
+    }  # fmt: skip
+    assert by_name["copy"]["power"]["oracle:noise=1"]["value"] == 1 and by_name["copy"]["truth"]["tasks"] == 5
+
+
+def test_pages_hold_the_same_table(cards, tmp_path: Path) -> None:
+    paths = {path.suffix: path for path in write_pages(cards, tmp_path / "out")}
+    assert set(paths) == {".md", ".html", ".json", ".png", ".svg"}
+    text, page = paths[".md"].read_text(), paths[".html"].read_text()
+    for cell in cards_table(cards)["level"]:
+        assert cell in text and cell in page
+    assert page.count("<svg") == 1 and "<script" not in page and not re.search(r'(src|href)="http', page)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="choose another folder with --out"):
+        write_pages(cards, tmp_path / "file")
