@@ -40,7 +40,7 @@ def correlation_figure(table: pd.DataFrame) -> Figure:
     width, height = figure.get_size_inches()
     bar = figure.colorbar(image, cax=figure.add_axes(((NAMES + side + 0.15) / width, NAMES / height, BAR / width, side / height)))
     bar.set_ticks([-1, 0, 1])
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=SMALL, colors=INK)
     add_task_head(figure, "Which metrics order methods alike", "Kendall's tau-b times 100, mean over tasks; grey: undefined.")
     add_text(figure, 0.2, 0.12, "Larger is better after turning metrics of which less is better.", fontsize=NORMAL, color=GREY)

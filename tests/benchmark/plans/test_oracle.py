@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ ORACLE = str(PLANS / "oracle.py")
 
 def planted(task: str):
     """The task's model with eight sentences in a batch."""
-    made = load_task(task)
+    made: Any = load_task(task)
     instances = made.instances(limit=8)
     model = load_model(made.model)
     return model, encode(model, instances), instances
@@ -72,9 +73,9 @@ def test_draws_of_different_noise_share_no_number() -> None:
 
 
 def test_of_a_counting_model_the_digits_of_the_query_are_known() -> None:
-    instances = load_task("toy/counting").instances(limit=4)
+    counting: Any = load_task("toy/counting")
     known = load_file(Path(ORACLE))._counted
-    for instance in instances:
+    for instance in counting.instances(limit=4):
         query, digits = (text.split() for text in instance.segments)
         ids = np.array([int(digit) for digit in (*query, *digits)])
         marked = known(ids, np.array([0] * 2 + [1] * len(digits)))

@@ -14,7 +14,12 @@ from flowgauge.metrics.scores import frame
 from ..conftest import record, score, write
 
 INSTANCES, DRAWS, TASKS = 24, 8, 5
-KINDS = {("oracle", 1.0): 1.0, ("oracle", 2.0): 0.8, ("oracle", 4.0): 0.65, ("random", None): 0.5}
+KINDS: dict[tuple[str, float | None], float] = {
+    ("oracle", 1.0): 1.0,
+    ("oracle", 2.0): 0.8,
+    ("oracle", 4.0): 0.65,
+    ("random", None): 0.5,
+}
 """Mean of the truth of each kind of explanation."""
 METHODS = {"a": 0.95, "b": 0.8, "c": 0.65, "d": 0.5}
 Metric = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -41,10 +46,11 @@ def table(values: np.ndarray, variant: str):
 
 def made(folder: Path, names: Mapping[str, str] = {}, tasks: int = TASKS, methods: Mapping[str, float] = METHODS) -> str:
     """A store; `names` are what methods are called in place of a, b, c and d."""
-    store = Store(str(folder))
+    store, kinds = Store(str(folder)), dict(KINDS)
+    kinds.update(((name, None), mean) for name, mean in methods.items())
     for task in range(tasks):
         rng = np.random.default_rng([task, 7])
-        for kind, mean in {**KINDS, **{(name, None): mean for name, mean in methods.items()}}.items():
+        for kind, mean in kinds.items():
             draws = DRAWS if kind in KINDS else 1
             truth = mean + 0.1 * rng.normal(size=(draws, INSTANCES))
             scores, rows_of = [], {}
@@ -56,7 +62,7 @@ def made(folder: Path, names: Mapping[str, str] = {}, tasks: int = TASKS, method
                 rows_of[each.metric] = table(values, variant)
             method, noise = kind
             settings = {} if noise is None else {"noise": noise, "draws": draws}
-            cell = f"{task:06d}{[*KINDS, *((m, None) for m in methods)].index(kind):06d}"
+            cell = f"{task:06d}{[*kinds].index(kind):06d}"
             one = record(
                 names.get(method, method), scores, task=f"planted/{task}", settings=settings, instances=INSTANCES, cell=cell
             )  # fmt: skip
