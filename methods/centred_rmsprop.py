@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -50,3 +50,16 @@ class CentredRMSprop:
             root = (square - mean**2).clamp_min(0).sqrt() + self.eps
             parameter -= warm * self.rates[name] * (grad / root).clamp(-self.longest, self.longest)
             parameter.grad = None
+
+    def restart(self, names: Collection[str], slower: float) -> None:
+        """Forgets the running means of some parameters, divides their rates, and lets all rates rise again.
+
+        Args:
+            names: The parameters.
+            slower: What their learning rates are divided by.
+        """
+        for name in names:
+            for kind in ("mean", "square"):
+                self.state.pop(f"{kind}.{name}", None)
+        self.rates = {name: rate / slower if name in names else rate for name, rate in self.rates.items()}
+        self.state.pop("count", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -36,6 +36,17 @@ def cell_seed(seed: int, name: str) -> int:
 
 ROWS = ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against", "target", "label", "counterpart")
 """Tensors of a batch with a row an instance."""
+PADDING = {"ids": 0, "attention_mask": False, "token_type_ids": 0, "word_ids": -1, "counterpart": -1}
+"""Those of them with tokens as their second axis, and what fills it where `Batch.join` makes it longer."""
+
+
+def padded(rows: Tensor, length: int, value: float) -> Tensor:
+    """The rows with their second axis filled up to a length.
+
+    >>> padded(torch.ones(1, 2), 3, -1).tolist()
+    [[1.0, 1.0, -1.0]]
+    """
+    return torch.cat([rows, rows.new_full((len(rows), length - rows.shape[1], *rows.shape[2:]), value)], 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +132,23 @@ class Batch:
         tensors = {name: value[index] for name in (*ROWS, "word_vectors") if (value := getattr(self, name)) is not None}
         names, seeds = tuple(self.names[i] for i in picked), tuple(self.seeds[i] for i in picked)
         return replace(self, **tensors, names=names, seeds=seeds, cache={})
+
+    @classmethod
+    def join(cls, batches: Sequence[Batch]) -> Batch:
+        """One batch of the rows of several, padded on the right to the longest, with an empty cache.
+
+        Args:
+            batches: Batches of one task for one model, without `word_vectors`. Counterparts are dropped where a batch has none.
+        """
+        length = max(batch.ids.shape[1] for batch in batches)
+        tensors: dict[str, Any] = {}
+        for name in ROWS:
+            parts = [value for batch in batches if (value := getattr(batch, name)) is not None]
+            if name in PADDING:
+                parts = [padded(part, length, PADDING[name]) for part in parts]
+            tensors[name] = torch.cat(parts) if len(parts) == len(batches) else None
+        names, seeds = (tuple(of_row for batch in batches for of_row in getattr(batch, field)) for field in ("names", "seeds"))
+        return replace(batches[0], **tensors, names=names, seeds=seeds, cache={})
 
     def only(self, keep: Bool[Tensor, "batch tokens"]) -> Batch:
         """The batch with only these tokens, closed up; target and the ends of spans are counted anew.

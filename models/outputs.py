@@ -108,6 +108,44 @@ def divergence(outputs: Outputs, reference: Outputs) -> PerRow:
     return total
 
 
+@torch.no_grad()
+def least_flip(outputs: Outputs, batch: Batch) -> PerRow:
+    """The least KL(outputs || other) of any other distribution that does not predict the same (nats; 0 to log 2).
+
+    With p1 the probability of the prediction, p2 that of its strongest competitor, and m = (p1 + p2) / 2:
+
+        p1 ln(p1 / m) + p2 ln(p2 / m)
+
+    The other distribution gives both m and leaves all else as it is: with a multiplier for the sum and one for q1 <= q2, every
+    other entry keeps its probability, and both entries, whose log terms weigh p1 and p2, come to equal shares of p1 + p2. It
+    grows as p2 falls, so that the strongest competitor is the cheapest. Of several output heads the least counts, because a
+    change at one of them changes the prediction.
+
+    Args:
+        outputs: Logits (R, C) of each output head.
+        batch: One instance for each row.
+
+    Returns:
+        (R,), 0 where two classes tie.
+
+    >>> two = (torch.tensor([[0.9, 0.1]], dtype=torch.float64).log(),)
+    >>> index = torch.zeros(1, 1, dtype=torch.long)
+    >>> batch = Batch(index, index == 0, index, index[..., None], index, index, None, ("one",), (0,))
+    >>> round(least_flip(two, batch).item(), 4)
+    0.3681
+    """
+    predicted = prediction(outputs, batch)
+    costs = []
+    for head, logits in enumerate(outputs):
+        first, p = predicted[:, head], logits.double().softmax(1)
+        other = torch.where(first == batch.answer[:, head], batch.against[:, head], batch.answer[:, head])
+        second = other if batch.pairwise else strongest_other(logits, first)
+        p1, p2 = (p.gather(1, index[:, None])[:, 0] for index in (first, second))
+        m = (p1 + p2) / 2
+        costs.append(torch.special.xlogy(p1, p1 / m) + torch.special.xlogy(p2, p2 / m))
+    return torch.stack(costs).min(0).values.clamp_min(0)
+
+
 def likeliest(logits: Sequence[Float[Tensor, " outputs"]], choices: Int[Tensor, "choices heads"]) -> Int[Tensor, " heads"]:
     """The choice with the largest product of probabilities over the output heads, the first of equals.
 

@@ -16,6 +16,7 @@ from ...models.memory import DEFAULT, memory_bytes, within_memory
 from ...models.shared_model import lent_copy
 from ..loading.trained_weights import TrainedWeights
 from ..store.key import canonical
+from ..store.record import TrainingOutcome
 from .jobs import Job
 
 BATCH_SIZE = 64
@@ -49,14 +50,19 @@ class MethodTrainer:
             self._ready[id(job)] = job.method.trained(self._weights(job))
         return self._ready[id(job)]
 
-    def _weights(self, job: Job) -> dict[str, Any]:
-        key = {name: job.key[name] for name in ("fingerprint", "dtype", "trained_on", "max_tokens", "on_split", "method", "seed")}
+    def outcome(self, job: Job) -> TrainingOutcome | None:
+        """How the training of the job's method ended; None where it is not trained or does not say, or has no weights here."""
+        if job.training_sample is None:
+            return None
+        record = self.trained_weights.read(self.trained_weights.folder(job.name, _key(job)))
+        return None if record is None else record.outcome
 
+    def _weights(self, job: Job) -> dict[str, Any]:
         def fit(session: TrainingSession) -> Mapping[str, Tensor]:
             weights: Mapping[str, Tensor] = job.method.fit(self.model, self._training_batches(job), session)
             return weights
 
-        return self.trained_weights.weights(job.name, key, job.seed, fit)
+        return self.trained_weights.weights(job.name, _key(job), job.seed, fit)
 
     def _training_batches(self, job: Job) -> tuple[Batch, ...]:
         """The train split as batches, encoded once for all methods, with empty caches."""
@@ -70,3 +76,8 @@ class MethodTrainer:
                     on_split=job.key["on_split"], labels=self.labels or None, samples=1,
                 ).batches  # fmt: skip
         return tuple(lent_copy(replace(batch, cache={}), job.method) for batch in self._batches[name])
+
+
+def _key(job: Job) -> dict[str, Any]:
+    """Everything that may change the weights of a job's method."""
+    return {name: job.key[name] for name in ("fingerprint", "dtype", "trained_on", "max_tokens", "on_split", "method", "seed")}

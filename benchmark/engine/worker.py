@@ -68,7 +68,7 @@ def work(
             job.record = job.record.model_copy(update={"status": "failed", "error": job.error})
             continue
         with job.cell.files.alone():
-            job.record = renewable(job.cell, _record(group, job, batches, started))
+            job.record = renewable(job.cell, _record(group, job, batches, trainer, started))
             job.cell.write_record(job.record)
         if report is not None:
             report(job.record)
@@ -130,7 +130,7 @@ def _explain_job(shared: SharedModel, job: Job, prepared: PreparedBatch, first: 
         job.cell.write_part(first, part)
 
 
-def _record(group: JobGroup, job: Job, batches: PreparedBatches, started: str) -> Record:
+def _record(group: JobGroup, job: Job, batches: PreparedBatches, trainer: MethodTrainer, started: str) -> Record:
     scores, states = _scores(job), job.cell.states()
     earlier = job.record if job.explained else None
     failed = [f"{s.metric}: {s.reason}" for s in scores.values() if s.status == "failed"]
@@ -164,6 +164,7 @@ def _record(group: JobGroup, job: Job, batches: PreparedBatches, started: str) -
         files={name: total for name, (total, _) in states.items()},
         sizes={name: size for name, (_, size) in states.items()},
         reference_only=job.reference_only and (job.record is None or job.record.reference_only),
+        training=trainer.outcome(job) or (job.record.training if job.record else None),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,7 +28,7 @@ from ..store.atomic_files import Files
 from ..store.cell import safe_name
 from ..store.explanation_file import read_metadata
 from ..store.key import canonical, short_hash
-from ..store.record import TrainingRecord
+from ..store.record import TrainingOutcome, TrainingRecord
 from ..store.sums import BLANK, DamagedFile, seal
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,7 @@ class TrackedTraining:
         seed: Seed of the training.
         curve: One row a logged step.
         seconds: Duration of earlier sessions (s).
+        outcome: How the training ended, if it has said so.
     """
 
     store: TrainedWeights
@@ -115,6 +116,7 @@ class TrackedTraining:
     seed: int
     curve: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
+    outcome: TrainingOutcome | None = None
     _started: float = 0.0
     _written: float = 0.0
     _progress: Progress | None = None
@@ -179,12 +181,18 @@ class TrackedTraining:
         assert self._progress is not None
         self._progress.update(f"training {self.name}", step, steps)
 
+    def conclude(self, converged: bool | None, warnings: Sequence[str] = (), restarts: int = 0, **numbers: float) -> None:
+        """Keeps how the training ended, for its record."""
+        self.outcome = TrainingOutcome(converged=converged, warnings=tuple(warnings), restarts=restarts, numbers=numbers)
+
     def _elapsed(self) -> float:
         return self.seconds + time.monotonic() - self._started
 
     def _finish(self, status: Literal["done", "failed"], error: str = "", checksum: str = "") -> None:
         key, seconds = json.loads(canonical(self.key)), self._elapsed()
         record = TrainingRecord(key=key, status=status, error=error, seconds=seconds, curve=self.curve, weights=checksum)
+        if status == "done":
+            record = record.model_copy(update={"outcome": self.outcome})
         self.store.files.write(f"{self.folder}/fit.json", record.to_bytes())
         self._remove_checkpoint()
 

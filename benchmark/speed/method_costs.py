@@ -29,7 +29,7 @@ from .measure import plain_pass
 MODEL, TASK, SAMPLES = "agreement-bert", "sva/obj", 50
 LONG = 60.0
 """CPU seconds from which on a method is timed once, without a repeat."""
-SHORTENED = {name: {"steps": 200, "accept": 1e9} for name in ("diffmask-input", "diffmask-hidden")}
+SHORTENED = {name: {"steps": 200, "fallback": 1e9} for name in ("diffmask-input", "diffmask-hidden")}
 """Settings of trainings that take minutes: the costs of the steps are measured, and multiplied by those of a whole training."""
 
 

@@ -18,7 +18,7 @@ from .estimate import in_time
 from .one_explanation import SHAPES, OneExplanation, Taken, explain_once, peak
 
 SHORTENED: Mapping[str, Mapping[str, Any]] = {
-    name: {"steps": 2, "accept": 1e9} for name in ("diffmask-input", "diffmask-hidden")
+    name: {"steps": 2, "fallback": 1e9} for name in ("diffmask-input", "diffmask-hidden")
 } | {name: {"steps": 2} for name in ("diffmask-single", "reinforce-mask", "ib-attribution", "information-mask")}
 """Settings of methods that take hundreds or thousands of equal steps: the memory is that of any number, the time that of two."""
 LENGTHS = (30, 120, 512)

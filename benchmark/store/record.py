@@ -204,6 +204,22 @@ class Provenance(_Stored):
     command: str = ""
 
 
+class TrainingOutcome(_Stored):
+    """How the training of a method ended, as far as its cells have to say it.
+
+    Attributes:
+        converged: Whether it has converged; None: that could not be judged.
+        warnings: What a reader of its numbers has to know.
+        restarts: How often it went back to earlier parameters, because it could not meet its constraint from where it was.
+        numbers: Further facts by name, such as the margin of DiffMask in nats.
+    """
+
+    converged: bool | None = None
+    warnings: tuple[str, ...] = ()
+    restarts: int = 0
+    numbers: dict[str, Number] = {}
+
+
 class Record(_SealedRecord):
     """The record of one cell: one model, task, method and seed.
 
@@ -222,6 +238,7 @@ class Record(_SealedRecord):
         files: Sha256 of each stored file, by its name in the cell.
         sizes: Bytes of the same files; records of earlier versions have none.
         reference_only: Explained only because the budget of a metric is matched to it: tables leave it out until a run names it.
+        training: How the training of its method ended; None of methods that are not trained, or do not say it.
     """
 
     schema_version: int = SCHEMA
@@ -249,6 +266,7 @@ class Record(_SealedRecord):
     files: dict[str, str] = {}
     sizes: dict[str, int] = {}
     reference_only: bool = False
+    training: TrainingOutcome | None = None
 
     @property
     def aggregates(self) -> Mapping[str, tuple[Aggregate, ...]]:
@@ -271,6 +289,7 @@ class TrainingRecord(_SealedRecord):
         seconds: Duration of the training over all sessions (s).
         curve: One row a logged step.
         weights: Sha256 of the weights file; empty where the training failed.
+        outcome: How the training ended; None where it failed, or its method does not say it.
     """
 
     schema_version: int = 1
@@ -280,3 +299,4 @@ class TrainingRecord(_SealedRecord):
     seconds: float
     curve: list[dict[str, Number]]
     weights: str = ""
+    outcome: TrainingOutcome | None = None

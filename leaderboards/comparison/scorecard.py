@@ -118,7 +118,8 @@ def _section(
     methods.sort(key=lambda name: places[name])
     rows = [("method", *cells), *((name, *(column.get(name, "-") for column in cells.values())) for name in methods)]
     lines = [line for scores in scored for line in (*_references(group, scores.ranking), scores.line())]
-    lines += note_lines({name: note for name, note in group.trained_once.items() if scored and name in methods})
+    for notes in (group.trained_once, group.training_warnings):
+        lines += note_lines({name: note for name, note in notes.items() if scored and name in methods})
     return _titled(group, title), rows, lines
 
 

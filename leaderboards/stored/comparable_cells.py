@@ -83,6 +83,12 @@ class ComparableCells:
         notes = {name: trained_once(records) for name, records in self.by_method().items()}
         return {name: note for name, note in notes.items() if note}
 
+    @cached_property
+    def training_warnings(self) -> dict[str, str]:
+        """The note of `training_warnings` on each method that needs it, by label."""
+        notes = {name: training_warnings(records) for name, records in self.by_method().items()}
+        return {name: note for name, note in notes.items() if note}
+
     def only(self, records: Sequence[Record]) -> ComparableCells:
         """The group of some of its records, in the order given."""
         return replace(self, labels=_labels(records), records=tuple(records))
@@ -131,6 +137,18 @@ def trained_once(records: Sequence[Record]) -> str:
     """
     seeds = {r.seed for r in records if r.key.get("trained_on") and r.status in ("done", "partial")} - {None}
     return f"trained once (seed {seeds.pop()}): the interval does not cover another training" if len(seeds) == 1 else ""
+
+
+def training_warnings(records: Sequence[Record]) -> str:
+    """What the trainings of a method say that a reader of its numbers has to know, with their seeds; empty where that is nothing.
+
+    Args:
+        records: Cells of the method that differ in their seed alone.
+    """
+    said = [(record.seed, "; ".join(record.training.warnings)) for record in records if record.training]
+    if len(records) == 1:
+        return next((text for _, text in said), "")
+    return "; ".join(f"seed {seed}: {text}" for seed, text in said if text)
 
 
 def note_lines(notes: Mapping[str, str]) -> list[str]:

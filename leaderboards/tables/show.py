@@ -152,6 +152,7 @@ def _write_task(console: Console, table: TaskTable) -> None:
         f"{row.label}: mean of {row.seeds} seeds; --over-seeds shows how they differ." for row in table.rows if row.seeds > 1
     ]
     seeds += note_lines({row.label: row.trained_once for row in table.rows if row.trained_once})
+    seeds += note_lines({row.label: row.training_warnings for row in table.rows if row.training_warnings})
     failed = [
         f"{row.label} {'without a rank' if row.status == 'done' else row.status}: {row.error}"
         for row in table.rows

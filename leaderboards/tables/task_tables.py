@@ -28,6 +28,7 @@ class TableRow:
         seeds: Cells that were averaged: they differ in their seed alone.
         control_of: The method that it is a control of; such a row has no rank.
         trained_once: What the interval does not cover, where the method was trained with one seed.
+        training_warnings: What its trainings say that a reader of its numbers has to know, such as that one has not converged.
     """
 
     rank: int | None
@@ -38,6 +39,7 @@ class TableRow:
     seeds: int = 1
     control_of: str = ""
     trained_once: str = ""
+    training_warnings: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,9 @@ def _row(source: CellSource, group: ComparableCells, label: str, records: Sequen
     worst = max((record.status for record in records), key=WORST_LAST.index)
     status = "partial" if worst == "failed" and any(record.status != "failed" for record in records) else worst
     error = next((record.error for record in records if record.error), "")
-    once = group.trained_once.get(label, "")
-    return TableRow(rank=None, label=label, cells=cells, status=status, error=error, seeds=len(records), trained_once=once)
+    once, warnings = group.trained_once.get(label, ""), group.training_warnings.get(label, "")
+    return TableRow(rank=None, label=label, cells=cells, status=status, error=error, seeds=len(records), trained_once=once,
+                    training_warnings=warnings)  # fmt: skip
 
 
 def _with_ranked_entry(row: TableRow, by: Column, ranking: Ranking) -> TableRow:

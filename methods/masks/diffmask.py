@@ -22,7 +22,8 @@ from ...models.layered import Layered
 from ..base import Amortised, explanations, method
 from ..centred_rmsprop import CentredRMSprop
 from ..explanation import Explanation
-from .gate_training import GateTraining, GateTrainingSettings, train
+from .gate_fitting import train
+from .gate_training import GateTraining, GateTrainingSettings
 from .gates import Gates, may_be_masked
 from .lagrangian import Multipliers
 from .probes import Kind, Probes
@@ -90,8 +91,8 @@ class DiffMask(GateTrainingSettings, Amortised):
             The parameters, with the model's fingerprint (`model`) and the kind of gate (`gate`) as bytes.
 
         Raises:
-            FlowgaugeError: Masking a depth costs more than `accept` margins in the whole second half of the training, and before
-                wherever half of the states are masked.
+            FlowgaugeError: Masking a depth costs more than `fallback` margins in the whole second half of the training, and
+                before wherever half of the states are masked.
             UsageError: The file of `probe` belongs to another model.
         """
         if self.probe:
@@ -215,6 +216,7 @@ class DiffMask(GateTrainingSettings, Amortised):
     "diffmask-input",
     gives={"mask", "tokens"},
     needs={"training"},
+    version=2,
     stochastic=True,
     source="De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, section 2.2",
     misleads="Its mask of a sentence is a prediction of trained probes, which may keep or drop too much: read "
@@ -235,9 +237,12 @@ class DiffMaskInput(DiffMask):
         longest: Largest step of a parameter, in learning rates. While the constraint is met, multipliers are 0 and gradients
             nearly constant, and centred RMSprop divides by their spread: long steps would close the gates for good before
             multipliers rise.
+        penalty: Mean over tokens of P(z != 0) (`l0`; the paper, equation 1) or of log P(z != 0) (`log`; the released code, whose
+            gates may close for good).
     """
 
     lr: PositiveFloat = 3e-4
+    penalty: Literal["log", "l0"] = "l0"
     longest: PositiveFloat = 10.0
 
     at_words: ClassVar[bool] = True
@@ -250,6 +255,7 @@ class DiffMaskInput(DiffMask):
     "diffmask-hidden",
     gives={"mask", "tokens"},
     needs={"training"},
+    version=2,
     stochastic=True,
     source="De Cao et al. 2020, How do Decisions Emerge across Layers in Neural Models?, section 2.2",
     misleads="A state may be dropped because its information has already moved to other positions, so that a dropped state "

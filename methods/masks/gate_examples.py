@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...models.batch import Batch
+from ...models.batch import Batch, padded
 from ...models.interventions.states import clean_states
 from ...models.layered import Layered
 from ...models.memory import memory_budget
@@ -51,6 +51,19 @@ class CleanRun:
         states, outputs = (tuple(t[index] for t in tensors) for tensors in (self.states, self.outputs))
         return CleanRun(batch, states, outputs)
 
+    @classmethod
+    def join(cls, runs: Sequence[CleanRun]) -> CleanRun:
+        """The run of the instances of several runs, padded to the longest; the outputs of spans are as many as the tokens."""
+        batch = Batch.join([run.batch for run in runs])
+        length, more = batch.ids.shape[1], -torch.inf if batch.spans else None
+        states = zip(*(run.states for run in runs), strict=True)
+        outputs = zip(*(run.outputs for run in runs), strict=True)
+        return cls(
+            batch,
+            tuple(torch.cat([padded(part, length, 0) for part in parts]) for parts in states),
+            tuple(torch.cat([part if more is None else padded(part, length, more) for part in parts]) for parts in outputs),
+        )
+
 
 class GateExamples:
     """Train instances, some of them held out, with their clean states where these fit into memory.
@@ -82,15 +95,21 @@ class GateExamples:
 
     def get(self, index: int, rows: np.ndarray) -> CleanRun:
         """The clean run of rows of one batch."""
-        row = torch.from_numpy(rows).to(self.data[index].ids.device)
-        return self.cached[index].rows(row) if self.cached else CleanRun.of(self.model, self.data[index].rows(row))
+        if self.cached:
+            return self.cached[index].rows(torch.from_numpy(rows).to(self.data[index].ids.device))
+        return CleanRun.of(self.model, self._rows(index, rows))
+
+    def _rows(self, index: int, rows: np.ndarray) -> Batch:
+        return self.data[index].rows(torch.from_numpy(rows).to(self.data[index].ids.device))
 
     def draw(self, generator: np.random.Generator, size: int) -> CleanRun:
-        """At most `size` train rows of one batch, which is drawn with a probability proportional to its rows."""
-        weights = np.array([len(rows) for rows in self.used], float)
-        index = int(generator.choice(len(weights), p=weights / weights.sum()))
-        rows = self.used[index]
-        return self.get(index, generator.choice(rows, min(size, len(rows)), replace=False))
+        """At most `size` train rows, drawn from the whole split: batches are sorted by length, and one of them is no sample."""
+        rows = np.concatenate([np.stack([np.full(len(part), n), part], 1) for n, part in enumerate(self.used)])
+        drawn = rows[np.sort(generator.choice(len(rows), min(size, len(rows)), replace=False))]
+        pieces = [(int(n), drawn[drawn[:, 0] == n, 1]) for n in np.unique(drawn[:, 0])]
+        if self.cached:
+            return CleanRun.join([self.get(n, part) for n, part in pieces])
+        return CleanRun.of(self.model, Batch.join([self._rows(n, part) for n, part in pieces]))
 
     def checks(self) -> Iterator[CleanRun]:
         """The clean runs of the held-out rows, batch by batch."""

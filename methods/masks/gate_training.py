@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from ...core.errors import FlowgaugeError
+from ...core.errors import UsageError
 from ...core.settings import Settings
-from ...models.batch import Batch
-from ...models.built.training import TrainingSession
 from ...models.layered import Layered
-from ...models.outputs import divergence, prediction
+from ...models.outputs import divergence, least_flip, prediction
 from ...models.shapes import PerRow
 from ..centred_rmsprop import CentredRMSprop
+from .gate_checks import Check, Limits, Rank, is_stuck_open, rises
 from .gate_examples import CleanRun, GateExamples
 from .gates import Gates, may_be_masked
-from .lagrangian import Multipliers
+from .lagrangian import MOST, Multipliers
 
 log = logging.getLogger(__name__)
-CHECKS, ROWS = 20, 100
-"""Number of checks on the held-out instances, and number of rows of the training curve."""
-HALF = 0.5
-"""Largest share of states kept at which gates of the first half of the training may be chosen."""
+FLIPS = "flips:"
+"""How a margin begins that is a share of the predictions."""
+SLOWER = 2.0
+"""What learning rates are divided by where a training goes back to earlier parameters."""
 TRAIN, CHECK = 1, 2
 """First number of the seed of the draws of training steps, and of checks."""
 
@@ -42,22 +41,30 @@ class GateTrainingSettings(Settings):
         steps: Number of training steps, each of one depth that is drawn.
         batch: Sentences in each step, all from one batch of the train split: 64 at most.
         margin: Divergence (nats, mean over sentences) that masking may cost: .1 in the paper for classification, 1 for question
-            answering, .05 for its toy task.
-        accept: Divergence on held-out sentences, in margins, above which the training of a depth counts as failed. Of the probes
-            below it, those that keep the fewest states are used, from the second half of the training if it has any.
-        penalty: Mean over tokens of log P(z != 0) (`log`, the paper's code) or of P(z != 0) (`l0`, its text).
+            answering, .05 for its toy task. `flips:.05` takes it from the model: the mean, over the 5 % of held-out predictions
+            that are the easiest to change, of the least divergence that changes them.
+        accept: Divergence on held-out sentences, in margins, within which the probes are chosen that keep the fewest states. It
+            is a mean over the depths that are trained together.
+        agree: Share of predictions on held-out sentences that have to stay as they are, as in the paper's code.
+        fallback: Divergence in margins, at each depth, up to which probes are chosen where none are within `accept` and `agree`;
+            the record then has a warning. Above it a training counts as failed.
+        penalty: Mean over tokens of P(z != 0) (`l0`; the paper, equation 1) or of log P(z != 0) (`log`; the released code). The
+            logarithm goes on pulling at gates that are shut, from which no gradient of the divergence comes back, so that they
+            may close for good.
     """
 
     steps: PositiveInt = 8000
     batch: PositiveInt = 32
-    margin: PositiveFloat = 0.1
-    accept: PositiveFloat = 3.0
+    margin: PositiveFloat | Annotated[str, Field(pattern=r"^flips:(0?\.\d*[1-9]\d*|1(\.0*)?)$")] = 0.1
+    accept: PositiveFloat = 1.0
+    agree: Annotated[float, Field(ge=0, le=1)] = 0.75
+    fallback: PositiveFloat = 3.0
     penalty: Literal["log", "l0"] = "log"
 
-    @property
-    def limit(self) -> float:
-        """Largest divergence (nats) on held-out instances at which parameters may be returned."""
-        return self.accept * self.margin
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fallback < self.accept:
+            raise UsageError(f"fallback must be at least accept ({self.accept:g} margins), got {self.fallback:g}.")
 
 
 class GateTrial(NamedTuple):
@@ -92,11 +99,13 @@ class GateTraining:
         parameters: Parameters of the gates; those that require a gradient are trained.
         descent: Optimiser of the parameters.
         multipliers: One Lagrange multiplier for each depth.
+        margin: The divergence that masking may cost (nats); NaN until `measure_margin` where the settings name a share.
         sums: Sums of divergence, agreement, kept and 1 over the steps since the last row of the curve.
+        history: The checks so far.
         best: The parameters that the training returns.
-        best_rank: Rank of the best parameters, by group of depths that are trained together; smaller is better. First whether
-            they are of the first half of the training (only used where none of the second half are within the limit), then the
-            share of states that they keep on held-out instances.
+        best_rank: Their rank, by group of depths that are trained together.
+        feasible: The last parameters at which a check found the constraint met; at the start, when all gates are open, the first.
+        restarts: How often each group of depths went back to its feasible parameters.
         done: Number of steps done.
     """
 
@@ -107,10 +116,39 @@ class GateTraining:
     parameters: dict[str, Tensor]
     descent: CentredRMSprop
     multipliers: Multipliers
+    margin: float = math.nan
     sums: np.ndarray = field(default_factory=lambda: np.zeros(4))
+    history: list[Check] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
-    best_rank: dict[str, tuple[bool, float]] = field(default_factory=dict)
+    best_rank: dict[str, Rank] = field(default_factory=dict)
+    feasible: dict[str, Tensor] = field(default_factory=dict)
+    restarts: dict[str, int] = field(default_factory=dict)
     done: int = 0
+
+    def __post_init__(self) -> None:
+        self.start = _copies(self.parameters)
+        self.feasible = dict(self.start)
+        self.restarts = dict.fromkeys(self.groups, 0)
+        if not isinstance(self.config.margin, str):
+            self.margin = self.config.margin
+
+    @property
+    def limits(self) -> Limits:
+        """What held-out instances must show of the parameters that the training returns."""
+        return Limits(self.config.accept * self.margin, self.config.agree, self.config.fallback * self.margin)
+
+    def measure_margin(self, examples: GateExamples) -> None:
+        """Reads a margin that the settings give as a share of the predictions, from the clean outputs of held-out instances.
+
+        Raises:
+            UsageError: The model cannot decide between two classes there, so that the margin would be 0.
+        """
+        if isinstance(self.config.margin, str):
+            costs = torch.cat([least_flip(run.outputs, run.batch) for run in examples.checks()]).sort().values
+            count = max(1, round(float(self.config.margin.removeprefix(FLIPS)) * len(costs)))
+            self.margin = float(costs[:count].mean())
+            if not self.margin > 0:
+                raise UsageError(f"margin={self.config.margin} is 0 nats, because classes tie: give a larger share, or nats.")
 
     @property
     def groups(self) -> dict[str, range]:
@@ -122,6 +160,10 @@ class GateTraining:
         """The parameters of the depths of a group."""
         heads = ("probe.", "fill.") if group == "." else (f"probe{group}.", f"fill{group}.")
         return {name: t for name, t in self.parameters.items() if f"{name}.".startswith(heads)}
+
+    def now(self, group: str) -> dict[str, Tensor]:
+        """Copies of the parameters of the depths of a group."""
+        return _copies(self.of_group(group))
 
     def masked(self, clean: CleanRun, depth: int, *key: int) -> GateTrial:
         """Masks the states of a depth.
@@ -149,14 +191,14 @@ class GateTraining:
     def step(self, examples: GateExamples) -> None:
         """One step of the gates of one depth, and of its multiplier.
 
-        min over gates, max over lambda in [0, 200] of  lambda (mean KL - margin) + mean over sentences and tokens of
-        log P(z != 0) (De Cao et al. 2020, section 2.3; the logarithm is in their code). The multiplier's step uses the divergence
-        of the gates' step; the paper's code runs the model again for it.
+        min over gates, max over lambda in [0, 200] of  lambda (mean KL - margin) + mean over sentences and tokens of P(z != 0),
+        or of its logarithm (De Cao et al. 2020, section 2.3; the logarithm is in their code). The multiplier's step uses the
+        divergence of the gates' step; the paper's code runs the model again for it.
         """
         generator = np.random.default_rng([self.seed, TRAIN, self.done])
         clean, depth = examples.draw(generator, self.config.batch), int(generator.integers(self.model.n_layers + 2))
         trial = self.masked(clean, depth, TRAIN, self.done, 1)
-        excess = trial.divergence.mean() - self.config.margin
+        excess = trial.divergence.mean() - self.margin
         (self.multipliers.value[depth] * excess + trial.penalty.mean()).backward()
         self.descent.step(self.parameters)
         self.multipliers.ascend(excess, depth)
@@ -164,124 +206,120 @@ class GateTraining:
         self.done += 1
 
     @torch.no_grad()
-    def check(self, examples: GateExamples) -> list[np.ndarray]:
-        """Measures the gates on the held-out instances, and keeps the parameters if they are the best so far.
-
-        The best parameters of a group of depths are those that keep the fewest states, among those within the limit at each of
-        its depths; those of the second half of the training come first. At the start all gates are open and the limit is met, so
-        that parameters of the first half count only where at least half of the states are masked.
-
-        Args:
-            examples: The train instances.
-
-        Returns:
-            Divergence, agreement and kept for each depth. The same gates are drawn at every check.
-        """
+    def measure(self, examples: GateExamples) -> Check:
+        """Divergence, agreement, kept and multiplier of each depth on held-out instances; every call draws the same gates."""
         means = []
         for depth in range(self.model.n_layers + 2):
             parts = [(self.masked(c, depth, CHECK, n).means(), len(c.batch)) for n, c in enumerate(examples.checks())]
-            means.append(np.average([part for part, _ in parts], axis=0, weights=[size for _, size in parts]))
-        early = 2 * self.done < self.config.steps
+            mean = np.average([part for part, _ in parts], axis=0, weights=[size for _, size in parts])
+            means.append([*mean, float(self.multipliers.value[depth])])
+        return np.array(means)
+
+    def check(self, examples: GateExamples) -> Check:
+        """Measures the gates on the held-out instances, and keeps the parameters of each group that are the best so far.
+
+        Returns:
+            The check, a row for each depth.
+        """
+        rows, is_early = self.measure(examples), 2 * self.done < self.config.steps
+        self.history.append(rows)
         for group, depths in self.groups.items():
-            kept = float(np.mean([means[depth][2] for depth in depths]))
-            met = all(means[depth][0] <= self.config.limit for depth in depths) and not (early and kept > HALF)
-            if met and (early, kept) < self.best_rank.get(group, (True, math.inf)):
-                self.best_rank[group] = early, kept
-                self.best |= {name: t.detach().clone() for name, t in self.of_group(group).items()}
-        return means
+            rank = self.limits.rank(rows[depths.start : depths.stop], is_early)
+            if rank is not None and (group not in self.best_rank or rank < self.best_rank[group]):
+                self.best_rank[group] = rank
+                self.best |= self.now(group)
+            if self.limits.meets(rows[depths.start : depths.stop]):
+                self.feasible |= self.now(group)
+        return rows
+
+    def guard(self, examples: GateExamples) -> None:
+        """Takes every group of depths whose gates cannot move any more back to parameters from which they can.
+
+        Shut for good, and back to the last feasible parameters: a depth masks almost everything and violates the constraint, or
+        its multiplier has risen over two checks although the largest multiplier could not make the divergence weigh more than the
+        penalty in the gradient of the probes. Open for good, and back to the start: `is_stuck_open` at each depth. Means of the
+        optimiser and multipliers start anew, and learning rates are halved.
+
+        Args:
+            examples: The train instances.
+        """
+        for group, depths in self.groups.items():
+            if any(self._is_shut(examples, group, depth) for depth in depths):
+                self._go_back(group, self.feasible)
+            elif all(is_stuck_open(self.history, depth) for depth in depths):
+                self._go_back(group, self.start)
+
+    def _is_shut(self, examples: GateExamples, group: str, depth: int) -> bool:
+        row = self.history[-1][depth]
+        if self.limits.has_collapsed(row):
+            return True
+        return rises(self.history, depth) and not self.limits.meets(row[None]) and self._is_dead(examples, group, depth)
+
+    def _is_dead(self, examples: GateExamples, group: str, depth: int) -> bool:
+        """Whether the gradient of the divergence on held-out instances is too small for any multiplier."""
+        probes = [t for name, t in self.of_group(group).items() if name.startswith("probe.")]
+        sums = [[torch.zeros_like(t) for t in probes] for _ in range(2)]
+        for n, clean in enumerate(examples.checks()):
+            trial = self.masked(clean, depth, CHECK, n)
+            for total, value in zip(sums, (trial.divergence.sum(), trial.penalty.sum()), strict=True):
+                grads = torch.autograd.grad(value, probes, retain_graph=True, allow_unused=True)
+                for t, grad in zip(total, grads, strict=True):
+                    t += 0 if grad is None else grad
+        divergence_size, penalty_size = (math.sqrt(sum(float((t**2).sum()) for t in total)) for total in sums)
+        return MOST * divergence_size < penalty_size
+
+    @torch.no_grad()
+    def _go_back(self, group: str, earlier: Mapping[str, Tensor]) -> None:
+        names = self.of_group(group)
+        for name, tensor in names.items():
+            tensor.copy_(earlier[name])
+        depths = self.groups[group]
+        self.descent.restart(names, SLOWER)
+        self.multipliers.restart(slice(depths.start, depths.stop))
+        self.restarts[group] += 1
+        log.info("after %d steps depths %s went back to earlier parameters.", self.done, list(depths))
 
     @property
     def failed(self) -> list[int]:
-        """Depths for which no parameters met the limit."""
+        """Depths for which no parameters met the fallback limit."""
         return [depth for group, depths in self.groups.items() if group not in self.best_rank for depth in depths]
+
+    def depths_where(self, is_so: str) -> list[int]:
+        """Depths whose best parameters have a flag of `Rank`."""
+        return [d for group, depths in self.groups.items() if getattr(self.best_rank.get(group), is_so, False) for d in depths]
 
     def tensors(self) -> dict[str, Tensor]:
         """The checkpoint: every tensor from which `restore` continues."""
-        kept = {group: torch.tensor(rank, dtype=torch.float64) for group, rank in self.best_rank.items()}
-        groups = {"now": self.parameters, "best": self.best, "kept": kept, "descent": self.descent.state}
-        groups["lambda"] = self.multipliers.state()
+        groups: dict[str, Mapping[str, Tensor]] = {"now": self.parameters, "best": self.best, "feasible": self.feasible}
+        groups |= {"descent": self.descent.state, "lambda": self.multipliers.state()}
+        groups["rank"] = {group: torch.tensor(rank, dtype=torch.float64) for group, rank in self.best_rank.items()}
+        groups["restarts"] = {group: torch.tensor(count) for group, count in self.restarts.items()}
         flat = {f"{group}/{name}": t for group, tensors in groups.items() for name, t in tensors.items()}
+        flat |= {"history": torch.tensor(np.array(self.history))} if self.history else {}
         return {**flat, "sums": torch.from_numpy(self.sums.copy()), "done": torch.tensor(self.done)}
 
     @torch.no_grad()
     def restore(self, kept: Mapping[str, Tensor]) -> None:
         """Continues from the tensors of a checkpoint."""
-        groups: dict[str, dict[str, Tensor]] = {name: {} for name in ("now", "best", "kept", "descent", "lambda")}
+        groups: dict[str, dict[str, Tensor]] = {
+            name: {} for name in ("now", "best", "feasible", "descent", "lambda", "rank", "restarts")
+        }
         for name, tensor in kept.items():
             group, _, rest = name.partition("/")
             if rest:
                 groups[group][rest] = tensor.to(self.model.device)
         for name, tensor in groups["now"].items():
             self.parameters[name].copy_(tensor)
-        self.best, self.descent.state = groups["best"], groups["descent"]
+        for group, count in groups["restarts"].items():
+            self.restarts[group] = int(count)
+            self.descent.restart(self.of_group(group), SLOWER ** int(count))
+        self.best, self.feasible, self.descent.state = groups["best"], groups["feasible"], groups["descent"]
         self.multipliers.restore(groups["lambda"])
-        ranks = {group: rank.flatten().tolist() for group, rank in groups["kept"].items()}
-        self.best_rank = {
-            group: (rank[:-1] == [1.0], rank[-1]) for group, rank in ranks.items()
-        }  # old checkpoints have the share alone
+        flags = {group: rank.tolist() for group, rank in groups["rank"].items()}
+        self.best_rank = {group: Rank(bool(loose), bool(early), kept) for group, (loose, early, kept) in flags.items()}
+        self.history = list(kept["history"].cpu().numpy()) if "history" in kept else []
         self.sums, self.done = kept["sums"].cpu().numpy(), int(kept["done"])
 
 
-def train(run: GateTraining, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:
-    """Trains to the end.
-
-    Args:
-        run: The training, at its start.
-        data: Batches of the train split.
-        training: Keeps checkpoints and the curve.
-
-    Returns:
-        The best parameters.
-
-    Raises:
-        FlowgaugeError: For some depth no parameters met the limit; the text says which settings to change.
-    """
-    examples, steps = GateExamples(run.model, data, run.seed), run.config.steps
-    kept = training.resume()
-    if kept:
-        run.restore(kept)
-    while run.done < steps:
-        run.step(examples)
-        is_check = run.done % max(1, steps // CHECKS) == 0 or run.done == steps
-        if is_check or run.done % max(1, steps // ROWS) == 0:
-            _log(run, training, run.check(examples) if is_check else [])
-        training.checkpoint(run.tensors())
-    early = any(first for first, _ in run.best_rank.values())
-    if run.failed or early:
-        means = run.check(examples)
-        if run.failed or np.isnan(means).any():
-            raise FlowgaugeError(_failure(run, means))
-        log.warning(
-            "masking costs more than %.3g nats all through the second half of the training; probes of the first half are used.",
-            run.config.limit,
-        )
-    return run.best
-
-
-def _log(run: GateTraining, training: TrainingSession, checked: Sequence[np.ndarray]) -> None:
-    """Writes a row of the curve: means of the steps since the last row, multipliers, and the check if there was one."""
-    row = dict(zip(("divergence", "agreement", "kept"), run.sums[:3] / run.sums[3], strict=True))
-    row |= {f"lambda.{depth}": float(value) for depth, value in enumerate(run.multipliers.value)}
-    for depth, (lost, same, kept) in enumerate(checked):
-        row |= {f"held.divergence.{depth}": lost, f"held.agreement.{depth}": same, f"held.kept.{depth}": kept}
-    training.log(run.done, run.config.steps, **{name: float(value) for name, value in row.items()})
-    run.sums = np.zeros(4)
-
-
-def _failure(run: GateTraining, means: Sequence[np.ndarray]) -> str:
-    """The text of the error of a training that failed."""
-    diverged = [depth for depth, row in enumerate(means) if np.isnan(row).any()]
-    if diverged:
-        where = ", ".join(map(str, diverged))
-        return (
-            f"the training diverged: after {run.done} steps gates or vectors of depth {where} are NaN. Train with lower learning "
-            "rates (lr, baseline_lr) or a longer warmup."
-        )
-    costs = ", ".join(f"{means[depth][0]:.3g} at depth {depth}" for depth in run.failed)
-    _, same, kept = np.mean(means, 0)
-    return (
-        f"after {run.done} steps masking costs {costs} (nats on held-out sentences), and never {run.config.limit:.3g} or less in "
-        f"the second half of the training or with half of the states masked (margin {run.config.margin:.3g}); {same:.0%} of "
-        f"predictions and {kept:.0%} of states are kept over all depths. Train for more steps, with slower gates (lr, warmup) or "
-        "faster multipliers (lambda_lr), on more sentences (--fit-limit), or with a larger margin."
-    )
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: t.detach().clone() for name, t in tensors.items()}

@@ -56,6 +56,11 @@ class Multipliers:
         self.square[index] = square
         self.value[index] = (self.value[index] + self.rate * excess / (square.sqrt() + 1e-8)).clamp(0, MOST)
 
+    def restart(self, index: Any) -> None:
+        """Sets the multipliers at `index` back to 1 and forgets their running means."""
+        self.value[index] = 1
+        self.square[index] = 0
+
     def state(self) -> dict[str, Tensor]:
         """The tensors of a checkpoint."""
         return {"value": self.value.clone(), "square": self.square.clone()}

@@ -51,3 +51,16 @@ def test_descent_survives_constant_and_broken_gradients_and_leaves_others() -> N
     assert x.abs().max() <= 3000 * 0.1
     assert other.item() == 1
     assert "mean.other" not in descent.state
+
+
+def test_parameters_that_start_anew_forget_their_means_and_move_half_as_far() -> None:
+    x, other = (torch.zeros(1, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    descent, lengths = CentredRMSprop({"x": 1e-2, "other": 1e-2}, warmup=2), []
+    for _ in range(2):
+        before = x.item()
+        x.grad, other.grad = (torch.ones(1, dtype=torch.float64) for _ in range(2))
+        descent.step({"x": x, "other": other})
+        lengths.append(x.item() - before)
+        descent.restart(["x"], 2.0)
+    assert lengths[1] == lengths[0] / 2 and descent.rates == {"x": 2.5e-3, "other": 1e-2}
+    assert descent.state.keys() == {"mean.other", "square.other"}

@@ -28,8 +28,8 @@ FEW = {
     "attattr": {"steps": 4},
     "ib-attribution": {"steps": 3},
     "information-mask": {"steps": 3},
-    "diffmask-input": {"steps": 4, "accept": 1e9},
-    "diffmask-hidden": {"steps": 4, "accept": 1e9},
+    "diffmask-input": {"steps": 4, "fallback": 1e9},
+    "diffmask-hidden": {"steps": 4, "fallback": 1e9},
     "diffmask-single": {"steps": 10},
     "reinforce-mask": {"steps": 10},
 }

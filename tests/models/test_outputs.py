@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 
 from flowgauge.models.batch import Batch
 from flowgauge.models.interventions.states import blend, clean_states, outputs_from
-from flowgauge.models.outputs import correct, divergence, prediction, strongest_other, value
+from flowgauge.models.outputs import correct, divergence, least_flip, prediction, strongest_other, value
 from flowgauge.tasks.instance import Quantity
 
 
@@ -67,3 +69,33 @@ def test_every_quantity_is_finite_with_its_gradient(models, batches, single, for
     assert torch.isfinite(gradient).all() and (gradient[1, 4:] == 0).all()
     alone = single(batch, 1)
     assert torch.allclose(value(model.outputs(alone), alone)[0], q[1], atol=1e-12)
+
+
+def test_the_least_divergence_that_changes_a_prediction_by_brute_force(batch: Batch):
+    """Against a search over all distributions that prefer another class."""
+    generator = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(len(batch), 4, generator=generator, dtype=torch.float64)
+    several = replace(batch, pairwise=False, cache={})
+    for row, cost in enumerate(least_flip((logits,), several).tolist()):
+        p = logits[row].softmax(0).numpy()
+        best = p.argmax()
+        found = [_nearest(p, best, other) for other in range(4) if other != best]
+        assert cost == pytest.approx(min(found), abs=1e-5) and cost > 1e-3
+    two_heads = replace(several, answer=several.answer.expand(-1, 2), against=several.against.expand(-1, 2))
+    both = least_flip((logits, 0 * logits), two_heads)
+    assert both.tolist() == [0.0] * len(batch), "a tie at one head changes the prediction for nothing"
+
+
+def test_only_a_pair_competes_where_only_a_pair_is_asked_for(batch: Batch):
+    one = replace(batch.rows(torch.tensor([0, 0])), answer=torch.tensor([[1], [0]]), against=torch.tensor([[0], [1]]), cache={})
+    p = torch.tensor([[0.2, 0.3, 0.5]] * 2, dtype=torch.float64)
+    expected = 0.3 * np.log(0.3 / 0.25) + 0.2 * np.log(0.2 / 0.25)
+    assert least_flip((p.log(),), replace(one, pairwise=True)).tolist() == pytest.approx([expected] * 2)
+
+
+def _nearest(p: np.ndarray, best: int, other: int) -> float:
+    """The least KL(p || q) of the distributions q that give `other` as much as `best`, by a search that knows no formula."""
+    constraints = [{"type": "eq", "fun": lambda q: q.sum() - 1}, {"type": "ineq", "fun": lambda q: q[other] - q[best]}]
+    start, options = np.full(len(p), 1 / len(p)), {"ftol": 1e-12}
+    loss = lambda q: float((p * np.log(p / q)).sum())  # noqa: E731
+    return float(minimize(loss, start, method="SLSQP", bounds=[(1e-9, 1)] * len(p), constraints=constraints, options=options).fun)

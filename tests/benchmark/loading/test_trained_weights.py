@@ -35,6 +35,7 @@ def test_a_method_is_trained_once_and_its_probe_and_curve_are_kept(plan, tmp_pat
     (folder,) = fits(tmp_path / "store")
     fit = json.loads((folder / "fit.json").read_text())
     assert fit["status"] == "done" and [row["step"] for row in fit["curve"]] == list(range(1, 21))
+    assert fit["outcome"] == {"converged": False, "warnings": ["it still moves"], "restarts": 2, "numbers": {"margin": 0.5}}
     assert not (folder / "checkpoint.safetensors").exists()
     stamp = (folder / "weights.safetensors").stat().st_mtime_ns
     run(plan(limit=6))  # other instances, the same training

@@ -23,7 +23,7 @@ def test_slow_methods_are_timed_once(monkeypatch):
 
 
 def test_a_training_counts_all_its_steps(monkeypatch):
-    monkeypatch.setattr(method_costs, "SHORTENED", {"diffmask-hidden": {"steps": 2, "accept": 1e9}})
+    monkeypatch.setattr(method_costs, "SHORTENED", {"diffmask-hidden": {"steps": 2, "fallback": 1e9}})
     measured = method_costs.measure_costs(sentences=2, repeats=1, training=64, methods=["diffmask-hidden", "ib-attribution"])
     masks, noise = measured["methods"]["diffmask-hidden"], measured["methods"]["ib-attribution"]
     assert masks["training"] > 100 * noise["training"] > 0 and 0 < masks["ratio"] < noise["ratio"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from flowgauge.benchmark.store.record import Score
-from flowgauge.leaderboards.stored.comparable_cells import find_score, groups, note_lines, trained_once
+from flowgauge.benchmark.store.record import Score, TrainingOutcome
+from flowgauge.leaderboards.stored.comparable_cells import find_score, groups, note_lines, trained_once, training_warnings
 
 from ..conftest import record
 
@@ -29,6 +29,16 @@ def test_a_method_that_is_trained_once_has_a_note_and_others_have_none():
     assert group.trained_once == {"mask": note}
     assert (trained_once(cells[:1]), trained_once(cells[1:3])) == (note, "")
     assert note_lines({"a": note, "b": "x", "c": note}) == [f"a, c: {note}.", "b: x."]
+
+
+def test_what_a_training_warns_of_is_said_of_its_method():
+    def trained(name, seed, *warnings):
+        return record(name, seed=seed).model_copy(update={"training": TrainingOutcome(warnings=warnings)})
+
+    cells = [trained("mask", 0, "it moves", "it is loose"), trained("mask", 1), record("random", seed=0)]
+    (group,) = groups(cells)
+    assert group.training_warnings == {"mask": "seed 0: it moves; it is loose"}
+    assert (training_warnings(cells[:1]), training_warnings(cells[1:2])) == ("it moves; it is loose", "")
 
 
 def test_default_settings_and_later_versions_come_first():

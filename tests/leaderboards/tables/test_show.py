@@ -120,6 +120,12 @@ def test_a_line_says_what_was_trained_once() -> None:
     assert "  a, b: trained once (seed 0): what follows.\n" in as_text([table], []) + "\n"
 
 
+def test_a_line_says_what_a_training_warns_of() -> None:
+    rows = tuple(TableRow(1, name, _cells(9), training_warnings="it has not converged") for name in "ab")
+    table = TaskTable(model="m", task="t", instances=40, note="", rows=rows, beside={})
+    assert "  a, b: it has not converged.\n" in as_text([table], []) + "\n"
+
+
 def test_a_bias_that_shows_is_noted():
     notes = Notes()
     assert _interval(TableEntry(0.2, 0.22, 0.26, 40, bias=-0.03), notes) == ".220–.260¹"

@@ -36,7 +36,7 @@ def quick_fit(flow, data):
 
 def test_a_margin_that_never_binds_drops_everything(flow, data, kind) -> None:
     training = InMemorySession()
-    method = METHODS[kind](steps=400, batch=8, margin=1e4, lr=2e-2, warmup=0)
+    method = METHODS[kind](steps=400, batch=8, margin=1e4, agree=0.0, lr=2e-2, warmup=0)
     made = method.trained(method.fit(flow, data, training)).explain(flow, data[0])
     assert max(one.mask.max() for one in made) < 0.02
     assert training.curve[-1]["kept"] < 0.02
@@ -45,7 +45,7 @@ def test_a_margin_that_never_binds_drops_everything(flow, data, kind) -> None:
 
 def test_the_readout_s_depth_drops_what_is_not_read(flow, data) -> None:
     """Nothing but [CLS] is read from the last states, so that probes drop all else there, whatever the margin."""
-    method = DiffMaskHidden(steps=500, batch=8, margin=0.02, accept=50, lr=1e-2, warmup=0)
+    method = DiffMaskHidden(steps=500, batch=8, margin=0.02, fallback=50, lr=1e-2, warmup=0)
     for made in method.trained(method.fit(flow, data, InMemorySession())).explain(flow, data[0]):
         assert made.mask[-1, 1:].max() < 0.05
     last, batch = flow.n_layers + 1, data[0]
@@ -151,6 +151,9 @@ def test_probes_of_the_other_kind_of_gate_are_refused(flow, data, tmp_path) -> N
     [
         ({"steps": 0}, "steps must be above 0"),
         ({"margin": -1.0}, "margin must be above 0"),
+        ({"margin": "flips:0"}, "margin must be a number"),
+        ({"agree": 1.5}, "agree must be at most 1"),
+        ({"accept": 4.0}, r"fallback must be at least accept \(4 margins\), got 3"),
         ({"warmup": -1}, "warmup must be at least 0"),
         ({"probe": "nowhere"}, "there is no probe 'nowhere'"),
         ({"baseline": "mask"}, "baseline=mask is a word vector"),
@@ -172,7 +175,9 @@ def test_what_stands_in(flow, data, baseline) -> None:
 
 def test_what_is_learned_stands_in_for_it(flow, data) -> None:
     fixed, learned = (
-        DiffMaskHidden(**{**QUICK, "margin": 1e-3, "accept": 1e6, "baseline": baseline}).fit(flow, data, InMemorySession())
+        DiffMaskHidden(**{**QUICK, "margin": 1e-3, "accept": 1e6, "fallback": 1e6, "baseline": baseline}).fit(
+            flow, data, InMemorySession()
+        )
         for baseline in ("mean", "learned")
     )
     start = torch.cat([clean_states(flow, batch)[2][batch.attention_mask] for batch in data]).mean(0)

@@ -34,3 +34,21 @@ def test_a_single_instance_is_used_and_checked(model, batch) -> None:
     examples = GateExamples(model, [batch.rows(torch.tensor([0]))], 0)
     assert [rows.tolist() for rows in examples.held] == [rows.tolist() for rows in examples.used] == [[0]]
     assert [len(run.batch) for run in examples.checks()] == [1]
+
+
+def test_draws_are_of_the_whole_split_and_run_as_each_instance_by_itself(model, batch, batches, monkeypatch) -> None:
+    data = [batch.rows(torch.arange(2)), batches(model, [9, 8])]
+    for cache in (gate_examples.CACHE, 0):
+        monkeypatch.setattr(gate_examples, "CACHE", cache)
+        examples = GateExamples(model, data, 0)
+        examples.used = [np.arange(len(part)) for part in data]
+        drawn = examples.draw(np.random.default_rng(0), 9)
+        assert len(drawn.batch) == 4 and drawn.batch.ids.shape[1] == 9
+        for row, (part, at) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+            single = CleanRun.of(model, data[part].rows(torch.tensor([at])))
+            n = single.batch.lengths[0]
+            assert torch.equal(drawn.batch.ids[row, :n], single.batch.ids[0, :n]) and drawn.batch.lengths[row] == n
+            for whole, alone in zip(drawn.states, single.states, strict=True):
+                torch.testing.assert_close(whole[row, :n], alone[0, :n])
+            for whole, alone in zip(drawn.outputs, single.outputs, strict=True):
+                torch.testing.assert_close(whole[row], alone[0])

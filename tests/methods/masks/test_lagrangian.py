@@ -33,3 +33,10 @@ def test_multipliers_go_on_from_a_checkpoint() -> None:
     second.restore(first.state())
     second.ascend(excess[1])
     assert torch.equal(second.value, whole.value)
+
+
+def test_multipliers_that_start_anew_leave_others() -> None:
+    multipliers = Multipliers.start(3)
+    multipliers.ascend(torch.ones(3))
+    multipliers.restart(slice(1, 3))
+    assert multipliers.value.tolist() == pytest.approx([4, 1, 1]) and multipliers.square[0] > 0 and not multipliers.square[1:].any()
