@@ -1,4 +1,4 @@
-"""Keep probabilities of one sentence by depth and token, and of two texts by depth (figures 6 and 7 of De Cao et al. 2020)."""
+"""Keep probabilities of a sentence and of two texts (figures 6, 7 of De Cao et al. 2020), and F1 against the share masked."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...benchmark.store.explanation_file import ExplainedSentence
-from ...core.errors import NotApplicable
+from ...core.errors import NotApplicable, UsageError
 from ...methods.explanation import Explanation
 from ...metrics.scores import count_in_words
 from ...metrics.statistics.intervals import mean_intervals
 from ...metrics.statistics.units import clusters_of
+from ..stored.comparable_cells import ComparableCells
+from ..tables.mask_frontier import F1, PUBLISHED, MaskFrontier, mask_frontiers
 from . import style
 from .attribution import answer_line
 from .source import CellExplanations
@@ -161,3 +163,54 @@ def _draw(axes: Axes, curves: Sequence[MaskCurve]) -> None:
     axes.set_xticks(depths, depth_names(len(depths)), fontsize=style.SMALL)
     axes.set_xlabel("depth", fontsize=style.NORMAL)
     axes.set_ylim(-0.02, 1.02)
+
+
+def frontier_figure(group: ComparableCells, labels: Sequence[str] | None = None) -> Figure:
+    """Draws macro-F1 against the share masked, one curve a method: a point is a margin, with the spread over seeds.
+
+    Raises:
+        UsageError: No method has scores by masked_f1 and share_masked at two margins.
+    """
+    shown = mask_frontiers(group, labels)
+    if not shown:
+        raise UsageError(
+            f"no method of {group.task} has masks of two margins with scores by {F1[0]} and share_masked: run it with several, "
+            "such as --method diffmask-hidden:margin=.05 --method diffmask-hidden:margin=.1."
+        )
+    figure = style.new_figure(9.4, 4.2)
+    axes = style.add_axes(figure, 0.75, 0.6, 4.6, 2.75)
+    for index, frontier in enumerate(shown):
+        _draw_frontier(axes, frontier, index)
+    axes.axhline(shown[0].whole, color=style.GREY, lw=0.8, ls=":")
+    axes.text(1.01, shown[0].whole, "whole model", fontsize=style.SMALL, color=style.GREY, va="center")
+    for share in PUBLISHED:
+        axes.axvline(share, color=style.FAINT, lw=0.8, zorder=0)
+        axes.text(share, 1.01, f"{share:.2f}", fontsize=style.SMALL, color=style.GREY, ha="center", va="bottom",
+                  transform=axes.get_xaxis_transform())  # fmt: skip
+    style.tidy(axes)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("share of words or states masked, mean over depths", fontsize=style.NORMAL)
+    axes.set_ylabel("macro-F1", fontsize=style.NORMAL)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.2, 1), borderaxespad=0, fontsize=style.SMALL, frameon=False, handlelength=3.2,
+                title="method, and F1 read at each share", title_fontsize=style.SMALL, alignment="left")  # fmt: skip
+    note = (
+        f"{group.instances} instances. Points: margins, mean over seeds; bars: sd over seeds. "
+        "Vertical lines: the shares of De Cao et al. 2020."
+    )
+    style.add_task_head(figure, f"F1 against share masked   {group.task}   {group.model}", note)
+    return figure
+
+
+def _draw_frontier(axes: Axes, frontier: MaskFrontier, index: int) -> None:
+    colour, line = style.line_style(index)
+    points = frontier.means()
+    read = []
+    for share in PUBLISHED:
+        values = frontier.at(share)
+        known = values[~np.isnan(values)]
+        read.append(f"{share:.2f}: {known.mean():.3f} ({len(known)} of {len(values)} seeds)" if len(known) else f"{share:.2f}: -")
+    bars = {"xerr": points["share_sd"].fillna(0), "yerr": points["f1_sd"].fillna(0)}
+    axes.errorbar(points["share"], points["f1"], **bars, color=colour, ls=line, lw=1.6, marker=style.MARKERS[index % 7], ms=4,
+                  elinewidth=0.8, label="\n".join([frontier.label, *read]))  # fmt: skip
+    for margin, x, y in zip(points["margin"], points["share"], points["f1"], strict=True):
+        axes.annotate(margin, (x, y), textcoords="offset points", xytext=(4, 4), fontsize=style.SMALL, color=colour)

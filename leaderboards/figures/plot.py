@@ -23,7 +23,7 @@ from .curves import CURVES, UNITS, curve_figure
 from .depth_kept import depth_figure
 from .entropy import entropy_figure
 from .heads import ATTENTION, head_overview, heads_figure
-from .masks import MaskCurve, mask_figure, text_curves, texts_figure
+from .masks import MaskCurve, frontier_figure, mask_figure, text_curves, texts_figure
 from .pattern import gallery_pages, panels, pattern_figure
 from .pattern_strokes import SHARE
 from .pruning import layer_pruning_figure, pruning_figure
@@ -79,8 +79,8 @@ def plot(
 
     Args:
         store_url: A folder or fsspec URL of results.
-        what: `pattern`, `aggregate`, `entropy`, `curve`, `pruning`, `receptive`, `attribution`, `heads`, `circuit`,
-            `mask`, `texts`, `depth`, `counting`, `gallery`, or `all` for every figure that the store has data for.
+        what: `pattern`, `aggregate`, `entropy`, `curve`, `pruning`, `receptive`, `attribution`, `heads`, `circuit`, `mask`,
+            `texts`, `depth`, `frontier`, `counting`, `gallery`, or `all` for every figure that the store has data for.
         out: The folder to write into.
         model: Limits the figures to one model.
         task: Limits the figures to one task.
@@ -336,5 +336,6 @@ FIGURES: dict[str, Callable[[ExplanationSource, FigureOptions], NamedFigures]] =
     "mask": _mask,
     "texts": _texts,
     "depth": partial(_of_groups, draw={"depth-kept": depth_figure}),
+    "frontier": partial(_of_groups, draw={"mask-frontier": frontier_figure}),
 }
 """The function that draws each kind of figure, by name."""

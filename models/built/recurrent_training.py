@@ -10,7 +10,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.nn.utils.rnn import pad_sequence
 
 from ...tasks.instance import Instance
 from ..batch import Batch
@@ -51,25 +50,7 @@ def read_in(model: Recurrent, instances: Sequence[Instance], labels: Mapping[str
         labels: The output of each class name; None: the model's own names.
     """
     parts = [encode(model, instances[i : i + PART], labels=labels) for i in range(0, len(instances), PART)]
-    return replace(
-        parts[0],
-        ids=_stacked(parts, "ids", model.tokenizer.pad_token_id or 0),
-        attention_mask=_stacked(parts, "attention_mask", False),
-        token_type_ids=_stacked(parts, "token_type_ids", 0),
-        word_ids=_stacked(parts, "word_ids", -1),
-        answer=torch.cat([part.answer for part in parts]),
-        against=torch.cat([part.against for part in parts]),
-        names=tuple(name for part in parts for name in part.names),
-        seeds=tuple(seed for part in parts for seed in part.seeds),
-        counterpart=None,
-        cache={},
-    )
-
-
-def _stacked(parts: Sequence[Batch], name: str, fill: int) -> Tensor:
-    """A tensor (B, N) or (B, N, 2) of every part, padded to one length."""
-    rows = [row for part in parts for row in getattr(part, name)]
-    return pad_sequence(rows, batch_first=True, padding_value=fill)
+    return replace(Batch.join(parts), counterpart=None)
 
 
 def rows_of(data: Batch, index: Tensor) -> Batch:

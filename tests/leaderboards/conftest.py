@@ -87,6 +87,13 @@ def record(
     return Record(**{**plain, **fields})
 
 
+def frontier_point(margin, seed, share, f1, method="diffmask-hidden", **settings):
+    """A cell of a mask trained with a margin: the share that it masks, and F1 with what it keeps."""
+    scores = [score("masked_f1", {"f1": f1, "clean": 0.5}), score("share_masked", {"hard": share})]
+    settings = {"margin": margin, **settings}
+    return record(method, scores, seed=seed, settings=settings, cell=f"{abs(hash((method, str(settings), seed))) % 16**12:012x}")
+
+
 def keep(
     store: Store, one: Record, sentences: Sequence[ExplainedSentence] = (), explanations: Sequence[Explanation] = ()
 ) -> None:

@@ -32,7 +32,9 @@ ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "leaderboards" / "published"
 BOARD = Store(str(HOME / "board"))
 AGREEMENT = {name for name in TASKS.builtin if name.startswith(("sva/", "ra/"))}
-OF_AN_EARLIER_VERSION = {"exact-erasure": 1, "diffmask-single": 1, "reinforce-mask": 1}
+OF_AN_EARLIER_VERSION = dict.fromkeys(
+    ("diffmask-hidden", "diffmask-input", "diffmask-single", "exact-erasure", "reinforce-mask"), 1
+)
 """Methods whose version is above the board's, and the version that the board has; `make published` makes the board anew."""
 TRAINED_BY_SENTENCE = {"diffmask-single", "reinforce-mask"}
 """A hundred steps make a processor's rounding a difference that can be seen."""

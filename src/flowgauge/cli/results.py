@@ -103,7 +103,7 @@ def plot(
         typer.Option(
             show_default="every figure there is data for",
             help="Which figures: pattern, aggregate, entropy, curve, pruning, receptive, attribution, heads, circuit, mask, "
-            "texts, depth, counting or gallery.",
+            "texts, depth, frontier, counting or gallery.",
         ),
     ] = "all",
     out: Annotated[Path, typer.Option(help="Folder for the figures, a PNG and an SVG of each.")] = Path("figures"),

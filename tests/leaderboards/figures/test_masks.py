@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.leaderboards.conftest import frontier_point as point
 from tests.leaderboards.figures.conftest import PAIR_WORDS, masked_pair
 
-from flowgauge.core.errors import NotApplicable
-from flowgauge.leaderboards.figures.masks import mask_figure, mask_view, text_curves, texts_figure
+from flowgauge.core.errors import NotApplicable, UsageError
+from flowgauge.leaderboards.figures.masks import frontier_figure, mask_figure, mask_view, text_curves, texts_figure
 from flowgauge.leaderboards.figures.source import ExplanationSource
+from flowgauge.leaderboards.stored.comparable_cells import groups
 from flowgauge.methods.explanation import Explanation
 
 
@@ -41,3 +43,15 @@ def test_curves_of_both_texts_are_means_of_instances(masked_store) -> None:
     single = {name: replace(s, words=tuple((min(a, 0), b) for a, b in s.words)) for name, s in explained.sentences.items()}
     with pytest.raises(NotApplicable, match="have one text"):
         text_curves(replace(explained, sentences=single), "rte")
+
+
+def test_the_frontier_has_a_point_for_each_margin_and_reads_f1_at_the_published_shares() -> None:
+    cells = [point(margin, seed, 0.3 + margin, 0.6 - margin) for margin in (0.1, 0.5) for seed in (0, 1)]
+    (group,) = groups(cells)
+    axes = frontier_figure(group).axes[0]
+    (line,) = (bars[0] for bars in axes.containers)
+    np.testing.assert_allclose(line.get_xydata(), [[0.4, 0.5], [0.8, 0.1]])
+    (text,) = axes.get_legend_handles_labels()[1]
+    assert text == "diffmask-hidden\n0.46: 0.440 (2 of 2 seeds)\n0.68: 0.220 (2 of 2 seeds)"
+    with pytest.raises(UsageError, match="no method of sva/obj has masks of two margins"):
+        frontier_figure(groups(cells[:2])[0])

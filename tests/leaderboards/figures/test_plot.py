@@ -29,7 +29,7 @@ def test_all_draws_every_kind_there_is_data_for(drawn_store: str, tmp_path: Path
     names = {path.stem.split("-toy")[0] for path in plot(drawn_store, "all", tmp_path)}
     assert names == {"pattern", "aggregate", "entropy", "retention-curve", "gallery"}
     known = {"pattern", "aggregate", "entropy", "curve", "pruning", "receptive", "gallery", "attribution", "heads"}
-    known |= {"mask", "texts", "depth", "counting", "circuit"}
+    known |= {"mask", "texts", "depth", "frontier", "counting", "circuit"}
     assert set(FIGURES) == known
 
 

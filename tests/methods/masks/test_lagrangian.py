@@ -39,4 +39,5 @@ def test_multipliers_that_start_anew_leave_others() -> None:
     multipliers = Multipliers.start(3)
     multipliers.ascend(torch.ones(3))
     multipliers.restart(slice(1, 3))
-    assert multipliers.value.tolist() == pytest.approx([4, 1, 1]) and multipliers.square[0] > 0 and not multipliers.square[1:].any()
+    assert multipliers.value.tolist() == pytest.approx([4, 1, 1])
+    assert multipliers.square[0] > 0 and not multipliers.square[1:].any()
