@@ -20,6 +20,7 @@ METRICS = Registry(
         "ablated_accuracy": "flowgauge.metrics.nodes.ablated_accuracy:AblatedAccuracy",
         "retention_curve": "flowgauge.metrics.nodes.retention_curve:RetentionCurve",
         "deletion_curve": "flowgauge.metrics.nodes.retention_curve:DeletionCurve",
+        "ablation_shift": "flowgauge.metrics.nodes.ablation_shift:AblationShift",
         "head_pruning": "flowgauge.metrics.heads.head_pruning:HeadPruning",
         "layer_head_pruning": "flowgauge.metrics.heads.head_pruning:LayerHeadPruning",
         "circuit_performance": "flowgauge.metrics.circuits.circuit_faithfulness:CircuitPerformance",

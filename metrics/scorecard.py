@@ -25,12 +25,14 @@ OPERATOR_PANEL = "ablated_accuracy"
 """The metric that is shown under every ablation operator, since verdicts depend on it."""
 OPERATORS = ("mean", "resample", "mask", "cut")
 """What replaces ablated states in the panel, beside the metric's default."""
+SHIFT = "ablation_shift"
+"""The metric that says how far the states of reduced models lie from clean ones, beside the scores of these models."""
 PLANTED = "planted/"
 """Tasks whose models have a path that is known: only there does `ground_truth` score anything."""
 
 
 def metrics_for(views: Iterable[Collection[str]], tasks: Iterable[str]) -> tuple[str, ...]:
-    """The metrics of the scorecard that score one of the methods or more, with the settings of the operator panel.
+    """The metrics of the scorecard that score one of the methods or more, with the operator panel, and `SHIFT` beside ablations.
 
     Args:
         views: What each method gives.
@@ -44,4 +46,4 @@ def metrics_for(views: Iterable[Collection[str]], tasks: Iterable[str]) -> tuple
     every = {name: readable for group in SCORECARD.values() for name, readable in group.items()}
     names = [name for name, readable in every.items() if given & readable and (planted or name != "ground_truth")]
     panel = [f"{OPERATOR_PANEL}:operator={operator}" for operator in OPERATORS if OPERATOR_PANEL in names]
-    return (*names, *panel)
+    return (*names, *panel, *([SHIFT] if given & _NODES else []))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...benchmark.store.record import Record
-from ...metrics.scorecard import OPERATOR_PANEL, SCORECARD
+from ...metrics.scorecard import OPERATOR_PANEL, SCORECARD, SHIFT
 from ...metrics.scores import with_interval
 from ..stored.comparable_cells import ComparableCells, find_aggregate, groups, note_lines
 from ..stored.score_table import CellSource
@@ -89,9 +89,23 @@ def scorecards(source: CellSource, records: Sequence[Record]) -> Iterator[Sectio
             if title == PROMISES:
                 yield _section(group, COST, scored, _costs(group))
             elif scored:
-                yield _section(group, title, scored)
+                section = _section(group, title, scored)
+                section[2].extend(_shift_lines(group) if title == NODES else ())
+                yield section
             if title == NODES:
                 yield from (_panel_section(group, panel) for panel in panels(source, group) if panel.metric == OPERATOR_PANEL)
+
+
+def _shift_lines(group: ComparableCells) -> Iterator[str]:
+    """How far the states of reduced models lie from clean ones: without it, no score of a reduced model can be read."""
+    found = [find_aggregate(record, SHIFT, variant) for variant in ("mean", "clean") for record in group.records]
+    known = [each for each in found if not isinstance(each, str)]
+    shifts, clean = ([each.value for each in known if each.variant == variant] for variant in ("mean", "clean"))
+    if shifts and clean:
+        yield (
+            f"{SHIFT}: the states of reduced models lie {min(shifts):.2f} to {max(shifts):.2f} spreads from the nearest clean "
+            f"state, by method; those of another whole sentence {clean[0]:.2f}."
+        )
 
 
 def _metric_scores(source: CellSource, group: ComparableCells, metric: str) -> MetricScores | None:

@@ -21,6 +21,8 @@ MEANINGS = {
     "own": "own: the method's own nodes instead of the matched budget",
     "retention": "keep AUC: area of accuracy over the share of nodes kept",
     "deletion": "drop AUC: area of accuracy over the share of nodes removed (lower is better)",
+    "shift": "shift: distance of reduced models' states from the nearest clean state, in spreads of clean states, at keep "
+    "AUC's budgets",
     "seconds": "s/inst: seconds an explanation, shared work charged in full",
     "concentration+": "conc+/-: share of positive/negative influence on the patterns, as a ratio of sums over instances",
     "path_share": "paths: retained paths over all paths",
@@ -84,6 +86,7 @@ FAITHFULNESS = (
     Column("own", "own", RANKED[0], "embedding/own/predicted", "share"),
     Column("retention", "keep AUC", "retention_curve", "auc", "share"),
     Column("deletion", "drop AUC", "deletion_curve", "auc", "share"),
+    Column("shift", "shift", "ablation_shift", "mean", "number"),
     Column("seconds", "s/inst", "", "", "number"),
 )
 

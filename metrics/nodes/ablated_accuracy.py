@@ -67,7 +67,8 @@ class ReducedModelResult(NamedTuple):
     bounds=(0.0, 1.0),
     source="Lu et al. 2021, section 4.4",
     reference="influence-patterns",
-    misleads="A model with zeros for states is one that was never trained, and ranks can change with what replaces the states. "
+    misleads="A model with zeros for states is one that was never trained (`ablation_shift` measures how far off), and ranks can "
+    "change with what replaces the states. "
     "Explanations of the gold answer leak it, so that the reduced model can exceed the whole one; and the reference, "
     "influence patterns, sets how many nodes every method may keep.",
 )

@@ -133,8 +133,8 @@ class _Curve(Settings):
     bounds=(0.0, 1.0),
     source="flowgauge; after Lu et al. 2021, section 4.4",
     misleads="Where states become zeros, accuracy need not grow with the budget (.98 with 10 % of the nodes and .75 with 80 % "
-    "on an agreement model), and the area then measures how the model bears missing states. Every layer keeps the "
-    "same share, which suits no method in particular.",
+    "on an agreement model), and the area then measures how the model bears missing states: see `ablation_shift`. Every layer "
+    "keeps the same share, which suits no method in particular.",
 )
 @dataclass(frozen=True)
 class RetentionCurve(_Curve):

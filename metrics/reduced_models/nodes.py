@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -94,6 +94,29 @@ def reduced_outputs(
     """
     (trace,) = model.run(Rows(rows, hidden, 0, _edits(kept, hidden, replaced, index)))
     return model.readout(trace.site("hidden", model.n_layers), rows)
+
+
+@torch.no_grad()
+def reduced_states(
+    model: FlowModel, batch: Batch, row: Sequence[int], kept: Sequence[Subgraph], replaced: ReplacedStates = ZERO
+) -> Iterator[tuple[range, list[Hidden]]]:
+    """hidden[0..L] of the reduced models, in passes as large as fit: which subgraphs ran, and their states.
+
+    Args:
+        model: The model.
+        batch: The instances.
+        row: The instance of each subgraph.
+        kept: The nodes left, all of one level.
+        replaced: What replaces the other nodes.
+    """
+    hidden = model.embed(model.words(batch), batch)
+    limit = max(1, ELEMENTS // (4 * model.width * batch.ids.shape[1]))
+    for start in range(0, len(kept), limit):
+        part = range(start, min(start + limit, len(kept)))
+        index = torch.tensor(row[start : part.stop], device=hidden.device)
+        edits = _edits(kept[start : part.stop], hidden, replaced, index)
+        (trace,) = model.run(Rows(batch.rows(index), hidden[index], 0, edits), keep={"hidden"})
+        yield part, [trace.site("hidden", depth) for depth in range(model.n_layers + 1)]
 
 
 def _edits(

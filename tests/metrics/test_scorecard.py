@@ -22,3 +22,8 @@ def test_methods_together_have_the_metrics_of_each() -> None:
     together = metrics_for([{"tokens"}, {"heads"}], ["sva/obj"])
     assert {*together} == {*metrics_for([{"tokens"}], ["sva/obj"]), *metrics_for([{"heads"}], ["sva/obj"])}
     assert "ground_truth" in metrics_for([{"nodes"}], ["sva/obj", "planted/relay"]) and "ground_truth" not in together
+
+
+def test_what_ablates_nodes_has_the_shift_of_its_states_beside_it() -> None:
+    assert metrics_for([{"nodes"}], ["sva/obj"])[-1] == "ablation_shift"
+    assert "ablation_shift" not in metrics_for([{"heads"}, {"tokens"}], ["sva/obj"])

@@ -69,6 +69,20 @@ def test_an_operator_panel_stands_below_the_nodes(tmp_path: Path) -> None:
     assert "zero: good, random" in lines[1] and "mean: random, good" in lines[2]
 
 
+def test_how_far_reduced_models_are_from_clean_states_stands_below_their_scores(tmp_path: Path) -> None:
+    filled = Store(str(tmp_path / "store"))
+    for method, shift in (("good", 0.5), ("random", 1.25)):
+        curve = score("retention_curve", {"auc": 0.5}, ranked="auc", unit="share", higher_is_better=True)
+        moved = score("ablation_shift", {"mean": shift, "clean": 0.25}, ranked="mean", unit="spreads of clean states")
+        tables = {curve.metric: rows(EASY).assign(variant="auc"), moved.metric: rows(EASY).assign(variant="mean")}
+        write(filled, record(method, [curve, moved], instances=40), tables)
+    nodes, _ = scorecards(filled, filled.records())
+    assert nodes[2][-1] == (
+        "ablation_shift: the states of reduced models lie 0.50 to 1.25 spreads from the nearest clean state, by method; "
+        "those of another whole sentence 0.25."
+    )
+
+
 def test_chance_and_truth_stand_beside_a_metric_that_knows_them(tmp_path: Path) -> None:
     filled = Store(str(tmp_path / "store"))
     for method in ("good", "random"):
