@@ -17,6 +17,7 @@ from ...core.errors import FlowgaugeError, UsageError, how_to_install
 from ...core.progress import Progress
 from ...core.registry import Spec
 from ...models.checkpoint import open_checkpoint
+from ...models.interventions.random_replacement import RandomReplacement
 from ...models.load import Base, check_device, load_base
 from ...tasks.fingerprint import fingerprint
 from ...tasks.instance import Instance
@@ -28,6 +29,7 @@ from ..store.listing import check_listing, write_listing
 from ..store.sums import DamagedFile
 from .fine_tuned_model import FineTunedModel, FineTuningConfig, OutputFolder
 from .heads import FineTuningHead, HeadScore, head_of
+from .reduced_training import ReducedStatesTrainer
 
 log = logging.getLogger(__name__)
 Rows = dict[str, list[dict[str, Any]]]
@@ -53,6 +55,9 @@ def train(
     quiet: bool = True,
     columns: Mapping[str, str] | None = None,
     where: Mapping[str, str] | None = None,
+    ablation_robust: bool = False,
+    replaced_share: float = RandomReplacement.share,
+    replaced_rate: float = RandomReplacement.rate,
 ) -> FineTunedModel:
     """Fine-tunes an encoder on a task's `train` split and measures it on all of `validation`: accuracy, or exact match and F1.
 
@@ -78,6 +83,9 @@ def train(
         quiet: Shows no progress bar.
         columns: The file's name of each of flowgauge's columns, for a task from a folder of `datasets`.
         where: Values of columns that rows must have, for such a task.
+        ablation_robust: Replaces states by zeros at random in training, so that ablations are in distribution.
+        replaced_share: Probability that states of a text are replaced (`RandomReplacement`).
+        replaced_rate: Largest probability that one of its states is replaced.
 
     Returns:
         The fine-tuned model with its accuracy on the validation split.
@@ -90,6 +98,7 @@ def train(
     if importlib.util.find_spec("accelerate") is None:
         raise UsageError(f"training needs the package accelerate: {how_to_install('train')}.")
     _check_settings(seed, epochs=epochs, lr=lr, batch_size=batch_size, max_length=max_length, limit=limit)
+    replaced = _replaced(replaced_share, replaced_rate) if ablation_robust else {}
     cpu = check_cpu(device)
     quieten()
     loaded_task = load_task(with_where(with_data(Spec.parse(task), data_dir), where or {}), columns)
@@ -103,7 +112,7 @@ def train(
     config = FineTuningConfig(
         model=shown_name(model), model_fingerprint=base_fingerprint, task=loaded_task.name, task_version=loaded_task.version,
         train=fingerprint(splits["train"]), validation=fingerprint(splits["validation"]), limit=limit, epochs=epochs, lr=lr,
-        batch_size=batch_size, max_length=max_length or head.longest, seed=seed,
+        batch_size=batch_size, max_length=max_length or head.longest, seed=seed, **replaced,
     )  # fmt: skip
     output = OutputFolder(Path(out).expanduser(), config)
     finished = output.finished()
@@ -163,6 +172,18 @@ def _check_settings(seed: int, **settings: float | None) -> None:
             raise UsageError(f"{name.replace('_', '-')} must be above 0, got {value}.")
 
 
+def _replaced(share: float, rate: float) -> dict[str, float]:
+    """The settings of the replaced states.
+
+    Raises:
+        UsageError: One of them is no share, or none would be replaced.
+    """
+    for name, value in (("replaced-share", share), ("replaced-rate", rate)):
+        if not 0 < value <= 1:
+            raise UsageError(f"{name} must lie above 0 and at most at 1, got {value}.")
+    return {"replaced_share": share, "replaced_rate": rate}
+
+
 def _load(model: str, head: FineTuningHead, revision: str | None, seed: int) -> Base:
     transformers.set_seed(seed)  # a new head is drawn at random
     return load_base(model, head.classes, revision)
@@ -192,8 +213,8 @@ def _fit(
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs would multiply the batch size without a word in the config
     steps = math.ceil(math.ceil(len(rows["train"]) / config.batch_size) * config.epochs)
     with Progress(steps, quiet) as progress:
-        trainer = transformers.Trainer(
-            base.hf, arguments, train_dataset=rows["train"], eval_dataset=rows["validation"],
+        trainer = _trainer(
+            base, config, args=arguments, train_dataset=rows["train"], eval_dataset=rows["validation"],
             data_collator=transformers.DataCollatorWithPadding(base.tokenizer), callbacks=[_Watcher(progress)],
         )  # fmt: skip
         trainer.remove_callback(transformers.PrinterCallback)
@@ -204,6 +225,13 @@ def _fit(
             )
         progress.step("measuring", 0)
         return measure(trainer.predict(rows["validation"]))
+
+
+def _trainer(base: Base, config: FineTuningConfig, **options: Any) -> transformers.Trainer:
+    """The Trainer of the whole model, or of reduced ones where the settings say so."""
+    if config.replaced_share is None or config.replaced_rate is None:
+        return transformers.Trainer(base.hf, **options)
+    return ReducedStatesTrainer(base, RandomReplacement(config.replaced_share, config.replaced_rate), **options)
 
 
 class _Watcher(transformers.TrainerCallback):  # type: ignore[misc]

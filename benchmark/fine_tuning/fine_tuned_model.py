@@ -36,6 +36,8 @@ class FineTuningConfig:
         lr: Largest learning rate.
         max_length: Most tokens a text.
         warmup: Share of the steps in which the learning rate rises.
+        replaced_share: Of the texts, share of which states are replaced (`--ablation-robust`); None: of none.
+        replaced_rate: Largest share of a text's states that is replaced; None where none is.
     """
 
     model: str
@@ -52,6 +54,18 @@ class FineTuningConfig:
     seed: int
     weight_decay: float = 0.01
     warmup: float = 0.1
+    replaced_share: float | None = None
+    replaced_rate: float | None = None
+
+    @property
+    def replacement(self) -> str:
+        """A line on the replaced states for the model card; empty where none was replaced."""
+        if self.replaced_share is None or self.replaced_rate is None:
+            return ""
+        return (
+            f"| | states of {self.replaced_share:.0%} of the texts replaced by zeros at random, up to {self.replaced_rate:.0%} "
+            "of them, so that ablations are in distribution |\n"
+        )
 
     def differences(self, stored: Mapping[str, Any]) -> list[str]:
         """The settings that differ from stored ones. A base model is compared by its fingerprint, not by its name."""
@@ -249,7 +263,7 @@ Wilson 1927). The last step's weights; no choice was made on this split.
 | base model | sha256 {config.model_fingerprint} |
 | recipe | AdamW, learning rate {config.lr:g}, weight decay {config.weight_decay:g}; linear, {config.warmup:.0%} warm-up |
 | | {config.epochs:g} epochs, {config.batch_size} texts a step, at most {config.max_length} tokens, seed {config.seed}, float32 |
-| versions | {", ".join(f"{package} {version}" for package, version in packages.items())} |
+{config.replacement}| versions | {", ".join(f"{package} {version}" for package, version in packages.items())} |
 
 Licences of the base model and of the data apply. Use: `flowgauge run --model {name} --task {config.task}`.
 """

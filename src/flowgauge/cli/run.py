@@ -185,6 +185,12 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the new head, the order of the data, dropout and the sample.")] = 0,
     limit: Annotated[int | None, typer.Option(show_default="all", help="Training texts.")] = None,
+    ablation_robust: Annotated[
+        bool,
+        typer.Option("--ablation-robust", help="Replace states at random in training, so that ablations are in distribution."),
+    ] = False,
+    replaced_share: Annotated[float, typer.Option(help="With --ablation-robust: share of the texts with replaced states.")] = 0.5,
+    replaced_rate: Annotated[float, typer.Option(help="With it: largest share of a text's states that is replaced.")] = 0.6,
     device: Device = "auto",
     quiet: Quiet = False,
     debug: Debug = False,
@@ -196,7 +202,8 @@ def train(
         trained = fine_tune(
             model, task, out, data_dir=data_dir, revision=revision, epochs=epochs, lr=lr, batch_size=batch_size,
             max_length=max_length, seed=seed, limit=limit, device=device, quiet=quiet,
-            columns=mapping_of("--column", column), where=mapping_of("--where", where),
+            columns=mapping_of("--column", column), where=mapping_of("--where", where), ablation_robust=ablation_robust,
+            replaced_share=replaced_share, replaced_rate=replaced_rate,
         )  # fmt: skip
         counts = f"{trained.correct} of {trained.count} right on the validation split, trained on {trained.trained_on} texts"
         typer.echo(f"{trained.folder}: {trained.measure} ({counts})")
