@@ -84,15 +84,15 @@ def train(
         columns: The file's name of each of flowgauge's columns, for a task from a folder of `datasets`.
         where: Values of columns that rows must have, for such a task.
         ablation_robust: Replaces states by zeros at random in training, so that ablations are in distribution.
-        replaced_share: Probability that states of a text are replaced (`RandomReplacement`).
-        replaced_rate: Largest probability that one of its states is replaced.
+        replaced_share: Of `RandomReplacement`.
+        replaced_rate: Of `RandomReplacement`.
 
     Returns:
         The fine-tuned model with its accuracy on the validation split.
 
     Raises:
         UsageError: accelerate is missing; the task has no classes, spans or data; the model cannot be used; a setting is out of
-            range; the folder holds something else or a model of other settings, or another process is writing it.
+            range; the folder holds something else, or another process is writing it.
         FlowgaugeError: The training diverged: weights are not finite.
     """
     if importlib.util.find_spec("accelerate") is None:
@@ -106,17 +106,15 @@ def train(
     splits = {"train": loaded_task.instances("train", limit, seed), "validation": loaded_task.instances("validation", None, 0)}
     open_checkpoint(model, revision).check_family()
     base, base_fingerprint = None, model_fingerprint(model_source(model), revision)
-    if base_fingerprint is None:  # loading the model brings its files to this machine
-        base = _load(model, head, revision, seed)
+    if base_fingerprint is None:
+        base = _load(model, head, revision, seed)  # which brings its files to this machine
         base_fingerprint = model_fingerprint(model_source(model), revision) or ""
     config = FineTuningConfig(
         model=shown_name(model), model_fingerprint=base_fingerprint, task=loaded_task.name, task_version=loaded_task.version,
         train=fingerprint(splits["train"]), validation=fingerprint(splits["validation"]), limit=limit, epochs=epochs, lr=lr,
         batch_size=batch_size, max_length=max_length or head.longest, seed=seed, **replaced,
     )  # fmt: skip
-    output = OutputFolder(Path(out).expanduser(), config)
-    finished = output.finished()
-    if finished is not None:
+    if (finished := (output := OutputFolder(Path(out).expanduser(), config)).finished()) is not None:
         return finished
     base = base or _load(model, head, revision, seed)
     return _train_into(output, base, head, splits, source=str(loaded_task.source), cpu=cpu, quiet=quiet)
