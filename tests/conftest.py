@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from flowgauge.leaderboards.reproduction.report import PaperReport
     from flowgauge.models.flow.flow_model import FlowModel
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -213,6 +214,23 @@ def squad_row(number: int, one: str, other: str) -> str:
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of published data in miniature, as `--data-dir` takes it."""
     return save_tiny_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def toy_paper() -> Path:
+    """The file of a paper that does not exist, with every kind of comparison, on tasks that the tiny models know."""
+    return ROOT / "tests" / "fixtures" / "toy-paper.toml"
+
+
+@pytest.fixture(scope="session")
+def toy_report(toy_paper: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> PaperReport:
+    """That paper's numbers on the tiny masked LM; its other run has no model."""
+    from flowgauge.benchmark.reproduction.paper import load_paper
+    from flowgauge.benchmark.reproduction.reproduce import reproduce
+    from flowgauge.leaderboards.reproduction.report import compare_with_paper
+
+    store = str(tmp_path_factory.mktemp("reproduced") / "store")
+    return compare_with_paper(reproduce(load_paper(toy_paper), store, models=(str(tiny_model),), device="cpu"))
 
 
 @pytest.fixture(scope="session")

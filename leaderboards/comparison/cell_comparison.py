@@ -128,7 +128,7 @@ def compare(
         of = "several seeds of a method that draws" if across == "seeds" else "two of the tasks"
         remedy = "`flowgauge run --seed 0 --seed 1 --seed 2` adds seeds" if across == "seeds" else "`flowgauge run` adds a task"
         raise UsageError(f"no method in {url!r} has explanations of {of}; {remedy}.")
-    return CellComparison(plugin.name, plugin.ranked, tuple(_compare(plugin, store, cells) for cells in chosen), across)
+    return CellComparison(plugin.name, plugin.ranked, tuple(compare_cells(plugin, store, cells) for cells in chosen), across)
 
 
 def _text(pair: CellPair, variant: str) -> str:
@@ -189,7 +189,8 @@ def _explained(store: Store, record: Record) -> ExplainedCell:
     return ExplainedCell(tuple(sentences), conditions, _GoldExplanations(cell), clusters)
 
 
-def _compare(metric: Any, store: Store, records: tuple[Record, ...]) -> CellPair:
+def compare_cells(metric: Any, store: Store, records: tuple[Record, ...]) -> CellPair:
+    """What a metric of scope `cells` says of some cells, or why it does not apply to them."""
     try:
         with plugin_call("metric", metric):
             return CellPair(records, tuple(metric.compare(*(_explained(store, record) for record in records))))

@@ -1,0 +1,1 @@
+"""The plans and the published numbers of papers, as files, and what runs them."""

@@ -1,0 +1,280 @@
+"""Our number for a place of a paper's table, with its interval, from the cells of the paper's runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.stats import spearmanr
+
+from ...benchmark.reproduction.outcome import Reproduction, RunOutcome
+from ...benchmark.reproduction.paper import NumberSource, PaperTableRow
+from ...benchmark.store.record import Record, Score
+from ...benchmark.store.store import Store
+from ...core.registry import Spec
+from ...methods.views import token_scores
+from ...metrics.registry import METRICS
+from ...metrics.scores import Aggregate
+from ...metrics.statistics.intervals import mean_intervals
+from ...metrics.summary import RATIO_NEEDS, summarise, summarise_sums
+from ..comparison.cell_comparison import compare_cells
+from ..stored.comparable_cells import why_not_scored
+from ..tables.entries import TableEntry
+
+FEWEST_WORDS = 3
+"""Words that a rank correlation within a sentence needs."""
+
+
+class NotRun(Exception):
+    """A number that a run does not have; the text says why."""
+
+
+class DrawnInstance(NamedTuple):
+    """How an instance was drawn, for the interval of a number over several tasks."""
+
+    condition: str
+    cluster: str
+
+
+@dataclass(frozen=True)
+class InstanceValues:
+    """A variant's value of every instance of a cell, draws averaged.
+
+    Attributes:
+        values: By the instance's id; NaN where undefined.
+        drawn: Condition and cluster of each.
+    """
+
+    values: Mapping[str, float]
+    drawn: Mapping[str, DrawnInstance]
+
+
+def measure(reproduction: Reproduction, row: PaperTableRow, sources: Sequence[NumberSource]) -> TableEntry:
+    """The number of a row in one column, times the row's scale; or the reason why there is none.
+
+    Args:
+        reproduction: The runs.
+        row: Says how sources are combined.
+        sources: What is read, written out for the column.
+    """
+    reader = _Reader(reproduction)
+    try:
+        entry = _COMBINED[row.combine](reader, sources)
+    except NotRun as reason:
+        return TableEntry(reason=str(reason))
+    factor, ends = row.scale, (row.scale * entry.low, row.scale * entry.high)
+    return replace(entry, value=factor * entry.value, low=min(ends), high=max(ends)) if entry.known else entry
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Finds what sources name among the cells of the runs."""
+
+    reproduction: Reproduction
+
+    def cells(self, source: NumberSource) -> dict[str, list[Record]]:
+        """The cells of a source by task: one, or one a seed.
+
+        Raises:
+            NotRun: The run was not made, or has no such cell.
+        """
+        by_task: dict[str, list[Record]] = {}
+        for outcome in self.reproduction.outcomes_of(source):
+            if outcome.reason:
+                raise NotRun(outcome.reason)
+            if source.method not in outcome.methods:
+                raise NotRun(f"--quick leaves {source.method} out")
+            for record in _of_method(outcome, source.method):
+                if source.task in ("*", record.task):
+                    by_task.setdefault(record.task, []).append(record)
+        if not by_task:
+            raise NotRun(f"--quick leaves {source.task} out" if self.reproduction.quick else f"no cell on {source.task}")
+        return by_task
+
+    def score(self, source: NumberSource, record: Record) -> Score:
+        """The score of a cell by the source's metric.
+
+        Raises:
+            NotRun: It has none.
+        """
+        metrics = {name: spec for outcome in self.reproduction.outcomes_of(source) for name, spec in outcome.metrics.items()}
+        if source.metric not in metrics:
+            raise NotRun(f"--quick leaves {source.metric} out")
+        spec = metrics[source.metric]
+        score = next((s for s in record.scores.values() if s.name == spec.name and _fits(spec, s.settings)), None)
+        if score is None or score.status != "done":
+            raise NotRun(why_not_scored(record, score, spec.name))
+        return score
+
+    def aggregate(self, source: NumberSource, record: Record) -> Aggregate:
+        """The source's stored number of a cell, of one condition where it names one.
+
+        Raises:
+            NotRun: There is none, or it is undefined.
+        """
+        score = self.score(source, record)
+        if source.condition:
+            rows = self._rows(source, record, score)
+            of_condition = summarise(rows[rows["condition"] == source.condition], score.bounds)
+            if not of_condition:
+                raise NotRun(f"no instance of condition {source.condition}")
+            return of_condition[0]
+        aggregate = score.aggregate(source.variant)
+        if aggregate is None:
+            raise NotRun(f"{score.name} has no variant {source.variant} here")
+        if math.isnan(aggregate.value):
+            raise NotRun(aggregate.reason or "undefined for every instance")
+        return aggregate
+
+    def instances(self, source: NumberSource, record: Record) -> InstanceValues:
+        """The source's number of every instance of a cell.
+
+        Raises:
+            NotRun: There is none.
+        """
+        rows = self._rows(source, record, self.score(source, record))
+        first = rows.drop_duplicates("instance").set_index("instance")
+        clusters = first["cluster"].fillna("")
+        drawn = {name: DrawnInstance(str(first["condition"][name]), str(clusters[name])) for name in first.index}
+        return InstanceValues(rows.groupby("instance", sort=False)["value"].mean().to_dict(), drawn)
+
+    def _rows(self, source: NumberSource, record: Record, score: Score) -> pd.DataFrame:
+        rows = Store(self.reproduction.store).find(record).rows(score.metric)
+        return rows[rows["variant"] == source.variant]
+
+
+def _of_method(outcome: RunOutcome, name: str) -> list[Record]:
+    """The cells of a method: those that were asked for in these words, else those whose settings are these."""
+    spec = outcome.methods[name]
+    asked = {"name": spec.name, **spec.settings}
+    same = [record for record in outcome.records if record.asked.get("method") == asked]
+    return same or [r for r in outcome.records if r.method == spec.name and _fits(spec, r.settings)]
+
+
+def _fits(spec: Spec, settings: Mapping[str, object]) -> bool:
+    return all(settings.get(name) == value for name, value in spec.settings.items())
+
+
+def _value(reader: _Reader, sources: Sequence[NumberSource]) -> TableEntry:
+    """The stored number of one cell, or the mean over cells that differ in their seed, with an interval over seeds."""
+    (source,) = sources
+    (records,) = reader.cells(source).values()
+    aggregates = [reader.aggregate(source, record) for record in records]
+    if len(aggregates) == 1:
+        return _entry(aggregates[0])
+    values = np.array([[aggregate.value for aggregate in aggregates]])
+    value, low, high = mean_intervals(values, np.full(len(records), "")).tolist()[0]
+    return TableEntry(value, low, high, len(records), reason=f"mean of {len(records)} seeds")
+
+
+def _entry(a: Aggregate) -> TableEntry:
+    return TableEntry(a.value, a.low, a.high, a.count, a.undefined, a.sd_draws, a.reason, a.bias, a.clusters)
+
+
+def _of_means(reader: _Reader, sources: Sequence[NumberSource], statistic: Callable[[np.ndarray], np.ndarray]) -> TableEntry:
+    """A statistic of the means over tasks of several sources, each task as a stratum and counting the same.
+
+    Instances without a value of every source are left out. Scores of a whole set have no instances; the number then has no
+    interval.
+
+    Args:
+        reader: Finds the cells.
+        sources: What is read.
+        statistic: From means, one a source along the last axis, to the number.
+    """
+    cells = [reader.cells(source) for source in sources]
+    tasks = [task for task in cells[0] if all(task in each for each in cells)]
+    values, drawn, weights = list[list[float]](), list[DrawnInstance](), list[float]()
+    for task in tasks:
+        of_task = [reader.instances(s, each[task][0]) for s, each in zip(sources, cells, strict=True)]
+        names = [n for n in of_task[0].values if not any(math.isnan(each.values.get(n, math.nan)) for each in of_task)]
+        values += [[each.values[name] for each in of_task] for name in names]
+        drawn += [of_task[0].drawn[n]._replace(condition=f"{task} {of_task[0].drawn[n].condition}") for n in names]
+        weights += [1 / len(names)] * len(names)
+    if not values:
+        means = np.array(
+            [np.mean([reader.aggregate(s, e[t][0]).value for t in tasks]) for s, e in zip(sources, cells, strict=True)]
+        )
+        return TableEntry(float(statistic(means)), reason="no interval: a score of the whole set")
+    weight = np.array(weights)[:, None] * len(weights) / len(tasks)
+    features = np.concatenate([np.array(values) * weight, weight], 1)
+
+    def of_sums(sums: Float[np.ndarray, "*some features"]) -> Float[np.ndarray, "*some one"]:
+        return statistic(sums[..., :-1] / sums[..., -1:])[..., None]
+
+    (aggregate,) = summarise_sums(("",), features, drawn, of_sums, needs=RATIO_NEEDS)
+    return _entry(aggregate)
+
+
+def _mean(means: np.ndarray) -> np.ndarray:
+    return np.asarray(means.mean(-1))
+
+
+def _difference(means: np.ndarray) -> np.ndarray:
+    return np.asarray(means[..., 0] - means[..., 1:].mean(-1))
+
+
+def _gain(means: np.ndarray) -> np.ndarray:
+    return np.asarray(means[..., 0] / means[..., 1:].mean(-1) - 1)
+
+
+def _rank_correlation(reader: _Reader, sources: Sequence[NumberSource]) -> TableEntry:
+    """Spearman's correlation over tasks of two stored numbers; without an interval."""
+    first, second = (reader.cells(source) for source in sources)
+    tasks = [task for task in first if task in second]
+    if len(tasks) < FEWEST_WORDS:
+        raise NotRun(f"a rank correlation over tasks needs {FEWEST_WORDS}, and there are {len(tasks)}")
+    columns = [[reader.aggregate(s, cells[t][0]).value for t in tasks] for s, cells in zip(sources, (first, second), strict=True)]
+    return TableEntry(float(spearmanr(*columns).statistic), count=len(tasks), reason="no interval: one number a task")
+
+
+def _agreement(reader: _Reader, sources: Sequence[NumberSource]) -> TableEntry:
+    """Mean over instances of Spearman's correlation between the sizes of two methods' scores of words.
+
+    Tokens that belong to no word are left out, and so is the target where it is the gap that the question is about. Instances
+    where one side is constant have no value.
+    """
+    (first,), (second,) = (next(iter(reader.cells(source).values()))[:1] for source in sources)
+    store = Store(reader.reproduction.store)
+    cells = [store.find(record) for record in (first, second)]
+    sentences = cells[0].sentences()
+    predicted = [cell.explanations(list(sentences))[1] for cell in cells]
+    values = []
+    for sentence, *pair in zip(sentences.values(), *predicted, strict=True):
+        words = np.array([word >= 0 and place != sentence.target for place, (_, word) in enumerate(sentence.words)])
+        one, other = (np.abs(token_scores(explanation)[words]) for explanation in pair)
+        varies = min(len(np.unique(one)), len(np.unique(other))) > 1 and words.sum() >= FEWEST_WORDS
+        values.append(float(spearmanr(one, other).statistic) if varies else math.nan)
+    drawn = [np.array([getattr(s, name) for s in sentences.values()]) for name in ("condition", "cluster")]
+    value, low, high = mean_intervals(np.array([values]), *drawn, bounds=(-1.0, 1.0)).tolist()[0]
+    defined = int((~np.isnan(values)).sum())
+    if not defined:
+        raise NotRun("no sentence has words whose scores differ")
+    return TableEntry(value, low, high, defined, len(values) - defined, spread=float(np.nanstd(values)))
+
+
+def _cells(reader: _Reader, sources: Sequence[NumberSource]) -> TableEntry:
+    """A metric that compares cells: of one method on two tasks, or on one task over seeds."""
+    records = [record for source in sources for of_task in reader.cells(source).values() for record in of_task]
+    pair = compare_cells(METRICS.create(Spec.parse(sources[0].metric)), Store(reader.reproduction.store), tuple(records))
+    aggregate = next((a for a in pair.aggregates if a.variant == sources[0].variant), None)
+    if aggregate is None:
+        raise NotRun(pair.reason or f"{sources[0].metric} has no variant {sources[0].variant}")
+    return _entry(aggregate)
+
+
+_COMBINED: Mapping[str, Callable[[_Reader, Sequence[NumberSource]], TableEntry]] = {
+    "value": _value,
+    "mean": lambda reader, sources: _of_means(reader, sources, _mean),
+    "difference": lambda reader, sources: _of_means(reader, sources, _difference),
+    "gain": lambda reader, sources: _of_means(reader, sources, _gain),
+    "rank-correlation": _rank_correlation,
+    "agreement": _agreement,
+    "cells": _cells,
+}
+"""The function of each `Combination`."""

@@ -1,0 +1,105 @@
+"""Our numbers, against what the store's rows and explanations give by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from flowgauge.benchmark.reproduction.paper import NumberSource, PaperTableRow
+from flowgauge.benchmark.store.store import Store
+from flowgauge.leaderboards.reproduction.measured import measure
+from flowgauge.leaderboards.reproduction.report import PaperReport
+from flowgauge.leaderboards.tables.entries import TableEntry
+
+TASKS = ("sva/obj", "ra/na", "ra/ga")
+
+
+def read(report: PaperReport, combine: str, *sources: dict[str, str], **fields: object) -> TableEntry:
+    row = PaperTableRow(title="a row", published=(0.0,), of=sources, combine=combine, **fields)
+    common = {"run": "agreement", "task": "*", "metric": "sufficient", "variant": "aopc"}
+    return measure(report.reproduction, row, [NumberSource(**{**common, **source}) for source in sources])
+
+
+def values(report: PaperReport, depth: int, task: str) -> np.ndarray:
+    """The stored scores of a task's instances, by their names."""
+    done = report.reproduction
+    (record,) = (r for r in done.outcomes[0].records if r.task == task and r.settings.get("depth") == depth)
+    (score,) = record.scores.values()
+    rows = Store(done.store).find(record).rows(score.metric)
+    return rows[rows["variant"] == "aopc"].sort_values("instance")["value"].to_numpy()
+
+
+def test_a_value_is_the_stored_one_times_the_scale(toy_report: PaperReport) -> None:
+    stored = values(toy_report, 2, "ra/na").mean()
+    plain, scaled = (read(toy_report, "value", {"method": "top", "task": "ra/na"}, scale=scale) for scale in (1.0, -100.0))
+    assert plain.value == pytest.approx(stored) and plain.low < plain.value < plain.high and plain.count == 16
+    assert (scaled.value, scaled.low, scaled.high) == pytest.approx((-100 * stored, -100 * plain.high, -100 * plain.low))
+
+
+def test_a_value_of_one_condition_is_the_mean_of_its_instances(toy_report: PaperReport) -> None:
+    each = [read(toy_report, "value", {"method": "raw", "task": "sva/obj", "condition": c}) for c in ("SS", "SP", "PS", "PP")]
+    assert [entry.count for entry in each] == [4, 4, 4, 4]
+    assert np.mean([entry.value for entry in each]) == pytest.approx(values(toy_report, 1, "sva/obj").mean())
+
+
+def test_means_count_every_task_the_same(toy_report: PaperReport) -> None:
+    raw, top = (np.array([values(toy_report, depth, task).mean() for task in TASKS]) for depth in (1, 2))
+    sources = [{"method": "raw"}, {"method": "top"}]
+    mean, difference, gain = (read(toy_report, combine, *sources) for combine in ("mean", "difference", "gain"))
+    assert mean.value == pytest.approx((raw.mean() + top.mean()) / 2)
+    assert difference.value == pytest.approx(raw.mean() - top.mean())
+    assert gain.value == pytest.approx(raw.mean() / top.mean() - 1)
+    assert all(entry.low < entry.value < entry.high and entry.count == 48 for entry in (mean, difference))
+
+
+def test_a_difference_is_paired_so_that_a_method_has_none_from_itself(toy_report: PaperReport) -> None:
+    entry = read(toy_report, "difference", {"method": "raw"}, {"method": "raw"})
+    assert entry.value == 0 and not abs(entry.high - entry.low) > 1e-9
+
+
+def test_rank_correlation_is_over_tasks(toy_report: PaperReport) -> None:
+    raw, top = ([values(toy_report, depth, task).mean() for task in TASKS] for depth in (1, 2))
+    entry = read(toy_report, "rank-correlation", {"method": "raw"}, {"method": "top"})
+    assert entry.value == pytest.approx(spearmanr(raw, top).statistic) and entry.count == 3 and np.isnan(entry.low)
+
+
+def test_agreement_is_that_of_the_sizes_of_words(toy_report: PaperReport) -> None:
+    done = toy_report.reproduction
+    cells = {}
+    for record in done.outcomes[0].records:
+        if record.task == "sva/obj" and record.settings.get("depth") != 2:
+            cells[record.method] = Store(done.store).find(record)
+    sentences = cells["leave-one-out"].sentences()
+    by_hand = []
+    for name, sentence in sentences.items():
+        words = [i for i, (_, w) in enumerate(sentence.words) if w >= 0 and i != sentence.target]
+        pair = [np.abs(cell.explanations([name])[1][0].tokens[words]) for cell in cells.values()]
+        by_hand.append(spearmanr(*pair).statistic)
+    entry = read(toy_report, "agreement", {"method": "raw", "task": "sva/obj"}, {"method": "loo", "task": "sva/obj"})
+    assert entry.value == pytest.approx(np.mean(by_hand)) and entry.low < entry.value < entry.high
+
+
+def test_a_metric_of_two_cells_is_computed_from_their_explanations(toy_report: PaperReport) -> None:
+    done = toy_report.reproduction
+    records = [r for r in done.outcomes[0].records if r.task in TASKS[:2] and r.settings.get("depth") == 1]
+    importance = [
+        np.mean([e.edges.max((-2, -1)) for part in Store(done.store).find(r).parts() for e in part.gold], 0) for r in records
+    ]
+    sources = [{"method": "raw", "task": task, "metric": "head_universality", "variant": "pearson"} for task in TASKS[:2]]
+    entry = read(toy_report, "cells", *sources)
+    assert entry.value == pytest.approx(np.corrcoef(*(scores.ravel() for scores in importance))[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ({"method": "raw", "run": "sst2"}, "needs a model fine-tuned on sst2"),
+        ({"method": "raw", "task": "sva/subj"}, "no cell on sva/subj"),
+        ({"method": "raw", "task": "sva/obj", "variant": "none"}, "sufficiency has no variant none here"),
+        ({"method": "raw", "task": "sva/obj", "condition": "XX"}, "no instance of condition XX"),
+    ],
+)
+def test_what_is_not_there_has_a_reason(toy_report: PaperReport, source: dict[str, str], reason: str) -> None:
+    entry = read(toy_report, "value", source)
+    assert not entry.known and entry.reason.startswith(reason)
