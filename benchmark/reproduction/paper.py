@@ -16,8 +16,8 @@ from ...tasks.instance import Head
 
 PAPERS = Path(__file__).with_name("papers")
 """The papers that come with the package."""
-Combination = Literal["value", "mean", "difference", "gain", "rank-correlation", "agreement", "cells"]
-EXPLANATIONS = ("agreement", "cells")
+Combination = Literal["value", "mean", "difference", "gain", "rank-correlation", "agreement", "agreement-difference", "cells"]
+EXPLANATIONS = ("agreement", "agreement-difference", "cells")
 """Combinations that read stored explanations and no stored score."""
 STATEMENT = re.compile(r"([<>]) (-?[\d.]+)")
 """What a paper says in words, as a bound: `> 0`."""
@@ -75,6 +75,7 @@ class PaperRun(_Entry):
         title: What is run, in a few words.
         model: The model that it has without `--model`; empty: one has to be named. `{seed}` in it stands for each of the seeds,
             of which each then has a model of its own.
+        example: What a model for it looks like, where no task fine-tunes one.
         as_published: Whether that model is built by the paper's own recipe, so that only another one is another model.
         head: What a model needs to be used here.
         published: The paper's model.
@@ -92,6 +93,7 @@ class PaperRun(_Entry):
     name: str
     title: str
     model: str = ""
+    example: str = ""
     as_published: bool = False
     head: Head | Literal["own"] = "own"
     published: PublishedModel
@@ -166,8 +168,9 @@ class PaperTableRow(_Entry):
         of: What is read.
         combine: `value`: the stored number. `mean`: its mean over tasks. `difference`: the first less the mean of the others.
             `gain`: the first over the mean of the others, less 1. `rank-correlation`: Spearman's between two numbers, over
-            tasks. `agreement`: mean over instances of Spearman's between the sizes of two methods' scores of words. `cells`: a
-            metric of scope `cells`, on two tasks or on all seeds.
+            tasks. `agreement`: mean over instances of Spearman's between the sizes of two methods' scores of words;
+            `agreement-difference`: that of the first with the third, less that of the second. `cells`: a metric of scope
+            `cells`, on two tasks or on all seeds.
         scale: Factor on our number, such as 100 for percent.
         tolerance: How far numbers may lie apart besides our interval; None: half of the last digit printed.
         digits: Digits printed after the point; None: those of the table.

@@ -100,6 +100,8 @@ def _planned(run: PaperRun, model: str, is_chosen: bool, quick: bool) -> tuple[R
     methods = {name: Spec.parse(text) for name, text in run.methods_of(quick).items()}
     metrics = {name: Spec.parse(text) for name, text in run.metrics_of(quick).items()}
     outcome = RunOutcome(run, methods, metrics)
+    if not model and run.example:
+        return replace(outcome, reason=f"needs a model: --model {run.name}={run.example}"), model
     if not model:
         task = str(run.plan["tasks"][0]).partition(":")[0]
         advice = f"`flowgauge train --model BASE --task {task} --out DIR`, then --model {run.name}=DIR"
@@ -148,9 +150,8 @@ def _computed(
     records: list[Record] = []
     try:
         for seed in seeds:
-            own = {} if seed is None else {"seeds": (seed,)}
-            named = model if seed is None else model.format(seed=seed)
-            records += run_plan(plan, quiet=quiet, **{"model": named, **own}).records
+            own: dict[str, Any] = {"model": model} if seed is None else {"model": model.format(seed=seed), "seeds": (seed,)}
+            records += run_plan(plan, quiet=quiet, **own).records
     except UsageError as error:
         needed = f"needs {', '.join(run.needs)}: " if run.needs else ""
         return replace(outcome, reason=shortened(f"{needed}{error}", 400))

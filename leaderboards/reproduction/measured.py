@@ -14,9 +14,11 @@ from scipy.stats import spearmanr
 
 from ...benchmark.reproduction.outcome import Reproduction, RunOutcome
 from ...benchmark.reproduction.paper import NumberSource, PaperTableRow
+from ...benchmark.store.explanation_file import ExplainedSentence
 from ...benchmark.store.record import Record, Score
 from ...benchmark.store.store import Store
 from ...core.registry import Spec
+from ...methods.explanation import Explanation
 from ...methods.views import token_scores
 from ...metrics.registry import METRICS
 from ...metrics.scores import Aggregate
@@ -26,8 +28,8 @@ from ..comparison.cell_comparison import compare_cells
 from ..stored.comparable_cells import why_not_scored
 from ..tables.entries import TableEntry
 
-FEWEST_WORDS = 3
-"""Words that a rank correlation within a sentence needs."""
+FEWEST = 3
+"""Pairs of numbers that a rank correlation needs."""
 
 
 class NotRun(Exception):
@@ -195,7 +197,7 @@ def _of_means(reader: _Reader, sources: Sequence[NumberSource], statistic: Calla
         names = [n for n in of_task[0].values if not any(math.isnan(each.values.get(n, math.nan)) for each in of_task)]
         values += [[each.values[name] for each in of_task] for name in names]
         drawn += [of_task[0].drawn[n]._replace(condition=f"{task} {of_task[0].drawn[n].condition}") for n in names]
-        weights += [1 / len(names)] * len(names)
+        weights += [1 / len(names) for _ in names]
     if not values:
         means = np.array(
             [np.mean([reader.aggregate(s, e[t][0]).value for t in tasks]) for s, e in zip(sources, cells, strict=True)]
@@ -227,35 +229,43 @@ def _rank_correlation(reader: _Reader, sources: Sequence[NumberSource]) -> Table
     """Spearman's correlation over tasks of two stored numbers; without an interval."""
     first, second = (reader.cells(source) for source in sources)
     tasks = [task for task in first if task in second]
-    if len(tasks) < FEWEST_WORDS:
-        raise NotRun(f"a rank correlation over tasks needs {FEWEST_WORDS}, and there are {len(tasks)}")
+    if len(tasks) < FEWEST:
+        raise NotRun(f"a rank correlation over tasks needs {FEWEST}, and there are {len(tasks)}")
     columns = [[reader.aggregate(s, cells[t][0]).value for t in tasks] for s, cells in zip(sources, (first, second), strict=True)]
     return TableEntry(float(spearmanr(*columns).statistic), count=len(tasks), reason="no interval: one number a task")
 
 
 def _agreement(reader: _Reader, sources: Sequence[NumberSource]) -> TableEntry:
-    """Mean over instances of Spearman's correlation between the sizes of two methods' scores of words.
+    """Mean over instances of the agreement of one method's scores of words with those of the last source.
 
-    Tokens that belong to no word are left out, and so is the target where it is the gap that the question is about. Instances
-    where one side is constant have no value.
+    Of three sources, the second's agreement is subtracted from the first's, instance by instance.
     """
-    (first,), (second,) = (next(iter(reader.cells(source).values()))[:1] for source in sources)
+    records = [next(iter(reader.cells(source).values()))[0] for source in sources]
     store = Store(reader.reproduction.store)
-    cells = [store.find(record) for record in (first, second)]
-    sentences = cells[0].sentences()
-    predicted = [cell.explanations(list(sentences))[1] for cell in cells]
-    values = []
-    for sentence, *pair in zip(sentences.values(), *predicted, strict=True):
-        words = np.array([word >= 0 and place != sentence.target for place, (_, word) in enumerate(sentence.words)])
-        one, other = (np.abs(token_scores(explanation)[words]) for explanation in pair)
-        varies = min(len(np.unique(one)), len(np.unique(other))) > 1 and words.sum() >= FEWEST_WORDS
-        values.append(float(spearmanr(one, other).statistic) if varies else math.nan)
-    drawn = [np.array([getattr(s, name) for s in sentences.values()]) for name in ("condition", "cluster")]
-    value, low, high = mean_intervals(np.array([values]), *drawn, bounds=(-1.0, 1.0)).tolist()[0]
+    cells = [store.find(record) for record in records]
+    sentences = list(cells[0].sentences().values())
+    *compared, reference = (cell.explanations([s.id for s in sentences])[1] for cell in cells)
+    each = [[word_agreement(s, *pair) for s, *pair in zip(sentences, of, reference, strict=True)] for of in compared]
+    values = np.array(each[0]) - (np.array(each[1]) if len(each) > 1 else 0)
+    conditions, clusters = (np.array([getattr(s, name) for s in sentences]) for name in ("condition", "cluster"))
+    value, low, high = mean_intervals(values[None], conditions, clusters).tolist()[0]
     defined = int((~np.isnan(values)).sum())
     if not defined:
         raise NotRun("no sentence has words whose scores differ")
-    return TableEntry(value, low, high, defined, len(values) - defined, spread=float(np.nanstd(values)))
+    return TableEntry(value, low, high, defined, len(values) - defined)
+
+
+def word_agreement(sentence: ExplainedSentence, one: Explanation, other: Explanation) -> float:
+    """Spearman's correlation between the sizes of two explanations' scores of the words of a sentence.
+
+    Tokens that belong to no word are left out, and so is the position that q is read at. NaN where one side is constant, or of
+    fewer than three words.
+    """
+    words = np.array([word >= 0 and place != sentence.target for place, (_, word) in enumerate(sentence.words)])
+    sizes = [np.abs(token_scores(explanation)[words]) for explanation in (one, other)]
+    if words.sum() < FEWEST or min(len(np.unique(size)) for size in sizes) < 2:
+        return math.nan
+    return float(spearmanr(*sizes).statistic)
 
 
 def _cells(reader: _Reader, sources: Sequence[NumberSource]) -> TableEntry:
@@ -275,6 +285,7 @@ _COMBINED: Mapping[str, Callable[[_Reader, Sequence[NumberSource]], TableEntry]]
     "gain": lambda reader, sources: _of_means(reader, sources, _gain),
     "rank-correlation": _rank_correlation,
     "agreement": _agreement,
+    "agreement-difference": _agreement,
     "cells": _cells,
 }
 """The function of each `Combination`."""

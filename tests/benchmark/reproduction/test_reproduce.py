@@ -106,3 +106,12 @@ def test_the_model_is_held_against_the_papers(
     monkeypatch.setattr(module, "run_plan", lambda plan, **fields: Records)
     done = reproduce(load_paper(toy_paper), str(tmp_path), models=(model or str(tiny_model),))
     assert done.outcomes[0].remark == remark
+
+
+def test_a_run_can_say_what_a_model_for_it_looks_like(toy_paper: Path, tiny_model: Path, tmp_path: Path) -> None:
+    paper = load_paper(toy_paper)
+    runs = (paper.runs[0], paper.runs[1].model_copy(update={"example": "sst-gru:embeddings=MODEL"}))
+    done = reproduce(
+        paper.model_copy(update={"runs": runs}), str(tmp_path), models=(str(tiny_model),), quick=True, limit=4, device="cpu"
+    )
+    assert done.outcomes[1].reason == "needs a model: --model sst2=sst-gru:embeddings=MODEL"

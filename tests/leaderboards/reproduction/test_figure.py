@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from flowgauge.leaderboards.reproduction.figure import comparison_figure
@@ -13,7 +15,7 @@ def test_a_table_is_drawn_from_its_compared_numbers(toy_report: PaperReport) -> 
     figure = comparison_figure(toy_report, table)
     assert figure is not None
     (axes,) = figure.axes
-    drawn = [container.lines[0] for container in axes.containers]
+    drawn: list[Any] = [bars[0] for bars in axes.containers]
     assert [line.get_xdata()[0] for line in drawn] == [0.5, 1e6, -1e6]
     ours = [
         n.entry.value for row, _, n in table.numbers if row.title in ("near everything", "far from everything", "one condition")

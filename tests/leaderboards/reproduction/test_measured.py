@@ -7,10 +7,12 @@ import pytest
 from scipy.stats import spearmanr
 
 from flowgauge.benchmark.reproduction.paper import NumberSource, PaperTableRow
+from flowgauge.benchmark.store.explanation_file import ExplainedSentence
 from flowgauge.benchmark.store.store import Store
-from flowgauge.leaderboards.reproduction.measured import measure
+from flowgauge.leaderboards.reproduction.measured import measure, word_agreement
 from flowgauge.leaderboards.reproduction.report import PaperReport
 from flowgauge.leaderboards.tables.entries import TableEntry
+from flowgauge.methods.explanation import Explanation
 
 TASKS = ("sva/obj", "ra/na", "ra/ga")
 
@@ -78,6 +80,24 @@ def test_agreement_is_that_of_the_sizes_of_words(toy_report: PaperReport) -> Non
         by_hand.append(spearmanr(*pair).statistic)
     entry = read(toy_report, "agreement", {"method": "raw", "task": "sva/obj"}, {"method": "loo", "task": "sva/obj"})
     assert entry.value == pytest.approx(np.mean(by_hand)) and entry.low < entry.value < entry.high
+
+
+def test_a_difference_of_agreements_is_paired(toy_report: PaperReport) -> None:
+    on = {"task": "sva/obj"}
+    raw, top = (read(toy_report, "agreement", {"method": name, **on}, {"method": "loo", **on}) for name in ("raw", "top"))
+    both = read(toy_report, "agreement-difference", *({"method": name, **on} for name in ("raw", "top", "loo")))
+    assert both.value == pytest.approx(raw.value - top.value) and both.count == 16
+    none = read(toy_report, "agreement-difference", *({"method": name, **on} for name in ("raw", "raw", "loo")))
+    assert none.value == 0
+
+
+def test_words_alone_are_ranked() -> None:
+    sentence = ExplainedSentence(
+        "s", "", ("[CLS]", "a", "b", "c", "[MASK]"), (), ((-1, -1), (0, 0), (0, 1), (0, 2), (0, 3)), 4, (), (), (), True
+    )
+    one, other = (Explanation(tokens=np.array(scores)) for scores in ([9.0, 1.0, -2.0, 3.0, 0.0], [0.0, 1.0, 2.0, -3.0, 9.0]))
+    assert word_agreement(sentence, one, other) == 1.0
+    assert np.isnan(word_agreement(sentence, one, Explanation(tokens=np.ones(5))))
 
 
 def test_a_metric_of_two_cells_is_computed_from_their_explanations(toy_report: PaperReport) -> None:
