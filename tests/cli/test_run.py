@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from flowgauge.benchmark.store.sums import sealed_json, without_seal
 from flowgauge.cli import app
 from flowgauge.cli.options import mapping_of
 from flowgauge.core.errors import UsageError
+from flowgauge.leaderboards.reproduction.report import PaperReport
 
 from .conftest import PLUGINS, Invoke, one_line, pairs
 
@@ -209,3 +210,29 @@ def test_a_dry_run_shows_the_cells_and_writes_nothing(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, [*words, "--quiet"]).exit_code == 0
     again = CliRunner().invoke(app, [*words, "--dry-run"]).stdout
     assert "(1 stored)" in again and "Estimated" not in again
+
+
+def reproduce(*words: str) -> Result:
+    return CliRunner().invoke(app, ["reproduce", *words, "--device", "cpu"])
+
+
+def test_a_papers_tables_are_printed_and_written(
+    toy_report: PaperReport, toy_paper: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    words = ["--model", str(tiny_model), "--store", toy_report.reproduction.store, "--out", str(tmp_path)]
+    result = reproduce(str(toy_paper), *words)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[:2] == [toy_report.title, toy_report.summary()[0]]
+    assert "Table 1: sufficiency" in lines and "Table 2: it has no numbers" in lines
+    assert "not comparable: theirs counts commas (counted in another way, obj)" in lines
+    assert lines[-4:] == [str(tmp_path / f"toy-paper{end}") for end in (".html", ".md", "-Table-1.png", "-Table-1.svg")]
+    assert reproduce(str(toy_paper), *words[:4], "--quiet").stdout == ""
+
+
+def test_mistakes_about_a_paper_are_one_line(toy_paper: Path, tmp_path: Path) -> None:
+    one_line(reproduce("influence-paterns"), 2, "no paper is called 'influence-paterns'", "influence-patterns")
+    (tmp_path / "paper.toml").write_text("title = ")
+    one_line(reproduce(str(tmp_path / "paper.toml")), 2, "is not TOML")
+    one_line(reproduce(str(toy_paper), "--model", "./none", "--store", str(tmp_path / "s")), 2, "./none")
+    one_line(reproduce(str(toy_paper), "--limit", "0"), 2, "--limit")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import board, catalogue, checks, explain, external, reproduce, results, run, submission
+from . import board, catalogue, checks, explain, external, results, run, submission
 from .console import OneLineGroup, OneValueCommand
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -35,7 +35,7 @@ app.command(rich_help_panel=COMPUTE)(run.run)
 app.command(rich_help_panel=COMPUTE)(explain.explain)
 app.command(rich_help_panel=COMPUTE)(run.score)
 app.command(rich_help_panel=COMPUTE)(run.train)
-app.command(rich_help_panel=COMPUTE)(reproduce.reproduce)
+app.command(rich_help_panel=COMPUTE)(run.reproduce)
 app.command("list", rich_help_panel=LOOK)(catalogue.list_)
 app.command(rich_help_panel=LOOK)(catalogue.info)
 app.command(rich_help_panel=READ)(results.show)
