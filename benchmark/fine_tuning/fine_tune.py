@@ -92,7 +92,7 @@ def train(
 
     Raises:
         UsageError: accelerate is missing; the task has no classes, spans or data; the model cannot be used; a setting is out of
-            range; the folder holds something else, or another process is writing it.
+            range; the folder holds something else or a model of other settings, or another process is writing it.
         FlowgaugeError: The training diverged: weights are not finite.
     """
     if importlib.util.find_spec("accelerate") is None:

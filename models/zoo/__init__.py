@@ -14,6 +14,7 @@ __all__ = ["SUMMARIES", "ZOO", "zoo_path"]
 SUMMARIES: Mapping[str, str] = MappingProxyType(
     {
         "agreement-bert": "A 6-layer, 8-head BERT, one token a word, trained on generated sentences for sva/* and ra/*.",
+        "agreement-bert-robust": "agreement-bert, trained further with states replaced at random, as ablations replace them.",
         "agreement-gpt2": "A 6-layer, 8-head GPT-2, a decoder trained on the same sentences, for sva/* and ra/* up to the gap.",
     }
 )

@@ -29,6 +29,11 @@ class Recipe:
     warmup: int = 200
     decay: float = 0.01
 
+    @property
+    def updates(self) -> int:
+        """Number of updates that are made; `steps`, unless a training ends before its schedule does."""
+        return self.steps
+
     def rate_at(self, step: int) -> float:
         """The learning rate of an update, counted from 0.
 

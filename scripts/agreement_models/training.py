@@ -64,7 +64,7 @@ def train_model(
     first = _resume(out, recipe, model, optimiser)
     model.train()
     began = time.monotonic()
-    for step in range(first, recipe.steps):
+    for step in range(first, recipe.updates):
         rng = random.Random(f"{recipe.seed}/{step}")
         loss = batch_loss(model, [grammar.sentence(rng) for _ in range(recipe.batch)], rng)
         for group in optimiser.param_groups:
@@ -74,8 +74,8 @@ def train_model(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         if (step + 1) % 100 == 0:
-            log.info("step %d of %d: loss %.4f, %.0f s", step + 1, recipe.steps, loss.item(), time.monotonic() - began)
-        if (step + 1) % EVERY == 0 or step + 1 == recipe.steps:
+            log.info("step %d of %d: loss %.4f, %.0f s", step + 1, recipe.updates, loss.item(), time.monotonic() - began)
+        if (step + 1) % EVERY == 0 or step + 1 == recipe.updates:
             _write_checkpoint(out, recipe, model, optimiser, step + 1)
     save(model, tokenizer, recipe, out)
     (out / CHECKPOINT).unlink(missing_ok=True)

@@ -19,6 +19,7 @@ COPIED = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "models/zoo/agreement-bert/README.md": "agreement-bert.md",
+    "models/zoo/agreement-bert-robust/README.md": "agreement-bert-robust.md",
     "models/zoo/agreement-gpt2/README.md": "agreement-gpt2.md",
 }
 """Pages of the repository outside docs/ that are pages of the site, too."""

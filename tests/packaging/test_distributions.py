@@ -70,6 +70,7 @@ def test_the_wheel_holds_every_source_and_data_file(wheel: Path) -> None:
         "cli/app.py",
         "tasks/lexicon.toml",
         "models/zoo/agreement-bert/model.safetensors",
+        "models/zoo/agreement-bert-robust/model.safetensors",
         "models/zoo/agreement-gpt2/model.safetensors",
         "benchmark/plans/demo.yaml",
         "display/templates/explained.html",

@@ -10,13 +10,16 @@ from flowgauge.models.zoo import SUMMARIES, ZOO, zoo_path
 FILES = {"README.md", "config.json", "model.safetensors", "recipe.json", "tokenizer.json", "tokenizer_config.json"}
 
 
-def test_the_zoo_names_an_encoder_and_a_decoder() -> None:
-    assert list(ZOO) == list(SUMMARIES) == ["agreement-bert", "agreement-gpt2"]
+def test_the_zoo_names_two_encoders_and_a_decoder() -> None:
+    assert list(ZOO) == list(SUMMARIES) == ["agreement-bert", "agreement-bert-robust", "agreement-gpt2"]
     for name, folder in ZOO.items():
         assert zoo_path(name) == folder and folder.name == name
 
 
-@pytest.mark.parametrize(("name", "more"), [("agreement-bert", set()), ("agreement-gpt2", {"generation_config.json"})])
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [("agreement-bert", set()), ("agreement-bert-robust", set()), ("agreement-gpt2", {"generation_config.json"})],
+)
 def test_each_folder_holds_a_checkpoint_of_at_most_five_megabytes(name: str, more: set[str]) -> None:
     folder = ZOO[name]
     assert {path.name for path in folder.iterdir()} == FILES | more

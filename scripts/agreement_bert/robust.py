@@ -1,0 +1,73 @@
+"""Continues agreement-bert with states replaced at random: `PYTHONPATH=scripts python -m agreement_bert.robust --out DIR`.
+
+The result is agreement-bert-robust, of which reduced models are in distribution. The sentences, the masked words and the
+optimiser are those of `agreement_bert.train`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from agreement_models.accuracy import Accuracy
+from agreement_models.command import run_command
+from agreement_models.criteria import judge, table
+from agreement_models.grammar import GrammarSentence, load_grammar
+from agreement_models.reduced import RobustRecipe, reduced_states, trainable
+from agreement_models.training import train_model
+from flowgauge.models.flow.flow_model import FlowModel
+from flowgauge.models.load import load_model
+
+from .card import measure
+from .robust_card import card
+from .train import IGNORED, PAD, PretrainingConfig, make_model, make_tokenizer, masked_batch
+
+START = "agreement-bert"
+
+
+@dataclass(frozen=True)
+class RobustConfig(RobustRecipe, PretrainingConfig):
+    """The settings that determine the weights."""
+
+
+def train(out: Path, recipe: RobustConfig) -> PreTrainedModel:
+    """Trains from the weights of agreement-bert, or continues from a checkpoint (`train_model`).
+
+    Args:
+        out: The folder that receives the model.
+        recipe: The settings of the training.
+    """
+    start = load_model(START)
+    ids = start.tokenizer.get_vocab()
+    model = make_model(len(ids), recipe.seed)  # with the configuration as it was first written, free of where it was read from
+    model.load_state_dict(start.hf.state_dict())
+    flow = trainable(FlowModel(model, start.tokenizer, START))
+
+    def loss(model: PreTrainedModel, sentences: Sequence[GrammarSentence], rng: random.Random) -> Tensor:
+        tokens, labels = masked_batch(sentences, ids, recipe, rng)
+        asked = labels != IGNORED
+        return cross_entropy(model.cls(reduced_states(flow, tokens, tokens != PAD, recipe, rng)[asked]), labels[asked])
+
+    return train_model(out, recipe, model, make_tokenizer(load_grammar()), loss)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line (`run_command`); the card has the criteria too, which take a minute more."""
+    criteria: list[str] = []
+
+    def measure_both(folder: Path) -> list[Accuracy]:
+        criteria.append(table(judge(load_model(str(folder)))))
+        return measure(folder)
+
+    purpose = (__doc__ or "").partition("\n")[0]
+    run_command(purpose, RobustConfig, train, measure_both, lambda recipe, rows: card(recipe, rows, criteria[-1]), arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""The card of agreement-bert-robust is the one that is written, and its numbers are those of the model."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+
+from agreement_bert.robust import RobustConfig
+from agreement_bert.robust_card import card
+from flowgauge.models.zoo import ZOO
+
+FOLDER = ZOO["agreement-bert-robust"]
+
+
+def test_the_embedded_model_has_the_default_recipe() -> None:
+    assert json.loads((FOLDER / "recipe.json").read_text()) == asdict(RobustConfig())
+
+
+def test_the_stored_card_is_the_one_that_is_written() -> None:
+    """All but the tables, which hold what was measured."""
+    stored, written = (FOLDER / "README.md").read_text(), card(asdict(RobustConfig()), [], "THE TABLE")
+    before, after = written.split("THE TABLE")
+    for part in (before.split("| task |")[0], before.rpartition("## Criteria")[2], after):
+        assert part in stored
+
+
+def test_every_task_meets_the_criteria_in_the_stored_tables() -> None:
+    stored = (FOLDER / "README.md").read_text()
+    accuracies = re.findall(r"^\| `[a-z/]+` \| 1000 \| ([\d.]+) \|", stored, re.MULTILINE)
+    assert len(accuracies) == 6 and all(float(accuracy) >= 0.99 for accuracy in accuracies)
+    assert len(re.findall(r"\| yes \|$", stored, re.MULTILINE)) == 6
