@@ -19,6 +19,8 @@ PAPERS = Path(__file__).with_name("papers")
 Combination = Literal["value", "mean", "difference", "gain", "rank-correlation", "agreement", "agreement-difference", "cells"]
 EXPLANATIONS = ("agreement", "agreement-difference", "cells")
 """Combinations that read stored explanations and no stored score."""
+OF_ONE_TASK = ("value", "agreement", "agreement-difference")
+"""Combinations that read cells of one task."""
 STATEMENT = re.compile(r"([<>]) (-?[\d.]+)")
 """What a paper says in words, as a bound: `> 0`."""
 
@@ -255,6 +257,8 @@ class Paper(_Entry):
     def _check_sources(self) -> Self:
         for table, row, column, sources in self.places():
             where = f"{table.title!r}, row {row.title!r}, column {column.title!r}"
+            if row.combine in OF_ONE_TASK and "*" in {source.task for source in sources}:
+                raise ValueError(f"{where} reads all tasks, and {row.combine!r} is of one")
             for source in sources:
                 for run in self.runs_of(source):
                     if source.method not in run.methods:

@@ -163,15 +163,17 @@ def _fits(spec: Spec, settings: Mapping[str, object]) -> bool:
 
 
 def _value(reader: _Reader, sources: Sequence[NumberSource]) -> TableEntry:
-    """The stored number of one cell, or the mean over cells that differ in their seed, with an interval over seeds."""
+    """The stored number of one cell, or the mean over cells that differ in their seed."""
     (source,) = sources
     (records,) = reader.cells(source).values()
     aggregates = [reader.aggregate(source, record) for record in records]
-    if len(aggregates) == 1:
-        return _entry(aggregates[0])
-    values = np.array([[aggregate.value for aggregate in aggregates]])
-    value, low, high = mean_intervals(values, np.full(len(records), "")).tolist()[0]
-    return TableEntry(value, low, high, len(records), reason=f"mean of {len(records)} seeds")
+    return _entry(aggregates[0]) if len(aggregates) == 1 else _over_seeds([aggregate.value for aggregate in aggregates])
+
+
+def _over_seeds(values: Sequence[float]) -> TableEntry:
+    """The mean of one number a seed, with an interval that holds for other seeds."""
+    value, low, high = mean_intervals(np.array([values]), np.full(len(values), "")).tolist()[0]
+    return TableEntry(value, low, high, len(values), reason=f"mean of {len(values)} seeds")
 
 
 def _entry(a: Aggregate) -> TableEntry:
@@ -182,7 +184,7 @@ def _of_means(reader: _Reader, sources: Sequence[NumberSource], statistic: Calla
     """A statistic of the means over tasks of several sources, each task as a stratum and counting the same.
 
     Instances without a value of every source are left out. Scores of a whole set have no instances; the number then has no
-    interval.
+    interval. Of several seeds it is the mean of one number a seed.
 
     Args:
         reader: Finds the cells.
@@ -191,26 +193,53 @@ def _of_means(reader: _Reader, sources: Sequence[NumberSource], statistic: Calla
     """
     cells = [reader.cells(source) for source in sources]
     tasks = [task for task in cells[0] if all(task in each for each in cells)]
-    values, drawn, weights = list[list[float]](), list[DrawnInstance](), list[float]()
-    for task in tasks:
-        of_task = [reader.instances(s, each[task][0]) for s, each in zip(sources, cells, strict=True)]
-        names = [n for n in of_task[0].values if not any(math.isnan(each.values.get(n, math.nan)) for each in of_task)]
-        values += [[each.values[name] for each in of_task] for name in names]
-        drawn += [of_task[0].drawn[n]._replace(condition=f"{task} {of_task[0].drawn[n].condition}") for n in names]
-        weights += [1 / len(names) for _ in names]
-    if not values:
-        means = np.array(
-            [np.mean([reader.aggregate(s, e[t][0]).value for t in tasks]) for s, e in zip(sources, cells, strict=True)]
-        )
-        return TableEntry(float(statistic(means)), reason="no interval: a score of the whole set")
-    weight = np.array(weights)[:, None] * len(weights) / len(tasks)
-    features = np.concatenate([np.array(values) * weight, weight], 1)
+    if not tasks:
+        raise NotRun("no task has a cell of every method")
+    seeds = max(len(each[task]) for each in cells for task in tasks)
+
+    def of_seed(seed: int) -> list[dict[str, Record]]:
+        return [{task: each[task][min(seed, len(each[task]) - 1)] for task in tasks} for each in cells]
+
+    if seeds > 1:
+        return _over_seeds([float(statistic(_means(reader, sources, of_seed(seed)))) for seed in range(seeds)])
+    values, weights, drawn = _paired(reader, sources, of_seed(0))
+    if not drawn:
+        return TableEntry(float(statistic(_means(reader, sources, of_seed(0)))), reason="no interval: a score of the whole set")
 
     def of_sums(sums: Float[np.ndarray, "*some features"]) -> Float[np.ndarray, "*some one"]:
         return statistic(sums[..., :-1] / sums[..., -1:])[..., None]
 
+    features = np.concatenate([values * weights, weights], 1)
     (aggregate,) = summarise_sums(("",), features, drawn, of_sums, needs=RATIO_NEEDS)
     return _entry(aggregate)
+
+
+def _means(
+    reader: _Reader, sources: Sequence[NumberSource], cells: Sequence[Mapping[str, Record]]
+) -> Float[np.ndarray, " sources"]:
+    """The mean over tasks of each source's stored number."""
+    each = [[reader.aggregate(s, record).value for record in of.values()] for s, of in zip(sources, cells, strict=True)]
+    return np.array(each).mean(1)
+
+
+class _Paired(NamedTuple):
+    """The instances that have a value of every source: the values, weights that make every task count the same, how drawn."""
+
+    values: Float[np.ndarray, "instances sources"]
+    weights: Float[np.ndarray, "instances 1"]
+    drawn: list[DrawnInstance]
+
+
+def _paired(reader: _Reader, sources: Sequence[NumberSource], cells: Sequence[Mapping[str, Record]]) -> _Paired:
+    values, drawn, weights = list[list[float]](), list[DrawnInstance](), list[float]()
+    for task in cells[0]:
+        of_task = [reader.instances(source, of[task]) for source, of in zip(sources, cells, strict=True)]
+        names = [n for n in of_task[0].values if not any(math.isnan(each.values.get(n, math.nan)) for each in of_task)]
+        values += [[each.values[name] for each in of_task] for name in names]
+        drawn += [of_task[0].drawn[n]._replace(condition=f"{task} {of_task[0].drawn[n].condition}") for n in names]
+        weights += [1 / len(names) for _ in names]
+    weight = np.array(weights)[:, None] * len(weights) / len(cells[0])
+    return _Paired(np.array(values).reshape(len(weights), len(sources)), weight, drawn)
 
 
 def _mean(means: np.ndarray) -> np.ndarray:

@@ -74,6 +74,8 @@ def test_an_unknown_paper_is_refused_with_near_names() -> None:
         ('["> 1"]', '["about 1"]', "a bound such as '> 0'"),
         ('variant = "aopc" }]', 'variant = "{k}" }]', "has no word for '{k}'"),
         ('title = "claims"', 'titel = "claims"', "titel: Extra inputs are not permitted"),
+        ('combine = "mean"', 'combine = "value"', "reads all tasks, and 'value' is of one"),
+        ('methods = { raw = "raw-attention" }', "methods = {}", "methods: Dictionary should have at least 1 item"),
         ('loo = ""', 'lou = ""', "changes 'lou' for --quick"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -9,6 +11,7 @@ from scipy.stats import spearmanr
 from flowgauge.benchmark.reproduction.paper import NumberSource, PaperTableRow
 from flowgauge.benchmark.store.explanation_file import ExplainedSentence
 from flowgauge.benchmark.store.store import Store
+from flowgauge.core.registry import Spec
 from flowgauge.leaderboards.reproduction.measured import measure, word_agreement
 from flowgauge.leaderboards.reproduction.report import PaperReport
 from flowgauge.leaderboards.tables.entries import TableEntry
@@ -58,6 +61,19 @@ def test_means_count_every_task_the_same(toy_report: PaperReport) -> None:
 def test_a_difference_is_paired_so_that_a_method_has_none_from_itself(toy_report: PaperReport) -> None:
     entry = read(toy_report, "difference", {"method": "raw"}, {"method": "raw"})
     assert entry.value == 0 and not abs(entry.high - entry.low) > 1e-9
+
+
+def test_several_seeds_give_the_mean_of_one_number_a_seed(toy_report: PaperReport) -> None:
+    """Two depths stand for two seeds: a source that names neither reads both."""
+    first, *rest = toy_report.reproduction.outcomes
+    records = tuple(record for record in first.records if record.method == "raw-attention")
+    both = replace(first, records=records, methods={"raw": Spec("raw-attention", {})})
+    report = replace(toy_report, reproduction=replace(toy_report.reproduction, outcomes=(both, *rest)))
+    means = [values(toy_report, depth, "ra/ga").mean() for depth in (1, 2)]
+    value = read(report, "value", {"method": "raw", "task": "ra/ga"})
+    assert value.value == pytest.approx(np.mean(means)) and value.low < min(means) and (value.count, value.spread) == (2, None)
+    difference = read(report, "difference", {"method": "raw"}, {"method": "raw"})
+    assert (difference.value, difference.count) == (0, 2)
 
 
 def test_rank_correlation_is_over_tasks(toy_report: PaperReport) -> None:
