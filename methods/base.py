@@ -66,8 +66,8 @@ class Amortised:
         Args:
             model: The model to be explained; its own weights are not changed.
             data: Batches of the task's train split.
-            training: Gives the seed, takes the rows of the training curve, and keeps checkpoints of trainings that take longer
-                than seconds.
+            training: Gives the seed, takes the rows of the training curve and whether it has converged (`conclude`), and keeps
+                checkpoints of trainings that take longer than seconds.
 
         Returns:
             The weights that `explain` needs, by name.

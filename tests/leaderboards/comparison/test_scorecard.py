@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from flowgauge.benchmark.engine.plan import Plan
 from flowgauge.benchmark.engine.resolve import resolve
+from flowgauge.benchmark.store.record import TrainingOutcome
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.leaderboards.comparison.scorecard import scorecards
@@ -54,6 +55,13 @@ def test_the_best_are_named_with_what_separates_them_from_the_next(store: Store)
     assert line.startswith("good is better than random on pointing: +0.625 [")
     assert line.endswith("; twin cannot be separated from it.")
     assert [row[0] for row in cost[1]] == ["method", "good", "other", "random", "twin"]
+
+
+def test_what_a_training_warns_of_stands_below_its_scores(store: Store) -> None:
+    outcome = TrainingOutcome(converged=False, warnings=("it still moves",))
+    trained = [r.model_copy(update={"training": outcome}) if r.method == "twin" else r for r in store.records()]
+    (_, _, lines), _ = scorecards(store, trained)
+    assert lines[-1] == "twin: it still moves."
 
 
 def test_an_operator_panel_stands_below_the_nodes(tmp_path: Path) -> None:
