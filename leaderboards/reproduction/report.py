@@ -198,7 +198,8 @@ def markdown(report: PaperReport) -> str:
     lines = [f"## {report.title}", "", *(f"{line}\n" for line in report.summary())]
     for table in report.tables:
         lines += [f"### {table.table.place}: {table.table.title}", "", *([table.table.note, ""] if table.table.note else [])]
-        lines += [*_grid(table), "", *(f"- {line}" for line in why_lines(table)), ""]
+        reasons = [f"- {line}" for line in why_lines(table)]
+        lines += [*_grid(table), "", *([*reasons, ""] if reasons else [])]
     if report.reproduction.paper.missing:
         lines += ["### Not covered", "", *(f"- {each.what}: {each.why}" for each in report.reproduction.paper.missing), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
