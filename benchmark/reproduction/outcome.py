@@ -69,4 +69,4 @@ class Reproduction:
 
     def outcomes_of(self, source: NumberSource) -> tuple[RunOutcome, ...]:
         """What came of the runs that a source reads."""
-        return tuple(outcome for outcome in self.outcomes if source.run in ("*", outcome.run.name))
+        return tuple(outcome for outcome in self.outcomes if outcome.run.name in source.run_names)

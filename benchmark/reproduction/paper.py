@@ -129,7 +129,7 @@ class NumberSource(_Entry):
     """A stored number of a run.
 
     Attributes:
-        run: The name of a run, or `*` for all runs, each of which must have been made; empty: the column's.
+        run: The name of a run, or of several that must all have been made (`one+other`); empty: the column's.
         task: A task of the run, or `*` for all of its tasks; empty: the column's.
         method: The name of a method of the run.
         metric: The name of a metric of the run; of `cells`, that metric; of `agreement`, none.
@@ -143,6 +143,11 @@ class NumberSource(_Entry):
     metric: str = ""
     variant: str = ""
     condition: str = ""
+
+    @property
+    def run_names(self) -> list[str]:
+        """The names of the runs."""
+        return self.run.split("+")
 
 
 class PaperTableColumn(_Entry):
@@ -265,13 +270,13 @@ class Paper(_Entry):
                         raise ValueError(f"{where} reads a method {source.method!r}, which run {run.name!r} does not have")
                     if row.combine not in EXPLANATIONS and source.metric not in run.metrics:
                         raise ValueError(f"{where} reads a metric {source.metric!r}, which run {run.name!r} does not have")
-                if not self.runs_of(source):
+                if len(self.runs_of(source)) < len(source.run_names):
                     raise ValueError(f"{where} reads a run {source.run!r}, which there is not")
         return self
 
     def runs_of(self, source: NumberSource) -> tuple[PaperRun, ...]:
         """The runs that a source reads."""
-        return tuple(run for run in self.runs if source.run in ("*", run.name))
+        return tuple(run for run in self.runs if run.name in source.run_names)
 
     def places(self) -> Iterator[tuple[PublishedTable, PaperTableRow, PaperTableColumn, tuple[NumberSource, ...]]]:
         """Every place of every table that has a published number, with what is read for it."""
