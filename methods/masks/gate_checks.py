@@ -29,12 +29,14 @@ class Rank(NamedTuple):
     """How good the parameters of a group of depths are; the smallest rank is chosen.
 
     Attributes:
-        is_loose: Whether they are only within the fallback limit.
+        is_loose: Whether their divergence is beyond the accepted one, and only within the fallback limit.
+        disagrees: Whether too few predictions stay.
         is_early: Whether they are of the first half of the training.
         kept: The share of states that they keep on held-out instances.
     """
 
     is_loose: bool
+    disagrees: bool
     is_early: bool
     kept: float
 
@@ -68,12 +70,12 @@ class Limits(NamedTuple):
             is_early: Whether it is of the first half of the training.
 
         >>> Limits(0.1, 0.75, 0.3).rank(np.array([[0.2, 0.9, 0.4, 1.0]]), False)
-        Rank(is_loose=True, is_early=False, kept=0.4)
+        Rank(is_loose=True, disagrees=False, is_early=False, kept=0.4)
         """
         kept = float(rows[:, KEPT].mean())
         if not (rows[:, DIVERGENCE] <= self.fallback).all() or (is_early and kept > HALF):
             return None
-        return Rank(not (self.meets(rows) and rows[:, AGREEMENT].mean() >= self.agreement), is_early, kept)
+        return Rank(not self.meets(rows), bool(rows[:, AGREEMENT].mean() < self.agreement), is_early, kept)
 
     def has_collapsed(self, row: Float[np.ndarray, " four"]) -> bool:
         """Whether a depth masks almost everything and violates its constraint: shut gates give no gradient of the divergence."""

@@ -61,9 +61,11 @@ def _verdict(run: GateTraining) -> tuple[bool | None, list[str]]:
     warnings, limits = [], run.limits
     if loose := run.depths_where("is_loose"):
         warnings.append(
-            f"no probes of depths {_listed(loose)} are within {limits.accepted:.3g} nats with {limits.agreement:.0%} of the "
-            f"predictions kept; those within {limits.fallback:.3g} nats are used"
+            f"no probes of depths {_listed(loose)} are within {limits.accepted:.3g} nats; "
+            f"those within {limits.fallback:.3g} are used"
         )
+    if unlike := run.depths_where("disagrees"):
+        warnings.append(f"the probes used at depths {_listed(unlike)} keep fewer than {limits.agreement:.0%} of the predictions")
     if early := run.depths_where("is_early"):
         warnings.append(f"probes of the first half of the training are used at depths {_listed(early)}")
     if not is_judged(run.history):

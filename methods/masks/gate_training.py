@@ -45,9 +45,10 @@ class GateTrainingSettings(Settings):
             that are the easiest to change, of the least divergence that changes them.
         accept: Divergence on held-out sentences, in margins, within which the probes are chosen that keep the fewest states. It
             is a mean over the depths that are trained together.
-        agree: Share of predictions on held-out sentences that have to stay as they are, as in the paper's code.
-        fallback: Divergence in margins, at each depth, up to which probes are chosen where none are within `accept` and `agree`;
-            the record then has a warning. Above it a training counts as failed.
+        agree: Share of predictions on held-out sentences that have to stay as they are, as in the paper's code; where none of the
+            probes within `accept` keep so many, the record has a warning.
+        fallback: Divergence in margins, at each depth, up to which probes are chosen where none are within `accept`; the record
+            then has a warning. Above it a training counts as failed.
         penalty: Mean over tokens of P(z != 0) (`l0`; the paper, equation 1) or of log P(z != 0) (`log`; the released code). The
             logarithm goes on pulling at gates that are shut, from which no gradient of the divergence comes back, so that they
             may close for good.
@@ -315,8 +316,10 @@ class GateTraining:
             self.descent.restart(self.of_group(group), SLOWER ** int(count))
         self.best, self.feasible, self.descent.state = groups["best"], groups["feasible"], groups["descent"]
         self.multipliers.restore(groups["lambda"])
-        flags = {group: rank.tolist() for group, rank in groups["rank"].items()}
-        self.best_rank = {group: Rank(bool(loose), bool(early), kept) for group, (loose, early, kept) in flags.items()}
+        ranks = {group: rank.tolist() for group, rank in groups["rank"].items()}
+        self.best_rank = {
+            group: Rank(bool(loose), bool(unlike), bool(early), kept) for group, (loose, unlike, early, kept) in ranks.items()
+        }
         self.history = list(kept["history"].cpu().numpy()) if "history" in kept else []
         self.sums, self.done = kept["sums"].cpu().numpy(), int(kept["done"])
 

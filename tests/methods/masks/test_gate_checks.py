@@ -18,14 +18,14 @@ def check(*rows):
 @pytest.mark.parametrize(
     ("rows", "is_early", "rank"),
     [
-        ([(0.1, 0.75, 0.9, 1)], False, Rank(False, False, 0.9)),
-        ([(0.1, 0.74, 0.9, 1)], False, Rank(True, False, 0.9)),
-        ([(0.11, 1, 0.9, 1)], False, Rank(True, False, 0.9)),
+        ([(0.1, 0.75, 0.9, 1)], False, Rank(False, False, False, 0.9)),
+        ([(0.1, 0.74, 0.9, 1)], False, Rank(False, True, False, 0.9)),
+        ([(0.11, 1, 0.9, 1)], False, Rank(True, False, False, 0.9)),
         ([(0.31, 1, 0.1, 1)], False, None),
         ([(0.0, 1, 0.9, 1)], True, None),
-        ([(0.0, 1, 0.4, 1)], True, Rank(False, True, 0.4)),
-        ([(0.0, 1, 0.5, 1), (0.2, 0.5, 0.3, 1)], False, Rank(False, False, 0.4)),
-        ([(0.0, 1, 0.5, 1), (0.2, 0.4, 0.3, 1)], False, Rank(True, False, 0.4)),
+        ([(0.0, 1, 0.4, 1)], True, Rank(False, False, True, 0.4)),
+        ([(0.0, 1, 0.5, 1), (0.2, 0.5, 0.3, 1)], False, Rank(False, False, False, 0.4)),
+        ([(0.0, 1, 0.5, 1), (0.2, 0.4, 0.3, 1)], False, Rank(False, True, False, 0.4)),
         ([(0.0, 1, 0.5, 1), (0.31, 1, 0.3, 1)], False, None),
         ([(np.nan, 1, 0.5, 1)], False, None),
     ],
@@ -35,8 +35,9 @@ def test_the_constraint_is_a_mean_over_depths_and_the_fallback_of_each(rows, is_
     assert found == (None if rank is None else pytest.approx(rank))
 
 
-def test_parameters_that_meet_the_constraint_come_before_late_ones_and_these_before_small_ones() -> None:
-    ranks = [Rank(False, False, 0.9), Rank(False, True, 0.1), Rank(True, False, 0.05), Rank(True, True, 0.01)]
+def test_the_constraint_comes_before_predictions_these_before_late_checks_and_these_before_the_share() -> None:
+    flags = [(loose, unlike, early) for loose in (False, True) for unlike in (False, True) for early in (False, True)]
+    ranks = [Rank(*each, 0.9 - 0.1 * n) for n, each in enumerate(flags)]
     assert sorted(reversed(ranks)) == ranks
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.methods.masks.conftest import METHODS, QUICK
 
+from flowgauge.methods.masks.gate_training import GateTraining
 from flowgauge.models.built.training import InMemorySession
 
 
@@ -23,7 +24,7 @@ def test_probes_beyond_the_margin_are_used_with_a_warning(flow, data, kind, capl
     training = InMemorySession()
     METHODS[kind](**{**QUICK, "margin": 1e-12, "fallback": 1e15}).fit(flow, data, training)
     (warning, *_) = training.outcome["warnings"]
-    assert warning.startswith("no probes of depths ") and "are within 1e-12 nats with 75% of the predictions kept" in warning
+    assert warning.startswith("no probes of depths ") and "are within 1e-12 nats; those within 1e+03 are used" in warning
     assert f"{warning}." in caplog.text
 
 
@@ -40,3 +41,17 @@ def test_a_margin_by_flips_is_read_from_the_model(flow, data, kind) -> None:
 @pytest.mark.parametrize("setting", ["flips:.05", "flips:0.5", "flips:1"])
 def test_margins_by_flips_are_settings(setting) -> None:
     assert METHODS["input"](margin=setting).margin == setting
+
+
+def test_probes_that_change_too_many_predictions_are_used_with_a_warning(flow, data, kind, monkeypatch) -> None:
+    """Where no check keeps enough of them, those within the margin come before those beyond it."""
+    masked = GateTraining.masked
+
+    def unlike(*given):
+        trial = masked(*given)
+        return trial._replace(agreement=0 * trial.agreement)
+
+    monkeypatch.setattr(GateTraining, "masked", unlike)
+    training = InMemorySession()
+    METHODS[kind](**QUICK).fit(flow, data, training)
+    assert training.outcome["warnings"][0] == "the probes used at depths 0, 1, 2, 3 keep fewer than 75% of the predictions"
