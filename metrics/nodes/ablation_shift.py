@@ -180,8 +180,8 @@ def _spread(states: Float[Tensor, "states hidden"]) -> float:
 
 
 def _nearest(states: Float[Tensor, "some hidden"], clean: Float[Tensor, "states hidden"]) -> Float[Tensor, " some"]:
-    """Distance of each state from the nearest clean one; without the matrix product, which is inexact near 0."""
-    return torch.cdist(states, clean, compute_mode="donot_use_mm_for_euclid_dist").min(1).values
+    """Distance of each state from the nearest clean one."""
+    return torch.cdist(states, clean).min(1).values
 
 
 @torch.no_grad()
