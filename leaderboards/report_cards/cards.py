@@ -104,7 +104,8 @@ def report_cards(url: str, metrics: Sequence[str] = (), quiet: bool = True) -> l
         for identity, score in scores.items():
             for group in grouped:
                 progress.step(labels[identity], 0)
-                told.setdefault(labels[identity], []).append(evidence(store, group, score))
+                asked = not metrics or bool({labels[identity], score.name} & set(metrics))
+                told.setdefault(labels[identity], []).append(evidence(store, group, score, with_draws=asked))
                 progress.step(labels[identity])
     siblings = _siblings({labels[i]: score for i, score in scores.items()})
     every = [(labels[i], score) for i, score in scores.items() if not metrics or {labels[i], score.name} & set(metrics)]

@@ -69,7 +69,8 @@ def cards_table(cards: Sequence[ReportCard]) -> pd.DataFrame:
         noise = "-" if card.noise_95 != card.noise_95 else f"{card.noise.value:.3f} ({card.noise_95:.3f})"
         lowest = min((card.correlations[name] for name in card.operators), key=lambda tau: _last(tau.value), default=None)
         rows.append(
-            {"metric": card.metric, "reads": card.reads, "noise": noise, "level": number(card.level)}
+            {"metric": card.metric, "reads": card.reads, "tasks": str(max(card.level.tasks, card.truth.tasks))}
+            | {"noise": noise, "level": number(card.level)}
             | {f"power, noise {size}": number(by_size[size]) if size in by_size else "-" for size in sizes}
             | {"known order": number(card.ladder), "truth": number(card.truth)}
             | {"operators": "-" if lowest is None else number(lowest)}
@@ -96,7 +97,7 @@ def notes(cards: Sequence[ReportCard]) -> Iterator[str]:
         for what, mean in parts.items():
             if mean.reason:
                 reasons.setdefault((what, mean.reason), []).append(card.metric)
-    yield from (f"{what} of {', '.join(names)}: {reason}." for (what, reason), names in reasons.items())
+    yield from (f"{what} of {', '.join(names)}: {reason.rstrip('.')}." for (what, reason), names in reasons.items())
     lacking = sorted(set(METRICS.builtin) - {card.metric.partition(":")[0].partition("@")[0] for card in cards})
     if lacking:
         yield f"Without a card, since the store has no scores of them for single instances: {', '.join(lacking)}."

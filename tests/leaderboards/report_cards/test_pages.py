@@ -30,6 +30,7 @@ def test_a_row_a_metric(cards) -> None:
     assert list(rows.index) == ["ground_truth", "copy", "error", "dice", "constant", "share"]
     assert rows.loc["copy", "power, noise 1"].startswith("1.00") and rows.loc["copy", "truth"] == "1.00"
     assert rows.loc["share", "power, noise 1"] == rows.loc["share", "truth"] == rows.loc["share", "operators"] == "-"
+    assert set(rows["tasks"]) == {"5"}
     assert rows.loc["dice", "level"] == number(cards[3].level)
 
 
