@@ -10,7 +10,9 @@ from flowgauge.leaderboards.reproduction.report import PaperReport
 
 def test_a_source_reads_one_run_or_several(toy_report: PaperReport) -> None:
     done = toy_report.reproduction
-    named = [[o.run.name for o in done.outcomes_of(NumberSource(run=run, method="raw"))] for run in ("sst2", "sst2+agreement", "none")]
+    named = [
+        [o.run.name for o in done.outcomes_of(NumberSource(run=run, method="raw"))] for run in ("sst2", "sst2+agreement", "none")
+    ]
     assert named == [["sst2"], ["agreement", "sst2"], []]
 
 
