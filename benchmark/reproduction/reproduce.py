@@ -31,6 +31,7 @@ def reproduce(
     store: str,
     *,
     models: Sequence[str] = (),
+    runs: Sequence[str] = (),
     quick: bool = False,
     limit: int | None = None,
     data_dir: str | None = None,
@@ -43,6 +44,7 @@ def reproduce(
         paper: The paper.
         store: A folder or fsspec URL.
         models: Models in the place of those of the file: `RUN=MODEL`, or `MODEL` for every run that its head fits.
+        runs: Names of the runs that are made; none: all.
         quick: Takes the small sizes of the file.
         limit: Instances of each task; None: as the file says.
         data_dir: Folder of published data sets; None: $FLOWGAUGE_DATA, else the Hub.
@@ -53,12 +55,19 @@ def reproduce(
         The cells of every run, or why it was not run: no model was named, or its data or the model's head are not there.
 
     Raises:
+        UnknownName: A run that the paper does not have.
         UsageError: A model that does not exist or fits no run; a store that cannot be written; every run was refused.
     """
+    for name in runs:
+        if name not in {run.name for run in paper.runs}:
+            raise UnknownName(f"run of {paper.name}", name, (run.name for run in paper.runs))
     chosen = dict(_chosen_models(paper, models))
     planned = [_planned(run, chosen.get(run.name, run.model), chosen.get(run.name) is not None, quick) for run in paper.runs]
     outcomes = []
     for outcome, model in planned:
+        if runs and outcome.run.name not in runs:
+            outcomes.append(replace(outcome, reason="left out by --run"))
+            continue
         options = {"store": store, "device": device, **({"limit": limit} if limit else {})}
         outcomes.append(outcome if outcome.reason else _computed(outcome, model, options, data_dir, quick, quiet))
     refused = [outcome.reason for outcome in outcomes if outcome.reason]

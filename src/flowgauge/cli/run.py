@@ -225,6 +225,9 @@ def reproduce(
             help="[RUN=]MODEL: the model of one run, or of every run that its head fits; repeatable.",
         ),
     ] = None,
+    run: Annotated[
+        list[str] | None, typer.Option("--run", show_default="all", help="Make only this run of the paper's file; repeatable.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few instances and few steps, to see that everything runs.")] = False,
     limit: Annotated[
         int | None, typer.Option(min=1, show_default="as the paper's file says", help="Instances of each task.")
@@ -250,7 +253,17 @@ def reproduce(
 
         loaded = load_paper(paper)
         url = store or f"results/reproduced/{loaded.name}{'-quick' if quick else ''}"
-        done = run_paper(loaded, url, models=model or (), quick=quick, limit=limit, data_dir=data_dir, device=device, quiet=quiet)
+        done = run_paper(
+            loaded,
+            url,
+            models=model or (),
+            runs=run or (),
+            quick=quick,
+            limit=limit,
+            data_dir=data_dir,
+            device=device,
+            quiet=quiet,
+        )
         report = compare_with_paper(done)
         if not quiet:
             typer.echo("\n".join([report.title, *report.summary()]))

@@ -11,7 +11,7 @@ from flowgauge.benchmark.reproduction import reproduce as module
 from flowgauge.benchmark.reproduction.paper import load_paper
 from flowgauge.benchmark.reproduction.reproduce import reproduce
 from flowgauge.core.errors import UnknownName, UsageError
-from flowgauge.leaderboards.reproduction.report import PaperReport
+from flowgauge.leaderboards.reproduction.report import PaperReport, compare_with_paper
 
 
 def test_a_run_without_a_model_says_how_to_train_one(toy_report: PaperReport) -> None:
@@ -115,3 +115,31 @@ def test_a_run_can_say_what_a_model_for_it_looks_like(toy_paper: Path, tiny_mode
         paper.model_copy(update={"runs": runs}), str(tmp_path), models=(str(tiny_model),), quick=True, limit=4, device="cpu"
     )
     assert done.outcomes[1].reason == "needs a model: --model sst2=sst-gru:embeddings=MODEL"
+
+
+def test_some_runs_can_be_left_out(toy_report: PaperReport, toy_paper: Path, tiny_folder: Callable[..., Path]) -> None:
+    paper, done = load_paper(toy_paper), toy_report.reproduction
+    models = (f"agreement={tiny_folder()}", f"sst2={tiny_folder('bert', 'label')}")
+    again = reproduce(paper, done.store, models=models, runs=("agreement",), device="cpu")
+    assert again.outcomes[0] == done.outcomes[0] and again.outcomes[1].reason == "left out by --run"
+    with pytest.raises(UnknownName, match="no run of toy-paper is called 'agrement': did you mean agreement"):
+        reproduce(paper, done.store, runs=("agrement",))
+
+
+def test_attention_attribution_reads_variants_that_its_metrics_have(
+    tiny_folder: Callable[..., Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    """On a random classifier: what is not run has another model or another size, and never a name that does not exist.
+
+    So few instances may have fewer than three triggers.
+    """
+    done = reproduce(
+        load_paper("attattr"), str(tmp_path), models=(f"sst2={tiny_folder('bert', 'label')}",), runs=("sst2",), quick=True,
+        data_dir=str(tiny_data), device="cpu",
+    )  # fmt: skip
+    assert {record.status for record in done.outcomes[0].records} == {"done"}
+    reasons = {n.entry.reason for table in compare_with_paper(done).tables for _, _, n in table.numbers if not n.entry.known}
+    expected = {
+        "layer_head_pruning has no variant oracle/least-first/10 here", "receptive_field has no variant layer/12/mean here",
+    }  # fmt: skip
+    assert "left out by --run" in reasons and {r for r in reasons if "no variant" in r and "/trigger/" not in r} <= expected
