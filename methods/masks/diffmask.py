@@ -88,7 +88,7 @@ class DiffMask(GateTrainingSettings, Amortised):
             training: Gives the seed, and keeps checkpoints and the curve.
 
         Returns:
-            The parameters, with the model's fingerprint (`model`) and the kind of gate (`gate`) as bytes.
+            The parameters, with the `margin` (nats), the model's fingerprint (`model`) and the kind of gate (`gate`) as bytes.
 
         Raises:
             FlowgaugeError: Masking a depth costs more than `fallback` margins in the whole second half of the training, and
@@ -109,11 +109,15 @@ class DiffMask(GateTrainingSettings, Amortised):
             descent=self._descent(rates),
             multipliers=multipliers,
         )
-        return {**train(run, data, training), "model": _digest(model), "gate": _bytes(self.gate)}
+        trained = train(run, data, training)
+        return {**trained, "margin": torch.tensor(run.margin), "model": _digest(model), "gate": _bytes(self.gate)}
 
     @torch.no_grad()
     def explain(self, model: Layered, batch: Batch) -> list[Explanation]:
-        """Computes P(keep) of every depth and token (`mask`) and its sum over depths (`tokens`; 0 at tokens that always stay)."""
+        """Computes P(keep) of every depth and token (`mask`) and its sum over depths (`tokens`; 0 at tokens that always stay).
+
+        `values` has the `margin` (nats) of the training.
+        """
         weights, gates = self.demand_weights(), self.gates
         states, free = clean_states(model, batch), may_be_masked(model, batch)[:, None]
         self._check(weights, model, states[0].shape[-1])
@@ -123,10 +127,11 @@ class DiffMask(GateTrainingSettings, Amortised):
             torch.stack(by_depth, 1) * free + 1 - free
             for by_depth in ([v.log_kept().exp() for v in votes], [v.mean() for v in votes])
         )  # fmt: skip
-        fills = [gates.fill(weights, depth) for depth in range(1 if self.at_words else model.n_layers + 2)]
-        return explanations(
-            batch, mask=mask, gate=gate, tokens=(mask * free).sum(1), fill=_padded(fills).expand(len(batch), -1, -1)
-        )
+        fill = _padded([gates.fill(weights, depth) for depth in range(1 if self.at_words else model.n_layers + 2)])
+        margin = {"margin": float(weights["margin"])} if "margin" in weights else {}
+        values = [dict(margin) for _ in range(len(batch))]
+        fills, tokens = fill.expand(len(batch), -1, -1), (mask * free).sum(1)
+        return explanations(batch, mask=mask, gate=gate, tokens=tokens, fill=fills, values=values)
 
     def _descent(self, rates: Mapping[str, float]) -> CentredRMSprop:
         """The optimiser of gates and vectors."""

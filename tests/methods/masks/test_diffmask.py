@@ -94,6 +94,9 @@ def test_a_probe_trained_before_is_used_as_it_is(flow, data, kind, tmp_path, qui
     given = METHODS[kind](probe=str(path))
     again = given.fit(flow, data, InMemorySession())
     assert all(torch.equal(weights[name], again[name]) for name in weights)
+    assert [one.values["margin"] for one in given.trained(again).explain(flow, data[0])] == [
+        pytest.approx(QUICK["margin"])
+    ] * len(data[0])
     before = json.dumps(method_key(given))
     save_file({**weights, "fill.0": weights["fill.0"] + 1}, path)
     assert json.dumps(method_key(given)) != before
