@@ -69,16 +69,21 @@ def test_speed_prints_conditions_and_ratios(monkeypatch: pytest.MonkeyPatch) -> 
 def test_speed_prints_a_row_of_memory_for_each_method(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Any, ...]] = []
 
-    def rows(shapes: Any, tokens: Any, methods: Any, *, layers: Any, timeout: float, budget: int, quiet: bool) -> list[MemoryRow]:
+    def rows(
+        shapes: Any, tokens: Any, methods: Any, *, table: Any, layers: Any, timeout: float, budget: int, quiet: bool
+    ) -> list[MemoryRow]:
         asked.append((shapes, tokens, methods, layers, timeout, budget))
-        return [MemoryRow("gpt2", 30, "lime", 3.2, 2**29), MemoryRow("gpt2", 30, "attattr", 9.0, 0, "not finished in 9 s")]
+        return [
+            MemoryRow("gpt2", 30, "lime", 3.2, 5.1, 2**29),
+            MemoryRow("gpt2", 30, "attattr", 9.0, 9.0, 0, "not finished in 9 s"),
+        ]
 
     monkeypatch.setattr("flowgauge.benchmark.speed.peak_memory.measure_memory", rows)
     options = ["speed", "--memory", "--shape", "gpt2", "--tokens", "30", "-x", "lime", "-x", "attattr", "--layers", "2"]
     lines = CliRunner().invoke(app, [*options, "--timeout", "9"]).stdout.splitlines()
     assert asked == [(["gpt2"], [30], ["lime", "attattr"], 2, 9.0, 2**32)]
-    assert lines[1].split() == ["gpt2", "30", "lime", "3", "s", "0.50", "GiB"]
-    assert lines[2].split() == ["gpt2", "30", "attattr", "9", "s", "not", "finished", "in", "9", "s"]
+    assert lines[1].split() == ["gpt2", "30", "lime", "3", "s", "5", "s", "0.50", "GiB"]
+    assert lines[2].split() == ["gpt2", "30", "attattr", "9", "s", "9", "s", "not", "finished", "in", "9", "s"]
     assert json.loads(CliRunner().invoke(app, [*options, "--json"]).stdout)[0]["bytes"] == 2**29
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..benchmark.conformance.finding import Finding
     from ..metrics.calibration.coverage import Calibration
 
-MEMORY_ROW = "{:<9}  {:>6}  {:<40}  {:>9}  {:>11}  {}"
+MEMORY_ROW = "{:<9}  {:>6}  {:<40}  {:>9}  {:>9}  {:>11}  {}"
 
 
 def check(
@@ -86,18 +86,24 @@ def speed(
     budget: Annotated[
         str | None, typer.Option(show_default="4GiB", help="With --memory: the budget that `run --memory` would set.")
     ] = None,
-    timeout: Annotated[float, typer.Option(min=1, help="With --memory: give a method up after so many seconds.")] = 300,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="With --memory: give a method up after so much processor time (s).")
+    ] = 300,
+    table: Annotated[
+        Path | None, typer.Option(help="With --memory: keep rows in this file (JSON), and go on with those that it lacks.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Measure the time of methods and of other implementations, as multiples of one pass of integrated gradients.
 
     With --memory: how long every method takes for one text of each length, and its peak memory above that of the loaded model.
-    Every explanation runs in a process of its own; one that takes longer than --timeout is stopped and says so.
+    Every explanation runs in a process of its own; one that takes longer than --timeout is stopped and says so. With --table,
+    a later call with more time goes on where this one stopped.
     """
     with reporting(debug):
         if memory:
-            _print_memory(shape, tokens, method, as_json, budget, layers=layers, timeout=timeout)
+            _print_memory(shape, tokens, method, as_json, budget, layers=layers, timeout=timeout, table=table)
             return
         from ..benchmark.speed.measure import UNIT, measure
 

@@ -51,6 +51,26 @@ def test_an_explanation_is_given_up_for_time_and_for_memory():
     assert large.unfinished == "stopped above 0.0 GiB" and large.bytes > 2**25
 
 
+@counted
+def test_a_table_goes_on_with_what_it_lacks(tmp_path, monkeypatch):
+    path, jobs = tmp_path / "memory.json", list[tuple[int, str, float]]()
+
+    def explained(job, timeout, limit):
+        jobs.append((job.tokens, job.method, timeout))
+        return (2 * timeout, timeout, 2**20, "not finished") if job.method == "lime" and timeout < 9 else (1.0, 0.5, 2**20, "")
+
+    monkeypatch.setattr(peak_memory, "_explain", explained)
+    first = list(measure_memory(["bert-tiny"], [8], ["lime", "saliency"], timeout=4, table=path))
+    again = list(measure_memory(["bert-tiny"], [8, 9], ["lime", "saliency"], timeout=4, table=path))
+    assert again[:2] == first and jobs[2:] == [(9, "lime", 4), (9, "saliency", 4)]
+    longer = list(measure_memory(["bert-tiny"], [8, 9], ["lime", "saliency"], timeout=9, table=path))
+    assert jobs[4:] == [(8, "lime", 9), (9, "lime", 9)] and not any(row.unfinished for row in longer)
+    for text, budget, message in (("[]", 2**26, "is no table"), (path.read_text(), 2**27, "were measured with")):
+        path.write_text(text)
+        with pytest.raises(UsageError, match=message):
+            next(measure_memory(["bert-tiny"], [8], ["lime"], budget=budget, table=path))
+
+
 def test_wrong_names_and_lengths_are_refused_before_anything_runs():
     for arguments, message in (
         ((["bert-huge"],), "no shape 'bert-huge'"),
@@ -67,4 +87,4 @@ def test_few_steps_are_settings_of_the_methods_that_they_are_for():
 
 
 def test_a_row_for_people():
-    assert MemoryRow("gpt2", 30, "lime", 3.2, 2**29).cells() == ("gpt2", "30", "lime", "3 s", "0.50 GiB", "")
+    assert MemoryRow("gpt2", 30, "lime", 3.2, 5.1, 2**29).cells() == ("gpt2", "30", "lime", "3 s", "5 s", "0.50 GiB", "")
