@@ -77,13 +77,9 @@ class MemoryTable:
         self.path, self.shared, self.rows = path, {"layers": layers, "budget": budget}, dict[tuple[str, int, str], MemoryRow]()
         if path is None or not path.exists():
             return
-        try:
-            table = json.loads(path.read_text())
-            rows = [MemoryRow(**row) for row in table.pop("rows")]
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UsageError(f"{path} is no table of `flowgauge speed --memory`: name another file.") from error
-        if table != self.shared:
-            raise UsageError(f"the rows of {path} were measured with {table}, and you ask for {self.shared}: name another file.")
+        shared, rows = _read(path)
+        if shared != self.shared:
+            raise UsageError(f"the rows of {path} were measured with {shared}, and you ask for {self.shared}: name another file.")
         self.rows = {(row.shape, row.tokens, row.method): row for row in rows}
 
     def known(self, shape: str, tokens: int, method: str, timeout: float) -> MemoryRow | None:
@@ -97,6 +93,27 @@ class MemoryTable:
         if self.path is not None:
             lines = ",\n".join(json.dumps(asdict(each)) for each in self.rows.values())
             write_file(self.path, json.dumps(self.shared)[:-1] + f', "rows": [\n{lines}\n]}}\n')
+
+
+def read_rows(path: Path) -> list[MemoryRow]:
+    """The rows of a file that `measure_memory` keeps.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        UsageError: It is no such table.
+    """
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[MemoryRow]]:
+    """What the rows of a file share, and the rows."""
+    try:
+        shared = json.loads(path.read_text())
+        return shared, [MemoryRow(**row) for row in shared.pop("rows")]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{path} is no table of `flowgauge speed --memory`: name another file.") from error
 
 
 def measure_memory(
