@@ -36,8 +36,8 @@ def cell_seed(seed: int, name: str) -> int:
 
 ROWS = ("ids", "attention_mask", "token_type_ids", "word_ids", "answer", "against", "target", "label", "counterpart")
 """Tensors of a batch with a row an instance."""
-PADDING = {"ids": 0, "attention_mask": False, "token_type_ids": 0, "word_ids": -1, "counterpart": -1}
-"""Those of them with tokens as their second axis, and what fills it where `Batch.join` makes it longer."""
+PADDING = {"attention_mask": False, "token_type_ids": 0, "word_ids": -1, "counterpart": -1}
+"""Those of them with tokens as their second axis, besides the ids, and what fills it where `Batch.join` makes it longer."""
 
 
 def padded(rows: Tensor, length: int, value: float) -> Tensor:
@@ -134,18 +134,19 @@ class Batch:
         return replace(self, **tensors, names=names, seeds=seeds, cache={})
 
     @classmethod
-    def join(cls, batches: Sequence[Batch]) -> Batch:
+    def join(cls, batches: Sequence[Batch], padding: int) -> Batch:
         """One batch of the rows of several, padded on the right to the longest, with an empty cache.
 
         Args:
             batches: Batches of one task for one model, without `word_vectors`. Counterparts are dropped where a batch has none.
+            padding: The token of padding (`padding_token`).
         """
         length = max(batch.ids.shape[1] for batch in batches)
-        tensors: dict[str, Any] = {}
+        fill, tensors = {"ids": padding, **PADDING}, dict[str, Any]()
         for name in ROWS:
             parts = [value for batch in batches if (value := getattr(batch, name)) is not None]
-            if name in PADDING:
-                parts = [padded(part, length, PADDING[name]) for part in parts]
+            if name in fill:
+                parts = [padded(part, length, fill[name]) for part in parts]
             tensors[name] = torch.cat(parts) if len(parts) == len(batches) else None
         names, seeds = (tuple(of_row for batch in batches for of_row in getattr(batch, field)) for field in ("names", "seeds"))
         return replace(batches[0], **tensors, names=names, seeds=seeds, cache={})

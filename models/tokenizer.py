@@ -21,6 +21,12 @@ LARGEST_TOKENIZER = 2**28
 """Most bytes of `tokenizer.json`."""
 
 
+def padding_token(tokenizer: Any) -> int:
+    """The token of padding, which the attention mask hides: that of the tokenizer, else its end of text, else the first one."""
+    tokens = (tokenizer.pad_token_id, getattr(tokenizer, "eos_token_id", None))
+    return next((token for token in tokens if token is not None), 0)
+
+
 def load_tokenizer(checkpoint: Checkpoint) -> Any:
     """The fast tokenizer of a checkpoint.
 

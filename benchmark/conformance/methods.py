@@ -17,6 +17,7 @@ from ...methods.registry import METHODS
 from ...models.batch import Batch
 from ...models.built.training import InMemorySession
 from ...models.flow.flow_model import FlowModel
+from ...models.tokenizer import padding_token
 from ...tasks.instance import Instance
 from ..engine.explain import check_returned
 from .declaration import PluginUnderTest, require_declared, require_described, require_settings, under_test
@@ -108,7 +109,7 @@ REBUILT = "results may depend on the settings in the signature alone: keep no ot
 
 def _repetitions(tested: PluginUnderTest, sample: Subject, batch: Batch, explanations: list[Explanation]) -> Checks:
     """Checks that the same instances in other batches have the same explanations."""
-    count, pad = len(sample.instances), sample.model.tokenizer.pad_token_id or 0
+    count, pad = len(sample.instances), padding_token(sample.model.tokenizer)
 
     def explain(batch: Batch) -> list[Explanation]:
         repeated: list[Explanation] = tested.plugin.explain(sample.model, batch)

@@ -15,6 +15,7 @@ from ...models.flow.flow_model import FlowModel
 from ...models.layers.base import Layer, Projected
 from ...models.layers.func_tangents import FuncTangents
 from ...models.shapes import Outputs
+from ...models.tokenizer import padding_token
 from .finding import Finding, require, run_checks
 
 LENGTHS = (9, 6, 4)
@@ -88,7 +89,7 @@ def random_batch(model: FlowModel, seed: int = 0) -> Batch:
     outputs = torch.tensor([[0, 1] if spans else [0]]).expand(count, -1)
     multi = model.problem_type == "multi_label_classification"
     return Batch(
-        ids=torch.where(real, ids, tokenizer.pad_token_id or 0).to(model.device),
+        ids=torch.where(real, ids, padding_token(tokenizer)).to(model.device),
         attention_mask=real.to(model.device),
         token_type_ids=torch.zeros_like(ids).to(model.device),
         word_ids=torch.stack([torch.zeros_like(ids), torch.arange(width).expand_as(ids)], -1).to(model.device),

@@ -14,6 +14,7 @@ from ...models.interventions.states import clean_states
 from ...models.layered import Layered
 from ...models.memory import memory_budget
 from ...models.shapes import Outputs
+from ...models.tokenizer import padding_token
 
 CACHE = 2**30
 """Bytes of clean states that are kept for the whole training, and a quarter of the memory budget at most; larger data are run
@@ -52,9 +53,14 @@ class CleanRun:
         return CleanRun(batch, states, outputs)
 
     @classmethod
-    def join(cls, runs: Sequence[CleanRun]) -> CleanRun:
-        """The run of the instances of several runs, padded to the longest; the outputs of spans are as many as the tokens."""
-        batch = Batch.join([run.batch for run in runs])
+    def join(cls, runs: Sequence[CleanRun], padding: int) -> CleanRun:
+        """The run of the instances of several runs, padded to the longest; the outputs of spans are as many as the tokens.
+
+        Args:
+            runs: The runs, of one model.
+            padding: The token of padding.
+        """
+        batch = Batch.join([run.batch for run in runs], padding)
         length, more = batch.ids.shape[1], -torch.inf if batch.spans else None
         states = zip(*(run.states for run in runs), strict=True)
         outputs = zip(*(run.outputs for run in runs), strict=True)
@@ -107,9 +113,10 @@ class GateExamples:
         rows = np.concatenate([np.stack([np.full(len(part), n), part], 1) for n, part in enumerate(self.used)])
         drawn = rows[np.sort(generator.choice(len(rows), min(size, len(rows)), replace=False))]
         pieces = [(int(n), drawn[drawn[:, 0] == n, 1]) for n in np.unique(drawn[:, 0])]
+        padding = padding_token(self.model.tokenizer)
         if self.cached:
-            return CleanRun.join([self.get(n, part) for n, part in pieces])
-        return CleanRun.of(self.model, Batch.join([self._rows(n, part) for n, part in pieces]))
+            return CleanRun.join([self.get(n, part) for n, part in pieces], padding)
+        return CleanRun.of(self.model, Batch.join([self._rows(n, part) for n, part in pieces], padding))
 
     def checks(self) -> Iterator[CleanRun]:
         """The clean runs of the held-out rows, batch by batch."""

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
+from ...models.tokenizer import padding_token
 from .trigger_mining import WordPiece
 
 
@@ -69,7 +70,7 @@ def insert(
         lines = [torch.tensor([getattr(token, name) for token in tokens]) for tokens in sentences]
         return pad_sequence(lines, batch_first=True, padding_value=fill).to(batch.ids.device)
 
-    ids, origin = tensor("id", model.tokenizer.pad_token_id or 0), tensor("origin", -2)
+    ids, origin = tensor("id", padding_token(model.tokenizer)), tensor("origin", -2)
     target = None if rows.target is None else (origin == rows.target[:, None]).int().argmax(1)
     if target is not None and _reads_last(model):
         target = (origin > -2).sum(1) - 1

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from ...tasks.instance import Instance
 from ..batch import Batch
 from ..inputs.encode import encode
+from ..tokenizer import padding_token
 from .recurrent import Recurrent
 from .training import TrainingSession
 
@@ -50,7 +51,7 @@ def read_in(model: Recurrent, instances: Sequence[Instance], labels: Mapping[str
         labels: The output of each class name; None: the model's own names.
     """
     parts = [encode(model, instances[i : i + PART], labels=labels) for i in range(0, len(instances), PART)]
-    return replace(Batch.join(parts), counterpart=None)
+    return replace(Batch.join(parts, padding_token(model.tokenizer)), counterpart=None)
 
 
 def rows_of(data: Batch, index: Tensor) -> Batch:

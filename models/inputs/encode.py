@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Int
@@ -20,6 +20,7 @@ from ..memory import memory_budget
 from ..outputs import likeliest, prediction, strongest_other
 from ..problem_types import problem_type
 from ..shapes import Outputs
+from ..tokenizer import padding_token
 from .counterpart import counterpart_ids
 from .labels import label_ids
 from .tokenise import Encoding, tokenise
@@ -82,7 +83,7 @@ def _warn_of_cut(model: Layered, rows: Sequence[Encoding]) -> int:
 
 def _collate(model: Layered, instances: Sequence[Instance], rows: Sequence[Encoding], quantity: Quantity, seed: int = 0) -> Batch:
     """The padded batch of tokenised instances."""
-    length, pad = max(len(r.ids) for r in rows), _padding(model.tokenizer)
+    length, pad = max(len(r.ids) for r in rows), padding_token(model.tokenizer)
     ids, segments = torch.full((len(rows), length), pad), torch.zeros(len(rows), length, dtype=torch.long)
     mask, word_ids = torch.zeros(len(rows), length, dtype=torch.bool), torch.full((len(rows), length, 2), -1)
     for i, row in enumerate(rows):
@@ -125,19 +126,13 @@ def _counterparts(
     tokens_of = [counterpart_ids(model, instance, row) for instance, row in zip(instances, rows, strict=True)]
     if all(tokens is None for tokens in tokens_of):
         return None
-    ids = torch.full((len(rows), length), _padding(model.tokenizer))
+    ids = torch.full((len(rows), length), padding_token(model.tokenizer))
     for row, tokens in enumerate(tokens_of):
         if tokens is None:
             ids[row] = -1
         else:
             ids[row, : len(tokens)] = torch.tensor(tokens)
     return ids.to(model.device)
-
-
-def _padding(tokenizer: Any) -> int:
-    """The token of padding, which the attention mask hides: that of the tokenizer, else its end of text, else the first one."""
-    tokens = (tokenizer.pad_token_id, getattr(tokenizer, "eos_token_id", None))
-    return next((token for token in tokens if token is not None), 0)
 
 
 def _answered(model: Layered, quantity: Quantity) -> Quantity:

@@ -21,8 +21,8 @@ QUICK = {"random": "random:draws=3", "diffmask-single": "diffmask-single:steps=2
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, agreement_model):
     metrics = [
-        "ablated_accuracy", "retention_curve", "deletion_curve", "concentration", "path_share", "skip_share", "alignment_rate",
-        "pattern_entropy", "random_rank:patterns=20,words=1", "completeness_error",
+        "ablated_accuracy", "retention_curve", "deletion_curve", "ablation_shift", "concentration", "path_share",
+        "skip_share", "alignment_rate", "pattern_entropy", "random_rank:patterns=20,words=1", "completeness_error",
     ]  # fmt: skip
     methods = [QUICK.get(name, name) for name in UNTRAINED]
     store = str(tmp_path_factory.mktemp("store"))

@@ -94,8 +94,14 @@ def imported_docs(factory: Callable[..., Any]) -> PluginDocs:
     >>> imported_docs(doubled)
     PluginDocs(summary='Twice the input.', paragraphs=(), source='Doe 2020', declared={'source': 'Doe 2020.'})
     """
-    declared = {name: getattr(factory, name) for name in DECLARED if hasattr(factory, name)}
+    declared = {name: _of_defaults(factory, name) for name in DECLARED if hasattr(factory, name)}
     return _from_docstring(inspect.getdoc(factory) or "", declared)
+
+
+def _of_defaults(factory: Callable[..., Any], name: str) -> Any:
+    """What a class declares, with its default settings where it depends on them."""
+    value = getattr(factory, name)
+    return getattr(factory(), name) if isinstance(value, property) else value
 
 
 def _from_docstring(text: str, declared: Mapping[str, Any]) -> PluginDocs:

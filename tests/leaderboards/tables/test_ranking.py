@@ -137,7 +137,7 @@ def test_the_published_board_is_ranked_as_its_stored_means_are() -> None:
     board = Store(str(PUBLISHED))
     group = groups(board.records())[0]
     ranking = rank_methods(board, group, *RANKED)
-    means = {label: cell.ranked_aggregate.value for label, r in group.by_label().items()
+    means = {label: cell.ranked_aggregate.value for label, (r,) in group.by_method().items()
              if (cell := r.scores[f"{RANKED[0]}@1"]).status == "done"}  # fmt: skip
     assert len(means) == 15 and ranking.shared == group.instances == 64
     assert ranking.control_means[:, 0].tolist() == [means.pop("repl-skip")]
