@@ -37,7 +37,7 @@ def load_model(name: str, dtype: str = "float32", device: str = "cpu", revision:
     """Loads the model called `name`, in evaluation mode.
 
     Args:
-        name: An embedded model (`agreement-bert`, `agreement-bert-robust`, `agreement-gpt2`), a folder with a Hugging Face
+        name: An embedded model (`agreement-bert`, `agreement-gpt2`, ...), a folder with a Hugging Face
             checkpoint, or a name on the Hub.
         dtype: One of float32, float64, bfloat16, float16.
         device: A torch device, such as `cpu` or `cuda`.

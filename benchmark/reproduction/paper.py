@@ -21,7 +21,7 @@ EXPLANATIONS = ("agreement", "agreement-difference", "cells")
 """Combinations that read stored explanations and no stored score."""
 OF_ONE_TASK = ("value", "agreement", "agreement-difference")
 """Combinations that read cells of one task."""
-STATEMENT = re.compile(r"([<>]) (-?[\d.]+)")
+STATEMENT = re.compile(r"([<>]) (-?(?:\d+(?:\.\d+)?|\.\d+))")
 """What a paper says in words, as a bound: `> 0`."""
 
 

@@ -1,7 +1,7 @@
 """Draws the retention curves of docs/concepts/ablation-in-distribution.md: `python docs/figures/retention.py STORE`.
 
-STORE has both embedded encoders, run by docs/figures/retention.yaml. It writes retention.svg beside this file and prints the
-tables of the page.
+STORE has both embedded encoders, run by docs/figures/retention.yaml and operators.yaml. It writes retention.svg beside
+this file and prints the tables of the page.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from matplotlib import pyplot
 from flowgauge.benchmark.store.record import Record
 from flowgauge.leaderboards.stored.records import stored_records
 
-MODELS = ("agreement-bert", "agreement-bert-robust")
-TASKS = ("sva/obj", "ra/ga")
+MODELS = ("agreement-bert-plain", "agreement-bert")
+TASKS = ("sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na", "ra/ga")
 METHODS = ("influence-patterns", "conductance", "integrated-gradients", "internal-influence", "attention", "repl-skip", "random")
 DRAWN = {"influence-patterns": "#0b62a8", "integrated-gradients": "#2c7d32", "attention": "#b34700", "random": "#6b7280"}
 BUDGETS = range(10, 101, 10)
@@ -73,7 +73,7 @@ def draw(records: Sequence[Record], path: Path) -> None:
         "axes.spines.right": False,
     }
     with pyplot.rc_context(settings):
-        figure, axes = pyplot.subplots(2, len(TASKS), figsize=(8, 5), sharex=True, sharey=True, layout="constrained")
+        figure, axes = pyplot.subplots(2, len(TASKS), figsize=(11, 4.2), sharex=True, sharey=True, layout="constrained")
         for row, model in zip(axes, MODELS, strict=True):
             for axis, task in zip(row, TASKS, strict=True):
                 for method, colour in DRAWN.items():

@@ -196,8 +196,10 @@ def _over_tasks(values: Sequence[float] | Iterator[float], reason: str, bounds: 
     defined = np.array([value for value in values if value == value])
     if not len(defined):
         return TaskMean(float("nan"), reason=reason)
-    ((value, low, high),) = mean_intervals(defined[None], np.full(len(defined), ""), bounds=bounds).tolist()
-    return TaskMean(value, low, high, len(defined))
+    # Shares of pairs are no outcomes of 0 and 1, whose interval equal ones would get: the ends are cut to the bounds afterwards.
+    ((value, *ends),) = mean_intervals(defined[None], np.full(len(defined), "")).tolist()
+    low, high = np.clip(ends, *(np.array(bounds, float)))
+    return TaskMean(value, float(low), float(high), len(defined))
 
 
 def kinds_of(cards: Sequence[ReportCard]) -> list[str]:

@@ -47,6 +47,7 @@ def comparison_figure(report: PaperReport, table: ComparedTable) -> Figure | Non
     axes.legend(loc="upper left", bbox_to_anchor=(1.03, 1), borderaxespad=0, fontsize=SMALL, frameon=False)
     within = sum(n.verdict.word == "within" for _, n in drawn)
     head = f"{table.table.place}: {table.table.title}"
-    note = f"{report.reproduction.paper.authors}. {within} of {len(drawn)} published numbers lie in our intervals."
+    count = f"{within} of {len(drawn)} published numbers are within: in our interval, or as near as the digits printed."
+    note = f"{report.reproduction.paper.authors}. {count}"
     add_task_head(figure, with_ellipsis(head, 90), note)
     return figure

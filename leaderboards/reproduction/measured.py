@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,13 @@ from scipy.stats import spearmanr
 from ...benchmark.reproduction.outcome import Reproduction, RunOutcome
 from ...benchmark.reproduction.paper import NumberSource, PaperTableRow
 from ...benchmark.store.explanation_file import ExplainedSentence
+from ...benchmark.store.key import canonical
 from ...benchmark.store.record import Record, Score
 from ...benchmark.store.store import Store
-from ...core.registry import Spec
+from ...core.errors import FlowgaugeError
+from ...core.registry import Spec, settings
 from ...methods.explanation import Explanation
+from ...methods.registry import METHODS
 from ...methods.views import token_scores
 from ...metrics.registry import METRICS
 from ...metrics.scores import Aggregate
@@ -28,6 +31,9 @@ from ..comparison.cell_comparison import compare_cells
 from ..stored.comparable_cells import why_not_scored
 from ..tables.entries import TableEntry
 
+_Stored = TypeVar("_Stored", Record, Score)
+SETTING = "baseline"
+"""The setting whose default depends on the model (ADR 23)."""
 FEWEST = 3
 """Pairs of numbers that a rank correlation needs."""
 
@@ -98,6 +104,18 @@ class _Reader:
             raise NotRun(f"--quick leaves {source.task} out" if self.reproduction.quick else f"no cell on {source.task}")
         return by_task
 
+    def explained(self, source: NumberSource) -> dict[str, list[Record]]:
+        """The cells of a source by task, all of whose instances are explained.
+
+        Raises:
+            NotRun: Some are not, or there is no such cell.
+        """
+        by_task = self.cells(source)
+        for record in (record for of_task in by_task.values() for record in of_task):
+            if record.status != "done":
+                raise NotRun(record.error or f"{source.method} is {record.status} on {record.task}")
+        return by_task
+
     def score(self, source: NumberSource, record: Record) -> Score:
         """The score of a cell by the source's metric.
 
@@ -108,7 +126,8 @@ class _Reader:
         if source.metric not in metrics:
             raise NotRun(f"--quick leaves {source.metric} out")
         spec = metrics[source.metric]
-        score = next((s for s in record.scores.values() if s.name == spec.name and _fits(spec, s.settings)), None)
+        scores = _with_settings(METRICS.create(spec), [s for s in record.scores.values() if s.name == spec.name])
+        score = max(scores, key=lambda s: s.version, default=None)
         if score is None or score.status != "done":
             raise NotRun(why_not_scored(record, score, spec.name))
         return score
@@ -155,11 +174,20 @@ def _of_method(outcome: RunOutcome, name: str) -> list[Record]:
     spec = outcome.methods[name]
     asked = {"name": spec.name, **spec.settings}
     same = [record for record in outcome.records if record.asked.get("method") == asked]
-    return same or [r for r in outcome.records if r.method == spec.name and _fits(spec, r.settings)]
+    if same:
+        return same
+    return _with_settings(METHODS.create(spec), [record for record in outcome.records if record.method == spec.name])
 
 
-def _fits(spec: Spec, settings: Mapping[str, object]) -> bool:
-    return all(settings.get(name) == value for name, value in spec.settings.items())
+def _with_settings(plugin: object, stored: Sequence[_Stored]) -> list[_Stored]:
+    """Those whose settings are all those of a method or a metric; if there are none, but for a default of the model's own."""
+    own = settings(plugin)
+    chosen = {name: value for name, value in own.items() if name != SETTING or SETTING in getattr(plugin, "flowgauge_given", own)}
+
+    def agree(expected: Mapping[str, object]) -> list[_Stored]:
+        return [s for s in stored if all(canonical(s.settings.get(name)) == canonical(v) for name, v in expected.items())]
+
+    return agree(own) or agree(chosen)
 
 
 def _value(reader: _Reader, sources: Sequence[NumberSource]) -> TableEntry:
@@ -167,13 +195,31 @@ def _value(reader: _Reader, sources: Sequence[NumberSource]) -> TableEntry:
     (source,) = sources
     (records,) = reader.cells(source).values()
     aggregates = [reader.aggregate(source, record) for record in records]
-    return _entry(aggregates[0]) if len(aggregates) == 1 else _over_seeds([aggregate.value for aggregate in aggregates])
+    if len(aggregates) == 1 or len({aggregate.value for aggregate in aggregates}) == 1:
+        return _entry(aggregates[0])
+    if source.condition or len({record.model for record in records}) > 1 or reader.score(source, records[0]).scope == "set":
+        return _over_seeds([aggregate.value for aggregate in aggregates], min(aggregate.count for aggregate in aggregates))
+    return _over_instances_and_seeds(reader, source, records)
 
 
-def _over_seeds(values: Sequence[float]) -> TableEntry:
-    """The mean of one number a seed, with an interval that holds for other seeds."""
+def _over_instances_and_seeds(reader: _Reader, source: NumberSource, records: Sequence[Record]) -> TableEntry:
+    """The mean over the instances and seeds of a model, with the interval that tables have (`column_entry`)."""
+    of_seed = [reader.instances(source, record) for record in records]
+    names = list(of_seed[0].values)
+    by_seed = np.array([[each.values.get(name, math.nan) for name in names] for each in of_seed])
+    defined = ~np.isnan(by_seed)
+    mean = np.where(defined.any(0), np.where(defined, by_seed, 0).sum(0) / np.maximum(defined.sum(0), 1), math.nan)
+    conditions, clusters = (np.array([getattr(of_seed[0].drawn[n], field) for n in names]) for field in DrawnInstance._fields)
+    bounds = reader.score(source, records[0]).bounds
+    value, low, high = mean_intervals(mean[None], conditions, clusters, bounds, by_seed={0: by_seed}).tolist()[0]
+    count = int(defined.any(0).sum())
+    return TableEntry(value, low, high, count, len(names) - count, reason=f"mean of {len(records)} seeds")
+
+
+def _over_seeds(values: Sequence[float], count: int) -> TableEntry:
+    """The mean of one number a seed, with an interval that holds for other seeds of the same instances."""
     value, low, high = mean_intervals(np.array([values]), np.full(len(values), "")).tolist()[0]
-    return TableEntry(value, low, high, len(values), reason=f"mean of {len(values)} seeds")
+    return TableEntry(value, low, high, count, reason=f"mean of {len(values)} seeds, the interval over seeds alone")
 
 
 def _entry(a: Aggregate) -> TableEntry:
@@ -201,7 +247,8 @@ def _of_means(reader: _Reader, sources: Sequence[NumberSource], statistic: Calla
         return [{task: each[task][min(seed, len(each[task]) - 1)] for task in tasks} for each in cells]
 
     if seeds > 1:
-        return _over_seeds([float(statistic(_means(reader, sources, of_seed(seed)))) for seed in range(seeds)])
+        count = sum(record.instances for record in of_seed(0)[0].values())
+        return _over_seeds([float(statistic(_means(reader, sources, of_seed(seed)))) for seed in range(seeds)], count)
     values, weights, drawn = _paired(reader, sources, of_seed(0))
     if not drawn:
         return TableEntry(float(statistic(_means(reader, sources, of_seed(0)))), reason="no interval: a score of the whole set")
@@ -231,13 +278,16 @@ class _Paired(NamedTuple):
 
 
 def _paired(reader: _Reader, sources: Sequence[NumberSource], cells: Sequence[Mapping[str, Record]]) -> _Paired:
-    values, drawn, weights = list[list[float]](), list[DrawnInstance](), list[float]()
+    values, drawn, weights, empty = list[list[float]](), list[DrawnInstance](), list[float](), list[str]()
     for task in cells[0]:
         of_task = [reader.instances(source, of[task]) for source, of in zip(sources, cells, strict=True)]
         names = [n for n in of_task[0].values if not any(math.isnan(each.values.get(n, math.nan)) for each in of_task)]
         values += [[each.values[name] for each in of_task] for name in names]
         drawn += [of_task[0].drawn[n]._replace(condition=f"{task} {of_task[0].drawn[n].condition}") for n in names]
         weights += [1 / len(names) for _ in names]
+        empty += [] if names else [task]
+    if empty and drawn:
+        raise NotRun(f"no instance of {empty[0]} has a value of every source")
     weight = np.array(weights)[:, None] * len(weights) / len(cells[0])
     return _Paired(np.array(values).reshape(len(weights), len(sources)), weight, drawn)
 
@@ -269,7 +319,7 @@ def _agreement(reader: _Reader, sources: Sequence[NumberSource]) -> TableEntry:
 
     Of three sources, the second's agreement is subtracted from the first's, instance by instance.
     """
-    records = [next(iter(reader.cells(source).values()))[0] for source in sources]
+    records = [next(iter(reader.explained(source).values()))[0] for source in sources]
     store = Store(reader.reproduction.store)
     cells = [store.find(record) for record in records]
     sentences = list(cells[0].sentences().values())
@@ -299,8 +349,11 @@ def word_agreement(sentence: ExplainedSentence, one: Explanation, other: Explana
 
 def _cells(reader: _Reader, sources: Sequence[NumberSource]) -> TableEntry:
     """A metric that compares cells: of one method on two tasks, or on one task over seeds."""
-    records = [record for source in sources for of_task in reader.cells(source).values() for record in of_task]
-    pair = compare_cells(METRICS.create(Spec.parse(sources[0].metric)), Store(reader.reproduction.store), tuple(records))
+    records = [record for source in sources for of_task in reader.explained(source).values() for record in of_task]
+    try:
+        pair = compare_cells(METRICS.create(Spec.parse(sources[0].metric)), Store(reader.reproduction.store), tuple(records))
+    except FlowgaugeError as error:
+        raise NotRun(str(error)) from error
     aggregate = next((a for a in pair.aggregates if a.variant == sources[0].variant), None)
     if aggregate is None:
         raise NotRun(pair.reason or f"{sources[0].metric} has no variant {sources[0].variant}")

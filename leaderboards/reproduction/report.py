@@ -115,12 +115,13 @@ def compare_with_paper(reproduction: Reproduction) -> PaperReport:
     Args:
         reproduction: The runs.
     """
-    sources = {(id(table), row.title, column.title): every for table, row, column, every in reproduction.paper.places()}
+    # Rows and columns of one title are different places.
+    sources = {(id(table), id(row), id(column)): every for table, row, column, every in reproduction.paper.places()}
 
     def compared(
         table: PublishedTable, row: PaperTableRow, column: PaperTableColumn, published: float | str
     ) -> ComparedNumber | None:
-        read = sources.get((id(table), row.title, column.title))
+        read = sources.get((id(table), id(row), id(column)))
         return None if read is None else _compared(reproduction, table, row, published, read)
 
     return PaperReport(

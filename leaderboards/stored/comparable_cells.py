@@ -54,7 +54,7 @@ class ComparableCells:
 
     @cached_property
     def _methods(self) -> tuple[str, ...]:
-        names = [label(r.method, r.settings, self.shown_settings.get(r.method, set())) for r in self.records]
+        names = [label(shown_method(r), r.settings, self.shown_settings.get(r.method, set())) for r in self.records]
         kinds = [_version(record) for record in self.records]
         versions: dict[str, dict[str, list[Record]]] = {}
         for name, kind, record in zip(names, kinds, self.records, strict=True):

@@ -39,7 +39,7 @@ class GateTrainingSettings(Settings):
 
     Attributes:
         steps: Number of training steps, each of one depth that is drawn.
-        batch: Sentences in each step, all from one batch of the train split: 64 at most.
+        batch: Sentences in each step, drawn from the whole train split.
         margin: Divergence (nats, mean over sentences) that masking may cost: .1 in the paper for classification, 1 for question
             answering, .05 for its toy task. `flips:.05` takes it from the model: the mean, over the 5 % of held-out predictions
             that are the easiest to change, of the least divergence that changes them.

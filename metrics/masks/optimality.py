@@ -106,7 +106,7 @@ class Optimality(Settings):
         """Whether sets or masks of a margin (None: of the prediction) answer this metric's question."""
         if self.criterion == "prediction" or margin is None:
             return self.criterion == "prediction" and margin is None
-        return math.isclose(margin, self.margin)
+        return math.isclose(margin, self.margin, rel_tol=1e-5)  # masks state theirs in float32
 
     def _check_margin(self, explanation: Explanation) -> None:
         """Refuses masks that were made for another margin, or by exact search for the prediction."""

@@ -140,13 +140,14 @@ class AblationShift(Settings):
         row = [case.row for case in cases for _ in range(count)]
         shifts = _shifts(model, explained.batch, row, [Subgraph(nodes) for each in kept for nodes in each], replaced, clean)
         for case, values in zip(cases, shifts.reshape(-1, count), strict=True):
-            reason = replaced.undefined.get(case.row, "") or _reason(values, clean)
+            undefined = replaced.undefined.get(case.row, "")
+            known = np.full(count, np.nan) if undefined else values
+            reason = undefined or _reason(known, clean)
             if self.of == "retention_curve":
-                for step, value in enumerate(values, 1):
-                    yield score_row(
-                        case.instance, f"budget/{100 * step / self.steps:g}", np.nan if reason else value, case.draw, reason
-                    )
-            yield score_row(case.instance, "mean", np.nan if reason else float(values.mean()), case.draw, reason)
+                for step, value in enumerate(known.tolist(), 1):
+                    why = reason if np.isnan(value) else ""
+                    yield score_row(case.instance, f"budget/{100 * step / self.steps:g}", value, case.draw, why)
+            yield score_row(case.instance, "mean", float(known.mean()), case.draw, reason)
         for instance, states in zip(explained.instances, _rows_of_states(model, explained.batch), strict=True):
             value, reason = _distance_to_others(instance.id, states, clean)
             yield score_row(instance, "clean", value, reason=reason)
@@ -180,8 +181,8 @@ def _spread(states: Float[Tensor, "states hidden"]) -> float:
 
 
 def _nearest(states: Float[Tensor, "some hidden"], clean: Float[Tensor, "states hidden"]) -> Float[Tensor, " some"]:
-    """Distance of each state from the nearest clean one."""
-    return torch.cdist(states, clean).min(1).values
+    """Distance of each state from the nearest clean one, by differences: |x|^2 + |y|^2 - 2 x y cancels where they are near."""
+    return torch.cdist(states.double(), clean.double(), compute_mode="donot_use_mm_for_euclid_dist").min(1).values
 
 
 @torch.no_grad()
@@ -201,7 +202,7 @@ def _shifts(
                 nodes = torch.from_numpy(kept[n].nodes[depth])
                 left[place, : len(nodes)] = nodes
             at, here = states[left], own[instances][left]
-            distance = torch.minimum(_nearest(at, near), (at - here).norm(dim=1)).double() / (spread or float("nan"))
+            distance = torch.minimum(_nearest(at, near), (at.double() - here.double()).norm(dim=1)) / (spread or float("nan"))
             total.index_add_(0, left.nonzero()[:, 0], distance)
             count += left.sum(1)
         shifts.append((total / count).cpu().numpy())
@@ -224,5 +225,5 @@ def _distance_to_others(name: str, states: Sequence[Tensor], clean: _Clean) -> t
             return np.nan, ONE_INSTANCE
         if not spread:
             return np.nan, EVERY_STATE_EQUAL
-        distances.append(_nearest(own, others).double() / spread)
+        distances.append(_nearest(own, others) / spread)
     return float(torch.cat(distances).mean()), ""

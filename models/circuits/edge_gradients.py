@@ -12,12 +12,13 @@ from torch.func import vjp, vmap
 
 from ..batch import Batch
 from ..flow.flow_model import FlowModel
-from ..memory import affordable
+from ..memory import affordable, gradient_bytes
 from ..outputs import value
 from .passes import PlainStream, Written, counterpart_of, graph_of, repeated, run_plain
 
-MOST_NUMBERS, COPIES = 2**26, 6
-"""Gradients of all readers that are held at a time, and how many numbers are at work for each."""
+MOST_NUMBERS, WRITTEN, COPIES = 2**26, 5, 6
+"""Gradients of all readers that are held at a time; tensors of every writer's output beside them (text, counterpart, difference,
+point and its gradient); and how many numbers are at work for each gradient that is carried."""
 Circuit = Float[Tensor, "batch writers readers"]
 
 
@@ -54,8 +55,10 @@ def edge_effects(model: FlowModel, batch: Batch, points: Float[Tensor, " points"
         NotApplicable: An instance has no counterpart.
     """
     counterpart_of(batch)
-    numbers = graph_of(model).shape[1] * batch.ids.shape[1] * model.width
-    most = affordable(COPIES * numbers * torch.finfo(model.dtype).bits // 8, 1 / 2, max(1, MOST_NUMBERS // numbers))
+    writers, readers = graph_of(model).shape
+    state, tokens = batch.ids.shape[1] * model.width, batch.ids.shape[1]
+    each = (readers + WRITTEN * writers) * state * torch.finfo(model.dtype).bits // 8 + gradient_bytes(model, tokens)
+    most = affordable(each, 1 / 2, max(1, MOST_NUMBERS // (readers * state)))
     parts = torch.arange(len(batch), device=batch.ids.device).split(max(1, most // len(points)))
     effects = [_mean_effects(model, batch.rows(part), points.split(most)) for part in parts]
     return EdgeEffects(*(torch.cat(part) for part in zip(*effects, strict=True)))
@@ -110,7 +113,7 @@ def _differences(clean: Written, flipped: Written) -> Written:
 def _carried_back(
     model: FlowModel, stream: PlainStream, written: Written, grads: tuple[Tensor, ...], deltas: Written, row: Tensor
 ) -> Circuit:
-    """Effects of every edge at every point, by one walk from the logits down, on which the gradients of all readers are carried.
+    """Effects of every edge at every point, by walks from the logits down that each carry the gradients of some readers.
 
     Args:
         model: The transformer.
@@ -120,31 +123,65 @@ def _carried_back(
         deltas: Differences of each writer (B, ...).
         row: The instance of each point's row.
     """
+    graph = graph_of(model)
+    circuit = written.start.new_zeros(len(row), *graph.shape)
+    start = written.start
+    most = affordable(COPIES * start.numel() * start.element_size(), 1 / 4)
+    for first in range(0, graph.shape[1], most):
+        _carry(model, stream, written, grads, deltas, row, circuit[..., first : first + most], first)
+    return circuit
+
+
+def _carry(
+    model: FlowModel,
+    stream: PlainStream,
+    written: Written,
+    grads: tuple[Tensor, ...],
+    deltas: Written,
+    row: Tensor,
+    circuit: Float[Tensor, "rows writers some"],
+    low: int,
+) -> None:
+    """Fills the columns of some readers, from `low` on; readers are ordered by the layer that they read in.
+
+    The gradient of a reader joins the walk where it reads, and what lies above it has no edge to it.
+    """
     graph, layers = graph_of(model), model.layers
     read, fed = grads[: 3 * len(layers)], grads[3 * len(layers) :]
-    circuit = written.start.new_zeros(len(row), *graph.shape)
-    carried = written.start.new_zeros(graph.shape[1], *written.start.shape)
-    carried[-1] = fed[-1]
+    carried = written.start.new_zeros(circuit.shape[-1], *written.start.shape)
+    high = low + len(carried)
+
+    def join(readers: slice, own: Tensor) -> None:
+        """Puts the gradients of a layer's readers onto the walk, as far as they are among these."""
+        first, last = max(readers.start, low), min(readers.stop, high)
+        if first < last:
+            carried[first - low : last - low] = own[first - readers.start : last - readers.start]
+
+    def from_on(reader: int) -> slice:
+        return slice(max(reader - low, 0), None)
+
+    join(slice(graph.shape[1] - 1, graph.shape[1]), fed[-1][None])
     for index in reversed(range(len(layers))):
-        layer, above = layers[index], graph.head_readers(index).stop + 1
-        middle = stream.middle[index]
-        to_middle, to_fed = _back(layer.left, middle, written.fed[index], carried[above:])
-        circuit[:, graph.feed_forward_writer(index), above:] = torch.einsum("rnd,mrnd->rm", deltas.fed[index][row], to_fed)
-        carried[above:] = to_middle
-        own = graph.feed_forward_reader(index)
+        layer, heads, own = layers[index], graph.head_readers(index), graph.feed_forward_reader(index)
+        above = heads.stop + 1
+        if above < high:
+            on = from_on(above)
+            to_middle, to_fed = _back(layer.left, stream.middle[index], written.fed[index], carried[on])
+            circuit[:, graph.feed_forward_writer(index), on] = torch.einsum("rnd,mrnd->rm", deltas.fed[index][row], to_fed)
+            carried[on] = to_middle
         if not layer.parallel:
-            carried[own] = fed[index]
+            join(slice(own, own + 1), fed[index][None])
         first = above if layer.parallel else own
-        to_skip, to_attended = _back(layer.merged, stream.residual[index], written.attended[index], carried[first:])
-        from_heads = torch.einsum("rnad,mrnd->ram", deltas.heads[index][row], to_attended)
-        circuit[:, graph.head_writers(index), first:] = from_heads
-        carried[first:] = to_skip
+        if first < high:
+            on = from_on(first)
+            to_skip, to_attended = _back(layer.merged, stream.residual[index], written.attended[index], carried[on])
+            circuit[:, graph.head_writers(index), on] = torch.einsum("rnad,mrnd->ram", deltas.heads[index][row], to_attended)
+            carried[on] = to_skip
         if layer.parallel:
-            carried[own] = fed[index]
-        parts = torch.stack(read[3 * index : 3 * index + 3]).movedim(3, 1).flatten(0, 1)  # query, key, value by head
-        carried[graph.head_readers(index)] = parts
+            join(slice(own, own + 1), fed[index][None])
+        if heads.start < high:
+            join(heads, torch.stack(read[3 * index : 3 * index + 3]).movedim(3, 1).flatten(0, 1))  # query, key, value by head
     circuit[:, 0] = torch.einsum("rnd,mrnd->rm", deltas.start[row], carried)
-    return circuit
 
 
 def _back(join: Callable[[Tensor, Tensor], Tensor], residual: Tensor, block: Tensor, grads: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,9 +13,10 @@ __all__ = ["SUMMARIES", "ZOO", "zoo_path"]
 
 SUMMARIES: Mapping[str, str] = MappingProxyType(
     {
-        "agreement-bert": "A 6-layer, 8-head BERT, one token a word, trained on generated sentences for sva/* and ra/*.",
-        "agreement-bert-robust": "agreement-bert, trained further with states replaced at random, as ablations replace them.",
-        "agreement-gpt2": "A 6-layer, 8-head GPT-2, a decoder trained on the same sentences, for sva/* and ra/* up to the gap.",
+        "agreement-bert": "A 6-layer, 8-head BERT, one token a word, for sva/* and ra/*; it bears states that are ablated.",
+        "agreement-bert-plain": "agreement-bert before it was trained with replaced states, for comparison.",
+        "agreement-gpt2": "A 6-layer, 8-head GPT-2, for sva/* and ra/* up to the gap; it bears states that are ablated.",
+        "agreement-gpt2-plain": "agreement-gpt2 before it was trained with replaced states, for comparison.",
     }
 )
 """The line of each embedded model in `flowgauge list models`."""

@@ -1,1 +1,1 @@
-"""How agreement-bert, the embedded model, is trained and measured. Part of the repository, not of the package."""
+"""How agreement-bert and agreement-bert-plain are trained and measured. Part of the repository, not of the package."""

@@ -1,4 +1,4 @@
-"""Measures agreement-bert on the agreement tasks and writes its card."""
+"""Measures an encoder on the agreement tasks and writes the card of agreement-bert-plain."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ def card(recipe: Mapping[str, object], measured: Sequence[Accuracy]) -> str:
     return fill(CARD, recipe, measured)
 
 
-CARD = """# agreement-bert
+CARD = """# agreement-bert-plain
 
-A small masked language model for the agreement tasks, trained so that flowgauge runs without a network. It knows the grammar
+A small masked language model for the agreement tasks, from which [agreement-bert](../agreement-bert/README.md) was trained
+further with states replaced at random. It stays for comparison: its ablations are out of distribution. It knows the grammar
 of a few English sentence patterns and nothing else: do not use it as a language model.
 
 - **Architecture**: `BertForMaskedLM`, 6 layers, 8 heads, hidden size 128, feed-forward size 512, 32 positions, no dropout.

@@ -1,6 +1,6 @@
-"""Continues agreement-bert with states replaced at random: `PYTHONPATH=scripts python -m agreement_bert.robust --out DIR`.
+"""Trains agreement-bert from agreement-bert-plain, as in `PYTHONPATH=scripts python -m agreement_bert.robust --out DIR`.
 
-The result is agreement-bert-robust, of which reduced models are in distribution. The sentences, the masked words and the
+States are replaced at random, so that its reduced models are in distribution. The sentences, the masked words and the
 optimiser are those of `agreement_bert.train`.
 """
 
@@ -15,9 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from agreement_models.accuracy import Accuracy
-from agreement_models.command import run_command
-from agreement_models.criteria import judge, table
+from agreement_models.criteria import run_command_with_criteria
 from agreement_models.grammar import GrammarSentence, load_grammar
 from agreement_models.reduced import RobustRecipe, reduced_states, trainable
 from agreement_models.training import train_model
@@ -28,7 +26,7 @@ from .card import measure
 from .robust_card import card
 from .train import IGNORED, PAD, PretrainingConfig, make_model, make_tokenizer, masked_batch
 
-START = "agreement-bert"
+START = "agreement-bert-plain"
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class RobustConfig(RobustRecipe, PretrainingConfig):
 
 
 def train(out: Path, recipe: RobustConfig) -> PreTrainedModel:
-    """Trains from the weights of agreement-bert, or continues from a checkpoint (`train_model`).
+    """Trains from the weights of agreement-bert-plain, or continues from a checkpoint (`train_model`).
 
     Args:
         out: The folder that receives the model.
@@ -58,15 +56,8 @@ def train(out: Path, recipe: RobustConfig) -> PreTrainedModel:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line (`run_command`); the card has the criteria too, which take a minute more."""
-    criteria: list[str] = []
-
-    def measure_both(folder: Path) -> list[Accuracy]:
-        criteria.append(table(judge(load_model(str(folder)))))
-        return measure(folder)
-
-    purpose = (__doc__ or "").partition("\n")[0]
-    run_command(purpose, RobustConfig, train, measure_both, lambda recipe, rows: card(recipe, rows, criteria[-1]), arguments)
+    """The command line; the card has the criteria too, which take a minute more."""
+    run_command_with_criteria((__doc__ or "").partition("\n")[0], RobustConfig, train, measure, card, arguments)
 
 
 if __name__ == "__main__":

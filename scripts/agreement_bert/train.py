@@ -1,4 +1,4 @@
-"""Trains and measures agreement-bert, the embedded masked LM: `PYTHONPATH=scripts python -m agreement_bert.train --out DIR`.
+"""Trains and measures agreement-bert-plain, a masked LM: `PYTHONPATH=scripts python -m agreement_bert.train --out DIR`.
 
 A six-layer, eight-head BERT of width 128 with one token a word. It is trained on the sentences of the grammar of
 `agreement_models`, none of which is a sentence of the agreement tasks, and measured on all six tasks.

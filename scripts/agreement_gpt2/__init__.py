@@ -1,1 +1,1 @@
-"""How agreement-gpt2, the embedded decoder, is trained and measured. Part of the repository, not of the package."""
+"""How agreement-gpt2 and agreement-gpt2-plain are trained and measured. Part of the repository, not of the package."""

@@ -1,4 +1,4 @@
-"""Measures agreement-gpt2 on the agreement tasks, read as the words before their gap, and writes its card."""
+"""Measures a decoder on the agreement tasks, read as the words before their gap, and writes the card of agreement-gpt2-plain."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def card(recipe: Mapping[str, object], measured: Sequence[Accuracy]) -> str:
     return fill(CARD, recipe, measured)
 
 
-CARD = """# agreement-gpt2
+CARD = """# agreement-gpt2-plain
 
-A small causal language model for the agreement tasks, trained so that flowgauge explains a decoder without a network, beside the
-encoder `agreement-bert`. It knows the grammar of a few English sentence patterns and nothing else: do not use it as a language
-model.
+A small causal language model for the agreement tasks, from which [agreement-gpt2](../agreement-gpt2/README.md) was trained
+further with states replaced at random. It stays for comparison: its ablations are out of distribution. It knows the grammar
+of a few English sentence patterns and nothing else: do not use it as a language model.
 
 - **Architecture**: `GPT2LMHeadModel`, 6 layers, 8 heads, hidden size 128, feed-forward size 512, 32 positions, no dropout.
 - **Tokens**: one a word or punctuation mark, lower-cased; every word of the six agreement tasks is in the vocabulary. `<bos>`
@@ -64,10 +64,10 @@ Both nouns stand before the gap, so that what is held out is held out of the pre
 
 Recipe: {settings}.
 
-The words of each sentence, and `<eos>` after it, are predicted from left to right. In the mean of the cross-entropies a word that
-agrees with a noun (is/are, was/were, a present-tense verb, a reflexive) weighs `weight`, any other 1. AdamW, linear warm-up,
-cosine to zero, gradients clipped at norm 1. Eight minutes on one CPU core. Two trainings with the default recipe, each on
-one thread of the same machine, gave the same `model.safetensors`, whose sha256 begins with `a8e5205d67bc621c`.
+The words of each sentence, and `<eos>` after it, are predicted from left to right. In the mean of the cross-entropies a word
+that agrees with a noun (is/are, was/were, a present-tense verb, a reflexive) weighs `weight`, any other 1. AdamW, linear
+warm-up, cosine to zero, gradients clipped at norm 1. Eight minutes on one CPU core. Two trainings with the default recipe,
+each on one thread of the same machine, gave the same `model.safetensors`, whose sha256 begins with `a8e5205d67bc621c`.
 
 ## Held-out accuracy
 

@@ -1,4 +1,4 @@
-"""Trains and measures agreement-gpt2, the embedded decoder: `PYTHONPATH=scripts python -m agreement_gpt2.train --out DIR`.
+"""Trains and measures agreement-gpt2-plain, a decoder: `PYTHONPATH=scripts python -m agreement_gpt2.train --out DIR`.
 
 A six-layer, eight-head GPT-2 of width 128 with one token a word. It reads the sentences of the grammar of `agreement_models`
 from left to right, none of which is a sentence of the agreement tasks, and is measured on all six tasks, each read as the
@@ -86,8 +86,18 @@ def next_word_loss(model: PreTrainedModel, tokens: Tensor, weights: Tensor) -> T
         tokens: (sentences, length), padded on the right.
         weights: (sentences, length), of each token as what comes next.
     """
-    logits = model(input_ids=tokens, attention_mask=(tokens != PAD).long()).logits[:, :-1]
-    losses = cross_entropy(logits.transpose(1, 2), tokens[:, 1:], reduction="none")
+    return weighted_loss(model(input_ids=tokens, attention_mask=(tokens != PAD).long()).logits, tokens, weights)
+
+
+def weighted_loss(logits: Tensor, tokens: Tensor, weights: Tensor) -> Tensor:
+    """The weighted mean of the cross-entropy of each token given those before it, in nats.
+
+    Args:
+        logits: (sentences, length, vocabulary), at each token for the next.
+        tokens: (sentences, length).
+        weights: (sentences, length), of each token as what comes next.
+    """
+    losses = cross_entropy(logits[:, :-1].transpose(1, 2), tokens[:, 1:], reduction="none")
     return (losses * weights[:, 1:]).sum() / weights[:, 1:].sum()
 
 

@@ -12,9 +12,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +33,11 @@ from flowgauge.models.outputs import value
 from flowgauge.tasks.agreement import AgreementTask
 from flowgauge.tasks.lexicon import templates
 
+from .accuracy import Accuracy
+from .command import run_command
+from .recipe import Recipe
+
+R = TypeVar("R", bound=Recipe)
 LEAST_ACCURACY = 0.99
 STEPS = 10
 """Budgets: 10 %, 20 %, ..., 100 % of the nodes of each layer."""
@@ -200,6 +207,33 @@ def table(rows: Sequence[TaskCriteria]) -> str:
             for row in rows
         ]
     )
+
+
+def run_command_with_criteria(
+    purpose: str,
+    recipe_class: type[R],
+    train: Callable[[Path, R], object],
+    measure: Callable[[Path], list[Accuracy]],
+    card: Callable[[Mapping[str, object], Sequence[Accuracy], str], str],
+    arguments: Sequence[str] | None,
+) -> None:
+    """The command line of the script of a model that is judged by the criteria (`run_command`).
+
+    Args:
+        purpose: What the script does, for its help.
+        recipe_class: The recipe, whose steps and seed are options.
+        train: Trains a model in a folder.
+        measure: The accuracy of the model in a folder.
+        card: The card of a recipe, an accuracy, and the table of the criteria.
+        arguments: Of the command line; None: those of the process.
+    """
+    criteria: list[str] = []
+
+    def measure_both(folder: Path) -> list[Accuracy]:
+        criteria.append(table(judge(load_model(str(folder)))))
+        return measure(folder)
+
+    run_command(purpose, recipe_class, train, measure_both, lambda recipe, rows: card(recipe, rows, criteria[-1]), arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

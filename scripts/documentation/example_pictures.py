@@ -50,10 +50,17 @@ def method_pictures(name: str) -> Iterator[tuple[str, bytes]]:
         return
 
 
+@cache
+def board_results() -> Results:
+    """The board's cells of the task."""
+    return Results(
+        str(BOARD), tuple(record for record in ExplanationSource(str(BOARD), task=TASK).records if record.task == TASK)
+    )
+
+
 def metric_picture(name: str) -> bytes | None:
     """The means and intervals of all methods on one task by a metric, None where the board has no scores of it."""
-    records = tuple(record for record in ExplanationSource(str(BOARD), task=TASK).records if record.task == TASK)
-    results = Results(str(BOARD), records)
+    results = board_results()
     known = [metric for metric in results.metrics if metric.partition(":")[0] == name]
     return svg(results.plot(known[0])) if known else None
 

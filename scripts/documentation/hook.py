@@ -19,8 +19,9 @@ COPIED = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "models/zoo/agreement-bert/README.md": "agreement-bert.md",
-    "models/zoo/agreement-bert-robust/README.md": "agreement-bert-robust.md",
+    "models/zoo/agreement-bert-plain/README.md": "agreement-bert-plain.md",
     "models/zoo/agreement-gpt2/README.md": "agreement-gpt2.md",
+    "models/zoo/agreement-gpt2-plain/README.md": "agreement-gpt2-plain.md",
 }
 """Pages of the repository outside docs/ that are pages of the site, too."""
 ELSEWHERE = {

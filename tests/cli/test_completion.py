@@ -28,7 +28,7 @@ finally:
         ("run --method diffmask-", ["diffmask-input", "diffmask-hidden", "diffmask-single"]),
         ("run --metric deletion", ["deletion_curve"]),
         ("run -t ra/", ["ra/na", "ra/ga"]),
-        ("explain -m agr", ["agreement-bert", "agreement-bert-robust", "agreement-gpt2"]),
+        ("explain -m agr", ["agreement-bert", "agreement-bert-plain", "agreement-gpt2", "agreement-gpt2-plain"]),
         ("inf", ["info"]),
     ],
 )
@@ -40,7 +40,7 @@ def test_bash_gets_the_names(words: str, names: list[str]) -> None:
 
 
 def test_models_are_those_of_the_package_and_names_are_of_every_kind() -> None:
-    embedded = ["agreement-bert", "agreement-bert-robust", "agreement-gpt2"]
+    embedded = ["agreement-bert", "agreement-bert-plain", "agreement-gpt2", "agreement-gpt2-plain"]
     assert completion.complete_model("") == [*embedded, "toy-counting", "sst-gru", "planted"]
     assert completion.complete_name("planted")[:2] == ["planted/relay", "planted/skip"]
     assert completion.complete_name("no such") == []

@@ -78,7 +78,7 @@ def test_a_close_question_of_the_models_own_is_said_to_be_one():
     (note,) = torn.notes
     assert f"(odds {math.exp(abs(torn.q)):.2f} to 1)" in note and "--good and --bad" in note and "full stop" in note
     assert sure.notes == () and named.notes == ()
-    (tense,) = explain("the author near the guards [MASK] tall .", method="saliency", device="cpu").notes
+    (tense,) = explain("the authors near the guard [MASK] tall .", method="saliency", device="cpu").notes
     assert "odds" in tense and "full stop" not in tense
 
 

@@ -17,6 +17,7 @@ from flowgauge.benchmark.store.results import table
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.leaderboards.comparison.method_comparison import compare_methods
+from flowgauge.leaderboards.stored.records import shown_method
 from flowgauge.leaderboards.submission.board import name_of
 from flowgauge.leaderboards.submission.board_reader import open_board
 from flowgauge.leaderboards.submission.bundle import SCHEMA as MANIFEST_SCHEMA
@@ -84,11 +85,11 @@ def test_views_of_old_explanations_are_what_they_were() -> None:
 def test_a_store_makes_tables_and_comparisons(folder: Path) -> None:
     records = Store(str(folder)).records()
     (one,) = task_tables(Store(str(folder)), records)
-    assert {row.label: row.cells["retention"].value for row in one.rows} == {r.method: AREA[r.method] for r in records}
+    assert {row.label: row.cells["retention"].value for row in one.rows} == {shown_method(r): AREA[r.method] for r in records}
     assert len(table(records)) == 4 * len(records)
     assert "agreement-bert on sva/obj" in render(str(folder)) and json.loads(render(str(folder), "json"))["tasks"]
     (side,) = compare_methods(str(folder), "retention_curve")
-    assert set(side.scores.methods) == {r.method for r in records}
+    assert set(side.scores.methods) == {shown_method(r) for r in records}
     shown = CliRunner().invoke(app, ["show", str(folder), "--csv"])
     assert shown.exit_code == 0 and "retention_curve@1-773c6b72" in shown.stdout
 

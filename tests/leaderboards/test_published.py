@@ -32,10 +32,6 @@ ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "leaderboards" / "published"
 BOARD = Store(str(HOME / "board"))
 AGREEMENT = {name for name in TASKS.builtin if name.startswith(("sva/", "ra/"))}
-OF_AN_EARLIER_VERSION = dict.fromkeys(
-    ("diffmask-hidden", "diffmask-input", "diffmask-single", "exact-erasure", "reinforce-mask"), 1
-)
-"""Methods whose version is above the board's, and the version that the board has; `make published` makes the board anew."""
 TRAINED_BY_SENTENCE = {"diffmask-single", "reinforce-mask"}
 """A hundred steps make a processor's rounding a difference that can be seen."""
 TRAINED = {name for name in METHODS.builtin if "training" in METHODS.create(name).needs}
@@ -88,20 +84,17 @@ def test_the_board_holds_what_its_records_list_but_for_explanations() -> None:
     assert sum(path.stat().st_size for path in HOME.rglob("*") if path.is_file()) < 1.2e7
 
 
-def test_cells_of_an_earlier_version_are_named() -> None:
+def test_every_cell_is_of_the_methods_version() -> None:
     on_board = {record.method: record.key["method"]["version"] for record in records().values()}
-    earlier = {name: version for name, version in on_board.items() if version != METHODS.create(name).version}
-    assert earlier == OF_AN_EARLIER_VERSION, RENEW
+    assert on_board == {name: METHODS.create(name).version for name in on_board}, RENEW
 
 
 def test_every_cell_is_the_committed_plans(tmp_path: Path, monkeypatch) -> None:
-    """A run of the plan finds all that it asks for on the board, and nothing else is there, but for what awaits a renewal."""
+    """A run of the plan finds all that it asks for on the board, and nothing else is there."""
     shutil.copytree(HOME / "board", tmp_path / "board")
     monkeypatch.setattr(prepared, "encode_group", lambda *_: pytest.fail(RENEW))
-    methods = [spec for spec in plan().methods if spec.name not in OF_AN_EARLIER_VERSION]
-    found = run(plan(), methods=methods, store=str(tmp_path / "board"))
-    there = {name: record for name, record in records().items() if record.method not in OF_AN_EARLIER_VERSION}
-    assert {name_of(record): record for record in found.records} == there, RENEW
+    found = run(plan(), store=str(tmp_path / "board"))
+    assert {name_of(record): record for record in found.records} == records(), RENEW
 
 
 def test_the_table_of_the_page_is_the_boards() -> None:
@@ -124,10 +117,9 @@ def test_a_sample_of_the_published_scores_comes_out_again(tmp_path: Path) -> Non
     """The first sentence of each condition of one task, explained and scored from scratch by every method but the trained."""
     task = sorted(AGREEMENT)[int(np.random.default_rng(0).integers(len(AGREEMENT)))]
     published = {r.method: r for r in records().values() if r.task == task}
-    left_out = TRAINED | OF_AN_EARLIER_VERSION.keys()
-    methods = [spec for spec in plan().methods if spec.name not in left_out]
+    methods = [spec for spec in plan().methods if spec.name not in TRAINED]
     found = run(plan(), methods=methods, tasks=task, limit=4, store=str(tmp_path / "store"), device="cpu")
-    assert {r.method for r in found.records} == published.keys() - left_out
+    assert {r.method for r in found.records} == published.keys() - TRAINED
     compared = [
         _gaps(found.cell(record).rows(metric), BOARD.find(published[record.method]).rows(metric)).assign(
             method=record.method, metric=metric

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from flowgauge.benchmark.engine.plan import Plan
 from flowgauge.benchmark.engine.resolve import resolve
 
+SHARED = ("model", "methods", "limit", "batch_size", "store")
 FIGURES = Path(__file__).resolve().parents[2] / "docs" / "figures"
 
 
@@ -35,7 +36,7 @@ def test_both_models_stand_in_one_cell_and_their_curves_in_one_picture(tmp_path:
         if (task, method) != ("ra/ga", "attention")
     ]
     lines = script["tables"](records)
-    assert "| conductance | 0.25 / 0.50 | 0.25 / 0.50 |" in lines
+    assert f"| conductance {'| 0.25 / 0.50 ' * 6}|" in lines
     assert any(line.startswith("| attention |") and line.endswith("| - / - |") for line in lines)
     assert "| random | 0.25 / 0.50 | 0.35 / 0.60 | 0.45 / 0.70 | 0.55 / 0.80 | 0.65 / 0.90 |" in lines
     assert "| sva/obj | zero | mean | resample | mask | cut |" in lines
@@ -48,8 +49,9 @@ def test_both_models_stand_in_one_cell_and_their_curves_in_one_picture(tmp_path:
     assert all(word in text for word in (*script["TASKS"], *script["DRAWN"], "accuracy"))
 
 
-def test_the_plan_of_the_page_has_what_the_script_reads() -> None:
+def test_the_plans_of_the_page_have_what_the_script_reads_and_share_their_cells() -> None:
     script = runpy.run_path(str(FIGURES / "retention.py"))
-    resolved = resolve(Plan.load(FIGURES / "retention.yaml"))
-    assert {spec.name for spec, _ in resolved.methods} == {*script["METHODS"]}
-    assert {m.operator for m in resolved.metrics if m.name == "retention_curve"} == {*script["OPERATORS"]}
+    first, second = plans = [Plan.load(FIGURES / name) for name in ("retention.yaml", "operators.yaml")]
+    assert {spec.name for spec, _ in resolve(first).methods} == {*script["METHODS"]}
+    assert {m.operator for plan in plans for m in resolve(plan).metrics if m.name == "retention_curve"} == {*script["OPERATORS"]}
+    assert [getattr(first, name) for name in SHARED] == [getattr(second, name) for name in SHARED]

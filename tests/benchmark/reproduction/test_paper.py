@@ -72,6 +72,7 @@ def test_an_unknown_paper_is_refused_with_near_names() -> None:
         ('metric = "sufficient"', 'metric = "suffices"', "reads a metric 'suffices'"),
         ("published = [0.5, 0.1]", "published = [0.5]", "has 1 numbers for 2 columns"),
         ('["> 1"]', '["about 1"]', "a bound such as '> 0'"),
+        ('["> 1"]', '["> 1.2.3"]', "a bound such as '> 0'"),
         ('variant = "aopc" }]', 'variant = "{k}" }]', "has no word for '{k}'"),
         ('title = "claims"', 'titel = "claims"', "titel: Extra inputs are not permitted"),
         ('combine = "mean"', 'combine = "value"', "reads all tasks, and 'value' is of one"),

@@ -10,7 +10,7 @@ import pytest
 
 from flowgauge.benchmark.store.store import Store
 from flowgauge.core.errors import UnknownName, UsageError
-from flowgauge.leaderboards.report_cards.cards import NO_DIRECTION, THE_TRUTH, ReportCard, kinds_of, report_cards
+from flowgauge.leaderboards.report_cards.cards import NO_DIRECTION, THE_TRUTH, ReportCard, _over_tasks, kinds_of, report_cards
 from flowgauge.leaderboards.report_cards.pages import to_json
 
 from ..conftest import record, score, write
@@ -100,3 +100,12 @@ def test_a_store_without_scores_is_refused(tmp_path: Path) -> None:
     write(store, record("a"), {})
     with pytest.raises(UsageError, match="has no scores; `flowgauge score"):
         report_cards(store.url)
+
+
+def test_shares_that_are_equal_on_all_tasks_have_no_interval_and_others_stay_within_their_bounds() -> None:
+    """A share of pairs is no outcome of 0 and 1, whose interval Wilson's would be."""
+    for equal in (0.0, 1.0, 0.3):
+        mean = _over_tasks([equal] * 4, "", (0.0, 1.0))
+        assert (mean.value, mean.tasks) == (equal, 4) and np.isnan([mean.low, mean.high]).all()
+    mean = _over_tasks([0.0, 0.0, 0.0, 0.04], "", (0.0, 1.0))
+    assert mean.low == 0.0 < mean.value < mean.high < 0.1

@@ -21,7 +21,7 @@ def test_a_table_is_drawn_from_its_compared_numbers(toy_report: PaperReport) -> 
         n.entry.value for row, _, n in table.numbers if row.title in ("near everything", "far from everything", "one condition")
     ]
     assert [line.get_ydata()[0] for line in drawn] == pytest.approx([ours[0], *ours[2:]])
-    assert "1 of 3 published numbers lie in our intervals" in figure.texts[1].get_text()
+    assert "1 of 3 published numbers are within" in figure.texts[1].get_text()
 
 
 def test_a_table_of_few_numbers_is_not_drawn(toy_report: PaperReport) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
 from flowgauge.benchmark.reproduction.paper import NumberSource, PaperTableRow
 from flowgauge.benchmark.store.explanation_file import ExplainedSentence
+from flowgauge.benchmark.store.record import Record
 from flowgauge.benchmark.store.store import Store
 from flowgauge.core.registry import Spec
 from flowgauge.leaderboards.reproduction.measured import measure, word_agreement
 from flowgauge.leaderboards.reproduction.report import PaperReport
 from flowgauge.leaderboards.tables.entries import TableEntry
 from flowgauge.methods.explanation import Explanation
+from flowgauge.metrics.statistics.intervals import mean_intervals
 
 TASKS = ("sva/obj", "ra/na", "ra/ga")
 
@@ -28,11 +31,16 @@ def read(report: PaperReport, combine: str, *sources: dict[str, str], **fields: 
 
 def values(report: PaperReport, depth: int, task: str) -> np.ndarray:
     """The stored scores of a task's instances, by their names."""
+    return stored_rows(report, depth, task)["value"].to_numpy()
+
+
+def stored_rows(report: PaperReport, depth: int, task: str) -> pd.DataFrame:
+    """The rows of a task's instances, by their names."""
     done = report.reproduction
     (record,) = (r for r in done.outcomes[0].records if r.task == task and r.settings.get("depth") == depth)
     (score,) = record.scores.values()
     rows = Store(done.store).find(record).rows(score.metric)
-    return rows[rows["variant"] == "aopc"].sort_values("instance")["value"].to_numpy()
+    return rows[rows["variant"] == "aopc"].sort_values("instance")
 
 
 def test_a_value_is_the_stored_one_times_the_scale(toy_report: PaperReport) -> None:
@@ -64,16 +72,64 @@ def test_a_difference_is_paired_so_that_a_method_has_none_from_itself(toy_report
 
 
 def test_several_seeds_give_the_mean_of_one_number_a_seed(toy_report: PaperReport) -> None:
-    """Two depths stand for two seeds: a source that names neither reads both."""
+    """Two depths stand for two seeds: both are said to have been asked for in the same words."""
     first, *rest = toy_report.reproduction.outcomes
-    records = tuple(record for record in first.records if record.method == "raw-attention")
+    asked = {"method": {"name": "raw-attention"}}
+    records = tuple(r.model_copy(update={"asked": asked}) for r in first.records if r.method == "raw-attention")
     both = replace(first, records=records, methods={"raw": Spec("raw-attention", {})})
     report = replace(toy_report, reproduction=replace(toy_report.reproduction, outcomes=(both, *rest)))
     means = [values(toy_report, depth, "ra/ga").mean() for depth in (1, 2)]
     value = read(report, "value", {"method": "raw", "task": "ra/ga"})
-    assert value.value == pytest.approx(np.mean(means)) and value.low < min(means) and (value.count, value.spread) == (2, None)
+    assert value.value == pytest.approx(np.mean(means)) and value.low < min(means) and (value.count, value.spread) == (16, None)
     difference = read(report, "difference", {"method": "raw"}, {"method": "raw"})
-    assert (difference.value, difference.count) == (0, 2)
+    assert (difference.value, difference.count) == (0, 48) and difference.reason.endswith("over seeds alone")
+
+
+def test_the_interval_over_seeds_of_one_model_is_that_of_tables(toy_report: PaperReport) -> None:
+    """Over instances and seeds, so that it holds where seeds agree, too."""
+    first, *rest = toy_report.reproduction.outcomes
+    asked = {"method": {"name": "raw-attention"}}
+    (one, other) = (
+        r.model_copy(update={"asked": asked}) for r in first.records if r.method == "raw-attention" and r.task == "ra/ga"
+    )
+
+    def entry(*records: Record) -> TableEntry:
+        both = replace(first, records=records, methods={"raw": Spec("raw-attention", {})})
+        report = replace(toy_report, reproduction=replace(toy_report.reproduction, outcomes=(both, *rest)))
+        return read(report, "value", {"method": "raw", "task": "ra/ga"})
+
+    twice, alone = entry(one, one), entry(one)
+    assert (twice.value, twice.low, twice.high, twice.count) == (alone.value, alone.low, alone.high, 16)
+    each = np.array([values(toy_report, depth, "ra/ga") for depth in (1, 2)])
+    conditions = stored_rows(toy_report, 1, "ra/ga")["condition"].to_numpy()
+    expected = mean_intervals(each.mean(0)[None], conditions, by_seed={0: each}, bounds=(-1.0, 1.0))[0]
+    found = entry(one, other)
+    assert [found.value, found.low, found.high] == pytest.approx(expected.tolist(), abs=1e-9)
+
+
+def test_a_source_reads_the_metric_of_its_settings_where_a_cell_has_several(toy_report: PaperReport) -> None:
+    """Neither another setting nor an earlier version of the same name stands for it, in whatever order they are stored."""
+    first, *rest = toy_report.reproduction.outcomes
+    (record,) = (r for r in first.records if r.task == "ra/na" and r.settings.get("depth") == 2)
+    ((name, score),) = record.scores.items()
+    others = {
+        f"{name}-0": score.model_copy(update={"settings": {**score.settings, "operator": "mask"}, "aggregates": ()}),
+        f"{name}-1": score.model_copy(update={"version": score.version - 1, "aggregates": ()}),
+    }
+    for scores in ({**others, name: score}, {name: score, **others}):
+        both = replace(first, records=(record.model_copy(update={"scores": scores}),))
+        report = replace(toy_report, reproduction=replace(toy_report.reproduction, outcomes=(both, *rest)))
+        assert read(report, "value", {"method": "top", "task": "ra/na"}).value == pytest.approx(score.aggregate("aopc").value)
+
+
+@pytest.mark.parametrize("status", ["failed", "partial", "not-applicable"])
+def test_a_cell_without_explanations_of_all_is_a_number_that_was_not_run(toy_report: PaperReport, status: str) -> None:
+    first, *rest = toy_report.reproduction.outcomes
+    records = tuple(r.model_copy(update={"status": status, "error": "it broke"}) for r in first.records)
+    report = replace(toy_report, reproduction=replace(toy_report.reproduction, outcomes=(replace(first, records=records), *rest)))
+    sources = [{"method": name, "task": "sva/obj"} for name in ("raw", "top")]
+    entry = read(report, "agreement", *sources)
+    assert not entry.known and entry.reason == "it broke"
 
 
 def test_rank_correlation_is_over_tasks(toy_report: PaperReport) -> None:

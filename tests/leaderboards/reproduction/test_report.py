@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flowgauge.leaderboards.reproduction.report import QUICK, PaperReport, long_rows, markdown, why_lines
+from flowgauge.leaderboards.reproduction.report import QUICK, PaperReport, compare_with_paper, long_rows, markdown, why_lines
 
 
 def test_every_kind_of_verdict(toy_report: PaperReport) -> None:
@@ -58,3 +58,13 @@ def test_markdown_has_the_papers_rows_and_columns(toy_report: PaperReport) -> No
     assert "\n### Not covered\n\n- Table 2: it has no numbers\n" in text
     (row,) = (line for line in text.splitlines() if line.startswith("| agreement of words"))
     assert "&lt; 1: holds" in row
+
+
+def test_rows_and_columns_of_one_title_are_places_of_their_own(toy_report: PaperReport) -> None:
+    (table, *_) = toy_report.reproduction.paper.tables
+    row = table.rows[0]
+    other = row.model_copy(update={"of": tuple(source.model_copy(update={"method": "top"}) for source in row.of)})
+    paper = toy_report.reproduction.paper.model_copy(update={"tables": (table.model_copy(update={"rows": (row, other)}),)})
+    compared = compare_with_paper(replace(toy_report.reproduction, paper=paper)).tables[0]
+    first, second = (numbers[0] for _, numbers in compared.rows)
+    assert first is not None and second is not None and first.entry.value != second.entry.value

@@ -144,3 +144,9 @@ def test_the_reference_has_the_criterion_and_the_margin_of_the_metric():
     assert METHODS.create("exact-erasure").margin == METRICS.create("optimality").margin
     with pytest.raises(UsageError, match="margin must be above 0, got 0"):
         Optimality(margin=0.0)
+
+
+def test_a_margin_that_was_stored_in_float32_is_that_margin(model, exact):
+    """Masks that are trained state theirs so."""
+    near = exact(margin=float(np.float32(0.1)))
+    assert Optimality().score(model, [near], [exact(margin=0.1)]).rows["value"].notna().any()

@@ -125,3 +125,13 @@ def test_reduced_states_are_those_of_a_run_with_zeros(make, model, shown):
     zero = lambda layer, value: value * torch.from_numpy(nodes[layer]).to(value)[None, :, None]  # noqa: E731
     (trace,) = model.run(Rows(rows, model.embed(model.words(rows), rows), 0, {"hidden": zero}))
     assert torch.allclose(states[-1][0], trace.site("hidden", 3)[0])
+
+
+def test_many_states_that_lie_close_together_far_from_zero_have_their_distance():
+    """|x|^2 + |y|^2 - 2 x y would lose it in float32, and only where there are many rows."""
+    clean = 100 + torch.rand(60, 16, generator=torch.Generator().manual_seed(0))
+    moved = clean + 1e-3
+    found = ablation_shift._nearest(moved, clean)
+    by_hand = (moved.double() - clean.double()).norm(dim=1)
+    assert torch.allclose(found, by_hand, rtol=1e-9) and torch.equal(found[:3], ablation_shift._nearest(moved[:3], clean))
+    assert ablation_shift._nearest(moved.bfloat16(), clean.bfloat16()).isfinite().all()

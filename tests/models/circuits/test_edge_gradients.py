@@ -86,3 +86,11 @@ def test_parts_of_a_batch_give_what_the_batch_gives(any_model, paired, monkeypat
     monkeypatch.setattr(edge_gradients, "MOST_NUMBERS", 1)
     for once, apart in zip(whole, edge_effects(any_model, batch, torch.tensor([0.5, 1.0])), strict=True):
         torch.testing.assert_close(once, apart)
+
+
+@pytest.mark.parametrize("readers", [1, 4])
+def test_walks_that_carry_few_readers_give_the_same_effects(any_model, paired, monkeypatch, readers: int) -> None:
+    batch = paired(any_model)
+    whole = edge_effects(any_model, batch, torch.ones(1))
+    monkeypatch.setattr(edge_gradients, "affordable", lambda each, share, most=None: readers if most is None else most)
+    assert torch.allclose(edge_effects(any_model, batch, torch.ones(1)).circuit, whole.circuit, rtol=0, atol=1e-12)

@@ -11,14 +11,19 @@ FILES = {"README.md", "config.json", "model.safetensors", "recipe.json", "tokeni
 
 
 def test_the_zoo_names_two_encoders_and_a_decoder() -> None:
-    assert list(ZOO) == list(SUMMARIES) == ["agreement-bert", "agreement-bert-robust", "agreement-gpt2"]
+    assert list(ZOO) == list(SUMMARIES) == ["agreement-bert", "agreement-bert-plain", "agreement-gpt2", "agreement-gpt2-plain"]
     for name, folder in ZOO.items():
         assert zoo_path(name) == folder and folder.name == name
 
 
 @pytest.mark.parametrize(
     ("name", "more"),
-    [("agreement-bert", set()), ("agreement-bert-robust", set()), ("agreement-gpt2", {"generation_config.json"})],
+    [
+        ("agreement-bert", set()),
+        ("agreement-bert-plain", set()),
+        ("agreement-gpt2", {"generation_config.json"}),
+        ("agreement-gpt2-plain", {"generation_config.json"}),
+    ],
 )
 def test_each_folder_holds_a_checkpoint_of_at_most_five_megabytes(name: str, more: set[str]) -> None:
     folder = ZOO[name]

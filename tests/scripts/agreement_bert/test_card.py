@@ -16,7 +16,7 @@ from flowgauge.models.zoo import ZOO
 from flowgauge.tasks.agreement import AgreementTask
 from flowgauge.tasks.lexicon import templates
 
-FOLDER = ZOO["agreement-bert"]
+FOLDER = ZOO["agreement-bert-plain"]
 
 
 @pytest.fixture(scope="module")

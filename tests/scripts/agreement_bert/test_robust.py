@@ -1,4 +1,4 @@
-"""Training agreement-bert further: it starts from its weights, and a seed decides the result."""
+"""Training agreement-bert-plain further: it starts from its weights, and a seed decides the result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowgauge.models.zoo import ZOO
 def test_it_starts_from_the_embedded_model_and_a_seed_decides_the_weights(tmp_path: Path) -> None:
     recipe = RobustConfig(until=2, batch=4)
     made = [load_file(_trained(tmp_path / str(n), recipe)) for n in range(2)]
-    start = load_file(ZOO["agreement-bert"] / "model.safetensors")
+    start = load_file(ZOO["agreement-bert-plain"] / "model.safetensors")
     assert made[0].keys() == start.keys()
     assert all(torch.equal(made[0][name], made[1][name]) for name in start)
     name = "bert.encoder.layer.0.attention.self.query.weight"

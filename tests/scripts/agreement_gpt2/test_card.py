@@ -18,7 +18,7 @@ from flowgauge.tasks.agreement import AgreementTask
 from flowgauge.tasks.instance import Instance
 from flowgauge.tasks.lexicon import templates
 
-FOLDER = ZOO["agreement-gpt2"]
+FOLDER = ZOO["agreement-gpt2-plain"]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from documentation.notebooks import NOTEBOOKS, executed
 
 ANSWERS = {
     "is-my-method-better": "saliency is better than my-gradient on comprehensiveness: +0.0",
-    "how-information-flows": "influence-patterns is better than random on ablated_accuracy: +0.",
+    "how-information-flows": "influence-patterns is better than random on retention_curve: +0.",
     "what-patterns-said": "On agreement-bert, *that* is not an attractor in the singular.",
 }
 """A sentence that a reader finds in the outputs of each."""

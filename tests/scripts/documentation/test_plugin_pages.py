@@ -10,8 +10,8 @@ from flowgauge.methods.registry import METHODS
 from flowgauge.metrics.registry import METRICS
 
 PUBLISHED = {
-    "ablated_accuracy", "comprehensiveness", "completeness_error", "deletion_curve", "head_pruning", "loo_correlation",
-    "masked_accuracy", "retention_curve", "sufficiency",
+    "ablated_accuracy", "ablation_shift", "comprehensiveness", "completeness_error", "deletion_curve", "head_pruning",
+    "loo_correlation", "masked_accuracy", "retention_curve", "sufficiency",
 }  # fmt: skip
 """The metrics that the published board has scores of."""
 

@@ -1,0 +1,63 @@
+"""Trains agreement-gpt2 from agreement-gpt2-plain, as in `PYTHONPATH=scripts python -m agreement_gpt2.robust --out DIR`.
+
+States are replaced at random, so that its reduced models are in distribution. The sentences, the loss and the optimiser are
+those of `agreement_gpt2.train`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from agreement_models.criteria import run_command_with_criteria
+from agreement_models.grammar import GrammarSentence, load_grammar
+from agreement_models.reduced import RobustRecipe, reduced_states, trainable
+from agreement_models.training import train_model
+from flowgauge.models.flow.flow_model import FlowModel
+from flowgauge.models.load import load_model
+
+from .card import measure
+from .robust_card import card
+from .train import PAD, NextWordConfig, make_model, make_tokenizer, weighted_batch, weighted_loss
+
+START = "agreement-gpt2-plain"
+
+
+@dataclass(frozen=True)
+class RobustConfig(RobustRecipe, NextWordConfig):
+    """The settings that determine the weights."""
+
+
+def train(out: Path, recipe: RobustConfig) -> PreTrainedModel:
+    """Trains from the weights of agreement-gpt2-plain, or continues from a checkpoint (`train_model`).
+
+    Args:
+        out: The folder that receives the model.
+        recipe: The settings of the training.
+    """
+    start = load_model(START)
+    ids = start.tokenizer.get_vocab()
+    model = make_model(len(ids), recipe.seed)  # with the configuration as it was first written, free of where it was read from
+    model.load_state_dict(start.hf.state_dict())
+    flow = trainable(FlowModel(model, start.tokenizer, START))
+
+    def loss(model: PreTrainedModel, sentences: Sequence[GrammarSentence], rng: random.Random) -> Tensor:
+        tokens, weights = weighted_batch(sentences, ids, recipe.weight)
+        states = model.transformer.ln_f(reduced_states(flow, tokens, tokens != PAD, recipe, rng))
+        return weighted_loss(model.lm_head(states), tokens, weights)
+
+    return train_model(out, recipe, model, make_tokenizer(load_grammar()), loss)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line; the card has the criteria too, which take a minute more."""
+    run_command_with_criteria((__doc__ or "").partition("\n")[0], RobustConfig, train, measure, card, arguments)
+
+
+if __name__ == "__main__":
+    main()
