@@ -146,7 +146,7 @@ class NumberSource(_Entry):
 
     @property
     def run_names(self) -> list[str]:
-        """The names of the runs."""
+        """The names of the runs that are read: several are written with a plus between them."""
         return self.run.split("+")
 
 
@@ -275,7 +275,7 @@ class Paper(_Entry):
         return self
 
     def runs_of(self, source: NumberSource) -> tuple[PaperRun, ...]:
-        """The runs that a source reads."""
+        """The runs whose cells a source reads, in the order of the file."""
         return tuple(run for run in self.runs if run.name in source.run_names)
 
     def places(self) -> Iterator[tuple[PublishedTable, PaperTableRow, PaperTableColumn, tuple[NumberSource, ...]]]:

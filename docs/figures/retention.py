@@ -1,6 +1,6 @@
-"""Draws the retention curves of docs/concepts/ablation-in-distribution.md: `python docs/figures/retention.py STORE`.
+"""Draws the retention curves of docs/concepts/ablation-in-distribution.md: `python docs/figures/retention.py STORE OPERATORS`.
 
-STORE has both embedded encoders, run by docs/figures/retention.yaml and operators.yaml. It writes retention.svg beside
+Both stores have both embedded encoders, run by docs/figures/retention.yaml and by operators.yaml. It writes retention.svg beside
 this file and prints the tables of the page.
 """
 
@@ -21,6 +21,8 @@ from flowgauge.leaderboards.stored.records import stored_records
 
 MODELS = ("agreement-bert-plain", "agreement-bert")
 TASKS = ("sva/obj", "sva/subj", "sva/wsc", "sva/app", "ra/na", "ra/ga")
+OPERATOR_TASKS = ("sva/obj", "ra/ga")
+"""The tasks of operators.yaml."""
 METHODS = ("influence-patterns", "conductance", "integrated-gradients", "internal-influence", "attention", "repl-skip", "random")
 DRAWN = {"influence-patterns": "#0b62a8", "integrated-gradients": "#2c7d32", "attention": "#b34700", "random": "#6b7280"}
 BUDGETS = range(10, 101, 10)
@@ -88,19 +90,23 @@ def draw(records: Sequence[Record], path: Path) -> None:
         pyplot.close(figure)
 
 
-def tables(records: Sequence[Record]) -> list[str]:
-    """The tables of the page, as lines of Markdown."""
-    lines = [*_head("area under the retention curve"), *_lines(records, [(m, m, "auc") for m in METHODS], "retention_curve")]
-    lines += ["", *_head("Table 1"), *_lines(records, ROWS, "ablated_accuracy")]
+def tables(records: Sequence[Record], operators: Sequence[Record]) -> list[str]:
+    """The tables of the page, as lines of Markdown.
+
+    Args:
+        records: Of the store of retention.yaml.
+        operators: Of that of operators.yaml.
+    """
+    lines = _table("area under the retention curve", records, [(m, m, "auc") for m in METHODS], "retention_curve", TASKS)
+    lines += ["", *_table("Table 1", records, ROWS, "ablated_accuracy", TASKS), *panel(operators)]
     shift = [(m, m, "mean") for m in METHODS] + [("between sentences", "random", "clean")]
-    lines += ["", *_head("ablation_shift"), *_lines(records, shift, "ablation_shift")]
-    return [*lines, *panel(records)]
+    return [*lines, "", *_table("ablation_shift", operators, shift, "ablation_shift", OPERATOR_TASKS)]
 
 
 def panel(records: Sequence[Record]) -> list[str]:
     """The area under the retention curve by what replaces states: a table for each task that was scored under every operator."""
     lines = []
-    for task in TASKS:
+    for task in OPERATOR_TASKS:
         areas = {
             (method, operator): [number(records, model, task, method, "retention_curve", "auc", operator) for model in MODELS]
             for method in METHODS
@@ -115,19 +121,12 @@ def panel(records: Sequence[Record]) -> list[str]:
     return lines
 
 
-def _head(title: str) -> list[str]:
-    return [f"| {title} | " + " | ".join(TASKS) + " |", "| :-- |" + " --: |" * len(TASKS)]
-
-
-def _lines(records: Sequence[Record], rows: Iterable[Table1], metric: str) -> list[str]:
-    """A line a row, with the numbers of both models in each cell."""
-    lines = []
-    for title, method, variant in rows:
-        cells = []
-        for task in TASKS:
-            values = [number(records, model, task, method, metric, variant) for model in MODELS]
-            cells.append(_both(values))
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+def _table(title: str, records: Sequence[Record], rows: Iterable[Table1], metric: str, tasks: Sequence[str]) -> list[str]:
+    """A line a row, with the numbers of both models in the cell of each task."""
+    lines = [f"| {title} | " + " | ".join(tasks) + " |", "| :-- |" + " --: |" * len(tasks)]
+    for row, method, variant in rows:
+        cells = [_both(number(records, model, task, method, metric, variant) for model in MODELS) for task in tasks]
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -137,10 +136,10 @@ def _both(values: Iterable[float | None]) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The command line: the store."""
-    records = stored_records(arguments[0])
+    """The command line: the stores of the two plans."""
+    records, operators = map(stored_records, arguments)
     draw(records, Path(__file__).with_suffix(".svg"))
-    sys.stdout.write("\n".join(tables(records)) + "\n")
+    sys.stdout.write("\n".join(tables(records, operators)) + "\n")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from ..stored.comparable_cells import why_not_scored
 from ..tables.entries import TableEntry
 
 _Stored = TypeVar("_Stored", Record, Score)
-SETTING = "baseline"
+SET_BY_MODEL = "baseline"
 """The setting whose default depends on the model (ADR 23)."""
 FEWEST = 3
 """Pairs of numbers that a rank correlation needs."""
@@ -182,7 +182,11 @@ def _of_method(outcome: RunOutcome, name: str) -> list[Record]:
 def _with_settings(plugin: object, stored: Sequence[_Stored]) -> list[_Stored]:
     """Those whose settings are all those of a method or a metric; if there are none, but for a default of the model's own."""
     own = settings(plugin)
-    chosen = {name: value for name, value in own.items() if name != SETTING or SETTING in getattr(plugin, "flowgauge_given", own)}
+    chosen = {
+        name: value
+        for name, value in own.items()
+        if name != SET_BY_MODEL or SET_BY_MODEL in getattr(plugin, "flowgauge_given", own)
+    }
 
     def agree(expected: Mapping[str, object]) -> list[_Stored]:
         return [s for s in stored if all(canonical(s.settings.get(name)) == canonical(v) for name, v in expected.items())]

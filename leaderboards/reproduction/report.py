@@ -35,7 +35,7 @@ class ComparedNumber:
 
     @property
     def theirs(self) -> str:
-        """The published number as text."""
+        """The published number or statement, as text with the digits of its table."""
         return self.published if isinstance(self.published, str) else _number(self.published, self.digits)
 
     @property
@@ -87,7 +87,7 @@ class PaperReport:
 
     @property
     def title(self) -> str:
-        """The paper in one line."""
+        """Authors, title and venue of the paper, in one line."""
         paper = self.reproduction.paper
         return f"{paper.authors}, {paper.title} ({paper.venue})"
 

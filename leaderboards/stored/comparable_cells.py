@@ -45,7 +45,7 @@ class ComparableCells:
         return f"{first.model}/{first.task} #{short_hash(question(first.key))}"
 
     def by_label(self) -> dict[str, Record]:
-        """Records by label, in order."""
+        """The records by the labels that tables give them, in the order of the records."""
         return dict(zip(self.labels, self.records, strict=True))
 
     def methods(self) -> tuple[str, ...]:

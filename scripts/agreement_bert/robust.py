@@ -17,10 +17,8 @@ from transformers import PreTrainedModel
 
 from agreement_models.criteria import run_command_with_criteria
 from agreement_models.grammar import GrammarSentence, load_grammar
-from agreement_models.reduced import RobustRecipe, reduced_states, trainable
-from agreement_models.training import train_model
+from agreement_models.reduced import RobustRecipe, reduced_states, train_further
 from flowgauge.models.flow.flow_model import FlowModel
-from flowgauge.models.load import load_model
 
 from .card import measure
 from .robust_card import card
@@ -30,34 +28,31 @@ START = "agreement-bert-plain"
 
 
 @dataclass(frozen=True)
-class RobustConfig(RobustRecipe, PretrainingConfig):
+class RobustPretrainingConfig(RobustRecipe, PretrainingConfig):
     """The settings that determine the weights."""
 
 
-def train(out: Path, recipe: RobustConfig) -> PreTrainedModel:
+def train(out: Path, recipe: RobustPretrainingConfig) -> PreTrainedModel:
     """Trains from the weights of agreement-bert-plain, or continues from a checkpoint (`train_model`).
 
     Args:
         out: The folder that receives the model.
         recipe: The settings of the training.
     """
-    start = load_model(START)
-    ids = start.tokenizer.get_vocab()
-    model = make_model(len(ids), recipe.seed)  # with the configuration as it was first written, free of where it was read from
-    model.load_state_dict(start.hf.state_dict())
-    flow = trainable(FlowModel(model, start.tokenizer, START))
+    tokenizer = make_tokenizer(load_grammar())
+    ids = tokenizer.get_vocab()
 
-    def loss(model: PreTrainedModel, sentences: Sequence[GrammarSentence], rng: random.Random) -> Tensor:
+    def loss(flow: FlowModel, sentences: Sequence[GrammarSentence], rng: random.Random) -> Tensor:
         tokens, labels = masked_batch(sentences, ids, recipe, rng)
         asked = labels != IGNORED
-        return cross_entropy(model.cls(reduced_states(flow, tokens, tokens != PAD, recipe, rng)[asked]), labels[asked])
+        return cross_entropy(flow.hf.cls(reduced_states(flow, tokens, tokens != PAD, recipe, rng)[asked]), labels[asked])
 
-    return train_model(out, recipe, model, make_tokenizer(load_grammar()), loss)
+    return train_further(out, recipe, START, make_model, tokenizer, loss)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; the card has the criteria too, which take a minute more."""
-    run_command_with_criteria((__doc__ or "").partition("\n")[0], RobustConfig, train, measure, card, arguments)
+    run_command_with_criteria((__doc__ or "").partition("\n")[0], RobustPretrainingConfig, train, measure, card, arguments)
 
 
 if __name__ == "__main__":

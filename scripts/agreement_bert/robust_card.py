@@ -16,7 +16,7 @@ def card(recipe: Mapping[str, object], measured: Sequence[Accuracy], criteria: s
         measured: The rows of the table of accuracy.
         criteria: The table of the criteria (`agreement_models.criteria.table`).
     """
-    return fill(CARD.replace("CRITERIA", criteria), recipe, measured)
+    return fill(CARD, recipe, measured, criteria)
 
 
 CARD = """# agreement-bert
@@ -56,11 +56,10 @@ By which the recipe is judged, none of which knows a method that explains (`PYTH
 agreement_models.criteria agreement-bert`): the whole model has an accuracy of .99 or more, and where each layer keeps random
 nodes alone, accuracy falls at no budget significantly below what it was at a smaller one (two rankings a sentence; band: half
 a simultaneous 95 % interval). The calibration error is that of the reduced models, with ten bins. A prototype of another
-recipe came before (3000 updates, .75 on `ra/ga`); of this one, a single training was made, and it ended where the criteria,
-looked at on these sentences, were met. `agreement-bert-plain` meets them too: what tells the two apart is the calibration
-error, which is .21 to .29 there.
+recipe came before; of this one, a single training was made, and it ended where the criteria, looked at on these sentences,
+were met. `agreement-bert-plain` meets them too: what tells the two apart is the calibration error, which is .21 to .29 there.
 
-CRITERIA
+{criteria}
 
 Reproduce both tables with `--evaluate --out DIR`, which measures the model in DIR and writes this card anew.
 """

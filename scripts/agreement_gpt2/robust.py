@@ -16,10 +16,8 @@ from transformers import PreTrainedModel
 
 from agreement_models.criteria import run_command_with_criteria
 from agreement_models.grammar import GrammarSentence, load_grammar
-from agreement_models.reduced import RobustRecipe, reduced_states, trainable
-from agreement_models.training import train_model
+from agreement_models.reduced import RobustRecipe, reduced_states, train_further
 from flowgauge.models.flow.flow_model import FlowModel
-from flowgauge.models.load import load_model
 
 from .card import measure
 from .robust_card import card
@@ -29,34 +27,31 @@ START = "agreement-gpt2-plain"
 
 
 @dataclass(frozen=True)
-class RobustConfig(RobustRecipe, NextWordConfig):
+class RobustNextWordConfig(RobustRecipe, NextWordConfig):
     """The settings that determine the weights."""
 
 
-def train(out: Path, recipe: RobustConfig) -> PreTrainedModel:
+def train(out: Path, recipe: RobustNextWordConfig) -> PreTrainedModel:
     """Trains from the weights of agreement-gpt2-plain, or continues from a checkpoint (`train_model`).
 
     Args:
         out: The folder that receives the model.
         recipe: The settings of the training.
     """
-    start = load_model(START)
-    ids = start.tokenizer.get_vocab()
-    model = make_model(len(ids), recipe.seed)  # with the configuration as it was first written, free of where it was read from
-    model.load_state_dict(start.hf.state_dict())
-    flow = trainable(FlowModel(model, start.tokenizer, START))
+    tokenizer = make_tokenizer(load_grammar())
+    ids = tokenizer.get_vocab()
 
-    def loss(model: PreTrainedModel, sentences: Sequence[GrammarSentence], rng: random.Random) -> Tensor:
+    def loss(flow: FlowModel, sentences: Sequence[GrammarSentence], rng: random.Random) -> Tensor:
         tokens, weights = weighted_batch(sentences, ids, recipe.weight)
-        states = model.transformer.ln_f(reduced_states(flow, tokens, tokens != PAD, recipe, rng))
-        return weighted_loss(model.lm_head(states), tokens, weights)
+        states = flow.hf.transformer.ln_f(reduced_states(flow, tokens, tokens != PAD, recipe, rng))
+        return weighted_loss(flow.hf.lm_head(states), tokens, weights)
 
-    return train_model(out, recipe, model, make_tokenizer(load_grammar()), loss)
+    return train_further(out, recipe, START, make_model, tokenizer, loss)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; the card has the criteria too, which take a minute more."""
-    run_command_with_criteria((__doc__ or "").partition("\n")[0], RobustConfig, train, measure, card, arguments)
+    run_command_with_criteria((__doc__ or "").partition("\n")[0], RobustNextWordConfig, train, measure, card, arguments)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def card(recipe: Mapping[str, object], measured: Sequence[Accuracy], criteria: s
         measured: The rows of the table of accuracy.
         criteria: The table of the criteria (`agreement_models.criteria.table`).
     """
-    return fill(CARD.replace("CRITERIA", criteria), recipe, measured)
+    return fill(CARD, recipe, measured, criteria)
 
 
 CARD = """# agreement-gpt2
@@ -63,7 +63,7 @@ a simultaneous 95 % interval). The calibration error is that of the reduced mode
 `agreement-bert`, and no other was tried. `agreement-gpt2-plain` meets them too: what tells the two apart is the calibration
 error, which is .26 to .30 there.
 
-CRITERIA
+{criteria}
 
 Reproduce both tables with `--evaluate --out DIR`, which measures the model in DIR and writes this card anew.
 """

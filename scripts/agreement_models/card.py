@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from .accuracy import Accuracy, wilson
 
 
-def fill(template: str, recipe: Mapping[str, object], accuracy: Sequence[Accuracy]) -> str:
+def fill(template: str, recipe: Mapping[str, object], accuracy: Sequence[Accuracy], criteria: str = "") -> str:
     """The model card in Markdown.
 
     Args:
-        template: The card with `{corpus}`, `{settings}`, `{steps}`, `{seed}` and `{table}` where these belong.
+        template: The card with `{corpus}`, `{settings}`, `{steps}`, `{seed}`, `{table}` and `{criteria}` where these belong.
         recipe: The settings of the training.
         accuracy: The measured rows of the table.
+        criteria: The table of the criteria, of a model that was judged by them.
     """
     settings = ", ".join(f"{key} {value}" for key, value in recipe.items())
-    return template.format(corpus=CORPUS, settings=settings, steps=recipe["steps"], seed=recipe["seed"], table=_table(accuracy))
+    return template.format(
+        corpus=CORPUS, settings=settings, steps=recipe["steps"], seed=recipe["seed"], table=_table(accuracy), criteria=criteria
+    )
 
 
 def _table(accuracy: Sequence[Accuracy]) -> str:

@@ -237,7 +237,7 @@ def run_command_with_criteria(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """The command line: prints the criteria of a model on every task."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("model", help="an embedded model's name or a folder")
     parser.add_argument("--sentences", type=int, default=50, help="sentences of each condition")

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from flowgauge.models.batch import Batch
 from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.interventions.random_replacement import RandomReplacement, last_states
+from flowgauge.models.load import load_model
 
+from .grammar import GrammarSentence
 from .recipe import Recipe
+from .training import train_model
+
+ReducedLoss = Callable[[FlowModel, Sequence[GrammarSentence], random.Random], Tensor]
+"""The loss of a model on some sentences of which states are replaced; the generator draws whatever the loss draws."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,31 @@ class RobustRecipe(Recipe):
     def replacement(self) -> RandomReplacement:
         """Which states are replaced."""
         return RandomReplacement(self.replaced_share, self.replaced_rate)
+
+
+def train_further(
+    out: Path,
+    recipe: RobustRecipe,
+    start: str,
+    make_model: Callable[[int, int], PreTrainedModel],
+    tokenizer: PreTrainedTokenizerFast,
+    reduced_loss: ReducedLoss,
+) -> PreTrainedModel:
+    """Trains an embedded model further, or continues from a checkpoint (`train_model`).
+
+    Args:
+        out: The folder that receives the model.
+        recipe: The settings of the training.
+        start: The embedded model whose weights are the start.
+        make_model: Builds a model of its architecture from the size of the vocabulary and a seed.
+        tokenizer: Saved with the model.
+        reduced_loss: What is minimised.
+    """
+    # The configuration is the one that was first written, free of where the weights are read from.
+    model = make_model(len(tokenizer.get_vocab()), recipe.seed)
+    model.load_state_dict(load_model(start).hf.state_dict())
+    flow = trainable(FlowModel(model, tokenizer, start))
+    return train_model(out, recipe, model, tokenizer, lambda _, sentences, rng: reduced_loss(flow, sentences, rng))
 
 
 def trainable(model: FlowModel) -> FlowModel:

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from agreement_bert.robust import RobustConfig, train
+from agreement_bert.robust import RobustPretrainingConfig, train
 from flowgauge.models.zoo import ZOO
 
 
 def test_it_starts_from_the_embedded_model_and_a_seed_decides_the_weights(tmp_path: Path) -> None:
-    recipe = RobustConfig(until=2, batch=4)
+    recipe = RobustPretrainingConfig(until=2, batch=4)
     made = [load_file(_trained(tmp_path / str(n), recipe)) for n in range(2)]
     start = load_file(ZOO["agreement-bert-plain"] / "model.safetensors")
     assert made[0].keys() == start.keys()
@@ -24,6 +24,6 @@ def test_it_starts_from_the_embedded_model_and_a_seed_decides_the_weights(tmp_pa
     assert json.loads((tmp_path / "0" / "recipe.json").read_text())["until"] == 2
 
 
-def _trained(out: Path, recipe: RobustConfig) -> Path:
+def _trained(out: Path, recipe: RobustPretrainingConfig) -> Path:
     train(out, recipe)
     return out / "model.safetensors"

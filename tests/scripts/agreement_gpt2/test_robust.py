@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agreement_gpt2.robust import START, RobustConfig, train
+from agreement_gpt2.robust import START, RobustNextWordConfig, train
 from agreement_gpt2.train import next_word_loss, weighted_batch
 from agreement_models.grammar import load_grammar
 from flowgauge.models.load import load_model
@@ -18,7 +18,7 @@ from flowgauge.models.zoo import ZOO
 
 
 def test_it_starts_from_the_embedded_model_and_a_seed_decides_the_weights(tmp_path: Path) -> None:
-    recipe = RobustConfig(until=2, batch=4)
+    recipe = RobustNextWordConfig(until=2, batch=4)
     first, second = (load_file(_trained(tmp_path / str(n), recipe)) for n in range(2))
     start = load_file(ZOO[START] / "model.safetensors")
     assert first.keys() == start.keys()
@@ -28,7 +28,7 @@ def test_it_starts_from_the_embedded_model_and_a_seed_decides_the_weights(tmp_pa
 
 
 def test_without_replaced_states_the_loss_is_that_of_the_whole_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    recipe = RobustConfig(until=100, batch=2, rate=0.0, replaced_share=0.0)
+    recipe = RobustNextWordConfig(until=100, batch=2, rate=0.0, replaced_share=0.0)
     with caplog.at_level(logging.INFO):
         train(tmp_path, recipe)
     (line,) = [message for message in caplog.messages if message.startswith("step 100 of 100")]
@@ -39,6 +39,6 @@ def test_without_replaced_states_the_loss_is_that_of_the_whole_model(tmp_path: P
     assert float(line.split("loss ")[1].split(",")[0]) == pytest.approx(expected.item(), abs=1e-4)
 
 
-def _trained(out: Path, recipe: RobustConfig) -> Path:
+def _trained(out: Path, recipe: RobustNextWordConfig) -> Path:
     train(out, recipe)
     return out / "model.safetensors"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from agreement_models.criteria import (
     table,
 )
 from flowgauge.models.load import load_model
+from flowgauge.models.zoo import ZOO
 
 
 def test_random_nodes_keep_the_share_of_each_layer_and_the_target_alone_at_the_last() -> None:
@@ -60,3 +63,21 @@ def test_the_table_says_what_is_met() -> None:
     lines = table([good, bad]).splitlines()
     assert lines[2] == "| `sva/obj` | 200 | 1.000 | 0.50 1.00 | 0.000 (0.100) | 0.020 | yes |"
     assert lines[3].startswith("| `ra/ga` | 200 | 0.980 |") and lines[3].endswith("| no |")
+
+
+@pytest.mark.parametrize("name", ["agreement-bert", "agreement-gpt2"])
+def test_the_cards_of_the_embedded_models_say_that_every_task_meets_them(name: str) -> None:
+    card = (ZOO[name] / "README.md").read_text()
+    accuracies = re.findall(r"^\| `[a-z/]+` \| 1000 \| ([\d.]+) \|", card, re.MULTILINE)
+    assert len(accuracies) == 6 and all(float(accuracy) >= 0.99 for accuracy in accuracies)
+    assert len(re.findall(r"\| yes \|$", card, re.MULTILINE)) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["agreement-bert", "agreement-gpt2"])
+def test_a_row_of_the_card_comes_out_again(name: str) -> None:
+    """Up to another processor's rounding of near ties."""
+    (stored,) = re.findall(r"^\| `sva/wsc` \| 200 \|.*$", (ZOO[name] / "README.md").read_text(), re.MULTILINE)
+    again = table([judge_task(load_model(name), "sva/wsc", 50)]).splitlines()[-1]
+    numbers = [[float(number) for number in re.findall(r"\d+\.\d+", line)] for line in (stored, again)]
+    assert len(numbers[0]) == 14 and numbers[1] == pytest.approx(numbers[0], abs=0.011)
