@@ -50,6 +50,13 @@ class MethodTrainer:
             self._ready[id(job)] = job.method.trained(self._weights(job))
         return self._ready[id(job)]
 
+    def training(self, job: Job) -> str:
+        """The folder of the training that the job's method still needs; empty where it is trained, or needs none."""
+        if job.training_sample is None or id(job) in self._ready or job.is_settled:
+            return ""
+        folder = self.trained_weights.folder(job.name, _key(job))
+        return "" if self.trained_weights.is_done(folder) else folder
+
     def outcome(self, job: Job) -> TrainingOutcome | None:
         """How the training of the job's method ended; None where it is not trained or does not say, or has no weights here."""
         if job.training_sample is None:

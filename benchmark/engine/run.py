@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import traceback
+from collections.abc import Sequence
 from typing import Any
 
+from ...core.errors import FlowgaugeError, UsageError
 from ...models.memory import memory_bytes, within_memory
 from ..loading.model_handle import ModelHandle
 from ..run_logs import run_log
+from ..sharing.messages import Message, Tell, ToldProgress, WorkerTask
 from ..store.key import cell_key, folder_name
 from ..store.results import RunRecords
 from ..store.store import Store
@@ -16,7 +22,16 @@ from .plan import Plan, as_mapping, request_of
 from .resolve import ResolvedPlan, TaskSample, draw_train, resolve
 
 
-def run(plan: Plan | None = None, *, quiet: bool = True, log: str | None = None, **fields: Any) -> RunRecords:
+def run(
+    plan: Plan | None = None,
+    *,
+    quiet: bool = True,
+    log: str | None = None,
+    workers: int | None = None,
+    devices: Sequence[str] = (),
+    executor: str | None = None,
+    **fields: Any,
+) -> RunRecords:
     """Runs a plan, or one built from fields: `run(tasks="sva/obj", methods=["attention"], limit=50)`.
 
     What the store has already is not computed again.
@@ -25,6 +40,10 @@ def run(plan: Plan | None = None, *, quiet: bool = True, log: str | None = None,
         plan: What to run; None: what the fields say.
         quiet: Shows no progress bar.
         log: A tracker that gets the scores of every cell as it is finished: `trackio` or `mlflow` (`benchmark.run_logs`).
+        workers: Processes that share the work, each with the plan's memory budget to itself; None: one a device, else this
+            process alone.
+        devices: Torch devices that workers are given in turn; none: the plan's.
+        executor: Where workers are: `local`, on this machine, or `ray`, on a Ray cluster; None: `local`, where there are any.
         fields: Fields of a plan; they override the plan's.
 
     Returns:
@@ -35,10 +54,48 @@ def run(plan: Plan | None = None, *, quiet: bool = True, log: str | None = None,
     """
     report = run_log(log) if log else None
     resolved = resolve(Plan.make(**{**(dict(plan) if plan else {}), **fields}), quiet)
-    groups = open_groups(resolved)
+    groups, store = open_groups(resolved), resolved.plan.store
+    if executor is not None or len(devices) > 1 or (workers or 1) != 1:
+        from ..sharing.spread import spread
+
+        spread(work_on, resolved.plan, executor=executor or "local", workers=workers, devices=devices, quiet=quiet, report=report)
+        return results_of(store, open_groups(resolved))
     with within_memory(memory_bytes(resolved.plan.memory)):
-        execute(resolved.plan.store, groups, resolved.metrics, batch_size=resolved.plan.batch_size, quiet=quiet, report=report)
-    return results_of(resolved.plan.store, groups)
+        execute(store, groups, resolved.metrics, batch_size=resolved.plan.batch_size, quiet=quiet, report=report)
+    return results_of(store, groups)
+
+
+def work_on(task: WorkerTask, tell: Tell) -> None:
+    """Works through a plan as one of several workers, until everything is stored; what goes wrong is told, not raised.
+
+    Args:
+        task: The plan and this worker's part in it.
+        tell: Takes messages for whoever started the worker.
+    """
+    import torch
+
+    logging.getLogger("flowgauge").setLevel(logging.ERROR)  # whoever starts workers has resolved the plan, and warned
+    torch.set_num_threads(task.threads)
+    plan: Plan = task.plan.model_copy(update={"device": task.device}) if task.device else task.plan
+    try:
+        if os.getcwd() != task.folder:
+            os.chdir(task.folder)
+        resolved = resolve(plan)
+        groups = open_groups(resolved)
+        with within_memory(memory_bytes(plan.memory)):
+            execute(
+                plan.store, groups, resolved.metrics, batch_size=plan.batch_size, turn=task.turn,
+                report=lambda record: tell(Message("record", record.model_dump_json())),
+                show=lambda total, _: ToldProgress(total, tell),
+            )  # fmt: skip
+    except UsageError as error:
+        tell(Message("refused", str(error)))
+    except FlowgaugeError as error:
+        tell(Message("failed", str(error)))
+    except Exception as error:
+        tell(Message("failed", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
+    else:
+        tell(Message("end"))
 
 
 def open_groups(resolved: ResolvedPlan, read_only: bool = False) -> list[JobGroup]:

@@ -1,8 +1,9 @@
-"""Works through one group of cells: explains batch by batch, scores cell by cell, writes each record last."""
+"""What is left to do for one group of cells, as shares: explained batch by batch, scored cell by cell, each record last."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,29 +14,23 @@ from ...models.batch import Batch
 from ...models.inputs.encode import reseed
 from ...models.shared_model import SharedModel, lent_copy
 from ..loading.trained_weights import TrainedWeights
+from ..sharing.shares import Share, WorkerTurn
 from ..store.damage import mend
 from ..store.record import Cost, Record, Score, Status
 from ..store.renewal import renewable
 from .explain import PreparedBatch, explain_batch, warm_up
-from .jobs import Job, JobGroup
+from .jobs import Job, JobGroup, finished
 from .method_trainer import MethodTrainer
 from .prepared import PreparedBatches
 from .provenance import provenance
 from .scoring import ExplainedBatches, score_job
 
 
-def work(
-    group: JobGroup,
-    jobs: Sequence[Job],
-    metrics: Sequence[Any],
-    batches: PreparedBatches,
-    progress: Progress,
-    trained_weights: TrainedWeights,
-    report: Callable[[Record], None] | None = None,
-) -> None:
-    """Does what is left to do for jobs of a group; each ends with a record.
+@dataclass(eq=False)
+class GroupWork:
+    """What is left to do for the jobs of a group, as shares; each job ends with a record.
 
-    Args:
+    Attributes:
         group: The model, the task and the budgets that metrics are matched to.
         jobs: The cells of the group that are not finished.
         metrics: What they are scored by.
@@ -44,37 +39,142 @@ def work(
         trained_weights: Where weights of methods that are trained are kept.
         report: Called with the record of every job, once it is stored.
     """
-    model, started = batches.model, _now()
-    trainer = MethodTrainer(trained_weights, model, batches.labels)
-    for job in jobs:
-        if job.method is not None:
-            job.record = mend(job.cell)
-            job.not_applicable = shortened(batches.refusal) or job.not_applicable
-    _explain(group, jobs, batches, progress, trainer)
 
-    def show(job: Job) -> ExplainedBatches:
+    group: JobGroup
+    jobs: Sequence[Job]
+    metrics: Sequence[Any]
+    batches: PreparedBatches
+    progress: Progress
+    trained_weights: TrainedWeights
+    report: Callable[[Record], None] | None = None
+
+    def __post_init__(self) -> None:
+        self.started, self.is_warm = _now(), False
+        self.trainer = MethodTrainer(self.trained_weights, self.batches.model, self.batches.labels)
+        for job in self.jobs:
+            if job.method is not None:
+                job.record = mend(job.cell)
+                job.not_applicable = shortened(self.batches.refusal) or job.not_applicable
+
+    def shares(self, turn: WorkerTurn) -> list[Share]:
+        """What to explain, batch by batch, and then what to score, cell by cell."""
+        firsts = [0]
+        for batch in self.batches.encoded.batches:
+            firsts.append(firsts[-1] + len(batch))
+        explained: dict[int, list[Share]] = {id(job): [] for job in self.jobs}
+        explaining: list[Share] = []
+        for index in turn.rotate(range(len(self.batches))):
+            for job in self.jobs:
+                share = _ToExplain(self, job, index, firsts[index])
+                explained[id(job)].append(share)
+                explaining.append(share)
+        scoring = list[Share]()
+        for job in self.jobs:
+            needed = [job, *(reference for reference in self.group.references.values() if reference is not None)]
+            shares = [share for of in needed for share in explained.get(id(of), ())]
+            scoring.append(_ToScore(self, job, shares))
+        return [*explaining, *scoring]
+
+    def explain(self, job: Job, index: int, first: int) -> None:
+        """Explains those instances of a batch that are not stored, and stores them; notes why where that fails."""
+        batch = self.batches.encoded.batches[index]
+        while not job.is_settled and (rows := _missing(job, batch)):
+            self.progress.step(f"{self.group.task.name}: {job.name}", 0)
+            if not self.is_warm:
+                warm_up(self.batches.model, batch, [each.method for each in self.jobs])
+                self.is_warm = True
+            _explain_job(self.batches.shared, job, self.batches(index, rows), first + rows[0], self.trainer)
+        self.progress.step(self.group.task.name)
+
+    def score(self, job: Job) -> None:
+        """Scores a cell and writes its record, unless another process has done so meanwhile."""
+        if not self._adopt(job):
+            if not job.is_settled:
+                self.progress.step(f"{self.group.task.name}: scoring {job.name}", 0)
+                score_job(self.batches.shared, self.group, job, self.metrics, self._show)
+            self._conclude(job)
+        self.progress.step(self.group.task.name, len(self.metrics))
+
+    def _adopt(self, job: Job) -> bool:
+        """Whether another process has stored a record of the job in the meantime that leaves nothing to do."""
+        if job.method is None or (stored := job.cell.record()) is None or stored == job.record:
+            return False
+        mine, job.record = job.record, stored
+        if stored.status == "failed" or finished(job, self.group, self.metrics):
+            return True
+        job.record = mine if mine is not None else stored
+        return False
+
+    def _show(self, job: Job) -> ExplainedBatches:
+        model = self.batches.model
+
         def explain(batch: Batch) -> list[Explanation]:
-            explanations: list[Explanation] = trainer.ready(job).explain(model, lent_copy(reseed(batch, job.seed), job.method))
+            lent = lent_copy(reseed(batch, job.seed), job.method)
+            explanations: list[Explanation] = self.trainer.ready(job).explain(model, lent)
             return explanations
 
-        return ExplainedBatches(job.cell, batches, None if job.method is None else explain)
+        return ExplainedBatches(job.cell, self.batches, None if job.method is None else explain)
 
-    for job in jobs:
-        if not job.is_settled:
-            progress.step(f"{group.task.name}: scoring {job.name}", 0)
-            score_job(batches.shared, group, job, metrics, show)
-        progress.step(group.task.name, len(metrics))
+    def _conclude(self, job: Job) -> None:
         if job.method is None and job.error and job.record:  # what is stored stays as it is
             job.record = job.record.model_copy(update={"status": "failed", "error": job.error})
-            continue
+            return
         with job.cell.files.alone():
-            job.record = renewable(job.cell, _record(group, job, batches, trainer, started))
+            job.record = renewable(job.cell, _record(self.group, job, self.batches, self.trainer, self.started))
             job.cell.write_record(job.record)
-        if report is not None:
-            report(job.record)
+        if self.report is not None:
+            self.report(job.record)
         if job.record.status == "done":
             _remove_failed_versions(job)
-    batches.free()
+
+
+@dataclass(eq=False)
+class _ToExplain:
+    """The instances of one batch, to be explained by one method."""
+
+    work_of: GroupWork
+    job: Job
+    index: int
+    first: int
+    is_done: bool = False
+    is_ready: bool = True
+
+    @property
+    def memory(self) -> PreparedBatches:
+        return self.work_of.batches
+
+    def claims(self) -> list[str]:
+        training = self.work_of.trainer.training(self.job)  # one process trains, and the others go on with other shares
+        return [f"{self.job.cell.path}/{self.first:05d}", *([training] if training else [])]
+
+    def work(self) -> None:
+        self.work_of.explain(self.job, self.index, self.first)
+        self.is_done = True
+
+
+@dataclass(eq=False)
+class _ToScore:
+    """A cell, to be scored by all metrics."""
+
+    work_of: GroupWork
+    job: Job
+    needed: list[Share]
+    is_done: bool = False
+
+    @property
+    def is_ready(self) -> bool:
+        return all(share.is_done for share in self.needed)
+
+    @property
+    def memory(self) -> PreparedBatches:
+        return self.work_of.batches
+
+    def claims(self) -> list[str]:
+        return [f"{self.job.cell.path}/scores"]
+
+    def work(self) -> None:
+        self.work_of.score(self.job)
+        self.is_done = True
 
 
 def _remove_failed_versions(job: Job) -> None:
@@ -87,22 +187,6 @@ def _remove_failed_versions(job: Job) -> None:
 
 def _without_source(key: dict[str, Any]) -> dict[str, Any]:
     return {**key, "method": {**key["method"], "source": ""}}
-
-
-def _explain(group: JobGroup, jobs: Sequence[Job], batches: PreparedBatches, progress: Progress, trainer: MethodTrainer) -> None:
-    """Explains the instances that are not stored yet, by this process or another; a cell that fails is left and others go on."""
-    first, warm = 0, False
-    for index, batch in enumerate(batches.encoded.batches):
-        for job in jobs:
-            while not job.is_settled and (rows := _missing(job, batch)):
-                progress.step(f"{group.task.name}: {job.name}", 0)
-                if not warm:
-                    warm_up(batches.model, batch, [each.method for each in jobs])
-                    warm = True
-                _explain_job(batches.shared, job, batches(index, rows), first + rows[0], trainer)
-        progress.step(group.task.name, len(jobs))
-        first += len(batch)
-    batches.free()
 
 
 def _missing(job: Job, batch: Batch) -> tuple[int, ...]:

@@ -84,6 +84,11 @@ class TrainedWeights:
             log.warning("%s/weights.safetensors is damaged: it is trained again.", folder)
             return None
 
+    def is_done(self, folder: str) -> bool:
+        """Whether the record of a training says that its weights are stored."""
+        record = self.read(folder)
+        return record is not None and record.status == "done"
+
     def read(self, folder: str) -> TrainingRecord | None:
         """The record of a training; None where there is none or it is damaged."""
         try:

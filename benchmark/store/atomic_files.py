@@ -205,6 +205,36 @@ class Files:
             raise self._unwritable(error) from error
         return hashlib.sha256(data).hexdigest()
 
+    def create(self, path: str, data: bytes) -> bool:
+        """Creates a small file; of several processes that try at once, one succeeds. Readers may see a part of it.
+
+        Args:
+            path: The file, as the file system names it.
+            data: Its bytes.
+
+        Returns:
+            Whether there was none.
+
+        Raises:
+            UsageError: The folder cannot be written.
+        """
+        try:
+            if not self.local:
+                self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+                self.fs.pipe_file(path, data, mode="create")
+                return True
+            for _ in range(ATTEMPTS):
+                with suppress(FileNotFoundError):  # the folder is not there, or another process has just removed it
+                    with open(path, "xb") as file:
+                        file.write(data)
+                    return True
+                os.makedirs(path.rpartition("/")[0], exist_ok=True)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return False
+
     def _is_file(self, path: str) -> bool:
         return bool(os.path.isfile(path) if self.local else self.fs.isfile(path))
 

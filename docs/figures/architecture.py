@@ -16,7 +16,8 @@ tasks: what to explain: instance.py registry.py pairs agreement.py classificatio
 models: a model as a flow graph: inputs flow layers families interventions circuits built zoo
 methods: explain a prediction: gradients patterns attention perturbation masks noise circuits
 metrics: how faithful that is: nodes summary.py tokens heads edges patterns masks circuits reduced_models statistics calibration
-benchmark: run, store, resume: engine loading store external verification fine_tuning conformance speed catalogue reproduction
+benchmark: run, store, resume: engine sharing loading store external verification fine_tuning conformance speed catalogue \
+reproduction
 leaderboards: compare, show, publish: stored tables comparison site figures export submission report_cards reproduction
 """
 """Folder: caption: its rooms (folders) and, where it has files alone, some of these."""

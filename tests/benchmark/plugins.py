@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +35,18 @@ def drawn(model, batch):
     """Random numbers from each instance's seed."""
     rows = [torch.rand(batch.ids.shape[1], generator=g) for g in batch.generators()]
     return explanations(batch, tokens=torch.stack(rows))
+
+
+@method("counted", gives={"tokens"})
+def counted(model, batch, log: str = "", pause: float = 0.0, dies: str = ""):
+    """Its positions, after a pause; notes whom it explains, and with `dies` ends its process once, by that file."""
+    with open(log, "a") as lines:
+        lines.write("".join(f"{os.getpid()} {name}\n" for name in batch.names))
+    if dies and not os.path.exists(dies):
+        open(dies, "x").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(pause)
+    return explanations(batch, tokens=torch.arange(batch.ids.shape[1]).expand(batch.ids.shape).double())
 
 
 @method("by-head", gives={"heads"})

@@ -114,6 +114,18 @@ Memory = Annotated[
         help="What explaining and scoring may take at once above the loaded model; work is split to stay below it.",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, show_default="one for each of --devices, else 1", help="Processes that share the work of the run."),
+]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option(show_default="that of --device", help="Torch devices that workers take in turn, such as cuda:1; repeatable."),
+]
+Executor = Annotated[
+    str | None,
+    typer.Option(show_default="local", help="Where workers are: local, on this machine; ray, on a Ray cluster (flowgauge[ray])."),
+]
 Log = Annotated[
     str | None, typer.Option(show_default="none", help="Send each cell's scores to a tracker as they come: trackio or mlflow.")
 ]

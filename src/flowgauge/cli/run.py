@@ -17,8 +17,10 @@ from .options import (
     DataDir,
     Debug,
     Device,
+    Devices,
     DryRun,
     Dtype,
+    Executor,
     Limit,
     Log,
     MaxTokens,
@@ -35,6 +37,7 @@ from .options import (
     Split,
     StoreUrl,
     Where,
+    Workers,
     mapping_of,
 )
 
@@ -83,6 +86,9 @@ def run(
     where: Where = None,
     data_dir: DataDir = None,
     revision: Revision = None,
+    workers: Workers = None,
+    devices: Devices = None,
+    executor: Executor = None,
     log: Log = None,
     dry_run: DryRun = False,
     quiet: Quiet = False,
@@ -112,7 +118,7 @@ def run(
             return
         from ..benchmark.engine.run import run as run_plan
 
-        results = run_plan(resolved_plan, quiet=quiet, log=log)
+        results = run_plan(resolved_plan, quiet=quiet, log=log, workers=workers, devices=devices or (), executor=executor)
         print_results(results, quiet, scorecard=resolved_plan.metrics is None)
     raise typer.Exit(results.exit_code)
 

@@ -29,6 +29,22 @@ def test_what_is_written_can_be_read_listed_and_removed(url: str, tmp_path: Path
     assert files.read(path) is None
 
 
+@pytest.mark.parametrize("url", ["{tmp}/store", "memory://created-files/store"])
+def test_a_file_is_created_once(url: str, tmp_path: Path) -> None:
+    files = Files(url.format(tmp=tmp_path))
+    path = f"{files.root}/claims/a"
+    assert files.create(path, b"one") and not files.create(path, b"two")
+    assert files.read(path) == b"one"
+    files.remove(path)
+    assert files.create(path, b"two")
+
+
+def test_a_file_cannot_be_created_in_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "claims").write_text("")
+    with pytest.raises(UsageError, match="cannot write the store"):
+        Files(str(tmp_path)).create(f"{tmp_path}/claims/a", b"one")
+
+
 def test_a_write_that_is_interrupted_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = Files(str(tmp_path))
     files.write(f"{tmp_path}/a.txt", b"old")
