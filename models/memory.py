@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from ..core.errors import UsageError
+from ..core.errors import FlowgaugeError, UsageError
 
 if TYPE_CHECKING:
     from .layered import Layered
@@ -22,7 +22,23 @@ DEFAULT = "4GiB"
 UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 LEAST = 2**26
 """The smallest budget: 64 MiB, below which Python's own objects are no longer small beside it."""
+NO_MEMORY = "DefaultCPUAllocator: can't allocate memory"
+"""What torch says where a tensor does not fit into the memory of the machine."""
 _BUDGET: ContextVar[int] = ContextVar("memory budget", default=4 * 2**30)
+
+
+class OutOfMemory(FlowgaugeError):
+    """There is not enough memory for so many instances at once; fewer may do."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or one that it comes from, says that memory has run out: that of the process or of a GPU."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError" or NO_MEMORY in str(cause):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def memory_bytes(text: str | int) -> int:

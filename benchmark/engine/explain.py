@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from ...methods.explanation import Explanation
 from ...models.batch import Batch
 from ...models.circuits.circuit_graph import CircuitGraph
 from ...models.flow.flow_model import FlowModel
-from ...models.flow.work import Work, counting, total
+from ...models.flow.work import Work, measuring, total
 from ...models.inputs.encode import relabel, reseed, token_slots
 from ...models.inputs.label_question import label_name
 from ...models.inputs.labels import nameless
@@ -118,6 +117,7 @@ def explain_batch(model: Layered, method: Any, prepared: PreparedBatch, seed: in
     cost = {
         "own_seconds": own.seconds,
         "charged_seconds": charged.seconds,
+        "processor": own.processor + charged.processor,
         "passes": (own.layer_rows + charged.layer_rows) / max(model.n_layers, 1),
         "explanations": len(gold.explanations) + len(wrong.explanations),
         "peak_bytes": peak.read(),
@@ -219,12 +219,11 @@ def _measured_explanations(model: Layered, method: Any, batch: Batch, seed: int)
     """
     lent = lent_copy(reseed(batch, seed), method)
     lent.cache["charges"] = []
-    started = time.perf_counter()
-    with counting() as count:
+    with measuring() as measured:
         explanations = method.explain(model, lent)
-    if model.device.type == "cuda":
-        torch.cuda.synchronize(model.device)
-    own, charged = Work(time.perf_counter() - started, count.rows), total(lent.cache.pop("charges", []))
+        if model.device.type == "cuda":
+            torch.cuda.synchronize(model.device)
+    own, charged = measured.work, total(lent.cache.pop("charges", []))
     check_returned(method, explanations, batch, model)
     return _MeasuredExplanations(explanations, own, charged)
 

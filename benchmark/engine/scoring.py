@@ -17,6 +17,7 @@ from ...metrics.statistics.intervals import INTERVALS
 from ...metrics.summary import summarise
 from ...models.batch import Batch
 from ...models.layered import Layered
+from ...models.memory import is_out_of_memory
 from ...models.shared_model import SharedModel, lent_copy
 from ..store.key import canonical, metric_id
 from ..store.record import Score
@@ -70,7 +71,12 @@ class ExplainedBatches(Sequence[ExplainedBatch]):
 
 
 def score_job(
-    shared: SharedModel, group: JobGroup, job: Job, metrics: Sequence[Any], show: Callable[[Job], ExplainedBatches]
+    shared: SharedModel,
+    group: JobGroup,
+    job: Job,
+    metrics: Sequence[Any],
+    show: Callable[[Job], ExplainedBatches],
+    halve: Callable[[], bool] = lambda: False,
 ) -> None:
     """Scores one cell by every metric, into `job.scores`.
 
@@ -84,6 +90,7 @@ def score_job(
         job: The cell.
         metrics: The metrics.
         show: A cell's explained batches.
+        halve: Makes the batches that `show` shows smaller, where memory has run out; whether it could.
     """
     for metric in metrics:
         name, reference = metric_id(metric), group.references.get(metric_id(metric))
@@ -92,22 +99,37 @@ def score_job(
         if stored is not None and stored.reference == folder and not is_old(stored := renewed_score(job.cell, stored)):
             job.scores[name] = stored
             continue
-        declared = declared_score(metric, folder)
-        started = time.perf_counter()
-        try:
-            with shared.lent_to(metric, job.method):
-                scores = compute(metric, shared.model, show(job), reference, show)
-                aggregates = tuple(scores.aggregates or summarise(scores.rows, declared.bounds))
-        except SharedStateChanged:
-            raise
-        except NotApplicable as reason:
-            job.scores[name] = declared.model_copy(update={"status": "not-applicable", "reason": shortened(str(reason))})
-        except FlowgaugeError as error:
-            job.scores[name] = declared.model_copy(update={"status": "failed", "reason": shortened(str(error))})
-        else:
-            update = {"aggregates": aggregates, "ranked": ranked(metric, aggregates), "seconds": time.perf_counter() - started}
-            score = declared.model_copy(update=update)
-            job.scores[name] = job.cell.write_scores(score, scores.rows)
+        scored = _scored(shared, job, metric, reference, show)
+        while scored is None:
+            scored = _scored(shared, job, metric, reference, show, is_last=not halve())
+        job.scores[name] = scored
+
+
+def _scored(
+    shared: SharedModel,
+    job: Job,
+    metric: Any,
+    reference: Job | None,
+    show: Callable[[Job], ExplainedBatches],
+    is_last: bool = False,
+) -> Score | None:
+    """A cell's score by one metric, stored where there is one; None where memory ran out, unless this is the last attempt."""
+    declared = declared_score(metric, reference.cell.folder if reference else "")
+    started = time.perf_counter()
+    try:
+        with shared.lent_to(metric, job.method):
+            scores = compute(metric, shared.model, show(job), reference, show)
+            aggregates = tuple(scores.aggregates or summarise(scores.rows, declared.bounds))
+    except SharedStateChanged:
+        raise
+    except NotApplicable as reason:
+        return declared.model_copy(update={"status": "not-applicable", "reason": shortened(str(reason))})
+    except FlowgaugeError as error:
+        if is_out_of_memory(error) and not is_last:
+            return None
+        return declared.model_copy(update={"status": "failed", "reason": shortened(str(error))})
+    update = {"aggregates": aggregates, "ranked": ranked(metric, aggregates), "seconds": time.perf_counter() - started}
+    return job.cell.write_scores(declared.model_copy(update=update), scores.rows)
 
 
 def compute(

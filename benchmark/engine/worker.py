@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from ...core.progress import Progress
 from ...methods.explanation import Explanation
 from ...models.batch import Batch
 from ...models.inputs.encode import reseed
+from ...models.memory import OutOfMemory, is_out_of_memory
 from ...models.shared_model import SharedModel, lent_copy
 from ..loading.trained_weights import TrainedWeights
 from ..sharing.shares import Share, WorkerTurn
@@ -21,9 +23,11 @@ from ..store.renewal import renewable
 from .explain import PreparedBatch, explain_batch, warm_up
 from .jobs import Job, JobGroup, finished
 from .method_trainer import MethodTrainer
-from .prepared import PreparedBatches
+from .prepared import PreparedBatches, encode_group
 from .provenance import provenance
 from .scoring import ExplainedBatches, score_job
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -50,6 +54,8 @@ class GroupWork:
 
     def __post_init__(self) -> None:
         self.started, self.is_warm = _now(), False
+        self._most: dict[int, int] = {}
+        self.scored = self.batches
         self.trainer = MethodTrainer(self.trained_weights, self.batches.model, self.batches.labels)
         for job in self.jobs:
             if job.method is not None:
@@ -78,12 +84,22 @@ class GroupWork:
     def explain(self, job: Job, index: int, first: int) -> None:
         """Explains those instances of a batch that are not stored, and stores them; notes why where that fails."""
         batch = self.batches.encoded.batches[index]
-        while not job.is_settled and (rows := _missing(job, batch)):
+        while not job.is_settled and (rows := _missing(job, batch)[: self._most.get(id(job))]):
             self.progress.step(f"{self.group.task.name}: {job.name}", 0)
             if not self.is_warm:
                 warm_up(self.batches.model, batch, [each.method for each in self.jobs])
                 self.is_warm = True
-            _explain_job(self.batches.shared, job, self.batches(index, rows), first + rows[0], self.trainer)
+            try:
+                _explain_job(self.batches.shared, job, self.batches(index, rows), first + rows[0], self.trainer)
+            except OutOfMemory as reason:
+                self.batches.free()
+                if len(rows) == 1:
+                    job.error = shortened(f"one instance takes more memory than there is: {reason}")
+                    continue
+                self._most[id(job)] = len(rows) // 2
+                log.warning(
+                    "memory ran out in %s with %d instances at once; %d from here on.", job.name, len(rows), len(rows) // 2
+                )
         self.progress.step(self.group.task.name)
 
     def score(self, job: Job) -> None:
@@ -91,7 +107,7 @@ class GroupWork:
         if not self._adopt(job):
             if not job.is_settled:
                 self.progress.step(f"{self.group.task.name}: scoring {job.name}", 0)
-                score_job(self.batches.shared, self.group, job, self.metrics, self._show)
+                score_job(self.scored.shared, self.group, job, self.metrics, self._show, self._halve)
             self._conclude(job)
         self.progress.step(self.group.task.name, len(self.metrics))
 
@@ -113,7 +129,17 @@ class GroupWork:
             explanations: list[Explanation] = self.trainer.ready(job).explain(model, lent)
             return explanations
 
-        return ExplainedBatches(job.cell, self.batches, None if job.method is None else explain)
+        return ExplainedBatches(job.cell, self.scored, None if job.method is None else explain)
+
+    def _halve(self) -> bool:
+        """Whether the batches that are scored could be made smaller, as they are from now on."""
+        self.scored.free()
+        largest = max(map(len, self.scored.encoded.batches))
+        if largest == 1:
+            return False
+        self.scored = encode_group(self.group, self.metrics, largest // 2)
+        log.warning("memory ran out in scoring %s with %d instances at once; half from here on.", self.group.task.name, largest)
+        return True
 
     def _conclude(self, job: Job) -> None:
         if job.method is None and job.error and job.record:  # what is stored stays as it is
@@ -167,7 +193,7 @@ class _ToScore:
 
     @property
     def memory(self) -> PreparedBatches:
-        return self.work_of.batches
+        return self.work_of.scored
 
     def claims(self) -> list[str]:
         return [f"{self.job.cell.path}/scores"]
@@ -197,7 +223,11 @@ def _missing(job: Job, batch: Batch) -> tuple[int, ...]:
 
 
 def _explain_job(shared: SharedModel, job: Job, prepared: PreparedBatch, first: int, trainer: MethodTrainer) -> None:
-    """Explains one batch, whose first instance has the index `first`, and stores it; notes why where that fails."""
+    """Explains one batch, whose first instance has the index `first`, and stores it; notes why where that fails.
+
+    Raises:
+        OutOfMemory: Fewer instances at once may do.
+    """
     if job.method is None:
         job.error = f"some of its explanations are missing or damaged. {job.cell.remedy}"
         return
@@ -209,6 +239,8 @@ def _explain_job(shared: SharedModel, job: Job, prepared: PreparedBatch, first: 
     except NotApplicable as reason:
         job.not_applicable = shortened(str(reason))
     except FlowgaugeError as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory(str(error)) from error
         job.error = shortened(str(error))
     else:
         job.cell.write_part(first, part)

@@ -77,7 +77,8 @@ class Part:
         sentences: The explained instances.
         gold: Explanations of the gold quantity.
         predicted: Explanations of the predicted quantity; the same object as in `gold` where they do not differ.
-        cost: own_seconds, charged_seconds, explanations and peak_bytes, as in a record's cost, and its passes in all.
+        cost: own_seconds, charged_seconds, explanations and peak_bytes, as in a record's cost, and its passes and processor
+            time in all.
     """
 
     sentences: tuple[ExplainedSentence, ...]

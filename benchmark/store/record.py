@@ -156,6 +156,8 @@ class Cost(_Stored):
         passes: Forward passes of one sentence through all layers that an explanation takes, in fractions where a row enters at a
             later layer; the backward pass of a gradient is not counted. None: unknown, as in cells of version 0.1; 0 of a method
             that does not run flowgauge's layers.
+        processor: Processor time of all threads that an explanation takes (s), with charged traces: unlike `seconds`, other
+            programs on the machine do not move it. None: unknown, as in cells of version 0.1.
     """
 
     seconds: float
@@ -164,6 +166,7 @@ class Cost(_Stored):
     explanations: int
     peak_bytes: int
     passes: float | None = None
+    processor: float | None = None
 
     @classmethod
     def of_parts(cls, parts: Sequence[Mapping[str, float]]) -> Cost | None:
@@ -177,10 +180,13 @@ class Cost(_Stored):
             return None
         own, charged = sum(part["own_seconds"] for part in parts), sum(part["charged_seconds"] for part in parts)
         peak = int(max(part["peak_bytes"] for part in parts))
-        passes = sum(part["passes"] for part in parts) / count if all("passes" in part for part in parts) else None
+        passes, processor = (
+            sum(part[name] for part in parts) / count if all(name in part for part in parts) else None
+            for name in ("passes", "processor")
+        )
         return cls(
             seconds=(own + charged) / count, own_seconds=own, charged_seconds=charged, explanations=count, peak_bytes=peak,
-            passes=passes,
+            passes=passes, processor=processor,
         )  # fmt: skip
 
 

@@ -175,6 +175,9 @@ def _costs(group: ComparableCells) -> dict[str, dict[str, str]]:
     every = group.by_method()
     columns = {
         "seconds\nan explanation": {name: _mean([r.cost.seconds for r in members if r.cost]) for name, members in every.items()},
+        "processor s\nan explanation": {
+            name: _mean([r.cost.processor for r in members if r.cost and r.cost.processor]) for name, members in every.items()
+        },
         "passes\nan explanation": {
             name: _mean([r.cost.passes for r in members if r.cost and r.cost.passes]) for name, members in every.items()
         },

@@ -9,6 +9,7 @@ from ..tables.columns import VARIANTS
 
 COSTS = {
     "seconds": "wall time, with work that methods share charged to each in full.",
+    "processor s": "processor time of all threads (s), which other programs on the machine do not move.",
     "passes": "forward passes of one sentence through all layers; gradients are not counted.",
     "moves with": "largest change of an explanation when other sentences share its batch, or another seed is drawn, as a share "
     "of its size; 0 is best, and methods that draw random numbers do move with the seed.",

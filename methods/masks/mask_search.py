@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
@@ -15,7 +14,7 @@ from torch import Tensor
 from ...core.settings import Settings
 from ...models.baseline import RemovedWord, removed_word
 from ...models.batch import Batch
-from ...models.flow.work import Work, counting
+from ...models.flow.work import measuring
 from ...models.interventions.states import blend
 from ...models.layered import Layered
 from ...models.outputs import divergence
@@ -155,10 +154,9 @@ class MaskSearch(Settings):
             logits, numbers, work = cache[key]
             cache.setdefault("charges", []).append(work)
             return logits, dict(numbers)
-        started = time.perf_counter()
-        with counting() as count:
+        with measuring() as measured:
             logits, numbers = self._descend(problem)
-        cache[key] = logits, dict(numbers), Work(time.perf_counter() - started, count.rows)
+        cache[key] = logits, dict(numbers), measured.work
         return logits, numbers
 
     def _descend(self, problem: MaskProblem) -> tuple[Logits, dict[str, PerRow]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +16,7 @@ from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.graph import NO_EDGE, Patterns
 from ...models.flow.trace import PathSettings, PathTrace
-from ...models.flow.work import Work, counting, total
+from ...models.flow.work import measuring, total
 from ..base import explanations, method
 from ..explanation import Explanation
 from .pattern_search import AttentionPatterns, EmbeddingPatterns, optimality_gaps, refine, search
@@ -74,11 +73,10 @@ class InfluencePatterns(PathSettings):
             cached, work = batch.cache[key]
             batch.cache.setdefault("charges", []).append(work)
             return list(cached)
-        started, before = time.perf_counter(), len(batch.cache.get("charges", ()))
-        with counting() as count:
+        before = len(batch.cache.get("charges", ()))
+        with measuring() as measured:
             explained = self._explain(model, batch)
-        own = Work(time.perf_counter() - started, count.rows)
-        batch.cache[key] = (explained, total([own, *batch.cache.get("charges", ())[before:]]))
+        batch.cache[key] = (explained, total([measured.work, *batch.cache.get("charges", ())[before:]]))
         return explained
 
     def _explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,7 +20,7 @@ from ..memory import memory_budget
 from ..outputs import value
 from .flow_model import FlowModel
 from .quadrature import Quadrature, Rule, check_quadrature, quadrature
-from .work import Work, counting
+from .work import Work, measuring
 
 WHOLE = 1 / 2
 """Share of the memory budget that a trace with all its sites may take; a larger one is split."""
@@ -165,15 +164,14 @@ def path_trace(
         cached: PathTrace = batch.cache[key]
         batch.cache.setdefault("charges", []).append(cached.work)
         return cached
-    started = time.perf_counter()
-    with counting() as count:
+    with measuring() as measured:
         if len(batch) * trace_bytes(model, batch.ids.shape[1], samples) <= WHOLE * memory_budget():
             trace = _trace(model, batch, quadrature(rule, samples), baseline)
         else:
             from .split_trace import split_trace
 
             trace = split_trace(model, batch, quadrature(rule, samples), baseline)
-    trace.work = Work(time.perf_counter() - started, count.rows)
+    trace.work = measured.work
     batch.cache[key] = trace
     return trace
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -15,19 +16,21 @@ class Work(NamedTuple):
         seconds: Wall time (s).
         layer_rows: Rows that were run through a layer, summed over layers: L for one sentence in one forward pass. The backward
             pass of a gradient is not in it.
+        processor: Processor time of all threads together (s), which other programs on the machine do not move.
     """
 
     seconds: float = 0.0
     layer_rows: int = 0
+    processor: float = 0.0
 
 
 def total(parts: list[Work]) -> Work:
     """The sum of several parts.
 
-    >>> total([Work(1.5, 6), Work(0.5, 2)])
-    Work(seconds=2.0, layer_rows=8)
+    >>> total([Work(1.5, 6, 3.0), Work(0.5, 2, 0.5)])
+    Work(seconds=2.0, layer_rows=8, processor=3.5)
     """
-    return Work(sum(part.seconds for part in parts), sum(part.layer_rows for part in parts))
+    return Work(*(sum(values) for values in zip(*parts, strict=True))) if parts else Work()  # type: ignore[arg-type]
 
 
 @dataclass
@@ -49,6 +52,22 @@ def counting() -> Iterator[LayerRows]:
         yield count
     finally:
         _COUNTS[:] = [other for other in _COUNTS if other is not count]
+
+
+@dataclass
+class Measurement:
+    """What a block took, once it has ended; see `measuring`."""
+
+    work: Work = field(default_factory=Work)
+
+
+@contextmanager
+def measuring() -> Iterator[Measurement]:
+    """Measures what the block takes."""
+    measured, started, processor = Measurement(), time.perf_counter(), time.process_time()
+    with counting() as count:
+        yield measured
+    measured.work = Work(time.perf_counter() - started, count.rows, time.process_time() - processor)
 
 
 def note_layer(rows: int) -> None:

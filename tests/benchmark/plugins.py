@@ -297,3 +297,27 @@ class Splits:
         if split not in ("train", "test"):
             raise NoSplit(f"task 'splits' has no split {split!r}.")
         return load_task("sva/obj").instances("test", limit, seed + (split == "train"))
+
+
+@method("hungry", gives={"tokens"})
+def hungry(model, batch, most: int = 2):
+    """Positions; memory runs out with more instances at once."""
+    if len(batch) > most:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+    return explanations(batch, tokens=torch.arange(batch.ids.shape[1]).expand(batch.ids.shape).double())
+
+
+class HungrySum(TokenSum):
+    """The sum of token scores; memory runs out with more instances at once."""
+
+    name = "hungry-sum"
+
+    def __init__(self, most: int = 2) -> None:
+        super().__init__()
+        self.most = most
+
+    def score(self, model, explained, reference):
+        """One row an instance and variant."""
+        if max(len(part.batch) for part in explained) > self.most:
+            raise MemoryError
+        return super().score(model, explained, reference)

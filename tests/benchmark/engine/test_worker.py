@@ -79,3 +79,27 @@ def test_an_edit_of_a_helper_computes_the_cell_again(make_plan, tmp_path: Path, 
         results = run(make_plan(methods=[str(tmp_path / "plug.py")], limit=2))
         sums.append(results.to_pandas()["value"].iloc[0])
     assert sums[1] == 2 * sums[0] and len(Store(results.store).records()) == 2
+
+
+def test_memory_that_runs_out_makes_batches_smaller_and_scores_no_others(make_plan, plug, rows_of, tmp_path, caplog) -> None:
+    name, metric = plug("hungry", "hungry-sum")
+    plenty = run(make_plan(methods=f"{name}:most=100", metrics=f"{metric}:most=100", store=str(tmp_path / "plenty")))
+    little = run(make_plan(methods=f"{name}:most=2", metrics=f"{metric}:most=2"))
+    assert little.records[0].status == "done" and little.records[0].instances == 12
+    (expected,), (rows,) = rows_of(plenty).values(), rows_of(little).values()
+    assert rows.sort_values(["instance", "variant"], ignore_index=True).equals(
+        expected.sort_values(["instance", "variant"], ignore_index=True)
+    )
+    assert "with 5 instances at once; 2 from here on" in caplog.text and "in scoring sva/obj with 5 instances" in caplog.text
+
+
+def test_one_instance_that_is_too_much_fails_its_cell_alone(make_plan, plug) -> None:
+    hungry, metric, other = plug("hungry", "hungry-sum", "by-position")
+    failed, whole = run(make_plan(methods=[f"{hungry}:most=0", other], metrics=[f"{metric}:most=0"])).records
+    assert failed.status == "failed" and failed.error.startswith("one instance takes more memory than there is: ")
+    assert whole.status == "partial" and "there is not enough memory" in whole.error
+
+
+def test_processor_time_stands_beside_wall_time(make_plan, plug) -> None:
+    (record,) = run(make_plan()).records
+    assert record.cost is not None and record.cost.processor is not None and record.cost.processor > 0

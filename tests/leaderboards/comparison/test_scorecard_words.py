@@ -11,7 +11,7 @@ from flowgauge.metrics.scorecard import SCORECARD
 def test_every_metric_of_the_scorecard_and_every_cost_has_a_line_of_its_own():
     metrics = [name for group in SCORECARD.values() for name in group]
     heads = [f"{name}\n{METRICS.create(name).ranked}, more is better" for name in metrics]
-    costs = ["seconds\nan explanation", "passes\nan explanation", *REPEATABILITY.values()]
+    costs = ["seconds\nan explanation", "processor s\nan explanation", "passes\nan explanation", *REPEATABILITY.values()]
     first, *lines, last = legend(["method", *heads, *costs, *heads])
     assert first == ORDER and "flowgauge info" in last
     assert [line.partition(":")[0] for line in lines] == [*metrics, *COSTS]

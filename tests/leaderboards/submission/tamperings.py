@@ -437,7 +437,9 @@ def a_hard_sentence_left_out(bundle: Path) -> None:
         stored = json.loads((folder / "record.json").read_text())
         seconds = (cost["own_seconds"] + cost["charged_seconds"]) / cost["explanations"]
         passes = cost["passes"] / cost["explanations"]
-        costs = stored["cost"] | {"explanations": cost["explanations"], "seconds": seconds, "passes": passes}
+        processor = cost["processor"] / cost["explanations"]
+        costs = {"explanations": cost["explanations"], "seconds": seconds, "passes": passes, "processor": processor}
+        costs = stored["cost"] | costs
         edit_record(bundle, method, instances=3, correct=sum(bool(sentence.correct) for sentence in left), cost=costs)
 
 
@@ -501,7 +503,8 @@ def correct_predictions_of_sentences(bundle: Path) -> None:
     count = 2 * len(part.sentences) - correct
     edit_part(bundle, "saliency", lambda part: replace(part, cost={**part.cost, "explanations": count}, predicted=part.gold))
     seconds = (part.cost["own_seconds"] + part.cost["charged_seconds"]) / count
-    costs = {"explanations": count, "seconds": seconds, "passes": part.cost["passes"] / count}
+    each = {name: part.cost[name] / count for name in ("passes", "processor")}
+    costs = {"explanations": count, "seconds": seconds, **each}
     edit_json(
         folder / "record.json",
         lambda data: data | {"correct": correct, "cost": data["cost"] | costs},

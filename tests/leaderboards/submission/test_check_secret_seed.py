@@ -163,7 +163,8 @@ def test_false_alarms_are_as_rare_as_promised():
     assert np.mean(power) > 0.7 and ALPHA == 0.05
 
 
-def test_on_the_command_line(tuned, tmp_path):
+def test_on_the_command_line(tuned, tmp_path, monkeypatch):
+    monkeypatch.setattr("secrets.randbits", lambda bits: 7)  # fresh scores of one seed in twenty are outside
     call = lambda *words: CliRunner().invoke(app, ["leaderboard", *words])  # noqa: E731
     board, secret, bundle = str(tmp_path / "board"), tmp_path / "secret", str(tuned / "bundle")
     made = call("commit-seed", board, "--out", str(secret), "--why", "spring", "--name", "me")
