@@ -79,7 +79,9 @@ def versions(names: Sequence[str]) -> dict[str, str]:
     return {name: _version(name) for name in names}
 
 
+@cache
 def _version(name: str) -> str:
+    """Looking it up takes milliseconds, and every record has eight."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -6,6 +6,7 @@ import logging
 import os
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from ...core.errors import FlowgaugeError, UsageError
@@ -17,7 +18,7 @@ from ..store.key import cell_key, folder_name
 from ..store.results import RunRecords
 from ..store.store import Store
 from .execute import execute
-from .jobs import Job, JobGroup, results_of
+from .jobs import Job, JobGroup, finished, results_of
 from .plan import Plan, as_mapping, request_of
 from .resolve import ResolvedPlan, TaskSample, draw_train, resolve
 
@@ -41,7 +42,7 @@ def run(
         quiet: Shows no progress bar.
         log: A tracker that gets the scores of every cell as it is finished: `trackio` or `mlflow` (`benchmark.run_logs`).
         workers: Processes that share the work, each with the plan's memory budget to itself; None: one a device, else this
-            process alone.
+            process alone. A script that asks for several must run under `if __name__ == "__main__":`.
         devices: Torch devices that workers are given in turn; none: the plan's.
         executor: Where workers are: `local`, on this machine, or `ray`, on a Ray cluster; None: `local`, where there are any.
         fields: Fields of a plan; they override the plan's.
@@ -53,13 +54,23 @@ def run(
         UsageError: Unknown names, unreadable files, a store that cannot be written; before anything is computed.
     """
     report = run_log(log) if log else None
+    devices = (devices,) if isinstance(devices, str) else devices
     resolved = resolve(Plan.make(**{**(dict(plan) if plan else {}), **fields}), quiet)
     groups, store = open_groups(resolved), resolved.plan.store
-    if executor is not None or len(devices) > 1 or (workers or 1) != 1:
+    if executor is not None or devices or workers not in (None, 1):
         from ..sharing.spread import spread
 
+        if all(finished(job, group, resolved.metrics) for group in groups for job in group.jobs):
+            return results_of(store, groups)
+
         spread(work_on, resolved.plan, executor=executor or "local", workers=workers, devices=devices, quiet=quiet, report=report)
-        return results_of(store, open_groups(resolved))
+        groups = open_groups(resolved)
+        if lacking := [job.cell.path for group in groups for job in group.jobs if job.record is None]:
+            raise FlowgaugeError(
+                f"the workers have ended, and {len(lacking)} cells are not in {store!r}, such as {lacking[0]}: name a store that "
+                "every worker reaches, a bucket or a shared folder, and run the same command again."
+            )
+        return results_of(store, groups)
     with within_memory(memory_bytes(resolved.plan.memory)):
         execute(store, groups, resolved.metrics, batch_size=resolved.plan.batch_size, quiet=quiet, report=report)
     return results_of(store, groups)
@@ -74,14 +85,17 @@ def work_on(task: WorkerTask, tell: Tell) -> None:
     """
     import torch
 
-    logging.getLogger("flowgauge").setLevel(logging.ERROR)  # whoever starts workers has resolved the plan, and warned
+    log = logging.getLogger("flowgauge")
     torch.set_num_threads(task.threads)
     plan: Plan = task.plan.model_copy(update={"device": task.device}) if task.device else task.plan
     try:
-        if os.getcwd() != task.folder:
+        with suppress(OSError):  # another machine may not have it, and a plan of names alone does not need it
             os.chdir(task.folder)
+        level = log.level
+        log.setLevel(logging.ERROR)  # whoever starts workers has resolved the plan, and warned
         resolved = resolve(plan)
         groups = open_groups(resolved)
+        log.setLevel(level)
         with within_memory(memory_bytes(plan.memory)):
             execute(
                 plan.store, groups, resolved.metrics, batch_size=plan.batch_size, turn=task.turn,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,8 +19,10 @@ from ...models.shared_model import SharedModel, lent_copy
 from ..loading.trained_weights import TrainedWeights
 from ..sharing.shares import Share, WorkerTurn
 from ..store.damage import mend
+from ..store.key import metric_id
 from ..store.record import Cost, Record, Score, Status
 from ..store.renewal import renewable
+from ..store.store import Cell
 from .explain import PreparedBatch, explain_batch, warm_up
 from .jobs import Job, JobGroup, finished
 from .method_trainer import MethodTrainer
@@ -54,6 +57,8 @@ class GroupWork:
 
     def __post_init__(self) -> None:
         self.started, self.is_warm = _now(), False
+        self._is_alone = True
+        self._failed: list[tuple[dict[str, Any], Cell]] | None = None
         self._most: dict[int, int] = {}
         self.scored = self.batches
         self.trainer = MethodTrainer(self.trained_weights, self.batches.model, self.batches.labels)
@@ -64,6 +69,7 @@ class GroupWork:
 
     def shares(self, turn: WorkerTurn) -> list[Share]:
         """What to explain, batch by batch, and then what to score, cell by cell."""
+        self._is_alone = turn.workers == 1  # each of several counts what it does itself
         firsts = [0]
         for batch in self.batches.encoded.batches:
             firsts.append(firsts[-1] + len(batch))
@@ -83,7 +89,7 @@ class GroupWork:
 
     def explain(self, job: Job, index: int, first: int) -> None:
         """Explains those instances of a batch that are not stored, and stores them; notes why where that fails."""
-        batch = self.batches.encoded.batches[index]
+        batch, is_ours = self.batches.encoded.batches[index], False
         while not job.is_settled and (rows := _missing(job, batch)[: self._most.get(id(job))]):
             self.progress.step(f"{self.group.task.name}: {job.name}", 0)
             if not self.is_warm:
@@ -100,26 +106,38 @@ class GroupWork:
                 log.warning(
                     "memory ran out in %s with %d instances at once; %d from here on.", job.name, len(rows), len(rows) // 2
                 )
-        self.progress.step(self.group.task.name)
+            is_ours = True
+        if is_ours or self._is_alone:
+            self.progress.step(self.group.task.name)
 
     def score(self, job: Job) -> None:
         """Scores a cell and writes its record, unless another process has done so meanwhile."""
-        if not self._adopt(job):
+        is_ours = not self._adopt(job)
+        if is_ours:
             if not job.is_settled:
                 self.progress.step(f"{self.group.task.name}: scoring {job.name}", 0)
                 score_job(self.scored.shared, self.group, job, self.metrics, self._show, self._halve)
             self._conclude(job)
-        self.progress.step(self.group.task.name, len(self.metrics))
+        if is_ours or self._is_alone:
+            self.progress.step(self.group.task.name, len(self.metrics))
 
     def _adopt(self, job: Job) -> bool:
         """Whether another process has stored a record of the job in the meantime that leaves nothing to do."""
         if job.method is None or (stored := job.cell.record()) is None or stored == job.record:
             return False
         mine, job.record = job.record, stored
-        if stored.status == "failed" or finished(job, self.group, self.metrics):
+        has_failed_here_too = stored.status == "failed" and job.is_settled
+        if has_failed_here_too or finished(job, self.group, self.metrics) or self._is_scored_by(stored):
             return True
         job.record = mine if mine is not None else stored
         return False
+
+    def _is_scored_by(self, stored: Record) -> bool:
+        """Whether a record that another process has just written has every metric, be it as one that failed."""
+        names = [metric_id(metric) for metric in self.metrics]
+        references = {name: of.cell.folder if (of := self.group.references.get(name)) else "" for name in names}
+        scores = stored.scores
+        return stored.status == "partial" and all(n in scores and scores[n].reference == references[n] for n in names)
 
     def _show(self, job: Job) -> ExplainedBatches:
         model = self.batches.model
@@ -151,7 +169,20 @@ class GroupWork:
         if self.report is not None:
             self.report(job.record)
         if job.record.status == "done":
-            _remove_failed_versions(job)
+            self._remove_failed_versions(job)
+
+    def _remove_failed_versions(self, job: Job) -> None:
+        """Removes failed cells of the same plug-in from before its source was edited."""
+        if self._failed is None:  # listed once: a task may have ten thousand cells
+            own = {each.cell.path for each in self.jobs}
+            others = [cell for cell in job.cell.siblings() if cell.path not in own]
+            self._failed = [(r.key, cell) for cell in others if (r := cell.record()) is not None and r.status == "failed"]
+        for key, cell in self._failed:
+            if _without_source(key) == _without_source(job.key):
+                with suppress(FileNotFoundError):  # another process has removed it
+                    now = cell.record()
+                    if now is not None and now.status == "failed":  # nobody has mended it meanwhile
+                        cell.remove()
 
 
 @dataclass(eq=False)
@@ -203,14 +234,6 @@ class _ToScore:
         self.is_done = True
 
 
-def _remove_failed_versions(job: Job) -> None:
-    """Removes failed cells of the same plug-in from before its source was edited."""
-    for cell in job.cell.siblings(job.name):
-        record = cell.record()
-        if record is not None and record.status == "failed" and _without_source(record.key) == _without_source(job.key):
-            cell.remove()
-
-
 def _without_source(key: dict[str, Any]) -> dict[str, Any]:
     return {**key, "method": {**key["method"], "source": ""}}
 
@@ -231,15 +254,17 @@ def _explain_job(shared: SharedModel, job: Job, prepared: PreparedBatch, first: 
     if job.method is None:
         job.error = f"some of its explanations are missing or damaged. {job.cell.remedy}"
         return
+    is_trained = False
     try:
         with shared.lent_to(job.method):
-            part = explain_batch(shared.model, trainer.ready(job), prepared, job.seed)
+            method, is_trained = trainer.ready(job), True
+            part = explain_batch(shared.model, method, prepared, job.seed)
     except SharedStateChanged:
         raise
     except NotApplicable as reason:
         job.not_applicable = shortened(str(reason))
     except FlowgaugeError as error:
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) and is_trained:  # a training takes its own batches
             raise OutOfMemory(str(error)) from error
         job.error = shortened(str(error))
     else:

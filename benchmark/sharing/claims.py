@@ -4,8 +4,9 @@
 
 Whoever creates the file works on the share, and deletes it afterwards. A file of a killed process stays: another process takes
 the share over as soon as it sees that the process is gone (on the same machine), or that the file has not changed for `LEASE`
-(on another). At worst, where a file system or a bucket cannot create a file exclusively, a share is computed twice; what is
-stored is the same, and whole.
+(on another). At worst a share is computed twice, and what is stored is the same, and whole: where a file system cannot create a
+file exclusively, where two processes take over from a third in a bucket, which has no locks, or where a process sleeps for
+longer than a lease and goes on.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
-from ...core.errors import FlowgaugeError
 from ..store.atomic_files import HOST, Files
 from ..store.key import short_hash
 
@@ -70,15 +71,18 @@ class Claims:
         if self._beating is not None:
             self._beating.join()
         for name in self.files.names(self.folder):
-            data = self._read(f"{self.folder}/{name}")
-            if data is not None and _is_of_ended_process(data):
-                self._remove(f"{self.folder}/{name}")
+            path = f"{self.folder}/{name}"
+            if _is_of_ended_process(self._read(path) or b""):
+                with self.files.alone():
+                    if _is_of_ended_process(self._read(path) or b""):
+                        self._remove(path)
+        self.files.sweep(self.folder)
         if self.files.local:
             with suppress(OSError):
                 os.rmdir(self.folder)
 
     def _take(self, share: str) -> bool:
-        path = f"{self.folder}/{short_hash(share)}"
+        path = self._path(share)
         if self.files.create(path, self._content(share)) or self._take_over(path, share):
             with self._lock:
                 self._held[path] = share
@@ -110,17 +114,27 @@ class Claims:
         return time.monotonic() - seen[1] > self.lease
 
     def _release(self, share: str) -> None:
-        path = f"{self.folder}/{short_hash(share)}"
+        path = self._path(share)
         with self._lock:  # not while it beats, which would write the file again
             self._held.pop(path, None)
-            self._remove(path)
+            if self._is_own(path):
+                self._remove(path)
 
     def _keep_beating(self) -> None:
         while not self._ended.wait(self.beat):
             self._beats += 1
-            with self._lock, suppress(FlowgaugeError):  # a store that is away for a while may come back within the lease
+            with self._lock, suppress(Exception):  # a store that is away for a while may come back within the lease
                 for path, share in self._held.items():
-                    self.files.write(path, self._content(share))
+                    if self._is_own(path):
+                        self.files.write(path, self._content(share))
+
+    def _path(self, share: str) -> str:
+        """The file of a claim; the store may have another path on another machine."""
+        return f"{self.folder}/{short_hash(share.removeprefix(self.files.root))}"
+
+    def _is_own(self, path: str) -> bool:
+        """Whether nobody has taken a claim over, while this process slept for longer than a lease."""
+        return _claim(self._read(path) or b"").get("claimant") == self._claimant["claimant"]
 
     def _content(self, share: str) -> bytes:
         return json.dumps({**self._claimant, "beat": self._beats, "share": share}).encode()
@@ -135,17 +149,22 @@ class Claims:
 
 def _is_of_ended_process(data: bytes) -> bool:
     """Whether a claim is that of a process of this machine that runs no more."""
-    try:
-        claim = json.loads(data)
-        machine, process = claim["machine"], int(claim["process"])
-    except (ValueError, KeyError, TypeError):  # it is being written
-        return False
-    if machine != HOST or os.name != "posix":
+    claim = _claim(data)
+    if claim.get("machine") != HOST or os.name != "posix":
         return False
     try:
-        os.kill(process, 0)
+        os.kill(int(claim["process"]), 0)
     except ProcessLookupError:
         return True
-    except (PermissionError, OverflowError):
+    except (PermissionError, OverflowError, ValueError, KeyError, TypeError):
         pass
     return False
+
+
+def _claim(data: bytes) -> dict[str, Any]:
+    """What a claim says; nothing where it is only being written."""
+    try:
+        claim = json.loads(data)
+    except ValueError:
+        return {}
+    return claim if isinstance(claim, dict) else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
@@ -18,7 +19,7 @@ class LocalWorkers:
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-        self._context.set_forkserver_preload([__name__])
+        self._context.set_forkserver_preload([__name__, "torch", "transformers"])
         self._running: dict[Connection, tuple[WorkerTask, BaseProcess]] = {}
 
     @property
@@ -68,6 +69,13 @@ def _work(task: WorkerTask, sender: Connection) -> None:
         except OSError:
             os._exit(1)
 
+    def end_with_parent() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()  # a training may tell nothing for an hour
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it ends it
     with suppress(KeyboardInterrupt):
         task.work(task, tell)

@@ -21,7 +21,7 @@ class RayWorkers:
     """Tasks on the cluster of the environment variable RAY_ADDRESS, else on one that is running here, else on a new one.
 
     Args:
-        count: How many; None: one a GPU where devices are GPUs, else one for every `THREADS` processors.
+        count: How many; None: one for each GPU of the cluster where devices are GPUs, else one for every `THREADS` processors.
         devices: Torch devices; where they are GPUs, each worker has one to itself.
 
     Attributes:
@@ -38,7 +38,8 @@ class RayWorkers:
         except ImportError as error:
             raise UsageError("the executor ray needs Ray: pip install 'flowgauge[ray]'.") from error
         self._ray, self._running = ray, dict[Any, WorkerTask]()
-        if not ray.is_initialized():
+        self._connected = not ray.is_initialized()
+        if self._connected:
             try:
                 ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
             except (ConnectionError, ValueError, RuntimeError) as error:
@@ -49,7 +50,8 @@ class RayWorkers:
         if self._gpus and not gpus:
             raise UsageError("a GPU is asked for, and the Ray cluster has none: leave --devices out.")
         self.count = count or (gpus if self._gpus else max(1, processors // THREADS))
-        self.threads = max(1, min(THREADS, processors // self.count))
+        largest = max((int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]), default=1)
+        self.threads = max(1, min(THREADS, processors // self.count, largest))
         options = {"num_returns": "streaming", "max_retries": 0, "num_cpus": self.threads, "num_gpus": self._gpus}
         self._work = ray.remote(**options, scheduling_strategy="SPREAD")(_work)
 
@@ -71,10 +73,9 @@ class RayWorkers:
             try:
                 message: Message = self._ray.get(next(ready))
             except StopIteration:
-                del self._running[ready]
-                continue
+                message = Message("lost", "it ended without a word")
             except self._ray.exceptions.RayError as error:
-                message = Message("lost", str(error).strip().partition("\n")[0])
+                message = Message("lost", str(error).strip().rpartition("\n")[2])
             if message.kind in ("lost", "end"):
                 del self._running[ready]
             yield task, message
@@ -85,6 +86,8 @@ class RayWorkers:
             with suppress(self._ray.exceptions.RayError, ValueError):
                 self._ray.cancel(task, force=True)
         self._running.clear()
+        if self._connected:
+            self._ray.shutdown()
 
 
 def _work(task: WorkerTask) -> Iterator[Message]:

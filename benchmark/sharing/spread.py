@@ -13,6 +13,7 @@ from .messages import Message, Tell, WorkerTask
 from .shares import WorkerTurn
 
 EXECUTORS = ("local", "ray")
+KILLED = f"exit code {-9}"
 REPLACED = 3
 """How many lost workers are replaced, for each worker that was asked for."""
 
@@ -53,7 +54,8 @@ def spread(
         work: What a worker does with its task: a function of a module, which tells what goes wrong and does not raise.
         plan: What it works through. Paths in it are relative to the working folder.
         executor: `local`: processes on this machine; `ray`: tasks on a Ray cluster.
-        workers: How many; None: one a device, else for `local` two, for `ray` as many as the cluster has room for.
+        workers: How many; None: for `local` one a device, else two; for `ray` one for each of the cluster's GPUs where devices
+            are GPUs, else one for every four of its processors.
         devices: Torch devices, which workers are given in turn; none: the plan's.
         quiet: Shows no progress bar.
         report: Called with the record of every cell that was computed.
@@ -64,6 +66,8 @@ def spread(
     """
     if executor not in EXECUTORS:
         raise UsageError(f"there is no executor {executor!r}: choose {' or '.join(EXECUTORS)}.")
+    if plan.store.startswith("memory:"):
+        raise UsageError(f"the store {plan.store!r} is the memory of one process, which workers do not share: name a folder.")
     if workers is not None and workers < 1:
         raise UsageError(f"at least one worker is needed, got {workers}.")
     group: Workers
@@ -88,7 +92,7 @@ def spread(
 
 
 def _follow(group: Workers, progress: Progress, replacements: int, report: Callable[[Record], None] | None) -> None:
-    """Follows workers until all of them have ended, or one says that everything is stored."""
+    """Follows workers until all of them have ended."""
     lost, is_done = 0, False
     for task, message in group.messages():
         if message.kind == "total":
@@ -108,7 +112,14 @@ def _follow(group: Workers, progress: Progress, replacements: int, report: Calla
             if lost <= replacements:
                 group.start(task)
             elif not group.running:
-                raise FlowgaugeError(
-                    f"{lost} workers were lost, the last with: {message.text}. The system ends processes that take too much "
-                    "memory: choose fewer --workers or less --memory; the same command goes on from what is stored."
-                )
+                raise FlowgaugeError(f"{lost} workers were lost, the last with: {message.text}. {_advice(message.text)}")
+
+
+def _advice(reason: str) -> str:
+    """What to do about workers that are lost again and again."""
+    if reason == KILLED:
+        return (
+            "The system ends processes that take too much memory: choose fewer --workers or less --memory; the same command "
+            "goes on from what is stored."
+        )
+    return 'In a script, call run under `if __name__ == "__main__":`; the same call with one worker says what goes wrong.'

@@ -32,6 +32,8 @@ HOST = re.sub(r"[^A-Za-z0-9_-]", "_", platform.node())[:40]
 TEMPORARY = re.compile(rf"\..*\.{re.escape(HOST)}\.(\d+)\.[0-9a-f]{{8}}\.tmp")
 """Names of the temporary files of this machine, with the number of the process."""
 ATTEMPTS = 5
+CONFLICT = (409, 412)
+"""Answers of a bucket where a file is there already, or where another request for it runs: s3fs does not know all of them."""
 
 
 class FileState(NamedTuple):
@@ -88,6 +90,13 @@ def _put(temporary: Path, path: Path, replace: bool) -> None:
             if path.exists():
                 raise FileExistsError(path) from None
     os.replace(temporary, path)
+
+
+def _http_status(error: BaseException) -> int | None:
+    """What a bucket answered, if an error comes from such an answer."""
+    response = getattr(error.__cause__, "response", None)
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
+    return None if status is None else int(status)
 
 
 def sweep(folder: str) -> None:
@@ -232,6 +241,8 @@ class Files:
         except FileExistsError:
             return False
         except OSError as error:
+            if _http_status(error) in CONFLICT:
+                return False
             raise self._unwritable(error) from error
         return False
 

@@ -327,11 +327,11 @@ class Cell:
         self.listed, self._sums = record, dict(record.files) if record else {}
         self._index, self._indexed, self._last_part = {}, set(), None
 
-    def siblings(self, method: str) -> list[Cell]:
-        """Other cells of a method for the same model and task."""
-        task, start = self.path.rpartition("/")[0], f"{safe_folder(method)}-"
+    def siblings(self) -> list[Cell]:
+        """Other cells of the same model and task that have a record."""
+        task = self.path.rpartition("/")[0]
         paths = [path.rpartition("/")[0] for path in self.files.below(task) if path.endswith(f"/{RECORD}")]
-        return [Cell(self.files, path) for path in paths if path != self.path and path.startswith(f"{task}/{start}")]
+        return [Cell(self.files, path) for path in paths if path != self.path and path.rpartition("/")[0] == task]
 
     def remove(self) -> None:
         """Deletes the cell's folder."""

@@ -30,7 +30,7 @@ def total(parts: list[Work]) -> Work:
     >>> total([Work(1.5, 6, 3.0), Work(0.5, 2, 0.5)])
     Work(seconds=2.0, layer_rows=8, processor=3.5)
     """
-    return Work(*(sum(values) for values in zip(*parts, strict=True))) if parts else Work()  # type: ignore[arg-type]
+    return Work(*(sum(values) for values in zip(*parts, strict=True))) if parts else Work()
 
 
 @dataclass

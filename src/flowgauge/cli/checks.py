@@ -95,9 +95,11 @@ def speed(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure the time of methods and of other implementations, as multiples of one pass of integrated gradients.
+    """Measure the time of methods, scores and whole runs beside what they are compared with.
 
-    With --memory: how long every method takes for one text of each length, and its peak memory above that of the loaded model.
+    Methods: as multiples of one pass of integrated gradients, and of AttAttr as published. Scores and runs: beside explaining,
+    and beside the same by hand with captum. With --memory: how long every method takes for one text of each length, and its peak
+    memory above that of the loaded model.
     Every explanation runs in a process of its own; one that takes longer than --timeout is stopped and says so. With --table,
     a later call with more time goes on where this one stopped.
     """
@@ -105,12 +107,16 @@ def speed(
         if memory:
             _print_memory(shape, tokens, method, as_json, budget, layers=layers, timeout=timeout, table=table)
             return
-        from ..benchmark.speed.measure import UNIT, measure
+        _print_speed(device, repeats, as_json)
 
-        report = measure(device, repeats)
-        if as_json:
-            typer.echo(json.dumps(asdict(report), indent=1))
-            return
+
+def _print_speed(device: str, repeats: int, as_json: bool) -> None:
+    """Prints times of methods, comparisons of scores and runs as they come, and how times grow; or all of them as JSON."""
+    from ..benchmark.speed.comparisons import compare_times, measure_growth
+    from ..benchmark.speed.measure import UNIT, measure
+
+    report = measure(device, repeats)
+    if not as_json:
         typer.echo(f"{report.device}, {report.threads} threads, torch {report.torch}, {report.repeats} repeats")
         typer.echo(f"{report.sentences} sentences of {report.tokens} tokens, {report.samples} path samples")
         typer.echo(f"{report.layers} layers of {report.heads} heads, width {report.width}")
@@ -118,6 +124,22 @@ def speed(
         for row in report.rows:
             unit = "" if row.unit == UNIT else f" of {row.unit}"
             typer.echo(f"{row.name:<{width}}  {row.seconds:9.4f} s  {row.ratio:8.2f} x  [{row.low:.2f}, {row.high:.2f}]{unit}")
+        typer.echo("\nprocessor time, beside what it is compared with (on the processor)")
+    compared = []
+    for times in compare_times(repeats):
+        compared.append(times)
+        if not as_json:
+            ratio = f"{times.ratio:.2f} [{times.low:.2f}, {times.high:.2f}] x, goal {times.goal:g}"
+            typer.echo(f"{times.name}: {times.seconds:.2f} s, {ratio}; {times.unit}: {times.unit_seconds:.2f} s")
+    growth = measure_growth()
+    if as_json:
+        parts = {"comparisons": [asdict(row) for row in compared], "growth": [asdict(row) for row in growth]}
+        typer.echo(json.dumps(asdict(report) | parts, indent=1))
+        return
+    typer.echo("\nhow influence patterns grow (processor time)")
+    for grown in growth:
+        sizes = ", ".join(f"{size}: {seconds:.2f} s" for size, seconds in zip(grown.sizes, grown.seconds, strict=True))
+        typer.echo(f"{grown.name}: exponent {grown.exponent:.2f} ({sizes})")
 
 
 def _print_memory(

@@ -102,6 +102,40 @@ def test_a_working_process_beats(files: Files) -> None:
     assert holds(waiting, "a"), "a beat does not bring back a claim that was let go"
 
 
+def test_a_process_that_slept_for_longer_than_a_lease_takes_nothing_back(files: Files) -> None:
+    sleeper, other = Claims(files, beat=100), Claims(files)
+    path = f"{files.root}/claims/{short_hash('a')}"
+    with sleeper.held(["a"]):
+        files.remove(path)
+        with other.held(["a"]) as is_held:
+            assert is_held
+            theirs = files.read(path)
+            sleeper._release("a")
+            assert files.read(path) == theirs and not holds(sleeper, "a")
+
+
+def test_claims_meet_where_a_store_has_two_paths(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "store")
+    one, other = (Files(str(tmp_path / name)) for name in ("store", "link"))
+    with Claims(one).held([f"{one.root}/model/task/cell/00000"]):
+        assert not holds(Claims(other), f"{other.root}/model/task/cell/00000")
+
+
+def test_beats_go_on_after_a_store_was_away(tmp_path: Path, monkeypatch) -> None:
+    files = Files(str(tmp_path))
+    claims = Claims(files, beat=0.05)
+    with claims.held(["a"]):
+        first = files.read(f"{tmp_path}/claims/{short_hash('a')}")
+        write = files.write
+        monkeypatch.setattr(files, "write", lambda *_, **__: 1 / 0)
+        time.sleep(0.2)
+        monkeypatch.setattr(files, "write", write)
+        time.sleep(0.2)
+        assert files.read(f"{tmp_path}/claims/{short_hash('a')}") != first
+    claims.close()
+
+
 def test_half_a_claim_is_another_s(tmp_path: Path) -> None:
     path = tmp_path / "claims" / short_hash("a")
     path.parent.mkdir()

@@ -18,7 +18,7 @@ from tests.benchmark.conftest import PLUGINS
 
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.store.store import Store
-from flowgauge.core.errors import UsageError
+from flowgauge.core.errors import FlowgaugeError, UsageError
 
 
 @pytest.fixture
@@ -89,6 +89,25 @@ def test_a_run_whose_driver_is_killed_goes_on(make_plan, counted, by_one, tmp_pa
 def test_what_a_worker_refuses_is_said_as_by_one_process(make_plan) -> None:
     with pytest.raises(UsageError, match="1000"):
         run(make_plan(device="cuda:1000"), workers=2)
+
+
+def test_one_device_is_used_and_a_finished_plan_starts_nobody(make_plan, monkeypatch) -> None:
+    started = list[object]()
+    monkeypatch.setattr("flowgauge.benchmark.sharing.spread.spread", lambda *_, **options: started.append(options["devices"]))
+    plan = make_plan()
+    with pytest.raises(FlowgaugeError, match="1 cells are not in"):
+        run(plan, devices="cpu")
+    run(plan)
+    run(plan, devices=["cpu"], workers=2)
+    assert started == [("cpu",)]
+
+
+def test_a_failed_cell_is_failed_and_a_metric_that_fails_is_partial_by_two_workers_too(make_plan, plug) -> None:
+    methods, metrics = plug("unlucky", "by-position"), plug("broken", "token-sum")
+    alone = run(make_plan(methods=methods, metrics=metrics))
+    shared = run(make_plan(methods=methods, metrics=metrics, store=f"{make_plan().store}-shared"), workers=2)
+    assert [(r.method, r.status, r.error) for r in shared.records] == [(r.method, r.status, r.error) for r in alone.records]
+    assert {r.status for r in shared.records} == {"failed", "partial"}
 
 
 def _as_file(plan: Any, method: dict[str, Any]) -> dict[str, Any]:

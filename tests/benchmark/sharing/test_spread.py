@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from flowgauge.benchmark.sharing import spread as module
 from flowgauge.benchmark.sharing.messages import Message, WorkerTask
 from flowgauge.benchmark.sharing.spread import REPLACED, spread
 from flowgauge.core.errors import FlowgaugeError, UsageError
+
+PLAN = SimpleNamespace(store="results")
 
 
 class Scripted:
@@ -43,12 +46,23 @@ def follow(monkeypatch) -> Any:
         group = Scripted(*said)
         monkeypatch.setattr("flowgauge.benchmark.sharing.local_workers.LocalWorkers", lambda: group)
         try:
-            spread(print, "the plan", workers=workers, **options)  # type: ignore[arg-type]
+            spread(print, PLAN, workers=workers, **options)  # type: ignore[arg-type]
         finally:
             assert group.is_stopped
         return group
 
     return run
+
+
+def test_workers_do_not_share_a_store_in_memory() -> None:
+    with pytest.raises(UsageError, match="which workers do not share"):
+        spread(print, SimpleNamespace(store="memory://x"))  # type: ignore[arg-type]
+
+
+def test_other_ends_than_by_the_system_are_not_blamed_on_memory(follow) -> None:
+    with pytest.raises(FlowgaugeError, match=r"exit code 1\. In a script, call run under") as error:
+        follow(*[[Message("lost", "exit code 1")]] * (2 + 2 * REPLACED))
+    assert "memory" not in str(error.value)
 
 
 END, LOST = Message("end"), Message("lost", "exit code -9")
@@ -57,7 +71,7 @@ END, LOST = Message("end"), Message("lost", "exit code -9")
 def test_each_worker_has_its_turn_and_its_device(follow) -> None:
     tasks = follow([END], [END], [END], workers=3, devices=["cuda:0", "cuda:1"]).started
     assert [(task.turn, task.device, task.plan) for task in tasks] == [
-        ((0, 3), "cuda:0", "the plan"), ((1, 3), "cuda:1", "the plan"), ((2, 3), "cuda:0", "the plan"),
+        ((0, 3), "cuda:0", PLAN), ((1, 3), "cuda:1", PLAN), ((2, 3), "cuda:0", PLAN),
     ]  # fmt: skip
 
 
@@ -86,5 +100,5 @@ def test_what_a_worker_cannot_do_ends_all(kind: Any, error: type[Exception], fol
 )
 def test_options_that_mean_nothing_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        spread(print, "the plan", **options)  # type: ignore[arg-type]
+        spread(print, SimpleNamespace(store="results"), **options)  # type: ignore[arg-type]
     assert module.EXECUTORS == ("local", "ray")

@@ -45,6 +45,23 @@ def test_a_file_cannot_be_created_in_a_folder_that_is_a_file(tmp_path: Path) -> 
         Files(str(tmp_path)).create(f"{tmp_path}/claims/a", b"one")
 
 
+@pytest.mark.parametrize("status", [409, 412, 500])
+def test_a_bucket_that_has_the_file_already_says_so_in_several_ways(status: int, monkeypatch) -> None:
+    files = Files("memory://conflicts/store")
+
+    def refuse(*_: object, **__: object) -> None:
+        answer = Exception()
+        answer.response = {"ResponseMetadata": {"HTTPStatusCode": status}}  # type: ignore[attr-defined]
+        raise OSError(errno.EIO, "it is") from answer
+
+    monkeypatch.setattr(files.fs, "pipe_file", refuse)
+    if status == 500:
+        with pytest.raises(UsageError, match="cannot write"):
+            files.create(f"{files.root}/a", b"")
+    else:
+        assert not files.create(f"{files.root}/a", b"")
+
+
 def test_a_write_that_is_interrupted_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = Files(str(tmp_path))
     files.write(f"{tmp_path}/a.txt", b"old")
