@@ -16,7 +16,16 @@ from ..models.memory import DEFAULT
 from .results import Results
 
 
-def run(plan: Plan | None = None, *, quiet: bool | None = None, log: str | None = None, **fields: Any) -> Results:
+def run(
+    plan: Plan | None = None,
+    *,
+    quiet: bool | None = None,
+    log: str | None = None,
+    workers: int | None = None,
+    devices: Sequence[str] = (),
+    executor: str | None = None,
+    **fields: Any,
+) -> Results:
     """Runs a plan, or one built from fields: `run(tasks="sva/obj", methods=["attention"], limit=50)`.
 
     What the store has already is not computed again.
@@ -25,6 +34,10 @@ def run(plan: Plan | None = None, *, quiet: bool | None = None, log: str | None 
         plan: What to run; None: what the fields say.
         quiet: Shows no progress bar. None: shows one in a notebook only.
         log: A tracker that gets the scores of every cell as it is finished: `trackio` or `mlflow`.
+        workers: Processes that share the work, each with the plan's memory budget to itself; None: one a device, else this
+            process alone. A script that asks for several must run under `if __name__ == "__main__":`.
+        devices: Torch devices that workers are given in turn; none: the plan's.
+        executor: Where workers are: `local`, on this machine, or `ray`, on a Ray cluster; None: `local`, where there are any.
         fields: Fields of a plan; they override the plan's.
 
     Returns:
@@ -33,7 +46,7 @@ def run(plan: Plan | None = None, *, quiet: bool | None = None, log: str | None 
     Raises:
         UsageError: Unknown names, unreadable files, a store that cannot be written; before anything is computed.
     """
-    return _shown(run_plan(plan, quiet=_is_quiet(quiet), log=log, **fields))
+    return _shown(run_plan(plan, quiet=_is_quiet(quiet), log=log, workers=workers, devices=devices, executor=executor, **fields))
 
 
 def rescore(
