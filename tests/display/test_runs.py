@@ -47,7 +47,7 @@ def test_a_run_and_a_rescoring_return_results(tiny_folder: Callable[..., Path], 
 def test_progress_is_shown_in_notebooks_unless_asked_not_to(monkeypatch, notebook, quiet, expected):
     given = []
 
-    def run_plan(plan, *, quiet, log):
+    def run_plan(plan, *, quiet, **others):
         given.append(quiet)
         return RunRecords("s", ())
 

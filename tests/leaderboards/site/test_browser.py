@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import FULL_SIZE
 from tests.leaderboards.synthetic import HOSTILE, hostile_store, synthetic_store
 
 from flowgauge.leaderboards.site.build import build
@@ -249,10 +250,13 @@ def loading_times(browser: Any, folder: Path, methods: int) -> list[float]:
 
 
 @pytest.mark.slow
-def test_the_first_page_of_a_hundred_methods_opens_within_a_second(browser, tmp_path: Path) -> None:
-    """On a machine whose other work slows the page of two methods too, within four times the time of that."""
-    hundred = min(loading_times(browser, tmp_path, 100))
-    assert hundred < 1000 or hundred < 4 * min(loading_times(browser, tmp_path, 2)), hundred
+def test_the_first_page_of_many_methods_opens_within_a_second(browser, tmp_path: Path) -> None:
+    """In full (`FLOWGAUGE_FULL_TESTS=1`) of a hundred, else of forty.
+
+    On a machine whose other work slows the page of two methods too, within four times the time of that.
+    """
+    many = min(loading_times(browser, tmp_path, 100 if FULL_SIZE else 40))
+    assert many < 1000 or many < 4 * min(loading_times(browser, tmp_path, 2)), many
 
 
 def test_screenshots(browser, site: Path, tmp_path: Path) -> None:
