@@ -128,7 +128,7 @@ def _of_methods(sizes: ComparisonSizes) -> list[Comparison]:
 
     return [
         Comparison(
-            "integrated gradients of words and every layer's states", "of words alone", (model.n_layers + 1) / 2 + 1,
+            "integrated gradients of words and every layer's states", "words alone", (model.n_layers + 1) / 2 + 1,
             explain("integrated-gradients"), explain("integrated-gradients:nodes=false"),
         ),
         Comparison(

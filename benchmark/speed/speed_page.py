@@ -26,18 +26,18 @@ def speed_page(report: Mapping[str, Any]) -> str:
     model = f"{report['layers']} layers, {report['heads']} heads, width {report['width']}"
     text = f"{report['sentences']} sentences of {report['tokens']} tokens, {report['samples']} path samples"
     lines = [
-        f"{report['threads']} threads, torch {report['torch']}, {report['repeats']} repeats. BERT-small ({model}), {text}:",
+        f"Threads: {report['threads']}; torch {report['torch']}; {report['repeats']} repeats. BERT-small ({model}), {text}:",
         "",
-        "| method | times the unit | unit | s |",
+        "| method | s | unit | ratio |",
         "| :-- | --: | :-- | --: |",
     ]
     for row in report["rows"]:
-        lines.append(f"| {row['name']} | {_ratio(row)} | {row['unit']} | {row['seconds']:.3g} |")
-    lines += ["", "Processor time of both sides of each pair, in turn:", "", "| work | times | goal | of | s | s of that |"]
-    lines.append("| :-- | --: | --: | :-- | --: | --: |")
+        lines.append(f"| {row['name']} | {row['seconds']:.3g} | {row['unit']} | {_ratio(row)} |")
+    lines += ["", "Processor time of both sides of each pair, in turn:", "", "| work | s | compared with | s | ratio | goal |"]
+    lines.append("| :-- | --: | :-- | --: | --: | --: |")
     for row in report["comparisons"]:
-        seconds = f"{row['seconds']:.3g} | {row['unit_seconds']:.3g}"
-        lines.append(f"| {row['name']} | {_ratio(row)} | {row['goal']:g} | {row['unit']} | {seconds} |")
+        sides = f"{row['name']} | {row['seconds']:.3g} | {row['unit']} | {row['unit_seconds']:.3g}"
+        lines.append(f"| {sides} | {_ratio(row)} | {row['goal']:g} |")
     lines += ["", "Influence patterns as work grows:", "", "| what grows | exponent | processor time |", "| :-- | --: | :-- |"]
     for row in report["growth"]:
         sizes = ", ".join(f"{size}: {seconds:.3g} s" for size, seconds in zip(row["sizes"], row["seconds"], strict=True))
