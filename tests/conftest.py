@@ -279,3 +279,22 @@ def browser() -> Iterator[Any]:
         opened = running.chromium.launch(executable_path=chromium, headless=True, args=flags)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], Any]]:
+    """What the environment says of an S3 server of moto without buckets, and a client of it."""
+    server = pytest.importorskip("moto.server", reason="moto is not installed: pip install 'flowgauge[test]'.")
+    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'flowgauge[test]'.")
+    boto3 = pytest.importorskip("boto3")
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    address = "http://{}:{}".format(*running.get_host_and_port())
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    names = dict(zip(("aws_access_key_id", "aws_secret_access_key", "region_name"), keys.values(), strict=True))
+    client = boto3.client("s3", endpoint_url=address, **names)
+    nowhere = str(tmp_path_factory.getbasetemp() / "no-aws")
+    files = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), nowhere)
+    yield keys | files | {"AWS_ENDPOINT_URL": address, "NO_PROXY": "127.0.0.1"}, client
+    client.close()
+    running.stop()

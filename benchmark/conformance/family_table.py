@@ -20,7 +20,7 @@ from ...models.inputs.encode import encode
 from ...tasks.instance import Head, Quantity
 from ..engine.explain import check_needs_met, check_returned
 from ..loading.model_defaults import for_model
-from ..store.atomic_files import write_file
+from ..store.atomic_files import write_between
 from .small_models import heads_of, small_instances, small_model
 
 BEGIN, END = "<!-- begin: flowgauge.benchmark.conformance.family_table -->", "<!-- end -->"
@@ -108,9 +108,7 @@ def _listed(where: list[str]) -> str:
 
 def main(path: Path) -> None:
     """Writes the table between the marks of a page."""
-    text = path.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    write_file(path, f"{before}{BEGIN}\n\n{family_table()}\n\n{END}{rest.split(END, 1)[1]}".encode())
+    write_between(path, BEGIN, family_table(), END)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ...core.errors import FlowgaugeError, UsageError
@@ -85,17 +85,14 @@ def work_on(task: WorkerTask, tell: Tell) -> None:
     """
     import torch
 
-    log = logging.getLogger("flowgauge")
     torch.set_num_threads(task.threads)
     plan: Plan = task.plan.model_copy(update={"device": task.device}) if task.device else task.plan
     try:
         with suppress(OSError):  # another machine may not have it, and a plan of names alone does not need it
             os.chdir(task.folder)
-        level = log.level
-        log.setLevel(logging.ERROR)  # whoever starts workers has resolved the plan, and warned
-        resolved = resolve(plan)
-        groups = open_groups(resolved)
-        log.setLevel(level)
+        with _without_warnings():  # whoever starts workers has resolved the plan, and warned
+            resolved = resolve(plan)
+            groups = open_groups(resolved)
         with within_memory(memory_bytes(plan.memory)):
             execute(
                 plan.store, groups, resolved.metrics, batch_size=plan.batch_size, turn=task.turn,
@@ -110,6 +107,18 @@ def work_on(task: WorkerTask, tell: Tell) -> None:
         tell(Message("failed", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
     else:
         tell(Message("end"))
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keeps flowgauge's own log to errors inside the block."""
+    log = logging.getLogger("flowgauge")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def open_groups(resolved: ResolvedPlan, read_only: bool = False) -> list[JobGroup]:

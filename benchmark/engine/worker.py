@@ -189,7 +189,7 @@ class GroupWork:
 class _ToExplain:
     """The instances of one batch, to be explained by one method."""
 
-    work_of: GroupWork
+    group_work: GroupWork
     job: Job
     index: int
     first: int
@@ -198,14 +198,14 @@ class _ToExplain:
 
     @property
     def memory(self) -> PreparedBatches:
-        return self.work_of.batches
+        return self.group_work.batches
 
     def claims(self) -> list[str]:
-        training = self.work_of.trainer.training(self.job)  # one process trains, and the others go on with other shares
+        training = self.group_work.trainer.training(self.job)  # one process trains, and the others go on with other shares
         return [f"{self.job.cell.path}/{self.first:05d}", *([training] if training else [])]
 
     def work(self) -> None:
-        self.work_of.explain(self.job, self.index, self.first)
+        self.group_work.explain(self.job, self.index, self.first)
         self.is_done = True
 
 
@@ -213,7 +213,7 @@ class _ToExplain:
 class _ToScore:
     """A cell, to be scored by all metrics."""
 
-    work_of: GroupWork
+    group_work: GroupWork
     job: Job
     needed: list[Share]
     is_done: bool = False
@@ -224,13 +224,13 @@ class _ToScore:
 
     @property
     def memory(self) -> PreparedBatches:
-        return self.work_of.scored
+        return self.group_work.scored
 
     def claims(self) -> list[str]:
         return [f"{self.job.cell.path}/scores"]
 
     def work(self) -> None:
-        self.work_of.score(self.job)
+        self.group_work.score(self.job)
         self.is_done = True
 
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ..store.atomic_files import HOST, Files
+from ..store.atomic_files import HOST, Files, has_ended
 from ..store.key import short_hash
 
 LEASE = 90.0
@@ -72,9 +72,9 @@ class Claims:
             self._beating.join()
         for name in self.files.names(self.folder):
             path = f"{self.folder}/{name}"
-            if _is_of_ended_process(self._read(path) or b""):
+            if _is_of_ended_process(self.files.read(path) or b""):
                 with self.files.alone():
-                    if _is_of_ended_process(self._read(path) or b""):
+                    if _is_of_ended_process(self.files.read(path) or b""):
                         self._remove(path)
         self.files.sweep(self.folder)
         if self.files.local:
@@ -94,13 +94,13 @@ class Claims:
 
     def _take_over(self, path: str, share: str) -> bool:
         """Whether a claim that its process left behind is this process's now."""
-        data = self._read(path)
+        data = self.files.read(path)
         if data is None:
             return self.files.create(path, self._content(share))  # it was released in the meantime
         if not _is_of_ended_process(data) and not self._is_silent(path, data):
             return False
         with self.files.alone():
-            if self._read(path) != data:
+            if self.files.read(path) != data:
                 return False
             self._remove(path)
             return self.files.create(path, self._content(share))
@@ -134,13 +134,10 @@ class Claims:
 
     def _is_own(self, path: str) -> bool:
         """Whether nobody has taken a claim over, while this process slept for longer than a lease."""
-        return _claim(self._read(path) or b"").get("claimant") == self._claimant["claimant"]
+        return _claim(self.files.read(path) or b"").get("claimant") == self._claimant["claimant"]
 
     def _content(self, share: str) -> bytes:
         return json.dumps({**self._claimant, "beat": self._beats, "share": share}).encode()
-
-    def _read(self, path: str) -> bytes | None:
-        return self.files.read(path)
 
     def _remove(self, path: str) -> None:
         with suppress(FileNotFoundError):
@@ -150,15 +147,7 @@ class Claims:
 def _is_of_ended_process(data: bytes) -> bool:
     """Whether a claim is that of a process of this machine that runs no more."""
     claim = _claim(data)
-    if claim.get("machine") != HOST or os.name != "posix":
-        return False
-    try:
-        os.kill(int(claim["process"]), 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError, ValueError, KeyError, TypeError):
-        pass
-    return False
+    return claim.get("machine") == HOST and isinstance(claim.get("process"), int) and has_ended(claim["process"])
 
 
 def _claim(data: bytes) -> dict[str, Any]:

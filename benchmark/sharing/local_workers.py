@@ -28,7 +28,7 @@ class LocalWorkers:
         return len(self._running)
 
     def start(self, task: WorkerTask) -> None:
-        """Starts a process."""
+        """Starts a process that works on a task."""
         receiver, sender = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_work, args=(task, sender), daemon=True)  # type: ignore[attr-defined]
         process.start()

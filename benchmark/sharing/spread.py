@@ -13,7 +13,8 @@ from .messages import Message, Tell, WorkerTask
 from .shares import WorkerTurn
 
 EXECUTORS = ("local", "ray")
-KILLED = f"exit code {-9}"
+KILLED = "exit code -9"
+"""How a process ends that the system killed."""
 REPLACED = 3
 """How many lost workers are replaced, for each worker that was asked for."""
 
@@ -26,13 +27,13 @@ class Workers(Protocol):
         """How many have been started and have neither ended nor been lost."""
 
     def start(self, task: WorkerTask) -> None:
-        """Starts one."""
+        """Starts a worker on a task."""
 
     def messages(self) -> Iterator[tuple[WorkerTask, Message]]:
         """What they tell, as it comes, until none runs; a worker that dies is told of as `lost`."""
 
     def stop(self) -> None:
-        """Ends those that still run."""
+        """Ends the workers that still run, at once."""
 
 
 def spread(

@@ -29,8 +29,8 @@ from ..engine.run import run
 from .captum_by_hand import METHODS as WORD_METHODS
 from .captum_by_hand import METRICS as WORD_METRICS
 from .captum_by_hand import by_hand
-from .measure import MASK_ID, SHAPE
-from .published_attattr import batch_of, random_ids, random_model
+from .measure import SHAPE, MaskTokenizer, random_gaps
+from .published_attattr import random_model
 
 LONG = 60.0
 """Processor time from which on a side of a comparison is timed once, without a repeat (s)."""
@@ -117,10 +117,8 @@ def comparisons(sizes: ComparisonSizes) -> list[Comparison]:
 
 
 def _of_methods(sizes: ComparisonSizes) -> list[Comparison]:
-    model = random_model(BertForMaskedLM, dict(sizes.shape), "cpu", _Tokenizer(), "bert-small (random)")
-    ids = random_ids(model, sizes.sentences, 11)
-    ids[:, 5] = MASK_ID
-    batch = batch_of(ids, 2003, 2024, 5, pairwise=True)
+    model = random_model(BertForMaskedLM, dict(sizes.shape), "cpu", MaskTokenizer(), "bert-small (random)")
+    batch = random_gaps(model, sizes.sentences, 11)
 
     def explain(spec: str) -> Callable[[], object]:
         method = METHODS.create(spec)
@@ -275,10 +273,8 @@ def measure_growth(
 
     def seconds(count: int, length: int, depth: int) -> float:
         settings = {**shape, "num_hidden_layers": depth, "max_position_embeddings": 512}
-        model = random_model(BertForMaskedLM, settings, "cpu", _Tokenizer(), "random")
-        ids = random_ids(model, count, length)
-        ids[:, length // 2] = MASK_ID
-        batch = batch_of(ids, 2003, 2024, length // 2, pairwise=True)
+        model = random_model(BertForMaskedLM, settings, "cpu", MaskTokenizer(), "random")
+        batch = random_gaps(model, count, length)
         return min(_taken(lambda: method.explain(model, replace(batch, cache={})))[1] for _ in range(2))
 
     depth = shape["num_hidden_layers"]
@@ -292,7 +288,3 @@ def measure_growth(
 def _growth(name: str, sizes: Sequence[int], seconds: Sequence[float]) -> Growth:
     slope = float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
     return Growth(name, tuple(sizes), tuple(seconds), slope)
-
-
-class _Tokenizer:
-    mask_token_id, pad_token_id = MASK_ID, 0

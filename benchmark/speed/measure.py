@@ -106,7 +106,7 @@ def measure(
         The times, with their ratios to the unit.
     """
     torch_device = check_device(device)
-    model = random_model(BertForMaskedLM, SHAPE, torch_device, _Tokenizer(), "bert-small (random)")
+    model = random_model(BertForMaskedLM, SHAPE, torch_device, MaskTokenizer(), "bert-small (random)")
     batches = list(_batches(model, sentences, tokens, samples))
     jobs = {name: (job, batches) for name, job in _jobs(model, samples).items()}
     if captum:
@@ -146,17 +146,25 @@ def _rows(times: dict[str, list[float]], n_layers: int) -> Iterator[TimedRow]:
         yield TimedRow(name, factor * statistics.median(seconds), statistics.median(ratios), min(ratios), max(ratios), unit)
 
 
-class _Tokenizer:
+class MaskTokenizer:
+    """What stands for the tokenizer of a random model: the ids of [MASK] and padding."""
+
     mask_token_id, pad_token_id = MASK_ID, 0
+
+
+def random_gaps(model: FlowModel, sentences: int, tokens: int) -> Batch:
+    """Random sentences with a gap in the middle, asked which of two words fills it."""
+    ids = random_ids(model, sentences, tokens)
+    ids[:, tokens // 2] = MASK_ID
+    return batch_of(ids, 2003, 2024, tokens // 2, pairwise=True)
 
 
 def _batches(model: FlowModel, sentences: int, tokens: int, samples: int) -> Iterator[Batch]:
     """Random sentences, in batches that fit the trace's byte budget."""
     size = max(1, min(sentences, TRACE_BUDGET // trace_bytes(model, tokens, samples)))
-    ids = random_ids(model, sentences, tokens)
-    ids[:, tokens // 2] = MASK_ID
-    for part in ids.split(size):
-        yield batch_of(part, 2003, 2024, tokens // 2, pairwise=True)
+    batch = random_gaps(model, sentences, tokens)
+    for part in torch.arange(sentences, device=batch.ids.device).split(size):
+        yield batch.rows(part)
 
 
 def _jobs(model: FlowModel, samples: int) -> dict[str, Callable[[Batch], object]]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..store.atomic_files import write_file
+from ..store.atomic_files import write_between
 from .estimate import in_time
 from .peak_memory import MemoryRow, read_rows
 
@@ -53,8 +53,7 @@ def main(table: Path, page: Path) -> None:
         table: The rows, as `flowgauge speed --memory --table` keeps them.
         page: The page.
     """
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    write_file(page, f"{before}{BEGIN}\n\n{memory_page(read_rows(table))}\n\n{END}{rest.split(END, 1)[1]}".encode())
+    write_between(page, BEGIN, memory_page(read_rows(table)), END)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..store.atomic_files import write_file
+from ..store.atomic_files import write_between
 
 BEGIN, END = "<!-- begin: flowgauge.benchmark.speed.speed_page -->", "<!-- end -->"
 
@@ -58,9 +58,7 @@ def main(report: Path, page: Path) -> None:
         report: What `flowgauge speed --json` printed.
         page: The page.
     """
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    tables = speed_page(json.loads(report.read_text(encoding="utf-8")))
-    write_file(page, f"{before}{BEGIN}\n\n{tables}\n\n{END}{rest.split(END, 1)[1]}".encode())
+    write_between(page, BEGIN, speed_page(json.loads(report.read_text(encoding="utf-8"))), END)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,32 @@ def write_file(path: Path, data: bytes | str, *, replace: bool = True) -> None:
                 temporary.unlink()
 
 
+def write_between(page: Path, begin: str, text: str, end: str = "<!-- end -->") -> None:
+    """Replaces what stands between a mark of a page and the next end mark.
+
+    Args:
+        page: A text file in which the first mark stands once.
+        begin: The first mark.
+        text: What is to stand there, between blank lines.
+        end: The end mark.
+    """
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    write_file(page, f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end, 1)[1]}")
+
+
+def has_ended(process: int) -> bool:
+    """Whether a process of this machine runs no more; False where the system does not say."""
+    if os.name != "posix":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        pass
+    return False
+
+
 def _put(temporary: Path, path: Path, replace: bool) -> None:
     if not replace:
         try:
@@ -110,13 +136,8 @@ def sweep(folder: str) -> None:
 
 def _is_abandoned(entry: os.DirEntry[str]) -> bool:
     match = TEMPORARY.fullmatch(entry.name)
-    if match and os.name == "posix":
-        try:
-            os.kill(int(match[1]), 0)
-        except ProcessLookupError:
-            return True
-        except (PermissionError, OverflowError):
-            pass
+    if match and has_ended(int(match[1])):
+        return True
     try:
         return time.time() - entry.stat(follow_symlinks=False).st_mtime > OLD
     except FileNotFoundError:

@@ -208,7 +208,9 @@ def _draw_frontier(axes: Axes, frontier: MaskFrontier, index: int) -> None:
     for share in PUBLISHED:
         values = frontier.at(share)
         known = values[~np.isnan(values)]
-        read.append(f"{share:.2f}: {known.mean():.3f} ({len(known)} of {len(values)} seeds)" if len(known) else f"{share:.2f}: -")
+        spread = f", sd {known.std(ddof=1):.3f}" if len(known) > 1 else ""
+        counted = f" ({len(known)} of {len(values)} seeds{spread})"
+        read.append(f"{share:.2f}: {known.mean():.3f}{counted}" if len(known) else f"{share:.2f}: -")
     bars = {"xerr": points["share_sd"].fillna(0), "yerr": points["f1_sd"].fillna(0)}
     axes.errorbar(points["share"], points["f1"], **bars, color=colour, ls=line, lw=1.6, marker=style.MARKERS[index % 7], ms=4,
                   elinewidth=0.8, label="\n".join([frontier.label, *read]))  # fmt: skip

@@ -58,24 +58,11 @@ def files_of(site: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def s3(tmp_path_factory) -> Iterator[tuple[dict[str, str], object]]:
+def s3(s3_server) -> tuple[dict[str, str], object]:
     """What the environment says of a server with a bucket `board`, and a client."""
-    server = pytest.importorskip("moto.server", reason="moto is not installed: pip install 'flowgauge[test]'.")
-    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'flowgauge[test]'.")
-    boto3 = pytest.importorskip("boto3")
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    address = "http://{}:{}".format(*running.get_host_and_port())
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    names = dict(zip(("aws_access_key_id", "aws_secret_access_key", "region_name"), keys.values(), strict=True))
-    client = boto3.client("s3", endpoint_url=address, **names)
+    environment, client = s3_server
     client.create_bucket(Bucket="board")
-    nowhere = {
-        name: str(tmp_path_factory.getbasetemp() / "no-aws") for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
-    }
-    yield keys | nowhere | {"AWS_ENDPOINT_URL": address}, client
-    client.close()
-    running.stop()
+    return environment, client
 
 
 def objects(client, prefix: str) -> dict[str, bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from flowgauge.benchmark.engine.explain import explain_batch, prepare
 from flowgauge.benchmark.speed.captum_by_hand import METHODS, METRICS, by_hand
@@ -30,8 +29,3 @@ def test_four_methods_and_two_metrics_agree_with_the_suite(agreement_model):
             theirs = [sentence[method.name][place] for sentence in hand]
             assert np.ptp(theirs) > 0
             np.testing.assert_allclose([ours[i.id] for i in instances], theirs, atol=2e-3, err_msg=f"{spec}, {name}")
-
-
-@pytest.mark.parametrize("name", ["saliency", "gradient-x-input", "integrated-gradients", "leave-one-out"])
-def test_every_method_by_hand_is_one_of_the_suite(name):
-    assert name in [spec.partition(":")[0] for spec in METHODS]

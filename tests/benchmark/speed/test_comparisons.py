@@ -16,7 +16,7 @@ def every() -> list[Comparison]:
     return comparisons(SIZES)
 
 
-def test_both_sides_of_every_comparison_run(every, monkeypatch):
+def test_both_sides_of_every_comparison_run(every):
     assert len({one.name for one in every}) == len(every) == 7 and all(one.goal > 0 for one in every)
     for one in every:
         timed = module._timed(one, 1)

@@ -52,6 +52,6 @@ def test_the_frontier_has_a_point_for_each_margin_and_reads_f1_at_the_published_
     (line,) = (bars[0] for bars in axes.containers)
     np.testing.assert_allclose(line.get_xydata(), [[0.4, 0.5], [0.8, 0.1]])
     (text,) = axes.get_legend_handles_labels()[1]
-    assert text == "diffmask-hidden\n0.46: 0.440 (2 of 2 seeds)\n0.68: 0.220 (2 of 2 seeds)"
+    assert text == "diffmask-hidden\n0.46: 0.440 (2 of 2 seeds, sd 0.000)\n0.68: 0.220 (2 of 2 seeds, sd 0.000)"
     with pytest.raises(UsageError, match="no method of sva/obj has masks of two margins"):
         frontier_figure(groups(cells[:2])[0])
