@@ -18,7 +18,8 @@ methods: explain a prediction: gradients patterns attention perturbation masks n
 metrics: how faithful that is: nodes summary.py tokens heads edges patterns masks circuits reduced_models statistics calibration
 benchmark: run, store, resume: engine sharing loading store external verification fine_tuning conformance speed catalogue \
 reproduction
-leaderboards: compare, show, publish: stored tables comparison site figures export submission report_cards reproduction
+leaderboards: compare, show, publish: stored tables comparison site figures export submission report_cards reproduction \
+board_repository
 """
 """Folder: caption: its rooms (folders) and, where it has files alone, some of these."""
 

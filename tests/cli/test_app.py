@@ -68,7 +68,7 @@ def test_every_command_has_debug_and_a_line_of_help_for_each_parameter() -> None
     group = typer.main.get_command(app)
     of_boards = group.commands["leaderboard"].commands  # type: ignore[attr-defined]
     commands = [*group.commands.items(), *of_boards.items()]  # type: ignore[attr-defined]
-    assert len(commands) == 34
+    assert len(commands) == 35
     for name, command in commands:
         if name == "leaderboard":
             continue

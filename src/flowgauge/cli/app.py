@@ -63,6 +63,7 @@ leaderboard.command("reveal-seed", rich_help_panel=SUBMIT)(submission.reveal_see
 leaderboard.command(rich_help_panel=SHOW)(board.build)
 leaderboard.command(rich_help_panel=SHOW)(board.export)
 leaderboard.command(rich_help_panel=SHOW)(board.publish)
+leaderboard.command(rich_help_panel=KEEP)(board.init)
 leaderboard.command(rich_help_panel=KEEP)(board.ledger)
 leaderboard.command(rich_help_panel=KEEP)(board.check)
 leaderboard.command("note-sums", rich_help_panel=KEEP)(board.note_sums)

@@ -155,6 +155,31 @@ def publish(
         typer.echo(f"{copy_site(site, url)} files at {url}")
 
 
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, or an empty repository.")],
+    title: Annotated[str, typer.Option(help="Title of the board.")],
+    package: Annotated[
+        str | None,
+        typer.Option(
+            show_default="this version of flowgauge", help="What pip installs in the repository's continuous integration."
+        ),
+    ] = None,
+    rerun: Annotated[int, typer.Option(min=0, help="Instances of each cell on which methods are run again.")] = 2,
+    explanations: Annotated[int, typer.Option(min=0, help="Instances of each cell whose explanations the board keeps.")] = 4,
+    debug: Debug = False,
+) -> None:
+    """Write the repository of a board that others submit to: instructions, and what verifies, comments and publishes.
+
+    A pull request adds a bundle. ci/review verifies it and says where its methods would stand; ci/accept adds it to the board and
+    builds the pages. Workflows for GitHub call these two scripts.
+    """
+    with reporting(debug):
+        from ..leaderboards.board_repository.init import init_board
+
+        for path in init_board(folder, title, package, rerun, explanations):
+            typer.echo(str(path))
+
+
 def ledger(board: BoardUrl, debug: Debug = False) -> None:
     """Show the history of a board: cells that entered, were withdrawn, rescored or run again, and committed seeds."""
     with reporting(debug):

@@ -1,0 +1,1 @@
+"""The repository of a board that others submit to: its instructions, and what its continuous integration runs."""
