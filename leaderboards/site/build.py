@@ -27,7 +27,9 @@ from ..submission.trust import TRUST
 from . import formatting
 from .instances import InstanceBrowser, browse
 from .method_docs import describe_method
+from .pairs import paired_scores
 from .site_folder import site_folder
+from .summary import summarise_board
 
 INSTANCES = 60
 """The default number of instances of each task on the page of its instances."""
@@ -102,7 +104,9 @@ class _SiteWriter:
         self.reader, self.folder = reader, folder
         self.task_boards = read_task_boards(reader)
         self.boards = model_boards(self.task_boards)
-        self.names = {kind: formatting.PageNames() for kind in ("tasks", "methods", "instances", "data", "charts", "figures")}
+        self.names = {
+            kind: formatting.PageNames() for kind in ("tasks", "methods", "instances", "pairs", "data", "charts", "figures")
+        }
         self.browsed: dict[int, InstanceBrowser] = {}
         self.pages = Environment(
             loader=PackageLoader("flowgauge.leaderboards.site"),
@@ -121,6 +125,7 @@ class _SiteWriter:
             "title": title, "trust_means": formatting.TRUST_MEANS, "trust_levels": TRUST, "task_page": self.task_page,
             "method_page": self.method_page, "instance_page": self.instance_page, "lacks_explanations": self.lacks_explanations,
             "whisker": formatting.whisker, "note_lines": note_lines, "trained_once": trained_once,
+            "summarise_board": summarise_board,
         }  # fmt: skip
 
     def task_page(self, task_board: TaskBoard, kind: str = "tasks") -> str:
@@ -160,6 +165,11 @@ class _SiteWriter:
                 files=self._tables(task_board),
             )
             browsed = self.browsed.get(id(task_board))
+            if task_board.tables:
+                self._page(
+                    self.task_page(task_board, "pairs"), "pair.html", task_board=task_board,
+                    data=paired_scores(task_board, browsed),
+                )  # fmt: skip
             if browsed is not None:
                 data = browsed.as_data()
                 for method in (method for instance in data["instances"] for method in instance["methods"]):

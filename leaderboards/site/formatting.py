@@ -32,6 +32,15 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.1e}" if 0 < abs(value) < 0.5 * 10**-digits else f"{value:.{digits}f}"
 
 
+def short(value: float) -> float | None:
+    """A number to four significant digits, to keep pages small; None where it is undefined.
+
+    >>> short(0.123456), short(float("nan"))
+    (0.1235, None)
+    """
+    return float(f"{value:.4g}") if math.isfinite(value) else None
+
+
 def seconds(value: float | None) -> str:
     """Seconds to two significant digits, or rounded to whole seconds from 100; a dash where they are unknown.
 

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from ...benchmark.store.explanation_file import ExplainedSentence
@@ -23,6 +22,7 @@ from ..stored.comparable_cells import ComparableCells
 from ..stored.score_table import read_scores
 from ..submission.board_reader import BoardReader
 from ..tables.columns import PATTERNS
+from .formatting import short
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class InstanceBrowser:
             totals = word_totals(explanation.each()[0], len(sentence.tokens))
         except NotApplicable as error:
             return {**entry, "reason": str(error)}
-        return {**entry, "tokens": [_short(x) for x in totals], "draw": bool(explanation.draws)}
+        return {**entry, "tokens": [short(x) for x in totals], "draw": bool(explanation.draws)}
 
     def example(self, label: str) -> Figure | None:
         """One sentence under a method, drawn as by `plot`.
@@ -94,15 +94,6 @@ class InstanceBrowser:
             with suppress(NotApplicable, ValueError):
                 return draw()
         return None
-
-
-def _short(value: float) -> float:
-    """A number to four significant digits, to keep pages small.
-
-    >>> _short(0.123456)
-    0.1235
-    """
-    return float(f"{value:.4g}")
 
 
 def browse(reader: BoardReader, group: ComparableCells, metric: str, limit: int) -> InstanceBrowser:
@@ -167,6 +158,6 @@ def _scores(reader: BoardReader, group: ComparableCells, metric: str) -> dict[st
         return {}
     stored = read_scores(reader, group, metric)
     return {
-        label: {id: _short(x) for id, x in zip(stored.instances, row, strict=True) if not np.isnan(x)}
+        label: {id: score for id, x in zip(stored.instances, row, strict=True) if (score := short(x)) is not None}
         for label, row in zip(stored.table.methods, stored.table.values, strict=True)
     }

@@ -17,6 +17,8 @@ from .sign_flips import ALPHA, pair_gaps
 from .units import ROUNDING, Moments, SeedVariance, Units, moments
 
 RESAMPLES = 4000
+SPLITS = 400
+"""How often the instances are split into halves."""
 TAILS = (ALPHA / 2, 1 - ALPHA / 2)
 
 
@@ -145,6 +147,19 @@ class RankedSample(NamedTuple):
     names: tuple[str, ...] = ()
 
 
+class Repetition(NamedTuple):
+    """How much of an order other instances of the same tasks repeat; NaN where a table has one unit, or all methods tie.
+
+    Attributes:
+        tau: Mean of Kendall's tau-b between the orders on two halves of the instances, over random splits.
+        low, high: What 95 % of the splits lie between.
+    """
+
+    tau: float
+    low: float
+    high: float
+
+
 class OverallOrder(NamedTuple):
     """Mean ranks over several tables, and what each is sure of.
 
@@ -161,6 +176,7 @@ class OverallOrder(NamedTuple):
         separated: Pairs whose scores and mean ranks differ, in the same direction. Scores: in standard deviations of each table
             (of the means of its clusters, if it has any), averaged over tables, tested by sign flips, corrected by Holm over all
             pairs. Mean ranks: by more than their resampled standard error explains at the level of the same correction.
+        repetition: How much of the order two random halves of the instances share.
     """
 
     rank: Float[np.ndarray, " methods"]
@@ -176,6 +192,7 @@ class OverallOrder(NamedTuple):
     behind_high: Float[np.ndarray, " methods"]
     first: Float[np.ndarray, " methods"]
     separated: Bool[np.ndarray, "methods methods"]
+    repetition: Repetition
 
 
 def overall_order(samples: Sequence[RankedSample], seed: int = 0, resamples: int = RESAMPLES) -> OverallOrder:
@@ -208,8 +225,40 @@ def overall_order(samples: Sequence[RankedSample], seed: int = 0, resamples: int
     return OverallOrder(
         rank, low, high, *_over_tasks(of_task), of_task.min(0), of_task.max(0), halves, *_behind(samples, rank),
         (tied / tied.sum(1, keepdims=True)).mean(0) if several else none,
-        _separated([_standardised(members) for members in known if members], rank, np.atleast_2d(np.cov(replicates.T)))
+        _separated([_standardised(members) for members in known if members], rank, np.atleast_2d(np.cov(replicates.T))),
+        _repetition(by_task, seed) if several and len(rank) > 1 else Repetition(np.nan, np.nan, np.nan),
     )  # fmt: skip
+
+
+def _repetition(by_task: Sequence[Sequence[RankedSample]], seed: int, splits: int = SPLITS) -> Repetition:
+    """Kendall's tau-b of the mean ranks on two random halves; tables of one task are split alike."""
+    ranks = np.zeros((2, splits, len(by_task[0][0].units.sums)))
+    for index, members in enumerate(by_task):
+        strata, places = _shared_units(members)
+        first = random_halves(strata, np.random.default_rng([seed, index]), splits)
+        for sample, own in zip(members, places, strict=True):
+            for half, chosen in enumerate((first[:, own], ~first[:, own])):
+                means = chosen @ sample.units.sums.T / np.maximum(chosen @ sample.units.sizes, 1e-300)[:, None]
+                ranks[half] += ranks_of(means, sample.higher_is_better)
+    taus = np.array([stats.kendalltau(*pair).statistic for pair in zip(*ranks, strict=True)])
+    known = taus[~np.isnan(taus)]
+    return Repetition(*((known.mean(), *np.quantile(known, TAILS)) if len(known) else (np.nan,) * 3))
+
+
+def random_halves(strata: Int[np.ndarray, " units"], rng: np.random.Generator, splits: int) -> Bool[np.ndarray, "splits units"]:
+    """Which units are in the first half: every other one of each stratum in a random order; where it is odd, one more by chance.
+
+    Args:
+        strata: The stratum of each unit.
+        rng: Draws the orders.
+        splits: How many.
+    """
+    first = np.empty((splits, len(strata)), bool)
+    for stratum in range(strata.max() + 1):
+        members = np.flatnonzero(strata == stratum)
+        places = rng.permuted(np.tile(np.arange(len(members)), (splits, 1)), axis=1)
+        first[:, members] = places % 2 == rng.integers(0, 2, (splits, 1))
+    return first
 
 
 def _shared_units(samples: Sequence[RankedSample]) -> tuple[Int[np.ndarray, " units"], list[Int[np.ndarray, " own"]]]:

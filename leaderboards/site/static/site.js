@@ -203,6 +203,18 @@
     });
   });
 
+  // Words, shaded by their scores
+  const chips = (tokens, scores) => {
+    const most = Math.max(...scores.map(Math.abs)) || 1;
+    const line = make("span", { className: "words" });
+    tokens.forEach((token, n) => {
+      const word = make("span", { className: scores[n] < 0 ? "word against" : "word", textContent: token, title: `${token}: ${scores[n]}` });
+      word.style.setProperty("--share", (Math.abs(scores[n]) / most).toFixed(2));
+      line.append(word, " ");
+    });
+    return line;
+  };
+
   // Sentences
   const source = document.getElementById("sentences");
   if (source) {
@@ -216,16 +228,6 @@
       shown = instances.filter((instance) => [instance.id, instance.condition, words(instance)].join(" ").toLowerCase().includes(text));
       pick.replaceChildren(...shown.map((instance) => make("option", { value: instance.id, textContent: words(instance) })));
     };
-    const chips = (instance, scores) => {
-      const most = Math.max(...scores.map(Math.abs)) || 1;
-      const line = make("span", { className: "words" });
-      instance.tokens.forEach((token, n) => {
-        const word = make("span", { className: scores[n] < 0 ? "word against" : "word", textContent: token, title: `${token}: ${scores[n]}` });
-        word.style.setProperty("--share", (Math.abs(scores[n]) / most).toFixed(2));
-        line.append(word, " ");
-      });
-      return line;
-    };
     const show = (id) => {
       const instance = instances.find((candidate) => candidate.id === id);
       if (!instance) { home.replaceChildren(make("p", { textContent: "Nothing matches." })); return; }
@@ -238,7 +240,7 @@
       instance.methods.forEach((method) => {
         const link = make("a", { textContent: method.label, href: document.body.dataset.root + method.page });
         const name = make("th", { scope: "row" }, link);
-        const cell = method.tokens ? make("td", {}, chips(instance, method.tokens), method.draw ? make("span", { className: "note", textContent: " first draw" }) : "") : make("td", { className: "note", textContent: method.reason });
+        const cell = method.tokens ? make("td", {}, chips(instance.tokens, method.tokens), method.draw ? make("span", { className: "note", textContent: " first draw" }) : "") : make("td", { className: "note", textContent: method.reason });
         const score = make("td", { className: "number", textContent: method.score == null ? "–" : method.score });
         body.append(make("tr", {}, name, cell, score));
       });
@@ -260,6 +262,85 @@
     fill();
     const linked = decodeURIComponent(location.hash.slice(1));
     show(instances.some((instance) => instance.id === linked) ? linked : instances[0].id);
+  }
+
+  // Two methods, sentence by sentence
+  const paired = document.getElementById("paired");
+  if (paired) {
+    const { instances, metrics } = data(paired);
+    const pickers = Object.fromEntries(["metric", "one", "other", "by"].map((id) => [id, document.getElementById(id)]));
+    const home = document.getElementById("disagreements"), verdict = document.getElementById("difference");
+    const signed = (x) => (x < 0 ? "−" : "+") + Math.abs(x);
+    const options = (picker, names) => picker.replaceChildren(...names.map((name) => make("option", { value: name, textContent: name })));
+    // Spearman's correlation of two methods' word scores; null where one of them scores all words alike
+    const agreement = (one, other) => {
+      const [a, b] = [one, other].map((scores) => ranksOf(scores.map(Number))), middle = (a.length + 1) / 2;
+      const product = (x, y) => x.reduce((sum, value, n) => sum + (value - middle) * (y[n] - middle), 0);
+      const size = Math.sqrt(product(a, a) * product(b, b));
+      return size ? product(a, b) / size : null;
+    };
+    const state = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+    const chosen = () => metrics.find((entry) => entry.name === pickers.metric.value);
+    const fill = (wanted) => {
+      const { methods } = chosen();
+      options(pickers.one, methods);
+      options(pickers.other, methods);
+      pickers.one.value = methods.includes(wanted.one) ? wanted.one : methods[0];
+      pickers.other.value = methods.includes(wanted.other) ? wanted.other : methods.find((name) => name !== pickers.one.value);
+    };
+    const told = (entry, one, other) => {
+      const [a, b] = [one, other].map((name) => entry.methods.indexOf(name));
+      if (a === b) return "Choose two methods that differ.";
+      const [low, high] = [Math.min(a, b), Math.max(a, b)], n = entry.methods.length;
+      const pair = entry.pairs[low * n - (low * (low + 1)) / 2 + high - low - 1];
+      const [value, from, to, p] = a < b ? pair : [-pair[0], pair[2] === null ? null : -pair[2], pair[1] === null ? null : -pair[1], pair[3]];
+      const better = entry.higher === null ? "differs from" : (value > 0) === entry.higher ? "is better than" : "is worse than";
+      const interval = from === null ? "" : ` [${from}, ${to}]`;
+      const which = p !== null && p < 0.05 ? `${one} ${better} ${other}` : `${one} and ${other} cannot be separated`;
+      return `${which} on ${entry.name}: ${signed(value)}${interval} on ${entry.shared} instances that every method has a score of; p = ${p === null ? "–" : +p.toPrecision(2)}, corrected over all pairs.`;
+    };
+    const show = () => {
+      const entry = chosen(), one = pickers.one.value, other = pickers.other.value;
+      const by = pickers.by.value, [a, b] = [one, other].map((name) => entry.scores[entry.methods.indexOf(name)]);
+      history.replaceState(null, "", "#" + new URLSearchParams({ metric: entry.name, one, other, by }));
+      verdict.textContent = told(entry, one, other);
+      const rows = instances.map((instance, n) => {
+        const words = instance.words && instance.words[one] && instance.words[other] ? [instance.words[one], instance.words[other]] : null;
+        return { instance, words, scores: [a[n], b[n]], gap: a[n] === null || b[n] === null ? null : a[n] - b[n], agree: words ? agreement(...words) : null };
+      }).filter((row) => (by === "words" ? row.agree : row.gap) !== null);
+      rows.sort((x, y) => (by === "words" ? x.agree - y.agree : Math.abs(y.gap) - Math.abs(x.gap)));
+      if (!rows.length) {
+        home.replaceChildren(make("p", { className: "note", textContent: by === "words" ? "The board keeps no word scores of both methods." : "No instance has a score of both methods." }));
+        return;
+      }
+      const wins = (sign) => rows.filter((row) => row.gap !== null && Math.sign(row.gap) === sign).length;
+      const counts = make("p", { className: "note", textContent: `${one} has the larger score on ${wins(1)} of ${rows.length} instances shown, ${other} on ${wins(-1)}; they are equal on ${wins(0)}.` });
+      const body = make("tbody");
+      const number = (x) => make("td", { className: "number", textContent: x === null ? "–" : String(+x.toPrecision(3)) });
+      rows.forEach(({ instance, words, scores, gap, agree }) => {
+        const name = make("th", { scope: "row" }, make("span", { textContent: instance.id }), " ", make("span", { className: "note", textContent: instance.condition }));
+        if (words) words.forEach((of, n) => name.append(make("div", {}, chips(instance.tokens, of), " ", make("span", { className: "note", textContent: n ? other : one }))));
+        body.append(make("tr", {}, name, number(scores[0]), number(scores[1]), number(gap), number(agree)));
+      });
+      const head = ["Instance", one, other, "Difference", "Words agree"].map((textContent, n) => make("th", { scope: "col", textContent, className: n ? "number" : "" }));
+      const scroll = make("div", { className: "scroll", tabIndex: 0 }, make("table", { className: "plain" }, make("thead", {}, make("tr", {}, ...head)), body));
+      scroll.setAttribute("role", "group");
+      scroll.setAttribute("aria-label", "Instances on which the two methods disagree most first");
+      home.replaceChildren(counts, scroll);
+    };
+    const read = () => {
+      const wanted = state();
+      pickers.metric.value = metrics.some((entry) => entry.name === wanted.metric) ? wanted.metric : metrics[0].name;
+      pickers.by.value = wanted.by === "words" ? "words" : "scores";
+      fill(wanted);
+      show();
+    };
+    options(pickers.metric, metrics.map((entry) => entry.name));
+    document.getElementById("pair").hidden = false;
+    pickers.metric.addEventListener("change", () => { fill({ one: pickers.one.value, other: pickers.other.value }); show(); });
+    ["one", "other", "by"].forEach((id) => pickers[id].addEventListener("change", show));
+    addEventListener("hashchange", read);
+    read();
   }
 
   reveal();

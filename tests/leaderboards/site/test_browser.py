@@ -127,6 +127,35 @@ def test_an_instances_explanation_opens_and_has_an_address(reader: Reader, site:
     page.get_by_text("Nothing matches.").wait_for()
 
 
+def test_two_methods_are_compared_where_they_disagree_most(reader: Reader, site: Path) -> None:
+    page = reader.open(task_page(site))
+    page.get_by_role("link", name="Compare two methods sentence by sentence").click()
+    one, other = (page.locator(f"#{which} option").nth(place).inner_text() for which, place in (("one", 0), ("other", 2)))
+    page.locator("#other").select_option(other)
+    sync.expect(page.locator("#difference")).to_contain_text(f"{one} is better than {other}")
+
+    def gaps() -> list[float]:
+        return [abs(float(text)) for text in page.locator("#disagreements tbody td:nth-child(4)").all_inner_texts()]
+
+    found = gaps()
+    assert len(found) > 10 and found == sorted(found, reverse=True) and found[0] > found[-1]
+    page.reload()
+    sync.expect(page.locator("#other")).to_have_value(other)
+    page.locator("#by").select_option("words")
+    sync.expect(page.locator("#disagreements")).to_have_text("The board keeps no word scores of both methods.")
+    page.locator("#one").select_option(other)
+    sync.expect(page.locator("#difference")).to_have_text("Choose two methods that differ.")
+
+
+def test_word_scores_of_two_methods_stand_below_each_other(reader: Reader, site: Path) -> None:
+    reader.open(f"{task_page(site, 'agreement-bert').replace('tasks/', 'pairs/')}#by=words")
+    page = reader.page
+    sync.expect(page.locator("#disagreements .words").first).to_be_visible()
+    agreements = [float(text) for text in page.locator("#disagreements tbody td:nth-child(5)").all_inner_texts()]
+    assert agreements == sorted(agreements) and -1 <= agreements[0] <= agreements[-1] <= 1
+    assert page.locator("#disagreements .words").count() == 2 * len(agreements)
+
+
 def test_charts_are_drawn_without_code_from_text(reader: Reader) -> None:
     page = reader.open("index.html")
     sync.expect(page.locator(".drawn svg:visible")).to_have_count(2)
@@ -276,7 +305,7 @@ def test_screenshots(browser, site: Path, tmp_path: Path) -> None:
 def kinds(site: Path) -> list[str]:
     """The first page, and one of each other kind, on the embedded model where it is there."""
     addresses = ["index.html"]
-    for kind in ("tasks", "methods", "instances"):
+    for kind in ("tasks", "methods", "instances", "pairs"):
         pages = sorted(
             site.glob(f"{kind}/*.html"), key=lambda p: ("agreement" not in p.name and "patterns" not in p.name, p.name)
         )

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from flowgauge.metrics.statistics.differences import paired_differences
-from flowgauge.metrics.statistics.ordering import RankedSample, overall_order, rank_bounds, ranks_of, resampled_means
+from flowgauge.metrics.statistics.ordering import (
+    RankedSample,
+    overall_order,
+    random_halves,
+    rank_bounds,
+    ranks_of,
+    resampled_means,
+)
 from flowgauge.metrics.statistics.units import Units, moments, sampling_units
 
 RNG = np.random.default_rng(0)
@@ -169,3 +176,31 @@ def test_a_task_of_large_clusters_weighs_as_others_do() -> None:
 def test_a_single_method_is_first() -> None:
     order = overall_order([RankedSample(units(RNG.normal(size=(1, 20))), "a")])
     assert order.rank.tolist() == [1] and order.first.tolist() == [1] and order.separated.tolist() == [[False]]
+
+
+def testrandom_halves_are_halves_of_every_stratum() -> None:
+    strata = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2])
+    first = random_halves(strata, np.random.default_rng(0), 400)
+    assert set(first[:, :4].sum(1)) == {2} and set(first[:, 4:7].sum(1)) == {1, 2} and set(first[:, 7:].sum(1)) == {1}
+    assert first.mean(0) == pytest.approx(np.full(9, 0.5), abs=0.1)
+
+
+def test_a_clear_order_repeats_on_other_instances_and_chance_does_not() -> None:
+    rng = np.random.default_rng(0)
+    clear = np.arange(6.0)[:, None] + 0.1 * rng.normal(size=(6, 40))
+    both = [RankedSample(units(clear, 4), "a"), RankedSample(units(-clear, 4), "b", False)]
+    assert overall_order(both).repetition == pytest.approx((1, 1, 1))
+    taus = [
+        overall_order([RankedSample(units(rng.normal(size=(6, 40)), 4), "a")], resamples=10).repetition.tau for _ in range(40)
+    ]
+    assert abs(np.mean(taus)) < 0.15  # noise shared by the halves of one sample is negative: what one half has, the other lacks
+    assert np.isnan(overall_order([RankedSample(units(np.ones((3, 8))), "a")]).repetition).all()
+    assert np.isnan(overall_order([RankedSample(units(np.array([[0.9], [0.1]])), "a")]).repetition).all()
+
+
+def test_tables_of_one_task_are_split_alike() -> None:
+    """Two tables with the same scores say no more than one of them."""
+    values = np.random.default_rng(1).normal(size=(5, 30)) + np.arange(5)[:, None] / 3
+    once = overall_order([RankedSample(units(values), "a")]).repetition
+    assert overall_order([RankedSample(units(values), "a"), RankedSample(units(values), "a")]).repetition == once
+    assert once.low < once.tau < once.high

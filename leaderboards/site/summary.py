@@ -1,0 +1,120 @@
+"""What a board says, in a few sentences: what was measured, who leads, how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..comparison.standings import ModelBoard
+from .formatting import number, seconds
+
+CHANCE = "random"
+"""The method whose explanations are drawn at random."""
+NAMED = 6
+"""How many methods or tasks a sentence names at most."""
+
+
+def summarise_board(board: ModelBoard) -> list[tuple[str, str]]:
+    """What the overall order of a model says: a question, and its answer in a sentence or two.
+
+    Args:
+        board: The order on one model; without an order there is nothing to say.
+    """
+    order = board.overall
+    if order is None or not board.methods:
+        return []
+    tasks = list(dict.fromkeys(table.comparison.group.task for table in board.counted))
+    sizes = sorted({table.comparison.group.instances for table in board.counted})
+    instances = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    metrics = list(dict.fromkeys(table.comparison.metric for table in board.counted))
+    measured = (
+        f"{_count(len(board.methods), 'method')} explained answers of {board.model} on {_count(len(tasks), 'task')} "
+        f"({instances} instances each). The order is that of their mean ranks by {_listed(metrics)}."
+    )
+    return [
+        ("What was measured", measured), ("Who leads", _leaders(board)), ("How sure that is", _sureness(board)),
+        *([("Not better than random", chance)] if (chance := _against_chance(board)) else []),
+        ("What it costs", _cost(board)),
+    ]  # fmt: skip
+
+
+def _leaders(board: ModelBoard) -> str:
+    order, first = board.overall, board.best_first[0]
+    assert order is not None
+    low, high = float(order.low[first]), float(order.high[first])
+    interval = f" [{number(low, 2)}, {number(high, 2)}]" if low == low else ""
+    text = f"{board.methods[first]}, with a mean rank of {number(float(order.rank[first]), 2)}{interval}"
+    share = float(order.first[first])
+    if share == share:
+        text += f"; it is first in {round(100 * share)} % of other samples of such sentences"
+    equal = _not_separated_from(board, first)
+    return (
+        f"{text}. It cannot be separated from {_listed(equal)}." if equal else f"{text}. It is separated from every other method."
+    )
+
+
+def _not_separated_from(board: ModelBoard, index: int) -> list[str]:
+    assert board.overall is not None
+    return [board.methods[i] for i in board.best_first if i != index and not board.overall.separated[index, i]]
+
+
+def _sureness(board: ModelBoard) -> str:
+    assert board.overall is not None
+    tau, low, high = board.overall.repetition
+    parts = []
+    if tau == tau:
+        parts.append(
+            f"Two random halves of the instances give orders that agree with Kendall's τ of {number(tau, 2)} "
+            f"(95 % of splits: {number(low, 2)} to {number(high, 2)})"
+        )
+    others = {
+        by: {name for change in board.left_out(by) for name in change.first if name != board.methods[board.best_first[0]]}
+        for by in ("task", "metric")
+    }
+    changed = list(dict.fromkeys(name for names in others.values() for name in sorted(names)))
+    kinds = " or ".join(by for by in others if board.left_out(by))
+    if kinds and changed:
+        parts.append(f"leaving out a single {kinds} can put {_listed(changed)} first")
+    elif kinds:
+        parts.append(f"leaving out any single {kinds} changes nothing about the first")
+    text = "; ".join(parts) or "there is one instance, which says nothing about that"
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _against_chance(board: ModelBoard) -> str:
+    """Methods that are not separated from random explanations, or stand behind them."""
+    if board.overall is None or CHANCE not in board.methods:
+        return ""
+    chance = board.methods.index(CHANCE)
+    poor = [
+        board.methods[i]
+        for i in board.best_first
+        if i != chance and (not board.overall.separated[chance, i] or board.overall.rank[i] > board.overall.rank[chance])
+    ]
+    return f"{_listed(poor)}." if poor else "Every method is better than random explanations."
+
+
+def _cost(board: ModelBoard) -> str:
+    first = board.best_first[0]
+    leaders = [board.methods[first], *_not_separated_from(board, first)]
+    known = [(board.seconds(label), label) for label in leaders if board.seconds(label) == board.seconds(label)]
+    if not known:
+        return "Not known."
+    least, label = min(known)
+    text = f"An explanation by {leaders[0]} takes {seconds(board.seconds(leaders[0]))} s"
+    return f"{text}, by {label} {seconds(least)} s, the least of those that lead." if label != leaders[0] else f"{text}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a sentence; of many, the first few and how many more there are.
+
+    >>> _listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    shown = list(names[:NAMED])
+    if len(names) > NAMED:
+        shown.append(f"{len(names) - NAMED} more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -1,0 +1,56 @@
+"""The sentences on the first page of a board, from scores made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from flowgauge.benchmark.store.store import Store
+from flowgauge.leaderboards.comparison.standings import ModelBoard, model_boards, read_task_boards
+from flowgauge.leaderboards.site.summary import summarise_board
+from flowgauge.leaderboards.submission.board_reader import open_board
+
+from ..conftest import record, rows, score, write
+
+
+def board_of(folder: Path, tasks: Mapping[str, Mapping[str, int]], size: int = 40) -> ModelBoard:
+    """The board of methods that are right on so many instances of each task."""
+    store = Store(str(folder / "store"))
+    for task, counts in tasks.items():
+        for method, count in counts.items():
+            values = (np.arange(size) < count).astype(float)
+            summary = score("kept", {"all": count / size}, ranked="all", unit="share", higher_is_better=True)
+            write(store, record(method, [summary], task=task, instances=size), {"kept@1": rows(values)})
+    (model,) = model_boards(read_task_boards(open_board([store.url])))
+    return model
+
+
+def test_a_clear_order_is_told_as_one(tmp_path: Path) -> None:
+    answers = dict(summarise_board(board_of(tmp_path, {"sva/obj": {"good": 36, "fair": 20, "random": 4, "poor": 4}})))
+    assert answers["What was measured"].startswith("4 methods explained answers of toy on 1 task (40 instances each).")
+    assert answers["What was measured"].endswith("by kept.")
+    assert answers["Who leads"] == (
+        "good, with a mean rank of 1.00; it is first in 100 % of other samples of such sentences. "
+        "It is separated from every other method."
+    )
+    assert answers["How sure that is"].startswith(
+        "Two random halves of the instances give orders that agree with Kendall's τ of "
+    )
+    assert answers["Not better than random"] == "poor."
+    assert answers["What it costs"] == "An explanation by good takes 0.5 s."
+
+
+def test_what_a_task_changes_and_who_is_as_good_are_named(tmp_path: Path) -> None:
+    counts = {"sva/obj": {"good": 36, "fair": 20, "poor": 4}, "sva/subj": {"good": 20, "fair": 36, "poor": 4}}
+    answers = dict(summarise_board(board_of(tmp_path, counts)))
+    assert "It cannot be separated from " in answers["Who leads"]
+    assert "leaving out a single task can put " in answers["How sure that is"]
+    assert "Not better than random" not in answers, "nobody ran random explanations"
+
+
+def test_one_instance_says_nothing_of_sureness_and_one_method_is_no_order(tmp_path: Path) -> None:
+    two = board_of(tmp_path / "two", {"sva/obj": {"good": 9, "random": 1}}, size=1)
+    assert dict(summarise_board(two))["How sure that is"] == "There is one instance, which says nothing about that."
+    assert summarise_board(board_of(tmp_path / "one", {"sva/obj": {"good": 9}})) == []
