@@ -28,7 +28,8 @@ class ExplainedBatch:
         instances: The task's instances, with what is known of them in `truth`.
         gold: One explanation an instance, of the gold answer.
         predicted: One explanation an instance, of the predicted answer (the same object where the prediction is right).
-        explain: Runs the method again, on other inputs; None where only stored explanations are scored.
+        explain: `explain(batch)` runs the method again, on other inputs, and `explain(batch, model)` on another model than the
+            explained one; None where only stored explanations are scored.
     """
 
     batch: Batch
@@ -36,7 +37,7 @@ class ExplainedBatch:
     instances: tuple[Instance, ...]
     gold: tuple[Explanation, ...]
     predicted: tuple[Explanation, ...]
-    explain: Callable[[Batch], list[Explanation]] | None = None
+    explain: Callable[..., list[Explanation]] | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(self.batch), len(self.predicted_batch), len(self.instances), len(self.gold), len(self.predicted)}

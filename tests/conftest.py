@@ -31,7 +31,7 @@ FULL_SIZE = os.environ.get("FLOWGAUGE_FULL_TESTS") == "1"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LABELS = ("negative", "positive")
 CIRCUITS = {"activation-patching", "attribution-patching", "eap-ig", "edge-patching"}
-"""Methods that need a counterpart of each text; the published board is older than they are."""
+"""Methods that need a counterpart of each text; they are not on the published board."""
 BERT_LIKE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 SIZES: dict[str, dict[str, Any]] = {
     "bert": BERT_LIKE,

@@ -42,13 +42,13 @@ class ExplainedSubject:
         sample: The model and the instances.
         gold: Explanations of the gold answers, by instance.
         predicted: Explanations of the predicted answers, by instance.
-        explain: Explains a changed batch; None where that is not possible.
+        explain: As of an `ExplainedBatch`; None where that is not possible.
     """
 
     sample: Subject
     gold: dict[str, Explanation]
     predicted: dict[str, Explanation]
-    explain: Callable[[Batch], list[Explanation]] | None = None
+    explain: Callable[..., list[Explanation]] | None = None
 
     def batches(self, groups: Sequence[Sequence[Instance]]) -> list[ExplainedBatch]:
         """One explained batch for each group of instances."""
@@ -149,8 +149,13 @@ def _cases(sample: Subject, plugin: Any) -> dict[str, ExplainedSubject]:
         part = explain_batch(sample.model, method, prepare(sample.model, sample.batch(), sample.instances), 0)
         ids = [instance.id for instance in sample.instances]
         gold, predicted = (dict(zip(ids, explanations, strict=True)) for explanations in (part.gold, part.predicted))
-        cases[name] = ExplainedSubject(sample, gold, predicted, partial(method.explain, sample.model))
+        cases[name] = ExplainedSubject(sample, gold, predicted, partial(_explain_again, method, sample.model))
     return cases
+
+
+def _explain_again(method: Any, model: FlowModel, batch: Batch, other: FlowModel | None = None) -> list[Explanation]:
+    explanations: list[Explanation] = method.explain(other or model, batch)
+    return explanations
 
 
 def _score(

@@ -16,6 +16,7 @@ from ...metrics.base import Aggregate, ExplainedBatch, Scores
 from ...metrics.statistics.intervals import INTERVALS
 from ...metrics.summary import summarise
 from ...models.batch import Batch
+from ...models.inputs.encode import reseed
 from ...models.layered import Layered
 from ...models.memory import is_out_of_memory
 from ...models.shared_model import SharedModel, lent_copy
@@ -27,6 +28,8 @@ from .explain import check_needs_met
 from .jobs import Job, JobGroup
 from .prepared import PreparedBatches
 
+TRAINED = "the method was trained to explain one model, and cannot explain another without a training of its own."
+
 
 class ExplainedBatches(Sequence[ExplainedBatch]):
     """A cell's explained batches, read from the store when a metric takes them.
@@ -36,7 +39,7 @@ class ExplainedBatches(Sequence[ExplainedBatch]):
     Args:
         cell: Where the explanations are stored.
         batches: The batches of the cell's instances.
-        explain: Explains a changed batch, for metrics that need further explanations; None where the method cannot run.
+        explain: What `explainer` returns, for metrics that need further explanations; None where the method cannot run.
         metric: What they are shown to; a metric from outside flowgauge gets copies, in which it may write.
     """
 
@@ -44,7 +47,7 @@ class ExplainedBatches(Sequence[ExplainedBatch]):
         self,
         cell: Cell,
         batches: PreparedBatches,
-        explain: Callable[[Batch], list[Explanation]] | None = None,
+        explain: Callable[..., list[Explanation]] | None = None,
         metric: Any = None,
     ) -> None:
         self.cell, self.batches, self.explain, self.metric = cell, batches, explain, metric
@@ -68,6 +71,28 @@ class ExplainedBatches(Sequence[ExplainedBatch]):
         if self.metric is not None and is_foreign(self.metric):
             batch, predicted, shown = lent_copy(batch, self.metric), lent_copy(predicted, self.metric), copy.deepcopy(shown)
         return ExplainedBatch(batch, predicted, *shown, self.explain)
+
+
+def explainer(method: Any, model: Layered, seed: int, ready: Callable[[], Any]) -> Callable[..., list[Explanation]]:
+    """Builds `explain(batch)`, which runs a cell's method again, and `explain(batch, other)`, which runs it on another model.
+
+    Args:
+        method: The method.
+        model: The model that was explained.
+        seed: The cell's seed.
+        ready: Gives the method, trained where it needs that.
+
+    Returns:
+        The function; it raises NotApplicable where a method that was trained for a model is to explain another.
+    """
+
+    def explain(batch: Batch, other: Layered | None = None) -> list[Explanation]:
+        if other is not None and "training" in method.needs:
+            raise NotApplicable(TRAINED)
+        explanations: list[Explanation] = ready().explain(other or model, lent_copy(reseed(batch, seed), method))
+        return explanations
+
+    return explain
 
 
 def score_job(

@@ -11,11 +11,9 @@ from typing import Any
 
 from ...core.errors import FlowgaugeError, NotApplicable, SharedStateChanged, shortened
 from ...core.progress import Progress
-from ...methods.explanation import Explanation
 from ...models.batch import Batch
-from ...models.inputs.encode import reseed
 from ...models.memory import OutOfMemory, is_out_of_memory
-from ...models.shared_model import SharedModel, lent_copy
+from ...models.shared_model import SharedModel
 from ..loading.trained_weights import TrainedWeights
 from ..sharing.shares import Share, WorkerTurn
 from ..store.damage import mend
@@ -28,7 +26,7 @@ from .jobs import Job, JobGroup, finished
 from .method_trainer import MethodTrainer
 from .prepared import PreparedBatches, encode_group
 from .provenance import provenance
-from .scoring import ExplainedBatches, score_job
+from .scoring import ExplainedBatches, explainer, score_job
 
 log = logging.getLogger(__name__)
 
@@ -140,13 +138,7 @@ class GroupWork:
         return stored.status == "partial" and all(n in scores and scores[n].reference == references[n] for n in names)
 
     def _show(self, job: Job) -> ExplainedBatches:
-        model = self.batches.model
-
-        def explain(batch: Batch) -> list[Explanation]:
-            lent = lent_copy(reseed(batch, job.seed), job.method)
-            explanations: list[Explanation] = self.trainer.ready(job).explain(model, lent)
-            return explanations
-
+        explain = explainer(job.method, self.batches.model, job.seed, lambda: self.trainer.ready(job))
         return ExplainedBatches(job.cell, self.scored, None if job.method is None else explain)
 
     def _halve(self) -> bool:

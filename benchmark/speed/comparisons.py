@@ -207,8 +207,8 @@ def _explained(model: FlowModel, prepared: PreparedBatch, spec: str) -> Explaine
     method = METHODS.create(spec)
     part = explain_batch(model, method, prepared, 0)
 
-    def again(batch: Batch) -> list[Explanation]:
-        explanations: list[Explanation] = method.explain(model, batch)
+    def again(batch: Batch, other: FlowModel = model) -> list[Explanation]:
+        explanations: list[Explanation] = method.explain(other, batch)
         return explanations
 
     return ExplainedBatch(prepared.batch, prepared.predicted_batch, prepared.instances, part.gold, part.predicted, again)

@@ -16,14 +16,11 @@ from ...core.errors import FlowgaugeError, NotApplicable, shortened
 from ...methods.explanation import Explanation
 from ...metrics.scores import Scores
 from ...metrics.summary import summarise
-from ...models.batch import Batch
-from ...models.inputs.encode import reseed
-from ...models.shared_model import lent_copy
 from ..engine.jobs import Job, JobGroup
 from ..engine.method_trainer import MethodTrainer
 from ..engine.prepared import PreparedBatches, encode_group
 from ..engine.rescore import regroup
-from ..engine.scoring import ExplainedBatches, compute, declared_score, ranked
+from ..engine.scoring import ExplainedBatches, compute, declared_score, explainer, ranked
 from ..loading.trained_weights import TrainedWeights
 from ..store.key import canonical, question
 from ..store.record import Record, Score
@@ -32,7 +29,7 @@ from .cell_check import check_declaration, check_explained, check_inputs, check_
 from .fetched_models import refuse_fetching
 from .named_plugins import identity_note, job_of, method_of, metric_of, task_of
 
-Explain = Callable[[Batch], list[Explanation]]
+Explain = Callable[..., list[Explanation]]
 
 
 @dataclass(eq=False)
@@ -162,11 +159,7 @@ class ScoreRecomputer:
             trainer = MethodTrainer(TrainedWeights(store.url), batches.model, batches.labels)
             return trainer.ready(job_of(group, record, method, store))
 
-        def explain(batch: Batch) -> list[Explanation]:
-            explanations: list[Explanation] = ready().explain(batches.model, lent_copy(reseed(batch, record.seed or 0), method))
-            return explanations
-
-        return explain
+        return explainer(method, batches.model, record.seed or 0, ready)
 
 
 def job_in(group: JobGroup, record: Record) -> Job:

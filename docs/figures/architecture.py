@@ -14,8 +14,9 @@ from typing import NamedTuple
 FOLDERS = """
 tasks: what to explain: instance.py registry.py pairs agreement.py classification.py squad.py planted.py toy_counting.py
 models: a model as a flow graph: inputs flow layers families interventions circuits built zoo
-methods: explain a prediction: gradients patterns attention perturbation masks noise circuits
-metrics: how faithful that is: nodes summary.py tokens heads edges patterns masks circuits reduced_models statistics calibration
+methods: explain a prediction: gradients averaged_gradients decomposition patterns attention perturbation masks noise circuits
+metrics: how faithful that is: nodes summary.py tokens sanity heads edges patterns masks circuits reduced_models statistics \
+calibration
 benchmark: run, store, resume: engine sharing loading store external verification fine_tuning conformance speed catalogue \
 reproduction
 leaderboards: compare, show, publish: stored tables comparison site figures export submission report_cards reproduction \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -55,12 +56,24 @@ class AttentionRollout(Settings):
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Multiplies the attention of every instance."""
-        assert batch.target is not None
         graph = attention_graph(model, batch, self.residual).double()
         graph[:, depth_of(self.depth, model) :] = torch.eye(graph.shape[-1], dtype=graph.dtype, device=graph.device)
-        nodes = target_rows(graph, batch.target)
-        flows = rollout(graph).transpose(2, 3) * nodes[:, :, None]
-        return explanations(batch, tokens=nodes[:, 0], nodes=nodes, flows=flows.transpose(1, 2))
+        return rolled_out(batch, graph)
+
+
+def rolled_out(batch: Batch, graph: Graph, edges: bool = False) -> list[Explanation]:
+    """Tokens, nodes and flows of a graph whose rows sum to 1, as `AttentionRollout` reads them, and the graph itself as edges.
+
+    Args:
+        batch: The B instances.
+        graph: Weights of the edges from each query, in the layer above, to each key (B, L, N, N).
+        edges: Whether the graph is a view of the explanations, as that of a single head.
+    """
+    assert batch.target is not None
+    nodes = target_rows(graph, batch.target)
+    flows = (rollout(graph).transpose(2, 3) * nodes[:, :, None]).transpose(1, 2)
+    explained = partial(explanations, batch, tokens=nodes[:, 0], nodes=nodes, flows=flows)
+    return explained(edges=graph[:, :, None]) if edges else explained()
 
 
 def target_rows(graph: Graph, target: Int[Tensor, " batch"]) -> Float[Tensor, "batch depths tokens"]:

@@ -1,18 +1,21 @@
-"""Gradients at the context vectors of every head, by one forward and one backward pass on the input itself."""
+"""Gradients at context vectors and hidden states, by one forward and one backward pass on the input itself."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ...core.errors import NotApplicable
 from ...models.batch import Batch, Rows, Site, Trace
 from ...models.flow.flow_model import FlowModel
 from ...models.layered import Layered
+from ...models.memory import affordable, layer_bytes
 from ...models.outputs import value
 from ...models.problem_types import problem_type
 from ...models.shapes import Heads, Outputs, PerRow
@@ -25,6 +28,14 @@ class ContextGradients(NamedTuple):
 
     trace: Trace
     gradients: tuple[Heads, ...]
+
+
+class StateProducts(NamedTuple):
+    """The trace with the kept sites, q of every row, and <hidden[l]_i, dq/dhidden[l]_i> (units of q)."""
+
+    trace: Trace
+    q: PerRow
+    products: Float[Tensor, "batch depths tokens"]
 
 
 def check_classes_for(model: Layered, name: str, setting: str) -> None:
@@ -78,7 +89,44 @@ def context_gradients(model: FlowModel, batch: Batch, name: Objective, keep: Col
     with torch.no_grad():
         hidden = model.embed(model.words(batch), batch)
     with torch.enable_grad():
-        (trace,) = model.run(Rows(batch, hidden.requires_grad_(True)), keep={"context", *keep})
+        (trace,) = model.run(Rows(batch, hidden.detach().requires_grad_(True)), keep={"context", *keep})
         scalar = objective(model.readout(trace.site("hidden", model.n_layers), batch), batch, name)
         contexts: list[Tensor] = [trace.whole("context", layer) for layer in range(model.n_layers)]
         return ContextGradients(trace, torch.autograd.grad(scalar.sum(), contexts))
+
+
+def state_products(
+    model: FlowModel, batch: Batch, keep: Collection[Site] = (), rules: AbstractContextManager[object] | None = None
+) -> StateProducts:
+    """The gradient of q at every hidden state times the state, summed over dimensions.
+
+    Args:
+        model: The model.
+        batch: The batch.
+        keep: Sites to keep in the trace besides `hidden`.
+        rules: Held while the layers and the readout run, so that it can change their derivatives; None: it changes none.
+    """
+    with torch.no_grad():
+        start = model.embed(model.words(batch), batch)
+    with torch.enable_grad():
+        with rules or nullcontext():
+            (trace,) = model.run(Rows(batch, start.detach().requires_grad_(True)), keep={"hidden", *keep})
+            outputs = model.readout(trace.site("hidden", model.n_layers), batch)
+        q = value(outputs, batch)
+        hidden = [trace.whole("hidden", depth) for depth in range(model.n_layers + 1)]
+        gradients = torch.autograd.grad(q.sum(), hidden)
+    products = [(state.detach() * gradient).sum(-1) for state, gradient in zip(hidden, gradients, strict=True)]
+    return StateProducts(trace, q.detach(), torch.stack(products, 1))
+
+
+def pieces(model: FlowModel, batch: Batch, copies: int = 1) -> Iterator[Batch]:
+    """The batch in parts, in order, for which the graph of all layers, with weights, fits into a half of the memory budget.
+
+    Args:
+        model: The model.
+        batch: The batch.
+        copies: Rows that run for each instance.
+    """
+    each = copies * model.n_layers * layer_bytes(model, batch.ids.shape[1])
+    index = torch.arange(len(batch), device=batch.ids.device)
+    return (batch.rows(some) for some in index.split(affordable(each, 1 / 2)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from ...core.settings import Settings
@@ -14,6 +15,7 @@ from ...models.batch import Batch
 from ...models.layered import Layered
 from ...models.memory import rows_at_once
 from ...models.outputs import value
+from ...models.shapes import PerRow
 from ..base import explanations, method
 from ..explanation import Explanation
 from .captum_words import ROWS
@@ -50,17 +52,35 @@ class LeaveOneOut(Settings):
         if self.baseline == "delete":
             removable = removable.scatter(1, batch.required_positions, False)
         row, position = removable.nonzero(as_tuple=True)
+        removed = torch.arange(batch.ids.shape[1], device=row.device) == position[:, None]
         tokens = torch.zeros(batch.ids.shape, dtype=model.dtype, device=batch.ids.device)
-        clean = value(model.outputs(batch), batch)
-        for part in torch.arange(len(row), device=row.device).split(rows_at_once(model, batch.ids.shape[1], ROWS)):
-            rows = self._without(model, batch.rows(row[part]), position[part])
-            tokens[row[part], position[part]] = clean[row[part]] - value(model.outputs(rows), rows)
+        tokens[row, position] = decreases(model, batch, row, removed, self.baseline)
         return explanations(batch, tokens=tokens)
 
-    def _without(self, model: Layered, rows: Batch, position: Tensor) -> Batch:
-        """The rows, each without the word at its position."""
-        removed = torch.arange(rows.ids.shape[1], device=position.device) == position[:, None]
-        if self.baseline == "delete":
-            return rows.only(~removed)
-        words = torch.where(removed[..., None], baseline_words(model, rows, self.baseline), model.words(rows))
-        return replace(rows, word_vectors=words)
+
+def decreases(
+    model: Layered, batch: Batch, row: Int[Tensor, " rows"], removed: Bool[Tensor, "rows tokens"], baseline: Removal
+) -> PerRow:
+    """The decrease of q when some words are removed, q(x) - q(x without them), as many rows at once as the budget allows.
+
+    Args:
+        model: The model.
+        batch: The instances.
+        row: The instance of each row.
+        removed: The positions of each row's removed words; those that the model does not allow to be masked stay, unless they
+            are deleted.
+        baseline: What takes the place of a removed word, or `delete`.
+    """
+    q, clean = [], value(model.outputs(batch), batch)
+    for part in torch.arange(len(row), device=row.device).split(rows_at_once(model, batch.ids.shape[1], ROWS)):
+        rows = _without(model, batch.rows(row[part]), removed[part], baseline)
+        q.append(value(model.outputs(rows), rows))
+    return clean[row] - torch.cat([clean[:0], *q])
+
+
+def _without(model: Layered, rows: Batch, removed: Bool[Tensor, "rows tokens"], baseline: Removal) -> Batch:
+    """The rows without their removed words."""
+    if baseline == "delete":
+        return rows.only(~removed)
+    words = torch.where(removed[..., None], baseline_words(model, rows, baseline), model.words(rows))
+    return replace(rows, word_vectors=words)

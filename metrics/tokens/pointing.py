@@ -1,6 +1,7 @@
 """Whether an explanation points at the words that are known to decide the answer.
 
-Variants: `hit` (the ranked one), `reciprocal_rank`; `hit/chance` and `hit/oracle` are what a random order and the truth get.
+Variants: `hit` (the ranked one), `reciprocal_rank`, `relevance_mass`; `hit/chance` and `hit/oracle` are what a random order and
+the truth get.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from ..registry import metric
 
 NO_TRUTH = "nobody knows which words of the task decide: use an agreement task (sva/*, ra/*), planted/* or toy/counting."
 NOTHING_ELSE = "every word is one of those that decide."
+NO_MASS = "the scores of all words are 0."
 
 
 @metric(
     "pointing", reads="tokens", ranked="hit", higher_is_better=True, unit="share of instances", bounds=(0.0, 1.0),
-    source="Zhang et al. 2018, section 4.2 (pointing game); Voorhees 1999 (reciprocal rank)",
+    source="Zhang et al. 2018, section 4.2 (pointing game); Voorhees 1999 (reciprocal rank); Arras et al. 2025 (relevance mass)",
     misleads="The truth is the task's: a model that is right for another reason makes a faithful explanation miss. `hit` reads "
     "the first word alone.",
 )  # fmt: skip
@@ -37,10 +39,10 @@ class Pointing(BatchMetric):
 
     Such words are the subject of an agreement task, the first word of a planted path, and the digits that a counting model must
     read. `hit` is 1 or 0, `reciprocal_rank` 1 over the rank of the first such word; words with equal scores share the expectation
-    over their orders. Special tokens and the gap do not compete; the last word that a decoder reads
-    does. The truth is that of the task: a model that is right for another
-    reason makes a faithful explanation miss. For the gold answer. In [0, 1]; higher is better. Sources: Zhang et al. 2018,
-    section 4.2; Voorhees 1999.
+    over their orders. `relevance_mass` is the sum of the sizes of the scores of such words, as a share of that of all words that
+    compete. Special tokens and the gap do not compete; the last word that a decoder reads does. The truth is that of the task: a
+    model that is right for another reason makes a faithful explanation miss. For the gold answer. In [0, 1]; higher is better.
+    Sources: Zhang et al. 2018, section 4.2; Voorhees 1999; Arras et al. 2025.
     """
 
     def batch_rows(self, model: FlowModel, explained: ExplainedBatch) -> Iterator[dict[str, Any]]:
@@ -52,12 +54,15 @@ class Pointing(BatchMetric):
                 free[case.target] = False  # the gap; the target of a decoder is a word like others
             deciding = deciding_tokens(case.instance, words[case.row, : case.size]) & free
             if not deciding.any() or deciding[free].all():
-                yield from case.score_rows(dict.fromkeys(("hit", "reciprocal_rank"), (np.nan, NOTHING_ELSE)))
+                yield from case.score_rows(dict.fromkeys(("hit", "reciprocal_rank", "relevance_mass"), (np.nan, NOTHING_ELSE)))
                 continue
-            hit, reciprocal = pointing(np.abs(token_scores(case.explanation))[free], deciding[free])
+            sizes = np.abs(token_scores(case.explanation))[free]
+            hit, reciprocal = pointing(sizes, deciding[free])
             chance, _ = pointing(np.zeros(free.sum()), deciding[free])
             values = {"hit": hit, "reciprocal_rank": reciprocal, "hit/chance": chance, "hit/oracle": 1.0}
-            yield from case.score_rows({name: (value, "") for name, value in values.items()})
+            mass, total = (float(part.sum(dtype=float)) for part in (sizes[deciding[free]], sizes))
+            relevance = (mass / total, "") if total else (np.nan, NO_MASS)
+            yield from case.score_rows({name: (value, "") for name, value in values.items()} | {"relevance_mass": relevance})
 
 
 def deciding_tokens(instance: Instance, words: np.ndarray) -> Bool[np.ndarray, " tokens"]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from .base import Index, Tape, Vectors, select
+from .derivative_rules import activated
 from .linear import Linear
 
 Inner = Float[Tensor, "... inner"]
@@ -41,7 +42,7 @@ class FeedForward:
 
     def outward(self, inner: Inner, gate: Inner | None, tape: Tape | None = None) -> Vectors:
         """The block from its inner units and its gate on."""
-        active = self.act(inner)
+        active = activated(inner, self.act)
         if gate is None:
             return self.outer(active)
         if tape is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from tests.conftest import FULL_SIZE
 
 import flowgauge
 from flowgauge.leaderboards.tables.columns import COLUMNS
@@ -15,6 +16,8 @@ from flowgauge.methods.registry import METHODS
 
 UNTRAINED = [name for name in METHODS.builtin if "training" not in METHODS.create(name).needs]
 """What a task without a train split can be explained with."""
+SOME = [name for name in UNTRAINED if FULL_SIZE or name in {*(row.method for row in PAPER_ROWS), "exact-erasure", "deep-lift"}]
+"""In full (`FLOWGAUGE_FULL_TESTS=1`) all of them; the tests of conformance run each on this model."""
 QUICK = {"random": "random:draws=3", "diffmask-single": "diffmask-single:steps=20", "reinforce-mask": "reinforce-mask:steps=20"}
 
 
@@ -24,7 +27,7 @@ def results(tmp_path_factory, agreement_model):
         "ablated_accuracy", "retention_curve", "deletion_curve", "ablation_shift", "concentration", "path_share",
         "skip_share", "alignment_rate", "pattern_entropy", "random_rank:patterns=20,words=1", "completeness_error",
     ]  # fmt: skip
-    methods = [QUICK.get(name, name) for name in UNTRAINED]
+    methods = [QUICK.get(name, name) for name in SOME]
     store = str(tmp_path_factory.mktemp("store"))
     return flowgauge.run(
         flowgauge.Plan(model="agreement-bert", tasks=["sva/obj"], methods=methods, metrics=metrics, limit=4, store=store)
@@ -33,7 +36,7 @@ def results(tmp_path_factory, agreement_model):
 
 def test_every_cell_is_done(results):
     assert results.exit_code == 0
-    assert sorted(r.method for r in results.records) == sorted(UNTRAINED)
+    assert sorted(r.method for r in results.records) == sorted(SOME)
     assert {r.status for r in results.records} == {"done"}
 
 
@@ -55,7 +58,7 @@ def test_known_numbers(results):
     accuracy = frame[frame["metric"] == "ablated_accuracy@1"].set_index(["method", "variant"])["value"]
     assert accuracy["influence-patterns", "original"] == 1
     assert accuracy["influence-patterns", "chance"] == 0.5
-    ranking = [name for name in UNTRAINED if METHODS.create(name).gives & {"nodes", "flows", "edges", "patterns"}]
+    ranking = [name for name in SOME if METHODS.create(name).gives & {"nodes", "flows", "edges", "patterns"}]
     for method in ranking:  # the whole model is right on all, so gold and guided explanations are the same
         gold, guided = (accuracy[method, f"embedding/matched/{g}"] for g in ("gold", "predicted"))
         assert gold == guided

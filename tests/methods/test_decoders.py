@@ -26,6 +26,9 @@ EXACT = [
     "internal-influence:samples=3,baseline=pad", "integrated-gradients:samples=3,baseline=pad", "attention", "raw-attention",
     "attention-rollout", "attention-flow", "gradient-x-attention", "saliency", "gradient-x-input", "leave-one-out:baseline=pad",
     "shapley-sampling:baseline=pad,samples=2", "attattr:steps=2", "kernel-shap:baseline=pad,samples=64",
+    "smooth-grad:samples=2", "gradient-shap:samples=2,baseline=pad", "sequential-ig:samples=2,baseline=pad",
+    "discretized-ig:steps=2,baseline=pad", "atman", "generic-attention", "attcat", "attn-lrp", "cp-lrp", "deep-lift:baseline=pad",
+    "value-zeroing", "globenc", "alti", "alti-logit", "decompx", "information-flow-routes",
 ]  # fmt: skip
 """Methods whose scores of what has no effect are 0 by their formulas; noise and masks are fitted, and reach it nearly."""
 

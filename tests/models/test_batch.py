@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from flowgauge.methods.perturbation.leave_one_out import LeaveOneOut
-from flowgauge.metrics.tokens.comprehensiveness_and_sufficiency import removable
+from flowgauge.metrics.tokens.word_removal import removable
 from flowgauge.models.outputs import value
 
 

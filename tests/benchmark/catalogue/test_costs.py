@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
+from tests.conftest import ROOT
 
 from flowgauge.benchmark.catalogue.costs import CostTable, MethodCost, cost_table, in_words
 from flowgauge.methods.registry import METHODS
@@ -19,6 +21,13 @@ def test_every_builtin_method_has_a_measured_cost() -> None:
     for name, target in METHODS.builtin.items():
         trained = "DiffMask" in target.replace("DiffMaskSingle", "") or name in ("ib-attribution", "information-mask")
         assert (table.methods[name].training is not None) == trained, name
+
+
+def test_the_page_of_oracles_has_these_costs() -> None:
+    page = (ROOT / "docs" / "oracles.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| \[([\w-]+)\]\(.*\| ([\d.e-]+) \|$", page, re.MULTILINE)
+    assert len(told) == 17
+    assert dict(told) == {name: f"{cost_table().methods[name].ratio:.2g}" for name, _ in told}
 
 
 def test_costs_are_ordered_as_their_work_is() -> None:

@@ -65,7 +65,7 @@ def test_everything_builtin_has_all_facts(kind) -> None:
 
 def test_facts_are_those_of_the_declaration() -> None:
     flow = facts("method", "conductance")
-    assert (flow.group, flow.declared["gives"]) == ("Gradients", {"tokens", "nodes", "flows"})
+    assert (flow.group, flow.declared["gives"]) == ("Gradients and relevance", {"tokens", "nodes", "flows"})
     stored = flow.to_json()
     assert stored["gives"] == ["flows", "nodes", "tokens"] and stored["source"].startswith("Dhamdhere et al. 2018")
     assert stored["settings"][1] == {"name": "samples", "default": 50, "text": "Number of nodes of the rule."}

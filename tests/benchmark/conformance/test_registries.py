@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.conftest import FULL_SIZE
 
 from flowgauge.benchmark.conformance import check_method, check_metric, check_task, failed, parametrize
 from flowgauge.benchmark.conformance.family_table import QUICK
@@ -24,6 +25,8 @@ PLANTED = [
 """Sentences with a path through two layers."""
 OWN = {"ground_truth": PLANTED, **dict.fromkeys(("plausibility", "ground_truth_divergence", "depth_kept"), LABELLED)}
 """Sentences for metrics that need a known answer."""
+UNFIT = {("atman", "deberta-v2")}
+"""Methods that say that they do not apply to a family."""
 SHORT_SEARCH = {"exact-erasure": "exact-erasure:margin=2"}
 SMALLER = {"sensitivity": "sensitivity:samples=2", "random_rank": "random_rank:patterns=20,words=9,samples=8"}
 THREE = [instance for name in ("sva/wsc", "sva/obj", "ra/ga") for instance in load_task(name).instances("test", 1, 0)]
@@ -39,9 +42,16 @@ def quick(plugin: str) -> str:
 @parametrize("method")
 @pytest.mark.parametrize("family", ["bert", "deberta-v2", "modernbert"])
 def test_methods(plugin, family, tiny_flows) -> None:
+    """In full (`FLOWGAUGE_FULL_TESTS=1`) every method on every family, else each on bert and on one of the other two in turn."""
+    turn = ("deberta-v2", "modernbert")[list(METHODS.entries()).index(plugin) % 2]
+    if not FULL_SIZE and family not in ("bert", turn) and (plugin, family) not in UNFIT:
+        pytest.skip(f"of the families, {turn} has its turn with {plugin}; FLOWGAUGE_FULL_TESTS=1 takes all.")
     findings = check_method(quick(plugin), tiny_flows(family), THREE)
     assert not failed(findings)
-    assert len(findings) == 13
+    if (plugin, family) in UNFIT:
+        assert "not applicable" in findings[-1].detail
+    else:
+        assert len(findings) == 13
 
 
 @parametrize("method")

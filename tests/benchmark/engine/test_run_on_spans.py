@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import CIRCUITS
+from tests.conftest import CIRCUITS, FULL_SIZE
 
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.store.results import RunRecords
@@ -18,18 +20,26 @@ from flowgauge.metrics.registry import METRICS
 UNTRAINED = [name for name in METHODS.builtin if "training" not in METHODS.create(name).needs]
 QUICK = {"diffmask-single": "diffmask-single:steps=12", "reinforce-mask": "reinforce-mask:steps=12"}
 NEED_TARGET = {name for name in UNTRAINED if "target" in METHODS.create(name).needs}
+SOME = ["integrated-gradients", "attattr", "head-taylor", "diffmask-single", "leave-one-out", "deep-lift", "influence-patterns"]
 SMALLER = {"random_rank": "random_rank:patterns=20,words=9,samples=8", "sensitivity": "sensitivity:samples=1"}
 
 
 @pytest.fixture(scope="module")
 def store(tiny_folder: Any, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, RunRecords]:
-    """All methods and metrics on a few questions."""
+    """All methods on a few questions, and all metrics: in full of all methods, else of some that have every view between them."""
     where = str(tmp_path_factory.mktemp("squad"))
     metrics = [SMALLER.get(name, name) for name in METRICS.builtin if METRICS.create(name).scope != "cells"]
-    made = run(
-        model=str(tiny_folder("bert", "span")), tasks="squad", methods=[QUICK.get(name, name) for name in UNTRAINED],
-        metrics=metrics, limit=4, data_dir=str(tiny_data), store=where, device="cpu",
-    )  # fmt: skip
+
+    def score(methods: Sequence[str], metrics: Sequence[str]) -> RunRecords:
+        return run(
+            model=str(tiny_folder("bert", "span")), tasks="squad", methods=[QUICK.get(name, name) for name in methods],
+            metrics=metrics, limit=4, data_dir=str(tiny_data), store=where, device="cpu",
+        )  # fmt: skip
+
+    if FULL_SIZE:
+        return where, score(UNTRAINED, metrics)
+    made, others = score(SOME, metrics), [name for name in UNTRAINED if name not in SOME]
+    made = replace(made, records=(*made.records, *score(others, ["completeness_error", "comprehensiveness"]).records))
     return where, made
 
 
@@ -64,7 +74,8 @@ def test_every_metric_scores_or_says_why(store: tuple[str, RunRecords]) -> None:
     assert {
         "comprehensiveness", "sufficiency", "loo_correlation", "infidelity", "sensitivity", "completeness_error", "head_pruning",
         "layer_head_pruning", "receptive_field", "masked_divergence", "masked_accuracy", "share_masked", "optimality",
-            "repeatability",
+            "repeatability", "log_odds", "word_insertion", "word_deletion", "soft_comprehensiveness", "soft_sufficiency",
+            "naopc_comprehensiveness", "naopc_sufficiency", "random_rationale_test", "parameter_randomisation",
     } == scored  # fmt: skip
     attattr = next(record for record in made.records if record.method == "attattr")
     reasons = {score.metric.partition("@")[0]: score.reason for score in attattr.scores.values()}

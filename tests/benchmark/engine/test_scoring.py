@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.engine.scoring import explainer
 from flowgauge.benchmark.store.store import Store
+from flowgauge.core.errors import NotApplicable
+from flowgauge.methods.masks.diffmask import DiffMaskInput
+from flowgauge.methods.random import Random
+from flowgauge.models.inputs.encode import batches, reseed
+from flowgauge.tasks.registry import load_task
 
 
 def test_metrics_fail_alone(make_plan, plug) -> None:
@@ -55,3 +63,27 @@ def test_a_damaged_score_is_computed_again(make_plan, rows_of) -> None:
     path.write_bytes(path.read_bytes()[:-9])
     (found,), (expected,) = rows_of(run(make_plan())).values(), before.values()
     assert found.equals(expected)
+
+
+def test_a_method_explains_again_on_the_model_or_on_another(tiny_flow, tiny_flows) -> None:
+    (batch,) = batches(tiny_flow, load_task("sva/obj").instances("test", 2, 0)).batches
+    other, asked = tiny_flows("bert", "masked", 2), []
+
+    class Noted(Random):
+        def explain(self, model, batch):
+            asked.append(model)
+            return super().explain(model, batch)
+
+    method = Noted(1)
+    explain = explainer(method, tiny_flow, 7, lambda: method)
+    own, others = explain(batch), explain(batch, other)
+    assert asked == [tiny_flow, other]
+    expected = Random(1).explain(tiny_flow, reseed(batch, 7))
+    for explanations in (own, others):
+        assert [e.draws[0].tokens.tolist() for e in explanations] == [e.draws[0].tokens.tolist() for e in expected]
+
+
+def test_a_trained_method_explains_its_own_model_alone(tiny_flow, tiny_flows) -> None:
+    (batch,) = batches(tiny_flow, load_task("sva/obj").instances("test", 2, 0)).batches
+    with pytest.raises(NotApplicable, match="trained to explain one model"):
+        explainer(DiffMaskInput(), tiny_flow, 0, DiffMaskInput)(batch, tiny_flows("bert", "masked", 2))

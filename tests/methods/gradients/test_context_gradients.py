@@ -15,6 +15,7 @@ from flowgauge.methods.gradients.context_gradients import objective
 from flowgauge.methods.gradients.gradient_x_attention import GradientXAttention
 from flowgauge.methods.gradients.head_taylor import HeadTaylor
 from flowgauge.methods.perturbation.head_accuracy_difference import head_accuracy_difference
+from flowgauge.methods.registry import METHODS
 from flowgauge.models.inputs.encode import encode
 from flowgauge.models.outputs import value
 from flowgauge.tasks.instance import Instance, Quantity
@@ -72,3 +73,15 @@ def test_a_score_is_explained_where_the_quantity_is_asked_for(tiny_flows, make, 
 def test_settings_that_do_not_exist_are_refused(method, settings, message):
     with pytest.raises(UsageError, match=message):
         method(**settings)
+
+
+@pytest.mark.parametrize("name", ["gradient-x-attention", "generic-attention", "attcat", "attn-lrp", "cp-lrp", "deep-lift"])
+def test_word_vectors_of_a_batch_stay_as_they_are(models, batches, name):
+    model = models("llama")  # whose hidden[0] are the word vectors themselves
+    batch = batches(model, [5, 4])
+    own = replace(batch, word_vectors=model.words(batch).clone(), cache={})
+    settings = {"baseline": "mean"} if name == "deep-lift" else {}
+    found = METHODS.create({"name": name, **settings}).explain(model, own)
+    assert not own.word_vectors.requires_grad and torch.equal(own.word_vectors, model.words(batch))
+    for one, other in zip(found, METHODS.create({"name": name, **settings}).explain(model, batch), strict=True):
+        assert one.tokens.tolist() == other.tokens.tolist()

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from tests.metrics.tokens.conftest import passes, tokens
+from tests.metrics.tokens.conftest import passes, ranked, tokens
 
-from flowgauge.core.errors import NotApplicable, UsageError
+from flowgauge.core.errors import UsageError
 from flowgauge.methods.explanation import Explanation
-from flowgauge.metrics.tokens.comprehensiveness_and_sufficiency import (
-    SHARES,
-    Comprehensiveness,
-    Sufficiency,
-    clean_probability,
-    kept_words,
-    masked,
-    probabilities,
-    removable,
-)
+from flowgauge.metrics.tokens.comprehensiveness_and_sufficiency import SHARES, Comprehensiveness, LogOdds, Sufficiency
 from flowgauge.metrics.tokens.infidelity_and_sensitivity import Infidelity, Sensitivity
-
-
-def test_what_can_be_removed_are_words(model, make):
-    batch = make.batch(model, [6, 4])  # [CLS] w w w w [SEP], the target at 2
-    assert removable(batch).tolist() == [[False, True, False, True, True, False], [False, True, False, False, False, False]]
-
-
-def test_shares_are_rounded_up_and_ties_go_to_lower_positions():
-    candidates = np.array([False, *[True] * 9, False])
-    scores = np.array([9.0, 1, 1, 3, 1, 1, 1, 1, 1, 2, 9.0])
-    left = kept_words(scores, candidates, keep=False)
-    assert [np.flatnonzero(~row).tolist() for row in left] == [[3], [3], [3], [3, 9], [1, 2, 3, 4, 9]]
-    assert (kept_words(scores, candidates, keep=True)[:, [0, 10]]).all()
-    assert ((kept_words(scores, candidates, keep=True) ^ left)[:, 1:10]).all()
+from flowgauge.metrics.tokens.word_removal import clean_probability, probabilities, removable
 
 
 @pytest.mark.parametrize("operator", ["delete", "mask"])
@@ -48,8 +26,9 @@ def test_erasure_is_the_models_probability_on_shorter_sentences(model, make, val
     for row, name in reversed(list(enumerate(batch.names))):
         alone = shown.predicted_batch.rows(torch.tensor([row]))
         whole, drops = clean_probability(model, alone)[0], []
-        for left in kept_words(shown.predicted[row].tokens, removable(alone)[0].numpy(), keep):
-            stay = torch.from_numpy(left)[None]
+        words = ranked(shown.predicted[row].tokens, removable(alone)[0].numpy())
+        for share in SHARES:
+            stay = torch.from_numpy(words.left([math.ceil(share * len(words.order) / 100)], keep))
             ids = torch.where(stay, alone.ids, model.tokenizer.mask_token_id)
             part = alone.only(stay) if operator == "delete" else replace(alone, ids=ids, cache={})
             drops.append(whole - clean_probability(model, part)[0])
@@ -115,31 +94,11 @@ def test_erasure_does_not_depend_on_padding_or_draws_beside(model, make, metric,
         assert mine == pytest.approx(found, abs=1e-12)
 
 
-def test_what_takes_a_masked_words_place(model, make, monkeypatch):
-    batch = make.batch(model, [5])
-    stay = torch.tensor([[1, 0, 1, 1, 1]], dtype=torch.bool)
-    for named, expected in (({"mask": 4, "unk": 3}, 4), ({"mask": None, "unk": 3}, 3), ({"pad": 0}, 0)):
-        monkeypatch.setattr(model, "tokenizer", SimpleNamespace(**{f"{k}_token_id": v for k, v in named.items()}))
-        assert masked(model, batch, stay).ids[0].tolist() == [*batch.ids[0, :1].tolist(), expected, *batch.ids[0, 2:].tolist()]
-    monkeypatch.setattr(model, "tokenizer", SimpleNamespace(mask_token_id=None))
-    with pytest.raises(NotApplicable, match="use operator=delete"):
-        masked(model, batch, stay)
-
-
 def test_sentences_without_removable_words_are_undefined(model, make):
     batch = make.batch(model, [3])
     batch = replace(batch, word_ids=torch.full_like(batch.word_ids, -1))
     rows = Comprehensiveness().score(model, [make.by_hand(model, batch, tokens([1, 1, 1]))], None).rows
     assert rows["value"].isna().all() and set(rows["reason"]) == {"the instance has no word that can be removed."}
-
-
-def test_the_probability_of_pairs_is_of_the_two(model, make):
-    batch = make.batch(model, [5, 6])
-    with torch.no_grad():
-        q = (model.outputs(batch)[0].gather(1, batch.answer) - model.outputs(batch)[0].gather(1, batch.against))[:, 0]
-    assert clean_probability(model, batch) == pytest.approx(q.sigmoid().numpy())
-    whole = model.outputs(batch)[0].softmax(1).gather(1, batch.answer)[:, 0].detach().numpy()
-    assert clean_probability(model, replace(batch, pairwise=False)) == pytest.approx(whole)
 
 
 @pytest.mark.parametrize(
@@ -152,3 +111,32 @@ def test_the_probability_of_pairs_is_of_the_two(model, make):
 def test_refused_settings(make_it, said):
     with pytest.raises(UsageError, match=said):
         make_it()
+
+
+@pytest.mark.parametrize("operator", ["delete", "mask"])
+def test_log_odds_are_differences_of_logarithms(model, make, value_of, operator):
+    """The probability left follows from `comprehensiveness`, share by share."""
+    batch = make.batch(model, [9, 7])
+    shown = make.by_hand(model, batch, tokens(range(9), [3, 1, 2, 5, 4, 0, 6]))
+    falls, logs = (metric(operator).score(model, [shown], None) for metric in (Comprehensiveness, LogOdds))
+    whole = clean_probability(model, shown.predicted_batch)
+    for row, name in enumerate(batch.names):
+        expected = [math.log(whole[row] / (whole[row] - value_of(falls, f"top/{k}", name))) for k in SHARES]
+        assert [value_of(logs, f"top/{k}", name) for k in SHARES] == pytest.approx(expected, abs=1e-9)
+        assert value_of(logs, "aopc", name) == pytest.approx(np.mean(expected), abs=1e-9)
+
+
+def test_a_probability_of_0_has_a_logarithm():
+    assert LogOdds().fall(1.0, np.array([0.0, 1.0])).tolist() == [pytest.approx(708.396, abs=1e-3), 0.0]
+
+
+def test_random_words_lose_the_mean_over_all_words(model, make, value_of):
+    """`random` removes each of the words equally often at the smallest share: 400 draws, and three standard errors."""
+    batch = make.batch(model, [9])
+    words = np.flatnonzero(removable(batch)[0])
+    each = [make.by_hand(model, batch, tokens(np.eye(9)[position])) for position in words]
+    single = [value_of(LogOdds().score(model, [shown], None), "top/1") for shown in each]
+    rng = np.random.default_rng(0)
+    drawn = Explanation(draws=tuple(tokens(*rng.random((400, 9)))))
+    mean = value_of(LogOdds().score(model, [make.by_hand(model, batch, [drawn])], None), "top/1")
+    assert mean == pytest.approx(np.mean(single), abs=3 * np.std(single) / 20) and np.std(single) > 0.01

@@ -10,6 +10,7 @@ import pytest
 from tests.metrics.tokens.conftest import tokens
 
 from flowgauge.core.errors import NotApplicable
+from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.tokens.pointing import Pointing, deciding_tokens, pointing
 from flowgauge.models.inputs.encode import batches
 from flowgauge.tasks.agreement import AgreementTask
@@ -35,6 +36,7 @@ def test_the_subject_is_a_hit_and_special_tokens_do_not_compete(model, make, val
     scores = Pointing().score(model, [replace(shown, instances=(asked,))], None)
     assert deciding_tokens(asked, np.array(words)).tolist() == [False, False, False, True, False, False]
     assert value_of(scores, "hit") == value_of(scores, "reciprocal_rank") == value_of(scores, "hit/oracle") == 1.0
+    assert value_of(scores, "relevance_mass") == pytest.approx(5 / (1 + 5 + 0.1))  # neither special tokens nor the gap
     free = [row for row, (segment, _) in enumerate(words) if segment >= 0 and row != int(batch.target[0])]
     assert value_of(scores, "hit/chance") == pytest.approx(1 / len(free))
 
@@ -76,3 +78,18 @@ def test_the_last_word_that_a_decoder_reads_competes(models, batches, make, valu
     shown = replace(make.by_hand(model, batch, tokens([1, 2, 3])), instances=(asked,))
     scores = Pointing().score(model, [shown], None)
     assert value_of(scores, "hit") == 1.0 and value_of(scores, "hit/chance") == pytest.approx(1 / 3)
+
+
+def test_the_mass_of_a_random_order_is_the_share_of_deciding_words(model, make, value_of):
+    """Two of five words decide: .4 in 2000 draws, four standard errors; and nothing is a share of nothing."""
+    batch = make.batch(model, [8])
+    asked = Instance("i0-0", ("a b c d e f",), ("w",), truth={"positions": ((0, 0), (0, 4))})
+    scores = np.random.default_rng(0).random((2000, 8))
+    drawn = Explanation(draws=tuple(tokens(*scores)))
+    rows = Pointing().score(model, [replace(make.by_hand(model, batch, [drawn]), instances=(asked,))], None)
+    free = scores[:, [1, 3, 4, 5, 6]]
+    assert value_of(rows, "relevance_mass") == pytest.approx((free[:, [0, 3]].sum(1) / free.sum(1)).mean(), abs=1e-12)
+    assert value_of(rows, "relevance_mass") == pytest.approx(0.4, abs=4 * 0.2 / 2000**0.5)
+    nothing = replace(make.by_hand(model, batch, tokens([9, 0, 9, 0, 0, 0, 0, 9])), instances=(asked,))
+    row = Pointing().score(model, [nothing], None).rows.set_index("variant").loc["relevance_mass"]
+    assert np.isnan(row["value"]) and row["reason"] == "the scores of all words are 0."

@@ -1,0 +1,1 @@
+"""Methods that divide each vector of a transformer into additive parts by where they come from."""
