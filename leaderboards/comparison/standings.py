@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +24,8 @@ from .operator_sensitivity import OperatorSensitivity, panels
 
 ORDERING = (RANKED[0], "retention_curve", "deletion_curve")
 """Metrics that order a board whose ledger does not say which do (docs/adr/0018-one-ranking.md)."""
+FURTHER = {"scores of words": ("comprehensiveness", "sufficiency"), "known truth": ("ground_truth", "pointing")}
+"""Metrics of the orders beside the main one, by what these read: methods that score no hidden states have a place there."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class RankedRow:
         ties: Letters; methods that share one cannot be separated.
         needed: Instances in all that would separate it from the method above it; NaN for the first, and where it is separated.
         seconds: Seconds an explanation; NaN where unknown.
+        passes: Forward passes of one sentence that an explanation takes; NaN where unknown.
         seeds: Cells that were averaged.
         trust: The level of the least trusted of these cells.
         trained_once: What the interval does not cover, where the method was trained with one seed.
@@ -56,6 +59,7 @@ class RankedRow:
     ties: str
     needed: float
     seconds: float
+    passes: float
     seeds: int
     trust: Trust
     trained_once: str = ""
@@ -248,8 +252,15 @@ class ModelBoard:
 
     def seconds(self, label: str) -> float:
         """Mean seconds an explanation over the tasks that count; NaN where unknown."""
-        by_task = {t.comparison.group.task: row.seconds for t in self.counted for row in t.rows if row.label == label}
-        known = [seconds for seconds in by_task.values() if seconds == seconds]
+        return self._cost(label, lambda row: row.seconds)
+
+    def passes(self, label: str) -> float:
+        """Mean forward passes an explanation over the tasks that count; NaN where unknown."""
+        return self._cost(label, lambda row: row.passes)
+
+    def _cost(self, label: str, of: Callable[[RankedRow], float]) -> float:
+        by_task = {t.comparison.group.task: of(row) for t in self.counted for row in t.rows if row.label == label}
+        known = [cost for cost in by_task.values() if cost == cost]
         return float(np.mean(known)) if known else float("nan")
 
     @cached_property
@@ -325,6 +336,20 @@ def model_boards(task_boards: Sequence[TaskBoard]) -> list[ModelBoard]:
     return [_model_board(model, members) for model, members in by_model.items()]
 
 
+def further_orders(board: ModelBoard) -> dict[str, ModelBoard]:
+    """The orders beside a model's main one, by what their metrics read (`FURTHER`); those that no two methods have are left out.
+
+    Args:
+        board: The model's order.
+    """
+    found = {}
+    for name, metrics in FURTHER.items():
+        other = _model_board(board.model, board.task_boards, metrics)
+        if len(other.methods) > 1 and [t.key for t in other.counted] != [t.key for t in board.counted]:
+            found[name] = other
+    return found
+
+
 def _task_board(reader: BoardReader, group: ComparableCells) -> TaskBoard:
     tables: dict[str, RankedTable] = {}
     unranked: dict[str, str] = {}
@@ -352,19 +377,22 @@ def _row(reader: BoardReader, comparison: MethodComparison, index: int, records:
     names = comparison.scores.methods
     above = comparison.by_pair[frozenset((names[index], names[index - 1]))] if index else None
     costs = [record.cost.seconds for record in records if record.cost is not None]
+    passes = [record.cost.passes for record in records if record.cost is not None and record.cost.passes is not None]
     mean, low, high = comparison.means[index].tolist()
     return RankedRow(
         label=names[index], method=records[0].method, rank=float(comparison.ranks.rank[index]),
         rank_low=float(comparison.ranks.low[index]), rank_high=float(comparison.ranks.high[index]), mean=mean, low=low, high=high,
         count=comparison.scores.counts[index], ties=comparison.letters[index],
         needed=float("nan") if above is None else above.needed,
-        seconds=float(np.mean(costs)) if costs else float("nan"), seeds=len(records),
+        seconds=float(np.mean(costs)) if costs else float("nan"),
+        passes=float(np.mean(passes)) if passes else float("nan"), seeds=len(records),
         trust=weakest([reader.trust(record) for record in records]),
         trained_once=comparison.group.trained_once.get(names[index], ""),
     )  # fmt: skip
 
 
-def _model_board(model: str, task_boards: Sequence[TaskBoard]) -> ModelBoard:
+def _model_board(model: str, task_boards: Sequence[TaskBoard], metrics: Sequence[str] = ()) -> ModelBoard:
+    """The order by some metrics; without any, by those that the board states or that are common."""
     chosen = [
         (board, table)
         for board in _one_a_task(task_boards)
@@ -372,7 +400,7 @@ def _model_board(model: str, task_boards: Sequence[TaskBoard]) -> ModelBoard:
         if table.comparison.scores.higher_is_better is not None
     ]
     tables = tuple(table for _, table in chosen)
-    default = _counting(chosen)
+    default = _counting(chosen, metrics)
     counted = [t.comparison for t, counts in zip(tables, default, strict=True) if counts]
     methods = tuple(m for m in counted[0].scores.methods if all(m in s.scores.methods for s in counted)) if counted else ()
     samples = []
@@ -394,13 +422,15 @@ def _one_a_task(task_boards: Sequence[TaskBoard]) -> list[TaskBoard]:
     ]
 
 
-def _counting(chosen: Sequence[tuple[TaskBoard, RankedTable]]) -> tuple[bool, ...]:
-    """Which tables order a model: those that the board states, else the most common ones.
+def _counting(chosen: Sequence[tuple[TaskBoard, RankedTable]], metrics: Sequence[str]) -> tuple[bool, ...]:
+    """Which tables order a model: the common ones of some metrics; without any, those that the board states, else common ones.
 
     A table of `ORDERING` with scores of more than half as many methods as any table stands for all others.
     """
     tables = [table for _, table in chosen]
-    if any(board.order for board, _ in chosen):
+    if metrics:
+        counted = _common_tables([table for table in tables if table.comparison.metric in metrics])
+    elif any(board.order for board, _ in chosen):
         counted = [table for board, table in chosen if table.comparison.metric in board.order]
     else:
         most = max((len(table.rows) for table in tables), default=0)
@@ -417,7 +447,7 @@ def _common_tables(tables: Sequence[RankedTable]) -> list[RankedTable]:
     So a single method that comes later does not change which tables count for the others, whatever it has or lacks.
     """
     common: list[RankedTable] = []
-    ranked: set[str] = set()
+    ranked = set[str]()
     for table in sorted(tables, key=lambda t: -len(t.rows)):
         left = ranked & set(table.comparison.scores.methods) if common else set(table.comparison.scores.methods)
         if not common or 2 * len(left) > len(common[0].rows):

@@ -18,7 +18,7 @@ from ...benchmark.store.results import table as long_table
 from ...core.errors import UsageError, how_to_install
 from ..comparison.method_comparison import pairs_table
 from ..comparison.operator_sensitivity import panel_table
-from ..comparison.standings import ModelBoard, TaskBoard, model_boards, read_task_boards
+from ..comparison.standings import ModelBoard, TaskBoard, further_orders, model_boards, read_task_boards
 from ..export import sheets
 from ..figures.style import fit_fonts, settings
 from ..stored.comparable_cells import note_lines, trained_once
@@ -125,7 +125,7 @@ class _SiteWriter:
             "title": title, "trust_means": formatting.TRUST_MEANS, "trust_levels": TRUST, "task_page": self.task_page,
             "method_page": self.method_page, "instance_page": self.instance_page, "lacks_explanations": self.lacks_explanations,
             "whisker": formatting.whisker, "note_lines": note_lines, "trained_once": trained_once,
-            "summarise_board": summarise_board,
+            "summarise_board": summarise_board, "further_orders": further_orders,
         }  # fmt: skip
 
     def task_page(self, task_board: TaskBoard, kind: str = "tasks") -> str:
@@ -165,13 +165,11 @@ class _SiteWriter:
                 files=self._tables(task_board),
             )
             browsed = self.browsed.get(id(task_board))
+            data = None if browsed is None else browsed.as_data()
             if task_board.tables:
-                self._page(
-                    self.task_page(task_board, "pairs"), "pair.html", task_board=task_board,
-                    data=paired_scores(task_board, browsed),
-                )  # fmt: skip
-            if browsed is not None:
-                data = browsed.as_data()
+                paired = paired_scores(task_board, data)
+                self._page(self.task_page(task_board, "pairs"), "pair.html", task_board=task_board, data=paired)
+            if data is not None:
                 for method in (method for instance in data["instances"] for method in instance["methods"]):
                     method["page"] = self.method_page(method["method"])
                 address = self.instance_page(task_board)
@@ -184,10 +182,16 @@ class _SiteWriter:
                 files=self._files(sheets.method_sheet(name, cells, self.reader.trust), f"method {name}"),
             )  # fmt: skip
         charts = [self._charts(board) for board in self.boards]
-        self._page("index.html", "index.html", boards=list(zip(self.boards, charts, strict=True)), downloads=downloads,
-                   weights=formatting.weights,
-                   heads=self.reader.heads,
-                   cells=len(self.reader.records), method_count=len({r.method for r in self.reader.records}))  # fmt: skip
+        further = {
+            board.model + name: self._files(sheets.overall_sheet(other), f"overall {board.model} {name}")
+            for board in self.boards
+            for name, other in further_orders(board).items()
+        }
+        self._page(
+            "index.html", "index.html", further_files=further, boards=list(zip(self.boards, charts, strict=True)),
+            downloads=downloads, weights=formatting.weights, heads=self.reader.heads, cells=len(self.reader.records),
+            method_count=len({r.method for r in self.reader.records}),
+        )  # fmt: skip
 
     def _page(self, address: str, template: str, **values: Any) -> None:
         """Writes a page from a template; `root` leads from the page back to the folder of the site."""

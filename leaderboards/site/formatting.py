@@ -32,13 +32,13 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.1e}" if 0 < abs(value) < 0.5 * 10**-digits else f"{value:.{digits}f}"
 
 
-def short(value: float) -> float | None:
-    """A number to four significant digits, to keep pages small; None where it is undefined.
+def short(value: float, digits: int = 4) -> float | None:
+    """A number to some significant digits, to keep pages small; None where it is undefined.
 
     >>> short(0.123456), short(float("nan"))
     (0.1235, None)
     """
-    return float(f"{value:.4g}") if math.isfinite(value) else None
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 
 def seconds(value: float | None) -> str:

@@ -7,15 +7,14 @@ from typing import Any
 
 from ..comparison.standings import RankedTable, TaskBoard
 from .formatting import short
-from .instances import InstanceBrowser
 
 
-def paired_scores(task_board: TaskBoard, browser: InstanceBrowser | None) -> dict[str, Any]:
+def paired_scores(task_board: TaskBoard, browsed: Mapping[str, Any] | None) -> dict[str, Any]:
     """Every method's score of every instance, by metric, with the tested difference of each pair.
 
     Args:
         task_board: The tables of a task.
-        browser: The instances whose explanations are shown; None: there are none.
+        browsed: The data of the instances whose explanations are shown (`InstanceBrowser.as_data`); None: there are none.
 
     Returns:
         `instances`: id and condition of each; of those that are shown also the tokens, and the word scores of each method that
@@ -28,7 +27,7 @@ def paired_scores(task_board: TaskBoard, browser: InstanceBrowser | None) -> dic
         for table in task_board.tables.values()
         for name, condition in zip(table.comparison.scores.instances, table.comparison.scores.conditions, strict=True)
     }
-    shown = {} if browser is None else {instance["id"]: instance for instance in browser.as_data()["instances"]}
+    shown = {} if browsed is None else {instance["id"]: instance for instance in browsed["instances"]}
     instances = [{"id": name, "condition": condition, **_words(shown.get(name))} for name, condition in sorted(known.items())]
     return {"instances": instances, "metrics": [_metric(name, table, list(known)) for name, table in task_board.tables.items()]}
 
@@ -54,5 +53,5 @@ def _metric(name: str, table: RankedTable, known: list[str]) -> dict[str, Any]:
     return {
         "name": name, "unit": comparison.unit, "higher": scores.higher_is_better, "methods": methods, "pairs": pairs,
         "shared": int(scores.common.sum()),
-        "scores": [[None if column is None else short(values[m][column]) for column in columns] for m in methods],
+        "scores": [[None if column is None else short(values[m][column], 8) for column in columns] for m in methods],
     }  # fmt: skip

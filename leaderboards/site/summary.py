@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..comparison.standings import ModelBoard
-from .formatting import number, seconds
+from .formatting import number
 
 CHANCE = "random"
 """The method whose explanations are drawn at random."""
+PASSES = 50
+"""Forward passes of one pass of integrated gradients."""
+TRACKS = (10, 3, 1)
+"""Passes of integrated gradients up to which methods are named for their cost."""
 NAMED = 6
 """How many methods or tasks a sentence names at most."""
 
@@ -43,9 +49,11 @@ def _leaders(board: ModelBoard) -> str:
     low, high = float(order.low[first]), float(order.high[first])
     interval = f" [{number(low, 2)}, {number(high, 2)}]" if low == low else ""
     text = f"{board.methods[first]}, with a mean rank of {number(float(order.rank[first]), 2)}{interval}"
-    share = float(order.first[first])
+    share, most = float(order.first[first]), int(np.argmax(order.first))
     if share == share:
         text += f"; it is first in {round(100 * share)} % of other samples of such sentences"
+        if order.first[most] > share:
+            text += f", and {board.methods[most]} in {round(100 * float(order.first[most]))} %"
     equal = _not_separated_from(board, first)
     return (
         f"{text}. It cannot be separated from {_listed(equal)}." if equal else f"{text}. It is separated from every other method."
@@ -76,7 +84,8 @@ def _sureness(board: ModelBoard) -> str:
         parts.append(f"leaving out a single {kinds} can put {_listed(changed)} first")
     elif kinds:
         parts.append(f"leaving out any single {kinds} changes nothing about the first")
-    text = "; ".join(parts) or "there is one instance, which says nothing about that"
+    nothing = "there is one instance, which says nothing about that" if board.with_one_unit else "all methods tie"
+    text = "; ".join(parts) or nothing
     return f"{text[0].upper()}{text[1:]}."
 
 
@@ -94,18 +103,29 @@ def _against_chance(board: ModelBoard) -> str:
 
 
 def _cost(board: ModelBoard) -> str:
+    """What the first takes, and who is first among those that take less."""
     first = board.best_first[0]
-    leaders = [board.methods[first], *_not_separated_from(board, first)]
-    known = [(board.seconds(label), label) for label in leaders if board.seconds(label) == board.seconds(label)]
-    if not known:
+    if np.isnan(board.passes(board.methods[first])):
         return "Not known."
-    least, label = min(known)
-    text = f"An explanation by {leaders[0]} takes {seconds(board.seconds(leaders[0]))} s"
-    return f"{text}, by {label} {seconds(least)} s, the least of those that lead." if label != leaders[0] else f"{text}."
+    told = [f"{board.methods[first]} takes {_passes(board.passes(board.methods[first]))} an explanation"]
+    for most in TRACKS:
+        within = [i for i in board.best_first if board.passes(board.methods[i]) <= most * PASSES]
+        if within and within[0] != first:
+            label = board.methods[within[0]]
+            told.append(
+                f"of those that take at most {most * PASSES}, as {_count(most, 'pass', 'passes')} of integrated gradients do, "
+                f"{label} is first ({_passes(board.passes(label))}, place {board.places[within[0]]})"
+            )
+            first = within[0]
+    return f"{'; '.join(told)}."
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _passes(number: float) -> str:
+    return f"{number:.0f} forward {'pass' if round(number) == 1 else 'passes'}"
+
+
+def _count(number: int, noun: str, several: str = "") -> str:
+    return f"{number} {noun if number == 1 else several or noun + 's'}"
 
 
 def _listed(names: Sequence[str]) -> str:

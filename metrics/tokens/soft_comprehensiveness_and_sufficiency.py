@@ -27,6 +27,8 @@ from .word_removal import NO_WORD, ROWS, clean_probability, removable
 
 LEAST = 0.01
 """Smallest fall without any word by which others are normalised; a share of less would be noise."""
+ROUNDING = 1e-5
+"""Scores that differ by less, as a share of the largest, are equal."""
 NO_FALL = f"the prediction hardly becomes less probable without any word (by less than {LEAST}), so nothing is normalised by it."
 CONSTANT = "the scores of the words are all the same, so that they cannot be brought to 0 to 1."
 
@@ -51,7 +53,7 @@ class _SoftRemoval(Settings, BatchMetric):
             free, defined, stay = words[0].cpu().numpy(), [], []
             for case in (case for case in cases if case.row == row):
                 scores = token_scores(case.explanation)[free].astype(float)
-                if len(np.unique(scores)) < 2:
+                if len(scores) < 2 or np.ptp(scores) <= ROUNDING * np.abs(scores).max(initial=0):
                     reason = CONSTANT if len(scores) else NO_WORD
                     yield from case.score_rows(dict.fromkeys(("normalised", "raw"), (np.nan, reason)))
                     continue

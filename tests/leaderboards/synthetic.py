@@ -52,7 +52,10 @@ def _score(rng: np.random.Generator, share: float, instances: int, fixed: dict[s
 
 
 def _cost(method: int, instances: int) -> Cost:
-    return Cost(seconds=0.01 * (method + 1), own_seconds=1.0, charged_seconds=0.0, explanations=instances, peak_bytes=2**28)
+    return Cost(
+        seconds=0.01 * (method + 1), own_seconds=1.0, charged_seconds=0.0, explanations=instances, peak_bytes=2**28,
+        passes=20.0 * (method + 1),
+    )  # fmt: skip
 
 
 def hostile_store(folder: Path) -> str:

@@ -43,7 +43,7 @@
   const tables = new Map();
   function rowsOf(table) {
     return all("tbody tr", table).map((row, id) => {
-      const entry = { id, text: row.textContent.toLowerCase() };
+      const entry = { id, text: row.textContent.toLowerCase(), passes: Number(row.dataset.passes) };
       [...row.cells].forEach((cell, n) => {
         const sort = cell.dataset.sort;
         entry["c" + n] = sort === undefined ? cell.textContent : Number(sort);
@@ -56,6 +56,15 @@
     if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b) ? (Number.isNaN(a) ? 1 : -1) * (way === "asc" ? 1 : -1) : 0;
     return a - b;
   };
+  // Cost tracks: methods that take no more forward passes than so many integrated gradients at 50 points
+  const PASSES = 50;
+  function costTrack() {
+    const names = { "": "any cost", 10: "at most 10 passes of integrated gradients", 3: "at most 3 passes", 1: "at most 1 pass" };
+    const options = ["", 10, 3, 1].map((value) => make("option", { value, textContent: names[value] }));
+    const track = make("select", {}, ...options);
+    track.setAttribute("aria-label", "Methods by cost");
+    return track;
+  }
   function enhance(table) {
     if (tables.has(table) || !table.offsetParent) return;
     const columns = all("thead th", table).map((head, n) => ({
@@ -89,11 +98,14 @@
     if (rows.length > 5) {
       const field = make("input", { type: "search", className: "filter", placeholder: table.dataset.filter, autocomplete: "off" });
       field.setAttribute("aria-label", table.dataset.filter);
-      field.addEventListener("input", () => {
-        const text = field.value.toLowerCase().trim();
-        text ? grid.setFilter((row) => row.text.includes(text)) : grid.clearFilter();
-      });
-      holder.before(field);
+      const bar = make("div", { className: "filters" }, field), track = table.dataset.tracks === undefined ? null : costTrack();
+      const filter = () => {
+        const text = field.value.toLowerCase().trim(), most = track && track.value ? PASSES * track.value : null;
+        text || most ? grid.setFilter((row) => row.text.includes(text) && (!most || row.passes <= most)) : grid.clearFilter();
+      };
+      field.addEventListener("input", filter);
+      if (track) { track.addEventListener("change", filter); bar.append(track); }
+      holder.before(bar);
     }
     // Screen readers expect only rows in a grid; the links in the rows let the keyboard scroll it.
     grid.on("tableBuilt", () => holder.querySelector(".tabulator-tableholder").removeAttribute("tabindex"));
@@ -102,10 +114,8 @@
   // The column of weights appears when a weight is first changed; the grid is built again, so that all widths fit.
   function showColumn(table, column) {
     table.tHead.rows[0].cells[column].dataset.weighted = "";
-    const old = table.nextElementSibling;
     tables.get(table).destroy();
-    (old.classList.contains("filter") ? old.nextElementSibling : old).remove();
-    if (old.isConnected) old.remove();
+    while (table.nextElementSibling.matches(".filters, .grid")) table.nextElementSibling.remove();
     tables.delete(table);
     table.classList.remove("replaced");
     enhance(table);
@@ -270,6 +280,7 @@
     const { instances, metrics } = data(paired);
     const pickers = Object.fromEntries(["metric", "one", "other", "by"].map((id) => [id, document.getElementById(id)]));
     const home = document.getElementById("disagreements"), verdict = document.getElementById("difference");
+    const ROWS = 200; // most that are shown
     const signed = (x) => (x < 0 ? "−" : "+") + Math.abs(x);
     const options = (picker, names) => picker.replaceChildren(...names.map((name) => make("option", { value: name, textContent: name })));
     // Spearman's correlation of two methods' word scores; null where one of them scores all words alike
@@ -317,7 +328,7 @@
       const counts = make("p", { className: "note", textContent: `${one} has the larger score on ${wins(1)} of ${rows.length} instances shown, ${other} on ${wins(-1)}; they are equal on ${wins(0)}.` });
       const body = make("tbody");
       const number = (x) => make("td", { className: "number", textContent: x === null ? "–" : String(+x.toPrecision(3)) });
-      rows.forEach(({ instance, words, scores, gap, agree }) => {
+      rows.slice(0, ROWS).forEach(({ instance, words, scores, gap, agree }) => {
         const name = make("th", { scope: "row" }, make("span", { textContent: instance.id }), " ", make("span", { className: "note", textContent: instance.condition }));
         if (words) words.forEach((of, n) => name.append(make("div", {}, chips(instance.tokens, of), " ", make("span", { className: "note", textContent: n ? other : one }))));
         body.append(make("tr", {}, name, number(scores[0]), number(scores[1]), number(gap), number(agree)));
@@ -326,7 +337,8 @@
       const scroll = make("div", { className: "scroll", tabIndex: 0 }, make("table", { className: "plain" }, make("thead", {}, make("tr", {}, ...head)), body));
       scroll.setAttribute("role", "group");
       scroll.setAttribute("aria-label", "Instances on which the two methods disagree most first");
-      home.replaceChildren(counts, scroll);
+      const rest = rows.length > ROWS ? [make("p", { className: "note", textContent: `and ${rows.length - ROWS} more` })] : [];
+      home.replaceChildren(counts, scroll, ...rest);
     };
     const read = () => {
       const wanted = state();

@@ -164,6 +164,10 @@ def init(
             show_default="this version of flowgauge", help="What pip installs in the repository's continuous integration."
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="A model that does not come with flowgauge, on which submissions are recomputed."),
+    ] = None,
     rerun: Annotated[int, typer.Option(min=0, help="Instances of each cell on which methods are run again.")] = 2,
     explanations: Annotated[int, typer.Option(min=0, help="Instances of each cell whose explanations the board keeps.")] = 4,
     debug: Debug = False,
@@ -176,7 +180,7 @@ def init(
     with reporting(debug):
         from ..leaderboards.board_repository.init import init_board
 
-        for path in init_board(folder, title, package, rerun, explanations):
+        for path in init_board(folder, title, package, model, rerun, explanations):
             typer.echo(str(path))
 
 

@@ -185,7 +185,7 @@ def print_tables(
                 typer.echo(title)
             print_rows(rows)
             if lines:
-                typer.echo("\n".join(lines))
+                typer.echo("\n".join(map(printable, lines)))
 
 
 def print_rows(rows: Sequence[tuple[str, ...]]) -> None:

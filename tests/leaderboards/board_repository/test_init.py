@@ -82,31 +82,57 @@ def test_a_submission_with_other_files_or_wrong_sums_is_refused(origin: Path) ->
     commit(mine, "Another way to accept")
     call(mine, "ci/review", "origin/main", "mine", expected=1)
     review = (mine / "review.md").read_text()
-    assert "    ci/accept\n" in review and "No folder `submissions/NAME` is added." in review
+    assert "    ci/accept\n" in review and "No folder submissions/NAME is added." in review
 
     call(mine, "git", "checkout", "-qB", "mine", "origin/main")
     forged = mine / "submissions" / "forged"
     forged.mkdir(parents=True)
-    (forged / "bundle.json").write_text("{}")
+    (forged / "manifest.json").write_text("{}")
     commit(mine, "Results")
     call(mine, "ci/review", "origin/main", "mine", expected=1)
     review = (mine / "review.md").read_text()
-    assert "may not enter" in review and "bundle" in review and str(mine.parent) not in review
+    assert "    may not enter" in review and "forged" in review and str(mine.parent) not in review
+
+
+@pytest.mark.parametrize("name", [".gitattributes", "cells/.gitattributes", "note\n~~~~", "cells/\xff [a](b)"])
+def test_files_that_git_or_markdown_would_obey_are_a_maintainers(origin: Path, name: str) -> None:
+    mine = submitter(origin)
+    path = mine / "submissions" / "mine" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("* export-ignore\n")
+    commit(mine, "Results")
+    call(mine, "ci/review", "origin/main", "mine", expected=1)
+    review = (mine / "review.md").read_text()
+    assert "No folder submissions/NAME is added." in review
+    assert all(line.startswith("    ") for line in review.splitlines() if "mine" in line or "~" in line)
+
+
+def test_a_file_that_is_moved_into_a_submission_is_one_that_is_deleted(origin: Path) -> None:
+    mine = submitter(origin)
+    (mine / "submissions" / "mine").mkdir(parents=True)
+    call(mine, "git", "mv", "ci/accept", "submissions/mine/manifest.json")
+    commit(mine, "Results")
+    call(mine, "ci/review", "origin/main", "mine", expected=1)
+    assert "    ci/accept\n" in (mine / "review.md").read_text()
 
 
 def test_every_file_is_complete(tmp_path: Path) -> None:
-    files = init_board(tmp_path / "board", "A board", package="flowgauge[site] @ file:///wheel")
+    files = init_board(tmp_path / "board", "A @package@ board", package="flowgauge[site] @ file:///wheel", model="me/mine; rm")
     assert len(files) == len([path for path in TEMPLATE.rglob("*") if path.is_file()])
     for path in files:
         text = path.read_text()
-        assert not [word for word in ("title", "package", "rerun", "explanations") if f"@{word}@" in text], path
+        text = text.replace("# A @package@ board", "")
+        assert not [word for word in ("title", "package", "model", "asked", "rerun", "explanations") if f"@{word}@" in text], path
         if path.suffix == ".yml":
             assert yaml.safe_load(text)["jobs"]
         if path.parent.name == "ci":
             assert os.access(path, os.X_OK)
             call(tmp_path, "bash", "-n", path)
     assert (tmp_path / "board" / "requirements.txt").read_text() == "flowgauge[site] @ file:///wheel\n"
-    assert (tmp_path / "board" / "README.md").read_text().startswith("# A board\n")
+    assert (tmp_path / "board" / "README.md").read_text().startswith("# A @package@ board\n")
+    assert " --model 'me/mine; rm' --rerun 2" in (tmp_path / "board" / "ci" / "accept").read_text().replace(
+        "board --", "board  --"
+    )
 
 
 @pytest.mark.parametrize("title", ["", " ", "two\nlines"])

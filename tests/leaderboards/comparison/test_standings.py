@@ -11,7 +11,7 @@ import pytest
 
 from flowgauge.benchmark.store.key import short_hash
 from flowgauge.benchmark.store.store import Store
-from flowgauge.leaderboards.comparison.standings import ModelBoard, TaskBoard, model_boards, read_task_boards
+from flowgauge.leaderboards.comparison.standings import ModelBoard, TaskBoard, further_orders, model_boards, read_task_boards
 from flowgauge.leaderboards.submission.board_reader import open_board
 
 from ..conftest import record, rows, score, write
@@ -128,3 +128,30 @@ def test_other_settings_of_a_method_on_one_task_do_not_take_it_out_of_the_order(
     after, reasons = order_of(store)
     assert after == {{"good": "good:k=1"}.get(name, name): ranks for name, ranks in before.items()}
     assert reasons == {"good:k=2": "kept on sva/subj: not run"}
+
+
+def test_words_have_an_order_of_their_own(tmp_path: Path) -> None:
+    """Beside the main one, with the methods that score no states; and none where no two methods have such scores."""
+    store = Store(str(tmp_path / "store"))
+    scored = {
+        "retention_curve": ("auc", {"good": 36, "fair": 20}),
+        "comprehensiveness": ("aopc", {"good": 4, "fair": 20, "words": 36}),
+    }
+    for method in ("good", "fair", "words"):
+        scores, tables = [], {}
+        for metric, (variant, counts) in scored.items():
+            if method in counts:
+                scores.append(score(metric, {variant: counts[method] / 40}, ranked=variant, unit="share", higher_is_better=True))
+                tables[f"{metric}@1"] = rows((np.arange(40) < counts[method]).astype(float), variant)
+        write(store, record(method, scores, instances=40), tables)
+    (model,) = model_boards(read_task_boards(open_board([store.url])))
+    assert [model.methods[i] for i in model.best_first] == ["good", "fair"]
+    orders = further_orders(model)
+    assert list(orders) == ["scores of words"]
+    words = orders["scores of words"]
+    assert [words.methods[i] for i in words.best_first] == ["words", "fair", "good"]
+    assert [table.comparison.metric for table in words.counted] == ["comprehensiveness"]
+
+
+def test_without_scores_of_words_there_is_one_order(board) -> None:
+    assert further_orders(board[1]) == {}

@@ -98,6 +98,21 @@ def test_tables_sort_and_filter(reader: Reader, site: Path) -> None:
     assert sorted(reader.column("c1")) == sorted(names)
 
 
+def test_methods_are_shown_by_what_they_cost(reader: Reader) -> None:
+    page = reader.open("index.html")
+    page.get_by_role("tab", name="toy").click()
+    reader.until(lambda: len(reader.column("c1")) == 8)
+    costs = dict(zip(reader.column("c1"), reader.numbers("c5"), strict=True))
+    track = page.get_by_role("combobox", name="Methods by cost").locator("visible=true").first
+    track.select_option("1")
+    cheap = {name for name, passes in costs.items() if passes <= 50}
+    reader.until(lambda: set(reader.column("c1")) == cheap)
+    assert set(reader.column("c1")) == cheap and 0 < len(cheap) < 8
+    track.select_option("")
+    reader.until(lambda: len(reader.column("c1")) == 8)
+    assert set(reader.column("c1")) == set(costs)
+
+
 def test_a_method_page_opens_from_a_table(reader: Reader) -> None:
     page = reader.open("index.html")
     page.get_by_role("tab", name="agreement-bert").click()
@@ -173,16 +188,16 @@ def test_weights_order_the_table_anew(reader: Reader) -> None:
     sync.expect(sliders).to_have_count(3)
     for number in (1, 2):
         sliders.nth(number).fill("0")
-    reader.until(lambda: reader.numbers("c7") == sorted(reader.numbers("c7")) != sorted(before))
-    weighted = reader.numbers("c7")
-    place = page.locator(".tabulator-col[tabulator-field=c7]:visible").bounding_box()
+    reader.until(lambda: reader.numbers("c8") == sorted(reader.numbers("c8")) != sorted(before))
+    weighted = reader.numbers("c8")
+    place = page.locator(".tabulator-col[tabulator-field=c8]:visible").bounding_box()
     assert place["x"] + place["width"] <= 1280
     assert weighted == sorted(weighted) and len(weighted) == 8
     sync.expect(page.locator(".verdict:visible")).to_contain_text("Best with these weights: ")
     page.get_by_role("link", name="method-").first.wait_for()
     page.get_by_role("button", name="Reset the weights").click()
-    reader.until(lambda: reader.numbers("c7") == sorted(before))
-    assert reader.numbers("c7") == sorted(before)
+    reader.until(lambda: reader.numbers("c8") == sorted(before))
+    assert reader.numbers("c8") == sorted(before)
     for number in range(3):
         sliders.nth(number).fill("0")
     sync.expect(page.locator(".verdict:visible")).to_have_text("No method is ranked with these weights.")

@@ -36,7 +36,7 @@ def test_scores_and_differences_are_those_of_the_board(synthetic_site) -> None:
 def test_word_scores_come_with_instances_that_are_shown(real_site) -> None:
     reader = open_board([real_site[0]])
     board = read_task_boards(reader)[0]
-    data = paired_scores(board, browse(reader, board.group, "", 4))
+    data = paired_scores(board, browse(reader, board.group, "", 4).as_data())
     shown = [instance for instance in data["instances"] if "tokens" in instance]
     assert len(shown) == 4 < len(data["instances"])
     for instance in shown:

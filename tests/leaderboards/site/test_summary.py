@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flowgauge.benchmark.store.record import Cost
 from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.comparison.standings import ModelBoard, model_boards, read_task_boards
 from flowgauge.leaderboards.site.summary import summarise_board
@@ -15,14 +16,17 @@ from flowgauge.leaderboards.submission.board_reader import open_board
 from ..conftest import record, rows, score, write
 
 
-def board_of(folder: Path, tasks: Mapping[str, Mapping[str, int]], size: int = 40) -> ModelBoard:
-    """The board of methods that are right on so many instances of each task."""
+def board_of(
+    folder: Path, tasks: Mapping[str, Mapping[str, int]], size: int = 40, passes: Mapping[str, float] = {}
+) -> ModelBoard:
+    """The board of methods that are right on so many instances of each task, and take so many forward passes."""
     store = Store(str(folder / "store"))
     for task, counts in tasks.items():
         for method, count in counts.items():
             values = (np.arange(size) < count).astype(float)
             summary = score("kept", {"all": count / size}, ranked="all", unit="share", higher_is_better=True)
-            write(store, record(method, [summary], task=task, instances=size), {"kept@1": rows(values)})
+            cost = Cost(seconds=0.5, own_seconds=4, charged_seconds=0, explanations=8, peak_bytes=0, passes=passes.get(method))
+            write(store, record(method, [summary], task=task, instances=size, cost=cost), {"kept@1": rows(values)})
     (model,) = model_boards(read_task_boards(open_board([store.url])))
     return model
 
@@ -39,7 +43,7 @@ def test_a_clear_order_is_told_as_one(tmp_path: Path) -> None:
         "Two random halves of the instances give orders that agree with Kendall's τ of "
     )
     assert answers["Not better than random"] == "poor."
-    assert answers["What it costs"] == "An explanation by good takes 0.5 s."
+    assert answers["What it costs"] == "Not known."
 
 
 def test_what_a_task_changes_and_who_is_as_good_are_named(tmp_path: Path) -> None:
@@ -54,3 +58,19 @@ def test_one_instance_says_nothing_of_sureness_and_one_method_is_no_order(tmp_pa
     two = board_of(tmp_path / "two", {"sva/obj": {"good": 9, "random": 1}}, size=1)
     assert dict(summarise_board(two))["How sure that is"] == "There is one instance, which says nothing about that."
     assert summarise_board(board_of(tmp_path / "one", {"sva/obj": {"good": 9}})) == []
+
+
+def test_who_leads_at_a_lower_cost_is_named(tmp_path: Path) -> None:
+    costs = {"good": 700, "fair": 120, "poor": 1}
+    answers = dict(summarise_board(board_of(tmp_path, {"sva/obj": {"good": 36, "fair": 20, "poor": 4}}, passes=costs)))
+    assert answers["What it costs"] == (
+        "good takes 700 forward passes an explanation; of those that take at most 500, as 10 passes of integrated gradients do, "
+        "fair is first (120 forward passes, place 2); of those that take at most 50, as 1 pass of integrated gradients do, "
+        "poor is first (1 forward pass, place 3)."
+    )
+
+
+def test_methods_that_always_tie_are_told_as_such(tmp_path: Path) -> None:
+    answers = dict(summarise_board(board_of(tmp_path, {"sva/obj": {"one": 20, "same": 20}})))
+    assert answers["How sure that is"] == "All methods tie."
+    assert "cannot be separated" in answers["Who leads"]

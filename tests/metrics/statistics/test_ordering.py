@@ -178,7 +178,7 @@ def test_a_single_method_is_first() -> None:
     assert order.rank.tolist() == [1] and order.first.tolist() == [1] and order.separated.tolist() == [[False]]
 
 
-def testrandom_halves_are_halves_of_every_stratum() -> None:
+def test_random_halves_are_halves_of_every_stratum() -> None:
     strata = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2])
     first = random_halves(strata, np.random.default_rng(0), 400)
     assert set(first[:, :4].sum(1)) == {2} and set(first[:, 4:7].sum(1)) == {1, 2} and set(first[:, 7:].sum(1)) == {1}
