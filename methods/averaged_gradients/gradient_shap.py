@@ -39,8 +39,8 @@ class GradientShap(Settings):
     independent normal noise of standard deviation `noise` times the range of the instance's word vectors (largest entry minus
     smallest). Each sample draws both. In expectation tokens sum to q(x) - E[q(b)]; `q_baseline` is the mean of q(b) over the
     samples drawn. Source: Lundberg & Lee 2017, whose software has it; Erion et al. 2021, section on expected gradients, who draw
-    b from the training data, which a method does not see here. The noise is at the baseline and not at the input, as it is in
-    captum, because the sum would else be relative to another input. Units of q; signed. Words that equal the baseline get no
+    b from the training data, which a method does not see here. captum adds the noise to the input; here it is added to the
+    baseline, because the sum would else be relative to another input. Units of q; signed. Words that equal the baseline get no
     noise and score 0.
 
     Cost: `samples` forward and backward passes, and as many forward passes for `q_baseline`.

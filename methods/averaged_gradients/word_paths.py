@@ -58,7 +58,7 @@ def word_paths(table: Table, words: Vectors, start: Vectors, steps: int, neighbo
         _paths(table, words[some], start[some], steps, neighbours)
         for some in torch.arange(len(words), device=words.device).split(affordable(each, SEARCH))
     ]
-    return torch.cat(parts) if parts else words.new_zeros(0, steps + 2, words.shape[1])
+    return torch.cat(parts)
 
 
 def _paths(table: Table, words: Vectors, start: Vectors, steps: int, neighbours: int) -> Float[Tensor, "words points width"]:

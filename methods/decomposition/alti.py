@@ -60,4 +60,6 @@ def proximity(parts: Float[Tensor, "*parts hidden"], whole: Float[Tensor, "*whol
     >>> proximity(torch.tensor([[1.0, 1.0], [-1.0, 0.0]]), torch.tensor([2.0, 1.0])).tolist()
     [2.0, 0.0]
     """
-    return (whole.abs().sum(-1) - (whole - parts).abs().sum(-1)).clamp_min(0)
+    wide = torch.promote_types(parts.dtype, torch.float32)
+    parts, whole = parts.to(wide), whole.to(wide)  # two sums of nearly the same size are subtracted
+    return (whole.abs().sum(-1, dtype=torch.float64) - (whole - parts).abs().sum(-1, dtype=torch.float64)).clamp_min(0)

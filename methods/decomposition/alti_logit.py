@@ -17,7 +17,7 @@ from ..base import explanations, method
 from ..explanation import Explanation
 from .alti import COPIES, nearness
 from .linear_layers import HeldNorm, LinearLayer, layer_shares, linear_layers, through
-from .linear_readout import linear_readout
+from .linear_readout import check_linear, linear_readout
 
 
 @method(
@@ -52,6 +52,7 @@ class AltiLogit(Settings):
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Divides q among the words of every instance."""
         assert batch.target is not None
+        check_linear(batch)
         start, size = at_target(model.embed(model.words(batch), batch), batch), batch.ids.shape[1]
         words = torch.eye(size, dtype=torch.float64, device=start.device).expand(len(batch), -1, -1)
         written = []

@@ -18,7 +18,7 @@ from ...models.memory import affordable
 from ..base import explanations, method
 from ..explanation import Explanation
 from .linear_layers import HeldNorm, LinearLayer, linear_layers, through
-from .linear_readout import linear_readout, ratio
+from .linear_readout import check_linear, linear_readout, ratio
 
 Parts = Float[Tensor, "rows queries words size"]
 Bias = Float[Tensor, " size"] | None
@@ -45,15 +45,20 @@ class DecompX(Settings):
     each inner unit (its slope at 0). Of a gated block, whose inner units are act(z) g, each factor gets half of the product,
     which is its Shapley value: act(z) / z g z_k / 2 + act(z) g_k / 2. A bias b that is added to a sum of parts p_k is divided
     among them as |<b, p_k>| / sum over m of |<b, p_m>|. The biases are: of values and output projection together (behind a norm,
-    with that norm's bias), of each norm, of the inner units (and their gates) with that of the norm they read, of the block's
-    output, and of the head. Where all products are 0, b belongs to the position's own word.
+    with that norm's bias), after the residual is added, unless attention has a norm of its own; of each norm; of the inner units
+    (and their gates) with that of the norm they read; of the block's output. Where all products are 0, b is the position's own
+    word's.
 
-        tokens[k] = q_k, where the head maps the parts at the target as a layer does, and q's bias is divided by |q_k|.
+        tokens[k] = q_k,
+
+    where the head maps the parts at the target, its norms and activations held as those of a layer; what all biases of the head
+    add to q is divided by |q_k|.
 
     The parts of every state sum to it, and the tokens to q: `q_baseline` is 0. Source: Modarressi et al. 2023, for layers that
-    normalise after each block and plain activation functions; the bias by absolute products is the default of their code. Units
-    of q; signed. One forward pass, and one of as many vectors a position as there are words, so that memory grows with the square
-    of their number.
+    normalise after each block and plain activation functions; the bias by absolute products is the default of their code, which
+    leaves the values' biases of the first layer with their own words, and divides each bias of the head by itself. Units of q;
+    signed. One forward pass, and one of as many vectors a position as there are words, so that memory grows with the square of
+    their number.
 
     Raises:
         NotApplicable: q is a probability, which is not linear in the logits.
@@ -62,6 +67,7 @@ class DecompX(Settings):
     @torch.no_grad()
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Divides q among the words of every instance, as many at a time as fit into memory."""
+        check_linear(batch)
         tokens = batch.ids.shape[1]
         size = affordable((2 + COPIES) * tokens**2 * model.width * model.dtype.itemsize, 1 / 2, len(batch))
         pieces = torch.arange(len(batch), device=batch.ids.device).split(size)
@@ -100,9 +106,12 @@ def _after(layer: LinearLayer, parts: Parts, own: Own) -> Parts:
     for queries in layer.some_queries(COPIES * wide):
         at, norms = own[queries], layer.norms
         context = torch.einsum("bhij,bjkhd->bikhd", layer.weights[:, :, queries], values)
-        attended = divided(linear(context.flatten(-2), attention.output.weight), bias, at)
-        skip = through(norms.merged, parts[:, queries], queries)
-        middle = divided(skip + through(norms.added, attended, queries), bias_of(norms.added), at)
+        attended, skip = linear(context.flatten(-2), attention.output.weight), parts[:, queries]
+        if norms.added is norms.merged:  # the residual is added first, and its parts have a share in the bias
+            middle = through(norms.added, divided(skip + attended, bias, at), queries)
+        else:
+            middle = through(norms.merged, skip, queries) + through(norms.added, divided(attended, bias, at), queries)
+        middle = divided(middle, bias_of(norms.added), at)
         read = through(norms.read, parts[:, queries] if layer.layer.parallel else middle, queries)
         fed = through(norms.fed, _fed(layer.layer.ff, read, bias_of(norms.read), at), queries)
         after[:, queries] = divided(through(norms.left, middle, queries) + fed, bias_of(norms.fed), at)
@@ -147,4 +156,4 @@ def divided(parts: Parts, bias: Bias, own: Own) -> Parts:
 def _by_size(sizes: Float[Tensor, "rows *queries words"], own: Tensor) -> Float[Tensor, "rows *queries words"]:
     """Sizes as shares of their sum."""
     total = sizes.sum(-1, keepdim=True)
-    return torch.where(total > 0, sizes / total, own)
+    return torch.where(total == 0, own, sizes / total)

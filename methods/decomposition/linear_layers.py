@@ -201,7 +201,7 @@ def shares(contributions: Float[Tensor, "rows tokens tokens"]) -> Float[Tensor, 
     """
     total = contributions.sum(-1, keepdim=True)
     own = torch.eye(contributions.shape[-1], dtype=contributions.dtype, device=contributions.device)
-    return torch.where(total > 0, contributions / total, own)
+    return torch.where(total == 0, own, contributions / total)
 
 
 Contribution = Callable[[LinearLayer, slice], Tensor]

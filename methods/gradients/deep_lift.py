@@ -13,12 +13,12 @@ from ...core.settings import Settings
 from ...models.baseline import Baseline, baseline_words
 from ...models.batch import Batch, Rows
 from ...models.flow.flow_model import FlowModel
-from ...models.layers.derivative_rules import DerivativeRules, Function, Rule, norm_rules, with_derivative
+from ...models.layers.derivative_rules import ELEMENTWISE, DerivativeRules, Function, Rule, norm_rules, with_derivative
 from ...models.outputs import value
 from ..base import explanations, method
 from ..explanation import Explanation
 from .context_gradients import pieces
-from .layer_wise_relevance import ELEMENTWISE, PRODUCTS
+from .layer_wise_relevance import PRODUCTS
 
 
 def rescale_rule(function: Function, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:

@@ -8,26 +8,24 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
-from ...models.layers.derivative_rules import DerivativeRules, Function, Rule, activated, norm_rules, with_derivative
+from ...models.layers.derivative_rules import (
+    ELEMENTWISE,
+    DerivativeRules,
+    Function,
+    Rule,
+    constant_deviation,
+    identity_rule,
+    norm_rules,
+    with_derivative,
+)
 from ..base import explanations, method
 from ..explanation import Explanation
 from .context_gradients import pieces, state_products
 
-ELEMENTWISE: tuple[Function, ...] = (
-    activated, functional.gelu, functional.silu, functional.relu, torch.relu, torch.tanh,
-)  # fmt: skip
-"""Activation functions of layers and heads, and soft caps."""
 PRODUCTS: tuple[Function, ...] = (Tensor.mul, torch.mul, Tensor.matmul, torch.matmul)
-
-
-def identity_rule(function: Function, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """A function of each number by itself, taken for multiplication with the constant f(x) / x; with 0 where x is 0."""
-    y = function(x, *args, **kwargs).detach()
-    return with_derivative(y, x * torch.where(x == 0, 0.0, y / x).detach())
 
 
 def uniform_rule(function: Function, a: Tensor, b: Any) -> Tensor:
@@ -40,11 +38,6 @@ def uniform_rule(function: Function, a: Tensor, b: Any) -> Tensor:
 def constant_rule(function: Function, *args: Any, **kwargs: Any) -> Tensor:
     """A function whose value is taken for constant: no relevance goes through it."""
     return function(*args, **kwargs).detach()
-
-
-def constant_deviation(x: Tensor, eps: float) -> Tensor:
-    """x over its root mean square, which is taken for constant."""
-    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps).detach()
 
 
 ATTN_LRP: Mapping[Function, Rule] = {
@@ -90,10 +83,9 @@ class AttnLRP:
 
         nodes[l, i] = sum over d of the relevance of hidden[l]_{i,d};    tokens = nodes[0].
 
-    It ends at hidden[0], which holds position and token type beside the word. The head is propagated by the same rules, from
-    the gradient of q at the logits; where transformers composes the activation function of a head of others (gelu_new), these
-    have the rules. What biases and softmax absorb, q less the sum of tokens where q is linear in the logits, is the value
-    `absorbed` (units of q). Source: Achtibat et al. 2024, section 3. Units of q; signed; unbounded. One forward and one
+    It ends at hidden[0], which holds position and token type beside the word. The head is propagated by the same rules, from the
+    gradient of q at the logits. What biases and softmax absorb, q less the sum of tokens where q is linear in the logits, is the
+    value `absorbed` (units of q). Source: Achtibat et al. 2024, section 3. Units of q; signed; unbounded. One forward and one
     backward pass.
     """
 

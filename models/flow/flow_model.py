@@ -15,6 +15,7 @@ from ..batch import Batch, Rows, Site, Trace
 from ..families.registry import default_baseline, model_parts
 from ..layers.attention import KeyMask, mix
 from ..layers.base import Tape
+from ..layers.derivative_rules import see_activations_whole
 from ..shapes import Hidden, Mask, Outputs, Words
 from .graph import Attends
 from .work import note_layer
@@ -36,6 +37,7 @@ class FlowModel:
     def __init__(self, hf: Any, tokenizer: Any, name: str) -> None:
         self.hf = hf.eval().requires_grad_(False)
         self.tokenizer, self.name = tokenizer, name
+        see_activations_whole(self.hf)
         parts = model_parts(hf, name)
         self.word_embedding, self._embed, self._readout = parts.word_embedding, parts.embed, parts.readout
         self.layers, self.head = parts.layers, parts.head

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.functional import layer_norm, rms_norm
 from torch.overrides import TorchFunctionMode, handle_torch_function, has_torch_function_unary
 
@@ -48,6 +51,30 @@ def with_derivative(value: Tensor, other: Tensor) -> Tensor:
 def activated(x: Tensor, act: Function) -> Tensor:
     """act(x), which rules see as this one function whatever the activation function is composed of."""
     return handle_torch_function(activated, (x,), x, act) if has_torch_function_unary(x) else act(x)
+
+
+def see_activations_whole(hf: nn.Module) -> None:
+    """Lets rules see each activation function of transformers in a model as one, also where it is composed (gelu_new)."""
+    for module in hf.modules():
+        if type(module).__module__ == "transformers.activations" and "forward" not in vars(module):
+            module.forward = partial(activated, act=module.forward)
+
+
+ELEMENTWISE: tuple[Function, ...] = (
+    activated, functional.gelu, functional.silu, functional.relu, torch.relu, torch.tanh,
+)  # fmt: skip
+"""Activation functions of layers and heads, and soft caps."""
+
+
+def identity_rule(function: Function, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """A function of each number by itself, taken for multiplication with the constant f(x) / x; with 0 where x is 0."""
+    y = function(x, *args, **kwargs).detach()
+    return with_derivative(y, x * torch.where(x == 0, 0.0, y / x).detach())
+
+
+def constant_deviation(x: Tensor, eps: float) -> Tensor:
+    """x over its root mean square, which is taken for constant."""
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps).detach()
 
 
 def norm_rules(unit: Callable[[Tensor, float], Tensor]) -> dict[Function, Rule]:

@@ -7,7 +7,6 @@ from typing import Any
 from torch import Tensor
 
 from ...batch import Batch
-from ...layers.derivative_rules import activated
 from ...layers.feed_forward import FeedForward
 from ...layers.norms import layer_norm_of
 from ...layers.post_norm import PostNorm
@@ -27,18 +26,13 @@ def albert_parts(hf: Any, name: str) -> ModelParts:
         hidden: Tensor = base.encoder.embedding_hidden_mapping_in(narrow)
         return hidden
 
-    def masked(x: Tensor) -> Tensor:
-        head = hf.predictions
-        logits: Tensor = head.decoder(head.LayerNorm(activated(head.dense(x), head.activation)))
-        return logits
-
     return encoder_parts(
         hf,
         name,
         word_embedding=base.embeddings.word_embeddings,
         embed=embed,
         layers=tuple(layer for index in range(config.num_hidden_layers) for layer in groups[int(index / times)]),
-        masked=masked if hasattr(hf, "predictions") else None,
+        masked=getattr(hf, "predictions", None),
         label=lambda x: hf.classifier(base.pooler_activation(base.pooler(x))),
     )
 

@@ -61,7 +61,7 @@ def test_a_submission_is_reviewed_accepted_and_published(origin: Path, tmp_path:
     commit(mine, "First results")
     call(mine, "ci/review", "origin/main", "mine")
     review = (mine / "review.md").read_text()
-    assert "## first.one" in review and "2 cells entered board as re-run\nmay enter" in review
+    assert "## first.one" in review and "    2 cells entered board as re-run\n    may enter\n" in review
     assert "comprehensiveness" in review.partition("## Where methods would stand")[2]
     call(mine, "git", "push", "-q", "origin", "mine")
 

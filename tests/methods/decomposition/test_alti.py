@@ -45,3 +45,13 @@ def test_later_positions_have_no_share(models, batches):
     batch = replace(batches(model, [6, 5]), target=torch.tensor([2, 2]), cache={})
     for explanation in Alti().explain(model, batch):
         assert explanation.edges is not None and not np.triu(explanation.edges, 1).any() and not explanation.tokens[3:].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_small_parts_of_a_wide_vector_are_told_apart_in_half_precision(dtype):
+    """Sums of nearly the same size are subtracted, so that they are added up in double precision."""
+    random = torch.Generator().manual_seed(0)
+    whole = torch.randn(512, generator=random).to(dtype)
+    parts = (torch.randn(50, 512, generator=random) / 100 + whole / 40).to(dtype)
+    exact = proximity(parts.double(), whole.double())
+    assert (proximity(parts, whole) - exact).abs().max() < 1e-3 * exact.max() and len(exact.unique()) == 50

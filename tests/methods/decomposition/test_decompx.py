@@ -59,7 +59,7 @@ def naive_layer(hf, index, parts, hidden, weights):
                 for j in range(n):
                     context[own] += weights[head, i, j] * attention.value.weight[own] @ parts[j, k]
             sums.append(output.dense.weight @ context)
-        sums = [part + parts[i, k] for k, part in enumerate(with_bias(sums, attended_bias))]
+        sums = with_bias([part + parts[i, k] for k, part in enumerate(sums)], attended_bias)
         before = sum(sums)
         middle = with_bias([held(output.LayerNorm, part, before) for part in sums], output.LayerNorm.bias)
         inner = with_bias([layer.intermediate.dense.weight @ part for part in middle], layer.intermediate.dense.bias)

@@ -86,3 +86,8 @@ def test_unknown_kinds_of_layers_are_refused(models, batches, monkeypatch):
     monkeypatch.setattr("flowgauge.methods.decomposition.linear_layers.PostNorm", int)
     with pytest.raises(NotApplicable, match="this model's are PostNorm"):
         list(linear_layers(model, batches(model, [3])))
+
+
+def test_an_undefined_contribution_stays_undefined():
+    found = shares(torch.tensor([[[float("nan"), 1.0], [1.0, 1.0]]]))
+    assert found[0, 0].isnan().all() and found[0, 1].tolist() == [0.5, 0.5]

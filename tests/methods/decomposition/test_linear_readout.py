@@ -34,7 +34,7 @@ def test_the_head_of_a_decoder_is_its_norm_and_its_words(models, batches):
     assert torch.allclose(found.q, value(model.outputs(batch), batch), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("act", ["gelu", "gelu_new", "relu"])
+@pytest.mark.parametrize("act", ["gelu", "gelu_new", "quick_gelu", "relu"])
 def test_the_head_of_an_encoder_holds_its_activation_as_a_ratio(models, batches, act):
     model = models("bert", hidden_act=act)
     batch = batches(model, [5, 3])
@@ -86,3 +86,18 @@ def test_the_ratio_at_zero_is_the_slope():
 def test_probabilities_are_refused(model, batch, form):
     with pytest.raises(NotApplicable, match=f"{form} is not: ask for logit_difference"):
         linear_readout(model, replace(batch, quantity=Quantity(form)), last_of(model, batch))
+
+
+@pytest.mark.parametrize("act", ["gelu", "gelu_new", "quick_gelu"])
+def test_the_head_of_albert_holds_its_activation_too(models, batches, act):
+    """Also where transformers composes the activation function of others."""
+    model = models("albert", hidden_act=act)
+    batch = batches(model, [5, 3])
+    last, head = last_of(model, batch), model.hf.predictions
+    found = linear_readout(model, batch, last)
+    for row in range(2):
+        inner = head.dense(last[row, 2])
+        active = head.activation(inner)
+        difference = head.decoder.weight[7] - head.decoder.weight[8]
+        through = [held(head.LayerNorm, active / inner * column, active) @ difference for column in head.dense.weight.T]
+        assert torch.allclose(found.direction[row], torch.stack(through), rtol=0, atol=1e-10)

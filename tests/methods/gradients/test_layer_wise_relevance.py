@@ -168,7 +168,17 @@ def without_biases(model):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_conservative_propagation_without_biases_conserves_q_in_every_layer(models, batches, family):
-    model = without_biases(models(family))
+    conserves(without_biases(models(family)), batches)
+
+
+@pytest.mark.parametrize("act", ["gelu_new", "quick_gelu"])
+@pytest.mark.parametrize("family", ["bert", "distilbert"])
+def test_it_conserves_where_the_head_composes_its_activation_function(models, batches, family, act):
+    name = "activation" if family == "distilbert" else "hidden_act"
+    conserves(without_biases(models(family, **{name: act})), batches)
+
+
+def conserves(model, batches):
     for found in CPLRP().explain(model, batches(model, [6, 4])):
         assert abs(found.nodes.sum(1) - found.values["q"]).max() < 1e-9 and abs(found.values["q"]) > 1e-3
         assert abs(found.values["absorbed"]) < 1e-9
