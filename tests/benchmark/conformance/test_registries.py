@@ -39,25 +39,25 @@ def quick(plugin: str) -> str:
     return {**QUICK, **SHORT_SEARCH}.get(plugin, f"{plugin}:samples=8" if sampled else plugin)
 
 
-@parametrize("method")
-@pytest.mark.parametrize("family", ["bert", "deberta-v2", "modernbert"])
-def test_methods(plugin, family, tiny_flows) -> None:
-    """In full (`FLOWGAUGE_FULL_TESTS=1`) every method on every family, else each on bert and on one of the other two in turn."""
-    turn = ("deberta-v2", "modernbert")[list(METHODS.entries()).index(plugin) % 2]
-    if not FULL_SIZE and family not in ("bert", turn) and (plugin, family) not in UNFIT:
-        pytest.skip(f"of the families, {turn} has its turn with {plugin}; FLOWGAUGE_FULL_TESTS=1 takes all.")
-    findings = check_method(quick(plugin), tiny_flows(family), THREE)
+OTHERS = ("deberta-v2", "modernbert", "agreement-bert")
+"""Two random families, and a trained model in float32 through its tokenizer."""
+CHECKED = [
+    (plugin, place)
+    for turn, plugin in enumerate(sorted(METHODS.entries()))
+    for place in ("bert", *OTHERS)
+    if FULL_SIZE or place in ("bert", OTHERS[turn % len(OTHERS)]) or (plugin, place) in UNFIT
+]
+"""In full (`FLOWGAUGE_FULL_TESTS=1`) every method everywhere, else each on a random bert and in one other place in turn."""
+
+
+@pytest.mark.parametrize(("plugin", "place"), CHECKED)
+def test_methods(plugin, place, tiny_flows, agreement_model: FlowModel) -> None:
+    findings = check_method(quick(plugin), agreement_model if place == "agreement-bert" else tiny_flows(place), THREE)
     assert not failed(findings)
-    if (plugin, family) in UNFIT:
+    if (plugin, place) in UNFIT:
         assert "not applicable" in findings[-1].detail
     else:
         assert len(findings) == 13
-
-
-@parametrize("method")
-def test_methods_on_the_embedded_model(plugin, agreement_model: FlowModel) -> None:
-    """A trained model in float32, through its tokenizer."""
-    assert not failed(check_method(quick(plugin), agreement_model, THREE))
 
 
 @parametrize("metric")
