@@ -92,6 +92,6 @@ def test_other_models_are_refused() -> None:
 def test_the_plan_names_the_oracle_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     plan = check_names(Plan.load("report-cards"))
-    assert plan.methods[0].name == f"{ORACLE}:oracle" and len(plan.tasks) == 6
+    assert plan.methods[0].name == f"{ORACLE}:oracle" and len(plan.tasks) == 7
     (tmp_path / "oracle.py").write_text("")
     assert Plan.load("report-cards").methods[0].name == "oracle.py:oracle"

@@ -139,7 +139,7 @@ def test_the_published_board_is_ranked_as_its_stored_means_are() -> None:
     ranking = rank_methods(board, group, *RANKED)
     means = {label: cell.ranked_aggregate.value for label, (r,) in group.by_method().items()
              if (cell := r.scores[f"{RANKED[0]}@1"]).status == "done"}  # fmt: skip
-    assert len(means) == 15 and ranking.shared == group.instances == 64
+    assert len(means) == 24 and ranking.shared == group.instances == 64
     assert ranking.control_means[:, 0].tolist() == [means.pop("repl-skip")]
     assert dict(zip(ranking.scores.methods, ranking.means[:, 0], strict=True)) == pytest.approx(means, abs=1e-12)
     assert ranking.places == {label: 1 + sum(other > mean for other in means.values()) for label, mean in means.items()}
