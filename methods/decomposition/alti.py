@@ -14,7 +14,7 @@ from ...models.flow.flow_model import FlowModel
 from ..attention.attention_rollout import rolled_out
 from ..base import method
 from ..explanation import Explanation
-from .linear_layers import LinearLayer, layer_shares, linear_layers
+from .linear_layers import LinearLayer, layer_shares, linear_layers, pieces
 
 COPIES = 4
 """Tensors of the size of the parts that are in memory at once."""
@@ -45,6 +45,9 @@ class Alti(Settings):
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Measures the parts in every layer of every instance."""
+        return [found for piece in pieces(model, batch) for found in self._explain(model, piece)]
+
+    def _explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         graph = [layer_shares(layer, nearness, COPIES) for layer in linear_layers(model, batch)]
         return rolled_out(batch, torch.stack(graph, 1), edges=True)
 

@@ -16,7 +16,7 @@ from ...models.flow.flow_model import FlowModel, at_target
 from ..base import explanations, method
 from ..explanation import Explanation
 from .alti import COPIES, nearness
-from .linear_layers import HeldNorm, LinearLayer, layer_shares, linear_layers, through
+from .linear_layers import HeldNorm, LinearLayer, layer_shares, linear_layers, pieces, through
 from .linear_readout import check_linear, linear_readout
 
 
@@ -51,6 +51,9 @@ class AltiLogit(Settings):
     @torch.no_grad()
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Divides q among the words of every instance."""
+        return [found for piece in pieces(model, batch) for found in self._explain(model, piece)]
+
+    def _explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         assert batch.target is not None
         check_linear(batch)
         start, size = at_target(model.embed(model.words(batch), batch), batch), batch.ids.shape[1]

@@ -13,7 +13,7 @@ from ...models.flow.flow_model import FlowModel
 from ..attention.attention_rollout import rolled_out
 from ..base import method
 from ..explanation import Explanation
-from .linear_layers import LinearLayer, layer_shares, linear_layers, through
+from .linear_layers import LinearLayer, layer_shares, linear_layers, pieces, through
 
 
 @method(
@@ -42,6 +42,9 @@ class GlobEnc(Settings):
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Measures the parts in every layer of every instance."""
+        return [found for piece in pieces(model, batch) for found in self._explain(model, piece)]
+
+    def _explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         graph = [layer_shares(layer, _norms, copies=4) for layer in linear_layers(model, batch)]
         return rolled_out(batch, torch.stack(graph, 1), edges=True)
 

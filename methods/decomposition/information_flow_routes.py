@@ -17,7 +17,7 @@ from ..attention.attention_rollout import target_rows
 from ..base import explanations, method
 from ..explanation import Explanation
 from .alti import COPIES, proximity
-from .linear_layers import LinearLayer, layer_shares, linear_layers, through
+from .linear_layers import LinearLayer, layer_shares, linear_layers, pieces, through
 
 Graph = Float[Tensor, "batch layers tokens tokens"]
 
@@ -58,6 +58,9 @@ class InformationFlowRoutes(Settings):
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Finds the routes of every instance."""
+        return [found for piece in pieces(model, batch) for found in self._explain(model, piece)]
+
+    def _explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         assert batch.target is not None
         copies = COPIES * model.n_heads
         importance = [layer_shares(layer, _importance, copies) for layer in linear_layers(model, batch)]

@@ -193,6 +193,14 @@ def _held_norms(layer: Layer, skip: Tensor, attended: Tensor, middle: Tensor, fe
     raise NotApplicable(f"it divides layers of the kinds PostNorm and PreNorm, and this model's are {type(layer).__name__}.")
 
 
+def pieces(model: FlowModel, batch: Batch) -> Iterator[Batch]:
+    """The batch in parts, in order, of as many instances as fit: what each head writes, and the parts of one position by head."""
+    tokens = batch.ids.shape[1]
+    each = 2 * tokens * model.n_heads * model.width * model.dtype.itemsize
+    index = torch.arange(len(batch), device=batch.ids.device)
+    return (batch.rows(some) for some in index.split(affordable(each, 1 / 4, len(batch))))
+
+
 def shares(contributions: Float[Tensor, "rows tokens tokens"]) -> Float[Tensor, "rows tokens tokens"]:
     """Contributions of at least 0 as shares: rows sum to 1; a row without any contribution is its own position's alone.
 
