@@ -43,6 +43,7 @@ TASKS = TaskRegistry(
         "ioi": "flowgauge.tasks.pairs.indirect_objects:IndirectObjects",
         "greater-than": "flowgauge.tasks.pairs.greater_than:GreaterThan",
         "gulordava": "flowgauge.tasks.pairs.gulordava:Gulordava",
+        "marvin-linzen": "flowgauge.tasks.pairs.marvin_linzen:MarvinLinzen",
         **{f"blimp/{paradigm}": f"flowgauge.tasks.pairs.blimp:blimp({paradigm})" for paradigm in PARADIGMS},
         "sst2": "flowgauge.tasks.classification:sst2",
         "sst": "flowgauge.tasks.classification:sst",

@@ -195,6 +195,11 @@ def save_tiny_data(folder: Path) -> Path:
         columns,
         *(f"L\t{n}\t{n}\toriginal\tthe {noun} [MASK] tall .\tis\tare\tsing" for n, noun in enumerate(nouns)),
     ]
+    columns = "subtask\tgrammatical\ttarget_idx\tgood\tbad\tcue_idx\tcue_number\tattractor_number"
+    files["marvin_linzen/pairs_current.tsv"] = [
+        columns,
+        *(f"obj_rel_across_anim\tthe {noun} that the guards like is tall\t6\tis\tare\t1\tsing\tplur" for noun in nouns),
+    ]
     for name, lines in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")

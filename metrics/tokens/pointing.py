@@ -22,7 +22,9 @@ from ...tasks.lexicon import SUBJECT
 from ..base import BatchMetric, ExplainedBatch
 from ..registry import metric
 
-NO_TRUTH = "nobody knows which words of the task decide: use an agreement task (sva/*, ra/*), planted/* or toy/counting."
+NO_TRUTH = (
+    "nobody knows which words of the task decide: use an agreement task (sva/*, ra/*, marvin-linzen), planted/* or toy/counting."
+)
 NOTHING_ELSE = "every word is one of those that decide."
 NO_MASS = "the scores of all words are 0."
 
@@ -69,13 +71,14 @@ def deciding_tokens(instance: Instance, words: np.ndarray) -> Bool[np.ndarray, "
     """Which tokens belong to the words that decide an instance's answer.
 
     Args:
-        instance: Says so by its slots (agreement), by the path that was planted, or by `positions` of words.
+        instance: Says so by its slots (agreement), by the path that was planted, or by positions of words (`deciding`,
+            `positions`).
         words: (segment, word) of each token.
 
     Raises:
         NotApplicable: It does not.
     """
-    positions, path = instance.truth.get("positions"), instance.truth.get("path")
+    positions, path = instance.truth.get("deciding", instance.truth.get("positions")), instance.truth.get("path")
     if isinstance(positions, (tuple, list)):
         known = {(int(segment), int(word)) for segment, word in positions}
         return np.array([(int(segment), int(word)) in known for segment, word in words])
