@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.conftest import FULL_SIZE
 
 from flowgauge.methods.gradients import attattr
 from flowgauge.methods.registry import METHODS
@@ -70,8 +71,15 @@ def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return split
 
 
-@pytest.mark.parametrize("family", ["bert", "gpt2"])
-@pytest.mark.parametrize("name", list(METHODS.builtin))
+CHECKED = [
+    (name, family)
+    for turn, name in enumerate(METHODS.builtin)
+    for family in (("bert", "gpt2") if FULL_SIZE else (("bert", "gpt2")[turn % 2],))
+]
+"""In full (`FLOWGAUGE_FULL_TESTS=1`) every method on both, else on an encoder and a decoder in turn."""
+
+
+@pytest.mark.parametrize(("name", "family"), CHECKED)
 def test_no_explanation_depends_on_the_budget(models, batches, one_at_a_time, name, family):
     model = models(family)
     model.tokenizer.backend_tokenizer = type("Backend", (), {"to_str": staticmethod(lambda: "")})
