@@ -27,7 +27,7 @@ def test_a_list_has_groups_with_sources() -> None:
     assert lines[0] == "Paths through the model" and lines[1].startswith("  influence-patterns ")
     assert lines[2].strip().startswith("Lu et al. 2021, Influence Patterns")
     assert [name for name in METHODS.builtin if not any(line.startswith(f"  {name} ") for line in lines)] == []
-    assert lines.index("Control") > lines.index("Gradients")
+    assert lines.index("Control") > lines.index("Gradients and relevance")
 
 
 def test_a_plugin_of_many_names_is_listed_once_with_all_of_them() -> None:

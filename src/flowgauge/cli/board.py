@@ -168,7 +168,9 @@ def init(
         str | None,
         typer.Option("--model", "-m", help="A model that does not come with flowgauge, on which submissions are recomputed."),
     ] = None,
-    rerun: Annotated[int, typer.Option(min=0, help="Instances of each cell on which methods are run again.")] = 2,
+    rerun: Annotated[
+        int, typer.Option(min=0, help="Instances of each cell on which the method is run again, for the level re-run.")
+    ] = 2,
     explanations: Annotated[int, typer.Option(min=0, help="Instances of each cell whose explanations the board keeps.")] = 4,
     debug: Debug = False,
 ) -> None:
