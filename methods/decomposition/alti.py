@@ -14,10 +14,7 @@ from ...models.flow.flow_model import FlowModel
 from ..attention.attention_rollout import rolled_out
 from ..base import method
 from ..explanation import Explanation
-from .linear_layers import LinearLayer, layer_shares, linear_layers, pieces
-
-COPIES = 4
-"""Tensors of the size of the parts that are in memory at once."""
+from .linear_layers import COPIES, LinearLayer, layer_shares, linear_layers, pieces
 
 
 @method(

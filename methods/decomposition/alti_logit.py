@@ -15,8 +15,8 @@ from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel, at_target
 from ..base import explanations, method
 from ..explanation import Explanation
-from .alti import COPIES, nearness
-from .linear_layers import HeldNorm, LinearLayer, layer_shares, linear_layers, pieces, through
+from .alti import nearness
+from .linear_layers import COPIES, HeldNorm, LinearLayer, layer_shares, linear_layers, pieces, through
 from .linear_readout import check_linear, linear_readout
 
 

@@ -13,7 +13,7 @@ from ...models.flow.flow_model import FlowModel
 from ..attention.attention_rollout import rolled_out
 from ..base import method
 from ..explanation import Explanation
-from .linear_layers import LinearLayer, layer_shares, linear_layers, pieces, through
+from .linear_layers import COPIES, LinearLayer, layer_shares, linear_layers, pieces, through
 
 
 @method(
@@ -45,7 +45,7 @@ class GlobEnc(Settings):
         return [found for piece in pieces(model, batch) for found in self._explain(model, piece)]
 
     def _explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
-        graph = [layer_shares(layer, _norms, copies=4) for layer in linear_layers(model, batch)]
+        graph = [layer_shares(layer, _norms, COPIES) for layer in linear_layers(model, batch)]
         return rolled_out(batch, torch.stack(graph, 1), edges=True)
 
 

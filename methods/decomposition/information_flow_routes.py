@@ -16,8 +16,8 @@ from ...models.flow.flow_model import FlowModel
 from ..attention.attention_rollout import target_rows
 from ..base import explanations, method
 from ..explanation import Explanation
-from .alti import COPIES, proximity
-from .linear_layers import LinearLayer, layer_shares, linear_layers, pieces, through
+from .alti import proximity
+from .linear_layers import COPIES, LinearLayer, layer_shares, linear_layers, pieces, through
 
 Graph = Float[Tensor, "batch layers tokens tokens"]
 

@@ -21,6 +21,8 @@ from ...models.layers.pre_norm import PreNorm
 from ...models.memory import affordable
 
 Parts = Float[Tensor, "rows queries *parts hidden"]
+COPIES = 4
+"""Tensors of the size of the parts that are in memory at once while they are measured."""
 EVERY = slice(None)
 """Every query."""
 
@@ -129,7 +131,7 @@ class LinearLayer:
         return torch.einsum("bhij,bjhd->bijd", self.weights[:, :, queries], self.written)
 
     def merged(self, queries: slice = EVERY) -> Float[Tensor, "rows queries tokens hidden"]:
-        """Additive parts of the residual after attention, by position read; what biases add (`merged_bias`) is left out.
+        """Additive parts of the residual after attention, by position read; what biases add is left out.
 
         The residual before attention is a part of the position's own. Source: Kobayashi et al. 2021.
         """
@@ -138,15 +140,6 @@ class LinearLayer:
         own = torch.arange(self.skip.shape[1], device=skip.device)[queries]
         parts[:, torch.arange(len(own), device=skip.device), own] += skip
         return parts
-
-    def merged_bias(self) -> Float[Tensor, "rows tokens hidden"]:
-        """What the output projection's bias and that of the norm behind it add to the residual after attention."""
-        total, bias = torch.zeros_like(self.skip), self.layer.attention.output.bias
-        if bias is not None:
-            total = total + through(self.norms.added, bias.expand_as(total))
-        if self.norms.added is not None and self.norms.added.bias is not None:
-            total = total + self.norms.added.bias
-        return total
 
     def some_queries(self, copies: int) -> list[slice]:
         """All queries in pieces, so that some copies of their parts fit into a quarter of the memory budget."""

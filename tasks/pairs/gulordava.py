@@ -7,16 +7,16 @@ from pathlib import Path
 
 from ...core.errors import UsageError
 from ..declare import unique
-from ..file_rows import read_table
 from ..instance import GAP, Head, Instance, Quantity
-from ..published_data import DATA_DIR, data_folder, first_file
 from ..sampling import balanced, only_test
 from ..table import FileRow
+from .local_table import LocalTable
 
 FILE = "gulordava/english_pairs"
 COLUMNS = ("pattern", "constr_id", "sent_id", "type", "sentence", "good", "bad", "correct_number")
 NUMBERS = {"sing": "singular", "plur": "plural"}
 HOME = "https://github.com/facebookresearch/colorlessgreenRNNs (data/agreement/English/generated.tab)"
+TABLE = LocalTable((FILE,), COLUMNS, f"{HOME}, with {GAP} for the verb")
 REFERENCE = "Gulordava et al. 2018, Colorless Green Recurrent Networks Dream Hierarchically"
 
 
@@ -46,11 +46,7 @@ class Gulordava:
     @property
     def source(self) -> str:
         """The file that the sentences are read from."""
-        folder = data_folder(self.data_dir)
-        if folder is None:
-            return "data folder (none given)"
-        path = first_file(folder, (FILE,))
-        return f"data folder: {path.relative_to(folder).as_posix() if path else 'nothing found'}"
+        return TABLE.source(self.data_dir)
 
     def instances(self, split: str = "test", limit: int | None = None, seed: int = 0) -> tuple[Instance, ...]:
         """The sentences in the order of the data; with a limit, a seeded sample that is balanced over conditions.
@@ -65,21 +61,8 @@ class Gulordava:
             UsageError: No data, a missing column, a row without a gap or with an empty cell.
         """
         only_test(self.name, split)
-        folder = data_folder(self.data_dir)
-        columns = f"columns {', '.join(COLUMNS)}; from {HOME}, with {GAP} for the verb"
-        if folder is None:
-            raise UsageError(
-                f"task {self.name!r} is not on the Hub: put {FILE}.tsv ({columns}) into a folder and name it with --data-dir DIR "
-                f"(or {DATA_DIR}=DIR)."
-            )
-        path = first_file(folder, (FILE,))
-        if path is None:
-            raise UsageError(f"task {self.name!r} finds no {FILE}.* in {folder}: put {FILE}.tsv ({columns}) there.")
-        table = read_table(path)
-        absent = [column for column in COLUMNS if column not in table.columns]
-        if absent:
-            raise UsageError(f"{path}, line 1: no column {' or '.join(absent)}; it has {', '.join(table.columns)}.")
-        return balanced(unique(self.name, (_instance(path, row) for row in table.rows)), limit, seed)
+        path, rows = TABLE.read(self.name, self.data_dir)
+        return balanced(unique(self.name, (_instance(path, row) for row in rows)), limit, seed)
 
 
 def _instance(path: Path, row: FileRow) -> Instance:

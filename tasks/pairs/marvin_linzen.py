@@ -8,16 +8,16 @@ from typing import Literal, get_args
 
 from ...core.errors import UnknownName, UsageError
 from ..declare import unique
-from ..file_rows import read_table
 from ..instance import GAP, Head, Instance, Quantity
-from ..published_data import DATA_DIR, data_folder, first_file
 from ..sampling import balanced, only_test
 from ..table import FileRow
+from .local_table import LocalTable
 
 FILES = tuple(f"marvin_linzen/pairs_{source}{part}" for source in ("current", "emnlp2018") for part in ("", "_part"))
 COLUMNS = ("subtask", "grammatical", "target_idx", "good", "bad", "cue_idx", "cue_number", "attractor_number")
 LETTERS = {"sing": "S", "plur": "P", "": ""}
 HOME = "https://github.com/BeckyMarvin/LM_syneval (its templates, as a table)"
+TABLE = LocalTable(FILES, COLUMNS, HOME)
 Subtask = Literal[
     "simple_agrmt", "sent_comp", "vp_coord", "long_vp_coord", "prep_anim", "prep_inanim", "subj_rel", "obj_rel_across_anim",
     "obj_rel_across_inanim", "obj_rel_within_anim", "obj_rel_within_inanim", "obj_rel_no_comp_across_anim",
@@ -62,11 +62,7 @@ class MarvinLinzen:
     @property
     def source(self) -> str:
         """The file that the sentences are read from."""
-        folder = data_folder(self.data_dir)
-        if folder is None:
-            return "data folder (none given)"
-        path = first_file(folder, FILES)
-        return f"data folder: {path.relative_to(folder).as_posix() if path else 'nothing found'}"
+        return TABLE.source(self.data_dir)
 
     def instances(self, split: str = "test", limit: int | None = None, seed: int = 0) -> tuple[Instance, ...]:
         """The sentences of the construction in the order of the data; with a limit, a seeded sample, balanced over conditions.
@@ -81,21 +77,8 @@ class MarvinLinzen:
             UsageError: No data, a missing column, or a row that is no pair.
         """
         only_test(self.name, split)
-        folder = data_folder(self.data_dir)
-        wanted = f"put {FILES[0]}.tsv (columns {', '.join(COLUMNS)}; from {HOME})"
-        if folder is None:
-            raise UsageError(
-                f"task {self.name!r} is not on the Hub: {wanted} into a folder and name it with --data-dir DIR "
-                f"(or {DATA_DIR}=DIR)."
-            )
-        path = first_file(folder, FILES)
-        if path is None:
-            raise UsageError(f"task {self.name!r} finds no marvin_linzen/pairs_* in {folder}: {wanted} there.")
-        table = read_table(path)
-        absent = [column for column in COLUMNS if column not in table.columns]
-        if absent:
-            raise UsageError(f"{path}, line 1: no column {' or '.join(absent)}; it has {', '.join(table.columns)}.")
-        rows = [row for row in table.rows if row.text("subtask") == self.subtask]
+        path, table = TABLE.read(self.name, self.data_dir)
+        rows = [row for row in table if row.text("subtask") == self.subtask]
         if not rows:
             raise UsageError(f"{path} has no row of the subtask {self.subtask}.")
         return balanced(unique(self.name, (self._instance(path, row) for row in rows)), limit, seed)

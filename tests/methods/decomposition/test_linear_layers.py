@@ -30,7 +30,10 @@ def test_parts_and_biases_sum_to_the_residual_after_attention(models, batches, f
         bias = layer.attention.output.bias
         for part in (linear.attended().sum(2), linear.by_head().sum((2, 3))):
             assert torch.allclose(part if bias is None else part + bias, attended, rtol=0, atol=1e-10)
-        assert torch.allclose(linear.merged().sum(2) + linear.merged_bias(), middle, rtol=0, atol=1e-10)
+        added = linear.norms.added
+        nothing = torch.zeros_like(attended) if bias is None else bias.expand_as(attended)
+        of_biases = nothing if added is None else added(nothing[:, :, None])[:, :, 0] + (0 if added.bias is None else added.bias)
+        assert torch.allclose(linear.merged().sum(2) + of_biases, middle, rtol=0, atol=1e-10)
         assert torch.allclose(linear.middle, middle, rtol=0, atol=1e-12)
         assert torch.allclose(linear.after, trace.site("hidden", index + 1), rtol=0, atol=1e-12)
         assert torch.allclose(linear.merged()[:, 2:4], linear.merged(slice(2, 4)), rtol=0, atol=1e-12)

@@ -168,20 +168,21 @@ def without_biases(model):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_conservative_propagation_without_biases_conserves_q_in_every_layer(models, batches, family):
-    conserves(without_biases(models(family)), batches)
+    assert lost(without_biases(models(family)), batches) < 1e-9
 
 
 @pytest.mark.parametrize("act", ["gelu_new", "quick_gelu"])
 @pytest.mark.parametrize("family", ["bert", "distilbert"])
 def test_it_conserves_where_the_head_composes_its_activation_function(models, batches, family, act):
     name = "activation" if family == "distilbert" else "hidden_act"
-    conserves(without_biases(models(family, **{name: act})), batches)
+    assert lost(without_biases(models(family, **{name: act})), batches) < 1e-9
 
 
-def conserves(model, batches):
-    for found in CPLRP().explain(model, batches(model, [6, 4])):
-        assert abs(found.nodes.sum(1) - found.values["q"]).max() < 1e-9 and abs(found.values["q"]) > 1e-3
-        assert abs(found.values["absorbed"]) < 1e-9
+def lost(model, batches):
+    """The largest difference of the relevance of a layer from q, and what is reported as absorbed; q itself is far from 0."""
+    explained = CPLRP().explain(model, batches(model, [6, 4]))
+    assert min(abs(found.values["q"]) for found in explained) > 1e-3
+    return max(max(abs(found.nodes.sum(1) - found.values["q"]).max(), abs(found.values["absorbed"])) for found in explained)
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])

@@ -52,7 +52,7 @@ def test_without_its_file_the_task_says_where_to_put_which(tmp_path: Path, monke
     monkeypatch.delenv("FLOWGAUGE_DATA", raising=False)
     with pytest.raises(UsageError, match=r"is not on the Hub: put marvin_linzen/pairs_current.tsv \(columns .*--data-dir DIR"):
         load_task("marvin-linzen").instances("test", None, 0)
-    with pytest.raises(UsageError, match=r"finds no marvin_linzen/pairs_\* in .*: put"):
+    with pytest.raises(UsageError, match=r"finds no marvin_linzen/pairs_current\.\* in .*: put"):
         load_task({"name": "marvin-linzen", "data_dir": str(tmp_path)}).instances("test", None, 0)
     folder = folder_with(tmp_path, ROW[:7], columns=COLUMNS[:7])
     task = load_task({"name": "marvin-linzen", "data_dir": str(folder)})
