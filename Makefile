@@ -8,6 +8,7 @@ DECODER_LIMIT ?= 8
 STORE ?= results/demo
 FIGURES ?= $(STORE)-figures
 PUBLISHED := leaderboards/published
+PLANS := $(sort $(wildcard $(PUBLISHED)/*.yaml))
 SITE ?= results/site
 DOCS ?= results/docs
 
@@ -61,15 +62,16 @@ docs: $(VENV)/.documented ## build the documentation, whose pages open from disk
 	@PYTHONPATH=scripts HF_HUB_OFFLINE=1 NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir $(DOCS)
 	@echo "documentation  $(DOCS)/index.html"
 
-# All explanations are verified. The board keeps those of four sentences of one task, and the checksums of all.
-published: $(VENV)/.installed ## run the published plan again and replace the board's cells: make published WHY='the reason for the ledger'
+# What the store has is not computed again, so that a run that was stopped goes on; cells of former plans stay in it and are not
+# submitted. All explanations are verified. The board keeps those of four sentences of one task, and the checksums of all.
+published: $(VENV)/.installed ## run the published plans, going on with what is there, and replace the board's cells: make published WHY='the reason for the ledger'
 	@test -n '$(WHY)' || { echo "the ledger needs a reason: make published WHY='...'"; exit 2; }
-	@rm -rf results/published results/bundles
-	@$(BIN)/flowgauge run $(PUBLISHED)/plan.yaml >/dev/null
-	@$(BIN)/flowgauge leaderboard submit results/published --out results/bundles/shown --name flowgauge --task sva/obj
-	@$(BIN)/flowgauge leaderboard submit results/published --out results/bundles/others --name flowgauge \
+	@for plan in $(PLANS); do $(BIN)/flowgauge run $$plan --store results/published >/dev/null || exit $$?; done
+	@rm -rf results/bundles
+	@$(BIN)/flowgauge leaderboard submit results/published --out results/bundles/shown --name flowgauge $(PLANS:%=--plan %) --task sva/obj
+	@$(BIN)/flowgauge leaderboard submit results/published --out results/bundles/others --name flowgauge $(PLANS:%=--plan %) \
 		--task sva/subj --task sva/wsc --task sva/app --task ra/na --task ra/ga
-	@test ! -e $(PUBLISHED)/board || $(BIN)/flowgauge leaderboard withdraw $(PUBLISHED)/board --cell '*' --why '$(WHY)' --name flowgauge
+	@test -z "$$(find $(PUBLISHED)/board -name record.json 2>/dev/null)" || $(BIN)/flowgauge leaderboard withdraw $(PUBLISHED)/board --cell '*' --why '$(WHY)' --name flowgauge
 	@$(BIN)/flowgauge leaderboard merge results/bundles/shown $(PUBLISHED)/board --explanations 4 --trust maintained --why '$(WHY)'
 	@$(BIN)/flowgauge leaderboard merge results/bundles/others $(PUBLISHED)/board --explanations 0 --trust maintained --why '$(WHY)'
 

@@ -15,6 +15,7 @@ from ..loading.model_handle import ModelHandle
 from ..run_logs import run_log
 from ..sharing.messages import Message, Tell, ToldProgress, WorkerTask
 from ..store.key import cell_key, folder_name
+from ..store.record import Record
 from ..store.results import RunRecords
 from ..store.store import Store
 from .execute import execute
@@ -74,6 +75,26 @@ def run(
     with within_memory(memory_bytes(resolved.plan.memory)):
         execute(store, groups, resolved.metrics, batch_size=resolved.plan.batch_size, quiet=quiet, report=report)
     return results_of(store, groups)
+
+
+def planned_records(plan: Plan) -> tuple[Record, ...]:
+    """The records of all cells of a plan, with those that a budget is matched to, read from its store; nothing is computed.
+
+    Args:
+        plan: The plan, with the store that it was run into.
+
+    Raises:
+        UsageError: A cell or one of its scores is not there, or failed.
+    """
+    resolved = resolve(plan, read_only=True)
+    groups = open_groups(resolved, read_only=True)
+    lacking = [job.cell.path for group in groups for job in group.jobs if not finished(job, group, resolved.metrics)]
+    if lacking:
+        raise UsageError(
+            f"{len(lacking)} cells of the plan are not finished in {plan.store!r}, such as {lacking[0]}: "
+            f"`flowgauge run PLAN --store {plan.store}` goes on with them."
+        )
+    return tuple(job.record for group in groups for job in group.jobs if job.record is not None)
 
 
 def work_on(task: WorkerTask, tell: Tell) -> None:

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -80,7 +80,13 @@ class BundleManifest(BaseModel):
 
 
 def pack(
-    url: str, out: str | Path, submitter: str, note: str = "", tasks: Sequence[str] = (), methods: Sequence[str] = ()
+    url: str,
+    out: str | Path,
+    submitter: str,
+    note: str = "",
+    tasks: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    only: Collection[Record] | None = None,
 ) -> BundleManifest:
     """Copies finished cells of a store on this machine into a new bundle, and what says that a method is not applicable.
 
@@ -91,6 +97,7 @@ def pack(
         note: Free text.
         tasks: Only these.
         methods: Only these.
+        only: Records of the only cells that are packed, such as those of a plan; None: all.
 
     Returns:
         The manifest as written.
@@ -103,7 +110,8 @@ def pack(
         raise UsageError(f"{str(out)!r} does not name a folder: choose another --out, such as bundle.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already and not empty: choose another --out.")
-    records = [record for record in store.records() if record.status in FINAL]
+    named = None if only is None else {(record.model, record.task, record.folder) for record in only}
+    records = [r for r in store.records() if r.status in FINAL and (named is None or (r.model, r.task, r.folder) in named)]
     for kind, names in (("task", tasks), ("method", methods)):
         known = {getattr(record, kind) for record in records}
         for name in names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -95,6 +96,24 @@ def test_every_cell_is_the_committed_plans(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(prepared, "encode_group", lambda *_: pytest.fail(RENEW))
     found = run(plan(), store=str(tmp_path / "board"))
     assert {name_of(record): record for record in found.records} == records(), RENEW
+
+
+def test_the_board_is_made_of_every_plan_and_keeps_what_was_computed(tmp_path: Path) -> None:
+    """`make published`: every plan runs into a store that stays, and its cells alone are submitted."""
+    made = subprocess.run(
+        ["make", "--dry-run", "published", "WHY=a reason", f"VENV={tmp_path}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    plans = [path.relative_to(ROOT).as_posix() for path in sorted(HOME.glob("*.yaml"))]
+    (loop,) = [line for line in made if "flowgauge run" in line]
+    assert f"for plan in {' '.join(plans)}; do" in loop and "--store results/published" in loop and "exit" in loop
+    assert [line for line in made if line.startswith("rm ")] == ["rm -rf results/bundles"]
+    submitted = [line for line in made if "leaderboard submit" in line]
+    assert len(submitted) == 2 and all(f"--plan {plan}" in line for plan in plans for line in submitted)
+    assert made.index(loop) < made.index(submitted[0])
 
 
 def test_the_table_of_the_page_is_the_boards() -> None:

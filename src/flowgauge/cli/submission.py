@@ -60,13 +60,23 @@ def submit(
     note: Annotated[str, typer.Option(help="One line about the submission.")] = "",
     task: OnlyTasks = None,
     method: OnlyMethods = None,
+    plan: Annotated[
+        list[Path] | None,
+        typer.Option("--plan", help="Only the cells of this plan, all of which must be finished; repeatable."),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Pack finished cells, with their explanations, into a bundle that others can verify."""
     with reporting(debug):
         from ..leaderboards.submission.bundle import pack
 
-        bundle = pack(store, out, name, note, task or (), method or ())
+        only = None
+        if plan:
+            from ..benchmark.engine.plan import Plan
+            from ..benchmark.engine.run import planned_records
+
+            only = [record for file in plan for record in planned_records(Plan.load(file, store=store))]
+        bundle = pack(store, out, name, note, task or (), method or (), only)
         size = sum(file.bytes for file in bundle.files.values()) / 2**20
         cells = sum(path.endswith("/record.json") for path in bundle.files)
         typer.echo(f"{out}: {cells} cells, {len(bundle.files)} files, {size:.1f} MiB")

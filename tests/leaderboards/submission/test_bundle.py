@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -91,6 +92,26 @@ def test_only_what_is_asked_for_is_packed(tmp_path: Path, honest: Path) -> None:
     (record,) = verify(tmp_path / "new").records
     assert isinstance(record, Record) and record.method == "integrated-gradients"
     assert "influence-patterns" in "\n".join(p.what for p in verify(tmp_path / "new", ScoreRecomputer(device="cpu")).problems)
+
+
+def test_the_cells_of_a_plan_are_packed_and_no_others(tmp_path: Path, honest: Path) -> None:
+    store, plan = str(honest.parent / "store"), tmp_path / "plan.yaml"
+    asked = {"tasks": ["sva/obj"], "metrics": ["ablated_accuracy"], "limit": 8, "device": "cpu"}
+    call = lambda out: CliRunner().invoke(  # noqa: E731
+        app, ["leaderboard", "submit", store, "--out", str(tmp_path / out), "--name", "me", "--plan", str(plan)]
+    )
+    plan.write_text(json.dumps({**asked, "methods": ["influence-patterns"]}))
+    assert call("new").exit_code == 0
+    assert [record.method for record in verify(tmp_path / "new").records] == ["influence-patterns"]
+    plan.write_text(json.dumps({**asked, "methods": ["integrated-gradients:samples=4"]}))
+    assert call("with-reference").exit_code == 0
+    assert {record.method for record in verify(tmp_path / "with-reference").records} == {
+        "integrated-gradients", "influence-patterns"
+    }  # fmt: skip
+    plan.write_text(json.dumps({**asked, "methods": ["integrated-gradients:samples=5", "influence-patterns"]}))
+    refused = call("more")
+    assert refused.exit_code == 2 and "1 cells of the plan are not finished" in refused.stderr
+    assert f"flowgauge run PLAN --store {store}" in "".join(refused.stderr.split("\n")) and not (tmp_path / "more").exists()
 
 
 def test_a_bundle_has_a_name_and_a_place(honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
