@@ -52,7 +52,9 @@ $(VENV)/.charted: $(VENV)/.installed
 	@touch $@
 
 site: $(VENV)/.charted ## build the pages of the published board, which open from disk
-	@$(BIN)/flowgauge leaderboard build $(PUBLISHED)/board --out $(SITE)
+	@$(BIN)/flowgauge leaderboard build $(PUBLISHED)/board --out $(SITE) \
+		$(patsubst %,--report-cards %,$(wildcard $(PUBLISHED)/report-cards.json)) \
+		$(patsubst %,--paper %,$(sort $(wildcard $(PUBLISHED)/papers/*.json)))
 
 $(VENV)/.documented: $(VENV)/.installed
 	@$(PIP) -e '.[docs]'

@@ -78,7 +78,44 @@ class ReportCard:
     operators: tuple[str, ...]
 
 
-def report_cards(url: str, metrics: Sequence[str] = (), quiet: bool = True) -> list[ReportCard]:
+class MeasuredTask(NamedTuple):
+    """A task that cards were measured on.
+
+    Attributes:
+        model: The model.
+        task: The task.
+        instances: How many.
+    """
+
+    model: str
+    task: str
+    instances: int
+
+
+@dataclass(frozen=True)
+class ReportCards:
+    """The cards of a store.
+
+    Attributes:
+        cards: One a metric.
+        tasks: What they were measured on.
+        methods: How many methods were ordered; oracles and random explanations are not among them.
+    """
+
+    cards: tuple[ReportCard, ...]
+    tasks: tuple[MeasuredTask, ...]
+    methods: int
+
+    @property
+    def measured_on(self) -> str:
+        """The tasks, their instances and the number of methods, in a sentence."""
+        sizes = sorted({task.instances for task in self.tasks})
+        instances = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+        tasks = ", ".join(dict.fromkeys(task.task for task in self.tasks))
+        return f"Measured on {tasks}, with {instances} instances each; {self.methods} methods were ordered."
+
+
+def report_cards(url: str, metrics: Sequence[str] = (), quiet: bool = True) -> ReportCards:
     """The card of every metric that a store has scores of, an instance each.
 
     Args:
@@ -109,7 +146,12 @@ def report_cards(url: str, metrics: Sequence[str] = (), quiet: bool = True) -> l
                 progress.step(labels[identity])
     siblings = _siblings({labels[i]: score for i, score in scores.items()})
     every = [(labels[i], score) for i, score in scores.items() if not metrics or {labels[i], score.name} & set(metrics)]
-    return [_card(name, score, told, siblings[name]) for name, score in every]
+    controls = {*CONTROLS, *CONTROLS.values()}
+    return ReportCards(
+        cards=tuple(_card(name, score, told, siblings[name]) for name, score in every),
+        tasks=tuple(MeasuredTask(group.model, group.task, group.instances) for group in grouped),
+        methods=len({record.method for group in grouped for record in group.records} - controls),
+    )
 
 
 def _siblings(scores: Mapping[str, Score]) -> dict[str, tuple[str, ...]]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -17,7 +14,8 @@ from ...core.errors import UsageError
 from ...metrics.registry import METRICS
 from ..export.sheets import markdown
 from ..figures.style import save
-from .cards import ReportCard, TaskMean, kinds_of
+from .card_file import to_json
+from .cards import ReportCard, ReportCards, TaskMean, kinds_of
 from .heat_map import correlation_figure
 
 STEM = "metric-report-cards"
@@ -103,20 +101,7 @@ def notes(cards: Sequence[ReportCard]) -> Iterator[str]:
         yield f"Without a card, since the store has no scores of them for single instances: {', '.join(lacking)}."
 
 
-def to_json(cards: Sequence[ReportCard]) -> str:
-    """The cards as JSON; what is undefined is null, beside its reason."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, TaskMean):
-            return {name: plain(part) for name, part in value._asdict().items()}
-        if isinstance(value, dict):
-            return {name: plain(part) for name, part in value.items()}
-        return None if isinstance(value, float) and value != value else value
-
-    return json.dumps([plain({k: getattr(card, k) for k in asdict(card)}) for card in cards], indent=1)
-
-
-def write_pages(cards: Sequence[ReportCard], out: Path) -> list[Path]:
+def write_pages(cards: ReportCards, out: Path) -> list[Path]:
     """Writes the cards as Markdown, HTML and JSON, and the correlations as a figure.
 
     Args:
@@ -129,8 +114,8 @@ def write_pages(cards: Sequence[ReportCard], out: Path) -> list[Path]:
     Raises:
         UsageError: The folder cannot be written.
     """
-    figures = save(correlation_figure(correlation_table(cards)), out, f"{STEM}-correlation")
-    table, below = cards_table(cards), [*LEGEND, *notes(cards)]
+    figures = save(correlation_figure(correlation_table(cards.cards)), out, f"{STEM}-correlation")
+    table, below = cards_table(cards.cards), [cards.measured_on, *LEGEND, *notes(cards.cards)]
     drawn = figures[-1].read_text(encoding="utf-8")
     texts = {
         ".md": "\n\n".join(["# Metric report cards", markdown(table), "\n".join(f"- {line}" for line in below)]) + "\n",

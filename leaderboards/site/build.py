@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
 
 from ...benchmark.store.record import Record
 from ...benchmark.store.results import table as long_table
@@ -21,15 +22,23 @@ from ..comparison.operator_sensitivity import panel_table
 from ..comparison.standings import ModelBoard, TaskBoard, further_orders, model_boards, read_task_boards
 from ..export import sheets
 from ..figures.style import fit_fonts, settings
+from ..report_cards.card_file import read_cards
+from ..report_cards.cards import ReportCards
+from ..report_cards.heat_map import correlation_figure
+from ..report_cards.pages import LEGEND, correlation_table, notes
+from ..reproduction.report_file import StoredReport, read_report
+from ..reproduction.verdict import WORDS
 from ..stored.comparable_cells import note_lines, trained_once
 from ..submission.board_reader import BoardReader, open_board
 from ..submission.trust import TRUST
 from . import formatting
 from .instances import InstanceBrowser, browse
 from .method_docs import describe_method
+from .metric_cards import anchor_of, card_rows, cards_sheet
 from .pairs import paired_scores
+from .papers import measured_tables, paper_sheet
 from .site_folder import site_folder
-from .summary import summarise_board
+from .summary import compare_models, summarise_board
 
 INSTANCES = 60
 """The default number of instances of each task on the page of its instances."""
@@ -75,7 +84,14 @@ class MethodPage:
         )
 
 
-def build(urls: Sequence[str], out: str | Path, title: str = "flowgauge leaderboard", instances: int = INSTANCES) -> BuiltSite:
+def build(
+    urls: Sequence[str],
+    out: str | Path,
+    title: str = "flowgauge leaderboard",
+    instances: int = INSTANCES,
+    report_cards: Path | None = None,
+    papers: Sequence[Path] = (),
+) -> BuiltSite:
     """Writes the site of one or several stores.
 
     Args:
@@ -83,16 +99,21 @@ def build(urls: Sequence[str], out: str | Path, title: str = "flowgauge leaderbo
         out: The folder of the site; it is created, or the site that is in it is replaced, and other files in it stay.
         title: The title of the board.
         instances: The number of instances of each task whose explanations can be browsed; 0 for none.
+        report_cards: The file of report cards of metrics that `flowgauge report-card --out` wrote; None: no page of them.
+        papers: Files of papers that `flowgauge reproduce --out` wrote; none: no page of them.
 
     Raises:
-        UsageError: A store is missing or empty, `out` holds something other than a site, or the packages for charts are missing.
+        UsageError: A store is missing or empty, a file of report cards or of a paper is none, `out` holds something other than a
+            site, or the packages for charts are missing.
     """
     for package in ("altair", "vl_convert"):
         if find_spec(package) is None:
             raise UsageError(f"the charts of a site need the package {package}: {how_to_install('site')}.")
     reader = open_board(urls)
+    cards = None if report_cards is None else read_cards(report_cards)
+    reports = tuple(read_report(path) for path in papers)
     with site_folder(out) as folder:
-        _SiteWriter(reader, folder, title).write(instances)
+        _SiteWriter(reader, folder, title, cards, reports).write(instances)
         sizes = {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     return BuiltSite(Path(out) / "index.html", sum(path.suffix == ".html" for path in sizes), sum(sizes.values()))
 
@@ -100,12 +121,16 @@ def build(urls: Sequence[str], out: str | Path, title: str = "flowgauge leaderbo
 class _SiteWriter:
     """Writes the pages and files of one site."""
 
-    def __init__(self, reader: BoardReader, folder: Path, title: str) -> None:
-        self.reader, self.folder = reader, folder
+    def __init__(
+        self, reader: BoardReader, folder: Path, title: str, cards: ReportCards | None, reports: Sequence[StoredReport]
+    ) -> None:
+        self.reader, self.folder, self.cards, self.reports = reader, folder, cards, reports
+        self.card_rows = () if cards is None else card_rows(cards)
         self.task_boards = read_task_boards(reader)
         self.boards = model_boards(self.task_boards)
         self.names = {
-            kind: formatting.PageNames() for kind in ("tasks", "methods", "instances", "pairs", "data", "charts", "figures")
+            kind: formatting.PageNames()
+            for kind in ("tasks", "methods", "instances", "pairs", "data", "charts", "figures", "anchors")
         }
         self.browsed: dict[int, InstanceBrowser] = {}
         self.pages = Environment(
@@ -120,12 +145,15 @@ class _SiteWriter:
             "cost": formatting.seconds,
             "bytes": formatting.size,
             "coded": formatting.coded,
+            "ranked_labels": lambda board: [board.methods[i] for i in board.best_first],
         }
         self.pages.globals |= {
             "title": title, "trust_means": formatting.TRUST_MEANS, "trust_levels": TRUST, "task_page": self.task_page,
             "method_page": self.method_page, "instance_page": self.instance_page, "lacks_explanations": self.lacks_explanations,
             "whisker": formatting.whisker, "note_lines": note_lines, "trained_once": trained_once,
-            "summarise_board": summarise_board, "further_orders": further_orders,
+            "summarise_board": summarise_board, "compare_models": compare_models, "further_orders": further_orders,
+            "anchor": self.names["anchors"].of, "card_page": self.card_page, "has_cards": cards is not None,
+            "has_papers": bool(reports),
         }  # fmt: skip
 
     def task_page(self, task_board: TaskBoard, kind: str = "tasks") -> str:
@@ -140,6 +168,12 @@ class _SiteWriter:
     def instance_page(self, task_board: TaskBoard) -> str:
         """Address of the page of a task's instances; empty where there is none."""
         return self.task_page(task_board, "instances") if id(task_board) in self.browsed else ""
+
+    def card_page(self, task_board: TaskBoard, metric: str) -> str:
+        """Address of a metric's report card; empty where there is none."""
+        scores = (score for record in task_board.group.records for score in record.scores.values() if score.name == metric)
+        score = next(scores, None)
+        return "" if score is None else anchor_of(self.card_rows, metric, score.settings)
 
     def lacks_explanations(self, task_board: TaskBoard) -> bool:
         """Whether the records of a task list explanations, but the stores keep none of them."""
@@ -181,6 +215,8 @@ class _SiteWriter:
                 examples=self._examples(page), ranked=sheets.ranked, trust=self.reader.trust,
                 files=self._files(sheets.method_sheet(name, cells, self.reader.trust), f"method {name}"),
             )  # fmt: skip
+        self._write_cards()
+        self._write_papers()
         charts = [self._charts(board) for board in self.boards]
         further = {
             board.model + name: self._files(sheets.overall_sheet(other), f"overall {board.model} {name}")
@@ -192,6 +228,25 @@ class _SiteWriter:
             downloads=downloads, weights=formatting.weights, heads=self.reader.heads, cells=len(self.reader.records),
             method_count=len({r.method for r in self.reader.records}),
         )  # fmt: skip
+
+    def _write_cards(self) -> None:
+        """Writes the page of the metrics' report cards, where there are some."""
+        if self.cards is None:
+            return
+        figure = correlation_figure(correlation_table(self.cards.cards))
+        drawn = self._figure(figure, self.names["figures"].of("metric correlations"))
+        self._page(
+            "metrics.html", "metrics.html", cards=self.cards, rows=self.card_rows, legend=LEGEND, drawn=drawn,
+            notes=list(notes(self.cards.cards)), files=self._files(cards_sheet(self.cards), "metric report cards"),
+        )  # fmt: skip
+
+    def _write_papers(self) -> None:
+        """Writes the page of the papers that were measured again, where there are some."""
+        if self.reports:
+            files = {report.paper: self._files(paper_sheet(report), f"paper {report.paper}") for report in self.reports}
+            self._page(
+                "papers.html", "papers.html", reports=self.reports, words=WORDS, measured_tables=measured_tables, files=files
+            )
 
     def _page(self, address: str, template: str, **values: Any) -> None:
         """Writes a page from a template; `root` leads from the page back to the folder of the site."""
@@ -289,11 +344,19 @@ class _SiteWriter:
                 figure = self.browsed[id(task_board)].example(label)
                 if figure is None:
                     continue
-                address = f"figures/{self.names['figures'].of(method.name, task_board.group.model, task_board.group.task)}.svg"
-                (self.folder / "figures").mkdir(exist_ok=True)
-                data = io.BytesIO()
-                fit_fonts(figure)
-                figure.savefig(data, format="svg", metadata={"Date": None, "Creator": "flowgauge"})
-            (self.folder / address).write_bytes(data.getvalue())
+                address = self._figure(
+                    figure, self.names["figures"].of(method.name, task_board.group.model, task_board.group.task)
+                )
             drawn.append((task_board, address, f"{label} on an instance of {task_board.group.task}, {task_board.group.model}"))
         return drawn
+
+    def _figure(self, figure: Figure, name: str) -> str:
+        """Writes a figure as SVG and returns its address."""
+        address = f"figures/{name}.svg"
+        (self.folder / "figures").mkdir(exist_ok=True)
+        with settings():
+            data = io.BytesIO()
+            fit_fonts(figure)
+            figure.savefig(data, format="svg", metadata={"Date": None, "Creator": "flowgauge"})
+        (self.folder / address).write_bytes(data.getvalue())
+        return address

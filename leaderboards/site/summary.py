@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -43,12 +44,71 @@ def summarise_board(board: ModelBoard) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
+def compare_models(boards: Sequence[ModelBoard]) -> list[tuple[str, str]]:
+    """What several models say together: who leads on each, where the first stands on the others, whether the orders agree.
+
+    Args:
+        boards: The orders; with fewer than two there is nothing to say.
+
+    Returns:
+        A question, and its answer in a sentence or two, each.
+    """
+    ranked = [board for board in boards if board.overall is not None and board.methods]
+    if len(ranked) < 2:
+        return []
+    leaders = "; ".join(f"on {board.model}, {_listed(first_methods(board))}" for board in ranked)
+    elsewhere = [
+        f"{name} ({board.model}) has place {other.places[other.methods.index(name)]} of {len(other.methods)} on {other.model}"
+        for board in ranked
+        for name in first_methods(board)[:1]
+        for other in ranked
+        if other is not board and name in other.methods
+    ]
+    counted = [_pairs_in_one_order(one, other) for one, other in combinations(ranked, 2)]
+    same, pairs = (sum(part) for part in zip(*counted, strict=True))
+    both = "both models" if len(ranked) == 2 else "two models"
+    agree = (
+        f"Of {_count(pairs, 'pair')} of methods that {both} separate, {same} {'is' if same == 1 else 'are'} in the same order."
+        if pairs
+        else f"No two methods are separated on {both}, so that nothing can be said."
+    )
+    return [
+        ("Who leads", f"{leaders[0].upper()}{leaders[1:]}."),
+        *([("The first elsewhere", f"{'; '.join(elsewhere[:NAMED])}.")] if elsewhere else []),
+        ("Do the models agree", agree),
+    ]
+
+
+def first_methods(board: ModelBoard) -> list[str]:
+    """The methods with the best mean rank on a model: one, unless several have it."""
+    return [board.methods[i] for i in board.best_first if board.places[i] == 1]
+
+
+def _pairs_in_one_order(one: ModelBoard, other: ModelBoard) -> tuple[int, int]:
+    """Of the pairs of methods that are separated on both models, how many are in the same order, and how many there are."""
+    assert one.overall is not None and other.overall is not None
+    shared = [name for name in one.methods if name in other.methods]
+    orders = [(b.overall, {name: b.methods.index(name) for name in shared}) for b in (one, other) if b.overall is not None]
+    same = pairs = 0
+    for a, b in combinations(shared, 2):
+        if all(order.separated[at[a], at[b]] for order, at in orders):
+            pairs += 1
+            same += len({bool(order.rank[at[a]] < order.rank[at[b]]) for order, at in orders}) == 1
+    return same, pairs
+
+
 def _leaders(board: ModelBoard) -> str:
     order, first = board.overall, board.best_first[0]
     assert order is not None
     low, high = float(order.low[first]), float(order.high[first])
     interval = f" [{number(low, 2)}, {number(high, 2)}]" if low == low else ""
-    text = f"{board.methods[first]}, with a mean rank of {number(float(order.rank[first]), 2)}{interval}"
+    equal_first = first_methods(board)
+    rank = f"a mean rank of {number(float(order.rank[first]), 2)}"
+    if len(equal_first) > 1:
+        rest = [name for name in _not_separated_from(board, first) if name not in equal_first]
+        apart = f" {_listed(rest)} cannot be separated from {equal_first[0]}." if rest else ""
+        return f"{_listed(equal_first)} share the first place, with {rank} each.{apart}"
+    text = f"{board.methods[first]}, with {rank}{interval}"
     share, most = float(order.first[first]), int(np.argmax(order.first))
     if share == share:
         text += f"; it is first in {round(100 * share)} % of other samples of such sentences"

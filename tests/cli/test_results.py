@@ -37,9 +37,14 @@ def test_show_and_plot_read_a_store(invoke: Invoke, tmp_path: Path) -> None:
 def test_a_report_card_is_printed_and_written(tmp_path: Path) -> None:
     store, out = made(tmp_path / "store", tasks=2), tmp_path / "cards"
     printed = CliRunner().invoke(app, ["report-card", store, "--metric", "copy"])
-    assert printed.exit_code == 0 and "power, noise 1" in printed.stdout and "\nlevel: share of pairs" in printed.stdout
+    assert (
+        printed.exit_code == 0
+        and "power, noise 1" in printed.stdout
+        and "\nlevel: share of pairs" in printed.stdout
+        and "\nMeasured on planted/0" in printed.stdout
+    )
     read = json.loads(CliRunner().invoke(app, ["report-card", store, "--metric", "copy", "--json"]).stdout)
-    assert [card["metric"] for card in read] == ["copy"] and read[0]["truth"]["value"] == 1
+    assert [card["metric"] for card in read["cards"]] == ["copy"] and read["cards"][0]["truth"]["value"] == 1
     written = CliRunner().invoke(app, ["report-card", store, "--out", str(out)])
     assert sorted(Path(line).name for line in written.stdout.splitlines()) == sorted(path.name for path in out.iterdir())
     one_line(CliRunner().invoke(app, ["report-card", store, "--metric", "copi"]), 2, "did you mean copy")

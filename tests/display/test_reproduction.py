@@ -24,7 +24,7 @@ def test_the_page_stands_alone_and_has_every_number(toy_report: PaperReport) -> 
 
 def test_files_are_written_with_the_figures_of_the_runs(toy_report: PaperReport, tmp_path: Path) -> None:
     files = write_report(toy_report, tmp_path / "out")
-    names = ["toy-paper.html", "toy-paper.md", "toy-paper-Table-1.png", "toy-paper-Table-1.svg"]
+    names = ["toy-paper.html", "toy-paper.md", "toy-paper.json", "toy-paper-Table-1.png", "toy-paper-Table-1.svg"]
     assert [path.name for path in files] == names and all(path.stat().st_size for path in files)
     assert files[1].read_text() == markdown(toy_report)
 
@@ -33,7 +33,7 @@ def test_a_figure_without_data_is_named(toy_report: PaperReport, tmp_path: Path,
     first, *rest = toy_report.reproduction.outcomes
     drawing = replace(first, run=first.run.model_copy(update={"figures": ("entropy",)}))
     report = replace(toy_report, reproduction=replace(toy_report.reproduction, outcomes=(drawing, *rest)))
-    assert len(write_report(report, tmp_path)) == 4
+    assert len(write_report(report, tmp_path)) == 5
     assert "the figure 'entropy' of run agreement is left out" in caplog.text
 
 

@@ -20,6 +20,7 @@ from flowgauge.benchmark.store.record import Record
 from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.comparison.standings import model_boards, read_task_boards
 from flowgauge.leaderboards.export.sheets import export
+from flowgauge.leaderboards.reproduction.report_file import read_report
 from flowgauge.leaderboards.submission.board import name_of
 from flowgauge.leaderboards.submission.board_reader import open_board
 from flowgauge.leaderboards.submission.check_board import check_board
@@ -114,6 +115,17 @@ def test_the_board_is_made_of_every_plan_and_keeps_what_was_computed(tmp_path: P
     submitted = [line for line in made if "leaderboard submit" in line]
     assert len(submitted) == 2 and all(f"--plan {plan}" in line for plan in plans for line in submitted)
     assert made.index(loop) < made.index(submitted[0])
+
+
+def test_papers_on_the_site_say_what_the_page_of_papers_says() -> None:
+    """Every number of ours in `published/papers` stands in docs/reproduction.md, with the published one and the verdict."""
+    lines = (ROOT / "docs" / "reproduction.md").read_text().splitlines()
+    for report in map(read_report, sorted((HOME / "papers").glob("*.json"))):
+        rows = [(row.title, [n for n in row.numbers if n and n.value is not None]) for t in report.tables for row in t.rows]
+        assert sum(len(numbers) for _, numbers in rows) > 50, report.paper
+        for title, numbers in rows:
+            shown = [f"{n.ours}; {n.theirs}: {n.verdict}".replace("<", "&lt;") for n in numbers]
+            assert any(line.startswith(f"| {title} |") and all(text in line for text in shown) for line in lines), title
 
 
 def test_the_table_of_the_page_is_the_boards() -> None:

@@ -159,7 +159,17 @@
       bar.append(tab);
     });
     home.prepend(bar);
-    choose(Math.max(panels.findIndex((panel) => "#" + panel.id === location.hash), 0));
+    // The address names a panel, or something inside one.
+    const follow = () => {
+      const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+      const index = target ? panels.findIndex((panel) => panel.contains(target)) : -1;
+      if (index < 0) return;
+      choose(index);
+      if (target !== panels[index]) target.scrollIntoView();
+    };
+    choose(0);
+    follow();
+    addEventListener("hashchange", follow);
   });
 
   // Weights

@@ -48,13 +48,23 @@ def build(
     ] = Path("site"),
     title: Annotated[str, typer.Option(help="Title of the board.")] = "flowgauge leaderboard",
     instances: Annotated[int, typer.Option(min=0, help="Instances of each task whose explanations can be browsed.")] = 60,
+    report_cards: Annotated[
+        Path | None,
+        typer.Option(show_default="no such page", help="Adds a page of metrics, from the JSON that `report-card --out` wrote."),
+    ] = None,
+    paper: Annotated[
+        list[Path] | None,
+        typer.Option(
+            show_default="no such page", help="Adds a page of papers, from the JSON that `reproduce --out` wrote; repeatable."
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Build a static site that opens from disk: ranked tables, charts, methods, explained instances, downloads."""
     with reporting(debug):
         from ..leaderboards.site.build import build as build_site
 
-        site = build_site(stores, out, title, instances)
+        site = build_site(stores, out, title, instances, report_cards, paper or ())
         typer.echo(f"{site.index}: {site.pages} pages, {site.bytes / 2**20:.1f} MiB")
 
 

@@ -149,8 +149,9 @@ def report_card(
 ) -> None:
     """Say what each metric of a store can be trusted with: noise, power, agreement with the truth and with other metrics."""
     with reporting(debug):
+        from ..leaderboards.report_cards.card_file import to_json
         from ..leaderboards.report_cards.cards import report_cards
-        from ..leaderboards.report_cards.pages import LEGEND, cards_table, notes, to_json, write_pages
+        from ..leaderboards.report_cards.pages import LEGEND, cards_table, notes, write_pages
 
         if out is not None and metric:
             raise UsageError("--out writes the cards of all metrics: leave out --metric.")
@@ -161,6 +162,6 @@ def report_card(
         if as_json:
             typer.echo(to_json(cards))
         elif out is None:
-            table = cards_table(cards)
+            table = cards_table(cards.cards)
             print_rows([tuple(table.columns), *table.itertuples(index=False, name=None)])
-            typer.echo("\n".join([*LEGEND, *notes(cards)]))
+            typer.echo("\n".join([cards.measured_on, *LEGEND, *notes(cards.cards)]))

@@ -245,7 +245,7 @@ def reproduce(
     data_dir: DataDir = None,
     out: Annotated[
         Path | None,
-        typer.Option(show_default="none is written", help="Folder for the report as a page and as Markdown, and its figures."),
+        typer.Option(show_default="none is written", help="Folder for the report as a page, Markdown and JSON, and its figures."),
     ] = None,
     device: Device = "auto",
     quiet: Quiet = False,

@@ -1,4 +1,4 @@
-"""A paper's numbers beside ours as files: a page of its own, Markdown, and pictures."""
+"""A paper's numbers beside ours as files: a page of its own, Markdown, JSON, and pictures."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..leaderboards.figures.plot import plot
 from ..leaderboards.figures.style import save
 from ..leaderboards.reproduction.figure import comparison_figure
 from ..leaderboards.reproduction.report import ComparedTable, PaperReport, markdown, verdict_text, why_lines
+from ..leaderboards.reproduction.report_file import stored_report
 from ..leaderboards.reproduction.verdict import WORDS
 from .page import templates
 from .pictures import picture_bytes
@@ -32,7 +33,7 @@ def report_page(report: PaperReport) -> str:
 
 
 def write_report(report: PaperReport, out: Path) -> list[Path]:
-    """Writes the page, the Markdown and the pictures: ours against theirs, and what the paper's figures show of the runs.
+    """Writes the page, Markdown, JSON and the pictures: ours against theirs, and what the paper's figures show of the runs.
 
     Args:
         report: The report.
@@ -45,7 +46,8 @@ def write_report(report: PaperReport, out: Path) -> list[Path]:
         UsageError: The folder cannot be written.
     """
     name = report.reproduction.paper.name
-    files = {out / f"{name}.html": report_page(report), out / f"{name}.md": markdown(report)}
+    stored = stored_report(report).model_dump_json(indent=1) + "\n"
+    files = {out / f"{name}.html": report_page(report), out / f"{name}.md": markdown(report), out / f"{name}.json": stored}
     try:
         for path, text in files.items():
             write_file(path, text)

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.leaderboards.report_cards.conftest import made
 from tests.leaderboards.synthetic import hostile_store, synthetic_store
 
+from flowgauge.leaderboards.report_cards.card_file import to_json
+from flowgauge.leaderboards.report_cards.cards import report_cards
+from flowgauge.leaderboards.reproduction.report_file import StoredGap, StoredNumber, StoredReport, StoredRow, StoredTable
 from flowgauge.leaderboards.site.build import build
 
 
@@ -57,6 +61,39 @@ class Page(HTMLParser):
 
 def pages(folder: Path) -> list[Page]:
     return [Page(path) for path in sorted(folder.rglob("*.html"))]
+
+
+def paper_file(folder: Path, name: str = "toy-paper") -> Path:
+    """The report of a paper as `flowgauge reproduce` writes it: a table that was measured in part, and one that was not."""
+    near = StoredNumber(
+        value=0.52, low=0.41, high=0.63, count=16, published=0.5, ours="0.52 [0.41, 0.63]", theirs="0.50", verdict="within",
+        why="",
+    )  # fmt: skip
+    far = near.model_copy(update={"published": 0.9, "theirs": "0.90", "verdict": "outside", "why": "smaller model"})
+    lacking = StoredNumber(
+        value=None, low=None, high=None, count=None, published="> 0", ours="-", theirs="> 0", verdict="not run", why="no model"
+    )
+    rows = (StoredRow(title="near", numbers=(near, None)), StoredRow(title="far", numbers=(far, lacking)))
+    nothing = (StoredRow(title="far", numbers=(lacking, lacking)),)
+    titles: dict[str, Any] = {"title": "what is kept", "note": "", "columns": ("obj", "subj")}
+    tables = (
+        StoredTable(place="Table 1", rows=rows, reasons=("not run: no model (far, subj)",), **titles),
+        StoredTable(place="Table 2", rows=nothing, reasons=("not run: no data",), **titles),
+    )
+    report = StoredReport(
+        paper=name, title="Nobody 2000, A toy (nowhere)", summary=("3 published numbers.",), tables=tables,
+        missing=(StoredGap(what="Table 3", why="it has no numbers"),),
+    )  # fmt: skip
+    path = folder / f"{name}.json"
+    path.write_text(report.model_dump_json(), encoding="utf-8")
+    return path
+
+
+def cards_file(folder: Path) -> Path:
+    """Report cards of metrics that know the truth or throw dice, as `flowgauge report-card` writes them."""
+    path = folder / "cards.json"
+    path.write_text(to_json(report_cards(made(folder / "known", tasks=2))), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="session")

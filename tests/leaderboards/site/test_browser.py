@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import FULL_SIZE
+from tests.leaderboards.site.conftest import cards_file, paper_file
 from tests.leaderboards.synthetic import HOSTILE, hostile_store, synthetic_store
 
 from flowgauge.leaderboards.site.build import build
@@ -25,7 +26,9 @@ sync = pytest.importorskip("playwright.sync_api", reason="the browser tests need
 def site(honest: Path, tmp_path_factory) -> Path:
     """Eight made-up methods on three tasks beside two real ones with their explanations."""
     folder = tmp_path_factory.mktemp("browsed")
-    build([synthetic_store(folder / "made", 8, 3, 2), str(honest.parent / "store")], folder / "site")
+    stores = [synthetic_store(folder / "made", 8, 3, 2), str(honest.parent / "store")]
+    papers = [paper_file(folder), paper_file(folder, "other-paper")]
+    build(stores, folder / "site", report_cards=cards_file(folder), papers=papers)
     return folder / "site"
 
 
@@ -226,9 +229,46 @@ def test_tabs_by_keyboard_and_address(reader: Reader) -> None:
     assert first.get_attribute("aria-selected") == "false"
     page.keyboard.press("Home")
     assert first.get_attribute("aria-selected") == "true"
-    reader.open("index.html#model-2")
+    second = page.get_by_role("tab").nth(1)
+    address = second.get_attribute("aria-controls")
+    assert address == str(second.inner_text())
+    reader.open(f"index.html#{address}")
     page.reload()
     assert page.get_by_role("tab").nth(1).get_attribute("aria-selected") == "true"
+
+
+def test_an_address_inside_a_hidden_tab_opens_it(reader: Reader) -> None:
+    page = reader.open("papers.html")
+    assert page.get_by_role("tab", name="toy-paper").get_attribute("aria-selected") == "true"
+    address = page.locator("#other-paper h3 a").first.get_attribute("href")
+    reader.open(f"papers.html{address}")
+    page.reload()
+    assert page.get_by_role("tab", name="other-paper").get_attribute("aria-selected") == "true"
+    assert page.locator(str(address)).is_visible()
+    page.evaluate("location.hash = '#toy-paper'")
+    sync.expect(page.get_by_role("tab", name="toy-paper")).to_have_attribute("aria-selected", "true")
+
+
+def test_a_metrics_row_has_an_address_and_the_pages_are_linked(reader: Reader) -> None:
+    page = reader.open("index.html")
+    page.get_by_role("link", name="Metrics", exact=True).click()
+    page.get_by_role("heading", name="What the metrics can be trusted with").wait_for()
+    page.get_by_role("link", name="dice", exact=True).click()
+    assert page.url.endswith("metrics.html#dice")
+    paper = "cell => getComputedStyle(cell).backgroundColor"
+    plain, named = (page.locator(f"#{name} th").evaluate(paper) for name in ("copy", "dice"))
+    assert plain != named
+    page.get_by_role("link", name="Papers", exact=True).click()
+    page.get_by_role("heading", name="Papers, measured again").wait_for()
+
+
+def test_two_models_are_compared_before_either_is_shown(reader: Reader) -> None:
+    page = reader.open("index.html")
+    both = page.locator("dl.summary").first
+    sync.expect(both).to_contain_text("On agreement-bert")
+    page.get_by_text("The places of every method side by side").click()
+    places = page.get_by_role("group", name="Places on every model").get_by_role("row")
+    assert places.count() == 1 + 8 + 2
 
 
 def test_a_phone_needs_no_sideways_scrolling(browser, site: Path) -> None:
@@ -319,7 +359,7 @@ def test_screenshots(browser, site: Path, tmp_path: Path) -> None:
 
 def kinds(site: Path) -> list[str]:
     """The first page, and one of each other kind, on the embedded model where it is there."""
-    addresses = ["index.html"]
+    addresses = ["index.html", *(name for name in ("metrics.html", "papers.html") if (site / name).exists())]
     for kind in ("tasks", "methods", "instances", "pairs"):
         pages = sorted(
             site.glob(f"{kind}/*.html"), key=lambda p: ("agreement" not in p.name and "patterns" not in p.name, p.name)
