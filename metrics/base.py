@@ -67,7 +67,10 @@ class ExplainedDraw(NamedTuple):
 
     @property
     def target(self) -> int:
-        """The position that q reads."""
+        """The position that q reads, counted from 0 among the tokens of the gold answer's batch.
+
+        Only where q reads one position: a batch of a span head has no target, which fails here.
+        """
         assert self.explained.batch.target is not None
         return int(self.explained.batch.target[self.row])
 

@@ -61,7 +61,10 @@ class ExplainedSubject:
         return batches
 
     def digest(self) -> str:
-        """Sha256 of every explanation."""
+        """Sha256, in hexadecimal, of every array of the explanations of gold and of predicted answers, in the order of instances.
+
+        It differs before and after a metric that writes into an explanation it was shown.
+        """
         return digest([*self.gold.values(), *self.predicted.values()])
 
 

@@ -8,7 +8,8 @@ from ...benchmark.store.store import Store
 from ...core.errors import UnknownName, UsageError
 from ..submission.board_reader import open_board
 from ..submission.ledger import Event, add_event
-from .standings import model_boards, read_task_boards
+from .model_boards import model_boards
+from .task_boards import read_task_boards
 
 
 def state_order(url: str, metrics: Sequence[str] = (), tasks: Sequence[str] = (), *, why: str, who: str = "") -> Event:

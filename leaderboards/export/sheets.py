@@ -16,7 +16,8 @@ import pandas as pd
 from ...benchmark.store.record import Record
 from ...core.errors import UnknownName, UsageError, listing
 from ...metrics.scores import Aggregate
-from ..comparison.standings import ModelBoard, RankedTable, TaskBoard, model_boards, read_task_boards
+from ..comparison.model_boards import ModelBoard, model_boards
+from ..comparison.task_boards import RankedTable, TaskBoard, read_task_boards
 from ..stored.comparable_cells import ComparableCells, find_aggregate, note_lines, trained_once
 from ..submission.board_reader import BoardReader, open_board
 from ..submission.trust import Trust

@@ -18,8 +18,9 @@ from ...benchmark.store.record import Record
 from ...benchmark.store.results import table as long_table
 from ...core.errors import UsageError, how_to_install
 from ..comparison.method_comparison import pairs_table
+from ..comparison.model_boards import ModelBoard, further_orders, model_boards
 from ..comparison.operator_sensitivity import panel_table
-from ..comparison.standings import ModelBoard, TaskBoard, further_orders, model_boards, read_task_boards
+from ..comparison.task_boards import TaskBoard, read_task_boards
 from ..export import sheets
 from ..figures.style import fit_fonts, settings
 from ..report_cards.card_file import read_cards
@@ -286,12 +287,12 @@ class _SiteWriter:
         trust = pd.Series({(r.model, r.task, r.cell): self.reader.trust(r) for r in self.reader.records})
         cells = long_table(self.reader.records)
         cells["trust"] = [trust[key] for key in zip(cells["model"], cells["task"], cells["cell"], strict=True)]
-        standings = [s for task_board in self.task_boards for s in task_board.tables.values()]
-        ranks = pd.concat([sheets.standing_table(s) for s in standings]) if standings else pd.DataFrame()
+        tables = [table for task_board in self.task_boards for table in task_board.tables.values()]
+        ranks = pd.concat([sheets.standing_table(table) for table in tables]) if tables else pd.DataFrame()
         frames = {
             "results": ("all stored aggregates", cells),
             "ranks": ("all ranked tables", ranks),
-            "pairs": ("all pairs of methods", pairs_table([s.comparison for s in standings], words=False)),
+            "pairs": ("all pairs of methods", pairs_table([table.comparison for table in tables], words=False)),
             "overall": ("overall ranks", pd.concat([sheets.overall_table(board) for board in self.boards])),
         }
         operators = [panel_table(task_board.group, panel) for task_board in self.task_boards for panel in task_board.panels]

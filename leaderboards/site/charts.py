@@ -11,7 +11,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from ..comparison.standings import ModelBoard
+from ..comparison.model_boards import ModelBoard
 from ..export.sheets import overall_table
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"

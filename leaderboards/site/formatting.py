@@ -9,7 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..comparison.standings import ModelBoard, RankedRow, RankedTable
+from ..comparison.model_boards import ModelBoard
+from ..comparison.task_boards import RankedRow, RankedTable
 
 TRUST_MEANS = {
     "self-reported": "The scores are as the submitter stored them.",

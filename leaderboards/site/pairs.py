@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..comparison.standings import RankedTable, TaskBoard
+from ..comparison.task_boards import RankedTable, TaskBoard
 from .formatting import short
 
 

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ..comparison.standings import ModelBoard
+from ..comparison.model_boards import ModelBoard
 from .formatting import number
 
 CHANCE = "random"
@@ -167,17 +167,17 @@ def _cost(board: ModelBoard) -> str:
     first = board.best_first[0]
     if np.isnan(board.passes(board.methods[first])):
         return "Not known."
-    told = [f"{board.methods[first]} takes {_passes(board.passes(board.methods[first]))} an explanation"]
+    sentences = [f"{board.methods[first]} takes {_passes(board.passes(board.methods[first]))} an explanation"]
     for most in TRACKS:
         within = [i for i in board.best_first if board.passes(board.methods[i]) <= most * PASSES]
         if within and within[0] != first:
             label = board.methods[within[0]]
-            told.append(
+            sentences.append(
                 f"of those that take at most {most * PASSES}, as {_count(most, 'pass', 'passes')} of integrated gradients do, "
                 f"{label} is first ({_passes(board.passes(label))}, place {board.places[within[0]]})"
             )
             first = within[0]
-    return f"{'; '.join(told)}."
+    return f"{'; '.join(sentences)}."
 
 
 def _passes(number: float) -> str:

@@ -53,8 +53,8 @@ class GradientXAttention(Settings):
     gradient at the head's context vectors c = A V, so that no gradient of a weight is computed. An edge is the decrease of F, to
     first order, when its weight is set to 0. heads[l, h] is the sum over all weights, sum_i <dF/dc_i, c_i>: the decrease of F, to
     first order, without the head. tokens[j] is the sum over heads of the last layer's target row, the only row there that is not
-    zero. Source: Serrano & Smith 2019 (one layer of attention); the
-    integrand of attention attribution (Hao et al. 2021) at the input. Units of F; signed: positive supports F.
+    zero. Source: Serrano & Smith 2019 (one layer of attention); the integrand of attention attribution (Hao et al. 2021) at the
+    input. Units of F; signed: positive supports F.
 
     Attributes:
         output: The differentiated scalar F: the batch's `quantity`, or the `probability` of the answer (as in Hao et al. 2021).

@@ -56,11 +56,10 @@ class ReceptiveField(Settings):
     the edges of the published graph equally: a_ij / max(a) > tau, the largest of all entries, and at the last layer a_ij > 0;
     edges of all instances are pooled. `score` weighs positive edges by a_ij, every instance equally. At the last layer only edges
     of the target position count, for q reads no other. On decoders pairs of a position and a later one cannot be connected, nor
-    those further apart than a layer's window, and `relative` leaves them out. A decoder's begin of text takes the part of
-    [CLS]. Intervals of layers are of ratios of sums over
-    instances, by the jackknife. Source: Hao et al. 2020 (arXiv 2004.11207v1), section 5.1 and figure 4; the graph's removal of
-    repeated and reversed edges is left out, for it drops a lower layer's edge because of a higher one. At least 1; neither end is
-    better.
+    those further apart than a layer's window, and `relative` leaves them out. A decoder's begin of text takes the part of [CLS].
+    Intervals of layers are of ratios of sums over instances, by the jackknife. Source: Hao et al. 2020 (arXiv 2004.11207v1),
+    section 5.1 and figure 4; the graph's removal of repeated and reversed edges is left out, for it drops a lower layer's edge
+    because of a higher one. At least 1; neither end is better.
 
     Attributes:
         weights: How edges are weighted: `graph` or `score`.

@@ -58,9 +58,9 @@ class ParameterRandomisation(Settings):
     Spearman's correlation of the word scores of the model and of a copy whose weights are re-drawn, first of the head, then also
     of layer L, L-1, ..., 1, last of the embeddings; each tensor from a normal distribution with its own mean and standard
     deviation. All methods meet the same weights. Compared are the words that may be removed (neither special nor where q is
-    read), for the gold answer. In [-1, 1]; lower is better: 1 is an explanation that does not depend on
-    the model, which is what random scores have, since they are drawn from the same seed again. Undefined where an explanation
-    gives all words the same score. Sources: Adebayo et al. 2018; Hedström et al. 2024.
+    read), for the gold answer. In [-1, 1]; lower is better: 1 is an explanation that does not depend on the model, which is what
+    random scores have, since they are drawn from the same seed again. Undefined where an explanation gives all words the same
+    score. Sources: Adebayo et al. 2018; Hedström et al. 2024.
 
     Attributes:
         seed: Of the new weights.
@@ -91,7 +91,11 @@ class _Case:
     randomised: dict[str, Views] = field(default_factory=dict)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The score rows of every view."""
+        """One score row for each variant: over the stages, of the last stage, and of each stage, of every view that is compared.
+
+        Where the method scores no words, the first row is an undefined `absolute` that says where its scores are compared. The
+        mean over the stages is undefined where one of them is, with that stage's reason.
+        """
         if "" not in self.clean:
             yield self._row("absolute", np.nan, NO_WORDS.format(next(iter(self.clean))))
         for view, clean in self.clean.items():

@@ -32,7 +32,7 @@ class Ends(NamedTuple):
     most: float
 
 
-_KNOWN = WeakIdKeyDictionary()
+_ENDS_BY_MODEL = WeakIdKeyDictionary()
 """The ends of texts by model: all methods of a run ask for the same ones, and a search takes longer than a score."""
 
 
@@ -132,7 +132,7 @@ def ends_of(
     tensors = (single.ids, single.token_type_ids, single.answer, single.against, single.label)
     key: tuple[Any, ...] = tuple(None if tensor is None else tuple(tensor.flatten().tolist()) for tensor in tensors)
     key += (single.pairwise, candidates.tobytes(), operator, width, sum(weight._version for weight in model.parameters()))
-    known = _KNOWN.setdefault(model, {})
+    known = _ENDS_BY_MODEL.setdefault(model, {})
     if key not in known:
         at = np.flatnonzero(candidates)
 

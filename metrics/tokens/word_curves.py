@@ -38,7 +38,17 @@ class _WordCurve(WordRemoval):
     def values(
         self, model: FlowModel, words: RankedWords, whole: float, parts: Float[np.ndarray, " inputs"]
     ) -> Mapping[str, tuple[float, str]]:
-        """The area, by trapezoids."""
+        """The area under the probability against the share of the words that have come or gone, by trapezoids.
+
+        Args:
+            model: The explained model, which is not asked again.
+            words: The draw.
+            whole: Probability of the predicted answer on the text; the curve has it at one of its ends already.
+            parts: The same after each step, from before the first to after the last.
+
+        Returns:
+            `area`, in [0, 1]; it is never undefined.
+        """
         return {"area": (float(np.trapezoid(parts, self._counts(words) / len(words.order))), "")}
 
     def _counts(self, words: RankedWords) -> Int[np.ndarray, " inputs"]:

@@ -49,7 +49,7 @@ class FlowModel:
 
     @property
     def device(self) -> torch.device:
-        """The device of the weights."""
+        """The device of the word vectors, where inputs are put; all weights lie there (`to` moves them together)."""
         return self.word_embedding.weight.device
 
     @property
@@ -68,7 +68,10 @@ class FlowModel:
         return self
 
     def parameters(self) -> Iterable[Tensor]:
-        """Every weight."""
+        """Every weight once, as tensors that take no gradient, in the order of the Hugging Face model.
+
+        Weights that several parts share, such as a table of words that the head reads too, come once.
+        """
         return self.hf.parameters()
 
     def fingerprint(self) -> str:
@@ -128,7 +131,16 @@ class FlowModel:
         return (logits,)
 
     def outputs(self, batch: Batch) -> Outputs:
-        """Logits on the clean input."""
+        """Logits of every output head (B, C) on the batch as it is, without any edit: embed, all layers, readout.
+
+        A head that reads one position has one entry, at `batch.target`; a span head has two, start and end, over the tokens.
+
+        Args:
+            batch: Instances of the model.
+
+        Raises:
+            ValueError: The head has several labels and the batch names none.
+        """
         (trace,) = self.run(Rows(batch, self.embed(self.words(batch), batch)))
         return self.readout(trace.site("hidden", self.n_layers), batch)
 

@@ -40,8 +40,7 @@ class MarvinLinzen:
     Attributes:
         subtask: The construction.
         data_dir: The folder that holds `marvin_linzen/pairs_current.tsv`; None: that of the environment variable FLOWGAUGE_DATA.
-        The
-            data are not on the Hub.
+            The data are not on the Hub.
 
     Raises:
         UsageError: No such construction.

@@ -18,7 +18,8 @@ from flowgauge.benchmark.engine.plan import Plan
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.store.record import Record
 from flowgauge.benchmark.store.store import Store
-from flowgauge.leaderboards.comparison.standings import model_boards, read_task_boards
+from flowgauge.leaderboards.comparison.model_boards import model_boards
+from flowgauge.leaderboards.comparison.task_boards import read_task_boards
 from flowgauge.leaderboards.export.sheets import export
 from flowgauge.leaderboards.reproduction.report_file import read_report
 from flowgauge.leaderboards.submission.board import name_of

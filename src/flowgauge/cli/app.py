@@ -18,7 +18,15 @@ class Commands(typer.Typer):
     """Commands that take each option once, unless they say that it is repeatable."""
 
     def command(self, name: str | None = None, **options: Any) -> Any:
-        """Registers a command."""
+        """Registers a command, which refuses an option given twice unless it is repeatable.
+
+        Args:
+            name: What users type; None: the function's name, with dashes for underscores.
+            options: As of `typer.Typer.command`; a `cls` among them replaces `OneValueCommand`, and with it that refusal.
+
+        Returns:
+            A decorator that registers a function and returns it unchanged.
+        """
         return super().command(name, **{"cls": OneValueCommand, **options})
 
 
@@ -93,5 +101,9 @@ def options(
 
 
 def main() -> None:
-    """Runs the `flowgauge` command."""
+    """Runs the `flowgauge` command with the arguments of the process, and ends the process with the command's exit code.
+
+    Raises:
+        SystemExit: Always: 0 after success, 2 where the arguments are refused, else the code of the command (130: stopped).
+    """
     app()

@@ -13,7 +13,7 @@ from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.comparison.board_order import state_order
 from flowgauge.leaderboards.submission.ledger import add_event, read_ledger, stated_order
 
-from .test_standings import METRICS, enter, order_of
+from .test_model_boards import METRICS, enter, order_of
 
 
 @pytest.fixture

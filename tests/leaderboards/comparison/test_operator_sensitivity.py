@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
+from flowgauge.leaderboards.comparison.model_boards import model_boards
 from flowgauge.leaderboards.comparison.operator_sensitivity import RankChange, panels
-from flowgauge.leaderboards.comparison.standings import model_boards, read_task_boards
+from flowgauge.leaderboards.comparison.task_boards import read_task_boards
 from flowgauge.leaderboards.stored.comparable_cells import groups
 from flowgauge.leaderboards.submission.board_reader import open_board
 

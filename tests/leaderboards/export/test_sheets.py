@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UnknownName, UsageError
-from flowgauge.leaderboards.comparison.standings import model_boards, read_task_boards
+from flowgauge.leaderboards.comparison.model_boards import model_boards
+from flowgauge.leaderboards.comparison.task_boards import read_task_boards
 from flowgauge.leaderboards.export.sheets import (
     FORMATS,
     MATRIX,

@@ -23,7 +23,8 @@ from flowgauge.benchmark.store.store import Store
 from flowgauge.cli import app
 from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.comparison.method_comparison import compare_methods
-from flowgauge.leaderboards.comparison.standings import model_boards, read_task_boards
+from flowgauge.leaderboards.comparison.model_boards import model_boards
+from flowgauge.leaderboards.comparison.task_boards import read_task_boards
 from flowgauge.leaderboards.export.sheets import export
 from flowgauge.leaderboards.site import build as building
 from flowgauge.leaderboards.site.build import build

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.leaderboards.synthetic import synthetic_store
 
-from flowgauge.leaderboards.comparison.standings import ModelBoard, model_boards, read_task_boards
+from flowgauge.leaderboards.comparison.model_boards import ModelBoard, model_boards
+from flowgauge.leaderboards.comparison.task_boards import read_task_boards
 from flowgauge.leaderboards.submission.board_reader import open_board
 
 pytest.importorskip("altair", reason="the site's charts need altair: pip install 'flowgauge[site]'.")

@@ -8,7 +8,8 @@ import re
 import pytest
 from tests.leaderboards.synthetic import synthetic_store
 
-from flowgauge.leaderboards.comparison.standings import model_boards, read_task_boards
+from flowgauge.leaderboards.comparison.model_boards import model_boards
+from flowgauge.leaderboards.comparison.task_boards import read_task_boards
 from flowgauge.leaderboards.site.formatting import TRUST_MEANS, PageNames, number, seconds, size, weights, whisker
 from flowgauge.leaderboards.submission.board_reader import open_board
 from flowgauge.leaderboards.submission.trust import TRUST

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from flowgauge.leaderboards.comparison.standings import read_task_boards
+from flowgauge.leaderboards.comparison.task_boards import read_task_boards
 from flowgauge.leaderboards.site.instances import browse
 from flowgauge.leaderboards.site.pairs import paired_scores
 from flowgauge.leaderboards.submission.board_reader import open_board

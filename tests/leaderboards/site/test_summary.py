@@ -9,7 +9,8 @@ import numpy as np
 
 from flowgauge.benchmark.store.record import Cost
 from flowgauge.benchmark.store.store import Store
-from flowgauge.leaderboards.comparison.standings import ModelBoard, model_boards, read_task_boards
+from flowgauge.leaderboards.comparison.model_boards import ModelBoard, model_boards
+from flowgauge.leaderboards.comparison.task_boards import read_task_boards
 from flowgauge.leaderboards.site.summary import compare_models, first_methods, summarise_board
 from flowgauge.leaderboards.submission.board_reader import open_board
 

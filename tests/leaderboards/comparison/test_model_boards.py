@@ -1,4 +1,4 @@
-"""The tables of a board and the overall order: places, ties, what is left out, exact numbers."""
+"""The tables of a board and the overall order of a model: places, ties, what is left out, exact numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 
 from flowgauge.benchmark.store.key import short_hash
 from flowgauge.benchmark.store.store import Store
-from flowgauge.leaderboards.comparison.standings import ModelBoard, TaskBoard, further_orders, model_boards, read_task_boards
+from flowgauge.leaderboards.comparison.model_boards import ModelBoard, further_orders, model_boards
+from flowgauge.leaderboards.comparison.task_boards import TaskBoard, read_task_boards
 from flowgauge.leaderboards.submission.board_reader import open_board
 
 from ..conftest import record, rows, score, write
