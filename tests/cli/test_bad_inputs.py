@@ -501,7 +501,7 @@ def words(tiny_folder: Callable[..., Path], tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize(("line", "said"), BAD, ids=[line for line, _ in BAD])
 def test_a_mistake_is_named_in_a_line_or_two(line: str, said: str, words: dict[str, str]) -> None:
-    result = CliRunner().invoke(app, shlex.split(line.format(**words)), env={"COLUMNS": "200"})
+    result = CliRunner().invoke(app, shlex.split(line.format(**words)), env={"COLUMNS": "200", "FLOWGAUGE_DATA": None})
     answer = result.stdout + result.stderr
     assert result.exit_code in (1, 2), (result.exit_code, result.output)
     assert said in answer, answer

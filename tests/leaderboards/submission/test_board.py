@@ -28,7 +28,7 @@ from flowgauge.tasks.agreement import capacity
 from flowgauge.tasks.lexicon import templates
 
 from ..forged import cell, edit_rows, flip, resign
-from .tamperings import planted_training
+from .tamperings.edits import planted_training
 
 ALL = capacity(templates()["sva/obj"], "SP")
 """Sentences of a condition: with all of them in `test`, the task has no train split."""

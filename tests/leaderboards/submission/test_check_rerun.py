@@ -27,7 +27,7 @@ from flowgauge.tasks.agreement import capacity
 from flowgauge.tasks.lexicon import templates
 
 from ..forged import claim, edit_json, rekey, resign
-from .tamperings import edit_part
+from .tamperings.edits import edit_part
 
 ALL = capacity(templates()["sva/obj"], "SP")
 """Sentences of a condition: with all of them in `test`, the task has no train split."""

@@ -21,7 +21,23 @@ from flowgauge.tasks.agreement import capacity
 from flowgauge.tasks.lexicon import templates
 
 from ..forged import resign, sign
-from .tamperings import OF_BUNDLES, OF_RECORDS, TAMPERINGS
+from .tamperings import (
+    aggregates,
+    costs,
+    explanations,
+    manifests,
+    metrics,
+    names_and_keys,
+    not_applicable,
+    paths,
+    records,
+    rows,
+    trainings,
+)  # fmt: skip
+from .tamperings.catalogue import OF_BUNDLES, OF_RECORDS, TAMPERINGS
+
+FORGED = (aggregates, costs, explanations, manifests, metrics, names_and_keys, not_applicable, paths, records, rows, trainings)
+"""Importing these files fills the tables."""
 
 ALL = capacity(templates()["sva/obj"], "SP")
 """Sentences of a condition: with all of them in `test`, the task has no train split."""
@@ -57,7 +73,7 @@ def of_score(record: Record, metric: str) -> str:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle that `tamperings` describes."""
+    """The bundle that `tamperings/catalogue.py` describes."""
     folder = tmp_path_factory.mktemp("small")
     run(
         tasks=f"sva/obj:sentences={ALL}", methods=["saliency", "random:draws=2", "influence-patterns", "diffmask-input"],
@@ -117,3 +133,8 @@ def test_no_tampering_of_a_manifest_is_read(name: str, small: Path, tmp_path: Pa
 
 def test_the_table_is_long() -> None:
     assert len(TAMPERINGS) + len(OF_RECORDS) + len(OF_BUNDLES) >= 100
+
+
+def test_every_file_of_ways_to_cheat_is_read() -> None:
+    files = {path.stem for path in (Path(__file__).parent / "tamperings").glob("*.py")}
+    assert files == {module.__name__.rpartition(".")[2] for module in FORGED} | {"catalogue", "edits"}

@@ -24,7 +24,7 @@ from flowgauge.leaderboards.submission.verify import SAMPLE, chance_undetected, 
 from flowgauge.metrics.registry import METRICS
 
 from ..forged import cell, edit_json, edit_rows, problems, rekey, resign
-from .tamperings import planted_training
+from .tamperings.edits import planted_training
 
 ROOT = Path(__file__).resolve().parents[3]
 
