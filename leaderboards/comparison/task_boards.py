@@ -75,7 +75,7 @@ class RankedTable:
 
     @property
     def key(self) -> str:
-        """`<model>/<task>/<metric>`: what the table is of, for names of files and to see whether two orders rest on the same tables.
+        """`<model>/<task>/<metric>`: what the table is of, in names of files and where orders are told apart by their tables.
 
         Two runs of a task, on other instances say, have tables of the same key; the group's note tells them apart.
         """
