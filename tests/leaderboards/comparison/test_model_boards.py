@@ -1,4 +1,4 @@
-"""The tables of a board and the overall order of a model: places, ties, what is left out, exact numbers."""
+"""The overall order of a model: places, ties, what is left out, exact numbers."""
 
 from __future__ import annotations
 
@@ -11,37 +11,11 @@ import pytest
 
 from flowgauge.benchmark.store.key import short_hash
 from flowgauge.benchmark.store.store import Store
-from flowgauge.leaderboards.comparison.model_boards import ModelBoard, further_orders, model_boards
-from flowgauge.leaderboards.comparison.task_boards import TaskBoard, read_task_boards
+from flowgauge.leaderboards.comparison.model_boards import further_orders, model_boards
+from flowgauge.leaderboards.comparison.task_boards import read_task_boards
 from flowgauge.leaderboards.submission.board_reader import open_board
 
 from ..conftest import record, rows, score, write
-
-RIGHT = {"sva/obj": {"good": 36, "fair": 20, "poor": 4}, "sva/subj": {"good": 20, "fair": 36, "poor": 4}}
-"""Instances of 40 on which a method is right, by task: good and fair change places."""
-
-
-@pytest.fixture
-def board(tmp_path: Path) -> tuple[list[TaskBoard], ModelBoard]:
-    store = Store(str(tmp_path / "store"))
-    for task, counts in RIGHT.items():
-        for method, count in counts.items():
-            values = (np.arange(40) < count).astype(float)
-            summary = score("kept", {"all": count / 40, "chance": 0.5}, ranked="all", unit="share", higher_is_better=True)
-            write(store, record(method, [summary], task=task, instances=40), {"kept@1": rows(values)})
-    task_boards = read_task_boards(open_board([store.url]))
-    (model,) = model_boards(task_boards)
-    return task_boards, model
-
-
-def test_a_table_has_the_numbers_of_its_cells(board) -> None:
-    table = board[0][0].first
-    assert table.key == "toy/sva/obj/kept" and table.beside == {"chance": 0.5}
-    numbers = [(line.label, line.rank, line.mean) for line in table.rows]
-    assert numbers == [("good", 1, 0.9), ("fair", 2, 0.5), ("poor", 3, 0.1)]
-    assert {(line.count, line.seeds, line.trust) for line in table.rows} == {(40, 1, "self-reported")}
-    assert all(line.ties == "" and np.isnan(line.needed) for line in table.rows), "all are separated"
-    assert board[0][0].leaders == ("good",) and board[0][1].leaders == ("fair",)
 
 
 def test_the_overall_order_is_of_mean_ranks_and_equal_ones_share_a_place(board) -> None:
