@@ -36,7 +36,11 @@ class Method(Protocol):
         stochastic: Whether its explanations depend on the seed.
 
     `@method` adds `source`: who published the method. A method may have `loads`: names of modules that `explain` imports at its
-    first call, which runs import before they time it.
+    first call, which runs import before they time it; and `later`: settings that were added after cells had been stored and whose
+    default changes nothing, so that it is no part of a key.
+
+    A Boolean setting with the name of a view decides whether that view is computed; `gives` is then a property. Runs turn it off
+    where none of their metrics reads what is lost, unless a user sets it.
     """
 
     name: ClassVar[str]

@@ -12,7 +12,7 @@ from ..loading.model_defaults import for_model
 from ..loading.model_handle import ModelHandle
 from ..store.damage import find_damage
 from ..store.key import TaskKey, method_key, metric_id
-from ..store.record import FINAL, Record, Score
+from ..store.record import EXPLAINED, FINAL, Record, Score
 from ..store.renewal import is_old, renewed, renewed_score
 from ..store.results import RunRecords
 from ..store.store import Cell, Store
@@ -73,7 +73,7 @@ class Job:
     @property
     def explained(self) -> bool:
         """Whether its record says that all its explanations are stored."""
-        return self.record is not None and self.record.status in ("done", "partial")
+        return self.record is not None and self.record.status in EXPLAINED
 
     @property
     def is_settled(self) -> bool:

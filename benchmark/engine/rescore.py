@@ -11,7 +11,7 @@ from ...models.memory import DEFAULT, memory_bytes, within_memory
 from ...tasks.instance import Quantity
 from ..loading.model_handle import ModelHandle, check_model
 from ..store.key import TaskKey, canonical, question
-from ..store.record import Record
+from ..store.record import EXPLAINED, Record
 from ..store.renewal import renew
 from ..store.results import RunRecords
 from ..store.store import Store
@@ -57,7 +57,7 @@ def rescore(
     scorers = make_metrics(specs)
     store = Store(url)
     renew(url)
-    explained = [record for record in store.records() if record.status in ("done", "partial")]
+    explained = [record for record in store.records() if record.status in EXPLAINED]
     if not explained:
         raise UsageError(f"the store {url!r} has no explained cells: `flowgauge run --store {url}` explains some.")
     groups: list[JobGroup] = []

@@ -15,9 +15,10 @@ from ..loading.model_handle import ModelHandle
 from ..run_logs import run_log
 from ..sharing.messages import Message, Tell, ToldProgress, WorkerTask
 from ..store.key import cell_key, folder_name
-from ..store.record import Record
+from ..store.record import EXPLAINED, Record
 from ..store.results import RunRecords
 from ..store.store import Store
+from .asked_views import without_unread_views
 from .execute import execute
 from .jobs import Job, JobGroup, finished, results_of
 from .plan import Plan, as_mapping, request_of
@@ -167,20 +168,27 @@ def _open_group(store: Store, resolved: ResolvedPlan, sample: TaskSample, model:
     shown, fingerprint = model.shown, model.fingerprint()  # each looks at installed packages or files
     opened: dict[str, None] = {}
     for spec, named in resolved.methods:
-        (method,) = group.own([named])
-        is_trained = hasattr(method, "fit")
-        first = cell_key(
-            fingerprint=fingerprint, dtype=plan.dtype, task=sample.key, max_tokens=plan.max_tokens, on_split=plan.on_split,
-            method=method, seed=0, trained_on=training_sample.key if is_trained and training_sample else None,
-        )  # fmt: skip
-        for seed in plan.seeds if method.stochastic else (0,):
-            key = {**first, "seed": seed} if method.stochastic else first  # a plan may have a hundred thousand seeds
-            if (folder := folder_name(method.name, key)) in opened:
+        (whole,) = group.own([named])
+        smaller = without_unread_views(whole, resolved.metrics)
+        is_trained = hasattr(whole, "fit")
+        choices = [
+            (method, cell_key(
+                fingerprint=fingerprint, dtype=plan.dtype, task=sample.key, max_tokens=plan.max_tokens, on_split=plan.on_split,
+                method=method, seed=0, trained_on=training_sample.key if is_trained and training_sample else None,
+            ))
+            for method in ([whole] if smaller is whole else [whole, smaller])
+        ]  # fmt: skip
+        for seed in plan.seeds if whole.stochastic else (0,):
+            for method, first in choices:  # a stored cell with all views has what the smaller one would have
+                key = {**first, "seed": seed} if method.stochastic else first  # a plan may have a hundred thousand seeds
+                cell = store.cell(shown, sample.task.name, folder_name(method.name, key))
+                if (record := cell.record()) is not None and record.status in EXPLAINED:
+                    break
+            if cell.folder in opened:
                 continue  # named twice, with the model's default and without
-            opened[folder] = None
-            cell = store.cell(shown, sample.task.name, folder)
+            opened[cell.folder] = None
             job = Job(
-                cell=cell, key=key, method=method, name=method.name, seed=seed, record=cell.record(),
+                cell=cell, key=key, method=method, name=method.name, seed=seed, record=record,
                 request=request_of(plan, model.name, sample.spec, as_mapping(spec)),
                 training_sample=training_sample if is_trained else None, reference_only=spec not in plan.methods,
                 not_applicable=no_training if is_trained else "",

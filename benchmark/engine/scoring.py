@@ -24,6 +24,7 @@ from ..store.key import canonical, metric_id
 from ..store.record import Score
 from ..store.renewal import is_old, renewed_score
 from ..store.store import Cell
+from .asked_views import remedy
 from .explain import check_needs_met
 from .jobs import Job, JobGroup
 from .prepared import PreparedBatches
@@ -148,7 +149,8 @@ def _scored(
     except SharedStateChanged:
         raise
     except NotApplicable as reason:
-        return declared.model_copy(update={"status": "not-applicable", "reason": shortened(str(reason))})
+        text = f"{reason} {remedy(metric, job.name, job.key['method'].get('settings', {}))}".strip()
+        return declared.model_copy(update={"status": "not-applicable", "reason": shortened(text)})
     except FlowgaugeError as error:
         if is_out_of_memory(error) and not is_last:
             return None

@@ -26,6 +26,7 @@ from ..engine.resolve import ResolvedPlan, check_names, resolve
 from ..store.damage import find_damage, mend
 from ..store.explanation_file import Part, from_bytes, to_bytes
 from ..store.key import canonical, folder_name, question, question_key
+from ..store.record import EXPLAINED
 from ..store.results import RunRecords
 from ..store.store import Store
 from .folder_format import PREDICTED, ExternalExplanations, ExternalManifest, content_sum, read_explanations
@@ -284,7 +285,7 @@ def _other_jobs(store: Store, group: JobGroup, job: Job) -> list[Job]:
         for record in store.records()
         if record.model == group.model.shown
         and question(record.key) == question(job.key)
-        and record.status in ("done", "partial")
+        and record.status in EXPLAINED
         and record.folder != job.cell.folder
     ]
 

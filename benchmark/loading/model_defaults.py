@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import UsageError
@@ -27,15 +28,15 @@ def for_model(plugin: Any, baseline: Baseline) -> Any:
     given = getattr(plugin, "flowgauge_given", None)
     if baseline == DEFAULT or given is None or SETTING in given or settings(plugin).get(SETTING) != DEFAULT:
         return plugin
-    return _rebuilt(plugin, {**settings(plugin), SETTING: baseline}, given)
+    return rebuilt(plugin, {SETTING: baseline})
 
 
-def _rebuilt(plugin: Any, chosen: dict[str, Any], given: frozenset[str]) -> Any:
-    """The plug-in with other settings; a user's own that does not take the baseline stays as it is."""
-    build = getattr(plugin, "function", None)
+def rebuilt(plugin: Any, changed: Mapping[str, Any]) -> Any:
+    """The plug-in with some settings changed, as if nobody had given them; a user's own that refuses them stays as it is."""
+    build, chosen = getattr(plugin, "function", None), {**settings(plugin), **changed}
     try:
         new = type(plugin)(build, chosen) if build is not None else type(plugin)(**chosen)
     except UsageError:
         return plugin
-    object.__setattr__(new, "flowgauge_given", given)
+    object.__setattr__(new, "flowgauge_given", plugin.flowgauge_given)
     return new

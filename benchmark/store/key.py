@@ -83,12 +83,19 @@ def question(key: Mapping[str, Any]) -> dict[str, Any]:
 
 def method_key(method: Any) -> dict[str, Any]:
     """The identity of a method, ready for JSON: name, version, settings, the source of a user's own file, and files it reads."""
-    key = {"name": method.name, "version": method.version, "settings": settings(method), "source": source_hash(method)}
+    key = {"name": method.name, "version": method.version, "settings": _keyed_settings(method), "source": source_hash(method)}
     files = getattr(method, "files", ())
     if files:
         key["files"] = [file_sum(Path(file)) for file in files]
     plain: dict[str, Any] = json.loads(canonical(key))
     return plain
+
+
+def _keyed_settings(method: Any) -> dict[str, Any]:
+    """All settings but those of `later` that have their default, which cells from before these settings have too."""
+    later = set(getattr(method, "later", ()))
+    unchanged = later - _changed(method).keys() if later else later
+    return {name: value for name, value in settings(method).items() if name not in unchanged}
 
 
 def canonical(value: Any) -> str:

@@ -19,6 +19,8 @@ SCHEMA = 3
 Status = Literal["done", "partial", "failed", "not-applicable"]
 FINAL = ("done", "not-applicable")
 """States of a cell or a score in which nothing is left to do."""
+EXPLAINED = ("done", "partial")
+"""States of a cell all of whose explanations are stored."""
 
 
 def check_schema(stored: int, known: int, where: object, error: type[FlowgaugeError] = FlowgaugeError) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...benchmark.store.record import Record
+from ...benchmark.store.record import EXPLAINED, Record
 from ...benchmark.store.store import Cell, Store
 from ...core.errors import NotApplicable, UnknownName, UsageError
 from ...core.foreign_code import plugin_call
@@ -115,7 +115,7 @@ def compare(
     if plugin.scope != "cells":
         raise UsageError(f"{plugin.name} scores single cells: use `flowgauge score {url} --metric {metric}`.")
     store = Store(url)
-    records = [r for r in store.records() if r.instances and r.status in ("done", "partial")]
+    records = [r for r in store.records() if r.instances and r.status in EXPLAINED]
     for kind, names in (("task", tasks), ("method", methods)):
         known = {getattr(r, kind) for r in records}
         for name in names:

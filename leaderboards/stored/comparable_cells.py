@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from ...benchmark.store.key import canonical, question, short_hash
-from ...benchmark.store.record import Record, Score
+from ...benchmark.store.record import EXPLAINED, Record, Score
 from ...metrics.scores import Aggregate
 from .records import shown_method
 
@@ -135,7 +135,7 @@ def trained_once(records: Sequence[Record]) -> str:
     Args:
         records: Cells of the method that differ in their seed alone.
     """
-    seeds = {r.seed for r in records if r.key.get("trained_on") and r.status in ("done", "partial")} - {None}
+    seeds = {r.seed for r in records if r.key.get("trained_on") and r.status in EXPLAINED} - {None}
     return f"trained once (seed {seeds.pop()}): the interval does not cover another training" if len(seeds) == 1 else ""
 
 

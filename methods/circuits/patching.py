@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from ...core.settings import Settings
 from ...models.batch import Batch
@@ -32,15 +33,28 @@ class ActivationPatching(Settings):
 
     Attributes:
         into: Where states are put: into the `text` (noising) or into its `counterpart` (denoising).
+        nodes: Whether the states above the words are exchanged too (L + 1 times the runs of words alone). Where it or `heads` is
+            left out, a run whose metrics all read words leaves these out.
+        heads: Whether the outputs of heads are exchanged too.
     """
 
     into: Into = "text"
+    nodes: bool = True
+    heads: bool = True
+    later: ClassVar[tuple[str, ...]] = ("nodes", "heads")
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """The views that are computed."""
+        return frozenset({"tokens", *(["nodes"] if self.nodes else []), *(["heads"] if self.heads else [])})
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Exchanges every state and head of every instance."""
-        patched = patched_states(model, batch, self.into)
+        patched = patched_states(model, batch, self.into, nodes=self.nodes, heads=self.heads)
         values = [{"q_baseline": float(q)} for q in patched.q_counterpart]
-        return explanations(batch, nodes=patched.nodes, heads=patched.heads, tokens=patched.nodes[:, 0], values=values)
+        views = {"tokens": patched.nodes[:, 0], "nodes": patched.nodes, "heads": patched.heads}
+        given: dict[str, Any] = {name: view for name, view in views.items() if name in self.gives}
+        return explanations(batch, values=values, **given)
 
 
 @method(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -36,11 +37,29 @@ class Conductance(PathSettings):
     I([x_j, h^l_i] -> q) = E_z[<dh^l_i/dx_j (x_j - x_b), dq/dh^l_i>]. `flows` is this influence times sign(g_j), `nodes` is its
     sum over words, which is the hidden state's conductance summed over its units. Every layer's nodes
     sum to sum_j g_j. Source: Dhamdhere et al. 2018, equation 3; baseline of Lu et al. 2021, section 4.4. Units of q; unbounded.
+
+    Attributes:
+        flows: Whether hidden states are explained, for each word and over all words; without them `tokens` alone are given, for
+            the cost of the path samples. Where it is left out, a run whose metrics all read words leaves them out.
     """
+
+    flows: bool = True
+    later: ClassVar[tuple[str, ...]] = ("flows",)
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """The views that are computed."""
+        return frozenset({"tokens", "nodes", "flows"} if self.flows else {"tokens"})
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         """Computes the flows of every word of every instance."""
         trace = self.trace(model, batch)
+        values = [
+            {"completeness_error": float(e), "q_baseline": float(b)}
+            for e, b in zip(trace.completeness, trace.q_baseline, strict=True)
+        ]
+        if not self.flows:
+            return explanations(batch, tokens=trace.g, values=values)
         with torch.no_grad():
             words, traced = traced_words(trace)
             n_tokens = batch.ids.shape[1]
@@ -51,10 +70,6 @@ class Conductance(PathSettings):
                     flow = word_flows(piece, words[:, some]) * traced[:, some, None, None]
                     flows.scatter_add_(1, words[:, some, None, None].expand_as(flow), flow)
         sign = torch.where(trace.g < 0, -1.0, 1.0).to(flows.dtype)
-        values = [
-            {"completeness_error": float(e), "q_baseline": float(b)}
-            for e, b in zip(trace.completeness, trace.q_baseline, strict=True)
-        ]
         return explanations(batch, tokens=trace.g, nodes=flows.sum(1), flows=flows * sign[..., None, None], values=values)
 
 

@@ -48,7 +48,8 @@ class IntegratedGradients(Settings):
         samples: Number of nodes of the rule.
         baseline: Word vectors at which the path starts; on decoders the default is `pad`. The default moves [CLS] and [SEP] to
             [MASK] too; most other tools leave special tokens as they are, as `mask-words` and `pad-words` do.
-        nodes: Whether hidden states are explained too (about L/2 times the cost of tokens alone).
+        nodes: Whether hidden states are explained too (about L/2 times the cost of tokens alone). Where it is left out, a run
+            whose metrics all read words leaves them out.
         states: Start of the line of a layer's hidden states: the states of the baseline's words (`path`), or `zero`.
     """
 
@@ -58,6 +59,11 @@ class IntegratedGradients(Settings):
     nodes: bool = True
     states: States = "path"
     loads: ClassVar[tuple[str, ...]] = ("captum.attr",)
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """The views that are computed."""
+        return frozenset({"tokens", "nodes"} if self.nodes else {"tokens"})
 
     def __post_init__(self) -> None:
         super().__post_init__()

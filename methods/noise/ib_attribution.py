@@ -62,6 +62,11 @@ class IBAttribution(NoiseFitSettings, Amortised):
     stats: Stats = "feature"
     start: float = 5.0
 
+    @property
+    def gives(self) -> frozenset[str]:
+        """The views that are computed."""
+        return frozenset({"mask", "nodes", "tokens"} if self.nodes else {"tokens"})
+
     def fit(self, model: Layered, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:
         """Computes the mean and the standard deviation of the states of every depth on the train split.
 
@@ -97,6 +102,8 @@ class IBAttribution(NoiseFitSettings, Amortised):
 
         a = fit_batch(model, batch, self, lambda chunk: Bottleneck(chunk, weights, self.beta), read)
         bits = information_in_bits(model, batch, weights, a)
+        if not self.nodes:
+            return explanations(batch, tokens=bits[:, 0])
         explain = partial(explanations, batch, mask=a.sigmoid(), nodes=bits[:, 1:], tokens=bits[:, 0])
         if self.stats == "position":  # masked states of a depth have no vector in common
             return explain()

@@ -60,6 +60,11 @@ class InformationMask(NoiseFitSettings, Amortised):
     score: Score = "inverse"
     start: float = -5.0
 
+    @property
+    def gives(self) -> frozenset[str]:
+        """The views that are computed."""
+        return frozenset({"tokens", "nodes"} if self.nodes else {"tokens"})
+
     @torch.no_grad()
     def fit(self, model: Layered, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:
         """Computes the variance of each output head over the train split, summed over its outputs.
@@ -107,6 +112,8 @@ class InformationMask(NoiseFitSettings, Amortised):
             raise FlowgaugeError(
                 f"the noise of a state fell to 0 in the batch that begins with {batch.names[0]!r}: {SLOWER}, or raise start."
             )
+        if not self.nodes:
+            return explanations(batch, tokens=scores[:, 0])
         return explanations(batch, tokens=scores[:, 0], nodes=scores[:, 1:])
 
     def _read(self, chunk: FitChunk, strengths: Strengths) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from jaxtyping import Bool, Float
@@ -82,12 +82,16 @@ class NoiseFitSettings(Settings):
             their toy task and on SQuAD.
         lr: Learning rate of the optimiser.
         optimiser: `rmsprop` (centred, as in De Cao et al. 2020) or `adam`.
+        nodes: Whether hidden states are explained too (about L times the cost of words alone). Where it is left out, a run whose
+            metrics all read words leaves them out.
     """
 
     start: float
     steps: PositiveInt = 50
     lr: PositiveFloat = 0.1
     optimiser: Optimiser = "rmsprop"
+    nodes: bool = True
+    later: ClassVar[tuple[str, ...]] = ("nodes",)
 
 
 def fit_batch(
@@ -107,10 +111,10 @@ def fit_batch(
         read: Turns the fitted strengths of a chunk into scores.
 
     Returns:
-        The scores (B, L + 2, N) in float64; 0 at padding.
+        The scores (B, L + 2, N) in float64; 0 at padding, and at every depth but that of the words where `config.nodes` is false.
     """
     scores = torch.zeros(len(batch), model.n_layers + 2, batch.ids.shape[1], dtype=torch.float64, device=batch.ids.device)
-    for index, chunk in fit_chunks(model, batch):
+    for index, chunk in fit_chunks(model, batch, words_only=not config.nodes):
         strengths = fit_chunk(chunk, config, objective(chunk))
         n = chunk.batch.ids.shape[1]
         with torch.no_grad():
@@ -118,13 +122,19 @@ def fit_batch(
     return scores
 
 
-def fit_chunks(model: Layered, batch: Batch) -> Iterator[tuple[Tensor, FitChunk]]:
-    """Splits a batch into chunks of instances of similar length with as many depths as fit; yields row indices and chunk."""
+def fit_chunks(model: Layered, batch: Batch, words_only: bool = False) -> Iterator[tuple[Tensor, FitChunk]]:
+    """Splits a batch into chunks of instances of similar length with as many depths as fit; yields row indices and chunk.
+
+    Args:
+        model: The explained model.
+        batch: The instances.
+        words_only: Whether word vectors are the only depth.
+    """
     order = torch.tensor(batch.lengths, device=batch.ids.device).argsort(descending=True, stable=True)
     while len(order):
         longest = int(batch.attention_mask[order[0]].sum())
         rows = min(max(1, TOKENS // longest), rows_at_once(model, longest, gradients=True))
-        depths = tuple(range(model.n_layers + 2))
+        depths = (0,) if words_only else tuple(range(model.n_layers + 2))
         index = order[: max(1, rows // len(depths))]
         order = order[len(index) :]
         part = batch.rows(index)

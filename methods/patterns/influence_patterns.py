@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -50,6 +50,8 @@ class InfluencePatterns(PathSettings):
             every path, with the prefix's heads open too (`free`, the published Algorithm 2).
         exact: Whether all N^(L-1) patterns of each word are enumerated and the optimality gap is stored; only up to
             `ENUMERATION_LIMIT` patterns for each word.
+        patterns: Whether patterns are searched; without them `tokens` alone are given, for the cost of the path samples. Where
+            it is left out, a run whose metrics all read words leaves the search out.
     """
 
     beam: PositiveInt = 1
@@ -57,6 +59,13 @@ class InfluencePatterns(PathSettings):
     level: Literal["embedding", "attention"] = "attention"
     suffix: Literal["pattern", "free"] = "pattern"
     exact: bool = False
+    patterns: bool = True
+    later: ClassVar[tuple[str, ...]] = ("patterns",)
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """The views that are computed."""
+        return frozenset({"tokens", "flows", "patterns"} if self.patterns else {"tokens"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -81,14 +90,16 @@ class InfluencePatterns(PathSettings):
 
     def _explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:
         trace = self.trace(model, batch)
-        with torch.no_grad():
-            embedding = search(trace, self.beam, self.k)
-            refined = refine(trace, embedding, self.suffix == "free") if self.level == "attention" else None
-            gaps = optimality_gaps(trace, embedding) if self.exact else None
         values = [
             {"completeness_error": float(e), "q": float(q), "q_baseline": float(b)}
             for e, q, b in zip(trace.completeness, trace.q, trace.q_baseline, strict=True)
         ]
+        if not self.patterns:
+            return explanations(batch, tokens=trace.g, values=values)
+        with torch.no_grad():
+            embedding = search(trace, self.beam, self.k)
+            refined = refine(trace, embedding, self.suffix == "free") if self.level == "attention" else None
+            gaps = optimality_gaps(trace, embedding) if self.exact else None
         return explanations(
             batch,
             tokens=trace.g,

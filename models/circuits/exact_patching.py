@@ -37,7 +37,7 @@ class PatchedStates(NamedTuple):
 
 
 @torch.no_grad()
-def patched_states(model: FlowModel, batch: Batch, into: Into) -> PatchedStates:
+def patched_states(model: FlowModel, batch: Batch, into: Into, *, nodes: bool = True, heads: bool = True) -> PatchedStates:
     """Exchanges every hidden state, and every head's output at all positions at once, between text and counterpart.
 
     Args:
@@ -45,6 +45,8 @@ def patched_states(model: FlowModel, batch: Batch, into: Into) -> PatchedStates:
         batch: The instances, with counterparts.
         into: `text`: what q loses when a state of the text takes the counterpart's value; `counterpart`: what q gains when a
             state of the counterpart takes the text's.
+        nodes: Whether states above hidden[0] are exchanged; where not, theirs are 0.
+        heads: Whether outputs of heads are exchanged; where not, theirs are 0.
 
     Raises:
         NotApplicable: An instance has no counterpart.
@@ -56,25 +58,25 @@ def patched_states(model: FlowModel, batch: Batch, into: Into) -> PatchedStates:
     near, far, start = traces[base], traces[source], (q, q_other)[base]
     sign = 1.0 if into == "text" else -1.0
     count, tokens, (n_layers, n_heads) = len(batch), batch.ids.shape[1], (model.n_layers, model.n_heads)
-    nodes = start.new_zeros(count, n_layers + 1, tokens)
-    heads = start.new_zeros(count, n_layers, n_heads)
+    of_nodes = start.new_zeros(count, n_layers + 1, tokens)
+    of_heads = start.new_zeros(count, n_layers, n_heads)
     rows, row = repeated(runs[base], tokens)
     place = torch.arange(tokens, device=row.device).repeat(count)
     by_head, of_head = repeated(runs[base], n_heads)
     which = torch.arange(n_heads, device=row.device).repeat(count)
     for layer in range(n_layers + 1):
-        for part in _parts(len(row), tokens * model.width, row.device):
+        for part in _parts(len(row), tokens * model.width, row.device) if nodes or not layer else ():
             hidden = near.site("hidden", layer)[row[part]]
             at = (torch.arange(len(part), device=row.device), place[part])
             hidden[at] = far.site("hidden", layer)[row[part], place[part]]
             lost = sign * (start[row[part]] - _q(model, rows.rows(part), hidden, layer))
-            nodes[row[part], layer, place[part]] = lost
-        for part in _parts(len(which), tokens * model.width, row.device) if layer < n_layers else ():
+            of_nodes[row[part], layer, place[part]] = lost
+        for part in _parts(len(which), tokens * model.width, row.device) if heads and layer < n_layers else ():
             hidden = near.site("hidden", layer)[of_head[part]]
             edit = _exchanged_head(layer, far.site("context", layer)[of_head[part]], which[part])
             lost = sign * (start[of_head[part]] - _q(model, by_head.rows(part), hidden, layer, edit))
-            heads[of_head[part], layer, which[part]] = lost
-    return PatchedStates(nodes, heads, q, q_other)
+            of_heads[of_head[part], layer, which[part]] = lost
+    return PatchedStates(of_nodes, of_heads, q, q_other)
 
 
 def _exchanged_head(layer: int, context: Float[Tensor, "rows tokens heads size"], which: Int[Tensor, " rows"]) -> Edit:

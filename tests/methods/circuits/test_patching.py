@@ -51,3 +51,14 @@ def test_what_cannot_be_exchanged_is_refused(models, batches) -> None:
             plugin.explain(models(), batches(models(), [4]))
     with pytest.raises(UsageError, match="into"):
         ActivationPatching("both")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("nodes", "heads"), [(True, False), (False, True), (False, False)])
+def test_states_that_are_not_exchanged(any_model, paired, nodes, heads) -> None:
+    batch, whole = paired(any_model), ActivationPatching()
+    method = ActivationPatching(nodes=nodes, heads=heads)
+    expected = whole.explain(any_model, batch)
+    for one, other in zip(method.explain(any_model, batch), expected, strict=True):
+        assert one.views == method.gives and one.values == other.values
+        for view in one.views:
+            np.testing.assert_allclose(getattr(one, view), getattr(other, view), rtol=1e-9, atol=1e-12)

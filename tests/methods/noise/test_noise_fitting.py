@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -89,3 +90,12 @@ def test_strengths_without_a_gradient_stay(toy, digits) -> None:
     found = fit_chunk(chunk, NoiseFitSettings(5.0, steps=3), Bottleneck(chunk, weights, 10.0))
     assert (found.transpose(1, 2)[~chunk.free] == 5).all()
     assert (found.transpose(1, 2)[chunk.free] != 5).all()
+
+
+@pytest.mark.parametrize("kind", [IBAttribution, InformationMask])
+def test_words_of_noise_that_is_fitted(toy, digits, kind) -> None:
+    both = [kind(steps=4, divide=False, nodes=n) if kind is InformationMask else kind(steps=4, nodes=n) for n in (True, False)]
+    whole, words = (method.trained(method.fit(toy, [digits], InMemorySession())) for method in both)
+    for one, other in zip(words.explain(toy, digits), whole.explain(toy, digits), strict=True):
+        assert one.views == words.gives == {"tokens"} and other.views == whole.gives
+        np.testing.assert_allclose(one.tokens, other.tokens, rtol=1e-9)
