@@ -1,4 +1,4 @@
-"""Views that no metric of a run reads are not computed, where a setting of the method leaves them out (ADR 32)."""
+"""Views that no metric of a run reads are not computed, where a setting of the method leaves them out (ADR 33)."""
 
 from __future__ import annotations
 

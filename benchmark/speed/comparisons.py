@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import numpy as np
-from transformers import BertForMaskedLM
+from transformers import BertForMaskedLM, BertForSequenceClassification
 
 from ...methods.explanation import Explanation
+from ...methods.gradients.attattr import AttAttr
 from ...methods.registry import METHODS
 from ...metrics.base import ExplainedBatch
 from ...metrics.registry import METRICS
@@ -29,12 +28,19 @@ from ..engine.run import run
 from .captum_by_hand import METHODS as WORD_METHODS
 from .captum_by_hand import METRICS as WORD_METRICS
 from .captum_by_hand import by_hand
+from .growth import taken_by
 from .measure import SHAPE, MaskTokenizer, random_gaps
-from .published_attattr import random_model
+from .published_attattr import STEPS, TOKENS, batch_of, literal, random_ids, random_model
 
 LONG = 60.0
 """Processor time from which on a side of a comparison is timed once, without a repeat (s)."""
 MODEL, TASK = "agreement-bert", "sva/obj"
+DEPTHS = {6: 0.50, 12: 0.46}
+"""Layers of the classifiers that `attattr` explains beside the published algorithm, with the largest share of its time."""
+SHARE_BY_FEWER_STEPS = 0.22
+"""The same of `attattr` by `FEW_STEPS` Gauss-Legendre steps."""
+FEW_STEPS = 6
+"""They leave a smaller completeness error than the published 20 on trained models (docs/measurements.md)."""
 SCORED = ("retention_curve", "comprehensiveness", "sufficiency")
 
 
@@ -47,6 +53,8 @@ class ComparisonSizes(NamedTuple):
         draws: Rankings that `random` draws.
         patterns: Random patterns for each word that is ranked.
         shape: Settings of the random model's configuration.
+        tokens: Tokens of the sentence that `attattr` explains.
+        depths: Layers of the classifiers that it explains.
     """
 
     sentences: int = 4
@@ -54,6 +62,8 @@ class ComparisonSizes(NamedTuple):
     draws: int = 20
     patterns: int = 1000
     shape: dict[str, int] = SHAPE
+    tokens: int = TOKENS
+    depths: Sequence[int] = tuple(DEPTHS)
 
 
 class Comparison(NamedTuple):
@@ -113,7 +123,7 @@ def compare_times(repeats: int = 5, sizes: ComparisonSizes = ComparisonSizes()) 
 
 def comparisons(sizes: ComparisonSizes) -> list[Comparison]:
     """The comparisons, on a random BERT-small (methods) and on the embedded encoder (scores and runs)."""
-    return [*_of_methods(sizes), *_of_scores(sizes), *_of_runs(sizes)]
+    return [*_of_methods(sizes), *_of_attattr(sizes), *_of_scores(sizes), *_of_runs(sizes)]
 
 
 def _of_methods(sizes: ComparisonSizes) -> list[Comparison]:
@@ -134,6 +144,26 @@ def _of_methods(sizes: ComparisonSizes) -> list[Comparison]:
             explain("influence-patterns"),
         ),
     ]  # fmt: skip
+
+
+def _of_attattr(sizes: ComparisonSizes) -> Iterator[Comparison]:
+    for depth in sizes.depths:
+        shape = {**sizes.shape, "num_hidden_layers": depth}
+        model = random_model(BertForSequenceClassification, shape, "cpu", None, "classifier (random)")
+        batch = batch_of(random_ids(model, 1, sizes.tokens), 0, 1, 0)
+        same = AttAttr(steps=STEPS)
+        fewer = AttAttr(rule="gauss-legendre", steps=FEW_STEPS)
+
+        def explain(method: AttAttr, model: FlowModel = model, batch: Batch = batch) -> Callable[[], object]:
+            return lambda: method.explain(model, replace(batch, cache={}))
+
+        def published(model: FlowModel = model, batch: Batch = batch) -> object:
+            return literal(model, batch, STEPS)
+
+        unit = f"as published, {STEPS} steps"
+        yield Comparison(f"attattr, {STEPS} steps, {depth} layers", unit, DEPTHS.get(depth, 0.5), explain(same), published)
+        name = f"attattr, {FEW_STEPS} Gauss-Legendre steps, {depth} layers"
+        yield Comparison(name, unit, SHARE_BY_FEWER_STEPS, explain(fewer), published)
 
 
 def _of_scores(sizes: ComparisonSizes) -> list[Comparison]:
@@ -217,8 +247,8 @@ def _explained(model: FlowModel, prepared: PreparedBatch, spec: str) -> Explaine
 def _timed(comparison: Comparison, repeats: int) -> ComparedTime:
     seconds, unit_seconds, ratios = list[float](), list[float](), list[float]()
     for repeat in range(repeats + 1):
-        against = _taken(comparison.against)
-        taken = _taken(comparison.job)
+        against = taken_by(comparison.against)
+        taken = taken_by(comparison.job)
         is_long = max(against[1], taken[1]) > LONG
         if repeat or is_long:  # the first one is the warm-up
             seconds.append(taken[0])
@@ -230,61 +260,3 @@ def _timed(comparison: Comparison, repeats: int) -> ComparedTime:
         comparison.name, comparison.unit, comparison.goal, statistics.median(seconds), statistics.median(unit_seconds),
         statistics.median(ratios), min(ratios), max(ratios), len(ratios),
     )  # fmt: skip
-
-
-def _taken(job: Callable[[], object]) -> tuple[float, float]:
-    """Wall and processor time (s)."""
-    started, processor = time.perf_counter(), time.process_time()
-    job()
-    return time.perf_counter() - started, time.process_time() - processor
-
-
-@dataclass(frozen=True)
-class Growth:
-    """How the time of an explanation grows.
-
-    Attributes:
-        name: What grows.
-        sizes: Its sizes.
-        seconds: Processor time of influence patterns at each (s).
-        exponent: Slope of the logarithm of the time over that of the size.
-    """
-
-    name: str
-    sizes: tuple[int, ...]
-    seconds: tuple[float, ...]
-    exponent: float
-
-
-def measure_growth(
-    instances: Sequence[int] = (1, 4, 16), tokens: Sequence[int] = (8, 32, 128), layers: Sequence[int] = (2, 6, 12),
-    samples: int = 4, shape: dict[str, int] = SHAPE,
-) -> list[Growth]:  # fmt: skip
-    """How the time of influence patterns grows with instances, tokens and layers, on random models.
-
-    Args:
-        instances: Numbers of instances of 11 tokens.
-        tokens: Numbers of tokens of one instance.
-        layers: Numbers of layers, for one instance of 32 tokens.
-        samples: Points of the path.
-        shape: Settings of the models' configuration.
-    """
-    method = METHODS.create({"name": "influence-patterns", "samples": samples})
-
-    def seconds(count: int, length: int, depth: int) -> float:
-        settings = {**shape, "num_hidden_layers": depth, "max_position_embeddings": 512}
-        model = random_model(BertForMaskedLM, settings, "cpu", MaskTokenizer(), "random")
-        batch = random_gaps(model, count, length)
-        return min(_taken(lambda: method.explain(model, replace(batch, cache={})))[1] for _ in range(2))
-
-    depth = shape["num_hidden_layers"]
-    return [
-        _growth("instances of 11 tokens", instances, [seconds(size, 11, depth) for size in instances]),
-        _growth("tokens of one instance", tokens, [seconds(1, size, depth) for size in tokens]),
-        _growth("layers, one instance of 32 tokens", layers, [seconds(1, 32, size) for size in layers]),
-    ]
-
-
-def _growth(name: str, sizes: Sequence[int], seconds: Sequence[float]) -> Growth:
-    slope = float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
-    return Growth(name, tuple(sizes), tuple(seconds), slope)

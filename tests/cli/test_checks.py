@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from flowgauge.benchmark.speed.comparisons import ComparedTime, Growth
+from flowgauge.benchmark.speed.comparisons import ComparedTime
+from flowgauge.benchmark.speed.growth import Growth
 from flowgauge.benchmark.speed.measure import SpeedReport, TimedRow
 from flowgauge.benchmark.speed.peak_memory import MemoryRow
 from flowgauge.cli import app
@@ -61,7 +62,7 @@ def test_speed_prints_conditions_and_ratios(monkeypatch: pytest.MonkeyPatch) -> 
     compared = ComparedTime("a run", "by hand", 1.0, 2.0, 4.0, 0.5, 0.4, 0.6, 5)
     monkeypatch.setattr("flowgauge.benchmark.speed.measure.measure", lambda device, repeats: report)
     monkeypatch.setattr("flowgauge.benchmark.speed.comparisons.compare_times", lambda repeats: iter([compared]))
-    monkeypatch.setattr("flowgauge.benchmark.speed.comparisons.measure_growth", lambda: [Growth("tokens", (8,), (0.5,), 0.75)])
+    monkeypatch.setattr("flowgauge.benchmark.speed.growth.measure_growth", lambda: [Growth("tokens", (8,), (0.5,), 0.75, 1.0)])
     lines = CliRunner().invoke(app, ["speed"]).stdout.splitlines()
     assert lines[:2] == ["cpu, 1 threads, torch 2.9, 3 repeats", "8 sentences of 16 tokens, 50 path samples"]
     assert lines[3].split()[2:8] == ["2.0000", "s", "1.00", "x", "[1.00,", "1.00]"]
@@ -69,7 +70,7 @@ def test_speed_prints_conditions_and_ratios(monkeypatch: pytest.MonkeyPatch) -> 
     printed = json.loads(CliRunner().invoke(app, ["speed", "--json"]).stdout)
     assert printed["repeats"] == 3 and printed["rows"][1]["ratio"] == 0.5
     assert "a run: 2.00 s, 0.50 [0.40, 0.60] x, goal 1; by hand: 4.00 s" in lines
-    assert lines[-1] == "tokens: exponent 0.75 (8: 0.50 s)"
+    assert lines[-1] == "tokens: exponent 0.75, 1.00 at the end (8: 0.50 s)"
     assert printed["comparisons"][0]["ratio"] == 0.5 and printed["growth"][0]["exponent"] == 0.75
 
 

@@ -112,7 +112,8 @@ def speed(
 
 def _print_speed(device: str, repeats: int, as_json: bool) -> None:
     """Prints times of methods, comparisons of scores and runs as they come, and how times grow; or all of them as JSON."""
-    from ..benchmark.speed.comparisons import compare_times, measure_growth
+    from ..benchmark.speed.comparisons import compare_times
+    from ..benchmark.speed.growth import in_words, measure_growth
     from ..benchmark.speed.measure import UNIT, measure
 
     report = measure(device, repeats)
@@ -131,15 +132,14 @@ def _print_speed(device: str, repeats: int, as_json: bool) -> None:
         if not as_json:
             ratio = f"{times.ratio:.2f} [{times.low:.2f}, {times.high:.2f}] x, goal {times.goal:g}"
             typer.echo(f"{times.name}: {times.seconds:.2f} s, {ratio}; {times.unit}: {times.unit_seconds:.2f} s")
-    growth = measure_growth()
+    growth = list(measure_growth())
     if as_json:
         parts = {"comparisons": [asdict(row) for row in compared], "growth": [asdict(row) for row in growth]}
         typer.echo(json.dumps(asdict(report) | parts, indent=1))
         return
     typer.echo("\nhow influence patterns grow (processor time)")
     for grown in growth:
-        sizes = ", ".join(f"{size}: {seconds:.2f} s" for size, seconds in zip(grown.sizes, grown.seconds, strict=True))
-        typer.echo(f"{grown.name}: exponent {grown.exponent:.2f} ({sizes})")
+        typer.echo(in_words(grown))
 
 
 def _print_memory(
