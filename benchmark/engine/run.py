@@ -11,6 +11,7 @@ from typing import Any
 
 from ...core.errors import FlowgaugeError, UsageError
 from ...models.memory import memory_bytes, within_memory
+from ..loading.asked_views import without_unread_views
 from ..loading.model_handle import ModelHandle
 from ..run_logs import run_log
 from ..sharing.messages import Message, Tell, ToldProgress, WorkerTask
@@ -18,7 +19,6 @@ from ..store.key import cell_key, folder_name
 from ..store.record import EXPLAINED, Record
 from ..store.results import RunRecords
 from ..store.store import Store
-from .asked_views import without_unread_views
 from .execute import execute
 from .jobs import Job, JobGroup, finished, results_of
 from .plan import Plan, as_mapping, request_of

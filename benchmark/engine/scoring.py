@@ -20,11 +20,11 @@ from ...models.inputs.encode import reseed
 from ...models.layered import Layered
 from ...models.memory import is_out_of_memory
 from ...models.shared_model import SharedModel, lent_copy
+from ..loading.asked_views import remedy
 from ..store.key import canonical, metric_id
 from ..store.record import Score
 from ..store.renewal import is_old, renewed_score
 from ..store.store import Cell
-from .asked_views import remedy
 from .explain import check_needs_met
 from .jobs import Job, JobGroup
 from .prepared import PreparedBatches

@@ -25,12 +25,12 @@ from ...models.load import load_model
 from ...tasks.registry import load_task
 from ..engine.explain import PreparedBatch, explain_batch, prepare
 from ..engine.run import run
-from .captum_by_hand import METHODS as WORD_METHODS
-from .captum_by_hand import METRICS as WORD_METRICS
-from .captum_by_hand import by_hand
 from .growth import taken_by
 from .measure import SHAPE, MaskTokenizer, random_gaps
-from .published_attattr import STEPS, TOKENS, batch_of, literal, random_ids, random_model
+from .peers.captum_by_hand import METHODS as WORD_METHODS
+from .peers.captum_by_hand import METRICS as WORD_METRICS
+from .peers.captum_by_hand import by_hand
+from .peers.published_attattr import STEPS, TOKENS, batch_of, literal, random_ids, random_model
 
 LONG = 60.0
 """Processor time from which on a side of a comparison is timed once, without a repeat (s)."""

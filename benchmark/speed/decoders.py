@@ -17,7 +17,7 @@ from ...models.baseline import baseline_words
 from ...models.batch import Batch
 from ...models.flow.flow_model import FlowModel
 from ...models.flow.quadrature import quadrature
-from .published_attattr import batch_of
+from .peers.published_attattr import batch_of
 
 FAMILIES = ("gpt2", "llama", "mistral", "qwen3")
 END, FIRST = 2, 10

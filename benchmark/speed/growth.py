@@ -14,7 +14,7 @@ from transformers import BertForMaskedLM
 
 from ...methods.registry import METHODS
 from .measure import MaskTokenizer, random_gaps
-from .published_attattr import random_model
+from .peers.published_attattr import random_model
 
 BERT_BASE = {
     "num_hidden_layers": 12,

@@ -20,7 +20,7 @@ from ...models.flow.quadrature import quadrature
 from ...models.flow.trace import path_trace, trace_bytes
 from ...models.inputs.encode import TRACE_BUDGET
 from ...models.load import check_device
-from .published_attattr import LITERAL, attattr_jobs, batch_of, random_ids, random_model
+from .peers.published_attattr import LITERAL, attattr_jobs, batch_of, random_ids, random_model
 
 SHAPE = {"num_hidden_layers": 6, "num_attention_heads": 8, "hidden_size": 512, "intermediate_size": 2048, "vocab_size": 30522}
 MASK_ID = 4

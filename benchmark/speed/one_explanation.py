@@ -21,7 +21,7 @@ from ...models.batch import Batch
 from ...models.built.training import InMemorySession
 from ...models.flow.flow_model import FlowModel
 from ...models.memory import DEFAULT, memory_bytes, within_memory
-from .published_attattr import batch_of
+from .peers.published_attattr import batch_of
 
 WORDS, SPECIAL = 30522, 3
 """Words of the vocabulary, and the token that stands for [MASK] and padding."""

@@ -9,7 +9,7 @@ import torch
 
 from flowgauge.benchmark.speed import decoders
 from flowgauge.benchmark.speed.decoders import measure_decoder, plain_pass, random_decoder
-from flowgauge.benchmark.speed.published_attattr import batch_of
+from flowgauge.benchmark.speed.peers.published_attattr import batch_of
 from flowgauge.methods.gradients.integrated_gradients import IntegratedGradients
 from flowgauge.models.baseline import baseline_words
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from flowgauge.benchmark.speed import measure as speed
-from flowgauge.benchmark.speed.published_attattr import LITERAL
+from flowgauge.benchmark.speed.peers.published_attattr import LITERAL
 
 
 def test_rows_are_medians_of_ratios_to_the_plain_pass(monkeypatch):

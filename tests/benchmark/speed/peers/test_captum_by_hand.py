@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from flowgauge.benchmark.engine.explain import explain_batch, prepare
-from flowgauge.benchmark.speed.captum_by_hand import METHODS, METRICS, by_hand
+from flowgauge.benchmark.speed.peers.captum_by_hand import METHODS, METRICS, by_hand
 from flowgauge.methods.registry import METHODS as EVERY
 from flowgauge.metrics.base import ExplainedBatch
 from flowgauge.metrics.registry import METRICS as SCORERS

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from flowgauge.benchmark.engine.asked_views import without_unread_views
 from flowgauge.benchmark.engine.plan import Plan
 from flowgauge.benchmark.engine.rescore import rescore
 from flowgauge.benchmark.engine.run import run
+from flowgauge.benchmark.loading.asked_views import without_unread_views
 from flowgauge.benchmark.store.key import method_key
 from flowgauge.benchmark.store.results import RunRecords
 from flowgauge.core.registry import settings

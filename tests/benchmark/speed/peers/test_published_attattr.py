@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from flowgauge.benchmark.speed.published_attattr import literal
+from flowgauge.benchmark.speed.peers.published_attattr import literal
 from flowgauge.methods.gradients.attattr import AttAttr
 
 

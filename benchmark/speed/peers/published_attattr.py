@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 
-from ...methods.gradients.attattr import AttAttr
-from ...models.batch import Batch, Rows
-from ...models.flow.flow_model import FlowModel
-from ...models.outputs import value
+from ....methods.gradients.attattr import AttAttr
+from ....models.batch import Batch, Rows
+from ....models.flow.flow_model import FlowModel
+from ....models.outputs import value
 
 TOKENS, STEPS = 32, 20
 LITERAL = "attattr as published"

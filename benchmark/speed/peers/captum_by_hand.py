@@ -14,8 +14,8 @@ import torch
 from captum.attr import FeatureAblation, InputXGradient, IntegratedGradients, Saliency
 from torch import Tensor
 
-from ...models.batch import Batch
-from ...models.flow.flow_model import FlowModel
+from ....models.batch import Batch
+from ....models.flow.flow_model import FlowModel
 
 METHODS = ("saliency", "gradient-x-input", "integrated-gradients:nodes=false", "leave-one-out")
 METRICS = ("comprehensiveness:operator=mask", "sufficiency:operator=mask")

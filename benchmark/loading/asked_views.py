@@ -7,7 +7,7 @@ from typing import Any
 
 from ...core.registry import settings
 from ...methods.explanation import VIEWS
-from ..loading.model_defaults import rebuilt
+from .model_defaults import rebuilt
 
 WORDS = frozenset({"tokens"})
 """What metrics that declare `tokens` read; any other may read every view, since views are derived from each other."""

@@ -1,0 +1,1 @@
+"""What others do, beside which `flowgauge speed` times what is done here."""
