@@ -53,7 +53,7 @@ def declared_settings(module: str, name: str, argument: str = "") -> tuple[Plugi
         argument: What the first argument of the function is set to, which is then no setting; empty: nothing.
 
     >>> [(s.name, s.default) for s in declared_settings("flowgauge.methods.random", "Random")]
-    [('draws', 20)]
+    [('draws', 'pairs:2')]
     """
     node = definition(module, name)
     if node is None:

@@ -50,7 +50,7 @@ class ComparisonSizes(NamedTuple):
     Attributes:
         sentences: Sentences whose methods and scores are compared.
         run: Sentences of whole runs.
-        draws: Rankings that `random` draws.
+        draws: What `random` draws, as its setting says.
         patterns: Random patterns for each word that is ranked.
         shape: Settings of the random model's configuration.
         tokens: Tokens of the sentence that `attattr` explains.
@@ -59,7 +59,7 @@ class ComparisonSizes(NamedTuple):
 
     sentences: int = 4
     run: int = 20
-    draws: int = 20
+    draws: int | str = "pairs:2"
     patterns: int = 1000
     shape: dict[str, int] = SHAPE
     tokens: int = TOKENS
@@ -190,7 +190,7 @@ def _of_scores(sizes: ComparisonSizes) -> list[Comparison]:
     scorers = [METRICS.create(name) for name in SCORED]
     return [
         Comparison(
-            f"scoring random with {sizes.draws} draws ({', '.join(SCORED)})", "scoring two methods", 1.0, score(scorers, random),
+            f"scoring random:draws={sizes.draws} ({', '.join(SCORED)})", "scoring two methods", 1.0, score(scorers, random),
             score(scorers, two),
         ),
         Comparison(

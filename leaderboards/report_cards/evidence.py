@@ -18,6 +18,8 @@ from ..tables.ranking import rank_methods
 
 CONTROLS = {"oracle": "random", "oracle-mask": "random-mask"}
 """Explanations that know the answer (`benchmark/plans/oracle.py`), each with the random ones that it is held against."""
+DRAWS, PAIRS = "draws", "pairs:"
+"""The setting of `random`, and how it begins where every second draw is the reversal of the one before."""
 NOISE = "noise"
 """The setting of an oracle that orders its explanations: the smaller, the better."""
 TRUTHS: Mapping[str, Mapping[str, str]] = {
@@ -119,13 +121,18 @@ def _why_not(record: Record, score: Score) -> str:
 
 
 def _table(source: CellSource, records: Sequence[Record], score: Score) -> pd.DataFrame | None:
-    """Scores by the ranked variant, a row a draw of any of the records and a column an instance; None where there are none."""
+    """Scores by the ranked variant, a row a draw of any of the records and a column an instance; None where there are none.
+
+    Of draws in reversed pairs, the first of each pair: the two are not independent, as what is compared has to be.
+    """
     tables = []
     for record in records:
         stored = record.scores.get(score.metric)
         if stored is not None and stored.status == "done" and stored.ranked:
             rows = source.find(record).rows(stored.metric)
             rows = rows[rows["variant"] == stored.ranked].fillna({"condition": "", "cluster": ""})
+            if str(record.settings.get(DRAWS, "")).startswith(PAIRS):
+                rows = rows[rows["draw"] % 2 == 0]
             tables.append(rows.pivot(index="draw", columns=["instance", "condition", "cluster"], values="value"))
     together = pd.concat(tables) if tables else pd.DataFrame()
     return together if together.size else None

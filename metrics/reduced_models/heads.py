@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from ...models.batch import Batch, Edit, Rows
+from ...models.batch import Batch, Rows
 from ...models.flow.flow_model import FlowModel
 from ...models.interventions.ablation import ZERO, ReplacedStates
 from ...models.outputs import prediction
@@ -44,7 +43,7 @@ def pruned_predictions(
     kept: Bool[np.ndarray, "rows steps layers heads"],
     replaced: ReplacedStates = ZERO,
 ) -> Int[np.ndarray, "rows steps outputs"]:
-    """What the model predicts for instance `row[r]` at each step, with only the heads `kept[r, s]`; equal rows run once.
+    """What the model predicts for instance `row[r]` at each step, with only the heads `kept[r, s]`; equal models run once.
 
     Args:
         model: The model.
@@ -53,19 +52,18 @@ def pruned_predictions(
         kept: The heads left at each step.
         replaced: What replaces the context vectors of pruned heads.
     """
-    keys = [(instance, heads.tobytes()) for instance, heads in zip(row, kept, strict=True)]
-    first = {key: index for index, key in reversed(list(enumerate(keys)))}  # a key's lowest row
-    run = {key: index for index, key in enumerate(first)}
-    unique = list(first.values())
-    predicted = np.zeros((len(unique), kept.shape[1], batch.answer.shape[1]), int)
+    count, steps = kept.shape[:2]
+    columns = np.column_stack([np.repeat(np.asarray(row), steps), kept.reshape(count * steps, -1)])
+    distinct, back = np.unique(columns, axis=0, return_inverse=True)
     limit = max(1, ELEMENTS // (4 * model.width * batch.ids.shape[1]))
-    for start in range(0, len(unique), limit):
-        part = unique[start : start + limit]
-        instances = [row[index] for index in part]
-        rows = batch.rows(torch.tensor(instances, device=batch.ids.device))
-        for step, outputs in enumerate(pruned_outputs(model, batch, instances, kept[part], replaced)):
-            predicted[start : start + limit, step] = prediction(outputs, rows).cpu().numpy()
-    return predicted[[run[key] for key in keys]]
+    predicted = []
+    for start in range(0, len(distinct), limit):
+        part = distinct[start : start + limit]
+        left = part[:, 1:].astype(bool).reshape(len(part), *kept.shape[2:])
+        outputs = pruned_outputs(model, batch, part[:, 0].tolist(), left, replaced)
+        rows = batch.rows(torch.from_numpy(part[:, 0]).to(batch.ids.device))
+        predicted.append(prediction(outputs, rows).cpu().numpy())
+    return np.concatenate(predicted)[back].reshape(count, steps, -1)
 
 
 @torch.no_grad()
@@ -73,62 +71,36 @@ def pruned_outputs(
     model: FlowModel,
     batch: Batch,
     row: Sequence[int],
-    kept: Bool[np.ndarray, "rows steps layers heads"],
+    kept: Bool[np.ndarray, "rows layers heads"],
     replaced: ReplacedStates = ZERO,
-) -> Iterator[Outputs]:
-    """Logits of every row, step by step, with the context vectors of pruned heads replaced.
+) -> Outputs:
+    """Logits of instance `row[r]` with the context vectors of all heads but `kept[r]` replaced.
 
-    By zeros, as published, so that a layer without heads still adds b_o. A row goes on from its own hidden states of the step
-    before (at first: of the whole model), at the lowest layer whose heads have changed since; nothing below is computed again.
+    By zeros, as published, so that a layer without heads still adds b_o. The state after a layer depends on the heads left up
+    to it alone: rows of one instance share all layers below the first in which their heads differ, so that the nested sets of
+    a curve, and many curves, run few layers.
 
     Args:
         model: The model.
         batch: The instances.
-        row: The instance of each row of `kept`.
-        kept: The heads left at each step.
+        row: The instance of each row.
+        kept: The heads left.
         replaced: What replaces the context vectors of pruned heads.
     """
-    instances, instance_of = np.unique(np.asarray(row), return_inverse=True)
-    rows = batch.rows(torch.tensor(row, device=batch.ids.device))
-    clean = batch.rows(torch.tensor(instances, device=batch.ids.device))
-    (trace,) = model.run(Rows(clean, model.embed(model.words(clean), clean)), keep={"hidden"})
-    hidden = torch.stack([trace.site("hidden", layer) for layer in range(model.n_layers + 1)])[:, instance_of]
-    states = replaced.states
-
-    def prune(left: np.ndarray, instance: np.ndarray) -> Edit:
-        factor = torch.from_numpy(left).to(hidden)[:, :, None, :, None]  # one for all positions
-        context = None if states is None else states.rows(torch.from_numpy(instance).to(hidden.device)).context
-        return replacing(factor, context)
-
-    for before, now in pairwise([np.ones_like(kept[:, 0]), *np.moveaxis(kept, 1, 0)]):
-        groups = entries(before, now)
-        entering = [
-            Rows(
-                rows.rows(torch.from_numpy(index)),
-                hidden[layer, index],
-                layer,
-                {"context": prune(now[index], np.asarray(row)[index])},
-            )
-            for layer, index in groups
-        ]
-        for (layer, index), part in zip(groups, model.run(*entering, keep={"hidden"}) if entering else [], strict=True):
-            for depth in range(layer + 1, model.n_layers + 1):
-                hidden[depth, index] = part.site("hidden", depth)
-        yield model.readout(hidden[-1], rows)
-
-
-def entries(
-    before: Bool[np.ndarray, "rows layers heads"], now: Bool[np.ndarray, "rows layers heads"]
-) -> list[tuple[int, Int[np.ndarray, " changed"]]]:
-    """The layers at which rows enter anew: each with the rows whose lowest changed layer it is; rows without change have none.
-
-    >>> stay, change = np.ones((2, 3, 1), bool), np.array([[[1], [0], [0]], [[1], [1], [1]]], bool)
-    >>> entries(stay, change)
-    [(1, array([0]))]
-    """
-    changed = (before != now).any(2)
-    first = np.where(changed.any(1), changed.argmax(1), changed.shape[1])
-    return [(int(layer), np.flatnonzero(first == layer)) for layer in np.unique(first) if layer < changed.shape[1]]
+    instance = state = np.asarray(row)
+    hidden = model.embed(model.words(batch), batch)
+    for layer in range(model.n_layers):
+        _, first, after = np.unique(np.column_stack([state, kept[:, layer]]), axis=0, return_index=True, return_inverse=True)
+        index = torch.from_numpy(instance[first]).to(hidden.device)
+        left = torch.from_numpy(kept[first]).to(hidden)[:, :, None, :, None]  # one for all positions
+        rows, states = batch.rows(index), None
+        if replaced.states is not None:
+            context = replaced.states.context[layer]
+            states = {layer: context[index] if len(context) > 1 else context}
+        entering = Rows(rows, hidden[torch.from_numpy(state[first])], layer, {"context": replacing(left, states, rows)})
+        (trace,) = model.run(entering, target_only=True, until=layer + 1)
+        hidden, state = trace.site("hidden", layer + 1), after
+    return model.readout(hidden[torch.from_numpy(state)], batch.rows(torch.from_numpy(instance).to(hidden.device)))
 
 
 def pruning_rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ...models.batch import Batch, Edit, Rows, Site
-from ...models.flow.flow_model import FlowModel
+from ...models.flow.flow_model import FlowModel, at_target
 from ...models.flow.graph import Subgraph
 from ...models.interventions.ablation import ZERO, ReplacedStates, attend_to_kept
 from ...models.outputs import prediction
@@ -70,8 +70,12 @@ def _distinct(row: Sequence[int], kept: Sequence[Subgraph]) -> tuple[list[int], 
 
 @torch.no_grad()
 def clean_predictions(model: FlowModel, batch: Batch) -> Int[np.ndarray, "rows heads"]:
-    """What the whole model predicts for each instance."""
-    return prediction(model.outputs(batch), batch).cpu().numpy()
+    """What the whole model predicts for each instance; metrics share it through the batch's cache."""
+    cached = batch.cache.get("clean predictions")
+    if cached is None or cached[0] is not model:
+        cached = batch.cache["clean predictions"] = (model, prediction(model.outputs(batch), batch).cpu().numpy())
+    predicted: np.ndarray = cached[1]
+    return predicted
 
 
 def reduced_outputs(
@@ -92,7 +96,7 @@ def reduced_outputs(
         replaced: What replaces the other nodes, for the batch that the rows were taken from.
         index: Which row of that batch each row is; None: the rows are that batch.
     """
-    (trace,) = model.run(Rows(rows, hidden, 0, _edits(kept, hidden, replaced, index)))
+    (trace,) = model.run(Rows(rows, hidden, 0, _edits(kept, rows, hidden, replaced, index)), target_only=True)
     return model.readout(trace.site("hidden", model.n_layers), rows)
 
 
@@ -114,13 +118,14 @@ def reduced_states(
     for start in range(0, len(kept), limit):
         part = range(start, min(start + limit, len(kept)))
         index = torch.tensor(row[start : part.stop], device=hidden.device)
-        edits = _edits(kept[start : part.stop], hidden, replaced, index)
-        (trace,) = model.run(Rows(batch.rows(index), hidden[index], 0, edits), keep={"hidden"})
+        rows = batch.rows(index)
+        edits = _edits(kept[start : part.stop], rows, hidden, replaced, index)
+        (trace,) = model.run(Rows(rows, hidden[index], 0, edits), keep={"hidden"})
         yield part, [trace.site("hidden", depth) for depth in range(model.n_layers + 1)]
 
 
 def _edits(
-    kept: Sequence[Subgraph], like: Tensor, replaced: ReplacedStates, index: Int[Tensor, " rows"] | None
+    kept: Sequence[Subgraph], rows: Batch, like: Tensor, replaced: ReplacedStates, index: Int[Tensor, " rows"] | None
 ) -> dict[Site, Edit]:
     """Edits that replace at every site what its mask leaves out."""
     width, states = like.shape[1], replaced.states
@@ -128,14 +133,14 @@ def _edits(
         states = states.rows(index)
     hidden, context = (None, None) if states is None else states
     nodes = _mask([s.nodes for s in kept], width, like)
-    edits: dict[Site, Edit] = {"hidden": replacing(nodes[..., None], hidden)}
+    edits: dict[Site, Edit] = {"hidden": replacing(nodes[..., None], hidden, rows)}
     if replaced.cut:
         edits["attention"] = attend_to_kept(nodes)
     if kept[0].heads is not None:
         heads = _mask([s.heads for s in kept if s.heads is not None], width, like)
         skips = _mask([s.skips for s in kept if s.skips is not None], width, like)
-        edits["context"] = replacing(heads[..., None], context)
-        edits["skip"] = replacing(skips[..., None], hidden)
+        edits["context"] = replacing(heads[..., None], context, rows)
+        edits["skip"] = replacing(skips[..., None], hidden, rows)
     return edits
 
 
@@ -147,8 +152,22 @@ def _mask(masks: Sequence[np.ndarray], width: int, like: Tensor) -> Tensor:
     return torch.from_numpy(padded).to(like.device, like.dtype)
 
 
-def replacing(kept: Float[Tensor, "rows layers *some"], states: Sequence[Tensor] | None) -> Edit:
-    """An edit that replaces what is not kept, by the states of that layer; None: by zeros."""
-    if states is None:
-        return lambda layer, value: value * kept[:, layer]
-    return lambda layer, value: torch.where(kept[:, layer].bool(), value, states[layer])
+def replacing(
+    kept: Float[Tensor, "rows layers *some"], states: Sequence[Tensor] | Mapping[int, Tensor] | None, rows: Batch
+) -> Edit:
+    """An edit that replaces what is not kept, by the states of that layer; None: by zeros.
+
+    Args:
+        kept: 1 where a value is kept, at every layer.
+        states: The replacing states of every layer that is run.
+        rows: The instance of each row: where a layer computes the target alone, only what concerns the target is read.
+    """
+
+    def edit(layer: int, value: Tensor) -> Tensor:
+        left, other = kept[:, layer], None if states is None else states[layer]
+        if value.shape[1] == 1:
+            left = at_target(left, rows)
+            other = None if other is None else at_target(other.expand(len(rows), *other.shape[1:]), rows)
+        return value * left if other is None else torch.where(left.bool(), value, other)
+
+    return edit

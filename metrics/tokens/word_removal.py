@@ -81,7 +81,7 @@ class WordRemoval(Settings, BatchMetric):
             row += [case.row] * len(left[-1])
         if not asked:
             return
-        whole = clean_probability(model, batch)
+        whole = whole_probability(model, batch)
         rest = np.split(probabilities(model, batch, row, np.concatenate(left), self.operator), np.cumsum([*map(len, left)])[:-1])
         for words, parts in zip(asked, rest, strict=True):
             yield from words.case.score_rows(self.values(model, words, float(whole[words.case.row]), parts))
@@ -151,6 +151,15 @@ def masked(model: FlowModel, batch: Batch, stay: Bool[Tensor, "batch tokens"]) -
     if token is None:
         raise NotApplicable(f"the tokenizer of {model.name!r} has no mask, unknown or padding token; use operator=delete.")
     return replace(batch, ids=torch.where(stay, batch.ids, token), cache={})
+
+
+def whole_probability(model: FlowModel, batch: Batch) -> Float[np.ndarray, " batch"]:
+    """`clean_probability` of the texts as they are; metrics share it through the batch's cache."""
+    cached = batch.cache.get("probability of the answer")
+    if cached is None or cached[0] is not model:
+        cached = batch.cache["probability of the answer"] = (model, clean_probability(model, batch))
+    whole: np.ndarray = cached[1]
+    return whole
 
 
 @torch.no_grad()

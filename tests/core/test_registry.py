@@ -79,6 +79,8 @@ def file(tmp_path: Path) -> Path:
         ("plain:rule=", "plain", {"rule": None}),
         ("mine.py:ones", "mine.py:ones", {}),
         ("mine.py:ones:scale=0.5", "mine.py:ones", {"scale": 0.5}),
+        ("plain:rule=flips:.05,samples=8", "plain", {"rule": "flips:.05", "samples": 8}),
+        ("a=b/mine.py:scale=0.5", "a=b/mine.py", {"scale": 0.5}),
         ({"name": "plain", "samples": 3}, "plain", {"samples": 3}),
     ],
 )

@@ -58,6 +58,8 @@ class Spec:
     def parse(cls, text: str | Mapping[str, Any]) -> Spec:
         """Reads a word of the command line, or a mapping with `name` and settings as a plan file has it.
 
+        The settings begin at the last colon before the first "=", so that a value may have colons.
+
         Raises:
             UsageError: No name, settings that cannot be read, or a setting given twice.
 
@@ -68,7 +70,8 @@ class Spec:
             if "name" not in text:
                 raise UsageError(f"a plug-in in a plan needs the key `name`, got {quoted(dict(text), 100)}.")
             return cls(str(text["name"]), {str(k): v for k, v in text.items() if k != "name"})
-        name, _, tail = text.rpartition(":")
+        name = text.partition("=")[0].rpartition(":")[0] or text.rpartition(":")[0]  # a folder may have "=" in its name
+        tail = text[len(name) + 1 :]
         if not name or "=" not in tail:
             return cls(text, {})
         pairs = [part.partition("=") for part in tail.split(",")]

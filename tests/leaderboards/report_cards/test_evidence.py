@@ -34,6 +34,14 @@ def test_every_two_random_explanations_are_compared(tmp_path: Path) -> None:
     np.testing.assert_allclose(told.random.difference, [-0.5, 0, 0.5])
 
 
+def test_of_draws_in_reversed_pairs_the_first_ones_are_compared(tmp_path: Path) -> None:
+    values = np.array([[0.0, 1, 0, 1], [9.0, 9, 9, 9], [1.0, 1, 1, 1], [7.0, 7, 7, 7]])
+    store = Store(str(tmp_path / "store"))
+    write(store, record("random", [kept()], instances=4, settings={"draws": "pairs:2"}), {"kept@1": table(values, "all")})
+    told = evidence(store, one_group(store.url), kept()).told
+    assert isinstance(told, Told) and told.random.difference.tolist() == [-0.5]
+
+
 def test_an_instance_without_a_score_of_some_draw_does_not_count(tmp_path: Path) -> None:
     values = np.array([[0.0, 1, 0], [1.0, np.nan, 0.5]])
     rows_of = table(values, "all").assign(reason=lambda rows: np.where(rows["value"].isna(), "none", ""))

@@ -89,7 +89,8 @@ def test_pruned_heads_of_a_decoder_are_replaced(operator):
     batches = make_batch(model, [6, 5], seed=3), replace(make_batch(model, [5, 6], seed=4), names=("other0", "other1"))
     kept = np.sort(np.random.default_rng(6).random((2, 2, 3, 4)), axis=1)[:, ::-1] < 0.7
     replaced = replaced_states(model, batches, operator)(batches[0])
-    for step, (logits,) in enumerate(pruned_outputs(model, batches[0], [1, 0], kept, replaced)):
+    for step in range(kept.shape[1]):
+        (logits,) = pruned_outputs(model, batches[0], [1, 0], kept[:, step], replaced)
         for number, row in enumerate((1, 0)):
             hidden, context, _ = by_hand(model, batches, operator, row)
             n = batches[0].lengths[row]

@@ -8,9 +8,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from flowgauge.metrics.reduced_models.heads import entries, kept_heads, pruned_outputs, pruned_predictions
-from flowgauge.metrics.reduced_models.nodes import clean_predictions
-from flowgauge.models.batch import Rows
+from flowgauge.metrics.reduced_models.heads import kept_heads, pruned_outputs, pruned_predictions
 from flowgauge.models.flow.flow_model import FlowModel
 
 LAYERS, HEADS = 3, 4
@@ -44,31 +42,24 @@ def test_heads_pruned_by_hand():
     assert pruned.tolist() == [0, 14, 28, 43, 57, 72, 86, 100, 115, 129, 144]  # floor(144 r), exact where floats are not
 
 
-def test_rows_enter_at_the_lowest_layer_that_changes():
-    now = np.ones((4, LAYERS, HEADS), bool)
-    now[0, 2, 1] = now[1, 0, 0] = now[1, 2, 0] = now[3, 2, 3] = False
-    found = entries(np.ones_like(now), now)
-    assert [(at, index.tolist()) for at, index in found] == [(0, [1]), (2, [0, 3])]
-    assert entries(now, now) == []
-
-
 def test_logits_are_those_of_a_model_without_the_heads(model, make):
     batch = make.batch(model, [6, 5, 4])
-    kept = np.random.default_rng(3).random((4, 5, LAYERS, HEADS)) < 0.6  # heads come back too
-    kept[0, 0], kept[1, 2] = True, kept[1, 1]  # nothing pruned; nothing changed
-    kept[2, 3, :2] = kept[2, 2, :2]  # only the last layer changes
-    row = [0, 1, 2, 0]
-    for step, (logits,) in enumerate(pruned_outputs(model, batch, row, kept)):
-        for number, at in enumerate(row):
-            torch.testing.assert_close(logits[number], literally(model, batch, at, kept[number, step]), rtol=0, atol=1e-12)
-    found = pruned_predictions(model, batch, row, kept)
-    assert (found[0, 0] == clean_predictions(model, batch)[0]).all()
+    kept = np.random.default_rng(3).random((8, LAYERS, HEADS)) < 0.6
+    kept[0], kept[1] = True, False
+    kept[3], kept[4, :2] = kept[2], kept[2, :2]  # the same model, and one that differs in the last layer alone
+    row = [0, 1, 2, 2, 2, 0, 1, 0]
+    (logits,) = pruned_outputs(model, batch, row, kept)
+    for number, at in enumerate(row):
+        torch.testing.assert_close(logits[number], literally(model, batch, at, kept[number]), rtol=0, atol=1e-12)
+    (whole,) = model.outputs(batch)
+    torch.testing.assert_close(logits[0], whole[0], rtol=0, atol=1e-12)
 
 
-def test_few_layers_are_computed_again(model, make, monkeypatch):
-    batch = make.batch(model, [5])
-    kept = np.ones((1, 3, LAYERS, HEADS), bool)
-    kept[0, 0, 2, 0] = kept[0, 1:, 2, :2] = False
+def test_layers_run_once_for_each_set_of_heads_up_to_them(model, make, monkeypatch):
+    batch = make.batch(model, [5, 5])
+    kept = np.ones((5, LAYERS, HEADS), bool)
+    kept[1, 2, 0] = kept[2, 2, :2] = kept[3, 0, 0] = False
+    kept[4] = kept[1]
     ran: list[tuple[int, int]] = []
     run = FlowModel.run
 
@@ -77,41 +68,39 @@ def test_few_layers_are_computed_again(model, make, monkeypatch):
         return run(self, *rows, **how)
 
     monkeypatch.setattr(FlowModel, "run", noted)
-    assert len(list(pruned_outputs(model, batch, [0], kept))) == 3
-    assert ran == [(0, 1), (2, 1), (2, 1)]  # the whole model, the last layer twice, and no third time
+    pruned_outputs(model, batch, [0, 0, 0, 0, 1], kept)
+    # Layer 0: the whole model and row 3, and the other instance; layer 2: rows 0, 1 and 2 apart, row 3, and the other instance.
+    assert ran == [(0, 3), (1, 3), (2, 5)]
 
 
 def test_without_any_head_the_target_sees_nothing_but_itself(model, make):
     batch = make.batch(model, [6, 5, 4])  # all targets are [MASK] at the same position
-    none = np.zeros((3, 1, LAYERS, HEADS), bool)
-    ((logits,),) = pruned_outputs(model, batch, [0, 1, 2], none)
+    none = np.zeros((3, LAYERS, HEADS), bool)
+    (logits,) = pruned_outputs(model, batch, [0, 1, 2], none)
     assert torch.equal(logits[0], logits[1]) and torch.equal(logits[0], logits[2])
     some = none.copy()
-    some[:, :, 2, 1] = True
-    ((logits,),) = pruned_outputs(model, batch, [0, 1, 2], some)
+    some[:, 2, 1] = True
+    (logits,) = pruned_outputs(model, batch, [0, 1, 2], some)
     assert not torch.allclose(logits[0], logits[1])
 
 
-def test_equal_rows_run_once(model, make, monkeypatch):
+def test_equal_models_run_once(model, make, monkeypatch):
     batch = make.batch(model, [5, 5])
     kept = np.random.default_rng(0).random((4, 2, LAYERS, HEADS)) < 0.5
-    kept[2], kept[3] = kept[0], kept[1]
-    apart = [pruned_predictions(model, batch, [at], kept[[n]])[0] for n, at in enumerate([0, 1, 0, 0])]
-    seen: list[list[int]] = []
+    kept[2], kept[3, 0], kept[3, 1] = kept[0], kept[0, 1], kept[1, 0]
+    row = [0, 1, 0, 0]
+    apart = [[literally(model, batch, at, left) for left in steps] for at, steps in zip(row, kept, strict=True)]
+    asked: list[tuple[int, bytes]] = []
 
     def noted(model, batch, row, kept, *stand_in):
-        seen.append(row)
+        asked.extend((at, left.tobytes()) for at, left in zip(row, kept, strict=True))
         return pruned_outputs(model, batch, row, kept, *stand_in)
 
     monkeypatch.setattr("flowgauge.metrics.reduced_models.heads.pruned_outputs", noted)
-    assert (pruned_predictions(model, batch, [0, 1, 0, 0], kept) == np.array(apart)).all()
-    assert sorted(seen[0]) == [0, 0, 1]
-
-
-def test_every_row_is_a_row_of_the_model(model, make):
-    """The clean states that rows start from are the model's, padded or not."""
-    batch = make.batch(model, [6, 4])
-    whole = np.ones((2, 1, LAYERS, HEADS), bool)
-    ((logits,),) = pruned_outputs(model, batch, [1, 0], whole)
-    (trace,) = model.run(Rows(batch, model.embed(model.words(batch), batch)))
-    torch.testing.assert_close(logits, model.readout(trace.site("hidden", LAYERS), batch)[0][[1, 0]], rtol=0, atol=1e-12)
+    monkeypatch.setattr("flowgauge.metrics.reduced_models.heads.ELEMENTS", 4 * model.width * 5 * 3)  # three at once
+    found = pruned_predictions(model, batch, row, kept)
+    assert len(asked) == len(set(asked)) == 5  # of eight: two of instance 0 again, and one of them once more
+    for number, at in enumerate(row):
+        answer, against = batch.answer[at], batch.against[at]
+        for step, logits in enumerate(apart[number]):
+            assert found[number, step] == (answer if logits[answer] > logits[against] else against)

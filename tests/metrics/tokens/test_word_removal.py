@@ -11,7 +11,9 @@ import torch
 from tests.metrics.tokens.conftest import ranked
 
 from flowgauge.core.errors import NotApplicable
+from flowgauge.metrics.registry import METRICS
 from flowgauge.metrics.tokens.word_removal import clean_probability, masked, removable
+from flowgauge.models.flow.flow_model import FlowModel
 
 
 def test_what_can_be_removed_are_words(model, make):
@@ -47,3 +49,41 @@ def test_the_probability_of_pairs_is_of_the_two(model, make):
     assert clean_probability(model, batch) == pytest.approx(q.sigmoid().numpy())
     whole = model.outputs(batch)[0].softmax(1).gather(1, batch.answer)[:, 0].detach().numpy()
     assert clean_probability(model, replace(batch, pairwise=False)) == pytest.approx(whole)
+
+
+def test_each_text_runs_once_and_whole_texts_once_for_all_metrics(model, make, monkeypatch):
+    """Against the naive loop: every draw, metric and share by itself, on one text without padding."""
+    shown = make.by_method(model, make.batch(model, [7, 6]), "random:draws=pairs:4")
+    asked: list[tuple[int, ...]] = []
+    outputs = FlowModel.outputs
+
+    def noted(self, batch):
+        asked.extend(tuple(ids[keep].tolist()) for ids, keep in zip(batch.ids, batch.attention_mask, strict=True))
+        return outputs(self, batch)
+
+    monkeypatch.setattr(FlowModel, "outputs", noted)
+    rows, runs = {}, {}
+    for name in ("comprehensiveness", "sufficiency"):
+        rows[name] = METRICS.create(name).score(model, [shown], None).rows
+        runs[name] = list(asked)
+        asked.clear()
+    monkeypatch.undo()
+    whole = [tuple(ids[:n].tolist()) for ids, n in zip(shown.batch.ids, shown.batch.lengths, strict=True)]
+    assert [runs["comprehensiveness"].count(text) for text in whole] == [1, 1] and not {*whole} & {*runs["sufficiency"]}
+    for texts in runs.values():  # four words in one text and three in the other: sets of one word, and of two of either
+        assert len(texts) == len(set(texts)) <= 2 + (4 + 6) + (3 + 3) < 2 * 8 * 5
+    alone: dict[str, list[float]] = {key: [] for key in rows}
+    for at, (predicted, text) in enumerate(zip(shown.predicted, whole, strict=True)):
+        single = shown.predicted_batch.rows(torch.tensor([at])).only(shown.batch.attention_mask[[at]])
+        words = np.flatnonzero(removable(single).numpy()[0])
+        for draw in predicted.draws:
+            order = words[np.argsort(-draw.tokens[words], kind="stable")]
+            for name, of_metric in alone.items():
+                for share in (1, 5, 10, 20, 50):
+                    top = order[: -(-share * len(words) // 100)]
+                    gone = top if name == "comprehensiveness" else np.setdiff1d(words, top)
+                    stay = torch.tensor([[position not in gone for position in range(len(text))]])
+                    of_metric.append(clean_probability(model, single)[0] - clean_probability(model, single.only(stay))[0])
+    for name, table in rows.items():
+        found = table[table["variant"] != "aopc"]["value"].to_numpy()
+        np.testing.assert_allclose(found, alone[name], rtol=0, atol=1e-12)

@@ -84,7 +84,8 @@ def test_pruned_heads_have_the_replacement_of_their_context_vectors(model, shown
     batch, rng = shown[0].batch, np.random.default_rng(6)
     kept = np.sort(rng.random((2, 3, 3, 4)), axis=1)[:, ::-1] < 0.7
     replaced = replaced_states(model, [part.batch for part in shown], operator)(batch)
-    for step, (logits,) in enumerate(pruned_outputs(model, batch, [1, 0], kept, replaced)):
+    for step in range(kept.shape[1]):
+        (logits,) = pruned_outputs(model, batch, [1, 0], kept[:, step], replaced)
         for number, row in enumerate((1, 0)):
             hidden, context, _ = by_hand(model, shown, operator, row)
             n = batch.lengths[row]
