@@ -60,7 +60,7 @@ class ComparisonSizes(NamedTuple):
     sentences: int = 4
     run: int = 20
     draws: int | str = "pairs:2"
-    patterns: int = 1000
+    patterns: int = 100
     shape: dict[str, int] = SHAPE
     tokens: int = TOKENS
     depths: Sequence[int] = tuple(DEPTHS)

@@ -17,14 +17,13 @@ from torch import Tensor
 from ...core.errors import UsageError
 from ...models.flow import chain_rule
 from ...models.flow.graph import SKIP
+from ...models.flow.pattern_influence import pattern_influence
 from ...models.flow.trace import PathTrace
 from ...models.layers.base import Projected, select
 from ...models.memory import affordable
 
 ENUMERATION_LIMIT = 20_000
 """Largest number N^(L-1) of patterns of one word that exact enumeration walks."""
-CHUNK = 1024
-"""Patterns that exact enumeration walks at once."""
 WORDS, TANGENTS = 1 / 4, 8
 """Share of the memory budget of what a search keeps of every word and sample, and how many vectors that is in a layer."""
 PIECE, SCORES = 1 / 8, 10
@@ -358,12 +357,9 @@ def optimality_gaps(trace: PathTrace, patterns: EmbeddingPatterns) -> list[Float
         middle = middle.reshape(count, trace.model.n_layers - 1)
         assert trace.batch.target is not None
         ends = trace.batch.target[row].expand(count, 1)
-        word_gaps = []
-        for w in torch.nonzero(patterns.traced[row])[:, 0]:
-            word = patterns.nodes[0][row, w].expand(count, 1)
-            walks = torch.cat([word, middle, ends], 1).split(CHUNK)
-            sign = -1 if patterns.total[row, w] < 0 else 1
-            best = torch.cat([chain_rule.pattern_influence(trace, row, walk) for walk in walks]).mul(sign).max()
-            word_gaps.append(best - patterns.influence[row, w] * sign)
-        gaps.append(torch.stack(word_gaps) if word_gaps else trace.g.new_zeros(0))
+        words = patterns.nodes[0][row, patterns.traced[row]]
+        walks = torch.cat([words.repeat_interleave(count, 0), middle.repeat(len(words), 1), ends.repeat(len(words), 1)], 1)
+        sign = torch.where(patterns.total[row, patterns.traced[row]] < 0, -1, 1)
+        every = pattern_influence(trace, row, walks).view(len(words), count) * sign[:, None]
+        gaps.append(every.amax(1) - patterns.influence[row, patterns.traced[row]] * sign)
     return gaps

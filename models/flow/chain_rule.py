@@ -141,11 +141,18 @@ def context_tangents(
         out = (v - c).mul_(score).add_(value).mul_(weight)
     else:
         out = (v - c).mul_(score).mul_(_of_pairs(trace.response[layer], pair)).addcmul_(value, weight)
-    same = to[..., :, None] == source[..., None, :]
-    if same.any():
-        own = _own_query(trace, layer, source, moved.query)[..., None, :, :, :]
-        out.addcmul_(own, _spread(trace, same)[..., None, None].to(out.dtype))
+    staying, same = _staying(source, to)
+    if len(staying):
+        own = _own_query(trace, layer, source[:, staying], moved.query[:, staying])[..., None, :, :, :]
+        out.index_add_(1, staying, own * _spread(trace, same)[..., None, None].to(out.dtype))
     return out
+
+
+def _staying(source: Nodes, to: Nodes) -> tuple[Int[Tensor, " staying"], Bool[Tensor, "batch staying t f"]]:
+    """The patterns with a source that is one of the targets too, in any instance, and where they have one."""
+    same = to[..., :, None] == source[..., None, :]
+    staying = same.flatten(2).any(2).any(0).nonzero()[:, 0]
+    return staying, same[:, staying]
 
 
 def _of_pairs(weights: Float[Tensor, "rows heads tokens tokens"], pair: Int[Tensor, "rows m t f"]) -> Tensor:
@@ -210,17 +217,18 @@ def context_pull(trace: PathTrace, layer: int, source: Nodes, to: Nodes, grad: T
         of_sources = pulled[..., 0].permute(0, 4, 1, 3, 2).flatten(2, 3)  # (R, A, M F, T)
         added = attention.relative.keyed_pull(of_sources, *_flat_pairs(trace, source, to), n)
         key = key if added is None else key + added.transpose(1, 2).unflatten(1, source.shape[1:])
-    same = to[..., :, None] == source[..., None, :]
-    if not same.any():
-        return Projected(torch.zeros_like(value), key, value)
+    query, (staying, same) = torch.zeros_like(value), _staying(source, to)
+    if not len(staying):
+        return Projected(query, key, value)
     _, k, values = (x.transpose(1, 2) for x in projected)
+    to, grad, centre = to[:, staying], grad[:, staying], centre[:, staying]
     flat, at = grad.flatten(1, 2).transpose(1, 2), _spread(trace, to.flatten(1))  # (R, A, M T, d)
     share = (flat @ values.transpose(2, 3)).sub_(centre[..., 0].flatten(1, 2).transpose(1, 2)[..., None])
     share.mul_(_rows_of(trace.response[layer], at))
     at_query = (share @ k).mul_(attention.scale)
     added = None if attention.relative is None else attention.relative.asking_pull(share, at)
     at_query = (at_query if added is None else at_query + added).transpose(1, 2).unflatten(1, to.shape[1:])  # (R, M, T, A, d)
-    query = (at_query[..., :, None, :, :] * _spread(trace, same)[..., None, None]).sum(-4)
+    query.index_copy_(1, staying, (at_query[..., :, None, :, :] * _spread(trace, same)[..., None, None]).sum(-4))
     return Projected(query, key, value)
 
 
@@ -245,63 +253,6 @@ def skip_tangents(trace: PathTrace, source: Nodes, to: Nodes, tangent: State) ->
     if same.shape[-1] == 1:
         return tangent * same[..., 0].unsqueeze(-1)
     return same.to(tangent.dtype) @ tangent
-
-
-def pattern_influence(
-    trace: PathTrace, row: int, positions: Int[Tensor, "patterns depths"], heads: Int[Tensor, "patterns layers"] | None = None
-) -> Float[Tensor, " patterns"]:
-    """I(x, pi) of arbitrary paths of one instance (units of q, signed).
-
-    Args:
-        trace: Path samples.
-        row: The instance.
-        positions: Token positions for l = 0..L; the last must be the target.
-        heads: The head of each edge, or -1 for the skip, which carries nothing where positions differ; None: every head and the
-            skip together.
-    """
-    chosen = None if heads is None else heads[None]
-    parts = [_Prefixes(piece, positions[None], chosen).influence()[0] for piece in trace.one(row).pieces()]
-    return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
-
-
-class _Prefixes:
-    """The influence of many patterns of one instance; patterns with a common prefix share its tangent."""
-
-    def __init__(self, trace: PathTrace, positions: Int[Tensor, "1 patterns depths"], heads: Tensor | None) -> None:
-        self.trace, self.positions, self.heads = trace, positions, heads
-
-    def influence(self) -> Float[Tensor, "1 patterns"]:
-        """The influence of every pattern (units of q)."""
-        trace, total = self.trace, None
-        nodes, group = self.positions[0, :, :1].unique(dim=0, return_inverse=True)
-        tangent = start_tangents(trace, nodes[None])
-        for layer in range(trace.model.n_layers):
-            step = [self.positions[0, :, layer + 1]] + ([] if self.heads is None else [self.heads[0, :, layer]])
-            edges, group = torch.stack([group, *step], 1).unique(dim=0, return_inverse=True)
-            parent, to = edges[:, 0], edges[:, 1][None, :, None]
-            source = nodes[parent][None]
-            tangent = tangent[:, parent]
-            moved = project(trace, layer, source, tangent)
-            context = context_tangents(trace, layer, source, to, moved)[:, :, :, 0]
-            skip = skip_tangents(trace, source, to, tangent)
-            if self.heads is not None:
-                chosen = edges[:, 2]
-                open_heads = chosen[:, None] == torch.arange(trace.model.n_heads, device=chosen.device)
-                context = context * open_heads[None, :, None, :, None]
-                skip = skip * (chosen == -1)[None, :, None, None]
-            if layer == trace.model.n_layers - 1:
-                total = self._arrive(layer, to, skip, context)[:, group]
-            else:
-                tangent, nodes = advance(trace, layer, to, skip, context), to[0]
-        assert total is not None
-        return total
-
-    def _arrive(self, layer: int, to: Nodes, skip: State, context: Tensor) -> Tensor:
-        """The influence that arrives at the target: the last step needs gradients at the last layer's nodes, and no tangent."""
-        trace, at = self.trace, self.trace.at(to)
-        part = (context * select(trace.grad_context[layer].flatten(0, 1), at)).sum((-1, -2, -3))
-        part += (skip * select(trace.grad_skip[layer].flatten(0, 1), at)).sum((-1, -2))
-        return trace.mean(part)
 
 
 class LayerFlow(NamedTuple):

@@ -16,7 +16,7 @@ from flowgauge.methods.gradients.integrated_gradients import IntegratedGradients
 from flowgauge.methods.patterns.pattern_search import optimality_gaps, search
 from flowgauge.methods.registry import METHODS
 from flowgauge.models.batch import Rows
-from flowgauge.models.flow.chain_rule import pattern_influence
+from flowgauge.models.flow.pattern_influence import pattern_influence
 from flowgauge.models.flow.trace import path_trace
 from flowgauge.models.outputs import value
 

@@ -16,7 +16,8 @@ from flowgauge.metrics.registry import METRICS, metric
 @pytest.mark.parametrize("name", list(METRICS.builtin))
 def test_every_metric_declares_itself(name):
     made = METRICS.create(name)
-    assert made.name == name and made.version == {"optimality": 2}.get(name, 1) and made.flowgauge_kind == "metric"
+    versions = {"optimality": 2, "random_rank": 2}
+    assert made.name == name and made.version == versions.get(name, 1) and made.flowgauge_kind == "metric"
     assert made.unit and made.source and made.ranked
     assert made.reference is None or made.reference in METHODS.builtin
     scopes = {"head_universality": "cells", "stability": "cells"}

@@ -13,9 +13,7 @@ from tests.methods.patterns.conftest import TOLERANCE
 
 from flowgauge.core.errors import UsageError
 from flowgauge.methods.patterns.influence_patterns import InfluencePatterns
-from flowgauge.models.flow.chain_rule import (
-    pattern_influence,
-)
+from flowgauge.models.flow.pattern_influence import pattern_influence
 from flowgauge.models.flow.trace import path_trace
 
 

@@ -14,11 +14,11 @@ from flowgauge.methods.patterns.influence_patterns import InfluencePatterns
 from flowgauge.methods.patterns.pattern_search import optimality_gaps, refine, search
 from flowgauge.models.flow.chain_rule import (
     edge_scores,
-    pattern_influence,
     project,
     start_tangents,
 )
 from flowgauge.models.flow.graph import SKIP
+from flowgauge.models.flow.pattern_influence import pattern_influence
 from flowgauge.models.flow.trace import PathTrace, path_trace
 from flowgauge.models.layers.base import Projected
 

@@ -10,8 +10,8 @@ from scipy import stats
 from flowgauge.core.errors import NotApplicable
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.patterns.random_rank import RandomRank, draw_words, influences, random_heads, random_paths, rank
-from flowgauge.models.flow.chain_rule import pattern_influence
 from flowgauge.models.flow.graph import ALL_HEADS, SKIP
+from flowgauge.models.flow.pattern_influence import pattern_influence
 from flowgauge.models.flow.trace import path_trace
 
 T = 2
@@ -58,6 +58,19 @@ def test_random_heads_are_valid_choices_only():
     assert np.bincount(heads[1:][~same[1:]], minlength=4) / (~same[1:]).sum() == pytest.approx(np.full(4, 0.25), abs=0.03)
 
 
+def test_words_share_the_numbers_that_their_patterns_are_drawn_with():
+    """Also where heads are valid at one word's edge only, so that one word has more choices there than another."""
+    one, two = (random_paths(np.array([j, 1, 4, 2]), 50, 5, np.random.default_rng(0)) for j in (1, 3))
+    assert (one[1:, 1:] == two[1:, 1:]).all()
+    first, second = (random_heads(paths, np.array([0, 0, 1]), 4, np.random.default_rng(1)) for paths in (one, two))
+    assert (first[:, 1:] == second[:, 1:]).all()
+    both = (one[:, 1:] == one[:, :-1])[:, 0] == (two[:, 1:] == two[:, :-1])[:, 0]
+    assert (first[both] == second[both]).all() and (first[~both] != second[~both]).any()
+    causal = np.repeat(np.tril(np.ones((5, 5), bool))[None], 3, 0)
+    early, late = (random_paths(np.array([j, 4, 4, 4]), 500, 5, np.random.default_rng(0), causal) for j in (0, 3))
+    assert (early <= late).all() and 0 < (early[1:, 1:] == late[1:, 1:]).all(1).mean() < 1
+
+
 def test_rank_by_hand():
     random = np.array([1.0, 2.0, 2.0, 5.0])
     found = rank(2.0, random)
@@ -67,18 +80,18 @@ def test_rank_by_hand():
     assert np.isnan(rank(1.0, np.ones(3))["normal_p"])
 
 
-def test_influences_are_those_of_each_path(make, model, monkeypatch):
+def test_influences_are_those_of_each_path(make, model):
     trace = path_trace(model, make.batch(model, [5]), samples=3)
     paths = random_paths(np.array([1, 1, 4, 2]), 20, 5, np.random.default_rng(0))
     paths = np.concatenate([paths, paths[:3]])
     heads = random_heads(paths, np.array([0, 0, 1]), 4, np.random.default_rng(1))
-    monkeypatch.setattr("flowgauge.metrics.patterns.random_rank.CHUNK", 4)
-    found = influences(trace, paths, None)
-    assert (found[:3] == found[-3:]).all()
+    found = influences(trace, np.stack([paths, paths[::-1]]))
+    assert found.shape == (2, 24) and (found[0] == found[1, ::-1]).all() and (found[0, :3] == found[0, -3:]).all()
     for walk in (None, heads):
         chosen = [None if walk is None else torch.from_numpy(walk[m : m + 1]) for m in range(len(paths))]
         alone = [float(pattern_influence(trace, 0, torch.from_numpy(p[None]), w)) for p, w in zip(paths, chosen, strict=True)]
-        assert influences(trace, paths, walk) == pytest.approx(np.array(alone), abs=1e-12)
+        units = None if walk is None else walk[None]
+        assert influences(trace, paths[None], units)[0] == pytest.approx(np.array(alone), abs=1e-12)
 
 
 @pytest.fixture
@@ -109,6 +122,15 @@ def test_the_best_pattern_beats_all_random_ones_and_the_worst_none(make, model, 
     assert value_of(scores, "embedding/beaten") == 0.0 and value_of(scores, "embedding/p") == 1.0
     assert value_of(scores, "embedding/normal_p") > 0.7
     assert reasons(scores)["attention/p"] == "the patterns have no attention level."
+
+
+def test_a_word_has_the_same_rank_alone_and_beside_others(model, found):
+    """What is drawn for a word depends on neither the number of words nor on which others are ranked."""
+    few, all_words = (RandomRank(patterns=20, words=words, samples=2).score(model, [found], None).rows for words in (2, 99))
+    key = ["instance", "variant", "draw"]
+    both = few.merge(all_words, on=key, suffixes=("", "_all"))
+    assert len(both) == len(few) < len(all_words)
+    assert both["value"].to_numpy() == pytest.approx(both["value_all"].to_numpy(), nan_ok=True, abs=1e-9)
 
 
 def test_aggregates_average_words_and_repeat(model, found):

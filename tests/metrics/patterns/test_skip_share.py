@@ -11,8 +11,8 @@ from tests.metrics.patterns.conftest import T
 from flowgauge.core.errors import UsageError
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.patterns.skip_share import SkipShare, skip_parts
-from flowgauge.models.flow.chain_rule import pattern_influence
 from flowgauge.models.flow.graph import SKIP, Patterns
+from flowgauge.models.flow.pattern_influence import pattern_influence
 from flowgauge.models.flow.trace import path_trace
 
 

@@ -15,11 +15,11 @@ from flowgauge.models.flow.chain_rule import (
     edge_scores,
     layer_flow,
     layer_tangent,
-    pattern_influence,
     project,
 )
 from flowgauge.models.flow.flow_model import FlowModel
 from flowgauge.models.flow.graph import SKIP
+from flowgauge.models.flow.pattern_influence import pattern_influence
 from flowgauge.models.flow.trace import PathTrace, path_trace
 from flowgauge.models.layers.attention import mix
 from flowgauge.models.layers.base import Projected

@@ -7,7 +7,7 @@ import torch
 
 from flowgauge.models import memory
 from flowgauge.models.flow import split_trace
-from flowgauge.models.flow.chain_rule import pattern_influence
+from flowgauge.models.flow.pattern_influence import pattern_influence
 from flowgauge.models.flow.trace import PathTrace, path_trace
 from flowgauge.models.memory import layer_bytes, within_memory
 
