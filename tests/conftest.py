@@ -72,6 +72,16 @@ OUTPUTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _commands_built_once() -> Iterator[None]:
+    """The commands are built once a session, not for every call: that takes longer than most of them."""
+    from typer import testing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(testing, "_get_command", cache(testing._get_command))
+        yield
+
+
 @cache
 def agreement_words() -> tuple[str, ...]:
     """Every word and answer of the built-in agreement tasks."""

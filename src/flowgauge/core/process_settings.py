@@ -88,12 +88,13 @@ class _Modules(dict[str, Any]):
     """
 
     def __ne__(self, before: object) -> bool:
-        return any(self._is_other(name, module) for name, module in cast(_Modules, before).items())
+        changed = ((self.get(name), module) for name, module in cast(_Modules, before).items() if self.get(name) is not module)
+        return any(self._are_other(now, module) for now, module in changed)
 
-    def _is_other(self, name: str, before: Any) -> bool:
-        now = self.get(name)
+    @staticmethod
+    def _are_other(now: Any, before: Any) -> bool:
         file = getattr(now, "__file__", None)
-        return now is not before and (file is None or file != getattr(before, "__file__", None))
+        return file is None or file != getattr(before, "__file__", None)
 
 
 class _Functions(dict[str, dict[str, Any]]):
