@@ -226,7 +226,8 @@ def test_a_papers_tables_are_printed_and_written(
     assert lines[:2] == [toy_report.title, toy_report.summary()[0]]
     assert "Table 1: sufficiency" in lines and "Table 2: it has no numbers" in lines
     assert "not comparable: theirs counts commas (counted in another way, obj)" in lines
-    assert lines[-4:] == [str(tmp_path / f"toy-paper{end}") for end in (".html", ".md", "-Table-1.png", "-Table-1.svg")]
+    endings = (".html", ".md", ".json", "-Table-1.png", "-Table-1.svg")
+    assert lines[-len(endings) :] == [str(tmp_path / f"toy-paper{end}") for end in endings]
     assert reproduce(str(toy_paper), *words[:4], "--quiet").stdout == ""
 
 
