@@ -75,10 +75,10 @@ OUTPUTS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="session", autouse=True)
 def _commands_built_once() -> Iterator[None]:
     """The commands are built once a session, not for every call: that takes longer than most of them."""
-    from typer import testing
+    from typer import main
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(testing, "_get_command", cache(testing._get_command))
+        patch.setattr("typer.testing._get_command", cache(main.get_command))
         yield
 
 
