@@ -23,6 +23,7 @@ from ..tables.columns import RANKED
 from ..tables.ranking import Ranking, rank_methods
 from .operator_sensitivity import OperatorSensitivity, panels
 from .paired_tests import Difference, Ranks, differences, ranks, sentence, separated_pairs
+from .share_of_oracle import OracleShares, oracle_shares
 
 COLUMNS = (
     "model", "task", "metric", "variant", "one", "other", "difference", "low", "high",
@@ -50,6 +51,11 @@ class MethodComparison(Ranking):
         return {frozenset((d.one, d.other)): d for d in self.pairs}
 
     @cached_property
+    def of_oracle(self) -> OracleShares:
+        """How far each method comes from random explanations to those of an oracle, where the table has both."""
+        return oracle_shares(self.group, self.scores)
+
+    @cached_property
     def letters(self) -> list[str]:
         """Letters of each method: two share one if and only if they are not separated."""
         return letters(separated_pairs(self.scores.methods, self.pairs))
@@ -74,7 +80,10 @@ class MethodComparison(Ranking):
         missing += [f"Every method has a score of {', '.join(shared)}: --metric compares by one of them."] if shared else []
         once = note_lines({m: note for m, note in group.trained_once.items() if m in self.scores.methods})
         operators = [line for panel in self.panels for line in panel.lines()]
-        return title, self.table(), [head, *self.sentences, *once, *missing, *operators, ""]
+        shares = self.of_oracle
+        scaled = [f"of the oracle: 0 as {shares.control}, 1 as {shares.oracle}."] if shares.of_method else []
+        scaled += [f"No share of the oracle: {shares.reason}."] if shares.reason else []
+        return title, self.table(), [head, *scaled, *self.sentences, *once, *missing, *operators, ""]
 
     def _metrics_of_all(self) -> list[str]:
         """Metrics of which every method has scores, where it has none of this one."""
@@ -91,14 +100,22 @@ class MethodComparison(Ranking):
         return [] if Spec.parse(self.metric.partition("/")[0]).name in everywhere else sorted(everywhere)
 
     def table(self) -> list[tuple[str, ...]]:
-        """A head, then a row a method: rank with its interval, mean with its interval, letters of its ties."""
-        rows: list[tuple[str, ...]] = [("rank", "method", "n", f"{self.metric}\n{self.variant}", "not separated")]
+        """A head, then a row a method: rank with its interval, mean with its interval, letters of its ties.
+
+        Where the table has an oracle and random explanations, also the share of the way between these.
+        """
+        scale = self.of_oracle
+        shares = scale.of_method
+        further = ("of the oracle",) if shares else ()
+        rows: list[tuple[str, ...]] = [("rank", "method", "n", f"{self.metric}\n{self.variant}", *further, "not separated")]
         counted = zip(self.scores.methods, self.scores.counts, self.scores.cluster_counts, strict=True)
         for index, (name, count, clusters) in enumerate(counted):
             mean, low, high = self.means[index].tolist()
             rank = f"{self.ranks.rank[index]:g} [{self.ranks.low[index]:g}, {self.ranks.high[index]:g}]"
             mean_text = with_interval(mean, low, high, count, clusters=clusters)
-            rows.append((rank, name, str(count), mean_text, self.letters[index]))
+            ends = {scale.oracle: "1", scale.control: "0"}
+            share = (ends.get(name) or with_interval(*shares[name], int(self.scores.common.sum())),) if shares else ()
+            rows.append((rank, name, str(count), mean_text, *share, self.letters[index]))
         return rows
 
 

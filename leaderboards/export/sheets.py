@@ -59,7 +59,11 @@ def ranked(task_board: TaskBoard, record: Record) -> tuple[Aggregate | None, str
 
 def standing_table(standing: RankedTable) -> pd.DataFrame:
     """A row for each method, best first; methods without a score come last, with the reason."""
-    rows = [{**asdict(line), "reason": ""} for line in standing.rows]
+    shares = standing.comparison.of_oracle.of_method
+    ends = {
+        label: dict(zip(("of_oracle", "of_oracle_low", "of_oracle_high"), share, strict=True)) for label, share in shares.items()
+    }
+    rows = [{**asdict(line), **ends.get(line.label, {}), "reason": ""} for line in standing.rows]
     rows += [{"label": label, "reason": why} for label, why in standing.comparison.missing.items()]
     frame = pd.DataFrame(rows)
     group, side = standing.comparison.group, standing.comparison

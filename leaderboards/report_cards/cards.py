@@ -15,9 +15,10 @@ from ...core.errors import UnknownName, UsageError
 from ...core.progress import Progress
 from ...metrics.statistics.intervals import Bounds, mean_intervals
 from ...metrics.statistics.separation import order_agreement
+from ..comparison.share_of_oracle import CONTROLS
 from ..stored.comparable_cells import groups
 from ..stored.records import stored_records
-from .evidence import CONTROLS, LEAST_METHODS, Evidence, Told, evidence, identities, metric_labels
+from .evidence import LEAST_METHODS, Evidence, Told, evidence, identities, metric_labels
 
 OPERATOR = "operator"
 """The setting in which operators of one metric differ."""

@@ -12,16 +12,13 @@ import pandas as pd
 
 from ...benchmark.store.record import Record, Score
 from ...metrics.statistics.separation import Separation, order_agreement, separation
+from ..comparison.share_of_oracle import CONTROLS, NOISE
 from ..stored.comparable_cells import ComparableCells, label, why_not_scored
 from ..stored.score_table import CellSource
 from ..tables.ranking import rank_methods
 
-CONTROLS = {"oracle": "random", "oracle-mask": "random-mask"}
-"""Explanations that know the answer (`benchmark/plans/oracle.py`), each with the random ones that it is held against."""
 DRAWS, PAIRS = "draws", "pairs:"
 """The setting of `random`, and how it begins where every second draw is the reversal of the one before."""
-NOISE = "noise"
-"""The setting of an oracle that orders its explanations: the smaller, the better."""
 TRUTHS: Mapping[str, Mapping[str, str]] = {
     "ground_truth": {
         "tokens": "tokens/auroc", "nodes": "nodes/auroc", "mask": "nodes/auroc", "heads": "heads/auroc",
