@@ -21,7 +21,9 @@ from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.comparison.model_boards import model_boards
 from flowgauge.leaderboards.comparison.task_boards import read_task_boards
 from flowgauge.leaderboards.export.sheets import export
+from flowgauge.leaderboards.report_cards.card_file import read_cards
 from flowgauge.leaderboards.reproduction.report_file import read_report
+from flowgauge.leaderboards.site.metric_cards import anchor_of, card_rows
 from flowgauge.leaderboards.submission.board import name_of
 from flowgauge.leaderboards.submission.board_reader import open_board
 from flowgauge.leaderboards.submission.check_board import check_board
@@ -127,6 +129,14 @@ def test_papers_on_the_site_say_what_the_page_of_papers_says() -> None:
         for title, numbers in rows:
             shown = [f"{n.ours}; {n.theirs}: {n.verdict}".replace("<", "&lt;") for n in numbers]
             assert any(line.startswith(f"| {title} |") and all(text in line for text in shown) for line in lines), title
+
+
+def test_the_metrics_that_order_the_board_have_a_report_card() -> None:
+    """On the site, their tables lead to it: it is of the settings that the board has."""
+    rows, (first, *_) = card_rows(read_cards(HOME / "report-cards.json")), records().values()
+    for metric in stated_order(read_ledger(BOARD)).popitem()[1]:
+        settings = next(score.settings for score in first.scores.values() if score.name == metric)
+        assert anchor_of(rows, metric, settings), metric
 
 
 def test_the_table_of_the_page_is_the_boards() -> None:
