@@ -10,7 +10,7 @@ import pytest
 from flowgauge.benchmark.store.store import Store
 from flowgauge.leaderboards.comparison.method_comparison import compare_methods
 from flowgauge.leaderboards.comparison.share_of_oracle import _shares
-from flowgauge.leaderboards.comparison.standings import read_task_boards
+from flowgauge.leaderboards.comparison.task_boards import read_task_boards
 from flowgauge.leaderboards.export.sheets import standing_table
 from flowgauge.leaderboards.stored.score_table import ScoreTable
 from flowgauge.leaderboards.submission.board_reader import open_board
