@@ -37,7 +37,7 @@ class ScaleRow(NamedTuple):
         name: What was done.
         cells: How many cells.
         seconds: Wall time (s).
-        processor: Processor time (s) of this process and of those that it waited for; workers of Ray are none of these.
+        processor: Processor time (s) of this process and of commands that it waited for; that of workers is not in it.
     """
 
     name: str
@@ -119,7 +119,7 @@ def _timed(name: str, cells: int, job: Callable[[], object]) -> ScaleRow:
 
 
 def _processor() -> float:
-    """Processor time of this process and of ended ones that it started (s)."""
+    """Processor time of this process and of the commands that it waited for (s)."""
     return sum(
         used.ru_utime + used.ru_stime for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )
