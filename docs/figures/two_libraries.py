@@ -117,7 +117,9 @@ def score(store: Store, record: Record, metric: str, variant: str) -> dict[str, 
 
 
 def shown(values: Sequence[float]) -> str:
-    """The mean and its 95 % interval over sentences."""
+    """The mean and its 95 % interval over sentences; the mean alone where all are equal."""
+    if np.ptp(values) < 1e-4:
+        return f"{np.mean(values):.2f}"
     mean, low, high = mean_intervals(np.array([values]), np.zeros(len(values), int))[0].tolist()
     return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
@@ -145,10 +147,8 @@ def print_tables(url: str) -> None:
         cells = (shown(signed), shown(absolute), shown(values[0]), shown(values[1]), shown(values[0] - values[1]))
         print(f"| {name} | {' | '.join(cells)} |")
     for library, by_method in means.items():
-        places = rankdata([-value for value in by_method.values()])
-        print(
-            f"{library}: {', '.join(f'{by_method_name} {place:.0f}' for by_method_name, place in zip(by_method, places, strict=True))}"
-        )
+        places = zip(by_method, rankdata([-value for value in by_method.values()]), strict=True)
+        print(f"{library}: {', '.join(f'{name} {place:.0f}' for name, place in places)}")
 
 
 if __name__ == "__main__":
