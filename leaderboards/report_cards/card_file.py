@@ -33,18 +33,39 @@ def read_cards(path: Path) -> ReportCards:
     """The cards of a file.
 
     Raises:
-        UsageError: The file cannot be read, or is another kind of file.
+        UsageError: The file cannot be read, is another kind of file, or its cards do not fit together.
     """
     text = read_text(path, "file of report cards")
     try:
         stored = parse_json(text)
         if not isinstance(stored, dict) or stored.get("kind") != KIND:
             raise ValueError(f"its kind is not {KIND}")
-        return TypeAdapter(ReportCards).validate_python(_with_nan(stored))
-    except ValueError as error:
+        cards = TypeAdapter(ReportCards).validate_python(_with_nan(stored))
+        _check(cards)
+        return cards
+    except (ValueError, RecursionError) as error:
         fault = error.errors()[0] if isinstance(error, ValidationError) else None
         why = str(error) if fault is None else f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
         raise UsageError(f"{path} holds no report cards ({why}): `flowgauge report-card STORE --out DIR` writes them.") from error
+
+
+def _check(cards: ReportCards) -> None:
+    """Checks what tables and figures of cards rest on.
+
+    Raises:
+        ValueError: Nothing was measured, a metric has two cards, or a card lacks a correlation or the size of an oracle's noise.
+    """
+    names = [card.metric for card in cards.cards]
+    if not names or not cards.tasks:
+        raise ValueError("it has no cards, or none of the tasks that they were measured on")
+    if len(set(names)) < len(names):
+        raise ValueError("a metric has two cards")
+    for card in cards.cards:
+        lacking = {*names, *card.operators} - {card.metric, *card.correlations}
+        if lacking:
+            raise ValueError(f"the card of {card.metric} has no correlation with {min(lacking)}")
+        for kind in card.power:
+            float(kind.rpartition("=")[2])
 
 
 def _plain(value: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from ...core.errors import UsageError
 from ...core.text_files import parse_json, read_text
@@ -17,7 +18,7 @@ from .verdict import Word
 class _Entry(BaseModel):
     """Fields that a file has, and no others."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class StoredNumber(_Entry):
@@ -66,6 +67,13 @@ class StoredTable(_Entry):
     columns: tuple[str, ...]
     rows: tuple[StoredRow, ...]
     reasons: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _every_row_has_a_place_for_each_column(self) -> Self:
+        for row in self.rows:
+            if len(row.numbers) != len(self.columns):
+                raise ValueError(f"the row {row.title} has {len(row.numbers)} numbers, and there are {len(self.columns)} columns")
+        return self
 
     @property
     def measured(self) -> bool:
@@ -125,7 +133,7 @@ def read_report(path: Path) -> StoredReport:
         if not isinstance(stored, dict) or stored.get("kind") != "flowgauge-reproduction":
             raise ValueError("its kind is not flowgauge-reproduction")
         return StoredReport.model_validate(stored)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         fault = error.errors()[0] if isinstance(error, ValidationError) else None
         why = str(error) if fault is None else f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
         raise UsageError(
@@ -154,4 +162,4 @@ def _number(number: ComparedNumber) -> StoredNumber:
 
 
 def _known(value: float) -> float | None:
-    return value if value == value else None
+    return value if math.isfinite(value) else None

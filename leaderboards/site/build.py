@@ -104,8 +104,8 @@ def build(
         papers: Files of papers that `flowgauge reproduce --out` wrote; none: no page of them.
 
     Raises:
-        UsageError: A store is missing or empty, a file of report cards or of a paper is none, `out` holds something other than a
-            site, or the packages for charts are missing.
+        UsageError: A store is missing or empty, a file of report cards or of a paper is none, two files are of one paper, `out`
+            holds something other than a site, or the packages for charts are missing.
     """
     for package in ("altair", "vl_convert"):
         if find_spec(package) is None:
@@ -113,6 +113,10 @@ def build(
     reader = open_board(urls)
     cards = None if report_cards is None else read_cards(report_cards)
     reports = tuple(read_report(path) for path in papers)
+    names = [report.paper for report in reports]
+    for path, name in zip(papers, names, strict=True):
+        if names.count(name) > 1:
+            raise UsageError(f"{path} is one of {names.count(name)} files of the paper {name}: name one with --paper.")
     with site_folder(out) as folder:
         _SiteWriter(reader, folder, title, cards, reports).write(instances)
         sizes = {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}

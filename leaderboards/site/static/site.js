@@ -161,7 +161,7 @@
     home.prepend(bar);
     // The address names a panel, or something inside one.
     const follow = () => {
-      const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+      const target = location.hash && document.getElementById(location.hash.slice(1));
       const index = target ? panels.findIndex((panel) => panel.contains(target)) : -1;
       if (index < 0) return;
       choose(index);

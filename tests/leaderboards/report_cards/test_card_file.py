@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,10 +40,26 @@ def test_what_is_read_is_what_was_written(cards: ReportCards, tmp_path: Path) ->
     ("text", "why"),
     [("[]", "its kind is not flowgauge-report-cards"), ("{", "Expecting"),
      ('{"kind": "flowgauge-report-cards", "tasks": [], "methods": 1}', "cards: Field required"),
-     ('{"kind": "flowgauge-report-cards", "tasks": [], "methods": "many", "cards": []}', "methods: Input should be")],
+     ('{"kind": "flowgauge-report-cards", "tasks": [], "methods": "many", "cards": []}', "methods: Input should be"),
+     ('{"kind": "flowgauge-report-cards", "tasks": [], "methods": 1, "cards": []}', "it has no cards"),
+     ("[" * 100_000, "recursion")],
 )  # fmt: skip
 def test_another_file_is_refused_in_one_line(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "other.json").write_text(text)
     with pytest.raises(UsageError, match="`flowgauge report-card STORE --out DIR` writes them") as refused:
         read_cards(tmp_path / "other.json")
     assert why in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [({"correlations": {}}, "the card of copy has no correlation with"), ({"operators": ["nothing"]}, "correlation with nothing"),
+     ({"power": {"oracle": {"value": 1}}}, "could not convert"), ({"metric": "share"}, "a metric has two cards")],
+)  # fmt: skip
+def test_cards_that_do_not_fit_together_are_refused(cards: ReportCards, tmp_path: Path, fields: dict[str, Any], why: str) -> None:
+    stored = json.loads(to_json(cards))
+    next(card for card in stored["cards"] if card["metric"] == "copy").update(fields)
+    (tmp_path / "cards.json").write_text(json.dumps(stored))
+    with pytest.raises(UsageError, match="`flowgauge report-card STORE --out DIR` writes them") as refused:
+        read_cards(tmp_path / "cards.json")
+    assert why in str(refused.value)

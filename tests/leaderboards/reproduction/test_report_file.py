@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ def test_what_is_read_is_what_was_written(toy_report: PaperReport, tmp_path: Pat
         ("[]", "its kind is not"),
         ("{", "Expecting"),
         ('{"kind": "flowgauge-reproduction", "paper": "x"}', "title: Field required"),
+        ("[" * 100_000, "recursion"),
     ],
 )
 def test_another_file_is_refused_in_one_line(tmp_path: Path, text: str, why: str) -> None:
@@ -49,3 +51,11 @@ def test_another_file_is_refused_in_one_line(tmp_path: Path, text: str, why: str
     with pytest.raises(UsageError, match="`flowgauge reproduce PAPER --out DIR` writes one") as refused:
         read_report(tmp_path / "other.json")
     assert why in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_row_with_too_few_numbers_is_refused(toy_report: PaperReport, tmp_path: Path) -> None:
+    stored = stored_report(toy_report).model_dump()
+    stored["tables"][0]["rows"][0]["numbers"] = []
+    (tmp_path / "toy.json").write_text(json.dumps(stored))
+    with pytest.raises(UsageError, match=r"tables\.0: .* has 0 numbers, and there are 2 columns"):
+        read_report(tmp_path / "toy.json")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from tests.leaderboards.synthetic import HOSTILE, synthetic_store
 
+from flowgauge.core.errors import UsageError
 from flowgauge.leaderboards.reproduction.report_file import read_report
 from flowgauge.leaderboards.site.build import build
 from flowgauge.leaderboards.site.papers import measured_tables, paper_sheet
@@ -40,3 +42,11 @@ def test_the_page_has_a_part_a_paper_and_no_text_of_a_file_is_markup(tmp_path: P
     assert "<script>alert" not in text and "<img src=x" not in text
     anchors = [fields["id"] for tag, fields in page.tags if tag == "h3" and "id" in fields]
     assert len(set(anchors)) == 2 and {f"#{name}" for name in anchors} <= set(page.addresses())
+
+
+def test_a_paper_has_one_file(tmp_path: Path) -> None:
+    need_charts()
+    store, path = synthetic_store(tmp_path / "store", 2, 1, 1), paper_file(tmp_path)
+    with pytest.raises(UsageError, match="one of 2 files of the paper toy-paper"):
+        build([store], tmp_path / "site", papers=[path, path])
+    assert not (tmp_path / "site").exists()
