@@ -112,13 +112,14 @@ class TaskBoard:
         return tuple(row.label for row in rows if row.rank == rows[0].rank)
 
 
-def read_task_boards(reader: BoardReader) -> list[TaskBoard]:
+def read_task_boards(reader: BoardReader, model: str | None = None) -> list[TaskBoard]:
     """The tables of every group of a board, in order of model and task.
 
     Args:
         reader: The board, from `board_reader.open_board`.
+        model: Only the groups of this model; None: all.
     """
-    return [_task_board(reader, group) for group in groups(reader.records)]
+    return [_task_board(reader, group) for group in groups(reader.records) if model in (None, group.model)]
 
 
 def _task_board(reader: BoardReader, group: ComparableCells) -> TaskBoard:

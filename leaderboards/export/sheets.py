@@ -18,7 +18,7 @@ from ...core.errors import UnknownName, UsageError, listing
 from ...metrics.scores import Aggregate
 from ..comparison.model_boards import ModelBoard, model_boards
 from ..comparison.task_boards import RankedTable, TaskBoard, read_task_boards
-from ..stored.comparable_cells import ComparableCells, find_aggregate, note_lines, trained_once
+from ..stored.comparable_cells import ComparableCells, find_aggregate, groups, note_lines, trained_once
 from ..submission.board_reader import BoardReader, open_board
 from ..submission.trust import Trust
 
@@ -321,14 +321,12 @@ def export(urls: Sequence[str], name: str, format: Format, model: str | None = N
         UsageError: The table, the model or the format is unknown; near matches are named.
     """
     reader = open_board(urls)
-    task_boards = read_task_boards(reader)
-    models = list(dict.fromkeys(task_board.group.model for task_board in task_boards))
+    models = list(dict.fromkeys(group.model for group in groups(reader.records)))
     if model is not None and model not in models:
         raise UnknownName("model on this board", model, models)
     if model is None and len(models) > 1:
         raise UsageError(f"the board has several models; choose one with --model: {listing(models)}.")
-    chosen = [task_board for task_board in task_boards if task_board.group.model == (model or models[0])]
-    known = _sheets(chosen, reader)
+    known = _sheets(read_task_boards(reader, model), reader)
     sheet = known[name]() if name in known else None
     if sheet is None:
         raise UnknownName("table", name, known, TABLE_NAMES)
