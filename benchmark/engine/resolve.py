@@ -13,6 +13,7 @@ from typing import Any
 from ...core.errors import NoSplit, UnknownName, UsageError
 from ...core.foreign_code import plugin_call
 from ...core.registry import Spec
+from ...methods.explanation import VIEWS
 from ...methods.registry import METHODS
 from ...metrics.registry import METRICS
 from ...metrics.scorecard import metrics_for
@@ -227,7 +228,9 @@ def make_methods(plan: Plan, metrics: Sequence[Any]) -> list[tuple[Spec, Any]]:
     methods: dict[tuple[str, bool], tuple[Spec, Any]] = {}  # specs may name one code with one setting: the first stays
     for spec in specs:
         method = METHODS.create(spec)
-        methods.setdefault((canonical(method_key(method)), SETTING in spec.settings), (spec, method))
+        key = canonical(method_key(method)), SETTING in spec.settings
+        if key not in methods or any(view in spec.settings for view in VIEWS):  # what asks for a view, so that it is computed
+            methods[key] = spec, method
     return list(methods.values())
 
 

@@ -15,7 +15,7 @@ from ..loading.asked_views import without_unread_views
 from ..loading.model_handle import ModelHandle
 from ..run_logs import run_log
 from ..sharing.messages import Message, Tell, ToldProgress, WorkerTask
-from ..store.key import cell_key, folder_name
+from ..store.key import cell_key, folder_name, method_key
 from ..store.record import EXPLAINED, Record
 from ..store.results import RunRecords
 from ..store.store import Store
@@ -167,9 +167,11 @@ def _open_group(store: Store, resolved: ResolvedPlan, sample: TaskSample, model:
     training_sample, no_training = draw_train(plan, sample) if is_any_trained else (None, "")
     shown, fingerprint = model.shown, model.fingerprint()  # each looks at installed packages or files
     opened: dict[str, None] = {}
-    for spec, named in resolved.methods:
-        (whole,) = group.own([named])
-        smaller = without_unread_views(whole, resolved.metrics)
+    methods = [(spec, *group.own([named])) for spec, named in resolved.methods]
+    smallest = [without_unread_views(whole, resolved.metrics) for _, whole in methods]
+    asked = [method_key(whole) for (_, whole), smaller in zip(methods, smallest, strict=True) if smaller is whole]
+    for (spec, whole), smaller in zip(methods, smallest, strict=True):
+        smaller = whole if method_key(whole) in asked else smaller  # so that a second run, or a worker, opens the same cells
         is_trained = hasattr(whole, "fit")
         choices = [
             (method, cell_key(

@@ -149,7 +149,7 @@ def _scored(
     except SharedStateChanged:
         raise
     except NotApplicable as reason:
-        text = f"{reason} {remedy(metric, job.name, job.key['method'].get('settings', {}))}".strip()
+        text = f"{reason} {remedy(metric, job.key['method'].get('settings', {}), job.request['method'])}".strip()
         return declared.model_copy(update={"status": "not-applicable", "reason": shortened(text)})
     except FlowgaugeError as error:
         if is_out_of_memory(error) and not is_last:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...core.errors import UsageError
 from ...core.registry import settings
 from ...methods.explanation import VIEWS
+from ...methods.registry import METHODS
+from ..store.mending import spec_text
 from .model_defaults import rebuilt
 
 WORDS = frozenset({"tokens"})
@@ -36,20 +39,27 @@ def without_unread_views(method: Any, metrics: Sequence[Any]) -> Any:
     return method
 
 
-def remedy(metric: Any, method: str, settings: Mapping[str, Any]) -> str:
+def remedy(metric: Any, settings: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """How to get views that a metric reads and a cell was explained without, as a sentence; empty where it has all of them.
 
     Args:
         metric: The metric, which is not applicable to the cell.
-        method: Name of the cell's method.
-        settings: Settings of the method.
+        settings: Settings of the cell's method, as its key has them.
+        asked: What the method was asked for by, as a plan names it: its name, and the settings that were given.
 
     >>> from types import SimpleNamespace
-    >>> remedy(SimpleNamespace(reads="nodes"), "integrated-gradients", {"nodes": False})
-    'The cell was explained without nodes: explain it with them by `flowgauge run` with --method integrated-gradients:nodes=true.'
+    >>> remedy(SimpleNamespace(reads="mask"), {"nodes": False}, {"name": "ib-attribution"})
+    'The cell was explained without nodes: explain it with them by `flowgauge run` with --method ib-attribution:nodes=true.'
     """
     lacking = [name for name in VIEWS if settings.get(name) is False]
-    if not lacking or metric.reads not in {"nodes", *lacking}:
+    if not lacking:
         return ""
-    spec = f"{method}:{','.join(f'{name}=true' for name in lacking)}"
-    return f"The cell was explained without {', '.join(lacking)}: explain it with them by `flowgauge run` with --method {spec}."
+    wanted = {**{name: value for name, value in asked.items() if name not in lacking}, **dict.fromkeys(lacking, True)}
+    try:
+        lost = METHODS.create(wanted).gives - METHODS.create({**wanted, **dict.fromkeys(lacking, False)}).gives
+    except UsageError:  # a user's own method whose file is elsewhere now
+        return ""
+    if metric.reads not in lost and not (metric.reads == "nodes" and lost & {"flows", "patterns"}):
+        return ""
+    how = f"explain it with them by `flowgauge run` with --method {spec_text(wanted)}."
+    return f"The cell was explained without {', '.join(lacking)}: {how}"

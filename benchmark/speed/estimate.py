@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from ...core.registry import Spec
 from ...methods.registry import METHODS
 from ...models.memory import memory_budget, memory_bytes, within_memory
 from ..catalogue.costs import cost_table
@@ -165,7 +166,6 @@ def _untrained(part: ResolvedPlan) -> Iterator[PlannedCell]:
 
 
 def _planned(group: JobGroup, job: Job, resolved: ResolvedPlan, estimates: _Estimates) -> PlannedCell:
-    spec = next(spec for spec, method in resolved.methods if group.own([method])[0] is job.method)
     left, seconds, basis = 0, None, ""
     if finished(job, group, resolved.metrics):
         state = STORED
@@ -176,7 +176,8 @@ def _planned(group: JobGroup, job: Job, resolved: ResolvedPlan, estimates: _Esti
         left = sum(instance.id not in job.cell.index for instance in group.instances)
         seconds, basis = estimates.of(job, left)
     count = len(group.instances)
-    return PlannedCell(group.model.shown, group.task.name, _shown(spec), job.seed, count, left, state, seconds, basis)
+    shown = _shown(Spec.parse(job.request["method"]))
+    return PlannedCell(group.model.shown, group.task.name, shown, job.seed, count, left, state, seconds, basis)
 
 
 def _shown(spec: Any) -> str:

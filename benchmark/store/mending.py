@@ -25,8 +25,8 @@ def mending_command(record: Record, url: str) -> str:
         return "The `flowgauge run` that computed it mends it."
     plain = {"split": "test", "dtype": "float32", "on_split": "error", "sample_seed": 0, "seed": 0}
     options: dict[str, Any] = {
-        "store": url, "model": asked.get("model"), "revision": asked.get("revision"), "task": _text(asked.get("task", {})),
-        "method": _text(asked.get("method", {})), "limit": task.get("limit"), "split": task.get("split"),
+        "store": url, "model": asked.get("model"), "revision": asked.get("revision"), "task": spec_text(asked.get("task", {})),
+        "method": spec_text(asked.get("method", {})), "limit": task.get("limit"), "split": task.get("split"),
         "sample_seed": task.get("sample_seed"), "seed": record.seed, "dtype": key.get("dtype"),
         "max_tokens": key.get("max_tokens"), "on_split": key.get("on_split"),
         "fit_limit": (key.get("trained_on") or {}).get("limit"),
@@ -52,13 +52,13 @@ def _metrics(record: Record) -> list[str]:
 
 def metric_spec(score: Score) -> str:
     """The metric of a score as the command line takes it, with its settings where these are not the defaults."""
-    return score.name if score.metric == f"{score.name}@{score.version}" else _text({"name": score.name, **score.settings})
+    return score.name if score.metric == f"{score.name}@{score.version}" else spec_text({"name": score.name, **score.settings})
 
 
-def _text(spec: Mapping[str, Any]) -> str:
+def spec_text(spec: Mapping[str, Any]) -> str:
     """A plug-in with its settings as the command line takes it.
 
-    >>> _text({"name": "random", "draws": 2, "exact": True, "rule": "paper"})
+    >>> spec_text({"name": "random", "draws": 2, "exact": True, "rule": "paper"})
     'random:draws=2,exact=true,rule=paper'
     """
     values = {name: value if isinstance(value, str) else json.dumps(value) for name, value in spec.items() if name != "name"}

@@ -12,6 +12,7 @@ from flowgauge.benchmark.engine.plan import Plan
 from flowgauge.benchmark.engine.rescore import rescore
 from flowgauge.benchmark.engine.run import run
 from flowgauge.benchmark.loading.asked_views import without_unread_views
+from flowgauge.benchmark.speed import estimate
 from flowgauge.benchmark.store.key import method_key
 from flowgauge.benchmark.store.results import RunRecords
 from flowgauge.core.registry import settings
@@ -83,13 +84,29 @@ def test_a_stored_cell_with_all_views_is_taken(make_plan: Callable[..., Plan], d
     assert {score.name for score in again.records[0].scores.values()} == {OF_NODES, OF_WORDS}
 
 
+@pytest.mark.parametrize("other", [f"{METHOD},nodes=true", f"{METHOD},baseline=mask,nodes=true"])
+def test_a_plan_that_names_the_views_too_has_one_cell_in_every_run(make_plan: Callable[..., Plan], other: str) -> None:
+    plan = make_plan(methods=[METHOD, other], metrics=OF_WORDS)
+    first = run(plan)
+    assert len(first.records) == 1 and views_of(first) == {"tokens", "nodes"}
+    assert run(plan).records == first.records
+
+
+def test_a_dry_run_names_such_a_method_as_the_plan_does(make_plan: Callable[..., Plan], monkeypatch) -> None:
+    monkeypatch.setattr(estimate._Estimates, "_probe", lambda self: 2.0)
+    plan = make_plan(methods=METHOD, metrics=OF_WORDS)
+    assert [(cell.method, cell.state) for cell in estimate.preview(plan).cells] == [(METHOD, estimate.EXPLAIN)]
+    run(plan)
+    assert [(cell.method, cell.state) for cell in estimate.preview(plan).cells] == [(METHOD, estimate.STORED)]
+
+
 def test_a_metric_of_nodes_that_comes_later_says_what_to_do_and_a_run_does_it(make_plan: Callable[..., Plan], depths) -> None:
     plan = make_plan(methods=METHOD, metrics=OF_WORDS)
     run(plan)
     (record,) = rescore(plan.store, [OF_NODES], device="cpu").records
     score = next(score for score in record.scores.values() if score.name == OF_NODES)
     assert score.status == "not-applicable"
-    assert score.reason.endswith("by `flowgauge run` with --method integrated-gradients:nodes=true.")
+    assert score.reason.endswith("by `flowgauge run` with --method integrated-gradients:samples=2,nodes=true.")
     depths.clear()
     results = run(make_plan(methods=METHOD, metrics=[OF_WORDS, OF_NODES]))
     assert max(depths) > 0 and views_of(results) == {"tokens", "nodes"}
