@@ -52,13 +52,11 @@ def pattern_influence(
     Returns:
         Equal paths have equal numbers, to the last bit.
     """
-    if not len(positions):
-        return trace.g.new_zeros(0)
     one = trace.one(row)
     edges = torch.full_like(positions[:, 1:], ALL_HEADS) if heads is None else heads
     path = _branches(positions.flip(1), edges.flip(1))[-1].of  # numbered by endings, so that a part of the paths has few
     distinct = path.new_zeros(int(path.max()) + 1).scatter_(0, path, torch.arange(len(path), device=path.device))
-    parts = math.ceil(len(distinct) * _kept_bytes(one) / (KEPT * memory_budget()))
+    parts = min(len(distinct), math.ceil(len(distinct) * _kept_bytes(one) / (KEPT * memory_budget())))
     influence = list[Tensor]()
     for some in distinct.tensor_split(parts):
         paths = _Paths(positions[some], edges[some])
@@ -173,7 +171,7 @@ def meeting_layer(beginnings: Sequence[int], endings: Sequence[int]) -> int:
         beginnings: How many different beginnings there are up to each depth 0..L.
         endings: How many different endings there are from each depth 0..L on.
 
-    >>> meeting_layer([10, 110, 1000, 5000], [5000, 121, 11, 1])
+    >>> meeting_layer([10, 1000, 5000, 9000], [9000, 121, 11, 1])
     0
     >>> meeting_layer([1, 11, 121, 1000], [1000, 121, 11, 1])
     1

@@ -17,15 +17,15 @@ from flowgauge.leaderboards.figures.source import CellExplanations, ExplanationS
 from flowgauge.leaderboards.figures.style import OPTIONS, fit_fonts, settings
 
 BOARD = Path(__file__).resolve().parents[2] / "leaderboards" / "published" / "board"
-TASK = "sva/obj"
-"""The task of which the board keeps the explanations of four sentences."""
+MODEL, TASK = "agreement-bert", "sva/obj"
+"""The model and the task whose four sentences with explanations, kept by the board, the pages show."""
 
 
 @cache
 def explained_cells() -> dict[str, CellExplanations]:
     """What each method says of the sentences of the task that the board keeps, by the method's name."""
     source = ExplanationSource(str(BOARD), task=TASK)
-    (group,) = source.groups
+    (group,) = (group for group in source.groups if group.model == MODEL)
     return {
         record.method: source.explained(group, label) for label, record in group.by_label().items() if record.instances
     }  # fmt: skip
@@ -39,7 +39,7 @@ def method_pictures(name: str) -> Iterator[tuple[str, bytes]]:
     id, explanation = next(iter(cell.gold.items()))
     sentence = cell.sentences[id]
     text = ExplainedText(
-        model="agreement-bert", texts=(" ".join(sentence.tokens[1:-1]),), sentence=sentence, q=0.0, unit=cell.unit,
+        model=MODEL, texts=(" ".join(sentence.tokens[1:-1]),), sentence=sentence, q=0.0, unit=cell.unit,
         question=f"Why {' '.join(sentence.answer)!r} rather than {' '.join(sentence.against)!r} in the gap?",
         explanations={cell.label: explanation},
     )  # fmt: skip

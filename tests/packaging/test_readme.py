@@ -49,7 +49,7 @@ def test_every_command_of_a_page_exists(page: str, least: int) -> None:
     """Each subcommand and each of its options is known, options on continued lines included."""
     runner = CliRunner()
     text = "\n".join(block.text for block in blocks_of(page) if block.language == "bash").replace("\\\n", " ")
-    lines = re.findall(r"^flowgauge (leaderboard [\w-]+|\w+)(.*?)(?:#.*)?$", text, re.MULTILINE)
+    lines = re.findall(r"^flowgauge (leaderboard [\w-]+|[\w-]+)(.*?)(?:#.*)?$", text, re.MULTILINE)
     assert len(lines) >= least
     for command, rest in lines:
         result = runner.invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
