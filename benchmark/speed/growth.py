@@ -65,7 +65,10 @@ def measure_growth(
         settings = {**shape, "num_hidden_layers": depth, "max_position_embeddings": 512}
         model = random_model(BertForMaskedLM, settings, "cpu", MaskTokenizer(), "random")
         batch = random_gaps(model, count, length)
-        explain = lambda: method.explain(model, replace(batch, cache={}))  # noqa: E731
+
+        def explain() -> object:
+            return method.explain(model, replace(batch, cache={}))
+
         first = taken_by(explain)[1]
         return first if first > SLOW else min(first, taken_by(explain)[1])
 

@@ -69,10 +69,10 @@ def measure_scale(cells: int = 10_000, listed: int = 100_000, shown: int = 2_000
             yield _timed("the same, two workers of Ray", cells, run_all("ray", workers=2, executor="ray"))
         _copies(f"{folder}/alone", f"{folder}/many", listed)
         yield _timed("listing a store", listed, lambda: Store(f"{folder}/many").records())
-        made = _board(f"{folder}/board", shown)
+        stored = _board(f"{folder}/board", shown)
         for command in (("show", f"{folder}/board"), ("leaderboard", "build", f"{folder}/board", "--out", f"{folder}/site")):
             name = " ".join(part for part in command[:2] if not part.startswith(folder))
-            yield _timed(f"`flowgauge {name}`", made, lambda command=command: _flowgauge(*command))  # type: ignore[misc]
+            yield _timed(f"`flowgauge {name}`", stored, lambda command=command: _flowgauge(*command))  # type: ignore[misc]
 
 
 def _flowgauge(*command: str) -> None:

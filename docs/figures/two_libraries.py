@@ -153,4 +153,7 @@ def print_tables(url: str) -> None:
 
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    explain(*map(Path, arguments)) if command == "explain" else print_tables(*arguments)
+    if command == "explain":
+        explain(*map(Path, arguments))
+    else:
+        print_tables(*arguments)

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from ...core.errors import UsageError
+from ...core.errors import UsageError, first_fault
 from ...core.text_files import parse_json, read_text
 from ...core.version import VERSION
 from .cards import ReportCards, TaskMean
@@ -44,9 +44,9 @@ def read_cards(path: Path) -> ReportCards:
         _check(cards)
         return cards
     except (ValueError, RecursionError) as error:
-        fault = error.errors()[0] if isinstance(error, ValidationError) else None
-        why = str(error) if fault is None else f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-        raise UsageError(f"{path} holds no report cards ({why}): `flowgauge report-card STORE --out DIR` writes them.") from error
+        raise UsageError(
+            f"{path} holds no report cards ({first_fault(error)}): `flowgauge report-card STORE --out DIR` writes them."
+        ) from error
 
 
 def _check(cards: ReportCards) -> None:

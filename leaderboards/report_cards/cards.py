@@ -18,7 +18,7 @@ from ...metrics.statistics.separation import order_agreement
 from ..comparison.share_of_oracle import CONTROLS
 from ..stored.comparable_cells import groups
 from ..stored.records import stored_records
-from .evidence import LEAST_METHODS, Evidence, Told, evidence, identities, metric_labels
+from .evidence import LEAST_METHODS, Evidence, Separations, evidence, identities, metric_labels
 
 OPERATOR = "operator"
 """The setting in which operators of one metric differ."""
@@ -137,19 +137,19 @@ def report_cards(url: str, metrics: Sequence[str] = (), quiet: bool = True) -> R
     for name in metrics:
         if name not in names:
             raise UnknownName("metric in this store", name, names)
-    told: dict[str, list[Evidence]] = {}
+    of_metric: dict[str, list[Evidence]] = {}
     with Progress(len(scores) * len(grouped), quiet) as progress:
         for identity, score in scores.items():
             for group in grouped:
                 progress.step(labels[identity], 0)
                 asked = not metrics or bool({labels[identity], score.name} & set(metrics))
-                told.setdefault(labels[identity], []).append(evidence(store, group, score, with_draws=asked))
+                of_metric.setdefault(labels[identity], []).append(evidence(store, group, score, with_draws=asked))
                 progress.step(labels[identity])
     siblings = _siblings({labels[i]: score for i, score in scores.items()})
     every = [(labels[i], score) for i, score in scores.items() if not metrics or {labels[i], score.name} & set(metrics)]
     controls = {*CONTROLS, *CONTROLS.values()}
     return ReportCards(
-        cards=tuple(_card(name, score, told, siblings[name]) for name, score in every),
+        cards=tuple(_card(name, score, of_metric, siblings[name]) for name, score in every),
         tasks=tuple(MeasuredTask(group.model, group.task, group.instances) for group in grouped),
         methods=len({record.method for group in grouped for record in group.records} - controls),
     )
@@ -169,13 +169,13 @@ def _siblings(scores: Mapping[str, Score]) -> dict[str, tuple[str, ...]]:
 
 def _card(name: str, score: Score, of_metric: Mapping[str, Sequence[Evidence]], siblings: tuple[str, ...]) -> ReportCard:
     own = of_metric[name]
-    told = [one.told for one in own if isinstance(one.told, Told)]
-    why = next((one.told for one in own if isinstance(one.told, str)), "")
-    sizes = [one.instances for one in told]
-    differences = np.abs(np.concatenate([one.random.difference for one in told])) if told else np.zeros(0)
-    with_pairs = [one for one in told if len(one.random.difference)]
+    separations = [one.separations for one in own if isinstance(one.separations, Separations)]
+    why = next((one.separations for one in own if isinstance(one.separations, str)), "")
+    sizes = [one.instances for one in separations]
+    differences = np.abs(np.concatenate([one.random.difference for one in separations])) if separations else np.zeros(0)
+    with_pairs = [one for one in separations if len(one.random.difference)]
     few = why or "random explanations have one draw alone"
-    kinds = sorted({kind for one in told for kind in one.oracle}, key=lambda kind: (kind.partition(":")[0], _noise(kind)))
+    kinds = sorted({kind for one in separations for kind in one.oracle}, key=lambda kind: (kind.partition(":")[0], _noise(kind)))
     directed = "" if score.higher_is_better is not None else NO_DIRECTION
     no_oracle = directed or why or "the store has no explanations by an oracle"
     return ReportCard(
@@ -184,8 +184,8 @@ def _card(name: str, score: Score, of_metric: Mapping[str, Sequence[Evidence]], 
         noise=_over_tasks((float(np.abs(one.random.difference).mean()) for one in with_pairs), few, (0.0, None)),
         noise_95=float(np.quantile(differences, 0.95)) if len(differences) else float("nan"),
         level=_over_tasks((float(one.random.separated.mean()) for one in with_pairs), few, (0.0, 1.0)),
-        power={} if directed else {kind: _over_tasks(_power(told, kind), no_oracle, (0.0, 1.0)) for kind in kinds},
-        ladder=_over_tasks([] if directed else [one.ladder for one in told if one.oracle], no_oracle, (-1.0, 1.0)),
+        power={} if directed else {kind: _over_tasks(_power(separations, kind), no_oracle, (0.0, 1.0)) for kind in kinds},
+        ladder=_over_tasks([] if directed else [one.ladder for one in separations if one.oracle], no_oracle, (-1.0, 1.0)),
         truth=_truth(score, own),
         correlations={
             other: _over_tasks(_taus(own, others, kendall), _why_no_order(directed), (-1.0, 1.0))
@@ -199,8 +199,8 @@ def _noise(kind: str) -> float:
     return float(kind.rpartition("=")[2])
 
 
-def _power(told: Sequence[Told], kind: str) -> Iterator[float]:
-    for one in told:
+def _power(separations: Sequence[Separations], kind: str) -> Iterator[float]:
+    for one in separations:
         if kind in one.oracle:
             against = one.oracle[kind]
             yield float((against.separated & (against.difference > 0)).mean())
@@ -210,9 +210,9 @@ def _truth(score: Score, own: Sequence[Evidence]) -> TaskMean:
     if score.higher_is_better is None:
         return TaskMean(float("nan"), reason=NO_DIRECTION)
     agreements = list(_taus(own, own, order_agreement, truth=True))
-    found = _over_tasks(agreements, NO_TRUTH.format(reads=score.reads, least=LEAST_METHODS), (-1.0, 1.0))
+    agreement = _over_tasks(agreements, NO_TRUTH.format(reads=score.reads, least=LEAST_METHODS), (-1.0, 1.0))
     itself = bool(agreements) and all(one.means == one.truth for one in own if one.truth)
-    return found._replace(reason=THE_TRUTH) if itself else found
+    return agreement._replace(reason=THE_TRUTH) if itself else agreement
 
 
 def kendall(one: np.ndarray, other: np.ndarray) -> float:

@@ -31,8 +31,8 @@ LEAST_METHODS = 3
 """Methods from which on an order of them is compared with another."""
 
 
-class Told(NamedTuple):
-    """What a metric tells apart on one task.
+class Separations(NamedTuple):
+    """The explanations that a metric separates on one task.
 
     Attributes:
         random: Every two random explanations.
@@ -53,13 +53,13 @@ class Evidence:
     """What one task says of one metric.
 
     Attributes:
-        told: What it tells apart; the reason where the store has no draws for that.
+        separations: Which explanations it separates; the reason where the store has no draws for that.
         means: Mean score of each method but oracles and random ones, turned so that larger is better; empty where the metric says
             of no end that it is better, or ranks fewer than `LEAST_METHODS`.
         truth: How near the truth each method is, larger is nearer; empty where the task does not know.
     """
 
-    told: Told | str
+    separations: Separations | str
     means: Mapping[str, float]
     truth: Mapping[str, float]
 
@@ -90,11 +90,11 @@ def evidence(source: CellSource, group: ComparableCells, score: Score, with_draw
         score: One of the metric's scores.
         with_draws: Whether draws are compared, which takes most of the time; the order of methods needs none.
     """
-    told = _told(source, group, score) if with_draws else "the draws were not compared"
-    return Evidence(told, _means(source, group, score.metric), _truth(source, group, score))
+    separations = _separations(source, group, score) if with_draws else "the draws were not compared"
+    return Evidence(separations, _means(source, group, score.metric), _truth(source, group, score))
 
 
-def _told(source: CellSource, group: ComparableCells, score: Score) -> Told | str:
+def _separations(source: CellSource, group: ComparableCells, score: Score) -> Separations | str:
     reason = "the store has no random explanations of this task"
     for oracle, control in CONTROLS.items():
         of_control = [record for record in group.records if record.method == control]
@@ -135,7 +135,7 @@ def _table(source: CellSource, records: Sequence[Record], score: Score) -> pd.Da
     return together if together.size else None
 
 
-def _compare(tables: Mapping[str, pd.DataFrame], higher_is_better: bool | None) -> Told | str:
+def _compare(tables: Mapping[str, pd.DataFrame], higher_is_better: bool | None) -> Separations | str:
     """The last table is of random explanations, those before it of an oracle, the best first."""
     together = pd.concat(list(tables.values())).dropna(axis="columns")
     if together.shape[1] < 2:
@@ -154,7 +154,7 @@ def _compare(tables: Mapping[str, pd.DataFrame], higher_is_better: bool | None) 
     means = sign * np.stack([values[of_kind[:fewest]].mean(1) for of_kind in rows.values()])
     known = -np.arange(len(rows), dtype=float)
     ladder = float(np.mean([order_agreement(known, of_draw) for of_draw in means.T]))
-    return Told(random, dict(zip(oracles, against, strict=True)), ladder, values.shape[1])
+    return Separations(random, dict(zip(oracles, against, strict=True)), ladder, values.shape[1])
 
 
 def _means(source: CellSource, group: ComparableCells, metric: str, variant: str = "") -> dict[str, float]:

@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from ...core.errors import UsageError
+from ...core.errors import UsageError, first_fault
 from ...core.text_files import parse_json, read_text
 from ...core.version import VERSION
 from .report import ComparedNumber, ComparedTable, PaperReport, why_lines
@@ -134,10 +134,8 @@ def read_report(path: Path) -> StoredReport:
             raise ValueError("its kind is not flowgauge-reproduction")
         return StoredReport.model_validate(stored)
     except (ValueError, RecursionError) as error:
-        fault = error.errors()[0] if isinstance(error, ValidationError) else None
-        why = str(error) if fault is None else f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
         raise UsageError(
-            f"{path} holds no report of a paper ({why}): `flowgauge reproduce PAPER --out DIR` writes one."
+            f"{path} holds no report of a paper ({first_fault(error)}): `flowgauge reproduce PAPER --out DIR` writes one."
         ) from error
 
 

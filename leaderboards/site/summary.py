@@ -64,7 +64,7 @@ def compare_models(boards: Sequence[ModelBoard]) -> list[tuple[str, str]]:
         for other in ranked
         if other is not board and name in other.methods
     ]
-    counted = [_pairs_in_one_order(one, other) for one, other in combinations(ranked, 2)]
+    counted = [pairs_in_one_order(one, other) for one, other in combinations(ranked, 2)]
     same, pairs = (sum(part) for part in zip(*counted, strict=True))
     both = "both models" if len(ranked) == 2 else "two models"
     agree = (
@@ -84,7 +84,7 @@ def first_methods(board: ModelBoard) -> list[str]:
     return [board.methods[i] for i in board.best_first if board.places[i] == 1]
 
 
-def _pairs_in_one_order(one: ModelBoard, other: ModelBoard) -> tuple[int, int]:
+def pairs_in_one_order(one: ModelBoard, other: ModelBoard) -> tuple[int, int]:
     """Of the pairs of methods that are separated on both models, how many are in the same order, and how many there are."""
     assert one.overall is not None and other.overall is not None
     shared = [name for name in one.methods if name in other.methods]

@@ -45,7 +45,7 @@ class ActivationPatching(Settings):
 
     @property
     def gives(self) -> frozenset[str]:
-        """The views that are computed."""
+        """Scores of words; with `nodes` also of hidden states, and with `heads` of the outputs of heads."""
         return frozenset({"tokens", *(["nodes"] if self.nodes else []), *(["heads"] if self.heads else [])})
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:

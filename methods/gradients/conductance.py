@@ -48,7 +48,7 @@ class Conductance(PathSettings):
 
     @property
     def gives(self) -> frozenset[str]:
-        """The views that are computed."""
+        """Scores of words; with `flows` also of hidden states, for each word and over all words."""
         return frozenset({"tokens", "nodes", "flows"} if self.flows else {"tokens"})
 
     def explain(self, model: FlowModel, batch: Batch) -> list[Explanation]:

@@ -62,7 +62,7 @@ class IntegratedGradients(Settings):
 
     @property
     def gives(self) -> frozenset[str]:
-        """The views that are computed."""
+        """Scores of words; with `nodes` also of hidden states."""
         return frozenset({"tokens", "nodes"} if self.nodes else {"tokens"})
 
     def __post_init__(self) -> None:

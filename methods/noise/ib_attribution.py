@@ -64,7 +64,7 @@ class IBAttribution(NoiseFitSettings, Amortised):
 
     @property
     def gives(self) -> frozenset[str]:
-        """The views that are computed."""
+        """Information of words; with `nodes` also of hidden states, and the mask of both."""
         return frozenset({"mask", "nodes", "tokens"} if self.nodes else {"tokens"})
 
     def fit(self, model: Layered, data: Sequence[Batch], training: TrainingSession) -> dict[str, Tensor]:

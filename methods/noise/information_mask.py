@@ -62,7 +62,7 @@ class InformationMask(NoiseFitSettings, Amortised):
 
     @property
     def gives(self) -> frozenset[str]:
-        """The views that are computed."""
+        """Scores of words; with `nodes` also of hidden states."""
         return frozenset({"tokens", "nodes"} if self.nodes else {"tokens"})
 
     @torch.no_grad()

@@ -64,7 +64,7 @@ class InfluencePatterns(PathSettings):
 
     @property
     def gives(self) -> frozenset[str]:
-        """The views that are computed."""
+        """Scores of words; with `patterns` also the influences that the search compares, and the patterns."""
         return frozenset({"tokens", "flows", "patterns"} if self.patterns else {"tokens"})
 
     def __post_init__(self) -> None:

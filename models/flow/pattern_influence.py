@@ -52,6 +52,8 @@ def pattern_influence(
     Returns:
         Equal paths have equal numbers, to the last bit.
     """
+    if not len(positions):
+        return trace.g.new_zeros(0)
     one = trace.one(row)
     edges = torch.full_like(positions[:, 1:], ALL_HEADS) if heads is None else heads
     path = _branches(positions.flip(1), edges.flip(1))[-1].of  # numbered by endings, so that a part of the paths has few

@@ -107,6 +107,26 @@ def how_to_install(extra: str) -> str:
     return f"pip install 'flowgauge[{extra}]' (in a checkout: pip install -c constraints.txt '.[{extra}]')"
 
 
+def first_fault(error: Exception) -> str:
+    """The text of an error; of several faults that pydantic found, the first with its place.
+
+    >>> from pydantic import TypeAdapter, ValidationError
+    >>> try:
+    ...     TypeAdapter(dict[str, list[int]]).validate_python({"sizes": [1, "x"]})
+    ... except ValidationError as error:
+    ...     first_fault(error)
+    'sizes.1: Input should be a valid integer, unable to parse string as an integer'
+    >>> first_fault(ValueError("it has no cards"))
+    'it has no cards'
+    """
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    fault = error.errors()[0]
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+
+
 class SharedStateChanged(FlowgaugeError):
     """A plug-in changed what other cells of the run are computed from; the run stops before anything else can use it."""
 

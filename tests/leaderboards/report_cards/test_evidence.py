@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flowgauge.benchmark.store.store import Store
-from flowgauge.leaderboards.report_cards.evidence import Told, evidence, identities, metric_labels
+from flowgauge.leaderboards.report_cards.evidence import Separations, evidence, identities, metric_labels
 from flowgauge.leaderboards.stored.comparable_cells import groups
 from flowgauge.leaderboards.stored.records import stored_records
 
@@ -29,17 +29,17 @@ def test_every_two_random_explanations_are_compared(tmp_path: Path) -> None:
     values = np.array([[0.0, 1, 0, 1], [1.0, 1, 1, 1], [0.5, 0.5, 0.5, 0.5]])
     store = Store(str(tmp_path / "store"))
     write(store, record("random", [kept()], instances=4), {"kept@1": table(values, "all")})
-    told = evidence(store, one_group(store.url), kept()).told
-    assert isinstance(told, Told) and told.instances == 4 and told.oracle == {}
-    np.testing.assert_allclose(told.random.difference, [-0.5, 0, 0.5])
+    separations = evidence(store, one_group(store.url), kept()).separations
+    assert isinstance(separations, Separations) and separations.instances == 4 and separations.oracle == {}
+    np.testing.assert_allclose(separations.random.difference, [-0.5, 0, 0.5])
 
 
 def test_of_draws_in_reversed_pairs_the_first_ones_are_compared(tmp_path: Path) -> None:
     values = np.array([[0.0, 1, 0, 1], [9.0, 9, 9, 9], [1.0, 1, 1, 1], [7.0, 7, 7, 7]])
     store = Store(str(tmp_path / "store"))
     write(store, record("random", [kept()], instances=4, settings={"draws": "pairs:2"}), {"kept@1": table(values, "all")})
-    told = evidence(store, one_group(store.url), kept()).told
-    assert isinstance(told, Told) and told.random.difference.tolist() == [-0.5]
+    separations = evidence(store, one_group(store.url), kept()).separations
+    assert isinstance(separations, Separations) and separations.random.difference.tolist() == [-0.5]
 
 
 def test_an_instance_without_a_score_of_some_draw_does_not_count(tmp_path: Path) -> None:
@@ -47,8 +47,10 @@ def test_an_instance_without_a_score_of_some_draw_does_not_count(tmp_path: Path)
     rows_of = table(values, "all").assign(reason=lambda rows: np.where(rows["value"].isna(), "none", ""))
     store = Store(str(tmp_path / "store"))
     write(store, record("random", [kept()], instances=3), {"kept@1": rows_of})
-    told = evidence(store, one_group(store.url), kept()).told
-    assert isinstance(told, Told) and told.instances == 2 and told.random.difference.tolist() == [-0.75]
+    separations = evidence(store, one_group(store.url), kept()).separations
+    assert (
+        isinstance(separations, Separations) and separations.instances == 2 and separations.random.difference.tolist() == [-0.75]
+    )
 
 
 def test_seeds_are_further_draws(tmp_path: Path) -> None:
@@ -56,17 +58,17 @@ def test_seeds_are_further_draws(tmp_path: Path) -> None:
     for seed in (0, 1):
         rows_of = table(np.full((2, 4), float(seed)), "all")
         write(store, record("random", [kept()], instances=4, seed=seed), {"kept@1": rows_of})
-    told = evidence(store, one_group(store.url), kept()).told
-    assert isinstance(told, Told) and np.abs(told.random.difference).tolist() == [0, 1, 1, 1, 1, 0]
+    separations = evidence(store, one_group(store.url), kept()).separations
+    assert isinstance(separations, Separations) and np.abs(separations.random.difference).tolist() == [0, 1, 1, 1, 1, 0]
 
 
 def test_the_reason_is_that_of_the_random_cell(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     refused = kept().model_copy(update={"status": "not-applicable", "reason": "no mask", "aggregates": (), "ranked": ""})
     write(store, record("a", [kept()], instances=4), {"kept@1": table(np.ones((1, 4)), "all")})
-    assert evidence(store, one_group(store.url), kept()).told == "the store has no random explanations of this task"
+    assert evidence(store, one_group(store.url), kept()).separations == "the store has no random explanations of this task"
     store.find(one := record("random", [refused], instances=4)).write_record(one)
-    assert evidence(store, one_group(store.url), kept()).told == "random: no mask"
+    assert evidence(store, one_group(store.url), kept()).separations == "random: no mask"
 
 
 def test_means_are_turned_so_that_larger_is_better_and_leave_out_what_knows_the_truth(tmp_path: Path) -> None:
@@ -75,9 +77,13 @@ def test_means_are_turned_so_that_larger_is_better_and_leave_out_what_knows_the_
     error = evidence(Store(url), group, by_name["error"])
     assert set(error.means) == set(error.truth) == set(METHODS)
     assert all(error.means[name] == pytest.approx(2 * error.truth[name] - 3) for name in METHODS)
-    told = evidence(Store(url), group, by_name["copy"]).told
-    assert isinstance(told, Told) and [*told.oracle] == ["oracle:noise=1", "oracle:noise=2", "oracle:noise=4"]
-    assert all(len(against.difference) == DRAWS and (against.difference > 0).all() for against in told.oracle.values())
+    separations = evidence(Store(url), group, by_name["copy"]).separations
+    assert isinstance(separations, Separations) and [*separations.oracle] == [
+        "oracle:noise=1",
+        "oracle:noise=2",
+        "oracle:noise=4",
+    ]
+    assert all(len(against.difference) == DRAWS and (against.difference > 0).all() for against in separations.oracle.values())
     assert evidence(Store(url), group, by_name["share"]).means == {}
 
 

@@ -92,6 +92,15 @@ def test_equal_paths_have_equal_numbers_in_any_order(models, batches):
     assert torch.equal(pattern_influence(trace, 0, positions[order], heads[order]), once[order])
 
 
+def test_no_patterns_have_no_influences(models, batches):
+    model = models("bert")
+    trace = path_trace(model, batches(model, [N]), samples=3)
+    positions, heads = drawn(1)
+    for codes in (None, heads[:0]):
+        none = pattern_influence(trace, 0, positions[:0], codes)
+        assert none.shape == (0,) and none.dtype == pattern_influence(trace, 0, positions).dtype
+
+
 def test_words_that_are_continued_alike_share_the_endings():
     """Three words cost one step of a gradient an ending, and no step of a tangent, where endings are fewer than beginnings."""
     positions, heads = drawn(40)
