@@ -57,7 +57,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
 def run_tokenizer(tokenizer: Any, *texts: Any, what: str, **options: Any) -> Any:
     """What a tokenizer returns for one or two texts, or for lists of them.
 
-    It runs in a thread of its own, because a pattern that backtracks cannot be interrupted.
+    Where it may have patterns, it runs in a thread of its own, because a pattern that backtracks cannot be interrupted.
 
     Args:
         tokenizer: A fast tokenizer.
@@ -76,10 +76,14 @@ def run_tokenizer(tokenizer: Any, *texts: Any, what: str, **options: Any) -> Any
         except BaseException as error:  # a pattern that gives up raises no Exception
             outcome.append(error)
 
-    thread = Thread(target=run, daemon=True)
-    with _silent() if getattr(tokenizer, "has_patterns", False) else nullcontext():
-        thread.start()
-        thread.join(SECONDS * (1 if isinstance(texts[0], str) else max(1, len(texts[0]))))
+    may_backtrack: bool | None = getattr(tokenizer, "has_patterns", None)
+    if may_backtrack is False:
+        run()
+    else:
+        thread = Thread(target=run, daemon=True)
+        with _silent() if may_backtrack else nullcontext():
+            thread.start()
+            thread.join(SECONDS * (1 if isinstance(texts[0], str) else max(1, len(texts[0]))))
     alone = isinstance(texts[0], str)
     remedy = "choose another model, or leave such sentences out with --on-split skip" if alone else "choose another model"
     if not outcome:

@@ -12,6 +12,7 @@ import numpy as np
 from ..core.errors import NoSplit, UnknownName, UsageError
 from .instance import Head, Instance, Quantity
 from .lexicon import ATTRACTOR, SUBJECT, Template, templates
+from .sampling import each_condition
 
 SPLITS = ("train", "test")
 
@@ -78,7 +79,9 @@ class AgreementTask:
         first, last = self._draws(split)
         if limit is not None and limit < 1:
             raise UsageError(f"limit must be 1 or more, got {limit}.")
-        drawn = [self._draw(condition, seed, last)[first:] for condition in self.template.conditions]
+        conditions = self.template.conditions
+        count = first + each_condition(limit, len(conditions), last - first)
+        drawn = [self._draw(condition, seed, count)[first:] for condition in conditions]
         return tuple(instance for together in zip(*drawn, strict=True) for instance in together)[:limit]
 
     def _draws(self, split: str) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.errors import NoSplit, UsageError
 from .instance import Head, Instance, Quantity
+from .sampling import each_condition
 
 NOUNS = ("author", "baker", "clerk", "driver", "farmer", "guard", "pilot", "singer")
 FILLERS = ("now", "then", "here", "there", "soon", "later", "often", "seldom", "quite", "hardly", "well", "badly")
@@ -232,18 +233,20 @@ class PlantedTask(Wiring):
             raise NoSplit(f"task {self.name!r} has no split {split!r}; it has: {', '.join(SPLITS)}.")
         if limit is not None and limit < 1:
             raise UsageError(f"limit must be 1 or more, got {limit}.")
-        drawn = [self._draw(split, index, condition, seed) for index, condition in enumerate(_conditions(self.wiring))]
+        conditions = _conditions(self.wiring)
+        count = each_condition(limit, len(conditions), self.sentences)
+        drawn = [self._draw(split, index, condition, seed, count) for index, condition in enumerate(conditions)]
         return tuple(instance for together in zip(*drawn, strict=True) for instance in together)[:limit]
 
-    def _draw(self, split: str, index: int, condition: tuple[int, str, str], seed: int) -> list[Instance]:
-        """The sentences of one condition; a hash of its text decides to which split a sentence belongs."""
+    def _draw(self, split: str, index: int, condition: tuple[int, str, str], seed: int, count: int) -> list[Instance]:
+        """The first sentences of one condition; a hash of its text decides to which split a sentence belongs."""
         rng = np.random.default_rng([seed, index, SPLITS.index(split)])
         drawn: dict[str, Instance] = {}
         for words in _sentences(self.wiring, condition, rng):
             instance = self._instance(words, condition)
             if zlib.crc32(instance.segments[0].encode()) % len(SPLITS) == SPLITS.index(split):
                 drawn[instance.id] = instance
-            if len(drawn) == self.sentences:
+            if len(drawn) == count:
                 break
         return list(drawn.values())
 

@@ -1,7 +1,8 @@
-"""A seeded sample that is balanced over conditions."""
+"""Samples that are balanced over conditions."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -52,3 +53,17 @@ def only_test(name: str, split: str) -> None:
     """
     if split != "test":
         raise NoSplit(f"task {name!r} has no split {split!r}; it has: test.")
+
+
+def each_condition(limit: int | None, conditions: int, most: int) -> int:
+    """How many sentences of each condition are enough for so many in all, in round-robin order over the conditions.
+
+    Args:
+        limit: How many in all; None for as many as there are.
+        conditions: How many conditions there are.
+        most: How many sentences each of them has.
+
+    >>> each_condition(7, 4, 250), each_condition(None, 4, 250), each_condition(5000, 4, 250)
+    (2, 250, 250)
+    """
+    return most if limit is None else min(most, math.ceil(limit / conditions))

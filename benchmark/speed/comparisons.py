@@ -212,6 +212,7 @@ def _of_runs(sizes: ComparisonSizes) -> list[Comparison]:
             run(tasks=TASK, model=MODEL, methods=WORD_METHODS, metrics=WORD_METRICS, limit=sizes.run, device="cpu", store=store)
 
     def without_runner() -> None:
+        model, prepared = _prepared(sizes.run)
         for spec in WORD_METHODS:
             prepared.free()
             explained = _explained(model, prepared, spec)
@@ -223,7 +224,7 @@ def _of_runs(sizes: ComparisonSizes) -> list[Comparison]:
             f"a run of four word methods and two metrics, {sizes.run} sentences", "the same by hand with captum", 1.0, whole_run,
             lambda: by_hand(model, prepared.batch),
         ),
-        Comparison("the same run", "its explaining and scoring alone", 1.05, whole_run, without_runner),
+        Comparison("the same run", "loading, explaining and scoring alone", 1.05, whole_run, without_runner),
     ]  # fmt: skip
 
 

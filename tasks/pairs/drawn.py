@@ -13,6 +13,7 @@ import numpy as np
 
 from ...core.errors import NoSplit, UsageError
 from ..instance import Head, Instance, Quantity
+from ..sampling import each_condition
 
 SPLITS = ("train", "test")
 
@@ -101,7 +102,8 @@ class DrawnTask(abc.ABC):
         first, last = (0, self.sentences) if split == "test" else (self.sentences, min(self.capacity, 2 * self.sentences))
         if first == last:
             raise NoSplit(f"task {self.name!r} has no split 'train' left: with sentences={first}, all are in `test`.")
-        drawn = [self._draw(condition, seed, last)[first:] for condition in self.conditions]
+        count = first + each_condition(limit, len(self.conditions), last - first)
+        drawn = [self._draw(condition, seed, count)[first:] for condition in self.conditions]
         return tuple(instance for together in zip(*drawn, strict=True) for instance in together)[:limit]
 
     def _draw(self, condition: str, seed: int, count: int) -> list[Instance]:

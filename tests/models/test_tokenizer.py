@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -72,3 +73,16 @@ def test_a_tokenizer_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("flowgauge.models.tokenizer.SECONDS", 0.01)
     with pytest.raises(UnfitSentence, match=r"works on instance 'i' for more than 0.01 seconds and was given up"):
         run_tokenizer(lambda text: time.sleep(0.3), "a text", what="instance 'i'")
+
+
+def test_a_tokenizer_without_patterns_needs_no_thread(edited: Callable[..., Path]) -> None:
+    threads = set[str]()
+
+    class Noted:
+        has_patterns = load_tokenizer(open_checkpoint(str(edited()))).has_patterns
+
+        def __call__(self, text: str) -> None:
+            threads.add(threading.current_thread().name)
+
+    run_tokenizer(Noted(), "a text", what="instance 'i'")
+    assert threads == {threading.main_thread().name}

@@ -1,4 +1,4 @@
-"""The balanced sample."""
+"""Samples that are balanced over conditions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from flowgauge.core.errors import UsageError
 from flowgauge.tasks.instance import Instance
+from flowgauge.tasks.registry import load_task
 from flowgauge.tasks.sampling import balanced
 
 
@@ -47,3 +48,12 @@ def test_every_condition_is_chosen_sometimes_when_the_limit_is_smaller_than_thei
 def test_a_limit_below_one_is_refused() -> None:
     with pytest.raises(UsageError, match="limit must be 1 or more, got 0"):
         balanced(made("ab"), 0, 0)
+
+
+@pytest.mark.parametrize("name", ["sva/wsc", "ioi", "greater-than", "planted/attractor"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_what_is_drawn_for_a_limit_is_a_prefix_of_the_whole_draw(name: str, split: str) -> None:
+    task = load_task(name)
+    whole = task.instances(split, None, 3)
+    for limit in (1, 7, 40, len(whole) + 1):
+        assert task.instances(split, limit, 3) == whole[:limit]

@@ -20,7 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from .errors import FlowgaugeError, UnknownName, UsageError, in_words, quoted
-from .foreign_code import PluginFault, foreign_code, is_foreign
+from .foreign_code import PluginFault, faults_in_words, foreign_code, is_foreign
 from .plugin_docs import PluginDocs, plugin_docs, target_parts
 from .plugin_source import forget_edited_imports
 
@@ -190,7 +190,8 @@ class Registry:
             raise UsageError(f"{self.kind} {spec.name!r} needs a value for {missing[0]!r}: {spec.name}:{missing[0]}=...")
         typed, home = _typed(f"{self.kind} {spec.name!r}", factory, spec.settings), plugin_file(spec.name)[0]
         try:
-            with foreign_code(f"{self.kind} {spec.name!r}", home.absolute() if home else ""):
+            what = f"{self.kind} {spec.name!r}"
+            with foreign_code(what, home.absolute() if home else "") if is_foreign(factory) else faults_in_words(what):
                 plugin = factory(**typed)
         except PluginFault as fault:
             reason = fault if is_foreign(factory) else in_words(fault.__cause__ or fault)
