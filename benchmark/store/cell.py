@@ -295,10 +295,11 @@ class Cell:
         if data is None:
             raise FlowgaugeError(f"{self.path} has no scores of {metric}: `flowgauge score` computes them.")
         try:
-            table = pq.read_table(pa.BufferReader(data))
+            # Without threads and buffers: most tables are small, and starting them takes longer than reading.
+            table = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise DamagedFile(f"{self.scores_path(metric)} is damaged: it is not a whole Parquet file. {self.remedy}") from error
-        frame: Any = table.to_pandas(types_mapper={pa.string(): pd.StringDtype()}.get)
+        frame: Any = table.to_pandas(types_mapper={pa.string(): pd.StringDtype()}.get, use_threads=False)
         if "cluster" not in frame and "condition" in frame:
             frame.insert(frame.columns.get_loc("condition") + 1, "cluster", pd.Series("", frame.index, pd.StringDtype()))
         return frame

@@ -200,21 +200,26 @@ def _count_extreme(
     """How many flips are extreme, of each pair of methods."""
     total, rest = flipped
     norms = np.einsum("msf,msf->mf", rest, rest)
-    # Two methods differ in `rest` by the sum of their norms at most, and in S by its range over methods: this decides most flips.
+    # Two methods differ in `rest` by the sum of their norms at most, and in S by its range over methods: this decides most flips,
+    # and the norms under each flip most of the others.
     enough = least / scale
     unsure = (np.sqrt(norms.max(1))[pairs] @ (1, 1)) ** 2 / scale
     most = np.ptp(total, axis=0) ** 2 + 4 * norms.max(0) / scale.min()
     order = np.argsort(-most)
     total, stops = total[:, order], np.searchsorted(-most[order], -enough, "right")
-    buffer, extreme = np.empty(len(order)), np.zeros(len(pairs), int)
-    # Pair by pair in one buffer, which stays in the processor's cache: arrays of all pairs at once take twice as long.
+    lengths = np.sqrt(norms[:, order])
+    buffers, extreme = np.empty((2, len(order))), np.zeros(len(pairs), int)
+    # Pair by pair in two buffers, which stay in the processor's cache: arrays of all pairs at once take twice as long.
     for index, ((first, second), stop) in enumerate(zip(pairs.tolist(), stops.tolist(), strict=True)):
-        square = buffer[:stop]
+        square, bound = buffers[:, :stop]
         np.subtract(total[first, :stop], total[second, :stop], out=square)
         np.multiply(square, square, out=square)
         extreme[index] = np.count_nonzero(square >= enough[index])
         if unsure[index] > 0:
-            (undecided,) = ((square < enough[index]) & (square >= enough[index] - unsure[index])).nonzero()
+            np.add(lengths[first, :stop], lengths[second, :stop], out=bound)
+            np.multiply(bound, bound, out=bound)
+            bound += scale[index] * square
+            (undecided,) = ((square < enough[index]) & (bound >= least[index])).nonzero()
             gaps = rest[first].take(order[undecided], 1) - rest[second].take(order[undecided], 1)
             extreme[index] += np.count_nonzero(scale[index] * square[undecided] + (gaps * gaps).sum(0) >= least[index])
     return extreme

@@ -13,6 +13,8 @@ import pytest
 from flowgauge.benchmark.store.explanation_file import ExplainedSentence, Part
 from flowgauge.benchmark.store.record import Cost, Provenance, Record, Score
 from flowgauge.benchmark.store.store import Store
+from flowgauge.leaderboards.comparison.task_boards import TaskBoard, read_task_boards
+from flowgauge.leaderboards.submission.board_reader import BoardReader, open_board
 from flowgauge.methods.explanation import Explanation
 from flowgauge.metrics.scores import Aggregate, frame
 from flowgauge.metrics.statistics.intervals import INTERVALS
@@ -21,6 +23,7 @@ from flowgauge.models.flow.graph import SKIP, Patterns
 PROVENANCE = Provenance(flowgauge="0", python="3", platform="here", packages={}, device="cpu", threads=1, batch_size=1)
 TOKENS, SLOTS = ("[CLS]", "cats", "[MASK]", "."), ("[CLS]", "SUBJ", "[MASK]", "END")
 G = np.array([0.04, 2.0, 0.0, -0.5])
+PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboards" / "published" / "board"
 
 
 def sentence(name: str, condition: str = "S", correct: bool = True, tokens: Sequence[str] = TOKENS) -> ExplainedSentence:
@@ -146,6 +149,18 @@ def drawn_store(tmp_path: Path) -> str:
     for method, (explanations, scores) in methods.items():
         keep(store, record(method, scores, instances=3), sentences, explanations)
     return store.url
+
+
+@pytest.fixture(scope="session")
+def published_board() -> BoardReader:
+    """The board that is committed."""
+    return open_board([str(PUBLISHED)])
+
+
+@pytest.fixture(scope="session")
+def published_boards(published_board: BoardReader) -> list[TaskBoard]:
+    """Every table of the board that is committed, which take half a minute."""
+    return read_task_boards(published_board)
 
 
 @pytest.fixture(scope="session")

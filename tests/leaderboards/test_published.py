@@ -21,13 +21,11 @@ from flowgauge.benchmark.store.record import Record
 from flowgauge.benchmark.store.store import Store
 from flowgauge.core.registry import Spec
 from flowgauge.leaderboards.comparison.model_boards import model_boards
-from flowgauge.leaderboards.comparison.task_boards import read_task_boards
-from flowgauge.leaderboards.export.sheets import export
+from flowgauge.leaderboards.export import sheets
 from flowgauge.leaderboards.report_cards.card_file import read_cards
 from flowgauge.leaderboards.reproduction.report_file import read_report
 from flowgauge.leaderboards.site.metric_cards import anchor_of, card_rows
 from flowgauge.leaderboards.submission.board import name_of
-from flowgauge.leaderboards.submission.board_reader import open_board
 from flowgauge.leaderboards.submission.check_board import check_board
 from flowgauge.leaderboards.submission.ledger import read_ledger, stated_order, trusted
 from flowgauge.leaderboards.submission.verify import TOLERANCE
@@ -158,17 +156,20 @@ def test_the_metrics_that_order_the_board_have_a_report_card() -> None:
         assert anchor_of(rows, metric, settings), metric
 
 
-def test_the_table_of_the_page_is_the_boards() -> None:
+def test_the_table_of_the_page_is_the_boards(published_board, published_boards, monkeypatch) -> None:
+    chosen = lambda _, model: [board for board in published_boards if board.group.model == model]  # noqa: E731
+    monkeypatch.setattr(sheets, "open_board", lambda _: published_board)
+    monkeypatch.setattr(sheets, "read_task_boards", chosen)
     page = (ROOT / "docs" / "results.md").read_text()
     tables = dict(re.findall(r"<!-- published: (\S+) -->\n\n(.*?)\n\n<!-- -->", page, re.DOTALL))
-    made = {model: export([BOARD.url], "overall", "markdown", model) for model in LEFT_OUT}
+    made = {model: sheets.export([BOARD.url], "overall", "markdown", model) for model in LEFT_OUT}
     assert tables == made, (
         "put what `flowgauge leaderboard export leaderboards/published/board --model MODEL` prints into docs/results.md"
     )
 
 
-def test_methods_that_are_separated_are_in_one_order_on_both_halves_of_the_sentences() -> None:
-    boards = model_boards(read_task_boards(open_board([BOARD.url])))
+def test_methods_that_are_separated_are_in_one_order_on_both_halves_of_the_sentences(published_boards) -> None:
+    boards = model_boards(published_boards)
     assert {board.model for board in boards} == LEFT_OUT.keys()
     for board in boards:
         assert board.overall is not None

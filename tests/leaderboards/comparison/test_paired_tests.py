@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,12 +14,7 @@ from flowgauge.leaderboards.comparison.paired_tests import (
     ranks,
     sentence,
 )
-from flowgauge.leaderboards.stored.comparable_cells import groups
-from flowgauge.leaderboards.stored.score_table import ScoreTable, metrics_of
-from flowgauge.leaderboards.submission.board_reader import open_board
-from flowgauge.leaderboards.tables.ranking import rank_methods
-
-PUBLISHED = Path(__file__).resolve().parents[3] / "leaderboards" / "published" / "board"
+from flowgauge.leaderboards.stored.score_table import ScoreTable
 
 RNG = np.random.default_rng(5)
 
@@ -43,21 +37,19 @@ def test_differences_are_of_the_instances_that_all_methods_have_and_the_larger_m
     assert d.p == 0.5, "two instances move: with all signs of one kind they do in two of four patterns"
 
 
-def test_no_verdict_of_the_published_board_contradicts_another() -> None:
+def test_no_verdict_of_the_published_board_contradicts_another(published_boards) -> None:
     """Not separated: the interval reaches 0 and more instances are needed than there are. Separated: the ranks say the same."""
-    reader = open_board([str(PUBLISHED)])
     pairs = tied = 0
-    for group in groups(reader.records):
-        for metric in metrics_of([group]):
-            ranking = rank_methods(reader, group, metric)
-            for d in differences(ranking.scores) if ranking.shared else ():
-                first, second = (d.other, d.one) if ranking.scores.higher_is_better is False else (d.one, d.other)
-                if d.separated:
-                    assert d.low_corrected >= 0 or d.high_corrected <= 0 or np.isnan(d.low_corrected), d
-                    assert ranking.places[first] < ranking.places[second], d
-                else:
-                    assert not (d.low_corrected > 0 or d.high_corrected < 0) and d.needed > d.instances, d
-                pairs, tied = pairs + 1, tied + (not d.separated)
+    for comparison in (table.comparison for board in published_boards for table in board.tables.values()):
+        places = dict(zip(comparison.ranks.methods, comparison.ranks.rank, strict=True))
+        for d in comparison.pairs:
+            first, second = (d.other, d.one) if comparison.scores.higher_is_better is False else (d.one, d.other)
+            if d.separated:
+                assert d.low_corrected >= 0 or d.high_corrected <= 0 or np.isnan(d.low_corrected), d
+                assert places[first] < places[second], d
+            else:
+                assert not (d.low_corrected > 0 or d.high_corrected < 0) and d.needed > d.instances, d
+            pairs, tied = pairs + 1, tied + (not d.separated)
     assert 1000 < tied < pairs - 1000
 
 

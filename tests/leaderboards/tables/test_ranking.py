@@ -21,7 +21,6 @@ from flowgauge.metrics.summary import summarise
 
 from ..conftest import record, rows, score, write
 
-PUBLISHED = Path(__file__).resolve().parents[3] / "leaderboards" / "published" / "board"
 NAN = np.nan
 
 
@@ -132,11 +131,10 @@ def test_only_named_methods_are_ranked(tmp_path: Path) -> None:
     assert ranking.scores.methods == ("b", "c") and ranking.shared == 2
 
 
-def test_the_published_board_is_ranked_as_its_stored_means_are() -> None:
+def test_the_published_board_is_ranked_as_its_stored_means_are(published_board) -> None:
     """One seed and no undefined score: shared instances and averaged seeds change neither order nor mean; a control is apart."""
-    board = Store(str(PUBLISHED))
-    group = groups(board.records())[0]
-    ranking = rank_methods(board, group, *RANKED)
+    group = groups(published_board.records)[0]
+    ranking = rank_methods(published_board, group, *RANKED)
     means = {label: cell.ranked_aggregate.value for label, (r,) in group.by_method().items()
              if (cell := r.scores[f"{RANKED[0]}@1"]).status == "done"}  # fmt: skip
     assert len(means) == 24 and ranking.shared == group.instances == 64
