@@ -48,11 +48,11 @@ class OfTamperedCells:
 
     def __init__(self, recomputer: ScoreRecomputer, honest: Path) -> None:
         records = Store(str(honest / "cells")).records()
-        self.recomputer, self.honest = recomputer, {record.model_dump_json() for record in records}
+        self.recomputer, self.honest = recomputer, {of_cell(record) for record in records}
         self.honest |= {of_score(record, metric) for record in records for metric in record.scores}
 
     def check_cell(self, store: Store, record: Record) -> str:
-        return "" if record.model_dump_json() in self.honest else self.recomputer.check_cell(store, record)
+        return "" if of_cell(record) in self.honest else self.recomputer.check_cell(store, record)
 
     def __call__(self, store: Store, record: Record, metric: str, sample: int) -> Scores:
         if of_score(record, metric) not in self.honest:
@@ -63,12 +63,17 @@ class OfTamperedCells:
         return Scores(frame([]), score.aggregates)
 
 
+def of_cell(record: Record) -> str:
+    """All that a cell's predictions rest on: the record but for sizes of files, which `resign` leaves out."""
+    return record.model_copy(update={"sizes": {}}).model_dump_json()
+
+
 def of_score(record: Record, metric: str) -> str:
     """All that one of a cell's scores rests on: the record without its other scores, with the sums of files."""
     files = {
         name: total for name, total in record.files.items() if name in (f"scores/{metric}.parquet",) or "scores/" not in name
     }
-    return record.model_copy(update={"scores": {metric: record.scores[metric]}, "files": files}).model_dump_json()
+    return of_cell(record.model_copy(update={"scores": {metric: record.scores[metric]}, "files": files}))
 
 
 @pytest.fixture(scope="module")
