@@ -88,6 +88,8 @@ class _Modules(dict[str, Any]):
     """
 
     def __ne__(self, before: object) -> bool:
+        if super().__eq__(before):
+            return False
         changed = ((self.get(name), module) for name, module in cast(_Modules, before).items() if self.get(name) is not module)
         return any(self._are_other(now, module) for now, module in changed)
 
@@ -101,7 +103,9 @@ class _Functions(dict[str, dict[str, Any]]):
     """Functions of flowgauge's modules, and of those that it computes with, by the name of the module."""
 
     def __init__(self) -> None:
-        names = [name for name in sys.modules if name.startswith("flowgauge.") or name in COMPUTING]
+        names = [name for name in sys.modules if name.startswith("flowgauge.")] + [
+            name for name in COMPUTING if name in sys.modules
+        ]
         super().__init__({name: dict(getattr(sys.modules[name], "__dict__", {})) for name in names})
 
     def __ne__(self, before: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -20,10 +21,26 @@ from flowgauge.leaderboards.comparison.cell_comparison import compare
 TASKS = ["sva/obj", "sva/subj", "sva/app"]
 
 
+@pytest.fixture(scope="module")
+def whole(tiny_model, plug, tmp_path_factory) -> str:
+    """Two methods on three tasks; tests do not change it."""
+    store, methods = str(tmp_path_factory.mktemp("compared") / "store"), plug("by-head", "by-position")
+    return run(
+        model=str(tiny_model),
+        tasks=TASKS,
+        methods=methods,
+        metrics=plug("token-sum"),
+        limit=6,
+        batch_size=5,
+        device="cpu",
+        store=store,
+    ).store
+
+
 @pytest.fixture
-def store(make_plan, plug) -> str:
-    plan = make_plan(tasks=TASKS, methods=[*plug("by-head"), *plug("by-position")], metrics=plug("token-sum"), limit=6)
-    return run(plan).store
+def store(whole, tmp_path) -> str:
+    """A copy, which `make_plan` runs into."""
+    return str(shutil.copytree(whole, tmp_path / "store"))
 
 
 def test_every_pair_of_tasks_is_compared(store):
