@@ -288,7 +288,7 @@ class _SiteWriter:
         """Writes the tables that hold everything; returns a description, the address and the bytes of each file."""
         target = self.folder / "data"
         target.mkdir(exist_ok=True)
-        trust = pd.Series({(r.model, r.task, r.cell): self.reader.trust(r) for r in self.reader.records})
+        trust = {(r.model, r.task, r.cell): self.reader.trust(r) for r in self.reader.records}
         cells = long_table(self.reader.records)
         cells["trust"] = [trust[key] for key in zip(cells["model"], cells["task"], cells["cell"], strict=True)]
         tables = [table for task_board in self.task_boards for table in task_board.tables.values()]

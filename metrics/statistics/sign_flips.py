@@ -76,8 +76,8 @@ def sign_flips(units: Units, pairs: Int[np.ndarray, "pairs 2"], seed: int = 0) -
             break
         methods, rows = np.unique(pairs[unsettled], return_inverse=True)
         flipped = _flip(values[methods], sizes, signs)
-        extreme[unsettled] += _count_extreme(flipped, rows.reshape(-1, 2), observed.scale[unsettled], observed.least[unsettled])
-        drawn[unsettled] += len(signs)
+        extreme[unsettled] += _count_extreme(flipped, rows.reshape(-1, 2), observed.of(unsettled))
+        drawn[unsettled] += signs.shape[1]
         if not exact:
             unsettled = unsettled[(extreme[unsettled] < ENOUGH) | (drawn[unsettled] < LEAST_FLIPS)]
     tested = drawn > 0
@@ -93,15 +93,21 @@ class _Observed(NamedTuple):
 
     Attributes:
         moved: Whether the methods of a pair have any difference in sum.
+        inverse: 1 / T^2.
         scale: 1 / T^2 + 1 / sum (U_h - 1).
         least: Sum of U_h / (U_h - 1) Q_h, less the slack.
         form: Eigenvalues of the left side as a quadratic form in the signs.
     """
 
     moved: np.ndarray
+    inverse: Float[np.ndarray, " pairs"]
     scale: Float[np.ndarray, " pairs"]
     least: Float[np.ndarray, " pairs"]
     form: Float[np.ndarray, "pairs strata"]
+
+    def of(self, pairs: Int[np.ndarray, " some"]) -> _Observed:
+        """The same of some pairs."""
+        return _Observed._make(column[pairs] for column in self)
 
 
 def pair_gaps(units: Units, pairs: Int[np.ndarray, "pairs 2"]) -> Units:
@@ -135,7 +141,7 @@ def _observe(units: Units, pairs: Int[np.ndarray, "pairs 2"]) -> _Observed:
     roots = np.sqrt(squares)
     form = inverse[:, None, None] * roots[:, :, None] * roots[:, None] + (squares / (sizes - 1))[:, None] * np.eye(len(sizes))
     slack = SLACK + ROUNDING * np.sqrt(np.divide((units.sums**2).sum(1).max(), whole, out=np.zeros_like(whole), where=moved))
-    return _Observed(moved, inverse + 1 / (sizes - 1).sum(), whole * (1 + FLOOR) * (1 - slack), np.linalg.eigvalsh(form))
+    return _Observed(moved, inverse, inverse + 1 / (sizes - 1).sum(), whole * (1 + FLOOR) * (1 - slack), np.linalg.eigvalsh(form))
 
 
 def _upper_bounds(observed: _Observed) -> Float[np.ndarray, " pairs"]:
@@ -151,19 +157,18 @@ def _upper_bounds(observed: _Observed) -> Float[np.ndarray, " pairs"]:
     return np.where(observed.moved, np.exp(-(steps * (observed.least[:, None] / largest) + spread) / 2).min(1), 1)
 
 
-def _all_signs(count: int, chunk: int) -> Iterator[Float[np.ndarray, "flips units"]]:
+def _all_signs(count: int, chunk: int) -> Iterator[Float[np.ndarray, "units flips"]]:
     """Every pattern but for a flip of all signs at once, which is as extreme."""
     for start in range(0, 2 ** (count - 1), chunk):
         pattern = np.arange(start, min(start + chunk, 2 ** (count - 1)))
-        yield 1.0 - 2.0 * (pattern[:, None] >> np.arange(count) & 1)
+        yield 1.0 - 2.0 * (pattern >> np.arange(count)[:, None] & 1)
 
 
-def _random_signs(count: int, flips: int, chunk: int, seed: int) -> Iterator[Float[np.ndarray, "flips units"]]:
+def _random_signs(count: int, flips: int, chunk: int, seed: int) -> Iterator[Float[np.ndarray, "units flips"]]:
     rng, width = np.random.default_rng(seed), -(-count // 8)
-    of_byte = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
     for start in range(0, flips, chunk):
-        size = min(chunk, flips - start)
-        yield of_byte[rng.integers(0, 256, (size, width), np.uint8)].reshape(size, -1)[:, :count]
+        drawn = rng.integers(0, 256, (min(chunk, flips - start), width), np.uint8)
+        yield 1.0 - 2.0 * np.unpackbits(drawn.T, axis=0, count=count)
 
 
 class _Flipped(NamedTuple):
@@ -171,55 +176,43 @@ class _Flipped(NamedTuple):
 
     Attributes:
         total: S.
-        rest: A_h / sqrt(U_h - 1) - S sqrt(U_h - 1) / sum (U_h - 1): what each stratum differs by from its share of S. Left out
-            for one stratum, which does not.
+        parts: A_h / sqrt(U_h - 1).
+        rest: Norm of what the parts differ by from their share of S: sqrt(sum_h A_h^2 / (U_h - 1) - S^2 / sum (U_h - 1)).
     """
 
     total: Float[np.ndarray, "methods flips"]
-    rest: Float[np.ndarray, "methods strata flips"]
+    parts: Float[np.ndarray, "methods strata flips"]
+    rest: Float[np.ndarray, "methods flips"]
 
 
 def _flip(
-    values: Float[np.ndarray, "methods units"], sizes: Int[np.ndarray, " strata"], signs: Float[np.ndarray, "flips units"]
+    values: Float[np.ndarray, "methods units"], sizes: Int[np.ndarray, " strata"], signs: Float[np.ndarray, "units flips"]
 ) -> _Flipped:
     """Units are in the order of their strata."""
-    total, rest = values @ signs.T, np.empty((len(values), len(sizes) if len(sizes) > 1 else 0, len(signs)))
-    for stratum in range(rest.shape[1]):
-        inside, size = slice(sizes[:stratum].sum(), sizes[: stratum + 1].sum()), sizes[stratum]
-        np.matmul(values[:, inside] * (size - 1) ** -0.5, signs[:, inside].T, out=rest[:, stratum])
-        rest[:, stratum] -= total * ((size - 1) ** 0.5 / (sizes - 1).sum())
-    return _Flipped(total, rest)
+    parts, stops = np.empty((len(values), len(sizes), signs.shape[1])), np.cumsum(sizes)
+    for stratum, (size, stop) in enumerate(zip(sizes, stops, strict=True)):
+        inside = slice(stop - size, stop)
+        np.matmul(values[:, inside] * (size - 1) ** -0.5, signs[inside], out=parts[:, stratum])
+    total = np.einsum("s,msf->mf", (sizes - 1) ** 0.5, parts)
+    share = (1 - ROUNDING) * total**2 / (sizes - 1).sum()  # rounding makes no norm smaller than it is
+    return _Flipped(total, parts, np.sqrt(np.einsum("msf,msf->mf", parts, parts) - share))
 
 
-def _count_extreme(
-    flipped: _Flipped,
-    pairs: Int[np.ndarray, "pairs 2"],
-    scale: Float[np.ndarray, " pairs"],
-    least: Float[np.ndarray, " pairs"],
-) -> Int[np.ndarray, " pairs"]:
+def _count_extreme(flipped: _Flipped, pairs: Int[np.ndarray, "pairs 2"], observed: _Observed) -> Int[np.ndarray, " pairs"]:
     """How many flips are extreme, of each pair of methods."""
-    total, rest = flipped
-    norms = np.einsum("msf,msf->mf", rest, rest)
-    # Two methods differ in `rest` by the sum of their norms at most, and in S by its range over methods: this decides most flips,
-    # and the norms under each flip most of the others.
-    enough = least / scale
-    unsure = (np.sqrt(norms.max(1))[pairs] @ (1, 1)) ** 2 / scale
-    most = np.ptp(total, axis=0) ** 2 + 4 * norms.max(0) / scale.min()
-    order = np.argsort(-most)
-    total, stops = total[:, order], np.searchsorted(-most[order], -enough, "right")
-    lengths = np.sqrt(norms[:, order])
-    buffers, extreme = np.empty((2, len(order))), np.zeros(len(pairs), int)
+    total, parts, rest = flipped
+    extreme, square, most = np.zeros(len(pairs), int), np.empty(total.shape[1]), np.empty(total.shape[1])
+    columns = (observed.scale.tolist(), observed.inverse.tolist(), observed.least.tolist())
     # Pair by pair in two buffers, which stay in the processor's cache: arrays of all pairs at once take twice as long.
-    for index, ((first, second), stop) in enumerate(zip(pairs.tolist(), stops.tolist(), strict=True)):
-        square, bound = buffers[:, :stop]
-        np.subtract(total[first, :stop], total[second, :stop], out=square)
-        np.multiply(square, square, out=square)
-        extreme[index] = np.count_nonzero(square >= enough[index])
-        if unsure[index] > 0:
-            np.add(lengths[first, :stop], lengths[second, :stop], out=bound)
-            np.multiply(bound, bound, out=bound)
-            bound += scale[index] * square
-            (undecided,) = ((square < enough[index]) & (bound >= least[index])).nonzero()
-            gaps = rest[first].take(order[undecided], 1) - rest[second].take(order[undecided], 1)
-            extreme[index] += np.count_nonzero(scale[index] * square[undecided] + (gaps * gaps).sum(0) >= least[index])
+    for index, ((first, second), scale, inverse, least) in enumerate(zip(pairs.tolist(), *columns, strict=True)):
+        np.subtract(total[first], total[second], out=square)
+        square *= square
+        np.add(rest[first], rest[second], out=most)  # two methods differ by no more than that: it decides most flips
+        most *= most
+        most *= 1 / scale
+        most += square
+        undecided = np.flatnonzero(most >= least / scale)
+        if len(undecided):
+            gaps = parts[first].take(undecided, 1) - parts[second].take(undecided, 1)
+            extreme[index] = np.count_nonzero(inverse * square[undecided] + np.einsum("sf,sf->f", gaps, gaps) >= least)
     return extreme
