@@ -99,9 +99,13 @@ def _lies_in_a_board(cell: Cell) -> bool:
 
 
 def _is_whole(cell: Cell, name: str) -> bool:
+    """Whether a file has the sum that the record lists; one that it does not list is decoded instead."""
     try:
+        data = cell.whole(name)
+        if cell.listed is not None and cell.listed.files.get(name):
+            return True
         if name.startswith("explanations/"):
-            head(cell.whole(name), name)
+            head(data, name)
         else:
             cell.rows(name.removeprefix("scores/").removesuffix(".parquet"))
     except DamagedFile:

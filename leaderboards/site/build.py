@@ -156,7 +156,7 @@ class _SiteWriter:
             "title": title, "trust_means": formatting.TRUST_MEANS, "trust_levels": TRUST, "task_page": self.task_page,
             "method_page": self.method_page, "instance_page": self.instance_page, "lacks_explanations": self.lacks_explanations,
             "whisker": formatting.whisker, "note_lines": note_lines, "trained_once": trained_once,
-            "summarise_board": summarise_board, "compare_models": compare_models, "further_orders": further_orders,
+            "summarise_board": summarise_board, "compare_models": compare_models,
             "anchor": self.names["anchors"].of, "card_page": self.card_page, "has_cards": cards is not None,
             "has_papers": bool(reports),
         }  # fmt: skip
@@ -224,12 +224,14 @@ class _SiteWriter:
         self._write_papers()
         charts = [self._charts(board) for board in self.boards]
         further = {
-            board.model + name: self._files(sheets.overall_sheet(other), f"overall {board.model} {name}")
+            board.model: [
+                (name, other, self._files(sheets.overall_sheet(other), f"overall {board.model} {name}"))
+                for name, other in further_orders(board).items()
+            ]
             for board in self.boards
-            for name, other in further_orders(board).items()
         }
         self._page(
-            "index.html", "index.html", further_files=further, boards=list(zip(self.boards, charts, strict=True)),
+            "index.html", "index.html", further=further, boards=list(zip(self.boards, charts, strict=True)),
             downloads=downloads, weights=formatting.weights, heads=self.reader.heads, cells=len(self.reader.records),
             method_count=len({r.method for r in self.reader.records}),
         )  # fmt: skip
