@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -85,5 +85,5 @@ def _rows(record: Record) -> list[dict[str, object]]:
         row = {**cell, "metric": score.metric, "higher_is_better": score.higher_is_better, "unit": score.unit}
         if not score.aggregates:
             rows.append({**row, "reason": f"{score.status}: {score.reason}"})
-        rows.extend({**row, **asdict(aggregate)} for aggregate in score.aggregates)
+        rows.extend({**row, **vars(aggregate)} for aggregate in score.aggregates)
     return rows or [cell]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -107,11 +108,17 @@ def drawn_weights(
         seed: Of the draws.
         resamples: How many.
     """
-    rng, weights = np.random.default_rng(seed), np.empty((resamples, len(strata)))
-    for stratum, size in enumerate(np.bincount(strata).tolist()):
-        times = rng.multinomial(size, np.full(size, 1 / size), resamples)
+    weights, sizes = np.empty((resamples, len(strata))), tuple(np.bincount(strata).tolist())
+    for stratum, (size, times) in enumerate(zip(sizes, _times_drawn(sizes, seed, resamples), strict=True)):
         weights[:, strata == stratum] = 1 + np.sqrt(size / max(size - 1, 1)) * (times - 1)
     return weights
+
+
+@lru_cache(maxsize=4)
+def _times_drawn(sizes: tuple[int, ...], seed: int, resamples: int) -> tuple[Int[np.ndarray, "resamples own"], ...]:
+    """How often each unit of each stratum is drawn; all tables of a task are drawn alike, one after another."""
+    rng = np.random.default_rng(seed)
+    return tuple(rng.multinomial(size, np.full(size, 1 / size), resamples) for size in sizes)
 
 
 def shares_won(replicates: Float[np.ndarray, "resamples methods"]) -> Float[np.ndarray, "methods methods"]:

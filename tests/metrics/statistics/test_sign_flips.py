@@ -69,6 +69,32 @@ def test_of_few_units_all_patterns_are_taken(kind, of_strata) -> None:
         assert bound[0] >= p - 1e-12
 
 
+@pytest.mark.parametrize("kind", ["normal", "ties", "much in common"])
+@pytest.mark.parametrize("of_strata", [1, 3, 7])
+def test_of_many_units_as_many_flips_are_extreme_as_when_all_are_looked_at(few_flips, kind, of_strata) -> None:
+    """The norms of two methods under a flip decide most flips; here each is decided by T itself."""
+    rng, strata = np.random.default_rng(2), np.arange(35) % of_strata
+    values = {
+        "normal": rng.normal(size=(9, 35)),
+        "ties": rng.integers(0, 3, (9, 35)).astype(float),
+        "much in common": 100 * rng.normal(size=35) + rng.normal(size=(9, 35)),
+    }[kind]
+    signs = np.concatenate(list(module._random_signs(35, 9999, module.CHUNK, 0)), 1)
+    by_stratum, pairs = np.argsort(strata, kind="stable"), every_pair(9)
+    p = sign_flips(Units(values, np.ones(35), strata), pairs)
+    for (first, second), found in zip(pairs, p, strict=True):
+        gap = (values[first] - values[second])[by_stratum]
+        patterns = np.concatenate([np.ones((35, 1)), signs], 1) * gap[:, None]
+        variance = np.zeros(patterns.shape[1])
+        for stratum, size in enumerate(np.bincount(strata)):
+            part = patterns[strata[by_stratum] == stratum]
+            variance += size / (size - 1) * ((part**2).sum(0) - part.sum(0) ** 2 / size) + module.FLOOR * size / (size - 1) * (
+                (part**2).sum(0)
+            )
+        t = np.abs(patterns.sum(0)) / np.sqrt(variance)
+        assert found == np.count_nonzero(t >= t[0] * (1 - 1e-9)) / 10_000 or not t[0]
+
+
 def test_within_one_stratum_it_is_scipys() -> None:
     gap = np.random.default_rng(5).normal(0.4, 1, 40)
     mean = lambda x, y, axis: (x - y).mean(axis)  # noqa: E731
