@@ -20,10 +20,14 @@ import jaxtyping
 from beartype import BeartypeConf, beartype
 from beartype.door import die_if_unbearable
 from jaxtyping import AbstractArray, TypeCheckError
+from jaxtyping._array_types import _MetaAbstractArray, _NamedDim
 from jaxtyping._decorator import jaxtyped  # not the package's own name, which is replaced below
+from jaxtyping._storage import _has_shape_memo, get_shape_memo
 
 STRICT = BeartypeConf(violation_type=TypeCheckError)
 SCOPE = jaxtyped("context")
+PASSED: set[tuple[Any, ...]] = set()
+"""Annotations of named axes alone, each with a type and a dtype that it passed."""
 SHAPES: dict[tuple[str, str, int], dict[str, Any]] = {}
 """Array annotations of each function: one that is defined within another is decorated at every call of the outer one."""
 
@@ -88,4 +92,29 @@ def has_array(hint: Any) -> bool:
     return (inspect.isclass(hint) and issubclass(hint, AbstractArray)) or any(has_array(part) for part in get_args(hint))
 
 
+def is_instance(annotation: Any, given: Any) -> bool:
+    """jaxtyping's check of an array, without reading again what dtypes an annotation allows.
+
+    Named axes of a type and a dtype that passed before are held against the sizes of the scope; all else is left to jaxtyping.
+    """
+    key = (annotation, type(given), getattr(given, "dtype", None))
+    if key in PASSED and len(given.shape) == len(annotation.dims) and _has_shape_memo():
+        sizes, new = get_shape_memo()[0], {}
+        for axis, size in zip(annotation.dims, given.shape, strict=True):
+            if sizes.get(axis.name, size) != size or new.setdefault(axis.name, size) != size:
+                return False
+        sizes.update(new)
+        return True
+    passed = bool(annotation.__instancecheck_str__(given) == "")
+    if passed and not annotation._skip_instancecheck and all(is_plain(axis) for axis in annotation.dims):
+        PASSED.add(key)
+    return passed
+
+
+def is_plain(axis: Any) -> bool:
+    """Whether an axis has a name, and nothing else."""
+    return type(axis) is _NamedDim and not axis.broadcastable and not axis.treepath
+
+
+setattr(_MetaAbstractArray, "__instancecheck__", is_instance)  # noqa: B010
 setattr(jaxtyping, "jaxtyped", lambda typechecker: checked)  # noqa: B010 (to mypy an assignment is a fault)
