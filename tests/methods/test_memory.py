@@ -96,11 +96,11 @@ def test_no_explanation_depends_on_the_budget(models, batches, one_at_a_time, na
 
 @pytest.mark.parametrize("settings", [{"beam": 3}, {"k": 2}, {"suffix": "free"}, {"exact": True}], ids=str)
 def test_no_kind_of_pattern_depends_on_the_budget(models, batches, one_at_a_time, settings):
-    model = models("bert")
-    whole = explain(model, "influence-patterns", batches(model, [6, 5]), **settings)
+    model, lengths = models("bert"), [5, 4] if "exact" in settings else [6, 5]  # all paths are many
+    whole = explain(model, "influence-patterns", batches(model, lengths), **settings)
     one_at_a_time()
     with within_memory(1):
-        split = explain(model, "influence-patterns", batches(model, [6, 5]), **settings)
+        split = explain(model, "influence-patterns", batches(model, lengths), **settings)
     for ours, theirs in zip(split, whole, strict=True):
         for (key, one), (_, other) in zip(numbers(ours), numbers(theirs), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8, err_msg=key)

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 from tests.conftest import FULL_SIZE
 
-from flowgauge.benchmark.conformance import check_method, check_metric, check_task, failed, parametrize
+from flowgauge.benchmark.conformance import check_method, check_metric, check_task, failed, metrics, parametrize
 from flowgauge.benchmark.conformance.family_table import QUICK
+from flowgauge.benchmark.engine.explain import PreparedBatch, explain_batch
+from flowgauge.benchmark.store.explanation_file import Part
 from flowgauge.core.registry import parameters
 from flowgauge.methods.registry import METHODS
 from flowgauge.models.flow.flow_model import FlowModel
@@ -62,8 +64,21 @@ def test_methods(plugin, place, tiny_flows, agreement_model: FlowModel) -> None:
         assert len(findings) == 13
 
 
+@pytest.fixture(scope="module")
+def explained() -> dict[str, Part]:
+    """What explanations the metrics were shown, by method and instances; a metric that changes them fails by itself."""
+    return {}
+
+
 @parametrize("metric")
-def test_metrics(plugin, tiny_flow) -> None:
+def test_metrics(plugin, tiny_flow, explained, monkeypatch) -> None:
+    def once(model: FlowModel, method: object, prepared: PreparedBatch, seed: int) -> Part:
+        key = f"{method} {seed} {prepared.instances}"
+        if key not in explained:
+            explained[key] = explain_batch(model, method, prepared, seed)
+        return explained[key]
+
+    monkeypatch.setattr(metrics, "explain_batch", once)
     findings = check_metric(SMALLER.get(plugin, plugin), tiny_flow, OWN.get(plugin))
     assert not failed(findings)
     assert len(findings) > 12
