@@ -99,7 +99,7 @@ def is_instance(annotation: Any, given: Any) -> bool:
     """
     key = (annotation, type(given), getattr(given, "dtype", None))
     if key in PASSED and len(given.shape) == len(annotation.dims) and _has_shape_memo():
-        sizes, new = get_shape_memo()[0], {}
+        sizes, new = get_shape_memo()[0], dict[str, int]()
         for axis, size in zip(annotation.dims, given.shape, strict=True):
             if sizes.get(axis.name, size) != size or new.setdefault(axis.name, size) != size:
                 return False
