@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shutil
@@ -21,9 +20,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is first imported: two workers with a pool each fight over two cores
-    # What is first imported by a module of flowgauge is compiled anew: jaxtyping's hook hides the bytecode of such imports.
-    for name in ("torch", "transformers", "scipy.stats", "sklearn.linear_model", "matplotlib.pyplot", "captum.attr", "datasets"):
-        importlib.import_module(name)
 
 ROOT = Path(__file__).resolve().parents[1]
 FULL_SIZE = os.environ.get("FLOWGAUGE_FULL_TESTS") == "1"
