@@ -16,7 +16,9 @@ from ...tasks.instance import Head
 
 PAPERS = Path(__file__).with_name("papers")
 """The papers that come with the package."""
-Combination = Literal["value", "mean", "difference", "gain", "rank-correlation", "agreement", "agreement-difference", "cells"]
+Combination = Literal[
+    "value", "mean", "difference", "remainder", "gain", "rank-correlation", "agreement", "agreement-difference", "cells"
+]  # fmt: skip
 EXPLANATIONS = ("agreement", "agreement-difference", "cells")
 """Combinations that read stored explanations and no stored score."""
 OF_ONE_TASK = ("value", "agreement", "agreement-difference")
@@ -174,8 +176,9 @@ class PaperTableRow(_Entry):
         published: One number a column; nan where there is none. A text is a statement: `> 0`.
         of: What is read.
         combine: `value`: the stored number. `mean`: its mean over tasks. `difference`: the first less the mean of the others.
-            `gain`: the first over the mean of the others, less 1. `rank-correlation`: Spearman's between two numbers, over
-            tasks. `agreement`: mean over instances of Spearman's between the sizes of two methods' scores of words;
+            `remainder`: the same where each instance's is between 0 and 1, such as what is still right after a loss. `gain`: the
+            first over the mean of the others, less 1. `rank-correlation`: Spearman's between two numbers, over tasks.
+            `agreement`: mean over instances of Spearman's between the sizes of two methods' scores of words;
             `agreement-difference`: that of the first with the third, less that of the second. `cells`: a metric of scope
             `cells`, on two tasks or on all seeds.
         scale: Factor on our number, such as 100 for percent.

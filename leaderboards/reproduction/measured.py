@@ -26,6 +26,7 @@ from ...methods.views import token_scores
 from ...metrics.registry import METRICS
 from ...metrics.scores import Aggregate
 from ...metrics.statistics.intervals import mean_intervals
+from ...metrics.statistics.units import clusters_of
 from ...metrics.summary import RATIO_NEEDS, summarise, summarise_sums
 from ..comparison.cell_comparison import compare_cells
 from ..stored.comparable_cells import why_not_scored
@@ -230,7 +231,9 @@ def _entry(a: Aggregate) -> TableEntry:
     return TableEntry(a.value, a.low, a.high, a.count, a.undefined, a.sd_draws, a.reason, a.bias, a.clusters)
 
 
-def _of_means(reader: _Reader, sources: Sequence[NumberSource], statistic: Callable[[np.ndarray], np.ndarray]) -> TableEntry:
+def _of_means(
+    reader: _Reader, sources: Sequence[NumberSource], statistic: Callable[[np.ndarray], np.ndarray], is_share: bool = False
+) -> TableEntry:
     """A statistic of the means over tasks of several sources, each task as a stratum and counting the same.
 
     Instances without a value of every source are left out. Scores of a whole set have no instances; the number then has no
@@ -240,6 +243,7 @@ def _of_means(reader: _Reader, sources: Sequence[NumberSource], statistic: Calla
         reader: Finds the cells.
         sources: What is read.
         statistic: From means, one a source along the last axis, to the number.
+        is_share: Whether the statistic of a single instance is a part of 1, so that the interval is that of a share.
     """
     cells = [reader.cells(source) for source in sources]
     tasks = [task for task in cells[0] if all(task in each for each in cells)]
@@ -256,6 +260,11 @@ def _of_means(reader: _Reader, sources: Sequence[NumberSource], statistic: Calla
     values, weights, drawn = _paired(reader, sources, of_seed(0))
     if not drawn:
         return TableEntry(float(statistic(_means(reader, sources, of_seed(0)))), reason="no interval: a score of the whole set")
+
+    if is_share and np.ptp(weights) == 0:
+        conditions, clusters = (np.array([getattr(each, name) for each in drawn]) for name in ("condition", "cluster"))
+        ((value, low, high),) = mean_intervals(statistic(values)[None], conditions, clusters, (0.0, 1.0)).tolist()
+        return TableEntry(value, low, high, len(drawn), clusters=clusters_of(clusters))
 
     def of_sums(sums: Float[np.ndarray, "*some features"]) -> Float[np.ndarray, "*some one"]:
         return statistic(sums[..., :-1] / sums[..., -1:])[..., None]
@@ -368,6 +377,7 @@ _COMBINED: Mapping[str, Callable[[_Reader, Sequence[NumberSource]], TableEntry]]
     "value": _value,
     "mean": lambda reader, sources: _of_means(reader, sources, _mean),
     "difference": lambda reader, sources: _of_means(reader, sources, _difference),
+    "remainder": lambda reader, sources: _of_means(reader, sources, _difference, is_share=True),
     "gain": lambda reader, sources: _of_means(reader, sources, _gain),
     "rank-correlation": _rank_correlation,
     "agreement": _agreement,

@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import binomtest, spearmanr
 
 from flowgauge.benchmark.reproduction.paper import NumberSource, PaperTableRow
 from flowgauge.benchmark.store.explanation_file import ExplainedSentence
 from flowgauge.benchmark.store.record import Record
 from flowgauge.benchmark.store.store import Store
 from flowgauge.core.registry import Spec
-from flowgauge.leaderboards.reproduction.measured import measure, word_agreement
+from flowgauge.leaderboards.reproduction import measured
+from flowgauge.leaderboards.reproduction.measured import DrawnInstance, measure, word_agreement
 from flowgauge.leaderboards.reproduction.report import PaperReport
 from flowgauge.leaderboards.tables.entries import TableEntry
 from flowgauge.methods.explanation import Explanation
@@ -195,3 +196,16 @@ def test_a_metric_of_two_cells_is_computed_from_their_explanations(toy_report: P
 def test_what_is_not_there_has_a_reason(toy_report: PaperReport, source: dict[str, str], reason: str) -> None:
     entry = read(toy_report, "value", source)
     assert not entry.known and entry.reason.startswith(reason)
+
+
+def test_what_remains_of_right_answers_has_the_interval_of_a_share(
+    toy_report: PaperReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2 of 12 are right in the end, of which one was wrong before."""
+    right, lost = np.zeros(12), np.zeros(12)
+    right[:10], lost[:9], lost[11] = 1, 1, -1
+    paired = measured._Paired(np.stack([right, lost], 1), np.ones((12, 1)), [DrawnInstance("", "")] * 12)
+    monkeypatch.setattr(measured, "_paired", lambda *_: paired)
+    entry = read(toy_report, "remainder", {"method": "raw", "task": "sva/obj"}, {"method": "top", "task": "sva/obj"})
+    known = binomtest(2, 12).proportion_ci(method="wilson")
+    assert (entry.value, entry.low, entry.high, entry.count) == pytest.approx((2 / 12, known.low, known.high, 12))
