@@ -17,6 +17,8 @@ SECONDS = 20.0
 """Time that a tokenizer may take for one text; the slowest published ones take milliseconds."""
 GROWTH = 100.0
 """Most characters that a tokenizer's normalizers may write for one of the text."""
+LONGEST_WORD = 1000
+"""Most characters of a word that a tokenizer may take apart without a limit of time; published ones take 100."""
 LARGEST_TOKENIZER = 2**28
 """Most bytes of `tokenizer.json`."""
 
@@ -50,14 +52,17 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
             f"model {name!r} has no fast tokenizer (tokenizer.json), which is needed to know where words are: "
             "save one beside the model with `PreTrainedTokenizerFast.save_pretrained(FOLDER)`."
         )
-    tokenizer.has_patterns = '"Regex"' in tokenizer.backend_tokenizer.to_str()
+    backend = tokenizer.backend_tokenizer
+    tokenizer.has_patterns = '"Regex"' in backend.to_str()
+    # WordPiece takes time with the square of a word's length, and refuses words that are longer than this.
+    tokenizer.may_hang = tokenizer.has_patterns or getattr(backend.model, "max_input_chars_per_word", 0) > LONGEST_WORD
     return tokenizer
 
 
 def run_tokenizer(tokenizer: Any, *texts: Any, what: str, **options: Any) -> Any:
     """What a tokenizer returns for one or two texts, or for lists of them.
 
-    Where it may have patterns, it runs in a thread of its own, because a pattern that backtracks cannot be interrupted.
+    Where it may hang, it runs in a thread of its own, because it cannot be interrupted.
 
     Args:
         tokenizer: A fast tokenizer.
@@ -73,15 +78,16 @@ def run_tokenizer(tokenizer: Any, *texts: Any, what: str, **options: Any) -> Any
     def run() -> None:
         try:
             outcome.append(tokenizer(*texts, **options))
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:  # a pattern that gives up raises no Exception
             outcome.append(error)
 
-    may_backtrack: bool | None = getattr(tokenizer, "has_patterns", None)
-    if may_backtrack is False:
+    if not getattr(tokenizer, "may_hang", True):
         run()
     else:
         thread = Thread(target=run, daemon=True)
-        with _silent() if may_backtrack else nullcontext():
+        with _silent() if getattr(tokenizer, "has_patterns", False) else nullcontext():
             thread.start()
             thread.join(SECONDS * (1 if isinstance(texts[0], str) else max(1, len(texts[0]))))
     alone = isinstance(texts[0], str)

@@ -299,6 +299,8 @@ class Cell:
             table = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise DamagedFile(f"{self.scores_path(metric)} is damaged: it is not a whole Parquet file. {self.remedy}") from error
+        if len(set(table.column_names)) < len(table.column_names):
+            raise DamagedFile(f"{self.scores_path(metric)} is damaged: it has a column twice. {self.remedy}")
         frame: Any = table.to_pandas(types_mapper={pa.string(): pd.StringDtype()}.get, use_threads=False)
         if "cluster" not in frame and "condition" in frame:
             frame.insert(frame.columns.get_loc("condition") + 1, "cluster", pd.Series("", frame.index, pd.StringDtype()))

@@ -99,14 +99,12 @@ def _lies_in_a_board(cell: Cell) -> bool:
 
 
 def _is_whole(cell: Cell, name: str) -> bool:
-    """Whether a file has the sum that the record lists; one that it does not list is decoded instead."""
+    """Whether a file can be read: it has the sum that the record lists, or is decoded; explanations are decoded in any case."""
     try:
         data = cell.whole(name)
-        if cell.listed is not None and cell.listed.files.get(name):
-            return True
         if name.startswith("explanations/"):
             head(data, name)
-        else:
+        elif cell.listed is None or not cell.listed.files.get(name):
             cell.rows(name.removeprefix("scores/").removesuffix(".parquet"))
     except DamagedFile:
         return False

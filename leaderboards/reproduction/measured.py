@@ -243,7 +243,7 @@ def _of_means(
         reader: Finds the cells.
         sources: What is read.
         statistic: From means, one a source along the last axis, to the number.
-        is_share: Whether the statistic of a single instance is a part of 1, so that the interval is that of a share.
+        is_share: Whether the statistic of a single instance is a share, from 0 to 1, so that the interval is that of a share.
     """
     cells = [reader.cells(source) for source in sources]
     tasks = [task for task in cells[0] if all(task in each for each in cells)]

@@ -114,7 +114,7 @@ def drawn_weights(
     return weights
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def _times_drawn(sizes: tuple[int, ...], seed: int, resamples: int) -> tuple[Int[np.ndarray, "resamples own"], ...]:
     """How often each unit of each stratum is drawn; all tables of a task are drawn alike, one after another."""
     rng = np.random.default_rng(seed)

@@ -75,14 +75,36 @@ def test_a_tokenizer_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPat
         run_tokenizer(lambda text: time.sleep(0.3), "a text", what="instance 'i'")
 
 
-def test_a_tokenizer_without_patterns_needs_no_thread(edited: Callable[..., Path]) -> None:
+def test_a_tokenizer_that_cannot_hang_needs_no_thread(edited: Callable[..., Path]) -> None:
     threads = set[str]()
 
     class Noted:
-        has_patterns = load_tokenizer(open_checkpoint(str(edited()))).has_patterns
+        may_hang = load_tokenizer(open_checkpoint(str(edited()))).may_hang
 
         def __call__(self, text: str) -> None:
             threads.add(threading.current_thread().name)
 
     run_tokenizer(Noted(), "a text", what="instance 'i'")
     assert threads == {threading.main_thread().name}
+
+
+def test_a_tokenizer_of_endless_words_keeps_its_limit_of_time(edited: Callable[..., Path]) -> None:
+    folder = edited()
+    path = folder / "tokenizer.json"
+    stored = json.loads(path.read_text())
+    for most in (100, 10**6):
+        pieces = {"type": "WordPiece", "continuing_subword_prefix": "##", "max_input_chars_per_word": most}
+        stored["model"] |= pieces
+        path.write_text(json.dumps(stored))
+        assert load_tokenizer(open_checkpoint(str(folder))).may_hang == (most > 100)
+
+
+def test_an_interrupt_by_the_user_is_no_fault_of_the_text() -> None:
+    class Interrupted:
+        may_hang = False
+
+        def __call__(self, text: str) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_tokenizer(Interrupted(), "a text", what="instance 'i'")

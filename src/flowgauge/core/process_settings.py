@@ -88,8 +88,6 @@ class _Modules(dict[str, Any]):
     """
 
     def __ne__(self, before: object) -> bool:
-        if super().__eq__(before):
-            return False
         changed = ((self.get(name), module) for name, module in cast(_Modules, before).items() if self.get(name) is not module)
         return any(self._are_other(now, module) for now, module in changed)
 
